@@ -1,0 +1,35 @@
+/**
+ * Errors across gRPC. Edge: to @grpc/grpc-js. The precise code travels in the metadata key `skein-code`, because
+ * several of our codes share one gRPC status.
+ */
+import { Metadata, type ServiceError, type StatusObject } from "@grpc/grpc-js";
+import { codeOf, type ErrorCode, messageOf, NotLeaderError, SkeinError } from "../errors/errors.js";
+import { codeFromGrpc, errorFromCode, STATUS } from "../errors/status.js";
+
+/** What a handler hands to its callback when it fails. */
+export function toGrpcStatus(error: unknown): StatusObject {
+  const code = codeOf(error);
+  const metadata = new Metadata();
+  metadata.set("skein-code", code);
+  if (error instanceof NotLeaderError && error.leaderAddress !== undefined) {
+    metadata.set("skein-leader", error.leaderAddress);
+  }
+  return { code: STATUS[code].grpc, details: messageOf(error), metadata };
+}
+
+/** The error a caller sees, rebuilt from the wire. */
+export function fromGrpcError(error: ServiceError | Error): SkeinError {
+  if (error instanceof SkeinError) return error;
+  if (!("details" in error) || typeof error.code !== "number") {
+    return errorFromCode("unavailable", error.message, error);
+  }
+  const named = error.metadata?.get("skein-code")[0]?.toString();
+  const code: ErrorCode = named !== undefined && named in STATUS ? (named as ErrorCode) : codeFromGrpc(error.code); // `in` proved it
+  if (code === "not-leader") {
+    return new NotLeaderError(error.details, {
+      cause: error,
+      leaderAddress: error.metadata.get("skein-leader")[0]?.toString(),
+    });
+  }
+  return errorFromCode(code, error.details || error.message, error);
+}

@@ -1,0 +1,55 @@
+/**
+ * The network of one node as the agent sees it: resources of the store in, sandboxes for tasks out.
+ * Pure (interfaces only). Promises: what is applied is a function of the resources alone; applying again repairs; after
+ * a restart of the daemon running tasks keep their sandboxes, addresses and connections.
+ */
+import type { NodeResource, ResourceKey } from "../proto/gen/skein/v1/dispatcher.js";
+import type { Task } from "../proto/gen/skein/v1/objects.js";
+import type { PortConfig } from "../proto/gen/skein/v1/types.js";
+
+export interface NodeNetworkIdentity {
+  readonly nodeId: string;
+  /** Node.number; 1…16383. The transit subnet is 100.64.0.0/10's /24 of that number. */
+  readonly number: number;
+  /** IP of the VTEP. */
+  readonly dataPathAddress: string;
+  readonly vxlanUdpPort: number;
+}
+
+export interface TaskSandbox {
+  readonly netnsPath: string;
+  /** The task's address on the node's transit subnet: target of the mesh, source of egress. */
+  readonly gatewayAddress: string;
+  readonly resolvConf: string;
+  readonly etcHosts: string;
+  /** Host-mode ports as bound, published_port filled in. */
+  readonly hostPorts: readonly PortConfig[];
+}
+
+export interface NetworkChangeSet {
+  readonly complete: boolean;
+  readonly revision: number;
+  readonly upserts: readonly NodeResource[];
+  readonly removals: readonly ResourceKey[];
+}
+
+export interface NetworkPlane {
+  /** Must be called before the rest, and again when a fact changes. */
+  configure(identity: NodeNetworkIdentity): Promise<void>;
+  /** Resolves when kernel, balancer and DNS have it. Ignores tasks, secrets and configs. Calls are applied in order. */
+  apply(changes: NetworkChangeSet): Promise<void>;
+  readonly appliedRevision: number;
+  /**
+   * Namespace, interfaces, addresses, routes, DNS sockets for a task. Idempotent for a task id: after a restart it adopts.
+   * @throws {FailedPreconditionError} host port taken ("port 8080/tcp is already in use on node …"), network unknown.
+   */
+  attachTask(task: Task, options: { hostname: string; extraHosts: readonly string[] }): Promise<TaskSandbox>;
+  /** Removes the sandbox. Missing is fine. */
+  detachTask(taskId: string): Promise<void>;
+  /** Sandboxes found after a restart that no task claims are removed. */
+  retain(taskIds: ReadonlySet<string>): Promise<void>;
+  /** Takes everything away without trace: leave. */
+  removeAll(): Promise<void>;
+  /** Stops serving DNS and watching; leaves kernel state as it is. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,91 @@
+/**
+ * The words of the Raft core: what goes in, what comes out. Pure.
+ * Source: Raft paper (extended), Ongaro's thesis; the step/ready/advance shape follows etcd-io/raft's idea.
+ */
+import type {
+  ConfChange,
+  Entry,
+  HardState,
+  Membership,
+  RaftMember,
+  RaftMessage,
+  SnapshotMeta,
+} from "../../proto/gen/skein/v1/raft.js";
+
+export type { ConfChange, Entry, HardState, Membership, RaftMember, RaftMessage, SnapshotMeta };
+
+/** Member id: a random safe integer > 0, never used again after removal. 0 stands for nobody. */
+export type RaftId = number;
+
+export type RaftRole = "follower" | "pre-candidate" | "candidate" | "leader" | "learner";
+
+/** Answer to a ReadIndex request: once `appliedIndex >= index`, reads that asked with `context` are linearizable. */
+export interface ReadState {
+  readonly context: number;
+  readonly index: number;
+}
+
+/** What changed about who leads, for logs and for followers that must find the leader. */
+export interface SoftState {
+  readonly role: RaftRole;
+  readonly leader: RaftId;
+  readonly term: number;
+}
+
+/**
+ * One batch of work for the host, in the order it must be done:
+ * 1. append `entries` and `hardState` to the log and sync, unless `mustSync` is false;
+ *    a leader's MSG_APPEND messages may be sent before or during that sync (thesis 10.2.1), nothing else may;
+ * 2. install `snapshot` when present (replaces log and state);
+ * 3. send `messages`;
+ * 4. apply `committedEntries` in order; answer `readStates`; complete refused proposals;
+ * 5. call `advance()`.
+ */
+export interface Ready {
+  readonly softState?: SoftState;
+  readonly hardState?: HardState;
+  readonly entries: readonly Entry[];
+  readonly snapshot?: SnapshotMeta;
+  readonly committedEntries: readonly Entry[];
+  /** Safe to send before the sync of this batch: a leader's appends and heartbeats. */
+  readonly messagesBeforeSync: readonly RaftMessage[];
+  readonly messages: readonly RaftMessage[];
+  readonly readStates: readonly ReadState[];
+  readonly mustSync: boolean;
+}
+
+/** Read access to the stable log; the core asks, storage answers from memory or disk without waiting. */
+export interface LogStorage {
+  initialState(): { hardState: HardState; membership: Membership };
+  /** Entries in [low, high), at least one unless empty, cut at about `bytesMax`. @throws {DataLossError} when compacted: ask `firstIndex` first. */
+  entries(low: number, high: number, bytesMax: number): readonly Entry[];
+  /** Term of an entry; also answers for firstIndex - 1 (the snapshot point). undefined: compacted or beyond the end. */
+  term(index: number): number | undefined;
+  firstIndex(): number;
+  lastIndex(): number;
+  /** The newest snapshot that can be sent now. */
+  snapshotMeta(): SnapshotMeta;
+}
+
+/** A consistent copy of one peer's progress, for status and for tests. */
+export interface ProgressView {
+  readonly raftId: RaftId;
+  readonly match: number;
+  readonly next: number;
+  readonly state: "probe" | "replicate" | "snapshot";
+  readonly learner: boolean;
+  readonly recentlyActive: boolean;
+}
+
+export interface CoreStatus {
+  readonly id: RaftId;
+  readonly role: RaftRole;
+  readonly term: number;
+  readonly leader: RaftId;
+  readonly commitIndex: number;
+  readonly appliedIndex: number;
+  readonly lastIndex: number;
+  readonly membership: Membership;
+  /** Leader only. */
+  readonly progress: readonly ProgressView[];
+}

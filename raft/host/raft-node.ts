@@ -1,0 +1,63 @@
+/**
+ * What the rest of Skein sees of consensus: propose, read barrier, membership, leadership.
+ * Pure (interfaces only); the implementation is host.ts.
+ */
+import type { CoreStatus, RaftId, RaftMember } from "../core/types.js";
+
+/** A change of the materialised state. `value` undefined deletes the key. */
+export interface KeyValueChange {
+  readonly key: string;
+  readonly value: Uint8Array | undefined;
+}
+
+export interface KeyValuePair {
+  readonly key: string;
+  readonly value: Uint8Array;
+}
+
+/**
+ * The replicated state machine, owned by the consumer (manager/store). Applying is total and deterministic; it happens in
+ * memory at once, and the returned changes are written to `level` in the background at that entry's index.
+ */
+export interface StateMachine {
+  apply(entry: { readonly index: number; readonly term: number; readonly data: Uint8Array }): readonly KeyValueChange[];
+  /** Start-up and snapshot installation: forget everything, load these pairs, which are the state at `index`. */
+  restore(index: number, pairs: AsyncIterable<KeyValuePair>): Promise<void>;
+}
+
+export interface RaftStatus extends CoreStatus {
+  readonly leaderMember: RaftMember | undefined;
+  /** By raft id: is a stream to the peer up (own id: always). */
+  readonly reachable: ReadonlyMap<RaftId, boolean>;
+}
+
+export interface Leadership {
+  readonly isLeader: boolean;
+  readonly term: number;
+  readonly leader: RaftMember | undefined;
+}
+
+export interface RaftNode {
+  readonly raftId: RaftId;
+  /**
+   * Resolves when the entry is committed and applied here.
+   * @throws {NotLeaderError} not the leader, or leadership was lost and the entry's fate is unknown or void.
+   * @throws {ResourceExhaustedError} too many uncommitted bytes: retry after a pause.
+   */
+  propose(data: Uint8Array, options?: { signal?: AbortSignal }): Promise<{ index: number; term: number }>;
+  /** Resolves when this replica holds every write acknowledged before the call; works on followers, too. */
+  readBarrier(options?: { signal?: AbortSignal }): Promise<number>;
+  status(): RaftStatus;
+  /** Leader only. Adds a learner, which is promoted by itself when it has caught up. */
+  addMember(member: { nodeId: string; address: string }): Promise<{ raftId: RaftId; members: readonly RaftMember[]; removed: readonly RaftId[] }>;
+  /** Leader only. @throws {FailedPreconditionError} when the rest would have no quorum, unless forced. */
+  removeMember(raftId: RaftId, options?: { force?: boolean }): Promise<void>;
+  /** Leader only: hands over to a caught-up voter and resolves when it leads. */
+  transferLeadership(options?: { to?: RaftId }): Promise<void>;
+  /** Calls back on every change of leader or term, and once at subscription. @returns unsubscribe. */
+  onLeadership(listener: (leadership: Leadership) => void): () => void;
+  /** Calls back on every committed membership change and once at subscription. @returns unsubscribe. */
+  onMembership(listener: (members: readonly RaftMember[]) => void): () => void;
+  /** Stops: transfers leadership first when it leads and peers are there (bounded), then closes log and streams. */
+  close(): Promise<void>;
+}
