@@ -12,6 +12,8 @@ import type {
   SnapshotMeta,
 } from "../../proto/gen/skein/v1/raft.js";
 
+import type { Random } from "../../base/random/random.js";
+
 export type { ConfChange, Entry, HardState, Membership, RaftMember, RaftMessage, SnapshotMeta };
 
 /** Member id: a random safe integer > 0, never used again after removal. 0 stands for nobody. */
@@ -88,4 +90,54 @@ export interface CoreStatus {
   readonly membership: Membership;
   /** Leader only. */
   readonly progress: readonly ProgressView[];
+}
+
+export interface CoreOptions {
+  readonly id: RaftId;
+  readonly storage: LogStorage;
+  readonly random: Random;
+  /** Index up to which the host has applied; 0 for a new member. */
+  readonly appliedIndex: number;
+  /** Ticks without a leader before pre-vote: drawn from [electionTicks, 2*electionTicks). @default 10 */
+  readonly electionTicks?: number;
+  /** @default 1 */
+  readonly heartbeatTicks?: number;
+  /** Bytes of entries in one MSG_APPEND. @default 262144 */
+  readonly bytesPerMessageMax?: number;
+  /** Unacknowledged MSG_APPEND per follower. @default 256 */
+  readonly inflightMessagesMax?: number;
+  /** Bytes of entries in flight per follower. @default 4 MiB */
+  readonly inflightBytesMax?: number;
+  /** Proposed but uncommitted bytes on the leader before proposals are refused. @default 16 MiB */
+  readonly uncommittedBytesMax?: number;
+}
+
+/** The core: synchronous, single-threaded, without a clock. Every input may make a Ready; take it when `hasReady()`. */
+export interface RaftCoreApi {
+  tick(): void;
+  /** @throws {InvariantError} on what no correct peer can send; messages of removed or unknown members are ignored. */
+  step(message: RaftMessage): void;
+  /** Leader only. @returns where each landed. @throws {NotLeaderError} {ResourceExhaustedError} */
+  propose(data: readonly Uint8Array[]): { readonly term: number; readonly firstIndex: number };
+  /** Leader only; one at a time, and only after an entry of the own term is committed. @throws {NotLeaderError} {FailedPreconditionError} another change is pending. */
+  proposeConfChange(change: ConfChange): { readonly term: number; readonly index: number };
+  /** The host calls it for each committed CONF_CHANGE entry, in order, before `advance`. @returns the new membership. */
+  applyConfChange(change: ConfChange): Membership;
+  /** Asks for a linearizable read point; the answer comes in a Ready's readStates under this context (unique, > 0). Works on followers. @throws {UnavailableError} no leader known. */
+  readIndex(context: number): void;
+  /** Leader only. */
+  transferLeadership(to: RaftId): void;
+  /** Starts pre-vote now, whatever the timer says (tests, forced start of a single member). */
+  campaign(): void;
+  /** The stream to or from a peer broke. From the leader: pre-vote starts within a small random number of ticks (0 to 2). */
+  connectionLost(peer: RaftId): void;
+  /** A send failed: go back to probing. */
+  reportUnreachable(peer: RaftId): void;
+  /** A snapshot stream to a peer ended. */
+  reportSnapshot(peer: RaftId, ok: boolean): void;
+  hasReady(): boolean;
+  ready(): Ready;
+  /** The last Ready was carried out. */
+  advance(): void;
+  status(): CoreStatus;
 }
