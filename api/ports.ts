@@ -1,0 +1,84 @@
+/**
+ * What the HTTP surface needs of the daemon that hosts it. Pure (interfaces only). The consumer owns the port: the shapes of images and
+ * containers are those of worker/images/image-store.ts and worker/containers/container-manager.ts, which satisfy them structurally;
+ * node/ hands in the real ones.
+ */
+import type { Channel, ChannelCredentials } from "@grpc/grpc-js";
+import type { ClusterSpec, NodeAvailability } from "../proto/gen/skein/v1/types.js";
+
+export type LocalNodeState = "inactive" | "pending" | "active" | "error" | "locked";
+
+export interface SwarmInfo {
+  readonly nodeId: string;
+  readonly nodeAddr: string;
+  readonly state: LocalNodeState;
+  readonly controlAvailable: boolean;
+  readonly error: string;
+  readonly remoteManagers: readonly { readonly nodeId: string; readonly addr: string }[];
+}
+
+export interface SwarmInitRequest {
+  readonly listenAddr: string;
+  readonly advertiseAddr: string;
+  readonly dataPathAddr: string;
+  /** 0: 4789. */
+  readonly dataPathPort: number;
+  /** Empty: 10.0.0.0/8. */
+  readonly defaultAddrPool: readonly string[];
+  /** 0: 24. */
+  readonly subnetSize: number;
+  readonly forceNewCluster: boolean;
+  readonly availability: NodeAvailability;
+  readonly autoLockManagers: boolean;
+  readonly spec: ClusterSpec | undefined;
+}
+
+export interface SwarmJoinRequest {
+  readonly listenAddr: string;
+  readonly advertiseAddr: string;
+  readonly dataPathAddr: string;
+  readonly remoteAddrs: readonly string[];
+  readonly joinToken: string;
+  readonly availability: NodeAvailability;
+}
+
+export interface SwarmBackend {
+  info(): SwarmInfo;
+  /** @returns the node id. @throws {FailedPreconditionError} already part of a swarm (HTTP 503, Docker's words). */
+  init(request: SwarmInitRequest): Promise<string>;
+  join(request: SwarmJoinRequest): Promise<void>;
+  leave(options: { force: boolean }): Promise<void>;
+  unlock(key: string): Promise<void>;
+}
+
+/** Where the local manager listens, for gRPC clients of Control and Logs. */
+export interface ManagerEndpoint {
+  readonly address: string;
+  readonly credentials: ChannelCredentials;
+  readonly channel: Channel;
+}
+
+export interface NodeFacts {
+  /** A stable id of the engine, also outside a swarm. */
+  readonly engineId: string;
+  readonly hostname: string;
+  readonly dataDir: string;
+  readonly version: string;
+  readonly kernelVersion: string;
+  readonly operatingSystem: string;
+  readonly architecture: string;
+  readonly cpus: number;
+  readonly memoryBytes: number;
+  readonly cgroupVersion: "1" | "2";
+  readonly runtime: string;
+  readonly labels: readonly string[];
+}
+
+export interface EngineBackend<Images, Containers> {
+  readonly facts: NodeFacts;
+  readonly swarm: SwarmBackend;
+  /** undefined while this node is no manager: answers are then 503 in Docker's words. */
+  manager(): ManagerEndpoint | undefined;
+  readonly images: Images;
+  readonly containers: Containers;
+}

@@ -1,0 +1,104 @@
+/**
+ * How a node gets its certificate: the root CA by the token's digest, then a CSR. Edge: to @grpc/grpc-js, node:tls and node:crypto.
+ * The first contact trusts nobody: the root certificate fetched over an unverified connection must hash to the digest
+ * inside the join token, and only then is the token shown, over a connection verified by that root.
+ */
+import { createHash, X509Certificate } from "node:crypto";
+import { credentials } from "@grpc/grpc-js";
+import { InvalidArgumentError, SkeinError, UnavailableError } from "../base/errors/errors.js";
+import { callUnary } from "../base/grpc/grpc-call.js";
+import { createKeyAndCsr } from "../base/pki/x509-csr.js";
+import { type IssueReply, NodeCaClient } from "../proto/gen/skein/v1/ca.js";
+import { NodeAvailability } from "../proto/gen/skein/v1/types.js";
+import { CHANNEL_OPTIONS, type ManagerChannels } from "./manager-channels.js";
+import type { TlsIdentity } from "./rpc-host.js";
+
+const JOIN_TIMEOUT_MS = 20_000;
+const TOKEN = /^SWMTKN-1-([0-9a-z]{50})-([0-9a-z]{25})$/;
+
+/** SHA-256 of the certificate in DER, as 50 characters of base 36: the middle part of a join token. */
+export function rootDigest(rootCaPem: string): string {
+  const hex = createHash("sha256").update(new X509Certificate(rootCaPem).raw).digest("hex");
+  return BigInt(`0x${hex}`).toString(36).padStart(50, "0");
+}
+
+export interface IssuedIdentity {
+  readonly identity: TlsIdentity;
+  readonly reply: IssueReply;
+}
+
+async function fetchRootCa(address: string): Promise<string> {
+  // Nothing secret is sent on this connection, and its answer is checked against the token.
+  const unverified = credentials.createSsl(undefined, undefined, undefined, {
+    rejectUnauthorized: false,
+    checkServerIdentity: () => undefined,
+  });
+  const client = new NodeCaClient(address, unverified, CHANNEL_OPTIONS);
+  try {
+    const reply = await callUnary(client.getRootCa.bind(client), {}, { timeoutMs: 5_000 });
+    return reply.caCertPem;
+  } finally {
+    client.close();
+  }
+}
+
+async function joinThrough(address: string, request: JoinRequest, digest: string): Promise<IssuedIdentity> {
+  const rootCaPem = await fetchRootCa(address);
+  if (rootDigest(rootCaPem) !== digest) {
+    throw new InvalidArgumentError(
+      `remote CA does not match fingerprint: the join token is for another swarm than the one at ${address}`,
+    );
+  }
+  const { keyPem, csrPem } = await createKeyAndCsr();
+  const client = new NodeCaClient(address, credentials.createSsl(Buffer.from(rootCaPem)), CHANNEL_OPTIONS);
+  try {
+    const reply = await callUnary(
+      client.issue.bind(client),
+      { csrPem, token: request.token, availability: request.availability, address: request.advertiseIp },
+      { timeoutMs: JOIN_TIMEOUT_MS },
+    );
+    return { identity: { keyPem, certificatePem: reply.certificatePem, rootCaPem: reply.caCertPem }, reply };
+  } finally {
+    client.close();
+  }
+}
+
+export interface JoinRequest {
+  readonly token: string;
+  readonly remoteAddresses: readonly string[];
+  readonly availability: NodeAvailability;
+  /** "" when unknown. */
+  readonly advertiseIp: string;
+}
+
+/** @throws {InvalidArgumentError} a malformed or foreign token; {UnauthenticatedError} a wrong secret; {UnavailableError} nobody answers. */
+export async function requestIdentity(request: JoinRequest): Promise<IssuedIdentity> {
+  const digest = TOKEN.exec(request.token)?.[1];
+  if (digest === undefined) throw new InvalidArgumentError("invalid join token: it must have the form SWMTKN-1-<digest>-<secret>");
+  let last: SkeinError | undefined;
+  for (const address of request.remoteAddresses) {
+    try {
+      return await joinThrough(address, request, digest);
+    } catch (error) {
+      if (!(error instanceof SkeinError) || (error.code !== "unavailable" && error.code !== "deadline-exceeded")) throw error;
+      last = error;
+    }
+  }
+  throw new UnavailableError(
+    `no manager answered at ${request.remoteAddresses.join(", ")}: ${last?.message ?? "no address was given"}`,
+    { cause: last },
+  );
+}
+
+/** Renews by showing the present certificate; the role comes from the cluster's wish. */
+export async function renewIdentity(channels: ManagerChannels, address: string): Promise<IssuedIdentity> {
+  const { keyPem, csrPem } = await createKeyAndCsr();
+  const client = new NodeCaClient(address, channels.credentials(), { channelOverride: channels.to(address) });
+  const reply = await callUnary(
+    client.issue.bind(client),
+    { csrPem, token: "", availability: NodeAvailability.ACTIVE, address: "" },
+    { timeoutMs: JOIN_TIMEOUT_MS },
+  );
+  return { identity: { keyPem, certificatePem: reply.certificatePem, rootCaPem: reply.caCertPem }, reply };
+}
+

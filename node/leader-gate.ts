@@ -1,0 +1,187 @@
+/**
+ * The guard in front of every RPC of a manager: role check, then leader forwarding, then a read barrier.
+ * Edge: to @grpc/grpc-js. A follower passes the call on with the original caller's identity; while no leader is known it waits, so that a
+ * failover looks like a slow call. A call that may have been carried out by a leader that died is not repeated: its caller is told.
+ */
+import {
+  Client,
+  Metadata,
+  type sendUnaryData,
+  type ServerUnaryCall,
+  type ServiceDefinition,
+  type ServiceError,
+  type UntypedHandleCall,
+} from "@grpc/grpc-js";
+import type { Clock } from "../base/clock/clock.js";
+import { messageOf, NotLeaderError, type SkeinError, UnavailableError } from "../base/errors/errors.js";
+import { fromGrpcError, toGrpcStatus } from "../base/grpc/grpc-errors.js";
+import { type IdentifiableCall, isForwarded, markForwarded, type PeerIdentity, peerOf } from "../base/grpc/peer-identity.js";
+import type { Logger } from "../base/log/logger.js";
+import type { ManagerChannels } from "./manager-channels.js";
+import type { Guard } from "./rpc-host.js";
+
+/** What the gate needs to know about consensus. */
+export interface LeaderView {
+  readonly isLeader: boolean;
+  /** host:port; undefined while unknown. */
+  readonly leaderAddress: string | undefined;
+  /** Calls back when either changes. */
+  onChange(listener: () => void): () => void;
+  readBarrier(): Promise<unknown>;
+}
+
+export interface LeaderGateOptions {
+  /** Methods by full path, to forward them as they are. */
+  readonly definitions: readonly ServiceDefinition[];
+  /** Full paths of what only the leader answers. */
+  readonly leaderOnly: ReadonlySet<string>;
+  /** Full paths of reads that must see every acknowledged write. */
+  readonly linearizable: ReadonlySet<string>;
+  readonly authorize: (path: string, peer: PeerIdentity | undefined) => void;
+  readonly leader: LeaderView;
+  readonly channels: ManagerChannels;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** How long a call waits for a leader before it gives up; longer than two election timeouts. */
+const LEADER_WAIT_MS = 8_000;
+/** Calls waiting for a leader; more are refused at once. */
+const WAITING_MAX = 4_096;
+
+type UnaryCall = ServerUnaryCall<unknown, unknown> & IdentifiableCall;
+
+/** Raised when the call certainly was not carried out, so that it may be sent again. */
+function certainlyNotDone(error: SkeinError): boolean {
+  return error.code === "not-leader" || (error.code === "unavailable" && /ECONNREFUSED|No connection established|Failed to connect/.test(error.message));
+}
+
+export function createLeaderGate(options: LeaderGateOptions): Guard {
+  const { leader, channels, clock, log } = options;
+  const methods = new Map(options.definitions.flatMap((definition) => Object.values(definition).map((m) => [m.path, m] as const)));
+  let waitingCount = 0;
+
+  /** Resolves when a leader other than `except` is known, or when this node leads. */
+  async function waitForLeader(deadlineMs: number, except: string | undefined): Promise<void> {
+    const usable = (): boolean => leader.isLeader || (leader.leaderAddress !== undefined && leader.leaderAddress !== except);
+    if (usable()) return;
+    if (waitingCount >= WAITING_MAX) throw new UnavailableError("the cluster has no leader, and too many calls wait for one");
+    waitingCount += 1;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const finish = (settle: () => void): void => {
+          timer.cancel();
+          unsubscribe();
+          settle();
+        };
+        const unsubscribe = leader.onChange(() => {
+          if (usable()) finish(resolve);
+        });
+        const timer = clock.setTimer(Math.max(0, deadlineMs - clock.monotonicMs()), () =>
+          finish(() =>
+            reject(
+              new UnavailableError("the swarm has no leader: it is possible that too few managers are online to keep a quorum"),
+            ),
+          ),
+        );
+      });
+    } finally {
+      waitingCount -= 1;
+    }
+  }
+
+  function forward(path: string, call: UnaryCall, address: string): Promise<{ value: unknown }> {
+    const method = methods.get(path);
+    if (method === undefined) throw new UnavailableError(`${path} cannot be forwarded`);
+    const metadata = new Metadata();
+    markForwarded(metadata, peerOf(call));
+    const client = new Client(address, channels.credentials(), { channelOverride: channels.to(address) });
+    return new Promise((resolve, reject) => {
+      client.makeUnaryRequest(
+        path,
+        method.requestSerialize,
+        method.responseDeserialize,
+        call.request,
+        metadata,
+        { deadline: call.getDeadline() },
+        (error: ServiceError | null, value: unknown) => (error ? reject(fromGrpcError(error)) : resolve({ value })),
+      );
+    });
+  }
+
+  async function viaLeader(path: string, call: UnaryCall, local: (call: UnaryCall) => Promise<{ value: unknown }>): Promise<{ value: unknown }> {
+    const deadlineMs = clock.monotonicMs() + LEADER_WAIT_MS;
+    let failedAt: string | undefined;
+    for (;;) {
+      if (leader.isLeader) {
+        if (options.linearizable.has(path)) await leader.readBarrier();
+        return local(call);
+      }
+      if (isForwarded(call)) {
+        throw new NotLeaderError("this manager does not lead", { leaderAddress: leader.leaderAddress });
+      }
+      await waitForLeader(deadlineMs, failedAt);
+      const address = leader.leaderAddress;
+      if (leader.isLeader || address === undefined) continue;
+      try {
+        return await forward(path, call, address);
+      } catch (error) {
+        const failure = error as SkeinError; // forward() rejects with fromGrpcError's result only
+        const repeatable = certainlyNotDone(failure) || (failure.code === "unavailable" && options.linearizable.has(path));
+        if (!repeatable || clock.monotonicMs() >= deadlineMs) throw failure;
+        log.debug("forwarding again", { path, leader: address, error: failure.message });
+        failedAt = failure.code === "not-leader" ? undefined : address;
+        await clock.sleep(20);
+        if (leader.leaderAddress === failedAt && clock.monotonicMs() + 500 > deadlineMs) throw failure;
+      }
+    }
+  }
+
+  return (path, handler, { local, streaming }) => {
+    if (streaming) {
+      const guarded = (call: IdentifiableCall & { emit(event: string, error: unknown): boolean }, ...rest: unknown[]): void => {
+        try {
+          if (!local) options.authorize(path, peerOf(call));
+        } catch (error) {
+          refuseStream(call, error, rest);
+          return;
+        }
+        (handler as (call: unknown, ...rest: unknown[]) => void)(call, ...rest);
+      };
+      return guarded as unknown as UntypedHandleCall; // grpc-js types handlers by shape; the call passes through untouched
+    }
+    const runLocal = (call: UnaryCall): Promise<{ value: unknown }> =>
+      new Promise((resolve, reject) => {
+        const callback: sendUnaryData<unknown> = (error, value) => (error ? reject(error) : resolve({ value }));
+        (handler as (call: UnaryCall, callback: sendUnaryData<unknown>) => void)(call, callback);
+      });
+    const guarded = (call: UnaryCall, callback: sendUnaryData<unknown>): void => {
+      const run = async (): Promise<{ value: unknown }> => {
+        if (!local) options.authorize(path, peerOf(call));
+        return options.leaderOnly.has(path) ? viaLeader(path, call, runLocal) : runLocal(call);
+      };
+      run().then(
+        ({ value }) => callback(null, value),
+        (error: unknown) => {
+          // A handler's own answer passes unchanged; anything else is translated here.
+          if (typeof error === "object" && error !== null && "code" in error && typeof error.code === "number") {
+            callback(error as ServiceError);
+            return;
+          }
+          const status = toGrpcStatus(error);
+          if (status.code === 13) log.error("rpc failed", { path, error: messageOf(error) });
+          callback(status);
+        },
+      );
+    };
+    return guarded as unknown as UntypedHandleCall; // see above
+  };
+}
+
+/** Ends a streaming call before its handler saw it: client-streaming calls have a callback, the others an error event. */
+function refuseStream(call: { emit(event: string, error: unknown): boolean }, error: unknown, rest: readonly unknown[]): void {
+  const status = toGrpcStatus(error);
+  const callback = rest[0];
+  if (typeof callback === "function") callback(status);
+  else call.emit("error", status);
+}

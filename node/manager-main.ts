@@ -1,0 +1,91 @@
+/**
+ * Entry of the manager process: waits for its configuration on the IPC channel, builds the manager, gives up root, serves.
+ * Edge: to the process. It ends when its daemon ends.
+ */
+import { chownSync, existsSync, mkdirSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { systemClock } from "../base/clock/system-clock.js";
+import { codeOf, messageOf } from "../base/errors/errors.js";
+import { createPinoLogger } from "../base/log/pino-logger.js";
+import { systemRandom } from "../base/random/system-random.js";
+import type { FromManager, ManagerConfig, ToManager } from "./manager-messages.js";
+import { ManagerRuntime } from "./manager-runtime.js";
+
+let runtime: ManagerRuntime | undefined;
+let stopping = false;
+
+function tell(message: FromManager): void {
+  if (process.connected) process.send?.(message);
+}
+
+/** Folder and socket folder belong to the manager's user before root is given up. */
+function giveUpRoot(config: ManagerConfig): void {
+  const { place, user } = config;
+  mkdirSync(place.dir, { recursive: true, mode: 0o700 });
+  if (user === undefined) return;
+  const own = (path: string): void => {
+    chownSync(path, user.uid, user.gid);
+    for (const entry of readdirSync(path, { withFileTypes: true })) {
+      const inner = join(path, entry.name);
+      if (entry.isDirectory()) own(inner);
+      else chownSync(inner, user.uid, user.gid);
+    }
+  };
+  own(place.dir);
+  const socketFolder = join(place.socketPath, "..");
+  mkdirSync(socketFolder, { recursive: true, mode: 0o700 });
+  if (existsSync(socketFolder)) chownSync(socketFolder, user.uid, user.gid);
+  process.setgroups?.([]);
+  process.setgid?.(user.gid);
+  process.setuid?.(user.uid);
+}
+
+async function start(config: ManagerConfig): Promise<void> {
+  const log = createPinoLogger({ level: config.logLevel, name: "manager" });
+  try {
+    await ManagerRuntime.preload();
+    giveUpRoot(config);
+    runtime = await ManagerRuntime.open(config, {
+      clock: systemClock,
+      random: systemRandom,
+      log,
+      onRemoved: () => {
+        tell({ kind: "removed" });
+        void stop();
+      },
+    });
+    tell({ kind: "ready", nodeId: runtime.nodeId, clusterId: runtime.clusterId, identity: runtime.createdIdentity });
+  } catch (error) {
+    log.error("manager could not start", { error: messageOf(error) });
+    tell({ kind: "failed", code: codeOf(error), message: messageOf(error) });
+    setImmediate(() => process.exit(1));
+  }
+}
+
+async function stop(): Promise<void> {
+  if (stopping) return;
+  stopping = true;
+  try {
+    await runtime?.close();
+  } finally {
+    process.exit(0);
+  }
+}
+
+process.on("message", (message: ToManager) => {
+  switch (message.kind) {
+    case "start":
+      void start(message.config);
+      break;
+    case "identity":
+      runtime?.exchangeIdentity(message.identity);
+      break;
+    case "stop":
+      void stop();
+      break;
+  }
+});
+process.on("disconnect", () => void stop());
+// The daemon decides when to stop: a terminal's Ctrl-C reaches the whole process group.
+process.on("SIGINT", () => undefined);
+process.on("SIGTERM", () => void stop());

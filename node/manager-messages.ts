@@ -1,0 +1,49 @@
+/**
+ * What skeind and its manager child say to each other over the IPC channel. Pure (types).
+ * Keys travel here and in memory only, never in arguments or the environment.
+ */
+import type { ClusterSpec, NodeAvailability } from "../proto/gen/skein/v1/types.js";
+import type { TlsIdentity } from "./rpc-host.js";
+
+export interface ManagerPlace {
+  /** Folder of log and state; owned by the manager's user. */
+  readonly dir: string;
+  readonly socketPath: string;
+  readonly listen: { readonly host: string; readonly port: number };
+  /** host:port for other managers. */
+  readonly advertiseAddress: string;
+  readonly hostname: string;
+}
+
+export type ManagerMode =
+  | {
+      readonly kind: "init";
+      readonly spec: ClusterSpec | undefined;
+      readonly addressPools: readonly string[];
+      readonly subnetSize: number;
+      readonly vxlanUdpPort: number;
+      readonly availability: NodeAvailability;
+      readonly autolock: boolean;
+    }
+  | { readonly kind: "join"; readonly nodeId: string; readonly clusterId: string; readonly identity: TlsIdentity; readonly managers: readonly string[] }
+  | { readonly kind: "resume"; readonly nodeId: string; readonly clusterId: string; readonly identity: TlsIdentity };
+
+export interface ManagerConfig {
+  readonly place: ManagerPlace;
+  readonly mode: ManagerMode;
+  /** Given up once everything is loaded; undefined keeps the user of the process. */
+  readonly user: { readonly uid: number; readonly gid: number } | undefined;
+  readonly logLevel: string;
+}
+
+export type ToManager =
+  | { readonly kind: "start"; readonly config: ManagerConfig }
+  | { readonly kind: "identity"; readonly identity: TlsIdentity }
+  | { readonly kind: "stop" };
+
+export type FromManager =
+  /** Sent once; the identity only after `init`, where the manager made it. */
+  | { readonly kind: "ready"; readonly nodeId: string; readonly clusterId: string; readonly identity: TlsIdentity | undefined }
+  | { readonly kind: "failed"; readonly code: string; readonly message: string }
+  /** This member was removed from Raft: the child has closed itself and must not be started again. */
+  | { readonly kind: "removed" };

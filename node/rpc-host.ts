@@ -1,0 +1,133 @@
+/**
+ * Hosts gRPC services twice: under mutual TLS for the cluster, and on a unix socket for the daemon beside it.
+ * Edge: to node:tls, node:net and @grpc/grpc-js. The TLS side asks for a client certificate but does not insist, because joining nodes have
+ * none; who may call what is decided per RPC by `guard`. Certificates can be exchanged while connections are open.
+ */
+import { chmodSync, rmSync } from "node:fs";
+import { createServer, type Server as TlsServer, type TLSSocket } from "node:tls";
+import {
+  Server,
+  ServerCredentials,
+  type ServiceDefinition,
+  type UntypedHandleCall,
+  type UntypedServiceImplementation,
+} from "@grpc/grpc-js";
+import { InternalError } from "../base/errors/errors.js";
+import type { Logger } from "../base/log/logger.js";
+
+export interface TlsIdentity {
+  readonly certificatePem: string;
+  readonly keyPem: string;
+  readonly rootCaPem: string;
+}
+
+export interface HostedService {
+  readonly definition: ServiceDefinition;
+  readonly handlers: UntypedServiceImplementation;
+}
+
+/** Wraps one handler: role check, leader forwarding. `local` marks the unix socket, whose callers are root on this host. */
+export type Guard = (path: string, handler: UntypedHandleCall, options: { local: boolean; streaming: boolean }) => UntypedHandleCall;
+
+/** Bytes of one gRPC message; snapshots and assignments are cut well below. */
+const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
+
+const SERVER_OPTIONS = {
+  "grpc.max_receive_message_length": MESSAGE_BYTES_MAX,
+  "grpc.max_send_message_length": MESSAGE_BYTES_MAX,
+  "grpc.keepalive_time_ms": 5_000,
+  "grpc.keepalive_timeout_ms": 3_000,
+  "grpc.keepalive_permit_without_calls": 1,
+  "grpc.http2.min_ping_interval_without_data_ms": 1_000,
+};
+
+function guardedServer(services: readonly HostedService[], guard: Guard, local: boolean): Server {
+  const server = new Server(SERVER_OPTIONS);
+  for (const { definition, handlers } of services) {
+    const guarded: Record<string, UntypedHandleCall> = {};
+    for (const [name, method] of Object.entries(definition)) {
+      const handler = handlers[name];
+      if (handler === undefined) throw new InternalError(`no handler for ${method.path}`);
+      const streaming = method.requestStream || method.responseStream;
+      guarded[name] = guard(method.path, handler, { local, streaming });
+    }
+    server.addService(definition, guarded);
+  }
+  return server;
+}
+
+export interface RpcHostOptions {
+  readonly services: readonly HostedService[];
+  readonly guard: Guard;
+  readonly identity: TlsIdentity;
+  readonly listen: { readonly host: string; readonly port: number };
+  /** Path of the unix socket; made with mode 0600. */
+  readonly socketPath: string;
+  readonly log: Logger;
+}
+
+export class RpcHost {
+  readonly #tls: TlsServer;
+  readonly #remote: Server;
+  readonly #local: Server;
+  readonly #sockets = new Set<TLSSocket>();
+  readonly port: number;
+
+  private constructor(parts: { tls: TlsServer; remote: Server; local: Server; sockets: Set<TLSSocket>; port: number }) {
+    this.#tls = parts.tls;
+    this.#remote = parts.remote;
+    this.#local = parts.local;
+    this.#sockets = parts.sockets;
+    this.port = parts.port;
+  }
+
+  /** @throws {InternalError} with the address when the port is taken. */
+  static async open(options: RpcHostOptions): Promise<RpcHost> {
+    const remote = guardedServer(options.services, options.guard, false);
+    const local = guardedServer(options.services, options.guard, true);
+    const injector = remote.createConnectionInjector(ServerCredentials.createInsecure());
+    const sockets = new Set<TLSSocket>();
+    const tls = createServer({ ...contextOf(options.identity), requestCert: true, rejectUnauthorized: false, ALPNProtocols: ["h2"] });
+    tls.on("secureConnection", (socket) => {
+      sockets.add(socket);
+      socket.setNoDelay(true);
+      socket.on("close", () => sockets.delete(socket));
+      socket.on("error", (error) => options.log.debug("rpc connection failed", { peer: socket.remoteAddress, error: error.message }));
+      injector.injectConnection(socket);
+    });
+    tls.on("tlsClientError", (error, socket) =>
+      options.log.info("tls handshake refused", { peer: socket.remoteAddress, error: error.message }),
+    );
+    const { host, port } = options.listen;
+    await new Promise<void>((resolve, reject) => {
+      tls.once("error", (error) => reject(new InternalError(`listening on ${host}:${port} failed: ${error.message}`, { cause: error })));
+      tls.listen(port, host, resolve);
+    });
+    rmSync(options.socketPath, { force: true });
+    await new Promise<void>((resolve, reject) => {
+      local.bindAsync(`unix:${options.socketPath}`, ServerCredentials.createInsecure(), (error) =>
+        error ? reject(new InternalError(`listening on ${options.socketPath} failed: ${error.message}`, { cause: error })) : resolve(),
+      );
+    });
+    chmodSync(options.socketPath, 0o600);
+    const address = tls.address();
+    return new RpcHost({ tls, remote, local, sockets, port: typeof address === "object" && address ? address.port : port });
+  }
+
+  /** New connections use the new certificate; open ones live on. */
+  exchangeIdentity(identity: TlsIdentity): void {
+    this.#tls.setSecureContext(contextOf(identity));
+  }
+
+  /** Ends all calls and connections at once. */
+  async close(): Promise<void> {
+    this.#remote.forceShutdown();
+    this.#local.forceShutdown();
+    for (const socket of this.#sockets) socket.destroy();
+    await new Promise<void>((resolve) => this.#tls.close(() => resolve()));
+  }
+}
+
+function contextOf(identity: TlsIdentity): { cert: string; key: string; ca: string; minVersion: "TLSv1.2" } {
+  return { cert: identity.certificatePem, key: identity.keyPem, ca: identity.rootCaPem, minVersion: "TLSv1.2" };
+}
