@@ -1,0 +1,47 @@
+# Sourced by the other scripts: installs what is missing on Debian or Ubuntu, then builds. Needs root and Node 20 or newer.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+[ "$(id -u)" = 0 ] || die "this needs root: containers, namespaces and nftables are made for real"
+command -v node >/dev/null || die "Node.js 20 or newer is needed; see https://nodejs.org"
+[ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] || die "Node.js 20 or newer is needed, found $(node --version)"
+
+# install_packages PACKAGE…: those not installed yet, by apt, updating the lists only when needed.
+install_packages() {
+  local missing=() package
+  for package in "$@"; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  command -v apt-get >/dev/null || die "please install by hand: ${missing[*]}"
+  say "installing ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  # Some packages start their daemon when installed; ours starts only what it needs itself.
+  local policy=/usr/sbin/policy-rc.d made_policy=0
+  if [ ! -e "$policy" ]; then printf '#!/bin/sh\nexit 101\n' >"$policy"; chmod 755 "$policy"; made_policy=1; fi
+  apt-get install -y -qq --no-install-recommends "${missing[@]}" >/tmp/skein-apt.log 2>&1 ||
+    { apt-get update -qq >/tmp/skein-apt.log 2>&1 &&
+      apt-get install -y -qq --no-install-recommends "${missing[@]}" >>/tmp/skein-apt.log 2>&1; } ||
+    { [ $made_policy = 0 ] || rm -f "$policy"; cat /tmp/skein-apt.log >&2; die "apt could not install ${missing[*]}"; }
+  [ $made_policy = 0 ] || rm -f "$policy"
+}
+
+install_runtime() {
+  local runtime=crun
+  command -v crun >/dev/null || { command -v runc >/dev/null && runtime=; }
+  if [ -n "$runtime" ] && ! command -v crun >/dev/null && ! apt-cache show crun >/dev/null 2>&1; then runtime=runc; fi
+  # shellcheck disable=SC2086
+  install_packages $runtime conmon nftables iproute2 ca-certificates
+}
+
+build() {
+  if [ ! -d node_modules ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+    say "installing the npm packages"
+    npm ci --no-audit --no-fund --loglevel=error
+  fi
+  say "building"
+  npm run --silent build
+}
