@@ -1,0 +1,118 @@
+/**
+ * What must hold across objects after a transaction, whoever wrote it: unique names, references that exist, nothing
+ * removed while a service needs it, published ports taken once. Checked while applying, so that two proposals in flight
+ * cannot both pass the control API's own checks and then contradict each other.
+ * Pure. Invariant: reads the committed state and the transaction only, so every replica decides alike.
+ */
+import { chosenPorts, conflictingPortKeys, indexKeys, nameKey, nameOf, portKey } from "./index-keys.js";
+import type { StoreState } from "./store-state.js";
+import { storeKey } from "./tables.js";
+import type { TableName, Tables } from "./types.js";
+
+/** What one object becomes by a transaction; `after` undefined: it is removed. */
+export type FinalObject = {
+  [K in TableName]: { readonly table: K; readonly id: string; readonly after: Tables[K] | undefined };
+}[TableName];
+
+/** By store key. */
+export type FinalObjects = ReadonlyMap<string, FinalObject>;
+
+/** Why a transaction is void. */
+export interface Violation {
+  readonly kind: "changed" | "name" | "reference" | "port";
+  readonly message: string;
+}
+
+const UNIQUE_NAMES: ReadonlySet<TableName> = new Set(["service", "network", "secret", "config"]);
+
+export function hasUniqueName(table: TableName): boolean {
+  return UNIQUE_NAMES.has(table);
+}
+
+export function nameTakenMessage(table: TableName, name: string): string {
+  return `name conflicts with an existing object: ${table} ${name} already exists`;
+}
+
+/** @returns the first broken rule, in the order of the transaction's actions. */
+export function findViolation(state: StoreState, finals: FinalObjects): Violation | undefined {
+  for (const final of finals.values()) {
+    const violation =
+      final.after === undefined ? brokenByRemoval(state, finals, final) : brokenByPut(state, finals, final);
+    if (violation !== undefined) return violation;
+  }
+  return undefined;
+}
+
+/** Another object that will stand under this key once the transaction is applied. */
+function otherHolder<K extends TableName>(
+  state: StoreState,
+  finals: FinalObjects,
+  at: { readonly table: K; readonly key: string; readonly id: string },
+): { readonly id: string } | undefined {
+  const held = state.bucket(at.table, at.key);
+  const stays = held.find((object) => object.id !== at.id && !finals.has(storeKey(at.table, object.id)));
+  if (stays !== undefined) return stays;
+  for (const final of finals.values()) {
+    if (final.table !== at.table || final.id === at.id || final.after === undefined) continue;
+    if (indexKeys(final.table, final.after).includes(at.key)) return final.after;
+  }
+  return undefined;
+}
+
+function brokenByPut(state: StoreState, finals: FinalObjects, final: FinalObject): Violation | undefined {
+  const { table, id, after } = final;
+  if (after === undefined || !hasUniqueName(table)) return undefined;
+  const before = state.get(table, id);
+  const name = nameOf(table, after);
+  const renamed = before === undefined || nameOf(table, before) !== name;
+  if (name !== "" && renamed && otherHolder(state, finals, { table, key: nameKey(name), id }) !== undefined) {
+    return { kind: "name", message: nameTakenMessage(table, name) };
+  }
+  return table === "service"
+    ? brokenByService(state, finals, { before: state.get("service", id), after })
+    : undefined;
+}
+
+function brokenByService(
+  state: StoreState,
+  finals: FinalObjects,
+  change: { readonly before: Tables["service"] | undefined; readonly after: Tables["service"] },
+): Violation | undefined {
+  const { before, after } = change;
+  if (before?.spec === after.spec) return undefined;
+  const had = new Set(before === undefined ? [] : indexKeys("service", before));
+  const task = after.spec?.task;
+  const references: readonly (readonly ["network" | "secret" | "config", string])[] = [
+    ...(task?.networks ?? []).map((network) => ["network", network.target] as const),
+    ...(task?.container?.secrets ?? []).map((secret) => ["secret", secret.secretId] as const),
+    ...(task?.container?.configs ?? []).map((config) => ["config", config.configId] as const),
+  ];
+  for (const [table, id] of references) {
+    if (had.has(`${table}:${id}`)) continue;
+    const final = finals.get(storeKey(table, id));
+    const exists = final === undefined ? state.get(table, id) !== undefined : final.after !== undefined;
+    if (!exists) return { kind: "reference", message: `${table} ${id} not found` };
+  }
+  for (const port of chosenPorts(after.spec)) {
+    if (had.has(portKey(port))) continue;
+    for (const key of conflictingPortKeys(port)) {
+      const other = otherHolder(state, finals, { table: "service", key, id: after.id });
+      if (other !== undefined) {
+        return {
+          kind: "port",
+          message: `port '${port.publishedPort}' is already in use by service ${other.id}`,
+        };
+      }
+    }
+  }
+  return undefined;
+}
+
+function brokenByRemoval(state: StoreState, finals: FinalObjects, final: FinalObject): Violation | undefined {
+  const { table, id } = final;
+  if (table !== "network" && table !== "secret" && table !== "config") return undefined;
+  const user = otherHolder(state, finals, { table: "service", key: `${table}:${id}`, id: "" });
+  return user === undefined
+    ? undefined
+    : { kind: "reference", message: `${table} ${id} is in use by service ${user.id}` };
+}

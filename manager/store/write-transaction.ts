@@ -1,0 +1,196 @@
+/**
+ * A transaction being written: the committed state under an overlay of changes.
+ * Pure. Invariant: each changed object is proposed with the version it was read at, so a commit loses nobody's write.
+ */
+import {
+  AbortedError,
+  AlreadyExistsError,
+  FailedPreconditionError,
+  NotFoundError,
+} from "../../base/errors/errors.js";
+import { type Precondition, type StoreAction, StoreObject } from "../../proto/gen/skein/v1/objects.js";
+import { indexKeys, lookupKey, nameKey, nameOf } from "./index-keys.js";
+import { hasUniqueName, nameTakenMessage } from "./integrity.js";
+import { lowerBound } from "./sorted-bucket.js";
+import type { StoreState } from "./store-state.js";
+import { storeKey, toStoreObject, versionOf } from "./tables.js";
+import type { Lookup, TableName, Tables, WriteTx } from "./types.js";
+
+interface Written {
+  readonly table: TableName;
+  readonly id: string;
+  /** 0: the object must not exist. */
+  readonly versionIndex: number;
+  /** undefined: removed. */
+  readonly after: Tables[TableName] | undefined;
+}
+
+/** A point to return to; see `mark`. */
+export interface Mark {
+  readonly journalLength: number;
+}
+
+export class WriteTransaction implements WriteTx {
+  readonly #state: StoreState;
+  readonly #nowMs: number;
+  readonly #written = new Map<string, Written>();
+  readonly #tables = new Set<TableName>();
+  /** What each write replaced in `#written`, for `rollback`. */
+  readonly #journal: { readonly key: string; readonly before: Written | undefined }[] = [];
+  #open = true;
+
+  constructor(state: StoreState, options: { nowMs: number }) {
+    this.#state = state;
+    this.#nowMs = options.nowMs;
+  }
+
+  /** Number of changed objects. */
+  get size(): number {
+    return this.#written.size;
+  }
+
+  /** Store keys of all changed objects. */
+  get keys(): Iterable<string> {
+    return this.#written.keys();
+  }
+
+  get<K extends TableName>(table: K, id: string): Tables[K] | undefined {
+    const written = this.#written.get(storeKey(table, id));
+    if (written !== undefined) return written.after as Tables[K] | undefined; // the key names the table
+    return this.#state.get(table, id);
+  }
+
+  list<K extends TableName>(table: K, lookup?: Lookup): readonly Tables[K][] {
+    const committed = this.#state.list(table, lookup);
+    return this.#tables.has(table)
+      ? this.#overlaid(table, committed, (object) => matches(table, object, lookup))
+      : committed;
+  }
+
+  create<K extends TableName>(table: K, object: Tables[K]): void {
+    this.#assertOpen();
+    if (this.get(table, object.id) !== undefined) {
+      throw new AlreadyExistsError(`${table} ${object.id} already exists`);
+    }
+    this.#assertNameFree(table, object);
+    const versionIndex = versionOf(this.#state.get(table, object.id)); // not 0 when this transaction removed it
+    const meta = { version: { index: versionIndex }, createdAtMs: this.#nowMs, updatedAtMs: this.#nowMs };
+    this.#write({ table, id: object.id, versionIndex, after: { ...object, meta } });
+  }
+
+  update<K extends TableName>(table: K, object: Tables[K]): void {
+    this.#assertOpen();
+    const current = this.get(table, object.id);
+    if (current === undefined) throw new NotFoundError(`${table} ${object.id} not found`);
+    if (current === object) return;
+    const versionIndex = versionOf(current);
+    if (versionOf(object) !== versionIndex) {
+      throw new AbortedError(
+        `update out of sequence: ${table} ${object.id} is at version ${versionIndex}, the change was made from ${versionOf(object)}`,
+      );
+    }
+    if (nameOf(table, object) !== nameOf(table, current)) this.#assertNameFree(table, object);
+    const meta = {
+      version: { index: versionIndex },
+      createdAtMs: current.meta?.createdAtMs ?? this.#nowMs,
+      updatedAtMs: this.#nowMs,
+    };
+    this.#write({ table, id: object.id, versionIndex, after: { ...object, meta } });
+  }
+
+  remove(table: TableName, id: string): void {
+    this.#assertOpen();
+    const current = this.get(table, id);
+    if (current === undefined) throw new NotFoundError(`${table} ${id} not found`);
+    this.#write({ table, id, versionIndex: versionOf(current), after: undefined });
+  }
+
+  /** A point to which `rollback` returns. */
+  mark(): Mark {
+    return { journalLength: this.#journal.length };
+  }
+
+  rollback(mark: Mark): void {
+    while (this.#journal.length > mark.journalLength) {
+      const step = this.#journal.pop();
+      if (step === undefined) return;
+      if (step.before === undefined) this.#written.delete(step.key);
+      else this.#written.set(step.key, step.before);
+    }
+  }
+
+  /** Encoded size of the objects written since the mark, bytes. */
+  encodedBytesSince(mark: Mark): number {
+    let bytes = 0;
+    for (const { key } of this.#journal.slice(mark.journalLength)) {
+      const written = this.#written.get(key);
+      if (written?.after === undefined) continue;
+      bytes += StoreObject.encode(toStoreObject(written.table, written.after)).finish().length;
+    }
+    return bytes;
+  }
+
+  /** Refuses further writes: what was read of it is about to be proposed. */
+  seal(): void {
+    this.#open = false;
+  }
+
+  /** What to propose, in the order of the first write of each object. */
+  proposal(): { readonly preconditions: readonly Precondition[]; readonly actions: readonly StoreAction[] } {
+    const preconditions: Precondition[] = [];
+    const actions: StoreAction[] = [];
+    for (const { table, id, versionIndex, after } of this.#written.values()) {
+      if (after === undefined && versionIndex === 0) continue; // created and removed in here
+      preconditions.push({ key: { table, id }, versionIndex });
+      actions.push(
+        after === undefined
+          ? { action: { $case: "remove", value: { table, id } } }
+          : { action: { $case: "put", value: toStoreObject(table, after) } },
+      );
+    }
+    return { preconditions, actions };
+  }
+
+  #assertOpen(): void {
+    if (!this.#open)
+      throw new FailedPreconditionError(
+        "the transaction is over: write inside the function given to the store",
+      );
+  }
+
+  #write(written: Written): void {
+    const key = storeKey(written.table, written.id);
+    this.#journal.push({ key, before: this.#written.get(key) });
+    this.#written.set(key, written);
+    this.#tables.add(written.table);
+  }
+
+  #assertNameFree<K extends TableName>(table: K, object: Tables[K]): void {
+    const name = nameOf(table, object);
+    if (name === "" || !hasUniqueName(table)) return;
+    if (this.list(table, { by: "name", name }).some((other) => other.id !== object.id)) {
+      throw new AlreadyExistsError(nameTakenMessage(table, name));
+    }
+  }
+
+  #overlaid<K extends TableName>(
+    table: K,
+    committed: readonly Tables[K][],
+    found: (object: Tables[K]) => boolean,
+  ): readonly Tables[K][] {
+    const out = committed.filter((object) => !this.#written.has(storeKey(table, object.id)));
+    for (const written of this.#written.values()) {
+      if (written.table !== table || written.after === undefined) continue;
+      const after = written.after as Tables[K]; // its table is `table`
+      if (found(after)) out.splice(lowerBound(out, after.id), 0, after);
+    }
+    return out;
+  }
+}
+
+function matches<K extends TableName>(table: K, object: Tables[K], lookup: Lookup | undefined): boolean {
+  if (lookup === undefined) return true;
+  if (lookup.by === "idPrefix") return object.id.startsWith(lookup.prefix);
+  const key = lookup.by === "name" ? nameKey(lookup.name) : lookupKey(lookup);
+  return key !== undefined && indexKeys(table, object).includes(key);
+}
