@@ -1,0 +1,53 @@
+/**
+ * What must happen so that Raft's members, the nodes' wishes and the nodes' manager status agree.
+ * Pure. Invariant: a plan removes at most one member, never the last voter, and never the leader itself, which hands over first.
+ */
+import type { Node } from "../../proto/gen/skein/v1/objects.js";
+import type { RaftMember } from "../../proto/gen/skein/v1/raft.js";
+import { type ManagerStatus, NodeRole } from "../../proto/gen/skein/v1/types.js";
+
+export type RoleStep =
+  | { readonly kind: "remove-member"; readonly raftId: number; readonly nodeId: string; readonly why: string }
+  | { readonly kind: "hand-over"; readonly why: string }
+  | { readonly kind: "set-status"; readonly nodeId: string; readonly status: ManagerStatus | undefined };
+
+export interface RolePlanInput {
+  readonly nodes: readonly Node[];
+  readonly members: readonly RaftMember[];
+  /** This leader. */
+  readonly selfRaftId: number;
+}
+
+function whyUnwanted(member: RaftMember, node: Node | undefined): string | undefined {
+  if (node === undefined) return "its node was removed";
+  if (node.spec?.desiredRole === NodeRole.WORKER && node.role === NodeRole.MANAGER) return "it was demoted";
+  return undefined;
+}
+
+function statusOf(member: RaftMember | undefined): ManagerStatus | undefined {
+  return member === undefined ? undefined : { raftId: member.raftId, address: member.address, leader: false, reachability: "" };
+}
+
+function sameStatus(a: ManagerStatus | undefined, b: ManagerStatus | undefined): boolean {
+  return a?.raftId === b?.raftId && a?.address === b?.address;
+}
+
+/** Steps in the order to carry them out; empty when all agrees. */
+export function planRoles({ nodes, members, selfRaftId }: RolePlanInput): readonly RoleStep[] {
+  const nodeById = new Map(nodes.map((node) => [node.id, node]));
+  const memberByNode = new Map(members.map((member) => [member.nodeId, member]));
+  const steps: RoleStep[] = [];
+  for (const node of nodes) {
+    const status = statusOf(memberByNode.get(node.id));
+    if (!sameStatus(status, node.managerStatus)) steps.push({ kind: "set-status", nodeId: node.id, status });
+  }
+  const voterCount = members.filter((member) => !member.learner).length;
+  for (const member of members) {
+    const why = whyUnwanted(member, nodeById.get(member.nodeId));
+    if (why === undefined || (!member.learner && voterCount === 1)) continue;
+    if (member.raftId === selfRaftId) steps.push({ kind: "hand-over", why });
+    else steps.push({ kind: "remove-member", raftId: member.raftId, nodeId: member.nodeId, why });
+    break; // one membership change at a time; the next pass sees its outcome
+  }
+  return steps;
+}
