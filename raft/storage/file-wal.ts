@@ -1,0 +1,304 @@
+/**
+ * The write-ahead log of Raft: entries and hard state, durable before they count.
+ * Edge: to the disk port. Group commit: what is appended while a sync runs goes into the next one, in one write.
+ * Invariant: after `append` resolves, a restart finds these records; after a failed write nothing is appended any more
+ * (what is on the disk is then unknown until it is opened again).
+ */
+import { InvalidArgumentError, messageOf, UnavailableError } from "../../base/errors/errors.js";
+import type { Logger } from "../../base/log/logger.js";
+import type { Entry, HardState } from "../core/types.js";
+import type { Sealer } from "./data-key.js";
+import type { DiskFile } from "./disk.js";
+import type { EntryLog, LogPoint } from "./entry-log.js";
+import { encodeFrame, FRAME_OVERHEAD_BYTES } from "./wal-frame.js";
+import { encodeRecord } from "./wal-record.js";
+import { type RecoveredWal, recoverWal, type WalTail } from "./wal-recovery.js";
+import { createSegment, SEGMENT_HEAD_BYTES, type SegmentContext, segmentName } from "./wal-segment.js";
+
+/** Zeroed bytes per segment: large enough that preparing one is rare, small enough to read whole at start. */
+const SEGMENT_BYTES = 16 * 1024 * 1024;
+/** Records of one sync are sealed in frames of about this size. */
+const FRAME_BYTES_MAX = 1024 * 1024;
+/** The first frame of each segment repeats hard state and base, so that older segments can go; it fits in here. */
+const CHECKPOINT_BYTES_MAX = 512;
+
+export interface WalBatch {
+  /** Where the log begins from now on; taken before the entries. */
+  readonly base?: LogPoint;
+  readonly entries?: readonly Entry[];
+  readonly hardState?: HardState;
+}
+
+export interface FileWalOptions extends SegmentContext {
+  readonly log: Logger;
+  /** @default 16 MiB */
+  readonly segmentBytes?: number;
+}
+
+interface Waiting {
+  readonly batch: WalBatch;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface PackedGroup {
+  readonly frames: readonly { readonly plain: Buffer; readonly lastIndex: number }[];
+  readonly hardState: HardState | undefined;
+}
+
+interface OpenSegment {
+  readonly number: number;
+  readonly sealer: Sealer;
+  readonly file: DiskFile;
+  readonly sizeBytes: number;
+  position: number;
+  lastIndex: number;
+}
+
+/** Opens the log in a folder, repairing a torn tail. @throws {DataLossError} it is damaged elsewhere. */
+export async function openFileWal(
+  options: FileWalOptions,
+): Promise<{ wal: FileWal; hardState: HardState; log: EntryLog }> {
+  const recovered = await recoverWal(options);
+  for (const number of recovered.surplus) await options.disk.remove(segmentName(number));
+  const wal = new FileWal(options, recovered, await openTail(options, recovered));
+  return { wal, hardState: recovered.hardState, log: recovered.log };
+}
+
+async function openTail(options: FileWalOptions, recovered: RecoveredWal): Promise<OpenSegment> {
+  const tail: WalTail = recovered.tail ?? (await firstTail(options));
+  const file = await options.disk.open(segmentName(tail.number));
+  if (tail.dirtyEnd > tail.position) {
+    options.log.warn("cut a torn write off the end of the log", { segment: tail.number, at: tail.position });
+    await file.writeDurably(tail.position, new Uint8Array(tail.dirtyEnd - tail.position));
+  }
+  const lastIndex = recovered.segments.at(-1)?.lastIndex ?? 0;
+  return {
+    number: tail.number,
+    sealer: tail.sealer,
+    file,
+    sizeBytes: tail.sizeBytes,
+    position: tail.position,
+    lastIndex,
+  };
+}
+
+async function firstTail(options: FileWalOptions): Promise<WalTail> {
+  const sizeBytes = options.segmentBytes ?? SEGMENT_BYTES;
+  const sealer = await createSegment(1, sizeBytes, options);
+  return { number: 1, sealer, sizeBytes, position: SEGMENT_HEAD_BYTES, dirtyEnd: SEGMENT_HEAD_BYTES };
+}
+
+export class FileWal {
+  readonly #options: FileWalOptions;
+  readonly #segmentBytes: number;
+  /** Older segments, ascending. */
+  #older: { readonly number: number; readonly lastIndex: number }[];
+  #segment: OpenSegment;
+  #next: Promise<Sealer> | undefined;
+  /** Position past which the next segment is prepared. */
+  #prepareAt: number;
+  #sequence: number;
+  #hardState: HardState;
+  #base: LogPoint;
+  #unwritten: HardState | undefined;
+  #waiting: Waiting[] = [];
+  #writing: Promise<void> | undefined;
+  #failure: UnavailableError | undefined;
+  #closed = false;
+
+  constructor(options: FileWalOptions, recovered: RecoveredWal, segment: OpenSegment) {
+    this.#options = options;
+    this.#segmentBytes = options.segmentBytes ?? SEGMENT_BYTES;
+    this.#older = recovered.segments.slice(0, -1);
+    this.#segment = segment;
+    this.#prepareAt = segment.sizeBytes / 2;
+    this.#sequence = recovered.nextSequence;
+    this.#hardState = recovered.hardState;
+    this.#base = recovered.log.base;
+  }
+
+  /** Bytes that one entry's data may have. */
+  get entryBytesMax(): number {
+    return Math.floor(this.#segmentBytes / 2) - CHECKPOINT_BYTES_MAX;
+  }
+
+  get segmentCount(): number {
+    return this.#older.length + 1;
+  }
+
+  /** Resolves when the batch is durable. @throws {UnavailableError} the disk failed, now or before; {InvalidArgumentError} */
+  append(batch: WalBatch): Promise<void> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    if (this.#closed) return Promise.reject(new UnavailableError("the raft log is closed"));
+    for (const entry of batch.entries ?? []) {
+      if (entry.data.length > this.entryBytesMax) {
+        const limit = `at most ${this.entryBytesMax} are allowed`;
+        return Promise.reject(
+          new InvalidArgumentError(`a log entry has ${entry.data.length} bytes, ${limit}`),
+        );
+      }
+    }
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ batch, resolve, reject });
+      this.#writing ??= this.#writeAll();
+    });
+  }
+
+  /** Keeps a hard state in mind for the next write: for a commit index, which needs no sync of its own. */
+  remember(hardState: HardState): void {
+    this.#unwritten = hardState;
+  }
+
+  /** Records that the log begins after `base`, then removes the segments that this makes superfluous. */
+  async compact(base: LogPoint): Promise<void> {
+    await this.append({ base });
+    while (this.#older[0] !== undefined && this.#older[0].lastIndex <= base.index) {
+      await this.#options.disk.remove(segmentName(this.#older[0].number));
+      this.#older.shift();
+    }
+  }
+
+  /** Writes what is remembered and closes. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    if (this.#unwritten !== undefined && this.#failure === undefined) await this.append({});
+    this.#closed = true;
+    await this.#writing;
+    await this.#next?.then(
+      () => undefined,
+      () => undefined, // a spare segment that could not be made is nobody's loss now
+    );
+    await this.#segment.file.close();
+  }
+
+  async #writeAll(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const group = this.#waiting;
+      this.#waiting = [];
+      try {
+        await this.#writeGroup(group.map((waiting) => waiting.batch));
+      } catch (error) {
+        this.#fail(error, group);
+        break;
+      }
+      for (const waiting of group) waiting.resolve();
+    }
+    this.#writing = undefined;
+  }
+
+  #fail(error: unknown, group: readonly Waiting[]): void {
+    this.#failure = new UnavailableError(`the raft log cannot be written: ${messageOf(error)}`, {
+      cause: error,
+    });
+    for (const waiting of [...group, ...this.#waiting]) waiting.reject(this.#failure);
+    this.#waiting = [];
+  }
+
+  async #writeGroup(batches: readonly WalBatch[]): Promise<void> {
+    const group = this.#sequence;
+    const packed = this.#pack(batches);
+    let pending: Buffer[] = [];
+    let pendingBytes = 0;
+    const flush = async (): Promise<void> => {
+      if (pending.length === 0) return;
+      const bytes = pending.length === 1 && pending[0] !== undefined ? pending[0] : Buffer.concat(pending);
+      await this.#segment.file.writeDurably(this.#segment.position, bytes);
+      this.#segment.position += bytes.length;
+      pending = [];
+      pendingBytes = 0;
+    };
+    const add = (plain: Buffer): void => {
+      const frame = encodeFrame({ sequence: this.#sequence, group }, plain, this.#segment.sealer);
+      this.#sequence += 1;
+      pending.push(frame);
+      pendingBytes += frame.length;
+    };
+    for (const { plain, lastIndex } of packed.frames) {
+      const needed = plain.length + FRAME_OVERHEAD_BYTES;
+      if (this.#segment.position + pendingBytes + needed > this.#segment.sizeBytes) {
+        await flush();
+        await this.#rotate();
+        add(this.#checkpoint());
+      }
+      add(plain);
+      this.#segment.lastIndex = Math.max(this.#segment.lastIndex, lastIndex);
+    }
+    await flush();
+    this.#hardState = packed.hardState ?? this.#hardState;
+    this.#prepareNext();
+  }
+
+  /** Packs the records of one sync into frames' contents. */
+  #pack(batches: readonly WalBatch[]): PackedGroup {
+    const frames: PackedGroup["frames"][number][] = [];
+    let records: Buffer[] = [];
+    let bytes = 0;
+    let lastIndex = 0;
+    const cut = (): void => {
+      if (records.length > 0) frames.push({ plain: Buffer.concat(records), lastIndex });
+      records = [];
+      bytes = 0;
+      lastIndex = 0;
+    };
+    const add = (record: Buffer): void => {
+      if (bytes + record.length > FRAME_BYTES_MAX || bytes + record.length > this.entryBytesMax) cut();
+      records.push(record);
+      bytes += record.length;
+    };
+    let hardState = this.#unwritten;
+    this.#unwritten = undefined;
+    for (const batch of batches) {
+      if (batch.base !== undefined) {
+        this.#base = batch.base;
+        add(encodeRecord({ kind: "base", base: batch.base }));
+      }
+      for (const entry of batch.entries ?? []) {
+        add(encodeRecord({ kind: "entry", entry }));
+        lastIndex = Math.max(lastIndex, entry.index);
+      }
+      hardState = batch.hardState ?? hardState;
+    }
+    if (hardState !== undefined) add(encodeRecord({ kind: "hard-state", hardState }));
+    cut();
+    return { frames, hardState };
+  }
+
+  /** The hard state is the one before this group: a newer commit index must not outrun its entries in a torn group. */
+  #checkpoint(): Buffer {
+    return Buffer.concat([
+      encodeRecord({ kind: "base", base: this.#base }),
+      encodeRecord({ kind: "hard-state", hardState: this.#hardState }),
+    ]);
+  }
+
+  async #rotate(): Promise<void> {
+    const number = this.#segment.number + 1;
+    const sealer = await (this.#next ?? createSegment(number, this.#segmentBytes, this.#options));
+    this.#next = undefined;
+    const file = await this.#options.disk.open(segmentName(number));
+    await this.#segment.file.close();
+    this.#older.push({ number: this.#segment.number, lastIndex: this.#segment.lastIndex });
+    this.#segment = {
+      number,
+      sealer,
+      file,
+      sizeBytes: this.#segmentBytes,
+      position: SEGMENT_HEAD_BYTES,
+      lastIndex: 0,
+    };
+    this.#prepareAt = this.#segmentBytes / 2;
+  }
+
+  /** Past the middle of a segment the next one is made ahead, so that no append waits for megabytes of zeros. */
+  #prepareNext(): void {
+    if (this.#next !== undefined || this.#segment.position < this.#prepareAt || this.#closed) return;
+    const next = createSegment(this.#segment.number + 1, this.#segmentBytes, this.#options);
+    this.#next = next;
+    next.catch((error: unknown) => {
+      this.#options.log.warn("cannot prepare the next log segment yet", { error: messageOf(error) });
+      if (this.#next === next) this.#next = undefined;
+      this.#prepareAt = this.#segment.position + this.#segment.sizeBytes / 8; // not at every append to a full disk
+    });
+  }
+}

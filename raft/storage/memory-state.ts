@@ -1,0 +1,83 @@
+/**
+ * The materialised state in memory: the twin of level-state.ts for tests and simulation.
+ * Pure. What lives in a `MemoryStateFolder` survives the store that wrote it, as a disk would.
+ */
+import { FailedPreconditionError } from "../../base/errors/errors.js";
+import type { SnapshotMeta } from "../core/types.js";
+import type { KeyValueChange, KeyValuePair } from "../host/raft-node.js";
+import type { StateInstall, StateSnapshot, StateStore } from "./state-store.js";
+
+export interface MemoryStateFolder {
+  meta: SnapshotMeta;
+  pairs: Map<string, Uint8Array>;
+}
+
+export function emptyStateFolder(): MemoryStateFolder {
+  return { meta: { index: 0, term: 0, membership: undefined }, pairs: new Map() };
+}
+
+export class MemoryState implements StateStore {
+  readonly #folder: MemoryStateFolder;
+  #closed = false;
+
+  constructor(folder: MemoryStateFolder = emptyStateFolder()) {
+    this.#folder = folder;
+  }
+
+  get meta(): SnapshotMeta {
+    return this.#folder.meta;
+  }
+
+  async write(batch: { meta: SnapshotMeta; changes: readonly KeyValueChange[] }): Promise<void> {
+    if (this.#closed) throw new FailedPreconditionError("the state store is closed");
+    for (const { key, value } of batch.changes) {
+      if (value === undefined) this.#folder.pairs.delete(key);
+      else this.#folder.pairs.set(key, value);
+    }
+    this.#folder.meta = batch.meta;
+  }
+
+  async snapshot(): Promise<StateSnapshot> {
+    const { meta } = this.#folder;
+    const pairs = new Map(this.#folder.pairs);
+    return { meta, portions: (bytesMax) => portionsOf(pairs, bytesMax), close: async () => undefined };
+  }
+
+  async beginInstall(meta: SnapshotMeta): Promise<StateInstall> {
+    const received = new Map<string, Uint8Array>();
+    return {
+      add: async (pairs) => {
+        for (const { key, value } of pairs) received.set(key, value);
+      },
+      commit: async () => {
+        this.#folder.pairs = received;
+        this.#folder.meta = meta;
+      },
+      abort: async () => undefined,
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+  }
+}
+
+async function* portionsOf(
+  pairs: ReadonlyMap<string, Uint8Array>,
+  bytesMax: number,
+): AsyncGenerator<readonly KeyValuePair[]> {
+  let portion: KeyValuePair[] = [];
+  let bytes = 0;
+  for (const key of [...pairs.keys()].sort()) {
+    const value = pairs.get(key);
+    if (value === undefined) continue;
+    if (portion.length > 0 && bytes + key.length + value.length > bytesMax) {
+      yield portion;
+      portion = [];
+      bytes = 0;
+    }
+    portion.push({ key, value });
+    bytes += key.length + value.length;
+  }
+  if (portion.length > 0) yield portion;
+}

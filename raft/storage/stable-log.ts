@@ -1,0 +1,131 @@
+/**
+ * What the core reads as its stable log: recent entries in memory, made durable by the write-ahead log first.
+ * Pure over its parts. Invariant: nothing is visible here before it is durable; the base never passes the stored state.
+ */
+
+import { DataLossError } from "../../base/errors/errors.js";
+import { invariant } from "../../base/errors/invariant.js";
+import type { Entry, HardState, LogStorage, Membership, SnapshotMeta } from "../core/types.js";
+import type { EntryLog } from "./entry-log.js";
+import type { FileWal } from "./file-wal.js";
+import type { StateStore } from "./state-store.js";
+
+/** Entries kept below the applied index for followers that lag a little. */
+const ENTRIES_KEPT = 500;
+
+export interface StableLogOptions {
+  readonly wal: FileWal;
+  readonly log: EntryLog;
+  readonly hardState: HardState;
+  readonly state: StateStore;
+  /** Applied entries in the log that make a compaction due. @default 10000 */
+  readonly snapshotInterval?: number;
+  /** Bytes of entries in memory that make it due, too. @default 16 MiB */
+  readonly memoryBytesMax?: number;
+}
+
+const NOBODY: Membership = { members: [], removed: [] };
+
+/** Joins log and state as found at start. @throws {DataLossError} they do not fit together. */
+export async function openStableLog(options: StableLogOptions): Promise<StableLog> {
+  const { wal, log, state } = options;
+  const { index, term } = state.meta;
+  if (log.base.index > index) {
+    throw new DataLossError(`the log begins after entry ${log.base.index}, but the state ends at ${index}`);
+  }
+  if (log.term(index) !== term) {
+    // A snapshot was installed, and the machine stopped before the log heard of it.
+    if (index <= log.lastIndex && options.hardState.commit >= index) {
+      throw new DataLossError(`the committed log and the state disagree about entry ${index}`);
+    }
+    await wal.append({ base: { index, term } });
+    log.setBase({ index, term });
+  }
+  const commit = Math.max(options.hardState.commit, index);
+  if (commit > log.lastIndex) {
+    throw new DataLossError(`entries up to ${commit} were committed, but the log ends at ${log.lastIndex}`);
+  }
+  return new StableLog({ ...options, hardState: { ...options.hardState, commit } });
+}
+
+export class StableLog implements LogStorage {
+  readonly #wal: FileWal;
+  readonly #log: EntryLog;
+  readonly #state: StateStore;
+  readonly #hardState: HardState;
+  readonly #snapshotInterval: number;
+  readonly #memoryBytesMax: number;
+
+  constructor(options: StableLogOptions) {
+    this.#wal = options.wal;
+    this.#log = options.log;
+    this.#state = options.state;
+    this.#hardState = options.hardState;
+    this.#snapshotInterval = options.snapshotInterval ?? 10_000;
+    this.#memoryBytesMax = options.memoryBytesMax ?? 16 * 1024 * 1024;
+  }
+
+  /** As found at start; the membership is the one at the state's index, later changes are in the log. */
+  initialState(): { hardState: HardState; membership: Membership } {
+    return { hardState: this.#hardState, membership: this.#state.meta.membership ?? NOBODY };
+  }
+
+  entries(low: number, high: number, bytesMax: number): readonly Entry[] {
+    return this.#log.slice(low, high, bytesMax);
+  }
+
+  term(index: number): number | undefined {
+    return this.#log.term(index);
+  }
+
+  firstIndex(): number {
+    return this.#log.firstIndex;
+  }
+
+  lastIndex(): number {
+    return this.#log.lastIndex;
+  }
+
+  snapshotMeta(): SnapshotMeta {
+    return this.#state.meta;
+  }
+
+  /** Makes a Ready's entries and hard state durable, then visible. */
+  async append(entries: readonly Entry[], hardState: HardState | undefined): Promise<void> {
+    await this.#wal.append(hardState === undefined ? { entries } : { entries, hardState });
+    this.#log.append(entries);
+  }
+
+  /** For a hard state that needs no sync. */
+  remember(hardState: HardState): void {
+    this.#wal.remember(hardState);
+  }
+
+  /** The state was replaced by a snapshot: the log begins after it. */
+  async install(meta: SnapshotMeta): Promise<void> {
+    const base = { index: meta.index, term: meta.term };
+    await this.#wal.append({ base });
+    this.#log.setBase(base);
+  }
+
+  get compactionDue(): boolean {
+    const applied = this.#state.meta.index - this.#log.base.index;
+    return (
+      applied > this.#snapshotInterval || (applied > ENTRIES_KEPT && this.#log.bytes > this.#memoryBytesMax)
+    );
+  }
+
+  /** Forgets entries that the (synced) state holds, but for the newest few and those from `keepFrom` on. */
+  async compact(options: { stateIndex: number; keepFrom?: number | undefined }): Promise<void> {
+    const below = Math.min(
+      options.stateIndex - ENTRIES_KEPT,
+      (options.keepFrom ?? Number.POSITIVE_INFINITY) - 1,
+    );
+    if (below <= this.#log.base.index) return;
+    const term = this.#log.term(below);
+    invariant(term !== undefined, `the log does not hold entry ${below} to compact at`);
+    const base = { index: below, term };
+    await this.#wal.compact(base);
+    this.#log.setBase(base);
+  }
+}
