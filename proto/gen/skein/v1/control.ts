@@ -177,7 +177,7 @@ export interface ListNetworksReply {
 
 export interface CreateSecretRequest {
   readonly annotations: Annotations | undefined;
-  readonly data: Buffer;
+  readonly data: Uint8Array;
   readonly driverName: string;
   readonly driverOptions: { [key: string]: string };
   readonly templateDriver: string;
@@ -192,7 +192,7 @@ export interface UpdateSecretRequest {
   readonly id: string;
   readonly version: number;
   readonly annotations: Annotations | undefined;
-  readonly data: Buffer;
+  readonly data: Uint8Array;
 }
 
 export interface SecretReply {
@@ -209,7 +209,7 @@ export interface ListSecretsReply {
 
 export interface CreateConfigRequest {
   readonly annotations: Annotations | undefined;
-  readonly data: Buffer;
+  readonly data: Uint8Array;
   readonly templateDriver: string;
 }
 
@@ -217,7 +217,7 @@ export interface UpdateConfigRequest {
   readonly id: string;
   readonly version: number;
   readonly annotations: Annotations | undefined;
-  readonly data: Buffer;
+  readonly data: Uint8Array;
 }
 
 export interface ConfigReply {
@@ -1744,7 +1744,7 @@ export const ListNetworksReply = {
 };
 
 function createBaseCreateSecretRequest(): CreateSecretRequest {
-  return { annotations: undefined, data: Buffer.alloc(0), driverName: "", driverOptions: {}, templateDriver: "" };
+  return { annotations: undefined, data: new Uint8Array(0), driverName: "", driverOptions: {}, templateDriver: "" };
 }
 
 export const CreateSecretRequest = {
@@ -1786,7 +1786,7 @@ export const CreateSecretRequest = {
             break;
           }
 
-          message.data = reader.bytes() as Buffer;
+          message.data = reader.bytes();
           continue;
         case 3:
           if (tag !== 26) {
@@ -1829,7 +1829,7 @@ export const CreateSecretRequest = {
     message.annotations = (object.annotations !== undefined && object.annotations !== null)
       ? Annotations.fromPartial(object.annotations)
       : undefined;
-    message.data = object.data ?? Buffer.alloc(0);
+    message.data = object.data ?? new Uint8Array(0);
     message.driverName = object.driverName ?? "";
     message.driverOptions = Object.entries(object.driverOptions ?? {}).reduce<{ [key: string]: string }>(
       (acc, [key, value]) => {
@@ -1902,7 +1902,7 @@ export const CreateSecretRequest_DriverOptionsEntry = {
 };
 
 function createBaseUpdateSecretRequest(): UpdateSecretRequest {
-  return { id: "", version: 0, annotations: undefined, data: Buffer.alloc(0) };
+  return { id: "", version: 0, annotations: undefined, data: new Uint8Array(0) };
 }
 
 export const UpdateSecretRequest = {
@@ -1955,7 +1955,7 @@ export const UpdateSecretRequest = {
             break;
           }
 
-          message.data = reader.bytes() as Buffer;
+          message.data = reader.bytes();
           continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
@@ -1976,7 +1976,7 @@ export const UpdateSecretRequest = {
     message.annotations = (object.annotations !== undefined && object.annotations !== null)
       ? Annotations.fromPartial(object.annotations)
       : undefined;
-    message.data = object.data ?? Buffer.alloc(0);
+    message.data = object.data ?? new Uint8Array(0);
     return message;
   },
 };
@@ -2121,7 +2121,7 @@ export const ListSecretsReply = {
 };
 
 function createBaseCreateConfigRequest(): CreateConfigRequest {
-  return { annotations: undefined, data: Buffer.alloc(0), templateDriver: "" };
+  return { annotations: undefined, data: new Uint8Array(0), templateDriver: "" };
 }
 
 export const CreateConfigRequest = {
@@ -2157,7 +2157,7 @@ export const CreateConfigRequest = {
             break;
           }
 
-          message.data = reader.bytes() as Buffer;
+          message.data = reader.bytes();
           continue;
         case 3:
           if (tag !== 26) {
@@ -2183,14 +2183,14 @@ export const CreateConfigRequest = {
     message.annotations = (object.annotations !== undefined && object.annotations !== null)
       ? Annotations.fromPartial(object.annotations)
       : undefined;
-    message.data = object.data ?? Buffer.alloc(0);
+    message.data = object.data ?? new Uint8Array(0);
     message.templateDriver = object.templateDriver ?? "";
     return message;
   },
 };
 
 function createBaseUpdateConfigRequest(): UpdateConfigRequest {
-  return { id: "", version: 0, annotations: undefined, data: Buffer.alloc(0) };
+  return { id: "", version: 0, annotations: undefined, data: new Uint8Array(0) };
 }
 
 export const UpdateConfigRequest = {
@@ -2243,7 +2243,7 @@ export const UpdateConfigRequest = {
             break;
           }
 
-          message.data = reader.bytes() as Buffer;
+          message.data = reader.bytes();
           continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
@@ -2264,7 +2264,7 @@ export const UpdateConfigRequest = {
     message.annotations = (object.annotations !== undefined && object.annotations !== null)
       ? Annotations.fromPartial(object.annotations)
       : undefined;
-    message.data = object.data ?? Buffer.alloc(0);
+    message.data = object.data ?? new Uint8Array(0);
     return message;
   },
 };

@@ -57,7 +57,7 @@ export interface LogMessage {
   /** RFC 3339 with nanoseconds */
   readonly timestamp: string;
   /** one line, with its newline when it had one */
-  readonly data: Buffer;
+  readonly data: Uint8Array;
 }
 
 export interface SubscribeLogsRequest {
@@ -312,7 +312,7 @@ export const LogSubscription = {
 };
 
 function createBaseLogMessage(): LogMessage {
-  return { taskId: "", serviceId: "", nodeId: "", stream: "", timestamp: "", data: Buffer.alloc(0) };
+  return { taskId: "", serviceId: "", nodeId: "", stream: "", timestamp: "", data: new Uint8Array(0) };
 }
 
 export const LogMessage = {
@@ -385,7 +385,7 @@ export const LogMessage = {
             break;
           }
 
-          message.data = reader.bytes() as Buffer;
+          message.data = reader.bytes();
           continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
@@ -406,7 +406,7 @@ export const LogMessage = {
     message.nodeId = object.nodeId ?? "";
     message.stream = object.stream ?? "";
     message.timestamp = object.timestamp ?? "";
-    message.data = object.data ?? Buffer.alloc(0);
+    message.data = object.data ?? new Uint8Array(0);
     return message;
   },
 };

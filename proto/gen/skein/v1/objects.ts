@@ -157,7 +157,7 @@ export interface Secret {
     | Annotations
     | undefined;
   /** at most 500 KiB */
-  readonly data: Buffer;
+  readonly data: Uint8Array;
   readonly driverName: string;
   readonly driverOptions: { [key: string]: string };
   readonly templateDriver: string;
@@ -175,7 +175,7 @@ export interface Config {
     | Annotations
     | undefined;
   /** at most 1000 KiB */
-  readonly data: Buffer;
+  readonly data: Uint8Array;
   readonly templateDriver: string;
 }
 
@@ -1161,7 +1161,7 @@ function createBaseSecret(): Secret {
     id: "",
     meta: undefined,
     annotations: undefined,
-    data: Buffer.alloc(0),
+    data: new Uint8Array(0),
     driverName: "",
     driverOptions: {},
     templateDriver: "",
@@ -1227,7 +1227,7 @@ export const Secret = {
             break;
           }
 
-          message.data = reader.bytes() as Buffer;
+          message.data = reader.bytes();
           continue;
         case 5:
           if (tag !== 42) {
@@ -1272,7 +1272,7 @@ export const Secret = {
     message.annotations = (object.annotations !== undefined && object.annotations !== null)
       ? Annotations.fromPartial(object.annotations)
       : undefined;
-    message.data = object.data ?? Buffer.alloc(0);
+    message.data = object.data ?? new Uint8Array(0);
     message.driverName = object.driverName ?? "";
     message.driverOptions = Object.entries(object.driverOptions ?? {}).reduce<{ [key: string]: string }>(
       (acc, [key, value]) => {
@@ -1345,7 +1345,7 @@ export const Secret_DriverOptionsEntry = {
 };
 
 function createBaseConfig(): Config {
-  return { id: "", meta: undefined, annotations: undefined, data: Buffer.alloc(0), templateDriver: "" };
+  return { id: "", meta: undefined, annotations: undefined, data: new Uint8Array(0), templateDriver: "" };
 }
 
 export const Config = {
@@ -1401,7 +1401,7 @@ export const Config = {
             break;
           }
 
-          message.data = reader.bytes() as Buffer;
+          message.data = reader.bytes();
           continue;
         case 5:
           if (tag !== 42) {
@@ -1429,7 +1429,7 @@ export const Config = {
     message.annotations = (object.annotations !== undefined && object.annotations !== null)
       ? Annotations.fromPartial(object.annotations)
       : undefined;
-    message.data = object.data ?? Buffer.alloc(0);
+    message.data = object.data ?? new Uint8Array(0);
     message.templateDriver = object.templateDriver ?? "";
     return message;
   },

@@ -258,7 +258,7 @@ export interface Entry {
   readonly index: number;
   readonly kind: EntryKind;
   /** NORMAL: opaque; CONF_CHANGE: encoded ConfChange; empty: the no-op of a new leader */
-  readonly data: Buffer;
+  readonly data: Uint8Array;
 }
 
 export interface HardState {
@@ -288,7 +288,7 @@ export interface ConfChange {
     | RaftMember
     | undefined;
   /** lets the proposer recognise its own change */
-  readonly context: Buffer;
+  readonly context: Uint8Array;
 }
 
 export interface SnapshotMeta {
@@ -343,7 +343,7 @@ export interface SnapshotChunk {
 
 export interface SnapshotPair {
   readonly key: string;
-  readonly value: Buffer;
+  readonly value: Uint8Array;
 }
 
 export interface SnapshotReply {
@@ -370,7 +370,7 @@ export interface LeaveReply {
 }
 
 function createBaseEntry(): Entry {
-  return { term: 0, index: 0, kind: EntryKind.NORMAL, data: Buffer.alloc(0) };
+  return { term: 0, index: 0, kind: EntryKind.NORMAL, data: new Uint8Array(0) };
 }
 
 export const Entry = {
@@ -423,7 +423,7 @@ export const Entry = {
             break;
           }
 
-          message.data = reader.bytes() as Buffer;
+          message.data = reader.bytes();
           continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
@@ -442,7 +442,7 @@ export const Entry = {
     message.term = object.term ?? 0;
     message.index = object.index ?? 0;
     message.kind = object.kind ?? EntryKind.NORMAL;
-    message.data = object.data ?? Buffer.alloc(0);
+    message.data = object.data ?? new Uint8Array(0);
     return message;
   },
 };
@@ -661,7 +661,7 @@ export const Membership = {
 };
 
 function createBaseConfChange(): ConfChange {
-  return { kind: ConfChangeKind.ADD_LEARNER, member: undefined, context: Buffer.alloc(0) };
+  return { kind: ConfChangeKind.ADD_LEARNER, member: undefined, context: new Uint8Array(0) };
 }
 
 export const ConfChange = {
@@ -704,7 +704,7 @@ export const ConfChange = {
             break;
           }
 
-          message.context = reader.bytes() as Buffer;
+          message.context = reader.bytes();
           continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
@@ -724,7 +724,7 @@ export const ConfChange = {
     message.member = (object.member !== undefined && object.member !== null)
       ? RaftMember.fromPartial(object.member)
       : undefined;
-    message.context = object.context ?? Buffer.alloc(0);
+    message.context = object.context ?? new Uint8Array(0);
     return message;
   },
 };
@@ -1206,7 +1206,7 @@ export const SnapshotChunk = {
 };
 
 function createBaseSnapshotPair(): SnapshotPair {
-  return { key: "", value: Buffer.alloc(0) };
+  return { key: "", value: new Uint8Array(0) };
 }
 
 export const SnapshotPair = {
@@ -1239,7 +1239,7 @@ export const SnapshotPair = {
             break;
           }
 
-          message.value = reader.bytes() as Buffer;
+          message.value = reader.bytes();
           continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
@@ -1256,7 +1256,7 @@ export const SnapshotPair = {
   fromPartial(object: DeepPartial<SnapshotPair>): SnapshotPair {
     const message = createBaseSnapshotPair() as any;
     message.key = object.key ?? "";
-    message.value = object.value ?? Buffer.alloc(0);
+    message.value = object.value ?? new Uint8Array(0);
     return message;
   },
 };

@@ -807,10 +807,10 @@ export interface Privileges {
   readonly noNewPrivileges: boolean;
   /** default, unconfined, custom */
   readonly seccompMode: string;
-  readonly seccompProfile: Buffer;
+  readonly seccompProfile: Uint8Array;
   readonly apparmorMode: string;
   /** CredentialSpec, SELinuxContext: kept and shown, honoured by nobody on Linux */
-  readonly otherJson: Buffer;
+  readonly otherJson: Uint8Array;
 }
 
 export interface Mount {
@@ -1083,7 +1083,7 @@ export interface ExternalCa {
   readonly protocol: string;
   readonly url: string;
   readonly options: { [key: string]: string };
-  readonly caCert: Buffer;
+  readonly caCert: Uint8Array;
 }
 
 export interface ExternalCa_OptionsEntry {
@@ -2998,9 +2998,9 @@ function createBasePrivileges(): Privileges {
   return {
     noNewPrivileges: false,
     seccompMode: "",
-    seccompProfile: Buffer.alloc(0),
+    seccompProfile: new Uint8Array(0),
     apparmorMode: "",
-    otherJson: Buffer.alloc(0),
+    otherJson: new Uint8Array(0),
   };
 }
 
@@ -3050,7 +3050,7 @@ export const Privileges = {
             break;
           }
 
-          message.seccompProfile = reader.bytes() as Buffer;
+          message.seccompProfile = reader.bytes();
           continue;
         case 4:
           if (tag !== 34) {
@@ -3064,7 +3064,7 @@ export const Privileges = {
             break;
           }
 
-          message.otherJson = reader.bytes() as Buffer;
+          message.otherJson = reader.bytes();
           continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
@@ -3082,9 +3082,9 @@ export const Privileges = {
     const message = createBasePrivileges() as any;
     message.noNewPrivileges = object.noNewPrivileges ?? false;
     message.seccompMode = object.seccompMode ?? "";
-    message.seccompProfile = object.seccompProfile ?? Buffer.alloc(0);
+    message.seccompProfile = object.seccompProfile ?? new Uint8Array(0);
     message.apparmorMode = object.apparmorMode ?? "";
-    message.otherJson = object.otherJson ?? Buffer.alloc(0);
+    message.otherJson = object.otherJson ?? new Uint8Array(0);
     return message;
   },
 };
@@ -5845,7 +5845,7 @@ export const NetworkSpec_IpamOptionsEntry = {
 };
 
 function createBaseExternalCa(): ExternalCa {
-  return { protocol: "", url: "", options: {}, caCert: Buffer.alloc(0) };
+  return { protocol: "", url: "", options: {}, caCert: new Uint8Array(0) };
 }
 
 export const ExternalCa = {
@@ -5901,7 +5901,7 @@ export const ExternalCa = {
             break;
           }
 
-          message.caCert = reader.bytes() as Buffer;
+          message.caCert = reader.bytes();
           continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
@@ -5925,7 +5925,7 @@ export const ExternalCa = {
       }
       return acc;
     }, {});
-    message.caCert = object.caCert ?? Buffer.alloc(0);
+    message.caCert = object.caCert ?? new Uint8Array(0);
     return message;
   },
 };
