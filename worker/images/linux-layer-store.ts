@@ -1,0 +1,176 @@
+/**
+ * Unpacked layers of one node: one folder per chain id, `layers/<hex>/diff`, and a short link `l/<n>` to each, because
+ * the data of an overlay mount has to fit one page.
+ * Edge: to the file system. Invariant: a folder under `layers` is complete and its sums were right; what is unfinished
+ * lies under `tmp`, which is emptied at open.
+ */
+import { mkdir, readdir, readFile, readlink, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { DataLossError, messageOf } from "../../base/errors/errors.js";
+import type { Logger } from "../../base/log/logger.js";
+import { hexOf, shortIdOf } from "./chain-ids.js";
+import { asObject } from "./image-manifest.js";
+import { KeyedLock } from "./keyed-lock.js";
+import type { UnpackThread } from "./linux-unpack-thread.js";
+
+export interface Layer {
+  readonly chainId: string;
+  readonly diffId: string;
+  /** Sum of the sizes of its files. */
+  readonly sizeBytes: number;
+  /** Name in the folder of short links. */
+  readonly link: string;
+}
+
+export interface LayerLimits {
+  /** Unpacked size of one layer. @default 64 GiB */
+  readonly unpackedBytesMax: number;
+  /** Entries of one layer. @default 4 million */
+  readonly entryCountMax: number;
+}
+
+export const LAYER_LIMITS: LayerLimits = { unpackedBytesMax: 64 * 2 ** 30, entryCountMax: 4_000_000 };
+
+export interface AddLayer {
+  /** The layer as stored: plain, gzip or zstd tar. */
+  readonly file: string;
+  /** Of the file as stored, when known. */
+  readonly digest?: string;
+  /** What the image's config promises; absent for an import, whose only layer defines it. */
+  readonly expected?: { readonly chainId: string; readonly diffId: string };
+  readonly signal?: AbortSignal | undefined;
+}
+
+export class LayerStore {
+  readonly #dir: string;
+  readonly #thread: UnpackThread;
+  readonly #limits: LayerLimits;
+  readonly #lock = new KeyedLock();
+  readonly #layers = new Map<string, Layer>();
+  #linkCount = 0;
+  #temporaryCount = 0;
+
+  private constructor(dir: string, thread: UnpackThread, limits: LayerLimits) {
+    this.#dir = dir;
+    this.#thread = thread;
+    this.#limits = limits;
+  }
+
+  /** Reads what is there, and removes what a crash left half done. */
+  static async open(options: { dir: string; thread: UnpackThread; log: Logger; limits?: LayerLimits }): Promise<LayerStore> {
+    const store = new LayerStore(options.dir, options.thread, options.limits ?? LAYER_LIMITS);
+    for (const folder of ["layers", "l", "tmp"]) await mkdir(join(options.dir, folder), { recursive: true, mode: 0o700 });
+    await store.#read(options.log);
+    return store;
+  }
+
+  get(chainId: string): Layer | undefined {
+    return this.#layers.get(chainId);
+  }
+
+  chainIds(): readonly string[] {
+    return [...this.#layers.keys()];
+  }
+
+  /** Folder with the files of the layer. */
+  diffPath(chainId: string): string {
+    return join(this.#dir, "layers", hexOf(chainId), "diff");
+  }
+
+  /** A fresh path on the same file system, gone after the next open at the latest. */
+  temporaryPath(what: string): string {
+    this.#temporaryCount += 1;
+    return join(this.#dir, "tmp", `${what}-${this.#temporaryCount}`);
+  }
+
+  /**
+   * Unpacks a layer, unless it is there; a second caller waits for the first.
+   * @throws {DataLossError} when a sum differs; {InvalidArgumentError} when a path leaves the root; {CancelledError}.
+   */
+  async add(request: AddLayer): Promise<Layer> {
+    const { expected } = request;
+    if (expected === undefined) return await this.#unpack(request);
+    return await this.#lock.run(expected.chainId, async () => this.#layers.get(expected.chainId) ?? (await this.#unpack(request)));
+  }
+
+  /** Missing is fine. The caller has made sure that no image and no container uses it. */
+  async remove(chainId: string): Promise<void> {
+    await this.#lock.run(chainId, async () => {
+      const layer = this.#layers.get(chainId);
+      if (layer === undefined) return;
+      this.#layers.delete(chainId);
+      const doomed = this.temporaryPath("removed");
+      await rename(join(this.#dir, "layers", hexOf(chainId)), doomed);
+      await rm(join(this.#dir, "l", layer.link), { force: true });
+      await rm(doomed, { recursive: true });
+    });
+  }
+
+  async #unpack({ file, digest, expected, signal }: AddLayer): Promise<Layer> {
+    const folder = this.temporaryPath("unpack");
+    const name = shortIdOf(digest ?? expected?.diffId ?? "sha256:imported");
+    await mkdir(join(folder, "diff"), { recursive: true, mode: 0o755 });
+    try {
+      const result = await this.#thread.unpack(
+        { file, root: join(folder, "diff"), layer: digest ?? expected?.diffId ?? name, ...this.#limits },
+        { signal },
+      );
+      if (digest !== undefined && result.digest !== digest) {
+        throw new DataLossError(`layer ${digest} has the wrong digest: its bytes give ${result.digest}`);
+      }
+      if (expected !== undefined && result.diffId !== expected.diffId) {
+        throw new DataLossError(`layer ${digest ?? expected.diffId} unpacks to diff id ${result.diffId}, the image's config says ${expected.diffId}`);
+      }
+      const chainId = expected?.chainId ?? result.diffId;
+      return this.#layers.get(chainId) ?? (await this.#keep(folder, { chainId, diffId: result.diffId, sizeBytes: result.sizeBytes }));
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  }
+
+  async #keep(folder: string, facts: Omit<Layer, "link">): Promise<Layer> {
+    const link = this.#nextLink();
+    const layer = { ...facts, link };
+    await writeFile(join(folder, "layer.json"), JSON.stringify(layer), { mode: 0o600 });
+    await symlink(join("..", "layers", hexOf(facts.chainId), "diff"), join(this.#dir, "l", link));
+    await rename(folder, join(this.#dir, "layers", hexOf(facts.chainId)));
+    this.#layers.set(facts.chainId, layer);
+    return layer;
+  }
+
+  #nextLink(): string {
+    this.#linkCount += 1;
+    return this.#linkCount.toString(36);
+  }
+
+  async #read(log: Logger): Promise<void> {
+    const at = (...parts: string[]): string => join(this.#dir, ...parts);
+    for (const name of await readdir(at("tmp"))) await rm(at("tmp", name), { recursive: true, force: true });
+    for (const name of await readdir(at("layers"))) {
+      const layer = await readLayer(at("layers", name, "layer.json"), name, log);
+      if (layer === undefined) await rm(at("layers", name), { recursive: true, force: true });
+      else this.#layers.set(layer.chainId, layer);
+    }
+    const wanted = new Map([...this.#layers.values()].map((layer) => [layer.link, join("..", "layers", hexOf(layer.chainId), "diff")]));
+    for (const name of await readdir(at("l"))) {
+      if ((await readlink(at("l", name))) === wanted.get(name)) wanted.delete(name);
+      else await rm(at("l", name), { force: true });
+      this.#linkCount = Math.max(this.#linkCount, Number.parseInt(name, 36) || 0);
+    }
+    for (const [name, target] of wanted) await symlink(target, at("l", name));
+    for (const layer of this.#layers.values()) this.#linkCount = Math.max(this.#linkCount, Number.parseInt(layer.link, 36) || 0);
+  }
+}
+
+async function readLayer(path: string, hex: string, log: Logger): Promise<Layer | undefined> {
+  try {
+    const json = asObject(JSON.parse(await readFile(path, "utf8")));
+    const { chainId, diffId, sizeBytes, link } = json ?? {};
+    if (typeof chainId !== "string" || hexOf(chainId) !== hex || typeof diffId !== "string") throw new DataLossError("wrong ids");
+    if (typeof sizeBytes !== "number" || typeof link !== "string" || !/^[0-9a-z]+$/.test(link)) throw new DataLossError("wrong facts");
+    return { chainId, diffId, sizeBytes, link };
+  } catch (error) {
+    log.warn("layer folder without a readable record is removed", { layer: hex, error: messageOf(error) });
+    return undefined;
+  }
+}
