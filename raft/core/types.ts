@@ -2,6 +2,8 @@
  * The words of the Raft core: what goes in, what comes out. Pure.
  * Source: Raft paper (extended), Ongaro's thesis; the step/ready/advance shape follows etcd-io/raft's idea.
  */
+
+import type { Random } from "../../base/random/random.js";
 import type {
   ConfChange,
   Entry,
@@ -11,8 +13,6 @@ import type {
   RaftMessage,
   SnapshotMeta,
 } from "../../proto/gen/skein/v1/raft.js";
-
-import type { Random } from "../../base/random/random.js";
 
 export type { ConfChange, Entry, HardState, Membership, RaftMember, RaftMessage, SnapshotMeta };
 
