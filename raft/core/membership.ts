@@ -15,7 +15,7 @@ import { leaderAddressOf } from "./leader-address.js";
 import { endReadRoundIfWon } from "./reads.js";
 import { oweAppendToAll } from "./replication.js";
 import { becomeFollower } from "./role.js";
-import type { ConfChange, Membership, RaftMember } from "./types.js";
+import type { ConfChange, Membership, RaftId, RaftMember } from "./types.js";
 
 /** @throws {NotLeaderError} {InvalidArgumentError} {FailedPreconditionError} */
 export function proposeConfChange(state: CoreState, change: ConfChange): { term: number; index: number } {
@@ -32,7 +32,16 @@ export function proposeConfChange(state: CoreState, change: ConfChange): { term:
       `change the membership: the change at index ${state.pendingConfIndex} is not applied yet`,
     );
   }
-  refuseSenseless(state, change);
+  const { member } = change;
+  if (member === undefined || !Number.isSafeInteger(member.raftId) || member.raftId <= 0) {
+    throw new InvalidArgumentError(
+      `change the membership: raftId must be an integer > 0, got ${member?.raftId}`,
+    );
+  }
+  const objection = objectionTo(state, change.kind, member.raftId);
+  if (objection !== undefined) {
+    throw new FailedPreconditionError(`change the membership: member ${member.raftId} ${objection}`);
+  }
   const index = state.log.lastIndex + 1;
   state.log.append([makeEntry({ term: state.term, index }, encodeConfChange(change), EntryKind.CONF_CHANGE)]);
   state.pendingConfIndex = index;
@@ -99,38 +108,16 @@ function adjustLeader(state: CoreState): void {
   endReadRoundIfWon(state);
 }
 
-function refuseSenseless(state: CoreState, change: ConfChange): void {
-  const { member } = change;
-  if (member === undefined || !Number.isSafeInteger(member.raftId) || member.raftId <= 0) {
-    throw new InvalidArgumentError(
-      `change the membership: raftId must be an integer > 0, got ${member?.raftId}`,
-    );
-  }
-  const refuse = (why: string): never => {
-    throw new FailedPreconditionError(`change the membership: member ${member.raftId} ${why}`);
-  };
-  if (state.removed.has(member.raftId)) refuse("was removed and may not return under its old id");
-  const present = state.membership.members.find((other) => other.raftId === member.raftId);
-  switch (change.kind) {
-    case ConfChangeKind.ADD_LEARNER:
-      if (present !== undefined) refuse("is a member already");
-      return;
-    case ConfChangeKind.PROMOTE:
-      if (present === undefined) refuse("is not a member");
-      if (present?.learner === false) refuse("is a voter already");
-      return;
-    case ConfChangeKind.UPDATE_ADDRESS:
-      if (present === undefined) refuse("is not a member");
-      return;
-    case ConfChangeKind.REMOVE:
-      if (present === undefined) refuse("is not a member");
-      if (state.voters.length === 1 && present?.learner === false) refuse("is the last voter");
-      return;
-    case ConfChangeKind.ADD_VOTER:
-      return refuse("must join as a learner first; only the founder begins as a voter");
-    case ConfChangeKind.UNRECOGNIZED:
-      return refuse("is the object of an unknown kind of change");
-    default:
-      assertNever(change.kind, "conf change kind");
-  }
+/** Why a change makes no sense now, or undefined when it does. */
+function objectionTo(state: CoreState, kind: ConfChangeKind, raftId: RaftId): string | undefined {
+  if (state.removed.has(raftId)) return "was removed and may not return under its old id";
+  const present = state.membership.members.find((other) => other.raftId === raftId);
+  if (kind === ConfChangeKind.ADD_LEARNER) return present === undefined ? undefined : "is a member already";
+  if (kind === ConfChangeKind.ADD_VOTER) return "must join as a learner; only a founder begins as a voter";
+  if (kind === ConfChangeKind.UNRECOGNIZED) return "is the object of an unknown kind of change";
+  if (present === undefined) return "is not a member";
+  if (kind === ConfChangeKind.PROMOTE && !present.learner) return "is a voter already";
+  if (kind === ConfChangeKind.REMOVE && !present.learner && state.voters.length === 1)
+    return "is the last voter";
+  return undefined;
 }

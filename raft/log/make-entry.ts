@@ -1,5 +1,5 @@
 /**
- * Makes log entries. Pure. The generated type wants a Buffer: a view over the same bytes, never a copy.
+ * Makes log entries. Pure. The bytes are shared, not copied: the proposer must not change them afterwards.
  */
 import { EntryKind } from "../../proto/gen/skein/v1/raft.js";
 import type { Entry } from "../core/types.js";
@@ -11,6 +11,5 @@ export function makeEntry(
   data: Uint8Array,
   kind: EntryKind = EntryKind.NORMAL,
 ): Entry {
-  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
-  return { term: at.term, index: at.index, kind, data: bytes };
+  return { term: at.term, index: at.index, kind, data };
 }

@@ -77,7 +77,7 @@ export class TestMember {
   texts(): string[] {
     return this.applied
       .filter((entry) => entry.kind === EntryKind.NORMAL && entry.data.length > 0)
-      .map((entry) => entry.data.toString());
+      .map((entry) => Buffer.from(entry.data).toString());
   }
 }
 
@@ -189,6 +189,6 @@ export function makeChange(kind: ConfChange["kind"], raftId: RaftId): ConfChange
   return {
     kind,
     member: { raftId, nodeId: `node-${raftId}`, address: `10.0.0.${raftId}:4242`, learner: false },
-    context: Buffer.alloc(0),
+    context: new Uint8Array(0),
   };
 }
