@@ -1,0 +1,200 @@
+/**
+ * Nodes, networks, secrets, configs and the cluster as Docker shows them. Pure.
+ */
+import type { Cluster, Config, Network, Node, Secret } from "../../proto/gen/skein/v1/objects.js";
+import {
+  type ClusterSpec,
+  type IpamConfig,
+  NodeAvailability,
+  NodeRole,
+  NodeState,
+} from "../../proto/gen/skein/v1/types.js";
+import { metaOut } from "./service-out.js";
+import { type JsonObject, nanoseconds, omitEmpty, timeText } from "./shape.js";
+import { resourcesOut } from "./task-spec-out.js";
+
+const STATE_WORDS: Readonly<Record<string, string>> = {
+  [NodeState.UNKNOWN]: "unknown",
+  [NodeState.DOWN]: "down",
+  [NodeState.READY]: "ready",
+  [NodeState.DISCONNECTED]: "disconnected",
+};
+const AVAILABILITY_WORDS: Readonly<Record<string, string>> = {
+  [NodeAvailability.ACTIVE]: "active",
+  [NodeAvailability.PAUSE]: "pause",
+  [NodeAvailability.DRAIN]: "drain",
+};
+
+/** Docker names architectures as the kernel does. */
+export function machineName(architecture: string): string {
+  return { amd64: "x86_64", arm64: "aarch64" }[architecture] ?? architecture;
+}
+
+export function nodeOut(node: Node, rootCaPem: string): JsonObject {
+  const { spec, description, status, managerStatus } = node;
+  return {
+    ID: node.id,
+    ...metaOut(node.meta),
+    Spec: {
+      ...omitEmpty({ Name: spec?.annotations?.name }),
+      Labels: spec?.annotations?.labels ?? {},
+      Role: spec?.desiredRole === NodeRole.MANAGER ? "manager" : "worker",
+      Availability: AVAILABILITY_WORDS[spec?.availability ?? NodeAvailability.ACTIVE],
+    },
+    Description: {
+      Hostname: description?.hostname ?? "",
+      Platform: { Architecture: machineName(description?.platform?.architecture ?? ""), OS: description?.platform?.os ?? "" },
+      Resources: resourcesOut(description?.resources) ?? {},
+      Engine: omitEmpty({
+        EngineVersion: description?.engineVersion,
+        Labels: description?.engineLabels,
+        Plugins: description?.plugins.map(({ type, name }) => ({ Type: type, Name: name })),
+      }),
+      TLSInfo: omitEmpty({ TrustRoot: rootCaPem }),
+    },
+    Status: {
+      State: STATE_WORDS[status?.state ?? NodeState.UNKNOWN],
+      ...omitEmpty({ Message: status?.message, Addr: status?.address }),
+    },
+    ...(managerStatus === undefined
+      ? {}
+      : {
+          ManagerStatus: omitEmpty({
+            Leader: managerStatus.leader,
+            Reachability: managerStatus.reachability || "unknown",
+            Addr: managerStatus.address,
+          }),
+        }),
+  };
+}
+
+function ipamOut(config: IpamConfig): JsonObject {
+  return omitEmpty({
+    Subnet: config.subnet,
+    IPRange: config.range,
+    Gateway: config.gateway,
+    AuxiliaryAddresses: config.reserved,
+  });
+}
+
+export function networkOut(network: Network): JsonObject {
+  const { spec } = network;
+  return {
+    Name: spec?.annotations?.name ?? "",
+    Id: network.id,
+    Created: timeText(network.meta?.createdAtMs ?? 0),
+    Scope: "swarm",
+    Driver: spec?.driver || "overlay",
+    EnableIPv4: true,
+    EnableIPv6: spec?.ipv6Enabled ?? false,
+    IPAM: {
+      Driver: spec?.ipamDriver || "default",
+      Options: Object.keys(spec?.ipamOptions ?? {}).length === 0 ? null : (spec?.ipamOptions ?? null),
+      Config: (network.ipam.length > 0 ? network.ipam : (spec?.ipamConfigs ?? [])).map(ipamOut),
+    },
+    Internal: spec?.internal ?? false,
+    Attachable: spec?.attachable ?? false,
+    Ingress: spec?.ingress ?? false,
+    ConfigFrom: { Network: "" },
+    ConfigOnly: false,
+    Containers: null,
+    Options: { ...spec?.driverOptions, "com.docker.network.driver.overlay.vxlanid_list": String(network.vni) },
+    Labels: spec?.annotations?.labels ?? {},
+  };
+}
+
+/** The shorter form inside a task's attachments. */
+export function networkInTask(network: Network): JsonObject {
+  const { spec } = network;
+  return {
+    ID: network.id,
+    ...metaOut(network.meta),
+    Spec: {
+      Name: spec?.annotations?.name ?? "",
+      Labels: spec?.annotations?.labels ?? {},
+      DriverConfiguration: { Name: spec?.driver || "overlay" },
+      ...omitEmpty({ Ingress: spec?.ingress, Attachable: spec?.attachable, Internal: spec?.internal }),
+      IPAMOptions: { Driver: { Name: spec?.ipamDriver || "default" } },
+      Scope: "swarm",
+    },
+    DriverState: {
+      Name: "overlay",
+      Options: { "com.docker.network.driver.overlay.vxlanid_list": String(network.vni) },
+    },
+    IPAMOptions: { Driver: { Name: "default" }, Configs: network.ipam.map(ipamOut) },
+  };
+}
+
+export function secretOut(secret: Secret): JsonObject {
+  return {
+    ID: secret.id,
+    ...metaOut(secret.meta),
+    Spec: {
+      Name: secret.annotations?.name ?? "",
+      Labels: secret.annotations?.labels ?? {},
+      ...omitEmpty({
+        Driver: secret.driverName === "" ? undefined : { Name: secret.driverName, Options: secret.driverOptions },
+        Templating: secret.templateDriver === "" ? undefined : { Name: secret.templateDriver },
+      }),
+    },
+  };
+}
+
+export function configOut(config: Config): JsonObject {
+  return {
+    ID: config.id,
+    ...metaOut(config.meta),
+    Spec: {
+      Name: config.annotations?.name ?? "",
+      Labels: config.annotations?.labels ?? {},
+      Data: Buffer.from(config.data).toString("base64"),
+      ...omitEmpty({ Templating: config.templateDriver === "" ? undefined : { Name: config.templateDriver } }),
+    },
+  };
+}
+
+export const DEFAULT_HEARTBEAT_MS = 1_000;
+export const DEFAULT_CERT_EXPIRY_MS = 90 * 24 * 3_600_000;
+
+export function clusterSpecOut(spec: ClusterSpec | undefined): JsonObject {
+  return {
+    Name: spec?.annotations?.name || "default",
+    Labels: spec?.annotations?.labels ?? {},
+    Orchestration: { TaskHistoryRetentionLimit: spec?.taskHistoryRetentionLimit ?? 5 },
+    Raft: {
+      SnapshotInterval: spec?.snapshotInterval || 10_000,
+      KeepOldSnapshots: spec?.keepOldSnapshots ?? 0,
+      LogEntriesForSlowFollowers: spec?.logEntriesForSlowFollowers || 500,
+      ElectionTick: 10,
+      HeartbeatTick: 1,
+    },
+    Dispatcher: { HeartbeatPeriod: nanoseconds(spec?.heartbeatPeriodMs || DEFAULT_HEARTBEAT_MS) },
+    CAConfig: {
+      NodeCertExpiry: nanoseconds(spec?.nodeCertExpiryMs || DEFAULT_CERT_EXPIRY_MS),
+      ...omitEmpty({
+        ExternalCAs: spec?.externalCas.map(({ protocol, url, options }) => omitEmpty({ Protocol: protocol, URL: url, Options: options })),
+      }),
+    },
+    TaskDefaults: omitEmpty({
+      LogDriver: spec?.defaultLogDriver && { Name: spec.defaultLogDriver.name, Options: spec.defaultLogDriver.options },
+    }),
+    EncryptionConfig: { AutoLockManagers: spec?.autoLockManagers ?? false },
+  };
+}
+
+/** @param options.tokens also the join tokens, as GET /swarm shows them and GET /info does not. */
+export function clusterOut(cluster: Cluster, options: { tokens: boolean }): JsonObject {
+  return {
+    ID: cluster.id,
+    ...metaOut(cluster.meta),
+    Spec: clusterSpecOut(cluster.spec),
+    TLSInfo: omitEmpty({ TrustRoot: cluster.rootCa?.caCertPem }),
+    RootRotationInProgress: false,
+    DefaultAddrPool: cluster.defaultAddressPool,
+    SubnetSize: cluster.subnetSize,
+    DataPathPort: cluster.vxlanUdpPort,
+    ...(options.tokens
+      ? { JoinTokens: { Worker: cluster.rootCa?.workerToken ?? "", Manager: cluster.rootCa?.managerToken ?? "" } }
+      : {}),
+  };
+}

@@ -1,0 +1,176 @@
+/**
+ * Services and tasks as Docker shows them. Pure.
+ */
+import type { ServiceCounts } from "../../proto/gen/skein/v1/control.js";
+import type { Meta, Service, Task } from "../../proto/gen/skein/v1/objects.js";
+import {
+  EndpointMode,
+  FailureAction,
+  type PortConfig,
+  PortProtocol,
+  PublishMode,
+  type ServiceSpec,
+  TaskState,
+  type UpdateConfig,
+  UpdateOrder,
+  UpdateState,
+} from "../../proto/gen/skein/v1/types.js";
+import { type JsonObject, nanoseconds, omitEmpty, timeText } from "./shape.js";
+import { genericOut, taskSpecOut } from "./task-spec-out.js";
+
+const FAILURE_WORDS: Readonly<Record<string, string>> = {
+  [FailureAction.PAUSE]: "pause",
+  [FailureAction.CONTINUE]: "continue",
+  [FailureAction.ROLLBACK]: "rollback",
+};
+const PROTOCOL_WORDS: Readonly<Record<string, string>> = {
+  [PortProtocol.TCP]: "tcp",
+  [PortProtocol.UDP]: "udp",
+  [PortProtocol.SCTP]: "sctp",
+};
+const UPDATE_WORDS: Readonly<Record<string, string>> = {
+  [UpdateState.UPDATING]: "updating",
+  [UpdateState.PAUSED]: "paused",
+  [UpdateState.COMPLETED]: "completed",
+  [UpdateState.ROLLBACK_STARTED]: "rollback_started",
+  [UpdateState.ROLLBACK_PAUSED]: "rollback_paused",
+  [UpdateState.ROLLBACK_COMPLETED]: "rollback_completed",
+};
+
+/** "TASK_STATE_RUNNING" is "running" on the wire, also where Docker's words differ from the enum's. */
+export function taskStateWord(state: TaskState): string {
+  return state.replace("TASK_STATE_", "").toLowerCase();
+}
+
+export function metaOut(meta: Meta | undefined): JsonObject {
+  return {
+    Version: { Index: meta?.version?.index ?? 0 },
+    CreatedAt: timeText(meta?.createdAtMs ?? 0),
+    UpdatedAt: timeText(meta?.updatedAtMs ?? 0),
+  };
+}
+
+function updateConfigOut(update: UpdateConfig | undefined): JsonObject | undefined {
+  if (update === undefined) return undefined;
+  return {
+    Parallelism: update.parallelism,
+    ...omitEmpty({ Delay: nanoseconds(update.delayMs) }),
+    FailureAction: FAILURE_WORDS[update.failureAction],
+    ...omitEmpty({ Monitor: update.monitorMs === undefined ? undefined : nanoseconds(update.monitorMs) }),
+    MaxFailureRatio: update.maxFailureRatio,
+    Order: update.order === UpdateOrder.START_FIRST ? "start-first" : "stop-first",
+  };
+}
+
+export function portOut(port: PortConfig): JsonObject {
+  return {
+    ...omitEmpty({ Name: port.name }),
+    Protocol: PROTOCOL_WORDS[port.protocol],
+    ...omitEmpty({ TargetPort: port.targetPort, PublishedPort: port.publishedPort }),
+    PublishMode: port.publishMode === PublishMode.HOST ? "host" : "ingress",
+  };
+}
+
+function modeOut(spec: ServiceSpec): JsonObject {
+  switch (spec.mode?.$case) {
+    case "global":
+      return { Global: {} };
+    case "globalJob":
+      return { GlobalJob: {} };
+    case "replicatedJob":
+      return {
+        ReplicatedJob: { MaxConcurrent: spec.mode.value.maxConcurrent, TotalCompletions: spec.mode.value.totalCompletions },
+      };
+    default:
+      return { Replicated: { Replicas: spec.mode?.value.replicas ?? 0 } };
+  }
+}
+
+function endpointSpecOut(endpoint: ServiceSpec["endpoint"]): JsonObject {
+  return {
+    Mode: endpoint?.mode === EndpointMode.DNSRR ? "dnsrr" : "vip",
+    ...omitEmpty({ Ports: endpoint?.ports.map(portOut) }),
+  };
+}
+
+export function serviceSpecOut(spec: ServiceSpec): JsonObject {
+  return {
+    Name: spec.annotations?.name ?? "",
+    Labels: spec.annotations?.labels ?? {},
+    TaskTemplate: spec.task === undefined ? {} : taskSpecOut(spec.task),
+    Mode: modeOut(spec),
+    ...omitEmpty({ UpdateConfig: updateConfigOut(spec.update), RollbackConfig: updateConfigOut(spec.rollback) }),
+    EndpointSpec: endpointSpecOut(spec.endpoint),
+  };
+}
+
+export function serviceOut(service: Service, counts?: ServiceCounts): JsonObject {
+  const { endpoint, updateStatus, jobStatus } = service;
+  return {
+    ID: service.id,
+    ...metaOut(service.meta),
+    Spec: service.spec === undefined ? {} : serviceSpecOut(service.spec),
+    ...omitEmpty({ PreviousSpec: service.previousSpec && serviceSpecOut(service.previousSpec) }),
+    Endpoint: {
+      Spec: endpoint?.spec === undefined && service.spec?.endpoint === undefined ? {} : endpointSpecOut(service.spec?.endpoint),
+      ...omitEmpty({
+        Ports: endpoint?.ports.map(portOut),
+        VirtualIPs: endpoint?.virtualIps.map(({ networkId, address }) => omitEmpty({ NetworkID: networkId, Addr: address })),
+      }),
+    },
+    ...omitEmpty({
+      UpdateStatus:
+        updateStatus === undefined || updateStatus.state === UpdateState.NONE
+          ? undefined
+          : {
+              State: UPDATE_WORDS[updateStatus.state],
+              ...(updateStatus.startedAtMs === 0 ? {} : { StartedAt: timeText(updateStatus.startedAtMs) }),
+              ...(updateStatus.completedAtMs === 0 ? {} : { CompletedAt: timeText(updateStatus.completedAtMs) }),
+              Message: updateStatus.message,
+            },
+    }),
+    ...(counts === undefined
+      ? {}
+      : { ServiceStatus: { RunningTasks: counts.running, DesiredTasks: counts.desired, CompletedTasks: counts.completed } }),
+    ...(jobStatus === undefined
+      ? {}
+      : { JobStatus: { JobIteration: { Index: jobStatus.iteration }, LastExecution: timeText(jobStatus.lastExecutionMs) } }),
+  };
+}
+
+function taskStatusOut(task: Task): JsonObject {
+  const { status } = task;
+  const state = taskStateWord(status?.state ?? TaskState.NEW);
+  const container = status?.container;
+  return {
+    Timestamp: timeText(status?.timestampMs ?? 0),
+    State: state,
+    ...omitEmpty({ Message: status?.message, Err: status?.err }),
+    ...(container === undefined
+      ? {}
+      : { ContainerStatus: { ContainerID: container.containerId, PID: container.pid, ExitCode: container.exitCode ?? 0 } }),
+    PortStatus: omitEmpty({ Ports: status?.hostPorts.map(portOut) }),
+  };
+}
+
+/** @param networks names by id, for the attachments. */
+export function taskOut(task: Task, networks: ReadonlyMap<string, JsonObject> = new Map()): JsonObject {
+  return {
+    ID: task.id,
+    ...metaOut(task.meta),
+    Labels: {},
+    Spec: task.spec === undefined ? {} : taskSpecOut(task.spec),
+    ServiceID: task.serviceId,
+    ...omitEmpty({ Slot: task.slot, NodeID: task.nodeId }),
+    Status: taskStatusOut(task),
+    DesiredState: taskStateWord(task.desiredState),
+    ...omitEmpty({
+      NetworksAttachments: task.networks.map((attachment) => ({
+        Network: networks.get(attachment.networkId) ?? { ID: attachment.networkId },
+        Addresses: attachment.addresses,
+      })),
+      GenericResources: task.assignedGenericResources.map(genericOut),
+      JobIteration: task.jobIteration === 0 ? undefined : { Index: task.jobIteration },
+    }),
+  };
+}
