@@ -1,0 +1,225 @@
+import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
+import { test } from "node:test";
+import { Metadata, type ServerUnaryCall } from "@grpc/grpc-js";
+import { ManualClock } from "../../base/clock/manual-clock.js";
+import { fromGrpcError } from "../../base/grpc/grpc-errors.js";
+import { silentLogger } from "../../base/log/logger.js";
+import { createKeyAndCsr } from "../../base/pki/x509-csr.js";
+import {
+  type IssueReply,
+  IssueRequest,
+  type RootCaReply,
+  type RootCaRequest,
+} from "../../proto/gen/skein/v1/ca.js";
+import { ClusterSpec, NodeAvailability, NodeRole } from "../../proto/gen/skein/v1/types.js";
+import { createTestStore, type TestStore } from "../../test/support/test-store.js";
+import { type Bootstrap, bootstrapCluster, storeBootstrap } from "./bootstrap-cluster.js";
+import { createNodeCaHandlers } from "./node-ca.js";
+import { readNodeCertificate } from "./x509-certificates.js";
+
+const HOUR_MS = 3_600_000;
+
+interface World extends TestStore {
+  readonly bootstrap: Bootstrap;
+  /** Issues for a token (or renews without one), called by `subject`. */
+  issue(
+    request: Partial<IssueRequest>,
+    subject?: Record<string, string>,
+    validTo?: string,
+  ): Promise<IssueReply>;
+}
+
+async function world(): Promise<World> {
+  const base = createTestStore();
+  const { store, clock, random } = base;
+  const bootstrap = await bootstrapCluster({
+    random,
+    nowMs: clock.nowMs(),
+    spec: ClusterSpec.fromPartial({}),
+    availability: NodeAvailability.ACTIVE,
+    advertiseIp: "10.1.0.1",
+  });
+  await store.update((tx) => storeBootstrap(tx, bootstrap));
+  const handlers = createNodeCaHandlers({
+    store,
+    clock,
+    random,
+    log: silentLogger,
+    managerAddresses: () => ["10.1.0.1:2377"],
+  });
+  return {
+    ...base,
+    bootstrap,
+    issue: async (request, subject, validTo) => {
+      const { csrPem } = await createKeyAndCsr();
+      const call = fakeCall({ request: IssueRequest.fromPartial({ csrPem, ...request }), subject, validTo });
+      return new Promise((resolve, reject) => {
+        handlers.issue(call, (error, reply) =>
+          reply ? resolve(reply) : reject(fromGrpcError(error as Error)),
+        );
+      });
+    },
+  };
+}
+
+/** The part of a server call that the handlers use. */
+function fakeCall<Req, Res>(options: {
+  request: Req;
+  subject?: Record<string, string> | undefined;
+  validTo?: string | undefined;
+}): ServerUnaryCall<Req, Res> {
+  const sslPeerCertificate =
+    options.subject === undefined
+      ? undefined
+      : { subject: options.subject, valid_to: options.validTo ?? "Jan  1 00:00:00 2040 GMT" };
+  const call = {
+    request: options.request,
+    metadata: new Metadata(),
+    getAuthContext: () => ({ sslPeerCertificate }),
+    getPeer: () => "10.1.0.9:1",
+  };
+  return call as unknown as ServerUnaryCall<Req, Res>; // a test's stand-in: the rest of the call is not used
+}
+
+const subjectOf = (w: World, nodeId: string, role = "swarm-worker"): Record<string, string> => ({
+  O: w.bootstrap.cluster.id,
+  OU: role,
+  CN: nodeId,
+});
+
+test("bootstrap makes a cluster whose first node is a manager with a valid certificate", async () => {
+  const { store, bootstrap, clock } = await world();
+  const { cluster, node } = bootstrap;
+  const read = readNodeCertificate({
+    certPem: bootstrap.certificatePem,
+    rootPem: bootstrap.caCertPem,
+    nowMs: clock.nowMs(),
+  });
+  assert.deepEqual([read.clusterId, read.nodeId, read.role], [cluster.id, node.id, "swarm-manager"]);
+  assert.deepEqual(cluster.defaultAddressPool, ["10.0.0.0/8"]);
+  assert.equal(cluster.subnetSize, 24);
+  assert.equal(cluster.vxlanUdpPort, 4789);
+  assert.equal(cluster.unlockKey, "");
+  assert.equal(node.status?.address, "10.1.0.1");
+  const ingress = store.view((tx) => tx.list("network", { by: "name", name: "ingress" }))[0];
+  assert.equal(ingress?.spec?.ingress, true);
+});
+
+test("bootstrap with autolock has an unlock key", async () => {
+  const { random } = createTestStore();
+  const { cluster } = await bootstrapCluster({
+    random,
+    nowMs: new ManualClock().nowMs(),
+    spec: ClusterSpec.fromPartial({ autoLockManagers: true }),
+    availability: NodeAvailability.ACTIVE,
+    advertiseIp: "",
+    addressPools: ["10.20.0.0/16"],
+    subnetSize: 26,
+    vxlanUdpPort: 4790,
+  });
+  assert.match(cluster.unlockKey, /^SWMKEY-1-/);
+  assert.deepEqual(cluster.defaultAddressPool, ["10.20.0.0/16"]);
+  assert.deepEqual([cluster.subnetSize, cluster.vxlanUdpPort], [26, 4790]);
+});
+
+test("anyone gets the root certificate", async () => {
+  const { store, clock, random, bootstrap } = await world();
+  const handlers = createNodeCaHandlers({
+    store,
+    clock,
+    random,
+    log: silentLogger,
+    managerAddresses: () => [],
+  });
+  handlers.getRootCa(fakeCall<RootCaRequest, RootCaReply>({ request: {} }), (error, reply) => {
+    assert.equal(error, null);
+    assert.equal(reply?.caCertPem, bootstrap.caCertPem);
+  });
+});
+
+test("a worker token admits a worker, a manager token a manager", async () => {
+  const w = await world();
+  const { rootCa, id } = w.bootstrap.cluster;
+  for (const [token, role, name] of [
+    [rootCa?.workerToken, NodeRole.WORKER, "swarm-worker"],
+    [rootCa?.managerToken, NodeRole.MANAGER, "swarm-manager"],
+  ] as const) {
+    const reply = await w.issue({
+      token: token ?? "",
+      availability: NodeAvailability.DRAIN,
+      address: "10.1.0.2",
+    });
+    assert.equal(reply.role, role);
+    assert.equal(reply.clusterId, id);
+    assert.deepEqual(reply.managerAddresses, ["10.1.0.1:2377"]);
+    assert.equal(
+      new X509Certificate(reply.certificatePem).subject,
+      `O=${id}\nOU=${name}\nCN=${reply.nodeId}`,
+    );
+    const node = w.store.view((tx) => tx.get("node", reply.nodeId));
+    assert.deepEqual(
+      [node?.role, node?.spec?.desiredRole, node?.spec?.availability, node?.status?.address],
+      [role, role, NodeAvailability.DRAIN, "10.1.0.2"],
+    );
+  }
+});
+
+test("a wrong token, and a request with a bad signature, admit nobody", async () => {
+  const w = await world();
+  await assert.rejects(w.issue({ token: "SWMTKN-1-x-y" }), { code: "invalid-argument" });
+  await assert.rejects(w.issue({ token: `SWMTKN-1-${"0".repeat(50)}-${"0".repeat(25)}` }), {
+    code: "unauthenticated",
+  });
+  const token = w.bootstrap.cluster.rootCa?.workerToken ?? "";
+  await assert.rejects(w.issue({ token, csrPem: "nonsense" }), { code: "invalid-argument" });
+  assert.equal(w.store.view((tx) => tx.list("node")).length, 1);
+});
+
+test("renewal gives the node's desired role: promotion and demotion", async () => {
+  const w = await world();
+  const { nodeId } = await w.issue({ token: w.bootstrap.cluster.rootCa?.workerToken ?? "" });
+  const wish = (desiredRole: NodeRole): Promise<void> =>
+    w.store.update((tx) => {
+      const node = tx.get("node", nodeId);
+      assert.ok(node?.spec);
+      tx.update("node", { ...node, spec: { ...node.spec, desiredRole } });
+    });
+  await wish(NodeRole.MANAGER);
+  const promoted = await w.issue({}, subjectOf(w, nodeId));
+  assert.equal(promoted.nodeId, nodeId);
+  assert.match(new X509Certificate(promoted.certificatePem).subject, /OU=swarm-manager/);
+  assert.equal(w.store.view((tx) => tx.get("node", nodeId))?.role, NodeRole.MANAGER);
+  await wish(NodeRole.WORKER);
+  const demoted = await w.issue({}, subjectOf(w, nodeId, "swarm-manager"));
+  assert.equal(demoted.role, NodeRole.WORKER);
+  assert.equal(w.store.view((tx) => tx.get("node", nodeId))?.role, NodeRole.WORKER);
+});
+
+test("renewal is refused without a certificate, with a foreign one, with an expired one, and to a removed node", async () => {
+  const w = await world();
+  const { nodeId } = await w.issue({ token: w.bootstrap.cluster.rootCa?.workerToken ?? "" });
+  await assert.rejects(w.issue({}), { code: "unauthenticated" });
+  await assert.rejects(w.issue({}, { O: "other", OU: "swarm-worker", CN: nodeId }), {
+    code: "permission-denied",
+    message: /another cluster/,
+  });
+  const hourAgo = new Date(w.clock.nowMs() - HOUR_MS).toUTCString();
+  await assert.rejects(w.issue({}, subjectOf(w, nodeId), hourAgo), { code: "unauthenticated" });
+  await w.store.update((tx) => tx.remove("node", nodeId));
+  await assert.rejects(w.issue({}, subjectOf(w, nodeId)), {
+    code: "permission-denied",
+    message: /was removed/,
+  });
+});
+
+test("certificates live as long as the cluster spec says", async () => {
+  const w = await world();
+  await w.store.update((tx) => {
+    const [cluster] = tx.list("cluster");
+    assert.ok(cluster?.spec);
+    tx.update("cluster", { ...cluster, spec: { ...cluster.spec, nodeCertExpiryMs: 2 * HOUR_MS } });
+  });
+  const { certificatePem } = await w.issue({ token: w.bootstrap.cluster.rootCa?.workerToken ?? "" });
+  assert.equal(Date.parse(new X509Certificate(certificatePem).validTo), w.clock.nowMs() + 2 * HOUR_MS);
+});

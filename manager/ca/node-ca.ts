@@ -1,0 +1,179 @@
+/**
+ * The CA's RPCs: the root certificate for everybody, node certificates for a join token or for the certificate being renewed.
+ * Pure but for the gRPC shape. Invariants: the role in a certificate is the token's or the node's desired role, never the
+ * caller's wish; a node id is given by the cluster; a removed node gets nothing.
+ */
+import type { ServerUnaryCall } from "@grpc/grpc-js";
+import type { Clock } from "../../base/clock/clock.js";
+import {
+  FailedPreconditionError,
+  PermissionDeniedError,
+  UnauthenticatedError,
+} from "../../base/errors/errors.js";
+import { toGrpcStatus } from "../../base/grpc/grpc-errors.js";
+import { isForwarded, type PeerIdentity, type PeerRole, peerOf } from "../../base/grpc/peer-identity.js";
+import type { Logger } from "../../base/log/logger.js";
+import { newId } from "../../base/random/ids.js";
+import type { Random } from "../../base/random/random.js";
+import type { IssueReply, IssueRequest, NodeCaServer } from "../../proto/gen/skein/v1/ca.js";
+import { type Cluster, Node, type RootCa } from "../../proto/gen/skein/v1/objects.js";
+import { NodeRole, NodeState } from "../../proto/gen/skein/v1/types.js";
+import type { Store } from "../store/types.js";
+import { roleOfToken } from "./join-token.js";
+import { issueNodeCertificate, NODE_CERT_EXPIRY_MS } from "./x509-certificates.js";
+
+export interface NodeCaComponents {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  /** host:port of the managers a new node may connect to. */
+  readonly managerAddresses: () => readonly string[];
+}
+
+export function createNodeCaHandlers(components: NodeCaComponents): NodeCaServer {
+  const ca = new NodeCa(components);
+  return {
+    getRootCa: (_call, callback) => {
+      try {
+        callback(null, { caCertPem: ca.rootCertificate() });
+      } catch (error) {
+        callback(toGrpcStatus(error));
+      }
+    },
+    issue: (call, callback) => {
+      ca.issue(call.request, callerOf(call, components.clock)).then(
+        (reply) => callback(null, reply),
+        (error: unknown) => callback(toGrpcStatus(error)),
+      );
+    },
+  };
+}
+
+/** The caller's identity. A connection may outlive its certificate, so the end of that is looked at, too. */
+function callerOf(call: ServerUnaryCall<IssueRequest, IssueReply>, clock: Clock): PeerIdentity | undefined {
+  const peer = peerOf(call);
+  if (isForwarded(call)) return peer;
+  const expiry = call.getAuthContext().sslPeerCertificate?.valid_to;
+  return expiry !== undefined && Date.parse(expiry) < clock.nowMs() ? undefined : peer;
+}
+
+export function roleName(role: NodeRole): PeerRole {
+  return role === NodeRole.MANAGER ? "swarm-manager" : "swarm-worker";
+}
+
+class NodeCa {
+  readonly #components: NodeCaComponents;
+
+  constructor(components: NodeCaComponents) {
+    this.#components = components;
+  }
+
+  rootCertificate(): string {
+    return this.#cluster().rootCa.caCertPem;
+  }
+
+  async issue(request: IssueRequest, peer: PeerIdentity | undefined): Promise<IssueReply> {
+    return request.token === "" ? this.#renew(request, peer) : this.#admit(request);
+  }
+
+  /** A new node by its join token. */
+  async #admit(request: IssueRequest): Promise<IssueReply> {
+    const { store, random, log } = this.#components;
+    const { cluster, rootCa } = this.#cluster();
+    const role = roleOfToken(rootCa, request.token);
+    const nodeId = newId(random);
+    const certificatePem = this.#certificate({ cluster, rootCa, csrPem: request.csrPem, nodeId, role });
+    const node = Node.fromPartial({
+      id: nodeId,
+      spec: { annotations: {}, desiredRole: role, availability: request.availability },
+      status: { state: NodeState.UNKNOWN, address: request.address },
+      role,
+      certificatePem,
+    });
+    await store.update((tx) => tx.create("node", node));
+    log.info("node admitted", { nodeId, role, address: request.address });
+    return this.#reply({ cluster, rootCa, nodeId, role, certificatePem });
+  }
+
+  /** A new certificate for a known node, in the role the cluster wants it to have. */
+  async #renew(request: IssueRequest, peer: PeerIdentity | undefined): Promise<IssueReply> {
+    const { store, log } = this.#components;
+    const { cluster, rootCa } = this.#cluster();
+    if (peer === undefined) {
+      throw new UnauthenticatedError(
+        "a join token, or a valid certificate of this cluster to renew, is necessary",
+      );
+    }
+    if (peer.clusterId !== cluster.id) {
+      throw new PermissionDeniedError(`the certificate of node ${peer.nodeId} belongs to another cluster`);
+    }
+    const issued = await store.update((tx) => {
+      const node = tx.get("node", peer.nodeId);
+      if (node === undefined) {
+        throw new PermissionDeniedError(
+          `node ${peer.nodeId} was removed from the cluster: join again with a token`,
+        );
+      }
+      const role = node.spec?.desiredRole ?? node.role;
+      const certificatePem = this.#certificate({
+        cluster,
+        rootCa,
+        csrPem: request.csrPem,
+        nodeId: node.id,
+        role,
+      });
+      tx.update("node", { ...node, role, certificatePem });
+      return { role, certificatePem, roleBefore: node.role };
+    });
+    const { role, certificatePem } = issued;
+    log.info("node certificate renewed", { nodeId: peer.nodeId, role, roleBefore: issued.roleBefore });
+    return this.#reply({ cluster, rootCa, nodeId: peer.nodeId, role, certificatePem });
+  }
+
+  #cluster(): { readonly cluster: Cluster; readonly rootCa: RootCa } {
+    const cluster = this.#components.store.view((tx) => tx.list("cluster")[0]);
+    if (cluster?.rootCa === undefined) {
+      throw new FailedPreconditionError("the cluster has no root CA yet: this manager is still starting");
+    }
+    return { cluster, rootCa: cluster.rootCa };
+  }
+
+  #certificate(options: {
+    cluster: Cluster;
+    rootCa: RootCa;
+    csrPem: string;
+    nodeId: string;
+    role: NodeRole;
+  }): string {
+    const { cluster, rootCa, csrPem, nodeId, role } = options;
+    const expiryMs = cluster.spec?.nodeCertExpiryMs ?? 0;
+    return issueNodeCertificate({
+      root: { certPem: rootCa.caCertPem, keyPem: rootCa.caKeyPem },
+      csrPem,
+      nodeId,
+      role: roleName(role),
+      clusterId: cluster.id,
+      nowMs: this.#components.clock.nowMs(),
+      expiryMs: expiryMs === 0 ? NODE_CERT_EXPIRY_MS : expiryMs,
+      random: this.#components.random,
+    });
+  }
+
+  #reply(options: {
+    cluster: Cluster;
+    rootCa: RootCa;
+    nodeId: string;
+    role: NodeRole;
+    certificatePem: string;
+  }): IssueReply {
+    return {
+      nodeId: options.nodeId,
+      role: options.role,
+      certificatePem: options.certificatePem,
+      caCertPem: options.rootCa.caCertPem,
+      clusterId: options.cluster.id,
+      managerAddresses: this.#components.managerAddresses(),
+    };
+  }
+}
