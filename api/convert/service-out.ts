@@ -2,10 +2,11 @@
  * Services and tasks as Docker shows them. Pure.
  */
 import type { ServiceCounts } from "../../proto/gen/skein/v1/control.js";
-import type { Meta, Service, Task } from "../../proto/gen/skein/v1/objects.js";
+import type { Service, Task } from "../../proto/gen/skein/v1/objects.js";
 import {
   EndpointMode,
   FailureAction,
+  type Meta,
   type PortConfig,
   PortProtocol,
   PublishMode,

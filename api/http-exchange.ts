@@ -1,0 +1,127 @@
+/**
+ * One HTTP exchange as the routes see it: parameters, filters, body in, reply out. Edge: to node:http.
+ * Bodies are bounded; errors are answered as {"message"} with the status of base/errors/status.ts.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { codeOf, InvalidArgumentError, messageOf, ResourceExhaustedError } from "../base/errors/errors.js";
+import { STATUS } from "../base/errors/status.js";
+import { Fields } from "./convert/fields.js";
+import type { JsonValue } from "./convert/shape.js";
+
+/** Bytes of a JSON body: a service spec with a 500 KiB secret beside it still fits. */
+const JSON_BODY_BYTES_MAX = 8 * 1024 * 1024;
+
+export interface Reply {
+  readonly status: number;
+  readonly json?: JsonValue | undefined;
+}
+
+export class Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly params: Readonly<Record<string, string | undefined>>;
+  readonly query: URLSearchParams;
+
+  constructor(parts: {
+    request: IncomingMessage;
+    response: ServerResponse;
+    params: Readonly<Record<string, string | undefined>>;
+    query: URLSearchParams;
+  }) {
+    this.request = parts.request;
+    this.response = parts.response;
+    this.params = parts.params;
+    this.query = parts.query;
+  }
+
+  /** A path parameter; routes name only those their path has. */
+  param(name: string): string {
+    return decodeURIComponent(this.params[name] ?? "");
+  }
+
+  /** A boolean of the query as Docker reads it: "", 0, no, false, none are false. */
+  flag(name: string): boolean {
+    const value = (this.query.get(name) ?? "").toLowerCase().trim();
+    return !["", "0", "no", "false", "none"].includes(value);
+  }
+
+  /** The object's version, which every update must name. @throws {InvalidArgumentError} */
+  version(): number {
+    const text = this.query.get("version") ?? "";
+    if (!/^\d+$/.test(text)) throw new InvalidArgumentError(`invalid object version ${JSON.stringify(text)}: it must be a number`);
+    return Number(text);
+  }
+
+  header(name: string): string {
+    const value = this.request.headers[name.toLowerCase()];
+    return Array.isArray(value) ? (value[0] ?? "") : (value ?? "");
+  }
+
+  async body(): Promise<Fields> {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    for await (const chunk of this.request as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > JSON_BODY_BYTES_MAX) throw new ResourceExhaustedError(`the body must have at most ${JSON_BODY_BYTES_MAX} bytes`);
+      chunks.push(chunk);
+    }
+    const text = Buffer.concat(chunks).toString("utf8");
+    if (text.trim() === "") return Fields.of({});
+    try {
+      return Fields.of(JSON.parse(text));
+    } catch (error) {
+      if (error instanceof SyntaxError) throw new InvalidArgumentError(`the body must be JSON: ${error.message}`, { cause: error });
+      throw error;
+    }
+  }
+
+  /** Begins a streamed answer. */
+  startStream(contentType: string): ServerResponse {
+    this.response.writeHead(200, { "content-type": contentType });
+    this.response.flushHeaders();
+    return this.response;
+  }
+
+  /** Writes and waits when the client is slow. @returns false once the client is gone. */
+  async write(data: string | Uint8Array): Promise<boolean> {
+    const { response } = this;
+    if (response.destroyed || response.writableEnded) return false;
+    if (response.write(data)) return true;
+    await new Promise<void>((resolve) => {
+      const go = (): void => {
+        response.off("drain", go);
+        response.off("close", go);
+        resolve();
+      };
+      response.once("drain", go);
+      response.once("close", go);
+    });
+    return !response.destroyed;
+  }
+
+  /** A signal that fires when the client goes away. */
+  gone(): AbortSignal {
+    const abort = new AbortController();
+    this.response.once("close", () => abort.abort());
+    return abort.signal;
+  }
+}
+
+export function sendReply(response: ServerResponse, reply: Reply): void {
+  if (reply.json === undefined) {
+    response.writeHead(reply.status, { "content-length": "0" });
+    response.end();
+    return;
+  }
+  const text = `${JSON.stringify(reply.json)}\n`;
+  response.writeHead(reply.status, { "content-type": "application/json", "content-length": Buffer.byteLength(text) });
+  response.end(text);
+}
+
+/** The answer to an error; once a stream has begun, only its end can tell. */
+export function sendError(response: ServerResponse, error: unknown): number {
+  const status = STATUS[codeOf(error)].http;
+  if (response.headersSent) response.end();
+  else sendReply(response, { status, json: { message: messageOf(error) } });
+  return status;
+}

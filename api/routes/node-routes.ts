@@ -1,0 +1,82 @@
+/**
+ * /nodes. Edge: to the manager's control API.
+ */
+import { NodeAvailability, NodeRole, type NodeSpec } from "../../proto/gen/skein/v1/types.js";
+import type { Fields } from "../convert/fields.js";
+import { nodeOut } from "../convert/objects-out.js";
+import { labelFilters, listFilters, parseFilters } from "../filters.js";
+import type { ManagerClients } from "../manager-clients.js";
+import type { Route } from "./route.js";
+
+const FILTER_KEYS = ["id", "label", "membership", "name", "node.label", "role"];
+const ROLES = { worker: NodeRole.WORKER, manager: NodeRole.MANAGER };
+export const AVAILABILITIES = {
+  active: NodeAvailability.ACTIVE,
+  pause: NodeAvailability.PAUSE,
+  drain: NodeAvailability.DRAIN,
+};
+
+function nodeSpecIn(fields: Fields): NodeSpec {
+  return {
+    annotations: { name: fields.string("Name"), labels: fields.stringMap("Labels") },
+    desiredRole: fields.oneOf("Role", ROLES),
+    availability: fields.oneOf("Availability", AVAILABILITIES),
+  };
+}
+
+export function nodeRoutes(clients: ManagerClients): Route[] {
+  const rootCa = async (): Promise<string> => {
+    const { cluster } = await clients.call((control) => control.getCluster, {});
+    return cluster?.rootCa?.caCertPem ?? "";
+  };
+  return [
+    {
+      method: "GET",
+      path: "/nodes",
+      handle: async ({ query }) => {
+        const filters = parseFilters(query.get("filters"), FILTER_KEYS);
+        const nodeLabels = labelFilters(filters.get("node.label"));
+        const roles = (filters.get("role") ?? []).flatMap((role) => (role === "manager" ? [NodeRole.MANAGER] : role === "worker" ? [NodeRole.WORKER] : []));
+        const [{ nodes }, rootCaPem] = await Promise.all([
+          clients.call((control) => control.listNodes, {
+            filters: listFilters(filters),
+            roles,
+            memberships: [...(filters.get("membership") ?? [])],
+            nodeLabels: nodeLabels.labels,
+            nodeLabelKeys: nodeLabels.keys,
+          }),
+          rootCa(),
+        ]);
+        return { status: 200, json: nodes.map((node) => nodeOut(node, rootCaPem)) };
+      },
+    },
+    {
+      method: "GET",
+      path: "/nodes/:id",
+      handle: async (exchange) => {
+        const [{ node }, rootCaPem] = await Promise.all([
+          clients.call((control) => control.getNode, { id: exchange.param("id") }),
+          rootCa(),
+        ]);
+        return { status: 200, json: node && nodeOut(node, rootCaPem) };
+      },
+    },
+    {
+      method: "DELETE",
+      path: "/nodes/:id",
+      handle: async (exchange) => {
+        await clients.call((control) => control.removeNode, { id: exchange.param("id"), force: exchange.flag("force") });
+        return { status: 200 };
+      },
+    },
+    {
+      method: "POST",
+      path: "/nodes/:id/update",
+      handle: async (exchange) => {
+        const spec = nodeSpecIn(await exchange.body());
+        await clients.call((control) => control.updateNode, { id: exchange.param("id"), version: exchange.version(), spec });
+        return { status: 200 };
+      },
+    },
+  ];
+}

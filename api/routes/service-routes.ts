@@ -1,0 +1,126 @@
+/**
+ * /services and /tasks, without their logs. Edge: to the manager's control API.
+ */
+import { NotImplementedError } from "../../base/errors/errors.js";
+import type { Fields } from "../convert/fields.js";
+import { networkInTask } from "../convert/objects-out.js";
+import { serviceOut, taskOut } from "../convert/service-out.js";
+import { serviceSpecIn } from "../convert/service-spec-in.js";
+import type { JsonObject } from "../convert/shape.js";
+import { listFilters, parseFilters } from "../filters.js";
+import type { ManagerClients } from "../manager-clients.js";
+import type { Route } from "./route.js";
+
+const SERVICE_FILTER_KEYS = ["id", "label", "mode", "name", "runtime"];
+const TASK_FILTER_KEYS = ["desired-state", "id", "label", "name", "node", "service", "runtime", "_up-to-date"];
+
+/** Fields that were given and that nothing honours: each is named in a warning. */
+function unreadWarnings(body: Fields): string[] {
+  return body.unread().map((path) => `${path.replace(/^body\./, "")} is not supported and has no effect`);
+}
+
+export function serviceRoutes(clients: ManagerClients): Route[] {
+  return [
+    {
+      method: "GET",
+      path: "/services",
+      handle: async (exchange) => {
+        const filters = parseFilters(exchange.query.get("filters"), SERVICE_FILTER_KEYS);
+        const status = exchange.flag("status");
+        const { services, counts } = await clients.call((control) => control.listServices, {
+          filters: listFilters(filters),
+          modes: [...(filters.get("mode") ?? [])],
+          status,
+        });
+        return { status: 200, json: services.map((service) => serviceOut(service, status ? counts[service.id] : undefined)) };
+      },
+    },
+    {
+      method: "POST",
+      path: "/services/create",
+      handle: async (exchange) => {
+        const body = await exchange.body();
+        const spec = serviceSpecIn(body);
+        const { service, warnings } = await clients.call((control) => control.createService, {
+          spec,
+          registryAuth: exchange.header("x-registry-auth"),
+        });
+        const all = [...warnings, ...unreadWarnings(body)];
+        return { status: 201, json: { ID: service?.id ?? "", Warnings: all.length > 0 ? all : null } };
+      },
+    },
+    {
+      method: "GET",
+      path: "/services/:id",
+      handle: async (exchange) => {
+        const { service } = await clients.call((control) => control.getService, { id: exchange.param("id") });
+        return { status: 200, json: service && serviceOut(service) };
+      },
+    },
+    {
+      method: "DELETE",
+      path: "/services/:id",
+      handle: async (exchange) => {
+        await clients.call((control) => control.removeService, { id: exchange.param("id") });
+        return { status: 200 };
+      },
+    },
+    {
+      method: "POST",
+      path: "/services/:id/update",
+      handle: async (exchange) => {
+        const body = await exchange.body();
+        const rollback = exchange.query.get("rollback") ?? "";
+        if (rollback !== "" && rollback !== "previous") {
+          throw new NotImplementedError(`rollback must be "previous", got ${JSON.stringify(rollback)}`);
+        }
+        const spec = serviceSpecIn(body);
+        const { warnings } = await clients.call((control) => control.updateService, {
+          id: exchange.param("id"),
+          version: exchange.version(),
+          spec,
+          registryAuth: exchange.header("x-registry-auth"),
+          registryAuthFrom: exchange.query.get("registryAuthFrom") ?? "",
+          rollback: rollback === "previous",
+        });
+        const all = [...warnings, ...unreadWarnings(body)];
+        return { status: 200, json: { Warnings: all.length > 0 ? all : null } };
+      },
+    },
+  ];
+}
+
+export function taskRoutes(clients: ManagerClients): Route[] {
+  const networksById = async (wanted: boolean): Promise<ReadonlyMap<string, JsonObject>> => {
+    if (!wanted) return new Map();
+    const { networks } = await clients.call((control) => control.listNetworks, { filters: undefined });
+    return new Map(networks.map((network) => [network.id, networkInTask(network)]));
+  };
+  return [
+    {
+      method: "GET",
+      path: "/tasks",
+      handle: async ({ query }) => {
+        const filters = parseFilters(query.get("filters"), TASK_FILTER_KEYS);
+        const { tasks } = await clients.call((control) => control.listTasks, {
+          filters: listFilters(filters),
+          serviceIds: [...(filters.get("service") ?? [])],
+          nodeIds: [...(filters.get("node") ?? [])],
+          desiredStates: [...(filters.get("desired-state") ?? [])],
+          upToDateOnly: (filters.get("_up-to-date") ?? []).includes("true"),
+        });
+        const networks = await networksById(tasks.some((task) => task.networks.length > 0));
+        return { status: 200, json: tasks.map((task) => taskOut(task, networks)) };
+      },
+    },
+    {
+      method: "GET",
+      path: "/tasks/:id",
+      handle: async (exchange) => {
+        const { task } = await clients.call((control) => control.getTask, { id: exchange.param("id") });
+        if (task === undefined) return { status: 200 };
+        return { status: 200, json: taskOut(task, await networksById(task.networks.length > 0)) };
+      },
+    },
+  ];
+}
