@@ -130,6 +130,10 @@ test("level state forgets an install that a crash interrupted, and keeps no valu
   for (const file of files) {
     assert.equal((await readFile(join(folder, "state-1", file))).includes("a-secret-word"), false, file);
   }
+  await mkdir(join(folder, "state-2"));
+  await writeFile(join(folder, "state-2", "half"), "");
+  await (await openLevelState(options)).close();
+  assert.deepEqual((await readdir(folder)).sort(), ["state", "state-1"]);
   await assert.rejects(
     openLevelState({ ...options, dataKey: new SeededRandom("other").bytes(32) }),
     DataLossError,

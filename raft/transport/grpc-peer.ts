@@ -1,0 +1,164 @@
+/**
+ * The stream of Raft messages to one peer, kept up for as long as the peer is a member.
+ * Edge: to @grpc/grpc-js. Invariant: sending never waits; the queue is bounded, and when it overflows or the stream
+ * breaks, all of it is dropped and reported once, because a gap makes what follows useless.
+ */
+import { type ChannelCredentials, type ChannelOptions, type ClientDuplexStream, status } from "@grpc/grpc-js";
+import type { Clock, Timer } from "../../base/clock/clock.js";
+import { messageOf } from "../../base/errors/errors.js";
+import type { Logger } from "../../base/log/logger.js";
+import { Backoff } from "../../base/loop/backoff.js";
+import type { Random } from "../../base/random/random.js";
+import { RaftClient, type RaftFrame, type RaftFrameAck } from "../../proto/gen/skein/v1/raft.js";
+import type { RaftId, RaftMessage } from "../core/types.js";
+import { PEER_CHANNEL_OPTIONS, RECONNECT_BACKOFF } from "./grpc-options.js";
+import type { TransportEvents, TransportIdentity } from "./transport.js";
+
+/** The core keeps at most 256 appends and 4 MiB in flight to a peer; heartbeats and answers come on top. */
+const QUEUE_MESSAGES_MAX = 2_048;
+const QUEUE_BYTES_MAX = 16 * 1024 * 1024;
+/** Messages go together in one frame up to this size. */
+const FRAME_BYTES_MAX = 1024 * 1024;
+const MESSAGE_OVERHEAD_BYTES = 64;
+
+export type Dial = (address: string) => { credentials: ChannelCredentials; options: ChannelOptions };
+
+export interface GrpcPeerComponents {
+  readonly identity: TransportIdentity;
+  readonly events: TransportEvents;
+  readonly dial: Dial;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+export function createRaftClient(address: string, dial: Dial): RaftClient {
+  const { credentials, options } = dial(address);
+  return new RaftClient(address, credentials, { ...PEER_CHANNEL_OPTIONS, ...options });
+}
+
+function messageBytes(message: RaftMessage): number {
+  let bytes = MESSAGE_OVERHEAD_BYTES;
+  for (const entry of message.entries) bytes += entry.data.length + MESSAGE_OVERHEAD_BYTES;
+  return bytes;
+}
+
+export class GrpcPeer {
+  readonly raftId: RaftId;
+  readonly address: string;
+  readonly #components: GrpcPeerComponents;
+  readonly #client: RaftClient;
+  readonly #backoff: Backoff;
+  #call: ClientDuplexStream<RaftFrame, RaftFrameAck> | undefined;
+  #up = false;
+  #writable = true;
+  #queue: RaftMessage[] = [];
+  #queueBytes = 0;
+  #retry: Timer | undefined;
+  #closed = false;
+
+  constructor(peer: { raftId: RaftId; address: string }, components: GrpcPeerComponents) {
+    this.raftId = peer.raftId;
+    this.address = peer.address;
+    this.#components = components;
+    this.#client = createRaftClient(peer.address, components.dial);
+    this.#backoff = new Backoff(components.random, RECONNECT_BACKOFF);
+    this.#connect();
+  }
+
+  /** The peer has accepted our stream. */
+  get isUp(): boolean {
+    return this.#up;
+  }
+
+  send(message: RaftMessage): void {
+    this.#queue.push(message);
+    this.#queueBytes += messageBytes(message);
+    if (this.#queue.length > QUEUE_MESSAGES_MAX || this.#queueBytes > QUEUE_BYTES_MAX) this.#drop();
+  }
+
+  /** Writes what is queued, as far as the stream takes it. */
+  flush(): void {
+    if (this.#call === undefined) this.#drop();
+    while (this.#up && this.#writable && this.#call !== undefined && this.#queue.length > 0) {
+      this.#writable = this.#call.write({ messages: this.#takeFrame(), from: 0, clusterId: "" });
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#retry?.cancel();
+    const call = this.#call;
+    this.#call = undefined;
+    this.#up = false;
+    call?.end();
+    call?.cancel();
+    this.#client.close();
+  }
+
+  #takeFrame(): readonly RaftMessage[] {
+    let count = 0;
+    let bytes = 0;
+    for (const message of this.#queue) {
+      const more = messageBytes(message);
+      if (count > 0 && bytes + more > FRAME_BYTES_MAX) break;
+      bytes += more;
+      count += 1;
+    }
+    this.#queueBytes -= bytes;
+    return this.#queue.splice(0, count);
+  }
+
+  #drop(): void {
+    if (this.#queue.length === 0) return;
+    this.#queue = [];
+    this.#queueBytes = 0;
+    this.#components.events.unreachable(this.raftId);
+  }
+
+  #connect(): void {
+    this.#retry = undefined;
+    const call = this.#client.stream();
+    this.#call = call;
+    this.#writable = true;
+    call.on("metadata", () => {
+      if (this.#call !== call) return;
+      this.#up = true;
+      this.#backoff.reset();
+      this.#components.log.info("raft stream is up", { peer: this.raftId, address: this.address });
+      this.flush();
+    });
+    call.on("drain", () => {
+      if (this.#call !== call) return;
+      this.#writable = true;
+      this.flush();
+    });
+    call.on("data", () => undefined); // acknowledgements only keep the stream honest; Raft has its own
+    call.on("error", (error) => this.#broken(call, error));
+    call.on("end", () => this.#broken(call, undefined));
+    const { raftId, clusterId } = this.#components.identity;
+    call.write({ messages: [], from: raftId, clusterId });
+  }
+
+  #broken(call: ClientDuplexStream<RaftFrame, RaftFrameAck>, error: Error | undefined): void {
+    if (this.#call !== call || this.#closed) return;
+    const { clock, events, log } = this.#components;
+    const wasUp = this.#up;
+    this.#call = undefined;
+    this.#up = false;
+    const pauseMs = this.#backoff.nextMs();
+    this.#retry = clock.setTimer(pauseMs, () => this.#connect());
+    const fields = {
+      peer: this.raftId,
+      address: this.address,
+      error: messageOf(error ?? "ended by the peer"),
+    };
+    if (wasUp) log.warn("raft stream broke", fields);
+    else log.debug("raft stream does not come up", fields);
+    this.#drop();
+    if (wasUp) events.connectionLost(this.raftId);
+    if (error !== undefined && "code" in error && error.code === status.FAILED_PRECONDITION) {
+      events.refused(this.raftId, messageOf(error));
+    }
+  }
+}

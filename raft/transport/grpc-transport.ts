@@ -1,0 +1,180 @@
+/**
+ * Raft peers over gRPC: one long-lived stream per direction and peer, snapshots on connections of their own.
+ * Edge: to @grpc/grpc-js. The server that `createRaftHandlers` is registered on, TLS and the role check are the node's.
+ */
+import { Metadata, type ServerDuplexStream } from "@grpc/grpc-js";
+import type { Clock } from "../../base/clock/clock.js";
+import { FailedPreconditionError, UnavailableError } from "../../base/errors/errors.js";
+import { toGrpcStatus } from "../../base/grpc/grpc-errors.js";
+import type { Logger } from "../../base/log/logger.js";
+import type { Random } from "../../base/random/random.js";
+import type { RaftFrame, RaftFrameAck, RaftServer } from "../../proto/gen/skein/v1/raft.js";
+import type { RaftId, RaftMember, RaftMessage } from "../core/types.js";
+import { createRaftClient, type Dial, GrpcPeer } from "./grpc-peer.js";
+import { receiveSnapshotOver, sendSnapshotOver } from "./grpc-snapshot.js";
+import type { RaftTransport, SnapshotTransfer, TransportEvents, TransportIdentity } from "./transport.js";
+
+export interface GrpcTransportOptions {
+  /** Credentials and further channel options for a peer's address (TLS name to expect, certificates). */
+  readonly dial: Dial;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+/** Answers the Raft service with a transport's node. Before the node has started every call is refused as unavailable. */
+export function createRaftHandlers(transport: GrpcTransport): RaftServer {
+  return {
+    stream: (call) => transport.acceptStream(call),
+    installSnapshot: (call) => transport.acceptSnapshot(call),
+  };
+}
+
+export class GrpcTransport implements RaftTransport {
+  readonly #options: GrpcTransportOptions;
+  #started: { identity: TransportIdentity; events: TransportEvents } | undefined;
+  readonly #peers = new Map<RaftId, GrpcPeer>();
+  #removed: ReadonlySet<RaftId> = new Set();
+  /** The newest stream of each peer that talks to us. */
+  readonly #incoming = new Map<RaftId, ServerDuplexStream<RaftFrame, RaftFrameAck>>();
+
+  constructor(options: GrpcTransportOptions) {
+    this.#options = options;
+  }
+
+  start(identity: TransportIdentity, events: TransportEvents): void {
+    this.#started = { identity, events };
+  }
+
+  setPeers(members: readonly RaftMember[], removed: readonly RaftId[]): void {
+    if (this.#started === undefined) return;
+    const { identity, events } = this.#started;
+    this.#removed = new Set(removed);
+    const wanted = new Map(members.map((member) => [member.raftId, member]));
+    wanted.delete(identity.raftId);
+    for (const [raftId, peer] of this.#peers) {
+      if (wanted.get(raftId)?.address === peer.address) continue;
+      peer.close();
+      this.#peers.delete(raftId);
+    }
+    for (const member of wanted.values()) {
+      if (this.#peers.has(member.raftId)) continue;
+      this.#peers.set(member.raftId, new GrpcPeer(member, { ...this.#options, identity, events }));
+    }
+    for (const raftId of this.#removed)
+      this.#incoming.get(raftId)?.emit("error", toGrpcStatus(removedError(raftId)));
+  }
+
+  send(messages: readonly RaftMessage[]): void {
+    const touched = new Set<GrpcPeer>();
+    for (const message of messages) {
+      const peer = this.#peers.get(message.to);
+      if (peer === undefined) continue;
+      peer.send(message);
+      touched.add(peer);
+    }
+    for (const peer of touched) peer.flush();
+  }
+
+  async sendSnapshot(
+    to: RaftId,
+    snapshot: SnapshotTransfer,
+    options: { signal: AbortSignal },
+  ): Promise<void> {
+    const peer = this.#peers.get(to);
+    if (peer === undefined || this.#started === undefined)
+      throw new UnavailableError(`member ${to} is not a peer`);
+    const client = createRaftClient(peer.address, this.#options.dial);
+    try {
+      const { signal } = options;
+      await sendSnapshotOver(client, this.#started.identity.raftId, snapshot, {
+        signal,
+        clock: this.#options.clock,
+      });
+    } finally {
+      client.close();
+    }
+  }
+
+  isReachable(peer: RaftId): boolean {
+    return this.#peers.get(peer)?.isUp === true;
+  }
+
+  async close(): Promise<void> {
+    this.#started = undefined;
+    for (const peer of this.#peers.values()) peer.close();
+    this.#peers.clear();
+    for (const call of this.#incoming.values()) {
+      call.emit("error", toGrpcStatus(new UnavailableError("this manager is stopping")));
+    }
+    this.#incoming.clear();
+  }
+
+  acceptStream(call: ServerDuplexStream<RaftFrame, RaftFrameAck>): void {
+    let from: RaftId = 0;
+    call.on("data", (frame: RaftFrame) => {
+      if (from !== 0) {
+        if (this.#incoming.get(from) === call) this.#receive(from, frame.messages);
+        return;
+      }
+      const refusal = this.#refusal(frame);
+      if (refusal !== undefined) {
+        call.emit("error", toGrpcStatus(refusal));
+        return;
+      }
+      from = frame.from;
+      this.#incoming.set(from, call);
+      call.sendMetadata(new Metadata()); // tells the peer that it was accepted
+      this.#receive(from, frame.messages);
+    });
+    const ended = (): void => {
+      if (from === 0 || this.#incoming.get(from) !== call) return;
+      this.#incoming.delete(from);
+      this.#started?.events.connectionLost(from);
+    };
+    call.on("cancelled", ended);
+    call.on("error", ended);
+    call.on("end", () => {
+      ended();
+      call.end();
+    });
+  }
+
+  acceptSnapshot(call: Parameters<RaftServer["installSnapshot"]>[0]): void {
+    const started = this.#started;
+    if (started === undefined) {
+      call.emit("error", toGrpcStatus(notStartedError()));
+      return;
+    }
+    void receiveSnapshotOver(call, started.events, (from) => this.#removedRefusal(from));
+  }
+
+  #receive(from: RaftId, messages: readonly RaftMessage[]): void {
+    const own = messages.filter((message) => message.from === from);
+    if (own.length > 0) this.#started?.events.receive(own);
+  }
+
+  #refusal(frame: RaftFrame): Error | undefined {
+    const started = this.#started;
+    if (started === undefined) return notStartedError();
+    if (frame.clusterId !== started.identity.clusterId) {
+      return new FailedPreconditionError("raft stream refused: the peer belongs to another cluster");
+    }
+    if (frame.from <= 0 || frame.from === started.identity.raftId) {
+      return new FailedPreconditionError(`raft stream refused: ${frame.from} is not a peer's id`);
+    }
+    return this.#removedRefusal(frame.from);
+  }
+
+  #removedRefusal(from: RaftId): FailedPreconditionError | undefined {
+    return this.#removed.has(from) ? removedError(from) : undefined;
+  }
+}
+
+function removedError(raftId: RaftId): FailedPreconditionError {
+  return new FailedPreconditionError(`member ${raftId} was removed from the cluster`);
+}
+
+function notStartedError(): UnavailableError {
+  return new UnavailableError("raft is not running here yet");
+}

@@ -1,0 +1,49 @@
+/**
+ * How Raft peers reach each other. Pure (interface only). Two implementations, one contract suite: grpc-transport.ts,
+ * memory-transport.ts.
+ * Guarantee: messages to one peer arrive in order or not at all; none waits for ever, none blocks the sender.
+ */
+import type { RaftId, RaftMember, RaftMessage, SnapshotMeta } from "../core/types.js";
+import type { KeyValuePair } from "../host/raft-node.js";
+
+export interface TransportIdentity {
+  readonly raftId: RaftId;
+  readonly clusterId: string;
+}
+
+/** A snapshot under way: the state at `meta`, in portions that each fit one chunk. */
+export interface SnapshotTransfer {
+  readonly meta: SnapshotMeta;
+  /** Term of the leader that sends it. */
+  readonly term: number;
+  readonly portions: AsyncIterable<readonly KeyValuePair[]>;
+}
+
+/** What the transport tells its host. Called in the transport's turn: must not throw. */
+export interface TransportEvents {
+  receive(messages: readonly RaftMessage[]): void;
+  /** A stream to or from a peer that was up has broken. */
+  connectionLost(peer: RaftId): void;
+  /** Messages to the peer were dropped. */
+  unreachable(peer: RaftId): void;
+  /** Resolves when the snapshot is in use; its rejection is told to the sender. */
+  receiveSnapshot(from: RaftId, snapshot: SnapshotTransfer): Promise<void>;
+  /** A peer will not talk to us: we were removed, or belong to another cluster. */
+  refused(peer: RaftId, reason: string): void;
+}
+
+export interface RaftTransport {
+  start(identity: TransportIdentity, events: TransportEvents): void;
+  /** Whom to keep streams to (own id is ignored), and whose streams to refuse. Cheap to repeat. */
+  setPeers(members: readonly RaftMember[], removed: readonly RaftId[]): void;
+  /** Sends what can be sent; messages to unknown or unreachable peers are dropped and reported. */
+  send(messages: readonly RaftMessage[]): void;
+  /** Resolves when the peer uses the snapshot. @throws {SkeinError} as the peer said; {UnavailableError}; {CancelledError} */
+  sendSnapshot(to: RaftId, snapshot: SnapshotTransfer, options: { signal: AbortSignal }): Promise<void>;
+  /** Our stream to the peer is up. */
+  isReachable(peer: RaftId): boolean;
+  close(): Promise<void>;
+}
+
+/** Bytes of keys and values in one portion, so that a chunk with its framing stays under 1 MiB. */
+export const PORTION_BYTES_MAX = 960 * 1024;
