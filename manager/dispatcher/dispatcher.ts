@@ -1,0 +1,237 @@
+/**
+ * The dispatcher of one manager: sessions with agents, served from this manager's own replica.
+ * Pure: the gRPC handlers are made in grpc-dispatcher.ts. Invariants: one session per node, the newest; a session never
+ * goes back in revision; a manager that has lost the leader ends its sessions, so that its agents find another.
+ */
+import type { Clock, Timer } from "../../base/clock/clock.js";
+import { AbortedError, NotFoundError, UnavailableError } from "../../base/errors/errors.js";
+import type { Logger } from "../../base/log/logger.js";
+import { ComponentLoop } from "../../base/loop/component-loop.js";
+import { newId } from "../../base/random/ids.js";
+import type { Random } from "../../base/random/random.js";
+import type {
+  AgentMessage,
+  DispatcherServer,
+  ManagerPeer,
+  NodeReport,
+  SessionUpdate,
+} from "../../proto/gen/skein/v1/dispatcher.js";
+import type { ReadStore, StoreWatch } from "../store/types.js";
+import { createDispatcherHandlers, type IdentifyNode } from "./grpc-dispatcher.js";
+import type { ReportSink } from "./report-sink.js";
+import { emptyDirty, ResourceIndex } from "./resource-index.js";
+import { Session, type SessionHost, type SessionStream } from "./session.js";
+
+/** Milliseconds between heartbeats when the cluster names none. */
+export const HEARTBEAT_PERIOD_MS = 1_000;
+/** Periods without a word after which a session is dropped, and without the leader after which all are. */
+export const SILENT_PERIODS_MAX = 3;
+/** Milliseconds a session waits for a node that this replica does not know (yet). */
+export const UNKNOWN_NODE_WAIT_MS = 5_000;
+
+/** The managers an agent may turn to. The list keeps its identity while nothing changes. */
+export interface ManagerDirectory {
+  list(): readonly ManagerPeer[];
+  /** @returns what stops listening. */
+  onChange(listener: () => void): () => void;
+}
+
+export interface DispatcherComponents {
+  readonly store: ReadStore;
+  readonly reports: ReportSink;
+  readonly managers: ManagerDirectory;
+  readonly rootCaPem: () => string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  /** Who calls. @default the node of the connection's certificate */
+  readonly identify?: IdentifyNode;
+}
+
+export interface Dispatcher {
+  readonly handlers: DispatcherServer;
+  readonly sessionCount: number;
+  /** Ends all sessions; their agents turn to other managers. */
+  close(): Promise<void>;
+}
+
+/** What the transport calls for one stream. */
+export interface OpenSession {
+  receive(message: AgentMessage): void;
+  drained(): void;
+  closed(): void;
+}
+
+export function createDispatcher(components: DispatcherComponents): Dispatcher {
+  return new ReplicaDispatcher(components);
+}
+
+class ReplicaDispatcher implements Dispatcher, SessionHost {
+  readonly handlers: DispatcherServer;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly sink: ReportSink;
+  index: ResourceIndex;
+  revision: number;
+  heartbeatPeriodMs = HEARTBEAT_PERIOD_MS;
+  readonly #components: DispatcherComponents;
+  readonly #sessions = new Map<string, Session>();
+  readonly #watch: StoreWatch;
+  readonly #loop: ComponentLoop;
+  readonly #stopListening: () => void;
+  #timer: Timer;
+  #lastTickMs: number;
+  #livenessInFlight = false;
+  #closed = false;
+
+  constructor(components: DispatcherComponents) {
+    this.#components = components;
+    this.clock = components.clock;
+    this.log = components.log;
+    this.sink = components.reports;
+    this.#loop = new ComponentLoop({ name: "dispatcher", log: components.log, pass: () => this.#pass() });
+    this.#watch = components.store.watch({ wake: () => this.#loop.wake() });
+    this.index = components.store.view((view) => ResourceIndex.of(view));
+    this.revision = components.store.index;
+    this.#readCluster();
+    this.#stopListening = components.managers.onChange(() => this.#advanceAll());
+    this.#lastTickMs = this.clock.monotonicMs();
+    this.#timer = this.#setTimer();
+    this.handlers = createDispatcherHandlers({
+      open: (stream) => this.#open(stream),
+      ...(components.identify === undefined ? {} : { identify: components.identify }),
+    });
+  }
+
+  get sessionCount(): number {
+    return this.#sessions.size;
+  }
+
+  sessionState(nodeId: string): SessionUpdate | undefined {
+    const node = this.index.nodes.get(nodeId);
+    if (node === undefined) return undefined;
+    return {
+      managers: this.#components.managers.list(),
+      node,
+      rootCaPem: this.#components.rootCaPem(),
+      heartbeatPeriodMs: this.heartbeatPeriodMs,
+    };
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#timer.cancel();
+    this.#stopListening();
+    this.#watch.close();
+    for (const session of this.#sessions.values())
+      session.end(new UnavailableError("this manager is stopping"));
+    this.#sessions.clear();
+    await this.#loop.close();
+  }
+
+  #open(stream: SessionStream): OpenSession {
+    const session = new Session({ id: newId(this.#components.random), stream, host: this });
+    const refusal = this.#closed
+      ? "this manager is stopping"
+      : this.#cutOff()
+        ? "this manager has lost the leader"
+        : "";
+    if (refusal !== "") {
+      session.end(new UnavailableError(refusal));
+      return { receive: () => undefined, drained: () => undefined, closed: () => undefined };
+    }
+    const older = this.#sessions.get(session.nodeId);
+    older?.end(new AbortedError(`a newer session of node ${session.nodeId} began`));
+    this.#sessions.set(session.nodeId, session);
+    const waiting = this.clock.setTimer(UNKNOWN_NODE_WAIT_MS, () => {
+      if (this.sessionState(session.nodeId) !== undefined) return;
+      session.end(new NotFoundError(`node ${session.nodeId} is not in the cluster`));
+    });
+    return {
+      receive: (message) => session.receive(message),
+      drained: () => session.drained(),
+      closed: () => {
+        waiting.cancel();
+        session.end();
+        if (this.#sessions.get(session.nodeId) === session) this.#sessions.delete(session.nodeId);
+      },
+    };
+  }
+
+  #pass(): void {
+    const batches = this.#watch.take();
+    this.revision = this.#components.store.index;
+    if (batches.some((batch) => batch.reset)) {
+      this.index = this.#components.store.view((view) => ResourceIndex.of(view));
+      this.#readCluster();
+      for (const session of this.#sessions.values()) session.changed(undefined);
+      return;
+    }
+    const dirty = emptyDirty();
+    for (const { changes } of batches) {
+      this.index.apply(changes, dirty);
+      for (const change of changes) {
+        if (change.table === "cluster") this.#readCluster();
+        if (change.table === "node" && change.kind === "remove") {
+          this.#sessions
+            .get(change.id)
+            ?.end(new NotFoundError(`node ${change.id} was removed from the cluster`));
+        }
+      }
+    }
+    for (const session of this.#sessions.values()) {
+      session.changed(dirty);
+      session.advance();
+    }
+  }
+
+  #advanceAll(): void {
+    for (const session of this.#sessions.values()) session.advance();
+  }
+
+  #readCluster(): void {
+    const cluster = this.#components.store.view((view) => view.list("cluster")[0]);
+    this.heartbeatPeriodMs = cluster?.spec?.heartbeatPeriodMs || HEARTBEAT_PERIOD_MS;
+  }
+
+  #setTimer(): Timer {
+    return this.clock.setTimer(this.heartbeatPeriodMs, () => {
+      this.#timer = this.#setTimer();
+      this.#tick();
+    });
+  }
+
+  /** Once a period: liveness to the leader, silent sessions away. */
+  #tick(): void {
+    const nowMs = this.clock.monotonicMs();
+    const silentMs = SILENT_PERIODS_MAX * this.heartbeatPeriodMs;
+    const reports: NodeReport[] = [];
+    for (const session of this.#sessions.values()) {
+      if (nowMs - session.lastHeardMs > silentMs) {
+        session.end(new UnavailableError(`nothing heard from node ${session.nodeId} for ${silentMs} ms`));
+        continue;
+      }
+      const report = session.livenessReport(this.#lastTickMs);
+      if (report?.alive) reports.push(report);
+    }
+    this.#lastTickMs = nowMs;
+    if (this.#cutOff()) {
+      for (const session of this.#sessions.values())
+        session.end(new UnavailableError("this manager has lost the leader"));
+    }
+    if (this.#livenessInFlight) return;
+    this.#livenessInFlight = true; // sent also when empty: it shows whether the leader can be reached
+    const done = (): void => {
+      this.#livenessInFlight = false;
+    };
+    this.sink.send(reports).then(done, done); // a failure shows in sink.failingSinceMs
+  }
+
+  #cutOff(): boolean {
+    const since = this.sink.failingSinceMs;
+    return (
+      since !== undefined && this.clock.monotonicMs() - since > SILENT_PERIODS_MAX * this.heartbeatPeriodMs
+    );
+  }
+}

@@ -1,0 +1,158 @@
+/**
+ * The leader's ear: what agents said to any manager becomes stored statuses, descriptions and node states.
+ * Pure: the store and the clock are handed in. Lives as long as one leadership. Invariants: `report` resolves only when
+ * everything in it is committed or known to be void; a node is DOWN only after silence past the bound, or its goodbye.
+ */
+import type { Clock, Timer } from "../../base/clock/clock.js";
+import { messageOf } from "../../base/errors/errors.js";
+import type { Logger } from "../../base/log/logger.js";
+import type { NodeReport, ReportRequest, TaskStatusUpdate } from "../../proto/gen/skein/v1/dispatcher.js";
+import type { Node } from "../../proto/gen/skein/v1/objects.js";
+import { NodeState } from "../../proto/gen/skein/v1/types.js";
+import type { Store, WriteTx } from "../store/types.js";
+import { HEARTBEAT_PERIOD_MS } from "./dispatcher.js";
+import { NodeLiveness } from "./node-liveness.js";
+import { nodeDown, withReport } from "./node-status.js";
+import { withReportedStatus } from "./task-status.js";
+
+/** Heartbeats that may be missed before a node is down, when the cluster sets no time of its own. */
+export const MISSED_HEARTBEATS_MAX = 3;
+/** Periods of extra patience after a leader change. */
+export const GRACE_PERIODS = 2;
+/** Goodbyes remembered, so that a late word of the same session does not bring the node back. */
+export const GOODBYES_MAX = 10_000;
+
+export interface LeaderReportsComponents {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export interface LeaderReports {
+  /** @throws {NotLeaderError} and what the store throws; the sender repeats the whole request. */
+  report(request: ReportRequest): Promise<void>;
+  /** To be called when the leadership ends. */
+  close(): void;
+}
+
+type Item =
+  | { readonly kind: "node"; readonly report: NodeReport }
+  | { readonly kind: "task"; readonly nodeId: string; readonly update: TaskStatusUpdate };
+
+export function createLeaderReports(components: LeaderReportsComponents): LeaderReports {
+  return new StoreLeaderReports(components);
+}
+
+class StoreLeaderReports implements LeaderReports {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #liveness: NodeLiveness;
+  readonly #goodbyes = new Map<string, string>();
+  #timer: Timer | undefined;
+  #closed = false;
+
+  constructor({ store, clock, log }: LeaderReportsComponents) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#log = log;
+    const { periodMs, downAfterMs } = this.#bounds();
+    this.#liveness = new NodeLiveness({
+      nowMs: clock.monotonicMs(),
+      downAfterMs,
+      graceMs: GRACE_PERIODS * periodMs,
+    });
+    this.#setTimer();
+  }
+
+  async report(request: ReportRequest): Promise<void> {
+    const items: Item[] = [];
+    for (const report of request.reports) {
+      const { nodeId } = report;
+      if (this.#hear(report)) items.push({ kind: "node", report });
+      for (const update of report.updates) items.push({ kind: "task", nodeId, update });
+    }
+    if (items.length > 0) await this.#store.batch(items, (tx, item) => this.#apply(tx, item));
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#timer?.cancel();
+  }
+
+  /** @returns whether the node's object may have to change. */
+  #hear(report: NodeReport): boolean {
+    const { nodeId, sessionId } = report;
+    if (report.goodbye) {
+      if (this.#goodbyes.size >= GOODBYES_MAX) {
+        const oldest = this.#goodbyes.keys().next().value;
+        if (oldest !== undefined) this.#goodbyes.delete(oldest);
+      }
+      this.#goodbyes.set(nodeId, sessionId);
+      this.#liveness.forget(nodeId);
+      return true;
+    }
+    if (this.#goodbyes.get(nodeId) === sessionId || !report.alive) return false;
+    this.#goodbyes.delete(nodeId);
+    this.#liveness.heard(nodeId, this.#clock.monotonicMs(), this.#bounds().downAfterMs);
+    const node = this.#store.view((view) => view.get("node", nodeId));
+    return node !== undefined && withReport(node, report) !== undefined;
+  }
+
+  #apply(tx: WriteTx, item: Item): void {
+    if (item.kind === "task") {
+      const task = tx.get("task", item.update.taskId);
+      const after = task === undefined ? undefined : withReportedStatus(task, item.nodeId, item.update);
+      if (after !== undefined) tx.update("task", after);
+      return;
+    }
+    const node = tx.get("node", item.report.nodeId);
+    const after = node === undefined ? undefined : withReport(node, item.report);
+    if (after !== undefined) tx.update("node", after);
+  }
+
+  #bounds(): { periodMs: number; downAfterMs: number } {
+    const spec = this.#store.view((view) => view.list("cluster")[0]?.spec);
+    const periodMs = spec?.heartbeatPeriodMs || HEARTBEAT_PERIOD_MS;
+    return { periodMs, downAfterMs: spec?.nodeDownAfterMs || MISSED_HEARTBEATS_MAX * periodMs };
+  }
+
+  #ready(): readonly string[] {
+    const nodes = this.#store.view((view) => view.list("node"));
+    return nodes.filter((node) => node.status?.state === NodeState.READY).map((node) => node.id);
+  }
+
+  #setTimer(): void {
+    if (this.#closed) return;
+    const nowMs = this.#clock.monotonicMs();
+    const { periodMs } = this.#bounds();
+    // Looked at once a period at least, so that a node that became ready meanwhile is not forgotten.
+    const nextMs = this.#liveness.nextMs(this.#ready()) ?? nowMs + periodMs;
+    this.#timer = this.#clock.setTimer(Math.max(1, Math.min(nextMs - nowMs, periodMs)), () => this.#check());
+  }
+
+  #check(): void {
+    const silent = this.#liveness.silent(this.#ready(), this.#clock.monotonicMs());
+    this.#setTimer();
+    if (silent.length === 0) return;
+    const { downAfterMs } = this.#bounds();
+    const message = `heartbeat failure: nothing heard for ${downAfterMs} ms`;
+    this.#log.warn("nodes are down", { nodes: silent, downAfterMs });
+    this.#store
+      .batch(silent, (tx, nodeId) => {
+        const node: Node | undefined = tx.get("node", nodeId);
+        if (node?.status?.state === NodeState.READY && this.#stillSilent(nodeId))
+          tx.update("node", nodeDown(node, message));
+      })
+      .catch((error: unknown) => {
+        this.#log.warn("nodes not marked down; trying again next period", {
+          nodes: silent,
+          error: messageOf(error),
+        });
+      });
+  }
+
+  #stillSilent(nodeId: string): boolean {
+    return this.#liveness.silent([nodeId], this.#clock.monotonicMs()).length > 0;
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * Who is alive: instants of last words in, verdicts out.
+ * Pure. Invariant: a node is pronounced down only after `downAfterMs` of silence under this leader, longer by the grace
+ * while the leadership is new, because agents and followers need time to find it.
+ */
+export interface LivenessOptions {
+  readonly nowMs: number;
+  readonly downAfterMs: number;
+  /** Extra silence forgiven after a leader change. */
+  readonly graceMs: number;
+}
+
+export class NodeLiveness {
+  readonly #deadlines = new Map<string, number>();
+  readonly #graceUntilMs: number;
+
+  constructor(options: LivenessOptions) {
+    this.#graceUntilMs = options.nowMs + options.downAfterMs + options.graceMs;
+  }
+
+  /** The node was heard. */
+  heard(nodeId: string, nowMs: number, downAfterMs: number): void {
+    this.#deadlines.set(nodeId, Math.max(nowMs + downAfterMs, this.#deadlines.get(nodeId) ?? 0));
+  }
+
+  /** The node said goodbye, or is gone. */
+  forget(nodeId: string): void {
+    this.#deadlines.delete(nodeId);
+  }
+
+  /** Of the nodes believed ready, those that have been silent for too long. In the order given. */
+  silent(readyNodeIds: readonly string[], nowMs: number): readonly string[] {
+    return readyNodeIds.filter((nodeId) => {
+      const deadline = this.#deadlines.get(nodeId);
+      return nowMs >= (deadline ?? this.#graceUntilMs);
+    });
+  }
+
+  /** When to look next; undefined when nothing is due. */
+  nextMs(readyNodeIds: readonly string[]): number | undefined {
+    let next: number | undefined;
+    for (const nodeId of readyNodeIds) {
+      const at = this.#deadlines.get(nodeId) ?? this.#graceUntilMs;
+      if (next === undefined || at < next) next = at;
+    }
+    return next;
+  }
+}

@@ -1,0 +1,33 @@
+/**
+ * What a node's word, or its silence, does to the stored node.
+ * Pure. Invariant: a report that says nothing new changes nothing, so that liveness alone never costs a commit.
+ */
+import { isDeepStrictEqual } from "node:util";
+import type { NodeReport } from "../../proto/gen/skein/v1/dispatcher.js";
+import type { Node } from "../../proto/gen/skein/v1/objects.js";
+import { NodeState } from "../../proto/gen/skein/v1/types.js";
+
+/** An agent beside its manager comes over loopback: that tells nothing about where others find it. */
+function usable(address: string): boolean {
+  return address !== "" && address !== "::1" && !address.startsWith("127.");
+}
+
+export function nodeDown(node: Node, message: string): Node {
+  return { ...node, status: { address: node.status?.address ?? "", state: NodeState.DOWN, message } };
+}
+
+/** @returns the node as the report leaves it; undefined when nothing changes. */
+export function withReport(node: Node, report: NodeReport): Node | undefined {
+  if (report.goodbye) {
+    return node.status?.state === NodeState.DOWN
+      ? undefined
+      : nodeDown(node, "the node's daemon was stopped");
+  }
+  if (!report.alive) return undefined;
+  const address = usable(report.address) ? report.address : (node.status?.address ?? "");
+  const status = { state: NodeState.READY, message: "", address };
+  const description = report.description ?? node.description;
+  if (isDeepStrictEqual(node.status, status) && isDeepStrictEqual(node.description, description))
+    return undefined;
+  return { ...node, status, description };
+}

@@ -1,0 +1,248 @@
+/**
+ * The resources of the whole cluster, made once per change and shared by all sessions of this manager.
+ * Pure. Invariants: after `apply` the index equals `ResourceIndex.of` the same state; an object is replaced only when its
+ * value changed, so that sessions compare by identity; `apply` costs O(changes), not O(cluster).
+ */
+import { isDeepStrictEqual } from "node:util";
+import type {
+  EndpointResource,
+  NetworkResource,
+  PeerResource,
+  ServiceResource,
+} from "../../proto/gen/skein/v1/dispatcher.js";
+import type { Config, Network, Node, Secret, Service, Task } from "../../proto/gen/skein/v1/objects.js";
+import type { ReadTx, StoreChange } from "../store/types.js";
+import {
+  endpointOf,
+  isAssigned,
+  isLive,
+  networkResourceOf,
+  networksOfService,
+  peerResourceOf,
+  serviceResourceOf,
+} from "./resource-build.js";
+
+/** A task of a node: `stable` changes identity only when the node must hear of it; `task` is the newest. */
+export interface AssignedTask {
+  readonly task: Task;
+  readonly stable: Task;
+}
+
+/** What a batch of changes touched: the sessions look at these keys only. */
+export interface Dirty {
+  readonly tasks: Set<string>;
+  readonly secrets: Set<string>;
+  readonly configs: Set<string>;
+  readonly networks: Set<string>;
+  readonly endpoints: Set<string>;
+  readonly services: Set<string>;
+  readonly peers: Set<string>;
+  /** Nodes whose own tasks changed: what interests them may have changed with it. */
+  readonly nodes: Set<string>;
+}
+
+export function emptyDirty(): Dirty {
+  return {
+    tasks: new Set(),
+    secrets: new Set(),
+    configs: new Set(),
+    networks: new Set(),
+    endpoints: new Set(),
+    services: new Set(),
+    peers: new Set(),
+    nodes: new Set(),
+  };
+}
+
+/** A map of sets that drops what becomes empty. */
+class Grouping {
+  readonly #groups = new Map<string, Set<string>>();
+
+  add(group: string, member: string): void {
+    const members = this.#groups.get(group);
+    if (members === undefined) this.#groups.set(group, new Set([member]));
+    else members.add(member);
+  }
+
+  delete(group: string, member: string): void {
+    const members = this.#groups.get(group);
+    members?.delete(member);
+    if (members?.size === 0) this.#groups.delete(group);
+  }
+
+  of(group: string): Iterable<string> {
+    return this.#groups.get(group) ?? [];
+  }
+}
+
+/** What the agent's own reports change; a task that differs in nothing else is not sent again. */
+function withoutReports(task: Task): Task {
+  return { ...task, meta: undefined, status: undefined, gatewayAddress: "" };
+}
+
+export class ResourceIndex {
+  readonly endpoints = new Map<string, EndpointResource>();
+  readonly services = new Map<string, ServiceResource>();
+  readonly networks = new Map<string, NetworkResource>();
+  readonly peers = new Map<string, PeerResource>();
+  readonly secrets = new Map<string, Secret>();
+  readonly configs = new Map<string, Config>();
+  readonly nodes = new Map<string, Node>();
+  readonly #tasks = new Map<string, AssignedTask>();
+  readonly #tasksOfNode = new Grouping();
+  readonly #endpointsOfNetwork = new Grouping();
+  readonly #endpointsOfService = new Grouping();
+  readonly #servicesOfNetwork = new Grouping();
+  readonly #networkObjects = new Map<string, Network>();
+  /** Services with ingress ports: every node serves them. */
+  readonly ingressServices = new Set<string>();
+  #vxlanUdpPort = 0;
+
+  static of(view: ReadTx): ResourceIndex {
+    const index = new ResourceIndex();
+    const dirty = emptyDirty();
+    index.#vxlanUdpPort = view.list("cluster")[0]?.vxlanUdpPort ?? 0;
+    for (const node of view.list("node")) index.#setNode(node.id, node, dirty);
+    for (const service of view.list("service")) index.#setService(service.id, service, dirty);
+    for (const network of view.list("network")) index.#setNetwork(network.id, network, dirty);
+    for (const task of view.list("task")) index.#setTask(task.id, task, dirty);
+    for (const secret of view.list("secret")) index.secrets.set(secret.id, secret);
+    for (const config of view.list("config")) index.configs.set(config.id, config);
+    return index;
+  }
+
+  apply(changes: readonly StoreChange[], dirty: Dirty = emptyDirty()): Dirty {
+    for (const change of changes) this.#applyOne(change, dirty);
+    return dirty;
+  }
+
+  task(id: string): AssignedTask | undefined {
+    return this.#tasks.get(id);
+  }
+
+  tasksOfNode(nodeId: string): Iterable<string> {
+    return this.#tasksOfNode.of(nodeId);
+  }
+
+  endpointsOfNetwork(networkId: string): Iterable<string> {
+    return this.#endpointsOfNetwork.of(networkId);
+  }
+
+  endpointsOfService(serviceId: string): Iterable<string> {
+    return this.#endpointsOfService.of(serviceId);
+  }
+
+  servicesOfNetwork(networkId: string): Iterable<string> {
+    return this.#servicesOfNetwork.of(networkId);
+  }
+
+  #applyOne(change: StoreChange, dirty: Dirty): void {
+    switch (change.table) {
+      case "task":
+        this.#setTask(change.id, change.after, dirty);
+        break;
+      case "service":
+        this.#setService(change.id, change.after, dirty);
+        break;
+      case "network":
+        this.#setNetwork(change.id, change.after, dirty);
+        break;
+      case "node":
+        this.#setNode(change.id, change.after, dirty);
+        break;
+      case "secret":
+        if (replace(this.secrets, change.id, change.after)) dirty.secrets.add(change.id);
+        break;
+      case "config":
+        if (replace(this.configs, change.id, change.after)) dirty.configs.add(change.id);
+        break;
+      case "cluster": {
+        const port = change.after?.vxlanUdpPort ?? this.#vxlanUdpPort;
+        if (port === this.#vxlanUdpPort) break;
+        this.#vxlanUdpPort = port;
+        for (const network of this.#networkObjects.values()) this.#setNetwork(network.id, network, dirty);
+        break;
+      }
+      default:
+        break; // volumes, stacks and leases are not the workers' business
+    }
+  }
+
+  #setTask(id: string, task: Task | undefined, dirty: Dirty): void {
+    const before = this.#tasks.get(id);
+    const after = task !== undefined && isAssigned(task) ? task : undefined;
+    if (before !== undefined && before.task.nodeId !== after?.nodeId) {
+      this.#tasksOfNode.delete(before.task.nodeId, id);
+      dirty.nodes.add(before.task.nodeId);
+    }
+    if (after === undefined) {
+      this.#tasks.delete(id);
+      if (before !== undefined) dirty.tasks.add(id);
+    } else {
+      const same =
+        before !== undefined && isDeepStrictEqual(withoutReports(before.task), withoutReports(after));
+      this.#tasks.set(id, { task: after, stable: same ? before.stable : after });
+      this.#tasksOfNode.add(after.nodeId, id);
+      if (!same) dirty.tasks.add(id);
+      if (!same || isLive(before.task) !== isLive(after)) dirty.nodes.add(after.nodeId);
+    }
+    this.#setEndpoint(id, after, dirty);
+  }
+
+  #setEndpoint(id: string, task: Task | undefined, dirty: Dirty): void {
+    const before = this.endpoints.get(id);
+    const after = task === undefined ? undefined : endpointOf(task, this.nodes.get(task.nodeId));
+    if (!replace(this.endpoints, id, after)) return;
+    if (before !== undefined) {
+      this.#endpointsOfService.delete(before.serviceId, id);
+      for (const attachment of before.attachments) this.#endpointsOfNetwork.delete(attachment.networkId, id);
+    }
+    if (after !== undefined) {
+      this.#endpointsOfService.add(after.serviceId, id);
+      for (const attachment of after.attachments) this.#endpointsOfNetwork.add(attachment.networkId, id);
+    }
+    dirty.endpoints.add(id);
+  }
+
+  #setService(id: string, service: Service | undefined, dirty: Dirty): void {
+    const before = this.services.get(id);
+    const after = service === undefined ? undefined : serviceResourceOf(service);
+    if (!replace(this.services, id, after)) return;
+    if (before !== undefined)
+      for (const network of networksOfService(before)) this.#servicesOfNetwork.delete(network, id);
+    if (after !== undefined)
+      for (const network of networksOfService(after)) this.#servicesOfNetwork.add(network, id);
+    dirty.services.add(id);
+    const ingress = (after?.ports.length ?? 0) > 0;
+    if (ingress === this.ingressServices.has(id)) return;
+    if (ingress) this.ingressServices.add(id);
+    else this.ingressServices.delete(id);
+    for (const endpoint of this.#endpointsOfService.of(id)) dirty.endpoints.add(endpoint);
+  }
+
+  #setNetwork(id: string, network: Network | undefined, dirty: Dirty): void {
+    if (network === undefined) this.#networkObjects.delete(id);
+    else this.#networkObjects.set(id, network);
+    const after = network === undefined ? undefined : networkResourceOf(network, this.#vxlanUdpPort);
+    if (replace(this.networks, id, after)) dirty.networks.add(id);
+  }
+
+  #setNode(id: string, node: Node | undefined, dirty: Dirty): void {
+    const before = this.nodes.get(id);
+    if (node === undefined) this.nodes.delete(id);
+    else this.nodes.set(id, node);
+    if (replace(this.peers, id, node === undefined ? undefined : peerResourceOf(node))) dirty.peers.add(id);
+    if (before?.status?.state === node?.status?.state) return;
+    for (const taskId of this.#tasksOfNode.of(id))
+      this.#setEndpoint(taskId, this.#tasks.get(taskId)?.task, dirty);
+  }
+}
+
+/** Keeps the old object when the new one says the same. @returns whether anything changed. */
+function replace<T>(map: Map<string, T>, id: string, after: T | undefined): boolean {
+  const before = map.get(id);
+  if (before === after || isDeepStrictEqual(before, after)) return false;
+  if (after === undefined) map.delete(id);
+  else map.set(id, after);
+  return true;
+}

@@ -1,0 +1,264 @@
+/**
+ * One agent's session at this manager: what it was told, what it said, when it was last heard.
+ * Pure: the stream, the index and the sink are handed in. Invariants: the welcome is the first answer; assignments never
+ * show a state older than the agent's own revision; a status is acknowledged only once the leader has committed it; acks
+ * are cumulative, so a batch is acknowledged after all before it.
+ */
+import type { Clock } from "../../base/clock/clock.js";
+import {
+  FailedPreconditionError,
+  InvalidArgumentError,
+  messageOf,
+  ResourceExhaustedError,
+} from "../../base/errors/errors.js";
+import type { Logger } from "../../base/log/logger.js";
+import type {
+  AgentMessage,
+  DispatcherMessage,
+  NodeReport,
+  SessionUpdate,
+} from "../../proto/gen/skein/v1/dispatcher.js";
+import type { NodeDescription } from "../../proto/gen/skein/v1/types.js";
+import { assignmentParts } from "./assignment-parts.js";
+import { NodeView } from "./node-resources.js";
+import type { ReportSink } from "./report-sink.js";
+import { type Dirty, emptyDirty, type ResourceIndex } from "./resource-index.js";
+
+export const PROTOCOL_VERSION = 1;
+/** Status batches of one agent under way to the leader; an agent that sends more breaks the protocol. */
+export const BATCHES_IN_FLIGHT_MAX = 64;
+/** Keys remembered for a slow stream; past it the session compares everything at the next chance. */
+export const DIRTY_KEYS_MAX = 10_000;
+
+/** The agent's stream without its transport. */
+export interface SessionStream {
+  readonly nodeId: string;
+  /** IP the agent comes from. */
+  readonly address: string;
+  /** @returns false when the transport asks to wait for `onDrain`. */
+  send(message: DispatcherMessage): boolean;
+  end(error?: Error): void;
+}
+
+/** What a session asks of the dispatcher that holds it. */
+export interface SessionHost {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly sink: ReportSink;
+  readonly index: ResourceIndex;
+  /** Store revision that `index` shows. */
+  readonly revision: number;
+  readonly heartbeatPeriodMs: number;
+  /** @returns undefined while the replica does not know the node. */
+  sessionState(nodeId: string): SessionUpdate | undefined;
+}
+
+export class Session {
+  readonly nodeId: string;
+  readonly id: string;
+  readonly #stream: SessionStream;
+  readonly #host: SessionHost;
+  #view: NodeView | undefined;
+  #dirty: Dirty | undefined;
+  #reset = false;
+  #blocked = false;
+  #welcomed: SessionUpdate | undefined;
+  #helloRevision: number | undefined;
+  #sentRevision = 0;
+  #appliedRevision = 0;
+  #ackedSequence = 0;
+  #inFlight: { readonly sequence: number; done: boolean }[] = [];
+  #ended = false;
+  /** Monotonic instant of the last message. */
+  lastHeardMs: number;
+
+  constructor(options: { id: string; stream: SessionStream; host: SessionHost }) {
+    this.id = options.id;
+    this.#stream = options.stream;
+    this.#host = options.host;
+    this.nodeId = options.stream.nodeId;
+    this.lastHeardMs = options.host.clock.monotonicMs();
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** The hello has come. */
+  get begun(): boolean {
+    return this.#helloRevision !== undefined;
+  }
+
+  receive({ message }: AgentMessage): void {
+    if (this.#ended || message === undefined) return;
+    this.lastHeardMs = this.#host.clock.monotonicMs();
+    if (!this.begun && message.$case !== "hello") {
+      this.end(
+        new InvalidArgumentError(`the first message of a session must be hello, got ${message.$case}`),
+      );
+      return;
+    }
+    switch (message.$case) {
+      case "hello": {
+        const { protocolVersion, appliedRevision, description } = message.value;
+        if (protocolVersion !== PROTOCOL_VERSION) {
+          const rule = `protocol version must be ${PROTOCOL_VERSION}, got ${protocolVersion}`;
+          this.end(new FailedPreconditionError(rule));
+          return;
+        }
+        this.#helloRevision = appliedRevision;
+        this.#appliedRevision = appliedRevision;
+        this.#report({ alive: true, description });
+        this.advance();
+        return;
+      }
+      case "heartbeat":
+        this.#appliedRevision = message.value.appliedRevision;
+        this.#ack(); // the answer tells the agent that this manager is alive
+        return;
+      case "statuses":
+        this.#receiveStatuses(message.value.sequence, { updates: message.value.updates });
+        return;
+      case "description":
+        this.#report({ alive: true, description: message.value });
+        return;
+      case "goodbye":
+        this.#report({ goodbye: true });
+        this.end();
+    }
+  }
+
+  /** What the leader hears of this agent once a period. */
+  livenessReport(sinceMs: number): NodeReport | undefined {
+    if (!this.begun || this.#ended) return undefined;
+    return this.#nodeReport({ alive: this.lastHeardMs >= sinceMs });
+  }
+
+  /** The index has moved on; `undefined` means it was replaced. */
+  changed(dirty: Dirty | undefined): void {
+    if (this.#view === undefined) return;
+    if (dirty === undefined) this.#reset = true;
+    else if (!this.#blocked) this.#sendChanges(dirty);
+    else this.#remember(dirty);
+    this.advance();
+  }
+
+  drained(): void {
+    this.#blocked = false;
+    this.advance();
+  }
+
+  /** Sends whatever has become possible: the welcome, the first set, news of the session, changes left over. */
+  advance(): void {
+    if (this.#ended || this.#helloRevision === undefined || this.#blocked) return;
+    const state = this.#host.sessionState(this.nodeId);
+    if (state === undefined) return;
+    if (this.#welcomed === undefined) {
+      const { heartbeatPeriodMs } = state;
+      this.#send({ $case: "welcome", value: { sessionId: this.id, heartbeatPeriodMs, state } });
+    } else if (!sameState(this.#welcomed, state)) {
+      this.#send({ $case: "update", value: state });
+    }
+    this.#welcomed = state;
+    if (this.#view === undefined) {
+      if (this.#host.revision < this.#helloRevision) return; // our replica is behind what the agent has seen
+      this.#view = new NodeView(this.#host.index, this.nodeId);
+      this.#sendSet({ upserts: this.#view.complete(), removals: [] }, true);
+    } else if (this.#reset) {
+      this.#reset = false;
+      this.#dirty = undefined;
+      this.#sendSet(this.#view.reset(this.#host.index), false);
+    } else if (this.#dirty !== undefined) {
+      const dirty = this.#dirty;
+      this.#dirty = undefined;
+      this.#sendChanges(dirty);
+    }
+  }
+
+  end(error?: Error): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#stream.end(error);
+  }
+
+  #sendChanges(dirty: Dirty): void {
+    const changes = this.#view?.changes(dirty);
+    if (changes !== undefined) this.#sendSet(changes, false);
+  }
+
+  #sendSet(changes: Parameters<typeof assignmentParts>[0], complete: boolean): void {
+    if (!complete && changes.upserts.length + changes.removals.length === 0) return;
+    const { revision } = this.#host;
+    const parts = assignmentParts(changes, { complete, baseRevision: this.#sentRevision, revision });
+    for (const part of parts) this.#send({ $case: "assignments", value: part });
+    this.#sentRevision = revision;
+  }
+
+  #send(message: NonNullable<DispatcherMessage["message"]>): void {
+    if (!this.#ended && !this.#stream.send({ message })) this.#blocked = true;
+  }
+
+  #remember(dirty: Dirty): void {
+    this.#dirty ??= emptyDirty();
+    let count = 0;
+    for (const name of Object.keys(dirty) as (keyof Dirty)[]) {
+      for (const id of dirty[name]) this.#dirty[name].add(id);
+      count += this.#dirty[name].size;
+    }
+    if (count > DIRTY_KEYS_MAX) this.#reset = true;
+  }
+
+  #receiveStatuses(sequence: number, facts: Partial<NodeReport>): void {
+    if (this.#inFlight.length >= BATCHES_IN_FLIGHT_MAX) {
+      const rule = `at most ${BATCHES_IN_FLIGHT_MAX} status batches may wait for their acknowledgement`;
+      this.end(new ResourceExhaustedError(rule));
+      return;
+    }
+    const batch = { sequence, done: false };
+    this.#inFlight.push(batch);
+    this.#report({ alive: true, ...facts }, () => {
+      batch.done = true;
+      let acked = false;
+      for (let first = this.#inFlight[0]; first?.done === true; first = this.#inFlight[0]) {
+        this.#ackedSequence = Math.max(this.#ackedSequence, first.sequence);
+        this.#inFlight.shift();
+        acked = true;
+      }
+      if (acked) this.#ack();
+    });
+  }
+
+  #ack(): void {
+    this.#send({ $case: "statusAck", value: { sequence: this.#ackedSequence } });
+  }
+
+  #report(facts: Partial<NodeReport>, committed?: () => void): void {
+    this.#host.sink.send([this.#nodeReport(facts)]).then(committed, (error: unknown) => {
+      this.#host.log.warn("report not delivered", { node: this.nodeId, error: messageOf(error) });
+      this.end(error instanceof Error ? error : undefined); // the agent sends it again, to another manager
+    });
+  }
+
+  #nodeReport(facts: Partial<NodeReport> & { description?: NodeDescription | undefined }): NodeReport {
+    return {
+      nodeId: this.nodeId,
+      sessionId: this.id,
+      alive: false,
+      goodbye: false,
+      description: undefined,
+      address: this.#stream.address,
+      updates: [],
+      appliedRevision: this.#appliedRevision,
+      ...facts,
+    };
+  }
+}
+
+function sameState(a: SessionUpdate, b: SessionUpdate): boolean {
+  return (
+    a.node === b.node &&
+    a.managers === b.managers &&
+    a.rootCaPem === b.rootCaPem &&
+    a.heartbeatPeriodMs === b.heartbeatPeriodMs
+  );
+}

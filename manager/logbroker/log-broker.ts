@@ -1,0 +1,140 @@
+/**
+ * Brings the logs of tasks from the nodes where they run to whoever asks at this manager.
+ * Pure: streams, store and clock are handed in. Every agent listens at every manager, so a subscription reaches all nodes
+ * from the manager where it was made, without a hop between managers. Invariants: a one-off subscription always ends; what
+ * is missing is said in words; a slow reader slows its own publishers, and nobody else.
+ */
+import type { Clock } from "../../base/clock/clock.js";
+import { ResourceExhaustedError } from "../../base/errors/errors.js";
+import type { Logger } from "../../base/log/logger.js";
+import { ComponentLoop } from "../../base/loop/component-loop.js";
+import { newId } from "../../base/random/ids.js";
+import type { Random } from "../../base/random/random.js";
+import type {
+  LogBrokerServer,
+  LogSubscription,
+  LogsServer,
+  PublishedLogs,
+  SubscribeLogsRequest,
+} from "../../proto/gen/skein/v1/logs.js";
+import type { ReadStore, StoreWatch } from "../store/types.js";
+import { createLogBrokerHandlers, createLogsHandlers, type IdentifyNode } from "./grpc-log-broker.js";
+import { LogFeed, type LogOutput } from "./log-feed.js";
+import { selectedTasks } from "./log-selection.js";
+
+/** Subscriptions open at one manager. */
+export const SUBSCRIPTIONS_MAX = 1_000;
+
+export interface LogBrokerComponents {
+  readonly store: ReadStore;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  /** Who publishes. @default the node of the connection's certificate */
+  readonly identify?: IdentifyNode;
+}
+
+export interface LogBroker {
+  /** For agents; any node certificate. */
+  readonly brokerHandlers: LogBrokerServer;
+  /** For the API; manager certificates. */
+  readonly logsHandlers: LogsServer;
+  close(): Promise<void>;
+}
+
+/** An agent's open ear. */
+export interface LogListener {
+  send(subscription: LogSubscription): void;
+  end(error?: Error): void;
+}
+
+/** What an agent's publishing stream calls. */
+export interface Publication {
+  /** @returns false when the reader is slow: wait for `onResume`. */
+  receive(logs: PublishedLogs): boolean;
+  onResume(listener: () => void): void;
+  closed(): void;
+}
+
+export function createLogBroker(components: LogBrokerComponents): LogBroker {
+  return new ManagerLogBroker(components);
+}
+
+export class ManagerLogBroker implements LogBroker {
+  readonly brokerHandlers: LogBrokerServer;
+  readonly logsHandlers: LogsServer;
+  readonly #components: LogBrokerComponents;
+  readonly #listeners = new Map<string, LogListener>();
+  readonly #feeds = new Map<string, LogFeed>();
+  readonly #watch: StoreWatch;
+  readonly #loop: ComponentLoop;
+
+  constructor(components: LogBrokerComponents) {
+    this.#components = components;
+    const { log, store, identify } = components;
+    this.#loop = new ComponentLoop({ name: "log broker", log, pass: () => this.#pass() });
+    this.#watch = store.watch({ tables: ["task", "node"], wake: () => this.#loop.wake() });
+    this.brokerHandlers = createLogBrokerHandlers(this, identify);
+    this.logsHandlers = createLogsHandlers(this);
+  }
+
+  /** @throws {NotFoundError} nothing by that id; {InvalidArgumentError} nothing selected; {ResourceExhaustedError}. */
+  subscribe(request: SubscribeLogsRequest, output: LogOutput): { closed(): void; drained(): void } {
+    const { store, clock, random } = this.#components;
+    if (this.#feeds.size >= SUBSCRIPTIONS_MAX) {
+      throw new ResourceExhaustedError(`log subscriptions: ${SUBSCRIPTIONS_MAX} are open at this manager`);
+    }
+    const selector = request.selector ?? { serviceIds: [], taskIds: [] };
+    const tasks = store.view((view) => selectedTasks(view, selector, { strict: true }));
+    const id = newId(random);
+    const feed = new LogFeed({
+      id,
+      selector,
+      options: request.options,
+      output,
+      clock,
+      listener: (nodeId) => this.#listeners.get(nodeId),
+      node: (nodeId) => store.view((view) => view.get("node", nodeId)),
+      onEnded: () => this.#feeds.delete(id),
+    });
+    this.#feeds.set(id, feed);
+    feed.include(tasks);
+    return { closed: () => feed.end(), drained: () => feed.drained() };
+  }
+
+  listen(nodeId: string, listener: LogListener): { closed(): void } {
+    this.#listeners.get(nodeId)?.end();
+    this.#listeners.set(nodeId, listener);
+    for (const feed of [...this.#feeds.values()]) feed.listening(nodeId);
+    return {
+      closed: () => {
+        if (this.#listeners.get(nodeId) === listener) this.#listeners.delete(nodeId);
+      },
+    };
+  }
+
+  /** @returns undefined when nobody waits for that subscription any more. */
+  publish(nodeId: string, subscriptionId: string): Publication | undefined {
+    return this.#feeds.get(subscriptionId)?.publication(nodeId);
+  }
+
+  async close(): Promise<void> {
+    this.#watch.close();
+    await this.#loop.close();
+    for (const feed of [...this.#feeds.values()]) feed.end();
+    for (const listener of this.#listeners.values()) listener.end();
+    this.#listeners.clear();
+  }
+
+  #pass(): void {
+    if (this.#watch.take().length === 0) return;
+    for (const feed of [...this.#feeds.values()]) {
+      if (feed.follow) {
+        feed.include(
+          this.#components.store.view((view) => selectedTasks(view, feed.selector, { strict: false })),
+        );
+      }
+      feed.nodesChanged();
+    }
+  }
+}

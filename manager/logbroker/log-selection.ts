@@ -1,0 +1,45 @@
+/**
+ * The tasks whose logs a selector means. Pure.
+ */
+import { InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
+import type { LogSelector } from "../../proto/gen/skein/v1/logs.js";
+import type { Task } from "../../proto/gen/skein/v1/objects.js";
+import { TaskState, taskStateToNumber } from "../../proto/gen/skein/v1/types.js";
+import type { ReadTx } from "../store/types.js";
+
+function mayHaveLogs(task: Task): boolean {
+  const state = taskStateToNumber(task.status?.state ?? TaskState.NEW);
+  return task.nodeId !== "" && state >= taskStateToNumber(TaskState.ASSIGNED);
+}
+
+/**
+ * @returns assigned tasks only, in order of id.
+ * @throws {NotFoundError} when `strict` and a service or task does not exist; {InvalidArgumentError} nothing is named.
+ */
+export function selectedTasks(
+  view: ReadTx,
+  selector: LogSelector,
+  options: { strict: boolean },
+): readonly Task[] {
+  if (selector.serviceIds.length + selector.taskIds.length === 0) {
+    throw new InvalidArgumentError("logs need at least one service or task");
+  }
+  const tasks = new Map<string, Task>();
+  for (const serviceId of selector.serviceIds) {
+    if (options.strict && view.get("service", serviceId) === undefined) {
+      throw new NotFoundError(`service ${serviceId} not found`);
+    }
+    for (const task of view.list("task", { by: "serviceId", serviceId })) tasks.set(task.id, task);
+  }
+  for (const taskId of selector.taskIds) {
+    const task = view.get("task", taskId);
+    if (task !== undefined) tasks.set(taskId, task);
+    else if (options.strict) throw new NotFoundError(`task ${taskId} not found`);
+  }
+  return [...tasks.values()].filter(mayHaveLogs).sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+/** "web.2", as people call a task. */
+export function shortTaskName(task: Task): string {
+  return `${task.serviceAnnotations?.name ?? "task"}.${task.slot > 0 ? task.slot : task.nodeId}`;
+}

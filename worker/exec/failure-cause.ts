@@ -1,0 +1,84 @@
+/**
+ * Why a task did not run: from whatever was thrown to a cause for machines and words for people.
+ * Pure. Invariant: the words are the thrower's own (the registry's, the runtime's); the cause is one of a short list.
+ */
+import { type ErrorCode, messageOf, SkeinError } from "../../base/errors/errors.js";
+import type { ContainerRecord } from "../containers/container-manager.js";
+import type { TaskFailure } from "./controller.js";
+
+/** Every cause this node gives. docs/vocabulary.md explains them. */
+export type FailureCause =
+  | "image-not-found"
+  | "registry-unauthenticated"
+  | "registry-unavailable"
+  | "image-damaged"
+  | "port-in-use"
+  | "network-missing"
+  | "mount-missing"
+  | "dependency-missing"
+  | "invalid-specification"
+  | "exit-nonzero"
+  | "exit-unknown"
+  | "oom"
+  | "unhealthy"
+  | "container-removed"
+  | "runtime-error";
+
+/** A failure whose cause is known where it is thrown. */
+export class TaskFailureError extends SkeinError {
+  readonly failureCause: FailureCause;
+
+  constructor(
+    failureCause: FailureCause,
+    message: string,
+    options: { code?: ErrorCode; cause?: unknown } = {},
+  ) {
+    super(options.code ?? "failed-precondition", message, options);
+    this.failureCause = failureCause;
+  }
+}
+
+const PULL_CAUSES: Partial<Record<ErrorCode, FailureCause>> = {
+  "not-found": "image-not-found",
+  unauthenticated: "registry-unauthenticated",
+  "permission-denied": "registry-unauthenticated",
+  unavailable: "registry-unavailable",
+  "deadline-exceeded": "registry-unavailable",
+  "data-loss": "image-damaged",
+  "invalid-argument": "invalid-specification",
+};
+
+/** What a failed pull means. */
+export function pullFailure(error: unknown): TaskFailureError {
+  const code = error instanceof SkeinError ? error.code : "internal";
+  return new TaskFailureError(PULL_CAUSES[code] ?? "runtime-error", messageOf(error), { code, cause: error });
+}
+
+/** What a sandbox that could not be made means. */
+export function sandboxFailure(error: unknown): TaskFailureError {
+  const message = messageOf(error);
+  const cause = message.includes("port")
+    ? "port-in-use"
+    : message.includes("network")
+      ? "network-missing"
+      : "runtime-error";
+  return new TaskFailureError(cause, message, { cause: error });
+}
+
+export function failureOf(error: unknown): TaskFailure {
+  if (error instanceof TaskFailureError) return { cause: error.failureCause, message: error.message };
+  const invalid = error instanceof SkeinError && error.code === "invalid-argument";
+  return { cause: invalid ? "invalid-specification" : "runtime-error", message: messageOf(error) };
+}
+
+/** How a container that has exited ended; undefined: well. */
+export function exitFailure(container: ContainerRecord): TaskFailure | undefined {
+  const { exitCode, oomKilled, error } = container;
+  if (exitCode === 0) return undefined;
+  const detail = error === "" ? "" : `: ${error}`;
+  if (oomKilled)
+    return { cause: "oom", message: `task: out of memory, killed by the kernel (exit ${exitCode})${detail}` };
+  if (exitCode < 0)
+    return { cause: "exit-unknown", message: `task: ended with an unknown exit code${detail}` };
+  return { cause: "exit-nonzero", message: `task: non-zero exit (${exitCode})${detail}` };
+}

@@ -1,0 +1,190 @@
+/**
+ * From a task to the container that runs it.
+ * Pure. Invariant: every field of the specification is honoured or refused by name; none is dropped in silence.
+ */
+import { InvalidArgumentError } from "../../base/errors/errors.js";
+import type { TaskSandbox } from "../../net-overlay/network-plane.js";
+import type { Task } from "../../proto/gen/skein/v1/objects.js";
+import type {
+  ContainerSpec,
+  HealthConfig,
+  LogDriver,
+  Mount,
+  Privileges,
+} from "../../proto/gen/skein/v1/types.js";
+import type { ContainerMount, ContainerSpecification, HealthCheck } from "../containers/container-manager.js";
+import type { TaskDependencies } from "./controller.js";
+import { filesOfTask } from "./task-files.js";
+import { taskLabels, taskName } from "./task-names.js";
+import { expandTemplate, type NodeFacts } from "./task-template.js";
+
+/** Docker's own default. */
+export const STOP_GRACE_PERIOD_MS = 10_000;
+/** Log rotation when the service names none: bounded, so that no task can fill the disk. */
+export const LOG_SIZE_BYTES_MAX = 20 * 1024 * 1024;
+export const LOG_FILES_MAX = 3;
+const LOG_DRIVERS = new Set(["", "json-file", "local", "k8s-file", "none"]);
+
+/** How the container is connected: its own sandbox, the host's, or nothing. */
+export type TaskNetwork =
+  | { readonly kind: "sandbox"; readonly sandbox: TaskSandbox }
+  | { readonly kind: "host" }
+  | { readonly kind: "none" };
+
+/** The predefined networks that need no sandbox, by the id or name they are attached under. */
+export function predefinedNetwork(task: Task): "host" | "none" | undefined {
+  for (const { target } of task.spec?.networks ?? [])
+    if (target === "host" || target === "none") return target;
+  return undefined;
+}
+
+/** @throws {InvalidArgumentError} no container in the specification, or an unknown placeholder. */
+export function taskHostname(task: Task, node: NodeFacts): string {
+  return expandTemplate(task.spec?.container?.hostname ?? "", task, node) || task.id.slice(0, 12);
+}
+
+function parseSize(text: string): number {
+  const match = /^(\d+)([kmg]?)b?$/i.exec(text.trim());
+  if (match === null) throw new InvalidArgumentError(`log option max-size: not a size: ${text}`);
+  const factor = { "": 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 }[match[2]?.toLowerCase() ?? ""] ?? 1;
+  return Number(match[1]) * factor;
+}
+
+function logOf(driver: LogDriver | undefined): ContainerSpecification["log"] {
+  const name = driver?.name ?? "";
+  if (!LOG_DRIVERS.has(name))
+    throw new InvalidArgumentError(`log driver ${name} is not supported on this node`);
+  const options = driver?.options ?? {};
+  const size = options["max-size"];
+  return {
+    driver: name === "none" ? "none" : "",
+    maxSizeBytes: size === undefined ? LOG_SIZE_BYTES_MAX : parseSize(size),
+    maxFiles: Number(options["max-file"] ?? LOG_FILES_MAX) || LOG_FILES_MAX,
+  };
+}
+
+function mountOf(mount: Mount, expand: (text: string) => string): ContainerMount {
+  const source = expand(mount.source);
+  const target = expand(mount.target);
+  const { readOnly } = mount;
+  switch (mount.type) {
+    case "bind":
+      return {
+        kind: "bind",
+        source,
+        target,
+        readOnly,
+        propagation: mount.bindOptions?.propagation ?? "",
+        recursive: !(mount.bindOptions?.nonRecursive ?? false),
+        createSource: mount.bindOptions?.createMountpoint ?? false,
+      };
+    case "volume":
+    case "":
+      return {
+        kind: "volume",
+        name: source,
+        target,
+        readOnly,
+        noCopy: mount.volumeOptions?.noCopy ?? false,
+        subpath: mount.volumeOptions?.subpath ?? "",
+        driver: mount.volumeOptions?.driverName || "local",
+        driverOptions: mount.volumeOptions?.driverOptions ?? {},
+        labels: mount.volumeOptions?.labels ?? {},
+      };
+    case "tmpfs":
+      return {
+        kind: "tmpfs",
+        target,
+        sizeBytes: mount.tmpfsOptions?.sizeBytes ?? 0,
+        mode: mount.tmpfsOptions?.mode || 0o1777,
+        options: mount.tmpfsOptions?.options ?? [],
+      };
+    default:
+      throw new InvalidArgumentError(`mount ${target}: type ${mount.type} is not supported on this node`);
+  }
+}
+
+function healthOf(health: HealthConfig | undefined): HealthCheck | undefined {
+  if (health === undefined) return undefined;
+  const { test, intervalMs, timeoutMs, startPeriodMs, startIntervalMs, retries } = health;
+  if (test.length + intervalMs + timeoutMs + startPeriodMs + startIntervalMs + retries === 0)
+    return undefined;
+  return { test, intervalMs, timeoutMs, startPeriodMs, startIntervalMs, retries };
+}
+
+function seccompOf(privileges: Privileges | undefined): ContainerSpecification["seccomp"] {
+  const mode = privileges?.seccompMode ?? "";
+  switch (mode) {
+    case "":
+    case "default":
+      return { kind: "default" };
+    case "unconfined":
+      return { kind: "unconfined" };
+    case "custom":
+      return { kind: "custom", profile: privileges?.seccompProfile ?? new Uint8Array() };
+    default:
+      throw new InvalidArgumentError(`seccomp mode must be default, unconfined or custom, got ${mode}`);
+  }
+}
+
+function containerOf(task: Task): ContainerSpec {
+  const container = task.spec?.container;
+  if (container === undefined)
+    throw new InvalidArgumentError(`task ${task.id} has no container specification`);
+  return container;
+}
+
+export interface SpecificationInput {
+  readonly task: Task;
+  readonly node: NodeFacts;
+  readonly network: TaskNetwork;
+  readonly dependencies: TaskDependencies;
+}
+
+/** @throws {InvalidArgumentError} what cannot be honoured; {TaskFailureError} a secret or config that is missing. */
+export function containerSpecification(input: SpecificationInput): ContainerSpecification {
+  const { task, node, network, dependencies } = input;
+  const spec = containerOf(task);
+  const expand = (text: string): string => expandTemplate(text, task, node);
+  const env = spec.env.map(expand);
+  const { limits, limitPids = 0, swapBytes } = task.spec?.resources ?? {};
+  const hostname = taskHostname(task, node);
+  return {
+    name: taskName(task),
+    image: spec.image,
+    entrypoint: spec.command,
+    args: spec.args,
+    env,
+    workingDir: spec.dir,
+    user: spec.user,
+    groups: spec.groups,
+    hostname,
+    labels: taskLabels(task),
+    tty: spec.tty,
+    openStdin: spec.openStdin,
+    readOnly: spec.readOnly,
+    init: spec.init ?? false,
+    mounts: spec.mounts.map((mount) => mountOf(mount, expand)),
+    files: filesOfTask({ task, node, env, dependencies }),
+    stopSignal: spec.stopSignal,
+    stopGracePeriodMs: spec.stopGracePeriodMs ?? STOP_GRACE_PERIOD_MS,
+    healthcheck: healthOf(spec.healthcheck),
+    resources: {
+      memoryBytes: limits?.memoryBytes ?? 0,
+      swapBytes,
+      nanoCpus: limits?.nanoCpus ?? 0,
+      pidsLimit: limitPids,
+    },
+    capAdd: spec.capabilityAdd,
+    capDrop: spec.capabilityDrop,
+    sysctls: spec.sysctls,
+    ulimits: spec.ulimits,
+    oomScoreAdj: spec.oomScoreAdj,
+    noNewPrivileges: spec.privileges?.noNewPrivileges ?? false,
+    seccomp: seccompOf(spec.privileges),
+    network: network.kind === "sandbox" ? { kind: "netns", path: network.sandbox.netnsPath } : network,
+    etcHosts: network.kind === "sandbox" ? network.sandbox.etcHosts : undefined,
+    resolvConf: network.kind === "sandbox" ? network.sandbox.resolvConf : undefined,
+    log: logOf(task.spec?.logDriver),
+  };
+}
