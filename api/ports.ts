@@ -1,10 +1,11 @@
 /**
- * What the HTTP surface needs of the daemon that hosts it. Pure (interfaces only). The consumer owns the port: the shapes of images and
- * containers are those of worker/images/image-store.ts and worker/containers/container-manager.ts, which satisfy them structurally;
- * node/ hands in the real ones.
+ * What the HTTP surface needs of the daemon that hosts it. Pure (interfaces only). The consumer owns the port; node/ hands in the real ones.
  */
 import type { Channel, ChannelCredentials } from "@grpc/grpc-js";
+import type { Clock } from "../base/clock/clock.js";
+import type { Logger } from "../base/log/logger.js";
 import type { ClusterSpec, NodeAvailability } from "../proto/gen/skein/v1/types.js";
+import type { ContainerBackend, ImageBackend } from "./engine-ports.js";
 
 export type LocalNodeState = "inactive" | "pending" | "active" | "error" | "locked";
 
@@ -74,11 +75,13 @@ export interface NodeFacts {
   readonly labels: readonly string[];
 }
 
-export interface EngineBackend<Images, Containers> {
+export interface EngineBackend {
   readonly facts: NodeFacts;
   readonly swarm: SwarmBackend;
   /** undefined while this node is no manager: answers are then 503 in Docker's words. */
   manager(): ManagerEndpoint | undefined;
-  readonly images: Images;
-  readonly containers: Containers;
+  readonly images: ImageBackend;
+  readonly containers: ContainerBackend;
+  readonly clock: Clock;
+  readonly log: Logger;
 }

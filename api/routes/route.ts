@@ -8,7 +8,7 @@ export type Handler = (exchange: Exchange) => Promise<Reply | undefined>;
 
 export interface Route {
   readonly method: "GET" | "POST" | "PUT" | "DELETE" | "HEAD";
-  /** Without version prefix; parameters as `:name`, `*` for the rest of the path. */
+  /** Without version prefix; parameters as `:name`. */
   readonly path: string;
   readonly handle: Handler;
 }
