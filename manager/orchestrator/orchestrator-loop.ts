@@ -1,0 +1,161 @@
+/**
+ * The orchestrator: keeps for every service the tasks it should have. One loop for replicated and global services,
+ * jobs, restarts, updates, node loss and the reaper, so that one writer decides about a task.
+ * Pure (store, clock and randomness are handed in). Invariant: all it remembers beside the store are times it saw, which
+ * a new leader replaces by the times in the store.
+ */
+import type { Clock } from "../../base/clock/clock.js";
+import type { Logger } from "../../base/log/logger.js";
+import { newId } from "../../base/random/ids.js";
+import type { Random } from "../../base/random/random.js";
+import type { Node } from "../../proto/gen/skein/v1/objects.js";
+import { NodeState } from "../../proto/gen/skein/v1/types.js";
+import type { ReadTx, Store, StoreChange } from "../store/types.js";
+import { planService } from "./plan-service.js";
+import type { ServicePlan } from "./service-plan.js";
+import { deepEqual } from "./spec-equality.js";
+import { executeStep, type Step } from "./steps.js";
+import { type LoopInput, StoreLoop } from "./store-loop.js";
+import { isRunning } from "./task-state.js";
+
+export interface ControlLoopComponents {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+const HISTORY_LIMIT_DEFAULT = 5;
+const ORPHAN_AFTER_DEFAULT_MS = 5 * 60_000;
+
+class Orchestrator {
+  readonly #components: ControlLoopComponents;
+  readonly #random: Random;
+  /** Services to plan in the next pass. */
+  readonly #due = new Set<string>();
+  /** When to plan a service again although nothing changed, ms since the epoch. One entry per service at most. */
+  readonly #wakeAtMs = new Map<string, number>();
+  /** One entry per node that is down. */
+  readonly #downSinceMs = new Map<string, number>();
+  /** One entry per running task. */
+  readonly #runningSinceMs = new Map<string, number>();
+
+  constructor(components: ControlLoopComponents) {
+    this.#components = components;
+    this.#random = components.random.child("task-ids");
+  }
+
+  async pass(input: LoopInput, signal: AbortSignal): Promise<number | undefined> {
+    const { store, clock } = this.#components;
+    const nowMs = clock.nowMs();
+    store.view((tx) => (input.reset ? this.#rebuild(tx) : this.#note(tx, input.changes, nowMs)));
+    for (const [serviceId, atMs] of this.#wakeAtMs) if (atMs <= nowMs) this.#due.add(serviceId);
+    const steps = store.view((tx) => this.#plan(tx, nowMs));
+    if (steps.length > 0) await store.batch(steps, executeStep, { signal });
+    return this.#wakeAtMs.size === 0 ? undefined : Math.min(...this.#wakeAtMs.values());
+  }
+
+  #rebuild(tx: ReadTx): void {
+    this.#due.clear();
+    this.#wakeAtMs.clear();
+    this.#downSinceMs.clear();
+    this.#runningSinceMs.clear();
+    for (const service of tx.list("service")) this.#due.add(service.id);
+    for (const node of tx.list("node")) {
+      if (node.status?.state === NodeState.DOWN) this.#downSinceMs.set(node.id, node.meta?.updatedAtMs ?? 0);
+    }
+    for (const task of tx.list("task")) {
+      this.#due.add(task.serviceId);
+      if (isRunning(task)) this.#runningSinceMs.set(task.id, task.meta?.updatedAtMs ?? 0);
+    }
+  }
+
+  #note(tx: ReadTx, changes: readonly StoreChange[], nowMs: number): void {
+    for (const change of changes) {
+      switch (change.table) {
+        case "service":
+          this.#due.add(change.id);
+          break;
+        case "task":
+          this.#noteTask(change, nowMs);
+          break;
+        case "node":
+          this.#noteNode(tx, change, nowMs);
+          break;
+        case "cluster":
+          for (const service of tx.list("service")) this.#due.add(service.id);
+          break;
+        default:
+          break;
+      }
+    }
+  }
+
+  #noteTask(change: Extract<StoreChange, { table: "task" }>, nowMs: number): void {
+    const { before, after } = change;
+    this.#due.add((after ?? before)?.serviceId ?? "");
+    if (after === undefined) this.#runningSinceMs.delete(change.id);
+    else if (isRunning(after) && !(before !== undefined && isRunning(before))) {
+      this.#runningSinceMs.set(change.id, nowMs);
+    }
+  }
+
+  #noteNode(tx: ReadTx, change: Extract<StoreChange, { table: "node" }>, nowMs: number): void {
+    const { before, after } = change;
+    if (after?.status?.state !== NodeState.DOWN) this.#downSinceMs.delete(change.id);
+    else if (!this.#downSinceMs.has(change.id)) this.#downSinceMs.set(change.id, nowMs);
+    if (before !== undefined && after !== undefined && !mattersToServices(before, after)) return;
+    for (const task of tx.list("task", { by: "nodeId", nodeId: change.id })) this.#due.add(task.serviceId);
+    for (const service of tx.list("service")) {
+      const mode = service.spec?.mode?.$case;
+      if (mode === "global" || mode === "globalJob") this.#due.add(service.id);
+    }
+  }
+
+  #plan(tx: ReadTx, nowMs: number): readonly Step[] {
+    const cluster = tx.list("cluster")[0];
+    const nodes = tx.list("node");
+    const steps: Step[] = [];
+    for (const serviceId of [...this.#due].sort()) {
+      const plan: ServicePlan = planService({
+        serviceId,
+        service: tx.get("service", serviceId),
+        tasks: tx.list("task", { by: "serviceId", serviceId }),
+        nodes,
+        node: (id) => tx.get("node", id),
+        nowMs,
+        historyLimit: cluster?.spec?.taskHistoryRetentionLimit ?? HISTORY_LIMIT_DEFAULT,
+        orphanAfterMs: cluster?.spec?.orphanAfterMs || ORPHAN_AFTER_DEFAULT_MS,
+        downSinceMs: (nodeId) => this.#downSinceMs.get(nodeId) ?? nowMs,
+        runningSinceMs: (taskId) => this.#runningSinceMs.get(taskId),
+        newTaskId: () => newId(this.#random),
+      });
+      steps.push(...plan.steps);
+      if (plan.wakeAtMs === undefined) this.#wakeAtMs.delete(serviceId);
+      else this.#wakeAtMs.set(serviceId, plan.wakeAtMs);
+    }
+    this.#due.clear();
+    return steps;
+  }
+}
+
+/** Heartbeats and addresses change nodes often; services care about these parts only. */
+function mattersToServices(before: Node, after: Node): boolean {
+  return (
+    before.status?.state !== after.status?.state ||
+    before.status?.address !== after.status?.address ||
+    before.role !== after.role ||
+    !deepEqual(before.spec, after.spec) ||
+    !deepEqual(before.description, after.description)
+  );
+}
+
+export function createOrchestrator(components: ControlLoopComponents): StoreLoop {
+  const orchestrator = new Orchestrator(components);
+  return new StoreLoop({
+    ...components,
+    name: "orchestrator",
+    tables: ["service", "task", "node", "cluster"],
+    pass: (input, signal) => orchestrator.pass(input, signal),
+  });
+}

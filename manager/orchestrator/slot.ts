@@ -1,0 +1,102 @@
+/**
+ * One slot of a service: its tasks, newest first, sorted into what each is good for.
+ * Pure. Invariant: a wanted task is in exactly one of `clean`, `dirty`, `displaced`, `lost`, `dead`.
+ */
+import type { Node, Service, Task } from "../../proto/gen/skein/v1/objects.js";
+import { NodeAvailability, NodeState, TaskState } from "../../proto/gen/skein/v1/types.js";
+import { satisfiesPlacement } from "../scheduler/constraint.js";
+import { mayRestart } from "./restart-policy.js";
+import { isDirty } from "./spec-equality.js";
+import { endedByItself, isRunning, isTerminal, isUnassigned, isWanted, newestFirst } from "./task-state.js";
+
+export interface Slot {
+  /** Slot number, or node id of a global service. */
+  readonly key: number | string;
+  /** All that are kept, newest first. */
+  readonly tasks: readonly Task[];
+  /** Wanted, alive, on a good node, and as the service asks. */
+  readonly clean: readonly Task[];
+  /** Wanted, alive, on a good node, but of an older specification. */
+  readonly dirty: readonly Task[];
+  /** Alive, but its node is drained or no longer meets its constraints. */
+  readonly displaced: readonly Task[];
+  /** Its node is down or gone. */
+  readonly lost: readonly Task[];
+  /** Wanted, but it has ended. */
+  readonly dead: readonly Task[];
+}
+
+/** Why a task may not stay where it is; undefined when it may. */
+export function displacedBecause(task: Task, node: Node): string | undefined {
+  const name = node.description?.hostname || node.id;
+  if (node.spec?.availability === NodeAvailability.DRAIN) return `${name} is drained`;
+  if (!satisfiesPlacement(node, task.spec?.placement)) return `${name} no longer meets the constraints`;
+  return undefined;
+}
+
+/** Why the task's node is of no use; undefined when it can be heard. */
+export function lostBecause(nodeId: string, node: Node | undefined): string | undefined {
+  if (node === undefined) return `${nodeId} was removed`;
+  return node.status?.state === NodeState.DOWN
+    ? `${node.description?.hostname || nodeId} is down`
+    : undefined;
+}
+
+export function makeSlot(
+  key: number | string,
+  tasks: readonly Task[],
+  service: Service,
+  nodeOf: (id: string) => Node | undefined,
+): Slot {
+  const slot = {
+    key,
+    tasks: [...tasks].sort(newestFirst),
+    clean: [] as Task[],
+    dirty: [] as Task[],
+    displaced: [] as Task[],
+    lost: [] as Task[],
+    dead: [] as Task[],
+  };
+  for (const task of slot.tasks) {
+    if (!isWanted(task)) continue;
+    const node = task.nodeId === "" ? undefined : nodeOf(task.nodeId);
+    if (isTerminal(task)) slot.dead.push(task);
+    else if (task.nodeId !== "" && lostBecause(task.nodeId, node) !== undefined) slot.lost.push(task);
+    else if (node !== undefined && displacedBecause(task, node) !== undefined) slot.displaced.push(task);
+    else if (isDirty(task, service, node)) slot.dirty.push(task);
+    else slot.clean.push(task);
+  }
+  return slot;
+}
+
+/** Groups the tasks that are not being removed. */
+export function groupBySlot<K extends number | string>(
+  tasks: readonly Task[],
+  keyOf: (task: Task) => K,
+): ReadonlyMap<K, readonly Task[]> {
+  const groups = new Map<K, Task[]>();
+  for (const task of tasks) {
+    if (task.desiredState === TaskState.REMOVE) continue;
+    const key = keyOf(task);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [task]);
+    else group.push(task);
+  }
+  return groups;
+}
+
+/** The slot has no task to wait for and its policy asks for no further one: "run once" that ran, or attempts used up. */
+export function isFinished(slot: Slot): boolean {
+  const newest = slot.tasks[0];
+  return newest !== undefined && !isWanted(newest) && !mayRestart(newest, slot.tasks);
+}
+
+/** The newest task that ended by itself, for the reason of a successor. */
+export function lastEnd(slot: Slot): Task | undefined {
+  return slot.tasks.find(endedByItself);
+}
+
+/** The best of several clean tasks: one that runs, else the one that came furthest, else the newest. */
+export function keeperOf(slot: Slot): Task | undefined {
+  return slot.clean.find(isRunning) ?? slot.clean.find((task) => !isUnassigned(task)) ?? slot.clean[0];
+}

@@ -1,0 +1,147 @@
+/**
+ * A node as the scheduler sees it: what it is, and what its tasks hold of it.
+ * Pure. Invariants: what tasks hold is the sum over `held`; counts are of tasks that should run, resources and ports
+ * are of tasks that may still run.
+ */
+import type { Node, Task } from "../../proto/gen/skein/v1/objects.js";
+import { type PortConfig, PublishMode, type Resources } from "../../proto/gen/skein/v1/types.js";
+import { isTerminal, isUnassigned, isWanted } from "../orchestrator/task-state.js";
+
+export interface Held {
+  readonly serviceId: string;
+  readonly wanted: boolean;
+  readonly resources: Resources;
+  /** Host-mode ports, as `portKey`. */
+  readonly ports: readonly string[];
+  /** Counts of discrete kinds and the names of named ones. */
+  readonly generic: ReadonlyMap<string, number | readonly string[]>;
+}
+
+const NOTHING: Resources = { nanoCpus: 0, memoryBytes: 0, generic: [] };
+
+export function reservationsOf(task: Task): Resources {
+  return task.spec?.resources?.reservations ?? NOTHING;
+}
+
+export function portKey(port: PortConfig): string {
+  return `${port.protocol}/${port.publishedPort}`;
+}
+
+/** Host-mode ports with a fixed number: only those can conflict. */
+export function hostPortsOf(task: Task): readonly string[] {
+  const ports = task.endpoint?.spec?.ports ?? [];
+  return ports
+    .filter((port) => port.publishMode === PublishMode.HOST && port.publishedPort !== 0)
+    .map(portKey);
+}
+
+/** @returns what the task holds of its node; undefined when it holds nothing. */
+export function holdingOf(task: Task): Held | undefined {
+  if (task.nodeId === "" || isUnassigned(task) || isTerminal(task)) return undefined;
+  const generic = new Map<string, number | readonly string[]>();
+  for (const { kind, value } of task.assignedGenericResources) {
+    const before = generic.get(kind);
+    if (value?.$case === "discrete")
+      generic.set(kind, (typeof before === "number" ? before : 0) + value.value);
+    else if (value?.$case === "named")
+      generic.set(kind, [...(Array.isArray(before) ? before : []), value.value]);
+  }
+  return {
+    serviceId: task.serviceId,
+    wanted: isWanted(task),
+    resources: reservationsOf(task),
+    ports: hostPortsOf(task),
+    generic,
+  };
+}
+
+export class NodeInfo {
+  node: Node;
+  readonly held = new Map<string, Held>();
+  /** Tasks that should run here. */
+  taskCount = 0;
+  readonly #serviceCounts = new Map<string, number>();
+  #nanoCpusHeld = 0;
+  #memoryBytesHeld = 0;
+
+  constructor(node: Node) {
+    this.node = node;
+  }
+
+  get id(): string {
+    return this.node.id;
+  }
+
+  serviceCount(serviceId: string): number {
+    return this.#serviceCounts.get(serviceId) ?? 0;
+  }
+
+  /** Free capacity, leaving out what the given task holds. */
+  free(exceptTaskId = ""): { readonly nanoCpus: number; readonly memoryBytes: number } {
+    const all = this.node.description?.resources ?? NOTHING;
+    const except = this.#ending(exceptTaskId)?.resources ?? NOTHING;
+    return {
+      nanoCpus: all.nanoCpus - this.#nanoCpusHeld + except.nanoCpus,
+      memoryBytes: all.memoryBytes - this.#memoryBytesHeld + except.memoryBytes,
+    };
+  }
+
+  /** True when another task than the given, ending one holds the host port. */
+  portInUse(key: string, exceptTaskId = ""): boolean {
+    for (const [taskId, held] of this.held) {
+      if (held.ports.includes(key) && !(taskId === exceptTaskId && !held.wanted)) return true;
+    }
+    return false;
+  }
+
+  /** Free units of a kind: a number of discrete ones, or the names of those that are free. */
+  freeGeneric(
+    kind: string,
+    exceptTaskId = "",
+  ): { readonly count: number; readonly names: readonly string[] } {
+    const except = this.#ending(exceptTaskId) === undefined ? "" : exceptTaskId;
+    let count = 0;
+    const names = new Set<string>();
+    for (const unit of this.node.description?.resources?.generic ?? []) {
+      if (unit.kind !== kind) continue;
+      if (unit.value?.$case === "discrete") count += unit.value.value;
+      else if (unit.value?.$case === "named") names.add(unit.value.value);
+    }
+    for (const [taskId, held] of this.held) {
+      const used = taskId === except ? undefined : held.generic.get(kind);
+      if (typeof used === "number") count -= used;
+      else for (const name of used ?? []) names.delete(name);
+    }
+    return { count: count + names.size, names: [...names].sort() };
+  }
+
+  add(taskId: string, held: Held): void {
+    this.remove(taskId);
+    this.held.set(taskId, held);
+    this.#nanoCpusHeld += held.resources.nanoCpus;
+    this.#memoryBytesHeld += held.resources.memoryBytes;
+    if (held.wanted) this.#count(held.serviceId, 1);
+  }
+
+  remove(taskId: string): void {
+    const held = this.held.get(taskId);
+    if (held === undefined) return;
+    this.held.delete(taskId);
+    this.#nanoCpusHeld -= held.resources.nanoCpus;
+    this.#memoryBytesHeld -= held.resources.memoryBytes;
+    if (held.wanted) this.#count(held.serviceId, -1);
+  }
+
+  /** The predecessor of a task gives up what it holds before its successor starts. */
+  #ending(taskId: string): Held | undefined {
+    const held = this.held.get(taskId);
+    return held?.wanted === false ? held : undefined;
+  }
+
+  #count(serviceId: string, by: number): void {
+    this.taskCount += by;
+    const count = this.serviceCount(serviceId) + by;
+    if (count === 0) this.#serviceCounts.delete(serviceId);
+    else this.#serviceCounts.set(serviceId, count);
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * Subnets of one size cut from the cluster's address pools, lowest free first; subnets that users chose are skipped.
+ * Pure. Invariant: no two leased subnets overlap, save those that users chose to overlap.
+ */
+import { InvalidArgumentError } from "../../base/errors/errors.js";
+import { type Cidr, cidrsOverlap, formatCidr, parseCidr } from "./cidr.js";
+
+export interface SubnetPoolInit {
+  /** CIDRs, taken in this order. */
+  readonly pools: readonly string[];
+  /** Prefix length of each subnet in bits. */
+  readonly subnetSize: number;
+}
+
+export class SubnetPool {
+  readonly #pools: readonly Cidr[];
+  readonly #subnetSize: number;
+  /** Leases by owner: an owner may hold several. */
+  readonly #leases = new Map<string, Cidr[]>();
+  /** Cut position per pool: every subnet before it is leased. */
+  readonly #cursors: number[];
+
+  /** @throws {InvalidArgumentError} when a pool is no CIDR or smaller than one subnet. */
+  constructor(init: SubnetPoolInit) {
+    this.#pools = init.pools.map(parseCidr);
+    this.#subnetSize = init.subnetSize;
+    for (const pool of this.#pools) {
+      if (pool.family === 4 && (init.subnetSize < pool.prefix || init.subnetSize > 29)) {
+        throw new InvalidArgumentError(
+          `subnet size must be a prefix length from that of the pool ${formatCidr(pool)} to 29, got ${init.subnetSize}`,
+        );
+      }
+    }
+    this.#cursors = this.#pools.map(() => 0);
+  }
+
+  /** What the pools are, for explanations. */
+  describe(): string {
+    return `${this.#pools.map(formatCidr).join(", ")} cut into /${this.#subnetSize}`;
+  }
+
+  get leaseCount(): number {
+    let count = 0;
+    for (const leases of this.#leases.values()) count += leases.length;
+    return count;
+  }
+
+  /** @returns a subnet now leased to the owner; undefined when every one is in use. */
+  take(owner: string): string | undefined {
+    const leased = [...this.#leases.values()].flat();
+    for (const [i, pool] of this.#pools.entries()) {
+      const prefix = this.#prefixIn(pool);
+      const count = 2 ** Math.min(24, prefix - pool.prefix);
+      const step = 1n << BigInt((pool.family === 4 ? 32 : 128) - prefix);
+      for (let position = this.#cursors[i] ?? 0; position < count; position++) {
+        const candidate: Cidr = { family: pool.family, base: pool.base + BigInt(position) * step, prefix };
+        if (leased.some((lease) => cidrsOverlap(lease, candidate))) continue;
+        this.#cursors[i] = position + 1;
+        this.#add(owner, candidate);
+        return formatCidr(candidate);
+      }
+      this.#cursors[i] = count;
+    }
+    return undefined;
+  }
+
+  /** Notes a subnet that is in use already, wherever it lies. */
+  reserve(subnet: string, owner: string): void {
+    const cidr = parseCidr(subnet);
+    const text = formatCidr(cidr);
+    if (this.#leases.get(owner)?.some((lease) => formatCidr(lease) === text)) return;
+    this.#add(owner, cidr);
+  }
+
+  /** Frees everything the owner holds. */
+  releaseAll(owner: string): void {
+    if (this.#leases.delete(owner)) this.#cursors.fill(0);
+  }
+
+  /** @returns the owner of an overlapping lease, if any. */
+  overlapping(subnet: string): string | undefined {
+    const cidr = parseCidr(subnet);
+    for (const [owner, leases] of this.#leases) {
+      if (leases.some((lease) => cidrsOverlap(lease, cidr))) return owner;
+    }
+    return undefined;
+  }
+
+  #prefixIn(pool: Cidr): number {
+    return pool.family === 4 ? this.#subnetSize : Math.max(pool.prefix, 64);
+  }
+
+  #add(owner: string, cidr: Cidr): void {
+    const leases = this.#leases.get(owner);
+    if (leases === undefined) this.#leases.set(owner, [cidr]);
+    else leases.push(cidr);
+  }
+}
