@@ -4,7 +4,7 @@
  * Edge: to the file system. Invariant: a folder under `layers` is complete and its sums were right; what is unfinished
  * lies under `tmp`, which is emptied at open.
  */
-import { mkdir, readdir, readFile, readlink, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, readlink, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DataLossError, messageOf } from "../../base/errors/errors.js";
 import type { Logger } from "../../base/log/logger.js";
@@ -83,6 +83,11 @@ export class LayerStore {
     return join(this.#dir, "tmp", `${what}-${this.#temporaryCount}`);
   }
 
+  /** Missing is fine. */
+  async removeTemporary(path: string): Promise<void> {
+    await rm(path, { recursive: true, force: true });
+  }
+
   /**
    * Unpacks a layer, unless it is there; a second caller waits for the first.
    * @throws {DataLossError} when a sum differs; {InvalidArgumentError} when a path leaves the root; {CancelledError}.
@@ -109,7 +114,8 @@ export class LayerStore {
   async #unpack({ file, digest, expected, signal }: AddLayer): Promise<Layer> {
     const folder = this.temporaryPath("unpack");
     const name = shortIdOf(digest ?? expected?.diffId ?? "sha256:imported");
-    await mkdir(join(folder, "diff"), { recursive: true, mode: 0o755 });
+    await mkdir(join(folder, "diff"), { recursive: true });
+    await chmod(join(folder, "diff"), 0o755); // whatever the umask says
     try {
       const result = await this.#thread.unpack(
         { file, root: join(folder, "diff"), layer: digest ?? expected?.diffId ?? name, ...this.#limits },

@@ -5,7 +5,7 @@
  * Source: kernel Documentation/filesystems/overlayfs.rst; mount data is limited to one page (mount(2)).
  */
 import { closeSync, openSync, statSync } from "node:fs";
-import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
@@ -101,7 +101,10 @@ export class RootfsStore {
     const folder = this.#layers.temporaryPath("rootfs");
     await mkdir(folder, { mode: 0o711 });
     // The overlay's root has the mode of upper: what any container's root folder has.
-    for (const name of ["upper", "work", "merged"]) await mkdir(join(folder, name), { mode: 0o755 });
+    for (const name of ["upper", "work", "merged"]) {
+      await mkdir(join(folder, name));
+      await chmod(join(folder, name), 0o755); // whatever the umask says
+    }
     await writeFile(join(folder, "rootfs.json"), JSON.stringify(rootfs), { mode: 0o600 });
     await rename(folder, target);
     this.#rootfs.set(containerId, rootfs);

@@ -22,12 +22,18 @@ export interface UnpackThreadComponents {
   readonly clock: Clock;
 }
 
+interface Conversation {
+  readonly resolve: (result: UnpackResult) => void;
+  readonly reject: (error: unknown) => void;
+}
+
 export class UnpackThread {
   readonly #linux: Pick<Linux, "makeNode" | "setXattr">;
   readonly #clock: Clock;
   #worker: Worker | undefined;
   #idleTimer: Timer | undefined;
   #tail: Promise<unknown> = Promise.resolve();
+  #current: Conversation | undefined;
   #closed = false;
 
   constructor(components: UnpackThreadComponents) {
@@ -53,46 +59,60 @@ export class UnpackThread {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#endWorker();
+    this.#settle(new UnavailableError("the image store was closed while a layer was unpacked"));
+    await this.#tail;
+    this.#idleTimer?.cancel();
   }
 
   async #run(request: UnpackRequest, signal: AbortSignal | undefined): Promise<UnpackResult> {
     if (this.#closed) throw new UnavailableError(`layer ${request.layer} is not unpacked: the image store is closed`);
-    if (signal?.aborted === true) throw new CancelledError(`unpacking of layer ${request.layer} was cancelled`);
+    const cancelled = (): CancelledError => new CancelledError(`unpacking of layer ${request.layer} was cancelled`);
+    if (signal?.aborted === true) throw cancelled();
     this.#idleTimer?.cancel();
-    this.#worker ??= startWorker();
+    this.#worker ??= this.#startWorker();
     const worker = this.#worker;
+    // The thread must have ended before the caller hears of it: it may be writing to the caller's folder.
+    const onAbort = (): void => void this.#endWorker().then(() => this.#settle(cancelled()), (error: unknown) => this.#settle(error));
+    signal?.addEventListener("abort", onAbort, { once: true });
     try {
-      return await this.#converse(worker, request, signal);
+      return await new Promise<UnpackResult>((resolve, reject) => {
+        this.#current = { resolve, reject };
+        worker.postMessage({ kind: "unpack", request } satisfies ToWorker);
+      });
     } finally {
+      signal?.removeEventListener("abort", onAbort);
       this.#idleTimer = this.#clock.setTimer(IDLE_MS, () => void this.#endWorker());
     }
   }
 
-  #converse(worker: Worker, request: UnpackRequest, signal: AbortSignal | undefined): Promise<UnpackResult> {
-    return new Promise((resolve, reject) => {
-      const send = (message: ToWorker): void => worker.postMessage(message);
-      const settle = (act: () => void): void => {
-        worker.removeAllListeners();
-        signal?.removeEventListener("abort", onAbort);
-        worker.unref();
-        act();
-      };
-      const fail = (error: unknown): void =>
-        settle(() => {
-          this.#endWorker().then(() => reject(error), reject);
-        });
-      const onAbort = (): void => fail(new CancelledError(`unpacking of layer ${request.layer} was cancelled`));
-      signal?.addEventListener("abort", onAbort, { once: true });
-      worker.once("error", (error) => fail(new InternalError(`the unpacking thread failed: ${messageOf(error)}`, { cause: error })));
-      worker.once("exit", () => fail(new UnavailableError(`unpacking of layer ${request.layer} ended with its thread`)));
-      worker.on("message", (message: FromWorker) => {
-        if (message.kind === "kernel") send({ kind: "kernel-done", error: this.#callKernel(message.call) });
-        else if (message.kind === "done") settle(() => resolve(message.result));
-        else settle(() => reject(errorFromCode(message.code, message.message)));
-      });
-      worker.ref();
-      send({ kind: "unpack", request });
+  /** Ends the conversation under way, if there is one. */
+  #settle(error: unknown): void {
+    const current = this.#current;
+    this.#current = undefined;
+    current?.reject(error);
+  }
+
+  #startWorker(): Worker {
+    const worker = newWorker();
+    const lost = (error: Error): void => {
+      if (this.#worker !== worker) return; // ended by us
+      this.#worker = undefined;
+      this.#settle(error);
+    };
+    worker.on("error", (error) => lost(new InternalError(`the unpacking thread failed: ${messageOf(error)}`, { cause: error })));
+    worker.on("exit", (code) => lost(new InternalError(`the unpacking thread ended with ${code}`)));
+    worker.on("message", (message: FromWorker) => {
+      if (message.kind === "kernel") {
+        worker.postMessage({ kind: "kernel-done", error: this.#callKernel(message.call) } satisfies ToWorker);
+      } else if (message.kind === "failed") {
+        this.#settle(errorFromCode(message.code, message.message));
+      } else {
+        const current = this.#current;
+        this.#current = undefined;
+        current?.resolve(message.result);
+      }
     });
+    return worker;
   }
 
   #callKernel(call: KernelCall): string | undefined {
@@ -113,12 +133,13 @@ export class UnpackThread {
   }
 }
 
-function startWorker(): Worker {
+function newWorker(): Worker {
   const limits = { resourceLimits: { maxOldGenerationSizeMb: HEAP_MAX_MB } };
-  // Tests run the sources themselves, through a loader that the thread needs as well.
-  if (import.meta.url.endsWith(".ts")) {
-    const url = new URL("./linux-unpack-worker.ts", import.meta.url);
-    return new Worker(url, { ...limits, execArgv: ["--import", import.meta.resolve("tsx")] });
+  if (!import.meta.url.endsWith(".ts")) {
+    return new Worker(new URL("./linux-unpack-worker.js", import.meta.url), { ...limits, execArgv: [] });
   }
-  return new Worker(new URL("./linux-unpack-worker.js", import.meta.url), { ...limits, execArgv: [] });
+  // Tests run the sources themselves: the thread has to register the loader of TypeScript before it can read its file.
+  const [loader, file] = [import.meta.resolve("tsx/esm/api"), import.meta.resolve("./linux-unpack-worker.ts")];
+  const start = `import(${JSON.stringify(loader)}).then(({ register }) => { register(); return import(${JSON.stringify(file)}); })`;
+  return new Worker(start, { ...limits, eval: true, execArgv: [] });
 }

@@ -1,0 +1,97 @@
+/**
+ * The images of a node as one consistent set: index, blobs and layers together, and the garbage between them.
+ * Pure over its stores. Invariant: what an image, a container or work under way needs is never removed.
+ */
+import { codeOf } from "../../base/errors/errors.js";
+import { invariant } from "../../base/errors/invariant.js";
+import { chainIdsOf, sha256Of } from "./chain-ids.js";
+import { parseImageConfig } from "./image-config.js";
+import type { StoredImage } from "./image-names.js";
+import { withNames } from "./image-names.js";
+import type { Pins } from "./image-pins.js";
+import type { BlobStore } from "./linux-blob-store.js";
+import type { ImageIndex } from "./linux-image-index.js";
+import type { Layer, LayerStore } from "./linux-layer-store.js";
+import type { RootfsStore } from "./linux-rootfs-store.js";
+
+export interface LibraryParts {
+  readonly index: ImageIndex;
+  readonly blobs: BlobStore;
+  readonly layers: LayerStore;
+  readonly rootfs: RootfsStore;
+  readonly pins: Pins;
+}
+
+export interface NewImage {
+  readonly configBytes: Uint8Array;
+  /** Manifest and index, kept beside the config. */
+  readonly manifests?: readonly Uint8Array[];
+  readonly tags?: readonly string[];
+  readonly repoDigests?: readonly string[];
+  /** Makes sure of one layer; called for each, all at once. */
+  readonly provide: (layer: WantedLayer) => Promise<Layer>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface WantedLayer {
+  /** Lowest is 0. */
+  readonly position: number;
+  readonly diffId: string;
+  readonly chainId: string;
+  /** Fires when the caller gives up or another layer of the image failed. */
+  readonly signal: AbortSignal;
+}
+
+/** Unpacks what is missing, then names the image. @throws what `provide` throws; {DataLossError} for a bad config. */
+export async function addImage(parts: LibraryParts, image: NewImage): Promise<StoredImage> {
+  const id = sha256Of(image.configBytes);
+  const parsed = parseImageConfig(image.configBytes, `config ${id}`);
+  const chainIds = chainIdsOf(parsed.diffIds);
+  const kept = [image.configBytes, ...(image.manifests ?? [])];
+  using _held = parts.pins.hold([...chainIds, ...kept.map(sha256Of)]);
+  const abort = new AbortController();
+  const signal = image.signal === undefined ? abort.signal : AbortSignal.any([abort.signal, image.signal]);
+  const outcomes = await Promise.allSettled(
+    chainIds.map(async (chainId, position) => {
+      try {
+        const diffId = parsed.diffIds[position];
+        invariant(diffId !== undefined, "there is a chain id per diff id");
+        return await image.provide({ position, diffId, chainId, signal });
+      } catch (error) {
+        abort.abort();
+        throw error;
+      }
+    }),
+  );
+  // All have ended, so nothing writes any more when the caller hears of the failure.
+  const errors = outcomes.flatMap((outcome): unknown[] => (outcome.status === "rejected" ? [outcome.reason] : []));
+  // The first failure cancels the other layers; what they say is not the cause.
+  if (errors.length > 0) throw errors.find((error) => codeOf(error) !== "cancelled") ?? errors[0];
+  const layers = outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
+  const blobs: string[] = [];
+  for (const bytes of kept) blobs.push(await parts.blobs.put(bytes));
+  const { diffIds, config, createdMs, architecture, os, author, comment } = parsed;
+  const facts = { diffIds, config, createdMs, architecture, os, author, comment };
+  const sizeBytes = layers.reduce((sum, layer) => sum + layer.sizeBytes, 0);
+  const stored: StoredImage = { id, repoTags: [], repoDigests: [], sizeBytes, chainIds, blobs, ...facts };
+  return await parts.index.update((images) => {
+    const put = withNames(images, stored, { tags: image.tags ?? [], digests: image.repoDigests ?? [] });
+    return { put, result: put.at(-1) ?? stored };
+  });
+}
+
+/** Removes layers that nothing needs, topmost first. @returns their chain ids. */
+export async function collectLayers(parts: LibraryParts, candidates: readonly string[]): Promise<readonly string[]> {
+  const used = new Set([...parts.index.images.values()].flatMap((image) => image.chainIds));
+  const mounted = parts.rootfs.usedChainIds();
+  const doomed = candidates.filter((id) => !used.has(id) && !mounted.has(id) && !parts.pins.has(id) && parts.layers.get(id) !== undefined);
+  for (const chainId of doomed) await parts.layers.remove(chainId);
+  return doomed;
+}
+
+export async function collectBlobs(parts: LibraryParts, candidates: readonly string[]): Promise<void> {
+  const used = new Set([...parts.index.images.values()].flatMap((image) => image.blobs));
+  for (const digest of candidates) {
+    if (!used.has(digest) && !parts.pins.has(digest)) await parts.blobs.remove(digest);
+  }
+}

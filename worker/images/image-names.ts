@@ -1,0 +1,91 @@
+/**
+ * Which image a text means, and what names do when images come and go.
+ * Pure. Invariant: a name:tag belongs to at most one image.
+ * Source: Docker Engine API (image names, ids and id prefixes).
+ */
+import { InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
+import { formatReference, familiarReference, type ImageReference, isDigest, parseReference, repositoryOf } from "./image-reference.js";
+import type { ImageRecord } from "./image-store.js";
+
+/** What the index keeps of an image beyond the shared record. */
+export interface StoredImage extends ImageRecord {
+  /** Digests of the blobs that are kept for it: config, manifests. */
+  readonly blobs: readonly string[];
+}
+
+export type Images = ReadonlyMap<string, StoredImage>;
+
+/** Fewest hexadecimal digits that are taken for an id: fewer would too often be a name. */
+export const ID_PREFIX_LENGTH_MIN = 4;
+
+export type Found = {
+  readonly image: StoredImage;
+  /** How it was named: by one of its names, or by its id. */
+  readonly by: { readonly kind: "name"; readonly reference: ImageReference } | { readonly kind: "id" };
+};
+
+/** Looks by full id, then by name, then by id prefix. @throws {InvalidArgumentError} when a prefix fits several images. */
+export function findImage(images: Images, text: string): Found | undefined {
+  const byId = images.get(isDigest(text) ? text : `sha256:${text}`);
+  if (byId !== undefined) return { image: byId, by: { kind: "id" } };
+  const reference = referenceOrUndefined(text);
+  if (reference !== undefined) {
+    for (const image of images.values()) {
+      if (isNamed(image, reference)) return { image, by: { kind: "name", reference } };
+    }
+  }
+  return findByPrefix(images, text.startsWith("sha256:") ? text.slice("sha256:".length) : text);
+}
+
+/** @throws {NotFoundError} in Docker's words. */
+export function requireImage(images: Images, text: string): Found {
+  const found = findImage(images, text);
+  if (found !== undefined) return found;
+  const reference = referenceOrUndefined(text);
+  throw new NotFoundError(`No such image: ${reference === undefined ? text : familiarReference(reference)}`);
+}
+
+/** A digest decides alone; the tag beside it is only a remark. */
+function isNamed(image: StoredImage, reference: ImageReference): boolean {
+  if (reference.digest !== undefined) return image.repoDigests.includes(`${repositoryOf(reference)}@${reference.digest}`);
+  return image.repoTags.includes(formatReference(reference));
+}
+
+function findByPrefix(images: Images, prefix: string): Found | undefined {
+  if (prefix.length < ID_PREFIX_LENGTH_MIN || !/^[0-9a-f]{1,64}$/.test(prefix)) return undefined;
+  const fitting = [...images.values()].filter((image) => image.id.startsWith(`sha256:${prefix}`));
+  if (fitting.length > 1) throw new InvalidArgumentError(`image id prefix ${prefix} fits ${fitting.length} images: give more digits`);
+  const image = fitting[0];
+  return image === undefined ? undefined : { image, by: { kind: "id" } };
+}
+
+function referenceOrUndefined(text: string): ImageReference | undefined {
+  try {
+    return parseReference(text);
+  } catch (error) {
+    if (error instanceof InvalidArgumentError) return undefined; // then it can only be an id
+    throw error;
+  }
+}
+
+/** Adds names to an image and takes its tags from whoever had them. @returns the images that changed. */
+export function withNames(images: Images, image: StoredImage, names: { tags?: readonly string[]; digests?: readonly string[] }): StoredImage[] {
+  const { tags = [], digests = [] } = names;
+  const changed: StoredImage[] = [];
+  for (const other of images.values()) {
+    if (other.id === image.id || !other.repoTags.some((tag) => tags.includes(tag))) continue;
+    changed.push({ ...other, repoTags: other.repoTags.filter((tag) => !tags.includes(tag)) });
+  }
+  const current = images.get(image.id) ?? image;
+  changed.push({
+    ...image,
+    repoTags: union(current.repoTags, tags),
+    repoDigests: union(current.repoDigests, digests),
+    blobs: union(current.blobs, image.blobs),
+  });
+  return changed;
+}
+
+function union(left: readonly string[], right: readonly string[]): string[] {
+  return [...new Set([...left, ...right])].sort();
+}

@@ -1,0 +1,248 @@
+/**
+ * The image store of one node. Edge: to the file system, mount(2), and registries through a client loaded when first needed.
+ * Invariant: after any crash the store opens with every image that was named before, and without leftovers.
+ * Source: OCI image-spec 1.1; Docker Engine API for names, texts and rules.
+ */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { Clock } from "../../base/clock/clock.js";
+import { FailedPreconditionError, InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
+import type { Linux } from "../../base/linux/linux-ports.js";
+import type { Logger } from "../../base/log/logger.js";
+import type { Random } from "../../base/random/random.js";
+import { systemRandom } from "../../base/random/system-random.js";
+import { shortIdOf } from "./chain-ids.js";
+import { applyChanges } from "./dockerfile-changes.js";
+import { type ArchiveImage, listArchiveImages } from "./image-archive-contents.js";
+import { EMPTY_CONFIG, runConfigToJson } from "./image-config.js";
+import { addImage, collectBlobs, collectLayers, type LibraryParts } from "./image-library.js";
+import { type Platform, platformOf } from "./image-manifest.js";
+import { findImage, requireImage, type StoredImage, withNames } from "./image-names.js";
+import { Pins } from "./image-pins.js";
+import { describeRemoteImage, PullGate, pullImage } from "./image-pull.js";
+import { familiarName, formatReference, parseReference } from "./image-reference.js";
+import { planRemoval, type RemovalOptions } from "./image-removal.js";
+import type { ImageProgress, ImageRecord, ImageStore } from "./image-store.js";
+import { BlobStore } from "./linux-blob-store.js";
+import { stageArchive, stageFile } from "./linux-image-archive.js";
+import { ImageIndex } from "./linux-image-index.js";
+import { type LayerLimits, LayerStore } from "./linux-layer-store.js";
+import { RootfsStore } from "./linux-rootfs-store.js";
+import { UnpackThread } from "./linux-unpack-thread.js";
+import type { RegistryClient } from "./registry-client.js";
+
+export interface ImageStoreOptions {
+  /** Made when missing; on one file system that overlayfs takes as upper (not on another overlay). */
+  readonly dir: string;
+  readonly linux: Pick<Linux, "mount" | "unmount" | "makeNode" | "setXattr">;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly random?: Random;
+  /** Hosts, host:port or CIDR ranges with private addresses that may be spoken to without TLS. Loopback always may. */
+  readonly insecureRegistries?: readonly string[];
+  /** Folder with a folder per host[:port] holding *.crt (CAs) and *.cert with *.key (client). @default none */
+  readonly certsDir?: string;
+  /** @default this machine's */
+  readonly platform?: Platform;
+  readonly layerLimits?: LayerLimits;
+}
+
+/** @throws {DataLossError} when the index is damaged; {InvalidArgumentError} for an unusable folder. */
+export async function openImageStore(options: ImageStoreOptions): Promise<ImageStore> {
+  const { dir, linux, clock, log } = options;
+  if (/[:,\\]/.test(dir)) throw new InvalidArgumentError(`image folder must not hold : , or \\, which mount data gives a meaning, got ${dir}`);
+  await mkdir(dir, { recursive: true, mode: 0o711 });
+  const thread = new UnpackThread({ linux, clock });
+  const limits = options.layerLimits;
+  const layers = await LayerStore.open({ dir, thread, log, ...(limits === undefined ? {} : { limits }) });
+  const parts: LibraryParts = {
+    layers,
+    index: await ImageIndex.open(join(dir, "images.json")),
+    blobs: await BlobStore.open({ dir, temporaryPath: (what) => layers.temporaryPath(what) }),
+    rootfs: await RootfsStore.open({ dir, linux, layers, log }),
+    pins: new Pins(),
+  };
+  await collectLayers(parts, layers.chainIds());
+  await collectBlobs(parts, await parts.blobs.digests());
+  return new NodeImageStore(options, parts, thread);
+}
+
+type LoadOptions = NonNullable<Parameters<ImageStore["load"]>[1]>;
+type PullOptions = NonNullable<Parameters<ImageStore["pull"]>[1]>;
+
+class NodeImageStore implements ImageStore {
+  readonly #options: ImageStoreOptions;
+  readonly #parts: LibraryParts;
+  readonly #thread: UnpackThread;
+  readonly #platform: Platform;
+  readonly #pullGate = new PullGate();
+  #registry: Promise<RegistryClient> | undefined;
+  #closed = false;
+
+  constructor(options: ImageStoreOptions, parts: LibraryParts, thread: UnpackThread) {
+    this.#options = options;
+    this.#parts = parts;
+    this.#thread = thread;
+    this.#platform = options.platform ?? platformOf(process.arch);
+  }
+
+  find(reference: string): ImageRecord | undefined {
+    return findImage(this.#parts.index.images, reference)?.image;
+  }
+
+  list(): readonly ImageRecord[] {
+    return [...this.#parts.index.images.values()];
+  }
+
+  async pull(reference: string, options: PullOptions = {}): Promise<ImageRecord> {
+    const client = await this.#openRegistry();
+    return await pullImage({ parts: this.#parts, client, gate: this.#pullGate, clock: this.#options.clock }, reference, {
+      ...options,
+      platform: this.#platform,
+    });
+  }
+
+  async describeRemote(reference: string, options: Parameters<ImageStore["describeRemote"]>[1] = {}): ReturnType<ImageStore["describeRemote"]> {
+    return await describeRemoteImage(await this.#openRegistry(), reference, options);
+  }
+
+  async load(tar: AsyncIterable<Uint8Array>, options: LoadOptions = {}): Promise<readonly ImageRecord[]> {
+    this.#mustBeOpen();
+    await using stage = this.#stage("load");
+    const archive = await stageArchive(tar, { folder: stage.path, signal: options.signal });
+    const loaded: ImageRecord[] = [];
+    for (const image of await listArchiveImages(archive, this.#platform)) {
+      const stored = await this.#loadOne(image, options);
+      loaded.push(stored);
+      const names = image.tags.map(familiarName);
+      for (const name of names) options.onProgress?.({ status: `Loaded image: ${name}` });
+      if (names.length === 0) options.onProgress?.({ status: `Loaded image ID: ${stored.id}` });
+    }
+    return loaded.sort((a, b) => Number(b.repoTags.length > 0) - Number(a.repoTags.length > 0));
+  }
+
+  async importRootfs(tar: AsyncIterable<Uint8Array>, options: Parameters<ImageStore["importRootfs"]>[1]): Promise<ImageRecord> {
+    this.#mustBeOpen();
+    const tag = options.reference === undefined ? undefined : tagOf(options.reference);
+    const config = applyChanges(EMPTY_CONFIG, options.changes ?? []);
+    await using stage = this.#stage("import");
+    await stageFile(tar, stage.path, { signal: options.signal });
+    const layer = await this.#parts.layers.add({ file: stage.path, signal: options.signal });
+    using _held = this.#parts.pins.hold([layer.chainId]);
+    const created = new Date(this.#options.clock.nowMs()).toISOString();
+    const comment = options.message ?? "Imported from -";
+    const configBytes = Buffer.from(
+      JSON.stringify({
+        architecture: this.#platform.architecture,
+        os: this.#platform.os,
+        created,
+        comment,
+        config: runConfigToJson(config),
+        rootfs: { type: "layers", diff_ids: [layer.diffId] },
+        history: [{ created, comment }],
+      }),
+    );
+    return await addImage(this.#parts, {
+      configBytes,
+      tags: tag === undefined ? [] : [tag],
+      provide: async () => layer,
+    });
+  }
+
+  async tag(reference: string, target: string): Promise<void> {
+    const name = tagOf(target);
+    await this.#parts.index.update((images) => ({
+      put: withNames(images, requireImage(images, reference).image, { tags: [name] }),
+      result: undefined,
+    }));
+  }
+
+  async remove(reference: string, options: RemovalOptions = {}): Promise<readonly { untagged?: string; deleted?: string }[]> {
+    const plan = await this.#parts.index.update((images) => {
+      const result = planRemoval(images, reference, options);
+      if (result.deletes) return { delete: [result.image.id], result };
+      return { put: [without(result.image, result.untag)], result };
+    });
+    const untagged = plan.untag.map((name) => ({ untagged: familiarName(name) }));
+    if (!plan.deletes) return untagged;
+    const layers = await collectLayers(this.#parts, [...plan.image.chainIds].reverse());
+    await collectBlobs(this.#parts, plan.image.blobs);
+    return [...untagged, { deleted: plan.image.id }, ...layers.map((chainId) => ({ deleted: chainId }))];
+  }
+
+  async mountRootfs(imageId: string, containerId: string): Promise<string> {
+    const known = this.#parts.rootfs.get(containerId);
+    if (known !== undefined) return await this.#parts.rootfs.mount(containerId, known);
+    const image = this.#parts.index.images.get(imageId) ?? this.#parts.index.images.get(`sha256:${imageId}`);
+    if (image === undefined) throw new NotFoundError(`No such image: ${shortIdOf(imageId)}`);
+    using _held = this.#parts.pins.hold(image.chainIds);
+    return await this.#parts.rootfs.mount(containerId, { imageId: image.id, chainIds: image.chainIds });
+  }
+
+  async unmountRootfs(containerId: string): Promise<void> {
+    await this.#parts.rootfs.unmount(containerId);
+  }
+
+  async removeRootfs(containerId: string): Promise<void> {
+    const chainIds = this.#parts.rootfs.get(containerId)?.chainIds ?? [];
+    await this.#parts.rootfs.remove(containerId);
+    await collectLayers(this.#parts, [...chainIds].reverse()); // of an image removed by force meanwhile
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#thread.close();
+    const registry = this.#registry;
+    if (registry !== undefined) (await registry).close();
+  }
+
+  async #loadOne(image: ArchiveImage, options: LoadOptions): Promise<StoredImage> {
+    const { layers, manifestBytes, configBytes, tags } = image;
+    return await addImage(this.#parts, {
+      configBytes,
+      tags,
+      ...(manifestBytes === undefined ? {} : { manifests: [manifestBytes] }),
+      signal: options.signal,
+      provide: async ({ position, diffId, chainId, signal }) => {
+        const source = layers[position];
+        if (source === undefined) throw new InvalidArgumentError(`the archive has ${layers.length} layers, the image's config names more`);
+        const layer = await this.#parts.layers.add({ ...source, expected: { chainId, diffId }, signal });
+        const progress: ImageProgress = { id: shortIdOf(diffId), status: "Loading layer" };
+        options.onProgress?.({ ...progress, currentBytes: layer.sizeBytes, totalBytes: layer.sizeBytes });
+        return layer;
+      },
+    });
+  }
+
+  #stage(what: string): AsyncDisposable & { path: string } {
+    const path = this.#parts.layers.temporaryPath(what);
+    return { path, [Symbol.asyncDispose]: () => this.#parts.layers.removeTemporary(path) };
+  }
+
+  async #openRegistry(): Promise<RegistryClient> {
+    this.#mustBeOpen();
+    this.#registry ??= this.#loadRegistry();
+    return await this.#registry;
+  }
+
+  async #loadRegistry(): Promise<RegistryClient> {
+    const { createHttpRegistryClient } = await import("./http-registry-client.js");
+    const { clock, log, random = systemRandom, insecureRegistries = [], certsDir } = this.#options;
+    return createHttpRegistryClient({ clock, log, random }, { insecureRegistries, ...(certsDir === undefined ? {} : { certsDir }) });
+  }
+
+  #mustBeOpen(): void {
+    if (this.#closed) throw new FailedPreconditionError("the image store is closed");
+  }
+}
+
+function tagOf(reference: string): string {
+  const parsed = parseReference(reference);
+  if (parsed.digest !== undefined) throw new InvalidArgumentError(`refusing to create a tag with a digest reference: ${reference}`);
+  return formatReference(parsed);
+}
+
+function without(image: StoredImage, names: readonly string[]): StoredImage {
+  const stay = (name: string): boolean => !names.includes(name);
+  return { ...image, repoTags: image.repoTags.filter(stay), repoDigests: image.repoDigests.filter(stay) };
+}
