@@ -1,0 +1,169 @@
+/**
+ * The small files a container gets from its node: hosts, hostname, resolv.conf, secrets and configs. Edge: to the file system.
+ * Invariant: secret data is written only below the tmpfs at <runDir>/s; it never reaches a disk of the node.
+ */
+import { stat } from "node:fs/promises";
+import { chmod, chown, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
+import type { Linux } from "../../base/linux/linux-ports.js";
+import type { Logger } from "../../base/log/logger.js";
+import { isErrno } from "../runtime/linux-process.js";
+import type { OciMount } from "../runtime/oci-types.js";
+import type { FileToPlace } from "./container-manager.js";
+import type { PlacedFile, StoredContainer } from "./stored-container.js";
+
+const SECRETS_FOLDER = "/run/secrets";
+/** All secrets and configs of a node together; each is at most 1 MiB. */
+const TMPFS_DATA = "size=256m,mode=0700";
+
+export interface ContainerFiles {
+  /** Writes the files of a container; all or nothing. */
+  place(id: string, files: readonly FileToPlace[]): Promise<readonly PlacedFile[]>;
+  /** Writes hosts, hostname and resolv.conf, and says how everything is mounted. @throws when placed files were lost by a reboot. */
+  mounts(container: StoredContainer, hostname: string): Promise<readonly OciMount[]>;
+  /** hosts, hostname and resolv.conf go; placed files stay for the next start. */
+  release(id: string): Promise<void>;
+  remove(id: string): Promise<void>;
+  /** Unmounts the tmpfs; only when no container is left. */
+  unmount(): Promise<void>;
+}
+
+export async function openContainerFiles(init: { runDir: string; linux: Linux; log: Logger }): Promise<ContainerFiles> {
+  const secrets = join(init.runDir, "s");
+  await mkdir(secrets, { recursive: true, mode: 0o700 });
+  await mkdir(join(init.runDir, "e"), { recursive: true, mode: 0o700 });
+  if (!(await isMounted(secrets))) mountSecrets(secrets, init);
+  return new NodeFiles(init.runDir, init.linux);
+}
+
+function mountSecrets(target: string, init: { linux: Linux; log: Logger }): void {
+  const mount = { source: "tmpfs", target, type: "tmpfs", flags: ["nosuid", "nodev"] };
+  try {
+    init.linux.mount({ ...mount, data: `${TMPFS_DATA},noswap` });
+  } catch (error) {
+    // Kernels before 6.4 have no noswap; there secrets can reach the swap space, as with any orchestrator.
+    init.log.warn("tmpfs for secrets cannot be kept out of swap", { error: messageOf(error) });
+    init.linux.mount({ ...mount, data: TMPFS_DATA });
+  }
+}
+
+async function isMounted(path: string): Promise<boolean> {
+  const [own, above] = await Promise.all([stat(path), stat(dirname(path))]);
+  return own.dev !== above.dev;
+}
+
+class NodeFiles implements ContainerFiles {
+  readonly #runDir: string;
+  readonly #linux: Linux;
+
+  constructor(runDir: string, linux: Linux) {
+    this.#runDir = runDir;
+    this.#linux = linux;
+  }
+
+  #secretDir(id: string): string {
+    return join(this.#runDir, "s", id);
+  }
+
+  #etcDir(id: string): string {
+    return join(this.#runDir, "e", id.slice(0, 16));
+  }
+
+  async place(id: string, files: readonly FileToPlace[]): Promise<readonly PlacedFile[]> {
+    if (files.length === 0) return [];
+    const folder = this.#secretDir(id);
+    await mkdir(join(folder, "run-secrets"), { recursive: true, mode: 0o755 });
+    const placed: PlacedFile[] = [];
+    for (const [index, file] of files.entries()) {
+      if (!file.target.startsWith("/") || file.target.split("/").includes("..")) {
+        throw new InvalidArgumentError(`file target must be an absolute path without "..", got ${JSON.stringify(file.target)}`);
+      }
+      const direct = dirname(file.target) === SECRETS_FOLDER;
+      const name = direct ? join("run-secrets", file.target.slice(SECRETS_FOLDER.length + 1)) : String(index);
+      const path = join(folder, name);
+      await writeFile(path, file.data, { mode: 0o600 });
+      await chown(path, file.uid, file.gid);
+      await chmod(path, file.mode);
+      placed.push({ target: file.target, file: name });
+    }
+    return placed;
+  }
+
+  async mounts(container: StoredContainer, hostname: string): Promise<readonly OciMount[]> {
+    const { id, specification } = container.record;
+    const folder = this.#etcDir(id);
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const taken = new Set(specification.mounts.map((mount) => mount.target));
+    const contents = await etcContents(specification, hostname);
+    const own: OciMount[] = [];
+    for (const [name, text] of Object.entries(contents)) {
+      if (taken.has(`/etc/${name}`)) continue;
+      const source = join(folder, name);
+      await writeFile(source, text, { mode: 0o644 });
+      const options = ["rbind", "rprivate", ...(specification.readOnly ? ["ro"] : [])];
+      own.push({ destination: `/etc/${name}`, type: "bind", source, options });
+    }
+    return [...own, ...(await this.#placedMounts(container))];
+  }
+
+  async #placedMounts(container: StoredContainer): Promise<readonly OciMount[]> {
+    const folder = this.#secretDir(container.record.id);
+    const options = ["rbind", "rprivate", "ro", "nosuid", "nodev"];
+    const mounts: OciMount[] = [];
+    for (const placed of container.files) {
+      await stat(join(folder, placed.file)); // lost by a reboot: the error names the file, and the task is made anew
+      if (dirname(placed.file) === "run-secrets") continue;
+      mounts.push({ destination: placed.target, type: "bind", source: join(folder, placed.file), options });
+    }
+    if (mounts.length < container.files.length) {
+      mounts.push({ destination: SECRETS_FOLDER, type: "bind", source: join(folder, "run-secrets"), options });
+    }
+    return mounts;
+  }
+
+  async release(id: string): Promise<void> {
+    await rm(this.#etcDir(id), { recursive: true, force: true });
+  }
+
+  async remove(id: string): Promise<void> {
+    await this.release(id);
+    await rm(this.#secretDir(id), { recursive: true, force: true });
+  }
+
+  async unmount(): Promise<void> {
+    const secrets = join(this.#runDir, "s");
+    if (await isMounted(secrets)) await this.#linux.unmount(secrets);
+  }
+}
+
+async function etcContents(
+  specification: StoredContainer["record"]["specification"],
+  hostname: string,
+): Promise<Readonly<Record<"hosts" | "hostname" | "resolv.conf", string>>> {
+  const host = specification.network.kind === "host";
+  const hosts = specification.etcHosts ?? (host ? await readHostFile("/etc/hosts") : defaultHosts(hostname));
+  return { hosts, hostname: `${hostname}\n`, "resolv.conf": specification.resolvConf ?? (await readHostFile("/etc/resolv.conf")) };
+}
+
+/** The address of a network is the network's business: it hands in a whole hosts file. */
+function defaultHosts(hostname: string): string {
+  return [
+    `127.0.0.1\tlocalhost ${hostname}`,
+    "::1\tlocalhost ip6-localhost ip6-loopback",
+    "fe00::0\tip6-localnet",
+    "ff00::0\tip6-mcastprefix",
+    "ff02::1\tip6-allnodes",
+    "ff02::2\tip6-allrouters",
+    "",
+  ].join("\n");
+}
+
+async function readHostFile(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return "";
+    throw error;
+  }
+}

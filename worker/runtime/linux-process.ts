@@ -1,0 +1,42 @@
+/**
+ * Processes told apart by number and start time, since numbers are used again. Edge: to /proc and kill(2).
+ * Source: proc(5), fields 3 (state) and 22 (start time) of /proc/<pid>/stat.
+ */
+import { readFileSync } from "node:fs";
+import type { ProcessIdentity } from "./oci-runtime.js";
+
+/** @returns who has this number now; undefined: nobody, or only a zombie. */
+export function processOf(pid: number): ProcessIdentity | undefined {
+  if (pid <= 0) return undefined;
+  let stat: string;
+  try {
+    stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ESRCH")) return undefined;
+    throw error;
+  }
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" "); // the name may hold anything, also blanks
+  const state = fields[0];
+  if (state === "Z" || state === "X") return undefined;
+  return { pid, startTicks: Number(fields[19]) };
+}
+
+export function isAlive(process: ProcessIdentity): boolean {
+  return processOf(process.pid)?.startTicks === process.startTicks;
+}
+
+/** Sends a signal if the process is still the same one. @returns false when it is gone. */
+export function signalProcess(target: ProcessIdentity, signal: number): boolean {
+  if (!isAlive(target)) return false;
+  try {
+    process.kill(target.pid, signal);
+    return true;
+  } catch (error) {
+    if (isErrno(error, "ESRCH")) return false;
+    throw error;
+  }
+}
+
+export function isErrno(error: unknown, ...codes: string[]): boolean {
+  return error instanceof Error && "code" in error && codes.includes(String(error.code));
+}

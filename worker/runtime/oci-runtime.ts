@@ -1,0 +1,58 @@
+/**
+ * What the container manager asks of the thing that runs containers. Pure (interface only).
+ * Promises: a started container outlives this process; its exit is reported once by `onExit`, also when it happened before `open`.
+ */
+import type { OciProcess, OciSpec } from "./oci-types.js";
+
+/** A process that cannot be mistaken for a later one of the same number. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Field 22 of /proc/<pid>/stat: clock ticks after boot. */
+  readonly startTicks: number;
+}
+
+export interface RuntimeExit {
+  readonly id: string;
+  /** -1: could not be learned (the monitor was killed, or the host restarted). */
+  readonly exitCode: number;
+  readonly finishedMs: number;
+  readonly oomKilled: boolean;
+}
+
+export interface RuntimeCreateOptions {
+  readonly id: string;
+  readonly name: string;
+  readonly spec: OciSpec;
+  readonly logPath: string;
+  readonly tty: boolean;
+  readonly openStdin: boolean;
+}
+
+export interface ExecResult {
+  /** -1 when it ran out of time. */
+  readonly exitCode: number;
+  /** First bytes of stdout and stderr together, 4096 at most. */
+  readonly output: string;
+}
+
+export interface OciRuntime {
+  readonly name: "crun" | "runc";
+  /** The container exists, its process waits for `start`. @throws {InvalidArgumentError} with the runtime's words. */
+  create(options: RuntimeCreateOptions): Promise<ProcessIdentity>;
+  start(id: string): Promise<void>;
+  /** Number of the signal. A process that is gone already is no error. */
+  kill(process: ProcessIdentity, signal: number): void;
+  /** Runs a command inside and waits for it, `timeoutMs` at most; then it is killed. */
+  exec(id: string, process: OciProcess, options: { timeoutMs: number }): Promise<ExecResult>;
+  /** Makes the monitor open its log file anew (after a rename). */
+  reopenLog(id: string): Promise<void>;
+  /** Runtime state, cgroup and run files go. Missing is fine. */
+  delete(id: string): Promise<void>;
+  /** Watches a container found again after a restart; its exit is reported even if it has ended already. */
+  adopt(id: string, process: ProcessIdentity): void;
+  /** The container's process if one is left from before, whatever the records say. */
+  findLeftover(id: string): Promise<ProcessIdentity | undefined>;
+  onExit(listener: (exit: RuntimeExit) => void): void;
+  /** Stops watching; containers go on. */
+  close(): Promise<void>;
+}

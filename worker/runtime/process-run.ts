@@ -1,0 +1,73 @@
+/**
+ * Running a short command to its end with its words kept. Edge: to child processes.
+ * Invariant: at most `OUTPUT_BYTES_MAX` of output are held; a command that outstays its time is killed.
+ */
+import { spawn } from "node:child_process";
+import { accessSync, constants } from "node:fs";
+import { join } from "node:path";
+import type { Clock } from "../../base/clock/clock.js";
+
+const OUTPUT_BYTES_MAX = 64 * 1024;
+const SEARCH_PATH = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/** All that runtime helpers see of the environment: nothing of the daemon's own leaks into them. */
+export const HELPER_ENV: Readonly<Record<string, string>> = { PATH: SEARCH_PATH.join(":") };
+
+export interface RunResult {
+  /** Exit code; 128 + n after signal n is not told apart: -1. */
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface RunOptions {
+  readonly clock: Clock;
+  readonly timeoutMs: number;
+  /** Called when time is up, before the command itself is killed. */
+  readonly onTimeout?: () => void;
+}
+
+export async function runCommand(command: string, args: readonly string[], options: RunOptions): Promise<RunResult> {
+  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], env: HELPER_ENV, detached: true });
+  const stdout = collect(child.stdout);
+  const stderr = collect(child.stderr);
+  const timer = options.clock.setTimer(options.timeoutMs, () => {
+    options.onTimeout?.();
+    child.kill("SIGKILL");
+  });
+  try {
+    const code = await new Promise<number>((resolve, reject) => {
+      child.once("error", reject);
+      child.once("close", (exitCode) => resolve(exitCode ?? -1));
+    });
+    return { code, stdout: stdout(), stderr: stderr() };
+  } finally {
+    timer.cancel();
+  }
+}
+
+/** Keeps the first bytes of a stream and reads the rest away, so that the writer never blocks. */
+export function collect(stream: NodeJS.ReadableStream): () => string {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  stream.on("data", (chunk: Buffer) => {
+    if (size >= OUTPUT_BYTES_MAX) return;
+    chunks.push(chunk.subarray(0, OUTPUT_BYTES_MAX - size));
+    size += chunk.length;
+  });
+  return () => Buffer.concat(chunks).toString("utf8").trim();
+}
+
+/** @returns the absolute path of an installed program, or undefined. */
+export function findProgram(name: string, folders: readonly string[] = SEARCH_PATH): string | undefined {
+  for (const folder of folders) {
+    const path = join(folder, name);
+    try {
+      accessSync(path, constants.X_OK);
+      return path;
+    } catch (error) {
+      if (!(error instanceof Error)) throw error; // not here: look in the next folder
+    }
+  }
+  return undefined;
+}

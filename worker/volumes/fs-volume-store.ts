@@ -1,0 +1,111 @@
+/**
+ * Local volumes: <dir>/<name>/_data with a small record beside it. Edge: to the file system.
+ * Invariant: a volume exists when its record file does; the record is written last and renamed into place.
+ */
+import type { Dirent } from "node:fs";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Clock } from "../../base/clock/clock.js";
+import { DataLossError, InvalidArgumentError, NotFoundError, NotImplementedError } from "../../base/errors/errors.js";
+import { newHexId } from "../../base/random/ids.js";
+import type { Random } from "../../base/random/random.js";
+import { isErrno } from "../runtime/linux-process.js";
+import { copyTree } from "./fs-copy-tree.js";
+import type { VolumeRecord, VolumeRequest, VolumeStore } from "./volume-store.js";
+
+const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/;
+
+export async function openVolumeStore(init: { dir: string; clock: Clock; random: Random }): Promise<VolumeStore> {
+  await mkdir(init.dir, { recursive: true, mode: 0o711 });
+  const store = new LocalVolumes(init);
+  for (const entry of await readdir(init.dir, { withFileTypes: true })) await store.load(entry);
+  return store;
+}
+
+class LocalVolumes implements VolumeStore {
+  readonly #dir: string;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #records = new Map<string, VolumeRecord>();
+  /** Two containers that first use a volume at the same time share one making of it. */
+  readonly #making = new Map<string, Promise<VolumeRecord>>();
+
+  constructor(init: { dir: string; clock: Clock; random: Random }) {
+    this.#dir = init.dir;
+    this.#clock = init.clock;
+    this.#random = init.random;
+  }
+
+  async load(entry: Dirent): Promise<void> {
+    if (!entry.isDirectory()) return;
+    const path = join(this.#dir, entry.name, "volume.json");
+    try {
+      const record = JSON.parse(await readFile(path, "utf8")) as Omit<VolumeRecord, "mountpoint">; // written by #make alone
+      this.#records.set(entry.name, { ...record, mountpoint: join(this.#dir, entry.name, "_data") });
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) return; // its making was interrupted: the next `ensure` finishes it
+      throw new DataLossError(`record of volume ${entry.name} cannot be read`, { cause: error });
+    }
+  }
+
+  find(name: string): VolumeRecord | undefined {
+    return this.#records.get(name);
+  }
+
+  list(): readonly VolumeRecord[] {
+    return [...this.#records.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  async ensure(request: VolumeRequest): Promise<VolumeRecord> {
+    const anonymous = request.name === "";
+    const name = anonymous ? newHexId(this.#random) : request.name;
+    if (!NAME.test(name)) throw new InvalidArgumentError(`invalid volume name ${JSON.stringify(name)}: must match ${NAME.source}`);
+    if (request.driver !== "" && request.driver !== "local") {
+      throw new NotImplementedError(`volume driver ${JSON.stringify(request.driver)} is not supported: only local`);
+    }
+    const option = Object.keys(request.options).sort()[0];
+    if (option !== undefined) throw new NotImplementedError(`volume option ${JSON.stringify(option)} of the local driver is not supported`);
+    const known = this.#records.get(name);
+    if (known !== undefined) return known;
+    let making = this.#making.get(name);
+    if (making === undefined) {
+      making = this.#make(name, anonymous, request).finally(() => this.#making.delete(name));
+      this.#making.set(name, making);
+    }
+    return making;
+  }
+
+  async #make(name: string, anonymous: boolean, request: VolumeRequest): Promise<VolumeRecord> {
+    const folder = join(this.#dir, name);
+    const mountpoint = join(folder, "_data");
+    await mkdir(mountpoint, { recursive: true, mode: 0o755 });
+    const record: VolumeRecord = {
+      name,
+      driver: "local",
+      mountpoint,
+      options: request.options,
+      labels: request.labels,
+      createdMs: this.#clock.nowMs(),
+      anonymous,
+    };
+    const file = join(folder, "volume.json");
+    await writeFile(`${file}.new`, JSON.stringify({ ...record, mountpoint: undefined }));
+    await rename(`${file}.new`, file);
+    this.#records.set(name, record);
+    return record;
+  }
+
+  async remove(name: string): Promise<void> {
+    if (!this.#records.has(name)) throw new NotFoundError(`no such volume: ${name}`);
+    this.#records.delete(name);
+    await rm(join(this.#dir, name, "volume.json"), { force: true }); // first: an interrupted removal leaves no half volume behind
+    await rm(join(this.#dir, name), { recursive: true, force: true });
+  }
+
+  async copyUp(name: string, imageFolder: string): Promise<void> {
+    const record = this.#records.get(name);
+    if (record === undefined) throw new NotFoundError(`no such volume: ${name}`);
+    if ((await readdir(record.mountpoint)).length > 0) return;
+    await copyTree(imageFolder, record.mountpoint);
+  }
+}
