@@ -1,13 +1,21 @@
 /**
  * Serves log subscriptions: listens at every known manager, publishes what each asks for. Edge: to @grpc/grpc-js.
- * Invariants: a subscription gets every line of its tasks here once, in order per task; a slow subscriber slows its own
- * readers only; a one-off subscription is always answered with `done`.
+ * Why at every manager: a client may ask any of them, and with few managers one idle stream to each is cheaper and
+ * simpler than passing subscriptions on between managers. Invariant: what was begun ends with its stream.
  */
 import type { Clock } from "../../base/clock/clock.js";
+import { messageOf, UnavailableError } from "../../base/errors/errors.js";
+import { fromGrpcError } from "../../base/grpc/grpc-errors.js";
 import type { Logger } from "../../base/log/logger.js";
+import { Backoff } from "../../base/loop/backoff.js";
 import type { Random } from "../../base/random/random.js";
+import type { LogSubscription, PublishedLogs } from "../../proto/gen/skein/v1/logs.js";
+import { LogPublication, type PublishStream } from "./log-publication.js";
 import type { ConnectionPool } from "./manager-connection.js";
 import type { TaskSet } from "./task-set.js";
+
+/** Publications at once for one manager; a subscription beyond is answered with an error. */
+export const PUBLICATIONS_MAX = 1_000;
 
 export interface LogPublisherComponents {
   readonly nodeId: string;
@@ -18,10 +26,133 @@ export interface LogPublisherComponents {
   readonly log: Logger;
 }
 
+interface Listening {
+  readonly abort: AbortController;
+  readonly done: Promise<void>;
+}
+
 export class LogPublisher {
-  constructor(_components: LogPublisherComponents) {}
-  listenTo(_addresses: readonly string[]): void {}
-  close(): Promise<void> {
-    return Promise.resolve();
+  readonly #components: LogPublisherComponents;
+  readonly #listening = new Map<string, Listening>();
+  #closed = false;
+
+  constructor(components: LogPublisherComponents) {
+    this.#components = components;
+  }
+
+  /** From now on exactly these managers are listened to. */
+  listenTo(addresses: readonly string[]): void {
+    if (this.#closed) return;
+    const wanted = new Set(addresses);
+    for (const [address, listening] of this.#listening) {
+      if (wanted.has(address)) continue;
+      listening.abort.abort();
+      this.#listening.delete(address);
+    }
+    for (const address of wanted) {
+      if (this.#listening.has(address)) continue;
+      const abort = new AbortController();
+      this.#listening.set(address, { abort, done: this.#listenForever(address, abort.signal) });
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const all = [...this.#listening.values()];
+    this.#listening.clear();
+    for (const { abort } of all) abort.abort();
+    await Promise.all(all.map(({ done }) => done));
+  }
+
+  async #listenForever(address: string, signal: AbortSignal): Promise<void> {
+    const { clock, random, log } = this.#components;
+    const backoff = new Backoff(random, { initialMs: 100, maxMs: 5_000 });
+    while (!signal.aborted) {
+      const { heard, error } = await this.#listen(address, signal);
+      if (signal.aborted) return;
+      if (heard) backoff.reset();
+      log.debug("not listening for log subscriptions", { manager: address, error: messageOf(error) });
+      await clock.sleep(backoff.nextMs(), { signal }).catch((cancelled: unknown) => {
+        if (!signal.aborted) throw cancelled;
+      });
+    }
+  }
+
+  /** Resolves when the stream is over. */
+  #listen(address: string, signal: AbortSignal): Promise<{ heard: boolean; error: Error }> {
+    const connection = this.#components.pool.get(address);
+    const publications = new Map<string, AbortController>();
+    let heard = false;
+    return new Promise((resolve) => {
+      const call = connection.logBroker.listenSubscriptions({});
+      const onAbort = (): void => call.cancel();
+      const over = (error: Error): void => {
+        signal.removeEventListener("abort", onAbort);
+        for (const abort of publications.values()) abort.abort();
+        resolve({ heard, error });
+      };
+      signal.addEventListener("abort", onAbort, { once: true });
+      call.on("metadata", () => {
+        heard = true;
+      });
+      call.on("data", (subscription: LogSubscription) => {
+        heard = true;
+        publications.get(subscription.id)?.abort();
+        publications.delete(subscription.id);
+        if (subscription.close || publications.size >= PUBLICATIONS_MAX) return;
+        const abort = new AbortController();
+        publications.set(subscription.id, abort);
+        this.#publish(connection.logBroker, subscription, abort).finally(() => {
+          if (publications.get(subscription.id) === abort) publications.delete(subscription.id);
+        });
+      });
+      call.on("error", (error: Error) => over(fromGrpcError(error)));
+      call.on("end", () => over(new UnavailableError("the manager ended the stream")));
+      if (signal.aborted) onAbort();
+    });
+  }
+
+  async #publish(
+    logBroker: ReturnType<ConnectionPool["get"]>["logBroker"],
+    subscription: LogSubscription,
+    abort: AbortController,
+  ): Promise<void> {
+    const { nodeId, tasks, log } = this.#components;
+    const call = logBroker.publishLogs((error) => {
+      if (error !== null) log.debug("publishing logs ended", { error: error.message });
+      abort.abort(); // answered, or refused: the manager wants no more
+    });
+    const { signal } = abort;
+    const stream: PublishStream = {
+      write: (logs: PublishedLogs) =>
+        new Promise((resolve, reject) => {
+          if (signal.aborted) {
+            reject(new UnavailableError("the subscription is over"));
+            return;
+          }
+          if (call.write(logs)) {
+            resolve();
+            return;
+          }
+          const onAbort = (): void => {
+            call.off("drain", onDrain);
+            reject(new UnavailableError("the subscription is over"));
+          };
+          const onDrain = (): void => {
+            signal.removeEventListener("abort", onAbort);
+            resolve();
+          };
+          call.once("drain", onDrain);
+          signal.addEventListener("abort", onAbort, { once: true });
+        }),
+    };
+    call.on("error", () => abort.abort()); // told by the callback above
+    try {
+      await new LogPublication({ nodeId, subscription, tasks, stream, signal }).run();
+    } catch (error) {
+      if (!signal.aborted) log.warn("logs not published", { error: messageOf(error) });
+    } finally {
+      call.end();
+    }
   }
 }

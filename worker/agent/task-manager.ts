@@ -13,7 +13,7 @@ import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import { TaskState, type TaskStatus } from "../../proto/gen/skein/v1/types.js";
 import type { Controller } from "../exec/controller.js";
 import { failureOf } from "../exec/failure-cause.js";
-import { nextStep, type Step, type StepOutcome, statusAfter } from "../exec/task-machine.js";
+import { nextStep, rank, type Step, type StepOutcome, statusAfter } from "../exec/task-machine.js";
 
 type ControllerStep = Extract<Step, { kind: "prepare" | "start" | "wait" | "shutdown" | "remove" }>;
 
@@ -44,6 +44,7 @@ export class TaskManager {
   #current: { readonly kind: Step["kind"]; readonly abort: AbortController } | undefined;
   #wake: (() => void) | undefined;
   readonly #done: Promise<void>;
+  readonly #watchers = new Set<() => void>();
 
   constructor(options: TaskManagerOptions) {
     this.#options = options;
@@ -61,6 +62,21 @@ export class TaskManager {
 
   get status(): TaskStatusUpdate {
     return { taskId: this.#task.id, status: this.#status, gatewayAddress: this.#gatewayAddress };
+  }
+
+  /** Resolves when the task is in that state or past it, or the signal fires. */
+  reached(state: TaskState, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const check = (): void => {
+        if (!signal.aborted && rank(this.#status.state) < rank(state)) return;
+        this.#watchers.delete(check);
+        signal.removeEventListener("abort", check);
+        resolve();
+      };
+      this.#watchers.add(check);
+      signal.addEventListener("abort", check, { once: true });
+      check();
+    });
   }
 
   /** The manager changed its mind about the task. */
@@ -198,6 +214,7 @@ export class TaskManager {
     this.#gatewayAddress = controller.gatewayAddress() || this.#gatewayAddress;
     this.#status = statusAfter(this.#status, step, { outcome, facts, nowMs: this.#options.clock.nowMs() });
     this.#options.onStatus(this.status);
+    for (const check of [...this.#watchers]) check();
   }
 }
 
