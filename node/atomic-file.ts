@@ -1,7 +1,7 @@
 /**
  * Files that are whole or absent after a crash. Edge: to node:fs. Written beside the target, synced, then renamed.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 
 /** @param mode permission bits, e.g. 0o600 for keys. */
@@ -33,4 +33,9 @@ export function readFileIfThere(path: string): string | undefined {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
     throw error;
   }
+}
+
+/** Missing is fine. */
+export function removeFolder(path: string): void {
+  rmSync(path, { recursive: true, force: true });
 }

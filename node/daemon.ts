@@ -1,0 +1,105 @@
+/**
+ * skeind put together: workload, swarm life cycle, HTTP API. Edge: to everything it composes.
+ * Order of start: workload (finds running containers), API (answers at once), swarm (may wait for managers). Stopping leaves containers,
+ * connections and kernel state as they are.
+ */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { openApiServer } from "../api/http-server.js";
+import type { EngineBackend, NodeFacts } from "../api/ports.js";
+import type { Clock } from "../base/clock/clock.js";
+import { messageOf } from "../base/errors/errors.js";
+import { Scope } from "../base/lifecycle/scope.js";
+import type { Linux } from "../base/linux/linux-ports.js";
+import type { Logger } from "../base/log/logger.js";
+import type { Random } from "../base/random/random.js";
+import { detectCgroupMode } from "../worker/runtime/linux-cgroup.js";
+import { readFileIfThere } from "./atomic-file.js";
+import type { DaemonOptions } from "./daemon-options.js";
+import { lockDataDir } from "./data-dir-lock.js";
+import { LocalManager } from "./local-manager.js";
+import { readMachineFacts } from "./machine-facts.js";
+import { NodeWorkload } from "./node-workload.js";
+import { SwarmFiles } from "./swarm-files.js";
+import { SwarmLifecycle } from "./swarm-lifecycle.js";
+
+export interface DaemonWorld {
+  readonly linux: Linux;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+/** The manager's user when the machine has none named as asked. */
+const FALLBACK_UID = 64_731;
+
+function managerUser(name: string): { uid: number; gid: number } | undefined {
+  if (process.getuid?.() !== 0) return undefined;
+  const line = (readFileIfThere("/etc/passwd") ?? "").split("\n").find((text) => text.startsWith(`${name}:`));
+  const [, , uid, gid] = line?.split(":") ?? [];
+  return uid === undefined || gid === undefined ? { uid: FALLBACK_UID, gid: FALLBACK_UID } : { uid: Number(uid), gid: Number(gid) };
+}
+
+export class Daemon {
+  readonly #scope: Scope;
+
+  private constructor(scope: Scope) {
+    this.#scope = scope;
+  }
+
+  static async open(options: DaemonOptions, world: DaemonWorld): Promise<Daemon> {
+    const { clock, random, log } = world;
+    const scope = new Scope();
+    try {
+      mkdirSync(options.dataDir, { recursive: true, mode: 0o711 });
+      mkdirSync(options.runDir, { recursive: true, mode: 0o711 });
+      scope.own(lockDataDir(options.dataDir));
+      const facts: NodeFacts = readMachineFacts({
+        dataDir: options.dataDir,
+        hostname: options.hostname,
+        cgroupVersion: detectCgroupMode() === "v2" ? "2" : "1",
+        runtime: "crun",
+        labels: options.labels,
+        random,
+      });
+      const workload = scope.own(await NodeWorkload.open({ options, ...world }));
+      const localManager = new LocalManager(join(options.runDir, "manager", "m.sock"));
+      const swarm = scope.own(
+        new SwarmLifecycle({
+          files: new SwarmFiles(options.dataDir),
+          hostname: options.hostname,
+          managerDir: join(options.dataDir, "manager"),
+          localManager,
+          managerUser: managerUser(options.managerUser),
+          logLevel: options.logLevel,
+          openAgent: (request) => workload.openAgent(request, facts),
+          removeWorkload: () => workload.removeAll(),
+          clock,
+          random,
+          log: log.child({ component: "swarm" }),
+        }),
+      );
+      const backend: EngineBackend = {
+        facts,
+        swarm,
+        manager: () => localManager.endpoint(),
+        images: workload.images,
+        containers: workload.containers,
+        clock,
+        log: log.child({ component: "api" }),
+      };
+      const resumed = swarm.resume().catch((error: unknown) => log.error("returning to the swarm failed", { error: messageOf(error) }));
+      scope.own(await openApiServer(backend, { socketPath: options.socketPath }));
+      scope.defer(() => resumed.then(() => undefined));
+      log.info("skeind is up", { version: facts.version, socket: options.socketPath, engine: facts.engineId });
+      return new Daemon(scope);
+    } catch (error) {
+      await scope.close();
+      throw error;
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#scope.close();
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * What this machine is: for /info, /version and the node's description. Edge: to node:os and node:fs.
+ */
+import { readFileSync } from "node:fs";
+import { arch, cpus, release, totalmem } from "node:os";
+import { join } from "node:path";
+import type { NodeFacts } from "../api/ports.js";
+import { newId } from "../base/random/ids.js";
+import type { Random } from "../base/random/random.js";
+import { NodeDescription } from "../proto/gen/skein/v1/types.js";
+import { readFileIfThere, writeFileAtomic } from "./atomic-file.js";
+
+/** The release of Skein; kept equal to package.json by a test. */
+export const SKEIN_VERSION = "0.1.0";
+
+/** Docker's names of architectures: Go's. */
+function goArchitecture(): string {
+  return { x64: "amd64", arm64: "arm64", ia32: "386" }[arch() as string] ?? arch();
+}
+
+function operatingSystem(): string {
+  const text = readFileIfThere("/etc/os-release") ?? "";
+  return /^PRETTY_NAME="?([^"\n]*)"?$/m.exec(text)?.[1] ?? "Linux";
+}
+
+/** Memory a container could get: the machine's, or this daemon's cgroup limit when smaller is not known to matter. */
+function memoryBytes(): number {
+  const text = readFileSync("/proc/meminfo", "utf8");
+  const kib = Number(/^MemTotal:\s+(\d+) kB$/m.exec(text)?.[1] ?? 0);
+  return kib > 0 ? kib * 1024 : totalmem();
+}
+
+export interface MachineOptions {
+  readonly dataDir: string;
+  readonly hostname: string;
+  readonly cgroupVersion: "1" | "2";
+  readonly runtime: string;
+  readonly labels: readonly string[];
+  readonly random: Random;
+}
+
+export function readMachineFacts(options: MachineOptions): NodeFacts {
+  const idPath = join(options.dataDir, "engine-id");
+  let engineId = readFileIfThere(idPath)?.trim();
+  if (engineId === undefined || engineId === "") {
+    engineId = newId(options.random);
+    writeFileAtomic(idPath, `${engineId}\n`, 0o644);
+  }
+  return {
+    engineId,
+    hostname: options.hostname,
+    dataDir: options.dataDir,
+    version: SKEIN_VERSION,
+    kernelVersion: release(),
+    operatingSystem: operatingSystem(),
+    architecture: goArchitecture(),
+    cpus: cpus().length,
+    memoryBytes: memoryBytes(),
+    cgroupVersion: options.cgroupVersion,
+    runtime: options.runtime,
+    labels: options.labels,
+  };
+}
+
+/** The node as it describes itself to the cluster. */
+export function describeNode(facts: NodeFacts, dataPathAddress: string): NodeDescription {
+  return NodeDescription.fromPartial({
+    hostname: facts.hostname,
+    platform: { architecture: facts.architecture, os: "linux" },
+    resources: { nanoCpus: facts.cpus * 1e9, memoryBytes: facts.memoryBytes },
+    engineVersion: facts.version,
+    engineLabels: Object.fromEntries(
+      facts.labels.map((label) => {
+        const at = label.indexOf("=");
+        return at < 0 ? [label, ""] : [label.slice(0, at), label.slice(at + 1)];
+      }),
+    ),
+    plugins: [
+      { type: "Log", name: "json-file" },
+      { type: "Log", name: "local" },
+      { type: "Network", name: "host" },
+      { type: "Network", name: "null" },
+      { type: "Network", name: "overlay" },
+      { type: "Volume", name: "local" },
+    ],
+    dataPathAddress,
+  });
+}

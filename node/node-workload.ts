@@ -1,0 +1,159 @@
+/**
+ * What a node runs tasks with: images, containers, network plane. Edge: to the worker's and the network's implementations.
+ * It exists with and without a swarm; the agent is added when the node joins one.
+ */
+import { access } from "node:fs/promises";
+import { cpus } from "node:os";
+import { join } from "node:path";
+import { credentials } from "@grpc/grpc-js";
+import type { Clock } from "../base/clock/clock.js";
+import { Scope } from "../base/lifecycle/scope.js";
+import type { Linux } from "../base/linux/linux-ports.js";
+import type { Logger } from "../base/log/logger.js";
+import type { Random } from "../base/random/random.js";
+import { createNetworkPlane } from "../net-overlay/linux-network-plane.js";
+import type { NetworkPlane } from "../net-overlay/network-plane.js";
+import { DispatcherClient } from "../proto/gen/skein/v1/dispatcher.js";
+import { LogBrokerClient } from "../proto/gen/skein/v1/logs.js";
+import { createAgent } from "../worker/agent/agent.js";
+import type { ManagerConnection } from "../worker/agent/manager-connection.js";
+import type { ContainerManager } from "../worker/containers/container-manager.js";
+import { openContainerManager } from "../worker/containers/local-container-manager.js";
+import { createContainerExecutor } from "../worker/exec/container-executor.js";
+import type { ImageStore } from "../worker/images/image-store.js";
+import { openImageStore } from "../worker/images/linux-image-store.js";
+import { openLevelAgentState } from "../worker/state/level-agent-state.js";
+import { removeFolder } from "./atomic-file.js";
+import type { DaemonOptions } from "./daemon-options.js";
+import { describeNode } from "./machine-facts.js";
+import { CHANNEL_OPTIONS } from "./manager-channels.js";
+import type { AgentRequest, NodeAgent } from "./swarm-lifecycle.js";
+import type { NodeFacts } from "../api/ports.js";
+
+export interface WorkloadOptions {
+  readonly options: DaemonOptions;
+  readonly linux: Linux;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+export class NodeWorkload {
+  readonly images: ImageStore;
+  readonly containers: ContainerManager;
+  readonly network: NetworkPlane;
+  readonly #parts: WorkloadOptions;
+  readonly #scope: Scope;
+
+  private constructor(parts: WorkloadOptions, made: { images: ImageStore; containers: ContainerManager; network: NetworkPlane; scope: Scope }) {
+    this.#parts = parts;
+    this.images = made.images;
+    this.containers = made.containers;
+    this.network = made.network;
+    this.#scope = made.scope;
+  }
+
+  static async open(parts: WorkloadOptions): Promise<NodeWorkload> {
+    const { options, linux, clock, random, log } = parts;
+    const scope = new Scope();
+    try {
+      const images = scope.own(
+        await openImageStore({
+          dir: join(options.dataDir, "images"),
+          linux,
+          clock,
+          random: random.child("images"),
+          log: log.child({ component: "images" }),
+          insecureRegistries: options.insecureRegistries,
+          certsDir: "/etc/skein/certs.d",
+        }),
+      );
+      const containers = scope.own(
+        await openContainerManager({
+          dir: join(options.dataDir, "containers"),
+          runDir: join(options.runDir, "c"),
+          cgroupParent: `/${options.cgroupParent}`,
+          images,
+          linux,
+          clock,
+          random: random.child("containers"),
+          log: log.child({ component: "containers" }),
+        }),
+      );
+      const network = scope.own(createNetworkPlane({ linux, runDir: options.runDir, clock, log }));
+      return new NodeWorkload(parts, { images, containers, network, scope });
+    } catch (error) {
+      await scope.close();
+      throw error;
+    }
+  }
+
+  /** Makes this node an agent of a swarm. */
+  async openAgent(request: AgentRequest, facts: NodeFacts): Promise<NodeAgent> {
+    const { clock, random, log } = this.#parts;
+    const describe = () => Promise.resolve(describeNode(facts, request.dataPathAddress));
+    const executor = createContainerExecutor(
+      {
+        containers: this.containers,
+        images: this.images,
+        network: this.network,
+        describe,
+        node: () => ({ id: request.nodeId, hostname: facts.hostname, os: "linux", architecture: facts.architecture }),
+        pathExists: (path) =>
+          access(path).then(
+            () => true,
+            () => false, // not there, or not reachable: the same to a bind mount
+          ),
+        log: log.child({ component: "executor" }),
+      },
+      { startsMax: 2 * cpus().length },
+    );
+    const state = await openLevelAgentState({ path: this.#agentStateDir(), log: log.child({ component: "agent-state" }) });
+    const agent = createAgent(
+      {
+        executor,
+        network: this.network,
+        state,
+        dial: (address) => this.#dial(request, address),
+        describe,
+        clock,
+        random: random.child("agent"),
+        log: log.child({ component: "agent" }),
+      },
+      { nodeId: request.nodeId, managers: request.managers, onSessionUpdate: request.onSessionUpdate },
+    );
+    await agent.start();
+    return {
+      reconnect: (reason) => agent.reconnect(reason),
+      close: async ({ leaving }) => {
+        if (leaving) await agent.removeTasks();
+        await agent.close({ leaving });
+        executor.close();
+        await state.close();
+      },
+    };
+  }
+
+  /** The last step of leaving: no task, no network, no memory of the swarm. */
+  async removeAll(): Promise<void> {
+    await this.network.removeAll();
+    removeFolder(this.#agentStateDir());
+  }
+
+  close(): Promise<void> {
+    return this.#scope.close();
+  }
+
+  #agentStateDir(): string {
+    return join(this.#parts.options.dataDir, "agent");
+  }
+
+  /** A channel of its own per connection: one that failed is dialled anew at once, without gRPC's pause. */
+  #dial(request: AgentRequest, address: string): ManagerConnection {
+    const { rootCaPem, keyPem, certificatePem } = request.channels.identity;
+    const secure = credentials.createSsl(Buffer.from(rootCaPem), Buffer.from(keyPem), Buffer.from(certificatePem));
+    const dispatcher = new DispatcherClient(address, secure, CHANNEL_OPTIONS);
+    const logBroker = new LogBrokerClient(address, secure, { channelOverride: dispatcher.getChannel() });
+    return { dispatcher, logBroker, close: () => dispatcher.close() };
+  }
+}
