@@ -5,7 +5,7 @@
  */
 import { transitAddress } from "./transit.js";
 
-/** Bit 30 says "belongs to the mesh"; bits 16-29 are the entry node's number. The low 16 bits stay free for others (kube-proxy uses 14 and 15). */
+/** Bit 30 says "belongs to the mesh", bits 16-29 are the entry node's number; the low 16 are others' (kube-proxy uses 14 and 15). */
 export const MESH_MARK_FLAG = 0x4000_0000;
 export const MESH_MARK_MASK = 0x7fff_0000;
 const MESH_TABLE_BASE = 1_000_000;

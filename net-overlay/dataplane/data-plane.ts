@@ -1,0 +1,33 @@
+/**
+ * What the node's network asks of the machine: bring the kernel to a plan, make and remove sandboxes.
+ * Pure (interface only). Implementations: linux-data-plane.ts and memory-data-plane.ts. Calls that return nothing are done when they
+ * return; removals resolve when the namespace is let go.
+ */
+import type { MeshPlan } from "../endpoints/mesh-plan.js";
+import type { OverlayPlan } from "../endpoints/overlay-plan.js";
+import type { NftProtocol, Sandbox } from "../endpoints/sandbox.js";
+
+export interface DataPlane {
+  /** The first call after a start compares with the kernel and repairs; later ones change what differs from the call before. */
+  applyMesh(plan: MeshPlan): void;
+  /** Creates the network's namespace when it is not there. First call as above. */
+  applyOverlay(plan: OverlayPlan): void;
+  /** Missing is fine. */
+  removeOverlay(networkId: string): Promise<void>;
+  /** Networks that have a namespace, also from before a restart. */
+  listOverlays(): string[];
+  /** Its overlays must have been applied, and the mesh, too, when it has a gateway. All or nothing. */
+  createSandbox(sandbox: Sandbox): void;
+  /** Whether the namespace exists and can be entered. */
+  hasSandbox(taskId: string): boolean;
+  sandboxPath(taskId: string): string;
+  /** Task ids, also from before a restart. */
+  listSandboxes(): string[];
+  removeSandbox(taskId: string): Promise<void>;
+  /** Whether a process on the node listens on the port. */
+  isPortHeld(protocol: NftProtocol, port: number): boolean;
+  /** Lets forwarded packets of ours pass a foreign packet filter that drops by default, as docker installs. */
+  openForwarding(): void;
+  removeAll(): Promise<void>;
+  close(): void;
+}

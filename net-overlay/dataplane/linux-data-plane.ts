@@ -1,0 +1,207 @@
+/**
+ * The data plane on Linux: namespaces under the run directory, tunnels, veths, nft.
+ * Edge: to the kernel by the Linux port, to the run directory by fs. Invariants: nothing outside the run directory, the host's namespace
+ * and names of our own is touched; creating a sandbox is all or nothing and spawns no process.
+ */
+import { createHash } from "node:crypto";
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { InternalError, messageOf } from "../../base/errors/errors.js";
+import type { Linux } from "../../base/linux/linux-ports.js";
+import type { Logger } from "../../base/log/logger.js";
+import { GATEWAY_LINK_PREFIX } from "../balance/mesh-ruleset.js";
+import type { MeshPlan } from "../endpoints/mesh-plan.js";
+import type { OverlayPlan } from "../endpoints/overlay-plan.js";
+import type { NftProtocol, Sandbox } from "../endpoints/sandbox.js";
+import { transitGateway } from "../vxlan/node-addresses.js";
+import type { DataPlane } from "./data-plane.js";
+import { LinuxMesh } from "./linux-mesh.js";
+import { isNetns, LinuxOverlay } from "./linux-overlay.js";
+import { isRefusal, RouteSocket } from "./linux-route-socket.js";
+import { setAddress, setLinkUp, setNeighbour, setRoute } from "./rtnetlink-messages.js";
+
+const LOOPBACK_INDEX = 1;
+const OVERLAY_PREFIX = "net-";
+const SANDBOX_PREFIX = "task-";
+
+/** As docker gives them: low ports and ping need no privilege inside. */
+const SANDBOX_SYSCTLS = {
+  "net.ipv4.ip_unprivileged_port_start": "0",
+  "net.ipv4.ping_group_range": "0 2147483647",
+};
+
+export function createLinuxDataPlane(options: {
+  linux: Linux;
+  /** Folder for namespaces; made when missing. */
+  netnsDir: string;
+  /** Path of the namespace that plays the host; undefined: the daemon's own. */
+  hostNetns: string | undefined;
+  log: Logger;
+}): DataPlane {
+  return new LinuxDataPlane(options);
+}
+
+class LinuxDataPlane implements DataPlane {
+  readonly #linux: Linux;
+  readonly #netnsDir: string;
+  readonly #hostNetns: string | undefined;
+  readonly #log: Logger;
+  readonly #host: RouteSocket;
+  readonly #mesh: LinuxMesh;
+  readonly #overlays = new Map<string, LinuxOverlay>();
+  #meshPlan: MeshPlan | undefined;
+
+  constructor(options: { linux: Linux; netnsDir: string; hostNetns: string | undefined; log: Logger }) {
+    this.#linux = options.linux;
+    this.#netnsDir = options.netnsDir;
+    this.#hostNetns = options.hostNetns;
+    this.#log = options.log;
+    mkdirSync(options.netnsDir, { recursive: true, mode: 0o700 });
+    this.#host = new RouteSocket(options.linux, options.hostNetns);
+    this.#mesh = new LinuxMesh(options.linux, { netnsPath: options.hostNetns, socket: this.#host });
+  }
+
+  applyMesh(plan: MeshPlan): void {
+    this.#mesh.apply(plan);
+    this.#meshPlan = plan;
+  }
+
+  applyOverlay(plan: OverlayPlan): void {
+    let overlay = this.#overlays.get(plan.networkId);
+    if (overlay === undefined) {
+      overlay = new LinuxOverlay(this.#linux, this.#path(OVERLAY_PREFIX, plan.networkId));
+      this.#overlays.set(plan.networkId, overlay);
+    }
+    const underlayMtuBytes = this.#mesh.tunnelMtuBytes(plan.localAddress);
+    overlay.apply(plan, { underlay: this.#host, underlayMtuBytes });
+  }
+
+  async removeOverlay(networkId: string): Promise<void> {
+    this.#overlays.get(networkId)?.close();
+    this.#overlays.delete(networkId);
+    await this.#linux.deleteNetns(this.#path(OVERLAY_PREFIX, networkId));
+  }
+
+  listOverlays(): string[] {
+    return this.#list(OVERLAY_PREFIX);
+  }
+
+  createSandbox(sandbox: Sandbox): void {
+    const path = this.sandboxPath(sandbox.taskId);
+    this.#linux.createNetns(path);
+    this.#linux.setSysctls(path, SANDBOX_SYSCTLS);
+    const inside = new RouteSocket(this.#linux, path);
+    const netnsFd = openSync(path, "r");
+    try {
+      inside.send(setLinkUp(LOOPBACK_INDEX));
+      let index = LOOPBACK_INDEX + 1;
+      for (const overlay of sandbox.overlays) {
+        const network = this.#overlays.get(overlay.networkId);
+        if (network === undefined)
+          throw new InternalError(`overlay ${overlay.networkId} has no namespace yet`);
+        const hostName = linkName("v", sandbox.taskId);
+        network.attach(overlay, { hostName, name: `eth${index - 2}`, index, netnsFd });
+        inside.send(setLinkUp(index));
+        inside.send(setAddress({ index, address: overlay.address, prefixLength: overlay.prefixLength }));
+        index += 1;
+      }
+      if (sandbox.gatewayAddress !== undefined) this.#attachGateway(inside, sandbox, { index, netnsFd });
+    } finally {
+      closeSync(netnsFd);
+      inside.close();
+    }
+  }
+
+  hasSandbox(taskId: string): boolean {
+    const path = this.sandboxPath(taskId);
+    return existsSync(path) && isNetns(this.#linux, path);
+  }
+
+  sandboxPath(taskId: string): string {
+    return this.#path(SANDBOX_PREFIX, taskId);
+  }
+
+  listSandboxes(): string[] {
+    return this.#list(SANDBOX_PREFIX);
+  }
+
+  removeSandbox(taskId: string): Promise<void> {
+    return this.#linux.deleteNetns(this.sandboxPath(taskId));
+  }
+
+  isPortHeld(protocol: NftProtocol, port: number): boolean {
+    if (protocol === "sctp") return false;
+    const netnsPath = this.#hostNetns ?? "/proc/self/ns/net";
+    try {
+      closeSync(this.#linux.bindSocket({ netnsPath, kind: protocol, address: "0.0.0.0", port }));
+      return false;
+    } catch (error) {
+      if (isRefusal(error, "EADDRINUSE")) return true;
+      throw error;
+    }
+  }
+
+  openForwarding(): void {
+    try {
+      this.#mesh.openForwarding();
+    } catch (error) {
+      this.#log.warn("foreign FORWARD chain could not be opened", { error: messageOf(error) });
+    }
+  }
+
+  async removeAll(): Promise<void> {
+    const sandboxes = this.listSandboxes().map((taskId) => this.removeSandbox(taskId));
+    const overlays = this.listOverlays().map((networkId) => this.removeOverlay(networkId));
+    const outcomes = await Promise.allSettled([...sandboxes, ...overlays]);
+    this.#mesh.removeAll();
+    const failed = outcomes.flatMap((outcome) =>
+      outcome.status === "rejected" ? [outcome.reason as unknown] : [],
+    );
+    if (failed.length > 0)
+      throw new AggregateError(failed, `${failed.length} namespaces could not be removed`);
+  }
+
+  close(): void {
+    for (const overlay of this.#overlays.values()) overlay.close();
+    this.#overlays.clear();
+    this.#mesh.close();
+    this.#host.close();
+  }
+
+  #attachGateway(inside: RouteSocket, sandbox: Sandbox, end: { index: number; netnsFd: number }): void {
+    const plan = this.#meshPlan;
+    const address = sandbox.gatewayAddress;
+    if (plan === undefined || address === undefined) throw new InternalError("the mesh is not set up yet");
+    const { index: linkIndex } = end;
+    const { gatewayMac } = this.#mesh.attach({
+      plan,
+      address,
+      hostName: linkName(GATEWAY_LINK_PREFIX, sandbox.taskId),
+      end: { name: `eth${linkIndex - 2}`, ...end },
+    });
+    const gateway = transitGateway(plan.nodeNumber);
+    inside.send(setLinkUp(linkIndex));
+    inside.send(setAddress({ index: linkIndex, address, prefixLength: 32 }));
+    inside.send(setNeighbour({ linkIndex, address: gateway, mac: gatewayMac }));
+    inside.send(setRoute({ destination: "0.0.0.0/0", linkIndex, gateway, onlink: true, source: address }));
+  }
+
+  #path(prefix: string, id: string): string {
+    return join(this.#netnsDir, `${prefix}${id}`);
+  }
+
+  #list(prefix: string): string[] {
+    return readdirSync(this.#netnsDir)
+      .filter((name) => name.startsWith(prefix))
+      .map((name) => name.slice(prefix.length))
+      .sort();
+  }
+}
+
+/** At most 15 bytes, the kernel's limit; the same for a task after a restart. */
+function linkName(prefix: string, taskId: string): string {
+  return `${prefix}${createHash("sha256")
+    .update(taskId)
+    .digest("hex")
+    .slice(0, 15 - prefix.length)}`;
+}

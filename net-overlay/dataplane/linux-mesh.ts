@@ -1,0 +1,275 @@
+/**
+ * The routing mesh in the host's namespace: transit tunnel, routes back through the entry node, ruleset.
+ * Edge: to the kernel by the Linux port. Invariants: after `apply` the kernel holds what the plan says; after a failure, or a restart,
+ * the next `apply` reads the kernel first; everything is found again by its names, protocol number and table.
+ * Source: docs/design/network.md, "Mesh".
+ */
+import { readFileSync } from "node:fs";
+import { FailedPreconditionError, messageOf } from "../../base/errors/errors.js";
+import type { Linux, NftContext } from "../../base/linux/linux-ports.js";
+import { GATEWAY_LINK_PREFIX, renderMeshRuleset, TRANSIT_LINK } from "../balance/mesh-ruleset.js";
+import { NFT_TABLE } from "../balance/nft-text.js";
+import type { MeshPlan } from "../endpoints/mesh-plan.js";
+import {
+  MESH_MARK_FLAG,
+  MESH_MARK_MASK,
+  meshMark,
+  meshTable,
+  nodeNumberOfTable,
+  taskMac,
+  transitGateway,
+} from "../vxlan/node-addresses.js";
+import { TRANSIT_VNI, transitSubnet } from "../vxlan/transit.js";
+import { vxlanOverheadBytes } from "../vxlan/vni.js";
+import { makeVeth } from "./linux-overlay.js";
+import type { RouteSocket } from "./linux-route-socket.js";
+import { ensureTunnel, readPeers, syncPeers } from "./linux-tunnel.js";
+import type { MarkRule, Route } from "./rtnetlink-messages.js";
+import {
+  addRule,
+  deleteLink,
+  deleteRoute,
+  deleteRule,
+  setAddress,
+  setNeighbour,
+  setRoute,
+} from "./rtnetlink-messages.js";
+
+/** One rule sends what is not ours past the rest, so other traffic pays for one comparison however many peers there are. */
+const RULE_PRIORITY = 2200;
+const PASS_BY: MarkRule = {
+  priority: RULE_PRIORITY,
+  match: { mark: MESH_MARK_FLAG, mask: MESH_MARK_FLAG, inverted: true },
+  action: { kind: "goto", priority: RULE_PRIORITY + 2 },
+};
+const PASSED: MarkRule = { priority: RULE_PRIORITY + 2, action: { kind: "nop" } };
+
+interface Applied {
+  readonly plan: MeshPlan | undefined;
+  readonly tunnelIndex: number;
+  readonly peers: ReadonlyMap<number, string>;
+  /** Peers with a rule that leads their connections' replies back. */
+  readonly returnPeers: ReadonlySet<number>;
+}
+
+export class LinuxMesh {
+  readonly #linux: Linux;
+  readonly #netnsPath: string | undefined;
+  readonly #socket: RouteSocket;
+  readonly #nft: NftContext;
+  #applied: Applied | undefined;
+  #underlayMtuBytes: number | undefined;
+
+  constructor(linux: Linux, options: { netnsPath: string | undefined; socket: RouteSocket }) {
+    this.#linux = linux;
+    this.#netnsPath = options.netnsPath;
+    this.#socket = options.socket;
+    this.#nft = linux.nft(options.netnsPath);
+  }
+
+  /** What a task's packet may have: the underlay's MTU less the tunnel's header. */
+  tunnelMtuBytes(localAddress: string): number {
+    if (this.#underlayMtuBytes === undefined) {
+      const index = this.#socket.listAddresses().find(({ address }) => address === localAddress)?.index;
+      const link = this.#socket.listLinks().find((candidate) => candidate.index === index);
+      if (link === undefined)
+        throw new FailedPreconditionError(
+          `data path address ${localAddress} is on no interface of this node`,
+        );
+      this.#underlayMtuBytes = link.mtuBytes;
+    }
+    return this.#underlayMtuBytes - vxlanOverheadBytes(4);
+  }
+
+  apply(plan: MeshPlan): void {
+    const before = this.#ensureTransit(plan);
+    this.#applied = undefined; // until everything below is done
+    const { tunnelIndex } = before;
+    const socket = this.#socket;
+    // Also without a task here: a refusal of what a peer still sends to one that is gone must find its way back.
+    const returnPeers = new Set(plan.ports.length > 0 ? plan.peers.keys() : []);
+    for (const number of before.returnPeers) {
+      if (!returnPeers.has(number)) socket.discard(deleteRule(returnRule(number)));
+    }
+    for (const number of before.peers.keys()) {
+      if (!plan.peers.has(number))
+        for (const route of peerRoutes(number, tunnelIndex)) socket.discard(deleteRoute(route));
+    }
+    const { peers } = plan;
+    const changed = syncPeers(socket, {
+      linkIndex: tunnelIndex,
+      before: before.peers,
+      after: peers,
+      nextHopOf: transitGateway,
+    });
+    const source = transitGateway(plan.nodeNumber);
+    for (const number of changed)
+      for (const route of peerRoutes(number, tunnelIndex)) socket.send(setRoute({ ...route, source }));
+    for (const number of returnPeers)
+      if (!before.returnPeers.has(number)) socket.ensure(addRule(returnRule(number)));
+    const ruleset = renderMeshRuleset(before.plan, plan);
+    if (ruleset !== "") this.#nft.run(ruleset);
+    this.#applied = { plan, tunnelIndex, peers, returnPeers };
+  }
+
+  /** The host end of a task's gateway interface; the task's end is born in its namespace under the index given. */
+  attach(options: {
+    plan: { readonly nodeNumber: number; readonly localAddress: string };
+    address: string;
+    hostName: string;
+    end: { name: string; index: number; netnsFd: number };
+  }): { gatewayMac: string } {
+    const { plan, address, hostName, end } = options;
+    const mtuBytes = this.tunnelMtuBytes(plan.localAddress);
+    const gateway = transitGateway(plan.nodeNumber);
+    const gatewayMac = taskMac(gateway);
+    const mac = taskMac(address);
+    const linkIndex = makeVeth(this.#socket, {
+      host: { name: hostName, mac: gatewayMac, mtuBytes },
+      peer: { ...end, mac, mtuBytes },
+    });
+    this.#linux.setSysctls(this.#netnsPath, { [`net.ipv4.conf.${hostName}.route_localnet`]: "1" });
+    this.#socket.send(setNeighbour({ linkIndex, address, mac }));
+    this.#socket.send(setRoute({ destination: `${address}/32`, linkIndex, source: gateway }));
+    return { gatewayMac };
+  }
+
+  /** Adds accept rules to iptables' FORWARD chain when its policy is drop. Repeated, because docker makes the chain anew. */
+  openForwarding(): void {
+    const chain = this.#listForward();
+    if (chain === undefined || chain.policy !== "drop" || chain.ownHandles.length > 0) return;
+    const matches = [TRANSIT_LINK, `${GATEWAY_LINK_PREFIX}*`].flatMap((name) => [
+      `iifname "${name}"`,
+      `oifname "${name}"`,
+    ]);
+    this.#nft.run(
+      matches
+        .map((match) => `insert rule ip filter FORWARD ${match} counter accept comment "skein"`)
+        .join("\n"),
+    );
+  }
+
+  removeAll(): void {
+    const socket = this.#socket;
+    const forward = this.#listForward();
+    for (const handle of forward?.ownHandles ?? [])
+      this.#nft.run(`delete rule ip filter FORWARD handle ${handle}`);
+    this.#nft.run(`table ${NFT_TABLE}\ndelete table ${NFT_TABLE}`);
+    for (const { isOurs, rule } of socket.listRules()) if (isOurs) socket.discard(deleteRule(rule));
+    for (const { name, index } of socket.listLinks()) {
+      if (name === TRANSIT_LINK || name.startsWith(GATEWAY_LINK_PREFIX)) socket.discard(deleteLink(index));
+    }
+    for (const route of socket.listRoutes()) {
+      if (!route.isOurs) continue;
+      const { destination, table } = route;
+      socket.discard(
+        deleteRoute({ destination, table, ...(route.isUnreachable ? { type: "unreachable" as const } : {}) }),
+      );
+    }
+    this.#applied = undefined;
+  }
+
+  close(): void {
+    this.#nft.close();
+  }
+
+  #ensureTransit(plan: MeshPlan): Applied {
+    const last = this.#applied?.plan;
+    if (
+      this.#applied !== undefined &&
+      last?.nodeNumber === plan.nodeNumber &&
+      last.localAddress === plan.localAddress &&
+      last.vxlanUdpPort === plan.vxlanUdpPort
+    ) {
+      return this.#applied;
+    }
+    const socket = this.#socket;
+    this.#underlayMtuBytes = undefined;
+    const { linkIndex } = ensureTunnel(
+      {
+        name: TRANSIT_LINK,
+        vni: TRANSIT_VNI,
+        localAddress: plan.localAddress,
+        udpPort: plan.vxlanUdpPort,
+        nodeNumber: plan.nodeNumber,
+        mtuBytes: this.tunnelMtuBytes(plan.localAddress),
+      },
+      { underlay: socket, inside: socket },
+    );
+    this.#linux.setSysctls(this.#netnsPath, {
+      "net.ipv4.ip_forward": "1",
+      [`net.ipv4.conf.${TRANSIT_LINK}.rp_filter`]: this.#reversePathFilter(),
+      [`net.ipv4.conf.${TRANSIT_LINK}.route_localnet`]: "1",
+    });
+    socket.send(setAddress({ index: linkIndex, address: transitGateway(plan.nodeNumber), prefixLength: 32 }));
+    socket.send(setRoute({ destination: transitSubnet(plan.nodeNumber), type: "unreachable" })); // no loop for a task that is gone
+    const rules = socket.listRules().filter(({ isOurs }) => isOurs);
+    const hasRule = (wanted: MarkRule): boolean => rules.some(({ priority }) => priority === wanted.priority);
+    for (const rule of [PASSED, PASS_BY]) if (!hasRule(rule)) socket.ensure(addRule(rule));
+    const returnPeers = new Set<number>();
+    for (const { rule } of rules) {
+      const number = rule.action.kind === "table" ? nodeNumberOfTable(rule.action.table) : undefined;
+      if (number !== undefined) returnPeers.add(number);
+    }
+    // A peer whose routes are not there counts as one with another VTEP: it is set again, or removed.
+    const routed = new Set(
+      socket
+        .listRoutes()
+        .filter((route) => route.isOurs && route.linkIndex === linkIndex)
+        .map(({ table }) => table),
+    );
+    const peers = new Map(
+      [...readPeers(socket, linkIndex)].map(([number, vtep]) => [
+        number,
+        routed.has(meshTable(number)) ? vtep : "",
+      ]),
+    );
+    return { plan: undefined, tunnelIndex: linkIndex, peers, returnPeers };
+  }
+
+  /** Clients' packets come out of the tunnel by design. The kernel takes the larger of this and the setting for all; 1 would drop them. */
+  #reversePathFilter(): string {
+    const read = (): string => readFileSync("/proc/sys/net/ipv4/conf/all/rp_filter", "utf8").trim();
+    const all = this.#netnsPath === undefined ? read() : this.#linux.inNetns(this.#netnsPath, read);
+    return all === "1" ? "2" : "0";
+  }
+
+  #listForward(): { policy: string; ownHandles: number[] } | undefined {
+    let listed: string;
+    try {
+      listed = this.#nft.list("list chain ip filter FORWARD", { json: true });
+    } catch (error) {
+      if (/No such file/.test(messageOf(error))) return undefined;
+      throw error;
+    }
+    return readForwardChain(listed);
+  }
+}
+
+/** @param listed libnftables' JSON of the chain. */
+export function readForwardChain(listed: string): { policy: string; ownHandles: number[] } {
+  const parsed = JSON.parse(listed) as {
+    nftables: { chain?: { policy?: string }; rule?: { handle: number; comment?: string } }[];
+  }; // the shape is libnftables-json(5)'s
+  const ownHandles = parsed.nftables.flatMap(({ rule }) => (rule?.comment === "skein" ? [rule.handle] : []));
+  return {
+    policy: parsed.nftables.find(({ chain }) => chain !== undefined)?.chain?.policy ?? "accept",
+    ownHandles,
+  };
+}
+
+function returnRule(number: number): MarkRule {
+  return {
+    priority: RULE_PRIORITY + 1,
+    match: { mark: meshMark(number), mask: MESH_MARK_MASK },
+    action: { kind: "table", table: meshTable(number) },
+  };
+}
+
+function peerRoutes(number: number, linkIndex: number): Route[] {
+  const via = { gateway: transitGateway(number), linkIndex, onlink: true };
+  return [
+    { destination: transitSubnet(number), ...via },
+    { destination: "0.0.0.0/0", table: meshTable(number), ...via },
+  ];
+}

@@ -1,0 +1,80 @@
+/**
+ * The data plane in memory: the twin for tests and simulation. Pure.
+ */
+import type { MeshPlan } from "../endpoints/mesh-plan.js";
+import type { OverlayPlan } from "../endpoints/overlay-plan.js";
+import type { NftProtocol, Sandbox } from "../endpoints/sandbox.js";
+import type { DataPlane } from "./data-plane.js";
+
+export class MemoryDataPlane implements DataPlane {
+  mesh: MeshPlan | undefined;
+  readonly overlays = new Map<string, OverlayPlan>();
+  readonly sandboxes = new Map<string, Sandbox>();
+  /** "8080/tcp": ports that a process on the node is said to hold. */
+  readonly heldPorts = new Set<string>();
+  /** Thrown by the next `applyOverlay`, `applyMesh` or `createSandbox`, once. */
+  nextFailure: Error | undefined;
+
+  applyMesh(plan: MeshPlan): void {
+    this.#failOnce();
+    this.mesh = plan;
+  }
+
+  applyOverlay(plan: OverlayPlan): void {
+    this.#failOnce();
+    this.overlays.set(plan.networkId, plan);
+  }
+
+  async removeOverlay(networkId: string): Promise<void> {
+    this.overlays.delete(networkId);
+  }
+
+  listOverlays(): string[] {
+    return [...this.overlays.keys()].sort();
+  }
+
+  createSandbox(sandbox: Sandbox): void {
+    this.#failOnce();
+    this.sandboxes.set(sandbox.taskId, sandbox);
+  }
+
+  hasSandbox(taskId: string): boolean {
+    return this.sandboxes.has(taskId);
+  }
+
+  sandboxPath(taskId: string): string {
+    return `/memory/${taskId}`;
+  }
+
+  listSandboxes(): string[] {
+    return [...this.sandboxes.keys()].sort();
+  }
+
+  async removeSandbox(taskId: string): Promise<void> {
+    this.sandboxes.delete(taskId);
+  }
+
+  isPortHeld(protocol: NftProtocol, port: number): boolean {
+    return this.heldPorts.has(`${port}/${protocol}`);
+  }
+
+  openForwarding(): void {
+    // nothing forwards here
+  }
+
+  async removeAll(): Promise<void> {
+    this.mesh = undefined;
+    this.overlays.clear();
+    this.sandboxes.clear();
+  }
+
+  close(): void {
+    // nothing is held
+  }
+
+  #failOnce(): void {
+    const failure = this.nextFailure;
+    this.nextFailure = undefined;
+    if (failure !== undefined) throw failure;
+  }
+}

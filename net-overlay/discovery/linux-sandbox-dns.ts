@@ -1,0 +1,158 @@
+/**
+ * DNS at 127.0.0.11:53 inside every sandbox, served by this process. Edge: to sockets made in the sandboxes' namespaces by the Linux port.
+ * Invariants: a descriptor has one owner, the socket object made from it; per sandbox at most 64 questions are asked outside at a time and
+ * 32 TCP connections are open; beyond that askers get a failure at once, or wait in the listen queue.
+ */
+import type { Socket as UdpSocket } from "node:dgram";
+import { createSocket } from "node:dgram";
+import type { Server, Socket } from "node:net";
+import { createServer } from "node:net";
+import { messageOf } from "../../base/errors/errors.js";
+import type { Linux } from "../../base/linux/linux-ports.js";
+import type { Logger } from "../../base/log/logger.js";
+import type { Sandbox } from "../endpoints/sandbox.js";
+import type { SandboxDns } from "../node-network.js";
+import type { Query } from "./dns-wire.js";
+import { decodeQuery, encodeAnswer } from "./dns-wire.js";
+import type { AskerView } from "./resolve.js";
+import { resolve } from "./resolve.js";
+import type { Upstream } from "./udp-upstream.js";
+
+const ADDRESS = "127.0.0.11";
+const PORT = 53;
+export const FORWARDS_MAX = 64;
+export const TCP_CONNECTIONS_MAX = 32;
+const TCP_IDLE_MS = 10_000;
+const TCP_QUERY_MAX_BYTES = 4_096;
+
+export interface LinuxSandboxDnsOptions {
+  readonly linux: Linux;
+  readonly sandboxPath: (taskId: string) => string;
+  readonly viewOf: (taskId: string) => AskerView | undefined;
+  readonly upstream: Upstream;
+  /** The node's resolvers, asked anew for every question that goes outside. */
+  readonly upstreamResolvers: () => readonly string[];
+  readonly log: Logger;
+}
+
+interface Served {
+  readonly udp: UdpSocket;
+  readonly tcp: Server;
+  readonly connections: Set<Socket>;
+  forwarding: number;
+}
+
+export class LinuxSandboxDns implements SandboxDns {
+  readonly #options: LinuxSandboxDnsOptions;
+  readonly #served = new Map<string, Served>();
+  #turn = 0;
+
+  constructor(options: LinuxSandboxDnsOptions) {
+    this.#options = options;
+  }
+
+  open({ taskId }: Sandbox): void {
+    if (this.#served.has(taskId)) return;
+    const { linux, log } = this.#options;
+    const netnsPath = this.#options.sandboxPath(taskId);
+    const udp = createSocket("udp4");
+    const tcp = createServer();
+    const served: Served = { udp, tcp, connections: new Set(), forwarding: 0 };
+    udp.on("error", (error) => log.warn("DNS socket failed", { taskId, error: error.message }));
+    tcp.on("error", (error) => log.warn("DNS listener failed", { taskId, error: error.message }));
+    udp.on("message", (message, from) => {
+      const reply = (answer: Buffer): void => {
+        if (this.#served.get(taskId) === served) udp.send(answer, from.port, from.address);
+      };
+      this.#handle(taskId, served, { message, transport: "udp", reply });
+    });
+    tcp.on("connection", (socket) => this.#serveTcp(taskId, served, socket));
+    tcp.maxConnections = TCP_CONNECTIONS_MAX;
+    udp.bind({
+      fd: linux.bindSocket({ netnsPath, kind: "udp", address: ADDRESS, port: PORT }),
+      exclusive: true,
+    });
+    tcp.listen({ fd: linux.bindSocket({ netnsPath, kind: "tcp", address: ADDRESS, port: PORT }) });
+    this.#served.set(taskId, served);
+  }
+
+  closeSandbox(taskId: string): void {
+    const served = this.#served.get(taskId);
+    if (served === undefined) return;
+    this.#served.delete(taskId);
+    served.udp.close();
+    served.tcp.close();
+    for (const socket of served.connections) socket.destroy();
+  }
+
+  close(): void {
+    for (const taskId of [...this.#served.keys()]) this.closeSandbox(taskId);
+  }
+
+  #handle(
+    taskId: string,
+    served: Served,
+    asked: { message: Buffer; transport: "udp" | "tcp"; reply: (answer: Buffer) => void },
+  ): void {
+    const { message, transport, reply } = asked;
+    const query = decodeQuery(message);
+    const view = this.#options.viewOf(taskId);
+    if (query === undefined || view === undefined) return;
+    this.#turn = (this.#turn + 1) % 0x1000_0000;
+    const resolution = resolve(query.question, view, this.#turn);
+    if (resolution.kind !== "forward") {
+      reply(encodeAnswer(query, resolution, transport));
+      return;
+    }
+    if (served.forwarding >= FORWARDS_MAX) {
+      reply(encodeAnswer(query, { kind: "failure" }, transport));
+      return;
+    }
+    served.forwarding += 1;
+    this.#forward(query, view, { message, transport })
+      .then(reply)
+      .catch((error: unknown) =>
+        this.#options.log.warn("DNS question was not answered", { taskId, error: messageOf(error) }),
+      )
+      .finally(() => {
+        served.forwarding -= 1;
+      });
+  }
+
+  async #forward(
+    query: Query,
+    view: AskerView,
+    asked: { message: Buffer; transport: "udp" | "tcp" },
+  ): Promise<Buffer> {
+    const resolvers = view.nameservers.length > 0 ? view.nameservers : this.#options.upstreamResolvers();
+    const answer = await this.#options.upstream.ask(asked.message, { resolvers, transport: asked.transport });
+    return answer ?? encodeAnswer(query, { kind: "failure" }, asked.transport);
+  }
+
+  #serveTcp(taskId: string, served: Served, socket: Socket): void {
+    let received = Buffer.alloc(0);
+    served.connections.add(socket);
+    socket.setTimeout(TCP_IDLE_MS, () => socket.destroy());
+    socket.on("error", () => socket.destroy()); // the asker went away
+    socket.on("close", () => served.connections.delete(socket));
+    const reply = (answer: Buffer): void => {
+      const length = Buffer.alloc(2);
+      length.writeUInt16BE(answer.length, 0);
+      if (!socket.destroyed) socket.write(Buffer.concat([length, answer]));
+    };
+    socket.on("data", (chunk) => {
+      received = Buffer.concat([received, chunk]);
+      while (received.length >= 2) {
+        const length = received.readUInt16BE(0);
+        if (length > TCP_QUERY_MAX_BYTES) {
+          socket.destroy();
+          return;
+        }
+        if (received.length < length + 2) return;
+        const message = Buffer.from(received.subarray(2, length + 2));
+        received = received.subarray(length + 2);
+        this.#handle(taskId, served, { message, transport: "tcp", reply });
+      }
+    });
+  }
+}

@@ -1,0 +1,199 @@
+/**
+ * What the store says about the cluster's network, as this node needs it: keyed resources with the indexes the planners read.
+ * Pure. Invariants: indexes always agree with the maps; `apply` names every network and says whether the mesh may have changed, never
+ * too few. Source: proto/skein/v1/dispatcher.proto, NodeResource.
+ */
+import type {
+  EndpointResource,
+  NetworkResource,
+  NodeResource,
+  PeerResource,
+  ResourceKey,
+  ServiceResource,
+} from "../../proto/gen/skein/v1/dispatcher.js";
+import { ResourceKind } from "../../proto/gen/skein/v1/dispatcher.js";
+
+export interface NetworkChanges {
+  readonly complete: boolean;
+  readonly upserts: readonly NodeResource[];
+  readonly removals: readonly ResourceKey[];
+}
+
+/** What must be planned anew. */
+export interface Touched {
+  readonly networkIds: Set<string>;
+  mesh: boolean;
+}
+
+export class NetworkState {
+  readonly networks = new Map<string, NetworkResource>();
+  readonly endpoints = new Map<string, EndpointResource>();
+  readonly services = new Map<string, ServiceResource>();
+  readonly peers = new Map<string, PeerResource>();
+  readonly #endpointsByNetwork = new Map<string, Set<string>>();
+  readonly #endpointsByService = new Map<string, Set<string>>();
+  readonly #servicesByNetwork = new Map<string, Set<string>>();
+
+  /** Endpoints attached to a network, by task id. */
+  endpointsOf(networkId: string): EndpointResource[] {
+    return pick(this.#endpointsByNetwork.get(networkId), this.endpoints);
+  }
+
+  /** Endpoints of a service, by task id. */
+  endpointsOfService(serviceId: string): EndpointResource[] {
+    return pick(this.#endpointsByService.get(serviceId), this.endpoints);
+  }
+
+  /** Services with a VIP, an alias or an endpoint on a network, by id. */
+  servicesOf(networkId: string): ServiceResource[] {
+    const ids = new Set(this.#servicesByNetwork.get(networkId));
+    for (const taskId of this.#endpointsByNetwork.get(networkId) ?? []) {
+      const serviceId = this.endpoints.get(taskId)?.serviceId ?? "";
+      if (this.services.has(serviceId)) ids.add(serviceId);
+    }
+    return pick(ids, this.services);
+  }
+
+  apply(changes: NetworkChanges): Touched {
+    const touched: Touched = { networkIds: new Set(), mesh: false };
+    if (changes.complete) this.#removeAllBut(changes.upserts, touched);
+    for (const removal of changes.removals) this.#remove(removal, touched);
+    for (const upsert of changes.upserts) this.#upsert(upsert, touched);
+    return touched;
+  }
+
+  #removeAllBut(upserts: readonly NodeResource[], touched: Touched): void {
+    const kept = new Set(upserts.map((upsert) => keyText(upsert)));
+    for (const [kind, map] of [
+      [ResourceKind.NETWORK, this.networks],
+      [ResourceKind.ENDPOINT, this.endpoints],
+      [ResourceKind.SERVICE, this.services],
+      [ResourceKind.PEER, this.peers],
+    ] as const) {
+      for (const id of [...map.keys()]) if (!kept.has(`${kind} ${id}`)) this.#remove({ kind, id }, touched);
+    }
+  }
+
+  #upsert({ resource }: NodeResource, touched: Touched): void {
+    switch (resource?.$case) {
+      case "network":
+        this.networks.set(resource.value.id, resource.value);
+        touched.networkIds.add(resource.value.id);
+        return;
+      case "endpoint":
+        this.#setEndpoint(resource.value.taskId, resource.value, touched);
+        return;
+      case "service":
+        this.#setService(resource.value.id, resource.value, touched);
+        return;
+      case "peer":
+        this.#setPeer(resource.value.nodeId, resource.value, touched);
+        return;
+      default: // tasks, secrets and configs are the agent's business
+    }
+  }
+
+  #remove(key: ResourceKey, touched: Touched): void {
+    switch (key.kind) {
+      case ResourceKind.NETWORK:
+        if (this.networks.delete(key.id)) touched.networkIds.add(key.id);
+        return;
+      case ResourceKind.ENDPOINT:
+        this.#setEndpoint(key.id, undefined, touched);
+        return;
+      case ResourceKind.SERVICE:
+        this.#setService(key.id, undefined, touched);
+        return;
+      case ResourceKind.PEER:
+        this.#setPeer(key.id, undefined, touched);
+        return;
+      default:
+    }
+  }
+
+  #setEndpoint(taskId: string, next: EndpointResource | undefined, touched: Touched): void {
+    for (const endpoint of [this.endpoints.get(taskId), next]) {
+      if (endpoint === undefined) continue;
+      for (const { networkId } of endpoint.attachments) touched.networkIds.add(networkId);
+      if ((this.services.get(endpoint.serviceId)?.ports.length ?? 0) > 0) touched.mesh = true;
+    }
+    const old = this.endpoints.get(taskId);
+    if (old !== undefined) {
+      for (const { networkId } of old.attachments) unindex(this.#endpointsByNetwork, networkId, taskId);
+      unindex(this.#endpointsByService, old.serviceId, taskId);
+      this.endpoints.delete(taskId);
+    }
+    if (next === undefined) return;
+    this.endpoints.set(taskId, next);
+    for (const { networkId } of next.attachments) index(this.#endpointsByNetwork, networkId, taskId);
+    index(this.#endpointsByService, next.serviceId, taskId);
+  }
+
+  #setService(id: string, next: ServiceResource | undefined, touched: Touched): void {
+    const old = this.services.get(id);
+    for (const service of [old, next]) {
+      if (service === undefined) continue;
+      for (const networkId of networksOf(service)) touched.networkIds.add(networkId);
+      if (service.ports.length > 0) touched.mesh = true;
+    }
+    for (const endpoint of this.endpointsOfService(id)) {
+      for (const { networkId } of endpoint.attachments) touched.networkIds.add(networkId);
+    }
+    if (old !== undefined)
+      for (const networkId of networksOf(old)) unindex(this.#servicesByNetwork, networkId, id);
+    if (next === undefined) {
+      this.services.delete(id);
+      return;
+    }
+    this.services.set(id, next);
+    for (const networkId of networksOf(next)) index(this.#servicesByNetwork, networkId, id);
+  }
+
+  #setPeer(nodeId: string, next: PeerResource | undefined, touched: Touched): void {
+    if (next === undefined) this.peers.delete(nodeId);
+    else this.peers.set(nodeId, next);
+    touched.mesh = true;
+    for (const networkId of this.networks.keys()) touched.networkIds.add(networkId);
+  }
+}
+
+function networksOf(service: ServiceResource): Set<string> {
+  return new Set([...service.virtualIps, ...service.aliases].map(({ networkId }) => networkId));
+}
+
+function keyText({ resource }: NodeResource): string {
+  switch (resource?.$case) {
+    case "network":
+      return `${ResourceKind.NETWORK} ${resource.value.id}`;
+    case "endpoint":
+      return `${ResourceKind.ENDPOINT} ${resource.value.taskId}`;
+    case "service":
+      return `${ResourceKind.SERVICE} ${resource.value.id}`;
+    case "peer":
+      return `${ResourceKind.PEER} ${resource.value.nodeId}`;
+    default:
+      return "";
+  }
+}
+
+function index(map: Map<string, Set<string>>, key: string, id: string): void {
+  const ids = map.get(key);
+  if (ids === undefined) map.set(key, new Set([id]));
+  else ids.add(id);
+}
+
+function unindex(map: Map<string, Set<string>>, key: string, id: string): void {
+  const ids = map.get(key);
+  ids?.delete(id);
+  if (ids?.size === 0) map.delete(key);
+}
+
+/** Sorted by id, so that plans and rulesets come out equal for equal states. */
+function pick<T>(ids: ReadonlySet<string> | undefined, from: ReadonlyMap<string, T>): T[] {
+  const picked: T[] = [];
+  for (const id of [...(ids ?? [])].sort()) {
+    const value = from.get(id);
+    if (value !== undefined) picked.push(value);
+  }
+  return picked;
+}

@@ -1,0 +1,133 @@
+/**
+ * The sandbox of one task as data: which interfaces, addresses and host ports it has. Made once at attach, kept in a file beside the
+ * namespace, so that a restarted daemon adopts it as it is.
+ * Pure. Invariant: a sandbox without a gateway reaches its overlays only.
+ */
+import { FailedPreconditionError } from "../../base/errors/errors.js";
+import type { Task } from "../../proto/gen/skein/v1/objects.js";
+import type { PortConfig } from "../../proto/gen/skein/v1/types.js";
+import { PortProtocol, PublishMode } from "../../proto/gen/skein/v1/types.js";
+import { GATEWAY_HOST_MAX, GATEWAY_HOST_MIN } from "../vxlan/node-addresses.js";
+import { transitAddress } from "../vxlan/transit.js";
+import type { NetworkState } from "./network-state.js";
+
+export interface OverlayAttachment {
+  readonly networkId: string;
+  /** IPv4 without prefix. */
+  readonly address: string;
+  readonly prefixLength: number;
+}
+
+export interface Sandbox {
+  readonly taskId: string;
+  readonly serviceId: string;
+  readonly hostname: string;
+  readonly overlays: readonly OverlayAttachment[];
+  /** On the node's transit subnet; absent when every network is internal and nothing is published. */
+  readonly gatewayAddress?: string;
+  readonly hostPorts: readonly PortConfig[];
+  /** Resolvers of the service's own DnsConfig; empty: the node's. */
+  readonly nameservers: readonly string[];
+  readonly resolvConf: string;
+  readonly etcHosts: string;
+}
+
+export type NftProtocol = "tcp" | "udp" | "sctp";
+
+export function nftProtocol(protocol: PortProtocol): NftProtocol {
+  switch (protocol) {
+    case PortProtocol.UDP:
+      return "udp";
+    case PortProtocol.SCTP:
+      return "sctp";
+    default:
+      return "tcp";
+  }
+}
+
+/** A task's IPv4 attachments, in the task's order. @throws {FailedPreconditionError} for a network this node does not know. */
+export function overlaysOf(task: Task, state: NetworkState): OverlayAttachment[] {
+  const overlays: OverlayAttachment[] = [];
+  for (const attachment of task.networks) {
+    if (!state.networks.has(attachment.networkId)) {
+      throw new FailedPreconditionError(
+        `network ${attachment.networkId} of task ${task.id} is not known on this node`,
+      );
+    }
+    for (const cidr of attachment.addresses) {
+      const [address = "", prefix = "32"] = cidr.split("/");
+      if (address === "" || address.includes(":")) continue; // IPv6 inside overlays is not built yet
+      overlays.push({ networkId: attachment.networkId, address, prefixLength: Number(prefix) });
+      break;
+    }
+  }
+  return overlays;
+}
+
+export function publishedPorts(task: Task, mode: PublishMode): PortConfig[] {
+  return (task.endpoint?.ports ?? []).filter((port) => port.publishMode === mode);
+}
+
+/** Egress and mesh are for every task but those that live on internal networks only and publish nothing. */
+export function needsGateway(task: Task, state: NetworkState): boolean {
+  const isInternal =
+    task.networks.length > 0 &&
+    task.networks.every(({ networkId }) => state.networks.get(networkId)?.internal === true);
+  return !isInternal || (task.endpoint?.ports.length ?? 0) > 0;
+}
+
+/**
+ * The next free address after `last`, round and round, so that an address rests before it is given again.
+ * @throws {FailedPreconditionError} when the node's 253 addresses are taken.
+ */
+export function chooseGatewayHost(
+  taken: ReadonlySet<string>,
+  options: { number: number; lastHost: number },
+): number {
+  const count = GATEWAY_HOST_MAX - GATEWAY_HOST_MIN + 1;
+  for (let step = 1; step <= count; step += 1) {
+    const host = GATEWAY_HOST_MIN + ((options.lastHost - GATEWAY_HOST_MIN + step + count) % count);
+    if (!taken.has(transitAddress(options.number, host))) return host;
+  }
+  throw new FailedPreconditionError(`all ${count} task addresses of this node are taken`);
+}
+
+export function resolvConfOf(task: Task): string {
+  const dns = task.spec?.container?.dnsConfig;
+  const options = dns?.options ?? [];
+  const lines = ["nameserver 127.0.0.11"];
+  if ((dns?.search.length ?? 0) > 0) lines.push(`search ${dns?.search.join(" ")}`);
+  const hasNdots = options.some((option) => option.startsWith("ndots:"));
+  lines.push(`options ${[...options, ...(hasNdots ? [] : ["ndots:0"])].join(" ")}`);
+  return `${lines.join("\n")}\n`;
+}
+
+/** @param options.extraHosts lines as in /etc/hosts: "IP name [name...]". */
+export function etcHostsOf(options: {
+  hostname: string;
+  addresses: readonly string[];
+  extraHosts: readonly string[];
+}): string {
+  const lines = [
+    "127.0.0.1\tlocalhost",
+    "::1\tlocalhost ip6-localhost ip6-loopback",
+    "fe00::0\tip6-localnet",
+    "ff00::0\tip6-mcastprefix",
+    "ff02::1\tip6-allnodes",
+    "ff02::2\tip6-allrouters",
+    ...options.extraHosts.map((line) => line.trim().replace(/\s+/, "\t")),
+  ];
+  const own = options.addresses[0];
+  if (own !== undefined && options.hostname !== "") lines.push(`${own}\t${options.hostname}`);
+  return `${lines.join("\n")}\n`;
+}
+
+/** Host-mode ports of a task. */
+export function hostPortsOf(task: Task): PortConfig[] {
+  return publishedPorts(task, PublishMode.HOST);
+}
+
+/** "8080/tcp" */
+export function portText(port: PortConfig): string {
+  return `${port.publishedPort}/${nftProtocol(port.protocol)}`;
+}

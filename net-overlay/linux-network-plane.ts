@@ -1,0 +1,82 @@
+/**
+ * The network plane of a Linux node, put together from its parts. Edge: to the kernel, the run directory and the node's resolv.conf.
+ */
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Clock } from "../base/clock/clock.js";
+import { messageOf } from "../base/errors/errors.js";
+import type { Linux } from "../base/linux/linux-ports.js";
+import type { Logger } from "../base/log/logger.js";
+import { FileSandboxRecords } from "./dataplane/file-sandbox-records.js";
+import { createLinuxDataPlane } from "./dataplane/linux-data-plane.js";
+import { LinuxSandboxDns } from "./discovery/linux-sandbox-dns.js";
+import { createUpstream } from "./discovery/udp-upstream.js";
+import type { NetworkPlane } from "./network-plane.js";
+import { NodeNetwork } from "./node-network.js";
+
+/** How long the node's resolv.conf is taken as read. */
+const RESOLV_CONF_FRESH_MS = 5_000;
+
+export interface NetworkPlaneOptions {
+  readonly linux: Linux;
+  /** Namespaces and records go to its subfolder "net". */
+  readonly runDir: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Path of the namespace that plays the host: mesh, tunnels' sockets and upstream questions live there. @default the daemon's own */
+  readonly hostNetns?: string;
+  /** Addresses, with a port when it is not 53. @default the nameservers of /etc/resolv.conf, read anew when it changes */
+  readonly upstreamResolvers?: readonly string[];
+}
+
+export function createNetworkPlane(options: NetworkPlaneOptions): NetworkPlane {
+  const { linux, clock, hostNetns, upstreamResolvers } = options;
+  const log = options.log.child({ component: "network" });
+  const dir = join(options.runDir, "net");
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const dataPlane = createLinuxDataPlane({ linux, netnsDir: join(dir, "ns"), hostNetns, log });
+  const inHost =
+    hostNetns === undefined
+      ? {}
+      : {
+          udpSocket: () =>
+            linux.bindSocket({ netnsPath: hostNetns, kind: "udp", address: "0.0.0.0", port: 0 }),
+        };
+  const upstream = createUpstream({ clock, ...inHost });
+  return new NodeNetwork({
+    dataPlane,
+    records: new FileSandboxRecords({ dir: join(dir, "sandboxes"), log }),
+    dns: (viewOf) =>
+      new LinuxSandboxDns({
+        linux,
+        sandboxPath: (taskId) => dataPlane.sandboxPath(taskId),
+        viewOf,
+        upstream,
+        upstreamResolvers:
+          upstreamResolvers === undefined ? nodeResolvers({ clock, log }) : () => upstreamResolvers,
+        log,
+      }),
+    clock,
+    log,
+  });
+}
+
+function nodeResolvers({ clock, log }: { clock: Clock; log: Logger }): () => readonly string[] {
+  let resolvers: readonly string[] = [];
+  let readAtMs = Number.NEGATIVE_INFINITY;
+  return () => {
+    if (clock.monotonicMs() - readAtMs < RESOLV_CONF_FRESH_MS) return resolvers;
+    readAtMs = clock.monotonicMs();
+    try {
+      resolvers = parseNameservers(readFileSync("/etc/resolv.conf", "utf8"));
+    } catch (error) {
+      log.warn("the node's resolv.conf is unreadable", { error: messageOf(error) });
+    }
+    return resolvers;
+  };
+}
+
+/** The addresses of resolv.conf(5)'s nameserver lines. */
+export function parseNameservers(text: string): string[] {
+  return [...text.matchAll(/^nameserver\s+(\S+)/gm)].flatMap((match) => match[1] ?? []);
+}

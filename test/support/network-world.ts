@@ -1,0 +1,133 @@
+/**
+ * Hosts for tests of the network plane: namespaces on one bridge, and a client beside them.
+ * Edge: to the kernel by ip(8), as a tool that is not what is tested.
+ */
+import { execFile, execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { systemClock } from "../../base/clock/system-clock.js";
+import { openKoffiLinux } from "../../base/linux/linux-koffi.js";
+import type { Linux } from "../../base/linux/linux-ports.js";
+import type { Logger } from "../../base/log/logger.js";
+import { MemoryLogger } from "../../base/log/logger.js";
+import { createNetworkPlane } from "../../net-overlay/linux-network-plane.js";
+import type { NetworkPlane } from "../../net-overlay/network-plane.js";
+
+export interface TestHost {
+  readonly number: number;
+  readonly nodeId: string;
+  readonly netns: string;
+  readonly address: string;
+  readonly runDir: string;
+  readonly log: MemoryLogger;
+  plane: NetworkPlane;
+  /** A new plane over the same run directory, as after a restart of the daemon. */
+  restart(): Promise<void>;
+}
+
+export interface TestWorld {
+  readonly linux: Linux;
+  readonly hosts: readonly TestHost[];
+  readonly clientNetns: string;
+  readonly clientAddress: string;
+  /** Runs a command inside a namespace, given by path. @returns its output and exit code. */
+  run(netnsPath: string, ...command: string[]): Promise<{ out: string; code: number }>;
+  /** Listens in a sandbox and greets every connection with `<name> <peer address>`. */
+  greet(netnsPath: string, port: number, name: string): void;
+  close(): Promise<void>;
+}
+
+export async function createTestWorld(hostCount: number): Promise<TestWorld> {
+  const linux = await openKoffiLinux();
+  const prefix = `sknt${process.pid}`;
+  const ip = (...args: string[]): string => execFileSync("ip", args, { encoding: "utf8" });
+  const names = ["u", "c", ...Array.from({ length: hostCount }, (_, i) => `h${i + 1}`)];
+  const dir = mkdtempSync(join(tmpdir(), "skein-net-"));
+  const bridge = `${prefix}u`;
+  const servers: { close(): void }[] = [];
+  const hosts: TestHost[] = [];
+  const close = async (): Promise<void> => {
+    for (const server of servers) server.close();
+    for (const host of hosts) {
+      await host.plane.removeAll();
+      await host.plane.close();
+    }
+    for (const name of names) ip("netns", "del", `${prefix}${name}`);
+    rmSync(dir, { recursive: true, force: true });
+  };
+  for (const name of names) ip("netns", "add", `${prefix}${name}`);
+  ip("-n", bridge, "link", "add", "br0", "type", "bridge");
+  ip("-n", bridge, "link", "set", "br0", "up");
+  const join1 = (name: string, address: string): void => {
+    const netns = `${prefix}${name}`;
+    ip("-n", netns, "link", "set", "lo", "up");
+    ip("-n", bridge, "link", "add", `p${name}`, "type", "veth", "peer", "name", "eth0", "netns", netns);
+    ip("-n", bridge, "link", "set", `p${name}`, "master", "br0", "up");
+    ip("-n", netns, "addr", "add", `${address}/24`, "dev", "eth0");
+    ip("-n", netns, "link", "set", "eth0", "up");
+  };
+  join1("c", "10.99.0.100");
+  for (let number = 1; number <= hostCount; number += 1) {
+    const address = `10.99.0.${number}`;
+    join1(`h${number}`, address);
+    const netns = `/run/netns/${prefix}h${number}`;
+    const log = new MemoryLogger();
+    const runDir = join(dir, `h${number}`);
+    const open = (): NetworkPlane => openPlane({ linux, runDir, hostNetns: netns, log });
+    const identity = { nodeId: `node${number}`, number, dataPathAddress: address, vxlanUdpPort: 4789 };
+    const host: TestHost = {
+      number,
+      nodeId: identity.nodeId,
+      netns,
+      address,
+      runDir,
+      log,
+      plane: open(),
+      async restart(): Promise<void> {
+        await host.plane.close();
+        host.plane = open();
+        await host.plane.configure(identity);
+      },
+    };
+    hosts.push(host);
+    await host.plane.configure(identity);
+  }
+  return {
+    linux,
+    hosts,
+    clientNetns: `/run/netns/${prefix}c`,
+    clientAddress: "10.99.0.100",
+    run: runInside,
+    greet(netnsPath, port, name): void {
+      const fd = linux.bindSocket({ netnsPath, kind: "tcp", address: "0.0.0.0", port });
+      const server = createServer((socket) => {
+        socket.on("error", () => socket.destroy());
+        socket.end(`${name} ${socket.remoteAddress}\n`);
+      });
+      server.listen({ fd });
+      servers.push(server);
+    },
+    close,
+  };
+}
+
+function openPlane(options: { linux: Linux; runDir: string; hostNetns: string; log: Logger }): NetworkPlane {
+  return createNetworkPlane({ ...options, clock: systemClock, upstreamResolvers: ["10.99.0.100"] });
+}
+
+function runInside(netnsPath: string, ...command: string[]): Promise<{ out: string; code: number }> {
+  return new Promise((resolve) => {
+    const child = execFile(
+      "nsenter",
+      [`--net=${netnsPath}`, ...command],
+      { timeout: 5_000 },
+      (error, stdout, stderr) => {
+        const code = typeof error?.code === "number" ? error.code : error === null ? 0 : 255;
+        resolve({ out: `${stdout}${stderr}`.trim(), code });
+      },
+    );
+    child.stdin?.end();
+  });
+}
