@@ -204,6 +204,7 @@ const NLMSG_HEADER_BYTES = 16;
 const RECEIVE_BYTES = 256 * 1024;
 const SOL_SOCKET = 1;
 const SO_RCVTIMEO = 20;
+const SO_REUSEADDR = 2;
 
 let receiveBuffer: Buffer | undefined;
 
@@ -277,6 +278,8 @@ function bindSocket(options: { netnsPath: string; kind: "udp" | "tcp"; address: 
   return inNetns(netnsPath, () => {
     const fd = cSocket(AF_INET, (kind === "udp" ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0) as number;
     if (fd < 0) throw failure("socket", target);
+    const reuse = Buffer.from([1, 0, 0, 0]); // connections of a closed listener linger for a minute; they must not keep its port
+    if (kind === "tcp") cSetsockopt(fd, SOL_SOCKET, SO_REUSEADDR, reuse, reuse.length);
     const bytes = inetAddress(address, port);
     if (cBind(fd, bytes, bytes.length) !== 0 || (kind === "tcp" && cListen(fd, LISTEN_BACKLOG) !== 0)) {
       const error = failure("bind", target);
