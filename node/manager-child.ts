@@ -27,8 +27,6 @@ export interface ManagerChildOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
-  /** The cluster took this manager out: the caller demotes the node. */
-  readonly onRemoved: () => void;
 }
 
 const STOP_TIMEOUT_MS = 10_000;
@@ -103,10 +101,6 @@ export class ManagerChild {
           case "failed":
             settled = true;
             reject(rebuild(message.code, message.message));
-            break;
-          case "removed":
-            this.#stopping = true;
-            this.#options.onRemoved();
             break;
         }
       });

@@ -49,9 +49,9 @@ async function start(config: ManagerConfig): Promise<void> {
       clock: systemClock,
       random: systemRandom,
       log,
-      onRemoved: () => {
-        tell({ kind: "removed" });
-        void stop();
+      onStopped: (error) => {
+        log.error("raft stopped; the manager ends and is started again", { error: messageOf(error) });
+        void stop(1);
       },
     });
     tell({ kind: "ready", nodeId: runtime.nodeId, clusterId: runtime.clusterId, identity: runtime.createdIdentity });
@@ -62,13 +62,13 @@ async function start(config: ManagerConfig): Promise<void> {
   }
 }
 
-async function stop(): Promise<void> {
+async function stop(exitCode = 0): Promise<void> {
   if (stopping) return;
   stopping = true;
   try {
     await runtime?.close();
   } finally {
-    process.exit(0);
+    process.exit(exitCode);
   }
 }
 

@@ -44,6 +44,4 @@ export type ToManager =
 export type FromManager =
   /** Sent once; the identity only after `init`, where the manager made it. */
   | { readonly kind: "ready"; readonly nodeId: string; readonly clusterId: string; readonly identity: TlsIdentity | undefined }
-  | { readonly kind: "failed"; readonly code: string; readonly message: string }
-  /** This member was removed from Raft: the child has closed itself and must not be started again. */
-  | { readonly kind: "removed" };
+  | { readonly kind: "failed"; readonly code: string; readonly message: string };

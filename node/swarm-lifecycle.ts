@@ -276,7 +276,6 @@ export class SwarmLifecycle implements SwarmBackend {
       clock,
       random,
       log,
-      onRemoved: () => log.info("this manager was removed from raft"),
     });
   }
 
