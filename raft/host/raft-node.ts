@@ -20,7 +20,11 @@ export interface KeyValuePair {
  * memory at once, and the returned changes are written to `level` in the background at that entry's index.
  */
 export interface StateMachine {
-  apply(entry: { readonly index: number; readonly term: number; readonly data: Uint8Array }): readonly KeyValueChange[];
+  apply(entry: {
+    readonly index: number;
+    readonly term: number;
+    readonly data: Uint8Array;
+  }): readonly KeyValueChange[];
   /** Start-up and snapshot installation: forget everything, load these pairs, which are the state at `index`. */
   restore(index: number, pairs: AsyncIterable<KeyValuePair>): Promise<void>;
 }
@@ -49,7 +53,10 @@ export interface RaftNode {
   readBarrier(options?: { signal?: AbortSignal }): Promise<number>;
   status(): RaftStatus;
   /** Leader only. Adds a learner, which is promoted by itself when it has caught up. */
-  addMember(member: { nodeId: string; address: string }): Promise<{ raftId: RaftId; members: readonly RaftMember[]; removed: readonly RaftId[] }>;
+  addMember(member: {
+    nodeId: string;
+    address: string;
+  }): Promise<{ raftId: RaftId; members: readonly RaftMember[]; removed: readonly RaftId[] }>;
   /** Leader only. @throws {FailedPreconditionError} when the rest would have no quorum, unless forced. */
   removeMember(raftId: RaftId, options?: { force?: boolean }): Promise<void>;
   /** Leader only: hands over to a caught-up voter and resolves when it leads. */

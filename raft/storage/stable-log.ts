@@ -18,13 +18,13 @@ export interface StableLogOptions {
   readonly log: EntryLog;
   readonly hardState: HardState;
   readonly state: StateStore;
+  /** In force while the state is empty. */
+  readonly initialMembership: Membership;
   /** Applied entries in the log that make a compaction due. @default 10000 */
   readonly snapshotInterval?: number;
   /** Bytes of entries in memory that make it due, too. @default 16 MiB */
   readonly memoryBytesMax?: number;
 }
-
-const NOBODY: Membership = { members: [], removed: [] };
 
 /** Joins log and state as found at start. @throws {DataLossError} they do not fit together. */
 export async function openStableLog(options: StableLogOptions): Promise<StableLog> {
@@ -52,7 +52,8 @@ export class StableLog implements LogStorage {
   readonly #wal: FileWal;
   readonly #log: EntryLog;
   readonly #state: StateStore;
-  readonly #hardState: HardState;
+  #hardState: HardState;
+  readonly #initialMembership: Membership;
   readonly #snapshotInterval: number;
   readonly #memoryBytesMax: number;
 
@@ -61,13 +62,14 @@ export class StableLog implements LogStorage {
     this.#log = options.log;
     this.#state = options.state;
     this.#hardState = options.hardState;
+    this.#initialMembership = options.initialMembership;
     this.#snapshotInterval = options.snapshotInterval ?? 10_000;
     this.#memoryBytesMax = options.memoryBytesMax ?? 16 * 1024 * 1024;
   }
 
   /** As found at start; the membership is the one at the state's index, later changes are in the log. */
   initialState(): { hardState: HardState; membership: Membership } {
-    return { hardState: this.#hardState, membership: this.#state.meta.membership ?? NOBODY };
+    return { hardState: this.#hardState, membership: this.#state.meta.membership ?? this.#initialMembership };
   }
 
   entries(low: number, high: number, bytesMax: number): readonly Entry[] {
@@ -88,6 +90,12 @@ export class StableLog implements LogStorage {
 
   snapshotMeta(): SnapshotMeta {
     return this.#state.meta;
+  }
+
+  /** The first entry of a new cluster, and the hard state that a restart finds with it. */
+  async found(entries: readonly Entry[], hardState: HardState): Promise<void> {
+    await this.append(entries, hardState);
+    this.#hardState = hardState;
   }
 
   /** Makes a Ready's entries and hard state durable, then visible. */

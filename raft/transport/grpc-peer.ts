@@ -19,6 +19,7 @@ const QUEUE_MESSAGES_MAX = 2_048;
 const QUEUE_BYTES_MAX = 16 * 1024 * 1024;
 /** Messages go together in one frame up to this size. */
 const FRAME_BYTES_MAX = 1024 * 1024;
+const RETIRE_MS = 500;
 const MESSAGE_OVERHEAD_BYTES = 64;
 
 export type Dial = (address: string) => { credentials: ChannelCredentials; options: ChannelOptions };
@@ -83,6 +84,14 @@ export class GrpcPeer {
     while (this.#up && this.#writable && this.#call !== undefined && this.#queue.length > 0) {
       this.#writable = this.#call.write({ messages: this.#takeFrame(), from: 0, clusterId: "" });
     }
+  }
+
+  /** The peer is a member no more: what was written may still arrive (it tells it so), then the stream closes. */
+  retire(): void {
+    this.#closed = true;
+    this.#retry?.cancel();
+    this.#call?.end();
+    this.#components.clock.setTimer(RETIRE_MS, () => this.close());
   }
 
   close(): void {

@@ -53,8 +53,10 @@ export class GrpcTransport implements RaftTransport {
     const wanted = new Map(members.map((member) => [member.raftId, member]));
     wanted.delete(identity.raftId);
     for (const [raftId, peer] of this.#peers) {
-      if (wanted.get(raftId)?.address === peer.address) continue;
-      peer.close();
+      const member = wanted.get(raftId);
+      if (member?.address === peer.address) continue;
+      if (member === undefined) peer.retire();
+      else peer.close();
       this.#peers.delete(raftId);
     }
     for (const member of wanted.values()) {

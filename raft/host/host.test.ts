@@ -1,0 +1,414 @@
+import assert from "node:assert/strict";
+import { afterEach, test } from "node:test";
+import { ManualClock } from "../../base/clock/manual-clock.js";
+import {
+  FailedPreconditionError,
+  InvalidArgumentError,
+  NotLeaderError,
+  UnavailableError,
+} from "../../base/errors/errors.js";
+import { silentLogger } from "../../base/log/logger.js";
+import { SeededRandom } from "../../base/random/seeded-random.js";
+import type { RaftId } from "../core/types.js";
+import { MemoryDisk } from "../storage/memory-disk.js";
+import { emptyStateFolder, MemoryState, type MemoryStateFolder } from "../storage/memory-state.js";
+import { MemoryNetwork } from "../transport/memory-transport.js";
+import { openRaftNode, type RaftStart } from "./host.js";
+import { nextTurn } from "./process-turn.js";
+import type { KeyValueChange, KeyValuePair, RaftNode, StateMachine } from "./raft-node.js";
+
+/** Remembers words in order; each command is one word. */
+class Words implements StateMachine {
+  words = new Map<string, string>();
+  applied: number[] = [];
+
+  apply(entry: { index: number; data: Uint8Array }): readonly KeyValueChange[] {
+    const word = Buffer.from(entry.data).toString();
+    const key = String(entry.index).padStart(8, "0");
+    this.applied.push(entry.index);
+    this.words.set(key, word);
+    return [{ key, value: Buffer.from(word) }];
+  }
+
+  async restore(_index: number, pairs: AsyncIterable<KeyValuePair>): Promise<void> {
+    this.words = new Map();
+    for await (const { key, value } of pairs) this.words.set(key, Buffer.from(value).toString());
+  }
+
+  get text(): string {
+    return [...this.words.keys()]
+      .sort()
+      .map((key) => this.words.get(key))
+      .join(" ");
+  }
+}
+
+interface Member {
+  readonly name: string;
+  readonly node: RaftNode;
+  readonly machine: Words;
+  readonly media: { disk: MemoryDisk; folder: MemoryStateFolder };
+  readonly stopped: unknown[];
+  readonly refused: string[];
+}
+
+class Cluster {
+  readonly clock = new ManualClock();
+  readonly network = new MemoryNetwork();
+  readonly members = new Map<string, Member>();
+  readonly #random = new SeededRandom("host");
+  snapshotInterval = 10_000;
+
+  async open(
+    name: string,
+    start: RaftStart,
+    media = { disk: new MemoryDisk(), folder: emptyStateFolder() },
+  ): Promise<Member> {
+    const machine = new Words();
+    const stopped: unknown[] = [];
+    const refused: string[] = [];
+    const opening = openRaftNode({
+      dir: "",
+      clusterId: "c1",
+      nodeId: name,
+      address: `${name}:2377`,
+      start,
+      transport: this.network.createTransport(),
+      stateMachine: machine,
+      clock: this.clock,
+      random: this.#random.child(`${name}/${this.clock.nowMs()}`),
+      log: silentLogger,
+      segmentBytes: 64 * 1024,
+      snapshotInterval: this.snapshotInterval,
+      onStopped: (error) => stopped.push(error),
+      onRefused: (reason) => refused.push(reason),
+      media: { disk: media.disk, openState: async () => new MemoryState(media.folder) },
+    });
+    const member = { name, node: await opening, machine, media, stopped, refused };
+    this.members.set(name, member);
+    return member;
+  }
+
+  async tick(count = 1): Promise<void> {
+    for (let i = 0; i < count; i++) {
+      this.clock.advance(100);
+      await turns();
+    }
+  }
+
+  async until(what: string, condition: () => boolean, ticksMax = 100): Promise<number> {
+    for (let ticks = 0; ticks <= ticksMax; ticks++) {
+      await turns();
+      if (condition()) return ticks;
+      this.clock.advance(100);
+    }
+    throw new Error(`${what}: not within ${ticksMax} ticks`);
+  }
+
+  /** Ticks until the work is done. */
+  async during<T>(work: Promise<T>): Promise<T> {
+    let done = false;
+    const end = (): void => {
+      done = true;
+    };
+    work.then(end, end);
+    await this.until("work", () => done);
+    return work;
+  }
+
+  get leader(): Member {
+    const leaders = [...this.members.values()].filter(({ node }) => node.status().role === "leader");
+    const newest = leaders.sort((a, b) => b.node.status().term - a.node.status().term)[0];
+    assert.ok(newest, "there is a leader");
+    return newest;
+  }
+
+  others(member: Member): Member[] {
+    return [...this.members.values()].filter((each) => each !== member);
+  }
+
+  /** Three voters a, b, c. */
+  static async ofThree(options: { snapshotInterval?: number } = {}): Promise<Cluster> {
+    const cluster = new Cluster();
+    cluster.snapshotInterval = options.snapshotInterval ?? cluster.snapshotInterval;
+    open.push(cluster);
+    const a = await cluster.open("a", { kind: "bootstrap" });
+    await cluster.until("founder leads", () => a.node.status().role === "leader");
+    for (const name of ["b", "c"]) await cluster.join(name, a);
+    return cluster;
+  }
+
+  async join(name: string, leader: Member): Promise<Member> {
+    const reply = await this.during(leader.node.addMember({ nodeId: name, address: `${name}:2377` }));
+    const member = await this.open(name, { kind: "join", ...reply });
+    await this.until(`${name} is a voter`, () => member.node.status().role === "follower");
+    return member;
+  }
+
+  /** The process dies: nothing is written or sent any more. */
+  crash(member: Member): Member["media"] {
+    this.network.detach(member.node.raftId);
+    this.members.delete(member.name);
+    const disk = member.media.disk.crash(this.#random);
+    dead.push(member.node);
+    return { disk, folder: { meta: member.media.folder.meta, pairs: new Map(member.media.folder.pairs) } };
+  }
+}
+
+const open: Cluster[] = [];
+const dead: RaftNode[] = [];
+
+afterEach(async () => {
+  for (const cluster of open.splice(0)) {
+    const nodes = [...cluster.members.values()].map(({ node }) => node.close());
+    await cluster.during(Promise.all(nodes));
+  }
+  dead.length = 0;
+});
+
+async function turns(): Promise<void> {
+  for (let i = 0; i < 12; i++) await nextTurn();
+}
+
+function word(text: string): Uint8Array {
+  return Buffer.from(text);
+}
+
+test("a founder leads alone at once, and applies what is proposed in one turn in order", async () => {
+  const cluster = new Cluster();
+  open.push(cluster);
+  const { node, machine } = await cluster.open("a", { kind: "bootstrap" });
+  assert.equal(await cluster.until("leads", () => node.status().role === "leader"), 0);
+  const results = await Promise.all(["one", "two", "three"].map((text) => node.propose(word(text))));
+  assert.deepEqual(
+    results.map(({ index }) => index - (results[0]?.index ?? 0)),
+    [0, 1, 2],
+  );
+  assert.equal(machine.text, "one two three");
+  assert.deepEqual(node.status().leaderMember?.address, "a:2377");
+});
+
+test("joining members are learners first, then voters, and hold what was proposed before", async () => {
+  const cluster = await Cluster.ofThree();
+  await cluster.leader.node.propose(word("hello"));
+  await cluster.until("all applied", () =>
+    [...cluster.members.values()].every((m) => m.machine.text === "hello"),
+  );
+  const { members } = cluster.leader.node.status().membership;
+  assert.deepEqual(members.map(({ nodeId, learner }) => `${nodeId}${learner ? "?" : ""}`).sort(), [
+    "a",
+    "b",
+    "c",
+  ]);
+});
+
+test("a follower refuses proposals and names the leader; its read barrier sees acknowledged writes", async () => {
+  const cluster = await Cluster.ofThree();
+  const { leader } = cluster;
+  const [follower] = cluster.others(leader);
+  assert.ok(follower);
+  await assert.rejects(follower.node.propose(word("x")), (error: unknown) => {
+    assert.ok(error instanceof NotLeaderError);
+    assert.equal(error.leaderAddress, `${leader.name}:2377`);
+    return true;
+  });
+  const { index } = await leader.node.propose(word("seen"));
+  assert.ok((await cluster.during(follower.node.readBarrier())) >= index);
+  assert.equal(follower.machine.text, "seen");
+});
+
+test("a read barrier without a quorum fails after a bound, and one asked before a leader exists waits for it", async () => {
+  const cluster = await Cluster.ofThree();
+  const { leader } = cluster;
+  const [b, c] = cluster.others(leader);
+  assert.ok(b && c);
+  const { index } = await leader.node.propose(word("kept"));
+  cluster.crash(leader);
+  const barrier = b.node.readBarrier();
+  assert.ok((await cluster.during(barrier)) >= index);
+  cluster.crash(c);
+  await assert.rejects(cluster.during(b.node.readBarrier()), UnavailableError);
+});
+
+test("when the leader's process dies a survivor leads within 3 ticks, and nothing acknowledged is lost", async () => {
+  const cluster = await Cluster.ofThree();
+  const { leader } = cluster;
+  await leader.node.propose(word("kept"));
+  const survivors = cluster.others(leader);
+  cluster.crash(leader);
+  const ticks = await cluster.until("a survivor leads", () =>
+    survivors.some(({ node }) => node.status().role === "leader"),
+  );
+  assert.ok(ticks <= 3, `${ticks} ticks`);
+  await cluster.during(cluster.leader.node.propose(word("on")));
+  assert.equal(cluster.leader.machine.text, "kept on");
+});
+
+test("a leader cut off rejects its waiting proposals with NotLeader and yields to the others", async () => {
+  const cluster = await Cluster.ofThree();
+  const { leader } = cluster;
+  const [b, c] = cluster.others(leader);
+  assert.ok(b && c);
+  for (const other of [b, c]) cluster.network.setCut(leader.node.raftId, other.node.raftId, true);
+  const lost = leader.node.propose(word("lost"));
+  await assert.rejects(cluster.during(lost), NotLeaderError);
+  await cluster.until("others elect", () => cluster.leader !== leader);
+  await cluster.during(cluster.leader.node.propose(word("won")));
+  for (const other of [b, c]) cluster.network.setCut(leader.node.raftId, other.node.raftId, false);
+  await cluster.until("the old leader follows", () => leader.machine.text === "won");
+});
+
+test("a member killed in the middle comes back from its disk and catches up", async () => {
+  const cluster = await Cluster.ofThree();
+  const { leader } = cluster;
+  const [victim] = cluster.others(leader);
+  assert.ok(victim);
+  for (let i = 0; i < 20; i++) await leader.node.propose(word(`w${i}`));
+  const media = cluster.crash(victim);
+  for (let i = 20; i < 40; i++) await leader.node.propose(word(`w${i}`));
+  const back = await cluster.open(victim.name, { kind: "restart" }, media);
+  assert.equal(back.node.raftId, victim.node.raftId);
+  await cluster.until("caught up", () => back.machine.text === leader.machine.text);
+});
+
+test("a whole cluster restarted from disk keeps every acknowledged word", async () => {
+  const cluster = await Cluster.ofThree();
+  for (let i = 0; i < 10; i++) await cluster.leader.node.propose(word(`w${i}`));
+  const expected = cluster.leader.machine.text;
+  const media = [...cluster.members.values()].map((member) => ({
+    name: member.name,
+    media: cluster.crash(member),
+  }));
+  for (const each of media) await cluster.open(each.name, { kind: "restart" }, each.media);
+  await cluster.until("all agree", () =>
+    [...cluster.members.values()].every((m) => m.machine.text === expected),
+  );
+});
+
+test("a member too far behind gets a snapshot, and the log of the leader stays short", async () => {
+  const cluster = await Cluster.ofThree({ snapshotInterval: 600 });
+  const { leader } = cluster;
+  const [victim] = cluster.others(leader);
+  assert.ok(victim);
+  const media = cluster.crash(victim);
+  for (let i = 0; i < 30; i++) {
+    await Promise.all(Array.from({ length: 50 }, (_, k) => leader.node.propose(word(`w${i}.${k}`))));
+    await cluster.tick();
+  }
+  const back = await cluster.open(victim.name, { kind: "restart" }, media);
+  await cluster.until("caught up", () => back.machine.text === leader.machine.text);
+  assert.ok(back.machine.applied.length < 1500, "most came by snapshot");
+  await cluster.during(leader.node.propose(word("after")));
+  await cluster.until("goes on", () => back.machine.text.endsWith("after"));
+  const again = await cluster.open(back.name, { kind: "restart" }, cluster.crash(back));
+  await cluster.until("restarts from the snapshot", () => again.machine.text === leader.machine.text);
+});
+
+test("closing the leader hands over first", async () => {
+  const cluster = await Cluster.ofThree();
+  const { leader } = cluster;
+  const term = leader.node.status().term;
+  await cluster.during(leader.node.close());
+  cluster.members.delete(leader.name);
+  const next = cluster.leader;
+  assert.ok(next.node.status().term > term);
+  await assert.rejects(leader.node.propose(word("late")), UnavailableError);
+  await leader.node.close();
+});
+
+test("removing members keeps a quorum, tells the removed, and is refused where none would be left", async () => {
+  const cluster = await Cluster.ofThree();
+  const { leader } = cluster;
+  const [b, c] = cluster.others(leader);
+  assert.ok(b && c);
+  const { raftId } = c.node;
+  cluster.crash(c);
+  await assert.rejects(cluster.during(leader.node.removeMember(b.node.raftId)), FailedPreconditionError);
+  await cluster.during(leader.node.removeMember(raftId));
+  await cluster.during(leader.node.removeMember(raftId)); // idempotent
+  assert.deepEqual(leader.node.status().membership.removed, [raftId]);
+  await assert.rejects(cluster.during(leader.node.removeMember(leader.node.raftId)), NotLeaderError);
+  assert.equal(cluster.leader, b);
+  await cluster.during(b.node.removeMember(leader.node.raftId));
+  await cluster.until("the removed one knows", () => leader.refused.length > 0);
+  await assert.rejects(cluster.during(b.node.removeMember(b.node.raftId)), FailedPreconditionError);
+  await cluster.during(b.node.propose(word("alone")));
+});
+
+test("a node that joins again keeps its member, with its new address", async () => {
+  const cluster = await Cluster.ofThree();
+  const { leader } = cluster;
+  const [b] = cluster.others(leader);
+  assert.ok(b);
+  const again = await cluster.during(leader.node.addMember({ nodeId: b.name, address: "elsewhere:1" }));
+  assert.equal(again.raftId, b.node.raftId);
+  assert.equal(again.members.find((m) => m.raftId === again.raftId)?.address, "elsewhere:1");
+});
+
+test("a full disk stops the node with its reason; opened again with room it goes on", async () => {
+  const cluster = new Cluster();
+  open.push(cluster);
+  const media = { disk: new MemoryDisk(), folder: emptyStateFolder() };
+  const member = await cluster.open("a", { kind: "bootstrap" }, media);
+  await cluster.until("leads", () => member.node.status().role === "leader");
+  media.disk.capacityBytes = media.disk.usedBytes;
+  let kept = 0;
+  const error = await (async () => {
+    for (;;) {
+      try {
+        await member.node.propose(word("x".repeat(5000)));
+        kept += 1;
+      } catch (failure) {
+        return failure;
+      }
+    }
+  })();
+  assert.ok(error instanceof UnavailableError);
+  assert.match(error.message, /no space left on device/);
+  await assert.rejects(member.node.propose(word("y")), /no space left/);
+  await assert.rejects(member.node.readBarrier(), UnavailableError);
+  await turns();
+  assert.equal(member.stopped.length, 1);
+  assert.equal(member.node.status().leader, 0);
+  await member.node.close();
+  media.disk.capacityBytes = Number.POSITIVE_INFINITY;
+  const again = await cluster.open("a", { kind: "restart" }, media);
+  await cluster.until("leads again", () => again.node.status().role === "leader");
+  await again.node.propose(word("z"));
+  assert.equal(again.machine.words.size, kept + 1);
+});
+
+test("proposals that are empty or too large are refused, and a signal ends the waiting", async () => {
+  const cluster = await Cluster.ofThree();
+  const { node } = cluster.leader;
+  await assert.rejects(node.propose(new Uint8Array(0)), InvalidArgumentError);
+  await assert.rejects(node.propose(new Uint8Array(64 * 1024)), InvalidArgumentError);
+  await assert.rejects(node.propose(word("x"), { signal: AbortSignal.abort() }), { code: "cancelled" });
+});
+
+test("a folder of another node or cluster is refused, and so is a restart of nothing", async () => {
+  const cluster = new Cluster();
+  open.push(cluster);
+  const media = { disk: new MemoryDisk(), folder: emptyStateFolder() };
+  await assert.rejects(cluster.open("a", { kind: "restart" }, media), FailedPreconditionError);
+  const { node } = await cluster.open("a", { kind: "bootstrap" }, media);
+  await node.close();
+  await assert.rejects(cluster.open("b", { kind: "restart" }, media), /belongs to node a/);
+});
+
+test("leadership and membership listeners hear the present at once and every change", async () => {
+  const cluster = await Cluster.ofThree();
+  const { leader } = cluster;
+  const [b] = cluster.others(leader);
+  assert.ok(b);
+  const heard: (RaftId | undefined)[] = [];
+  const unsubscribe = b.node.onLeadership(({ leader: who }) => heard.push(who?.raftId));
+  await cluster.during(leader.node.transferLeadership({ to: b.node.raftId }));
+  assert.equal(heard[0], leader.node.raftId);
+  assert.equal(heard.at(-1), b.node.raftId);
+  unsubscribe();
+  const sizes: number[] = [];
+  b.node.onMembership((members) => sizes.push(members.length));
+  await cluster.join("d", b);
+  assert.deepEqual([sizes[0], sizes.at(-1)], [3, 4]);
+});

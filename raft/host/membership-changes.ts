@@ -1,0 +1,164 @@
+/**
+ * Adding, promoting and removing members: one change at a time, each waited for until it is applied here.
+ * Pure over its components. Invariant: a removal that would leave no working quorum is refused unless forced.
+ * Source: thesis 4.1-4.3.
+ */
+import {
+  codeOf,
+  FailedPreconditionError,
+  InvalidArgumentError,
+  NotFoundError,
+  type NotLeaderError,
+} from "../../base/errors/errors.js";
+import type { Logger } from "../../base/log/logger.js";
+import type { Random } from "../../base/random/random.js";
+import { ConfChangeKind } from "../../proto/gen/skein/v1/raft.js";
+import type { CoreStatus, RaftId, RaftMember } from "../core/types.js";
+import { newRaftId } from "./member-identity.js";
+import type { RaftNode } from "./raft-node.js";
+
+/** Ticks to wait for somebody else's change, or for the new leader's first commit, before giving up. */
+const RETRY_TICKS_MAX = 50;
+/** A learner this close to the leader's log is caught up: what is missing fits in one message. */
+const CAUGHT_UP_ENTRIES = 64;
+
+export interface MembershipChangesComponents {
+  readonly status: () => CoreStatus;
+  /** Proposes and waits for the apply. @throws what the core throws; {NotLeaderError} when leadership is lost. */
+  readonly change: (kind: ConfChangeKind, member: RaftMember) => Promise<void>;
+  readonly isReachable: (peer: RaftId) => boolean;
+  readonly transferAway: () => Promise<void>;
+  readonly notLeader: () => NotLeaderError;
+  /** Resolves at the next tick. @throws when the node stops. */
+  readonly nextTick: () => Promise<void>;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+export class MembershipChanges {
+  readonly #components: MembershipChangesComponents;
+  /** The end of the line: changes run one after the other. */
+  #last: Promise<unknown> = Promise.resolve();
+  #promoting = false;
+
+  constructor(components: MembershipChangesComponents) {
+    this.#components = components;
+  }
+
+  add(member: { nodeId: string; address: string }): ReturnType<RaftNode["addMember"]> {
+    if (member.nodeId === "" || member.address === "") {
+      return Promise.reject(new InvalidArgumentError("add member: node id and address must not be empty"));
+    }
+    return this.#inLine(() => this.#add(member));
+  }
+
+  remove(raftId: RaftId, options: { force?: boolean }): Promise<void> {
+    return this.#inLine(() => this.#remove(raftId, options.force ?? false));
+  }
+
+  /** Leader: makes a voter of a learner that has caught up. Cheap when there is none. */
+  promoteCaughtUp(): void {
+    if (this.#promoting) return;
+    const status = this.#components.status();
+    if (status.role !== "leader" || !status.membership.members.some((member) => member.learner)) return;
+    const caughtUp = status.progress.find(
+      (peer) =>
+        peer.learner &&
+        peer.recentlyActive &&
+        peer.state === "replicate" &&
+        peer.match > 0 &&
+        peer.match + CAUGHT_UP_ENTRIES >= status.lastIndex,
+    );
+    const member = status.membership.members.find((each) => each.raftId === caughtUp?.raftId);
+    if (member === undefined) return;
+    this.#promoting = true;
+    const { log } = this.#components;
+    this.#inLine(() => this.#promote(member.raftId))
+      .catch((error: unknown) => {
+        log.info("promotion of a learner did not succeed yet", {
+          raftId: member.raftId,
+          code: codeOf(error),
+        });
+      })
+      .finally(() => {
+        this.#promoting = false;
+      });
+  }
+
+  async #promote(raftId: RaftId): Promise<void> {
+    const member = this.#member(raftId);
+    if (member?.learner !== true) return;
+    await this.#components.change(ConfChangeKind.PROMOTE, member);
+    this.#components.log.info("learner caught up and became a voter", { raftId, nodeId: member.nodeId });
+  }
+
+  async #add(wanted: { nodeId: string; address: string }): ReturnType<RaftNode["addMember"]> {
+    this.#assertLeader();
+    const present = this.#components
+      .status()
+      .membership.members.find((each) => each.nodeId === wanted.nodeId);
+    const raftId = present?.raftId ?? newRaftId(this.#components.random);
+    if (present === undefined) {
+      await this.#changeWhenPossible(ConfChangeKind.ADD_LEARNER, { ...wanted, raftId, learner: true });
+    } else if (present.address !== wanted.address) {
+      await this.#changeWhenPossible(ConfChangeKind.UPDATE_ADDRESS, { ...present, address: wanted.address });
+    }
+    const { members, removed } = this.#components.status().membership;
+    return { raftId, members, removed };
+  }
+
+  async #remove(raftId: RaftId, force: boolean): Promise<void> {
+    this.#assertLeader();
+    const { id, membership } = this.#components.status();
+    if (membership.removed.includes(raftId)) return;
+    const member = this.#member(raftId);
+    if (member === undefined) throw new NotFoundError(`remove member: there is no member ${raftId}`);
+    const rest = membership.members.filter((each) => !each.learner && each.raftId !== raftId);
+    if (rest.length === 0) throw new FailedPreconditionError(`remove member: ${raftId} is the last voter`);
+    const reachable = rest.filter(
+      (each) => each.raftId === id || this.#components.isReachable(each.raftId),
+    ).length;
+    const quorum = Math.floor(rest.length / 2) + 1;
+    if (!member.learner && !force && reachable < quorum) {
+      throw new FailedPreconditionError(
+        `remove member ${raftId}: of the ${rest.length} voters that remain ${reachable} can be reached, ${quorum} are needed`,
+      );
+    }
+    if (raftId === id) {
+      // A leader that removes itself leaves its cluster waiting for an election: the next leader does it.
+      await this.#components.transferAway();
+      throw this.#components.notLeader();
+    }
+    await this.#changeWhenPossible(ConfChangeKind.REMOVE, member);
+  }
+
+  /** Waits out what only time cures: a change under way, or a leader that has committed nothing yet. */
+  async #changeWhenPossible(kind: ConfChangeKind, member: RaftMember): Promise<void> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        await this.#components.change(kind, member);
+        return;
+      } catch (error) {
+        if (!(error instanceof FailedPreconditionError) || attempt >= RETRY_TICKS_MAX) throw error;
+      }
+      await this.#components.nextTick();
+    }
+  }
+
+  #member(raftId: RaftId): RaftMember | undefined {
+    return this.#components.status().membership.members.find((each) => each.raftId === raftId);
+  }
+
+  #assertLeader(): void {
+    if (this.#components.status().role !== "leader") throw this.#components.notLeader();
+  }
+
+  #inLine<T>(work: () => Promise<T>): Promise<T> {
+    const run = this.#last.then(work);
+    this.#last = run.then(
+      () => undefined,
+      () => undefined, // its caller hears of it; the next in line does not care
+    );
+    return run;
+  }
+}
