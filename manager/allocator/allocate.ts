@@ -41,6 +41,8 @@ export class Refusal {
 export interface AllocationView {
   readonly network: (id: string) => Network | undefined;
   readonly serviceName: (id: string) => string;
+  /** Why a network could not be allocated, in words; undefined when it can, or has not been tried. */
+  readonly networkProblem: (id: string) => string | undefined;
 }
 
 /** Only overlays have identifiers and addresses that the cluster gives. */
@@ -98,7 +100,8 @@ function overlaysOf(
     if (!isOverlay(network)) continue;
     if (space.pools(network.id) === undefined) {
       const name = network.spec?.annotations?.name || network.id;
-      return new Refusal("network-not-ready", `network ${name} has no subnet yet`);
+      const problem = view.networkProblem(network.id) ?? "no subnet yet";
+      return new Refusal("network-not-ready", `network ${name}: ${problem}`);
     }
     overlays.push(attachment);
   }

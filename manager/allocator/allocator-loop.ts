@@ -40,6 +40,8 @@ class Allocator {
   readonly #services = new Set<string>();
   readonly #networks = new Set<string>();
   readonly #nodes = new Set<string>();
+  /** Why a network could not be allocated; one entry per such network. */
+  readonly #networkProblems = new Map<string, string>();
   #poolKey = "";
 
   constructor(components: ControlLoopComponents) {
@@ -103,6 +105,7 @@ class Allocator {
       case "network": {
         const network = tx.get("network", id);
         this.#space.syncNetwork(id, network);
+        if (network === undefined) this.#networkProblems.delete(id);
         mark(
           this.#networks,
           id,
@@ -113,7 +116,8 @@ class Allocator {
       case "service": {
         const service = tx.get("service", id);
         this.#space.syncService(id, service);
-        const open = service !== undefined && !service.pendingDelete && !hasEndpoint(service, viewOf(tx));
+        const open =
+          service !== undefined && !service.pendingDelete && !hasEndpoint(service, this.#viewOf(tx));
         mark(this.#services, id, open);
         break;
       }
@@ -159,12 +163,14 @@ class Allocator {
     const allocated = allocateNetwork(this.#space, network);
     if (allocated instanceof Refusal) {
       this.#space.syncNetwork(network.id, network);
-      this.#components.log.warn("network cannot be allocated", {
-        networkId: network.id,
-        reason: allocated.text,
-      });
+      const reason = allocated.text;
+      if (this.#networkProblems.get(network.id) !== reason) {
+        this.#components.log.warn("network cannot be allocated", { networkId: network.id, reason });
+        this.#networkProblems.set(network.id, reason);
+      }
       return undefined;
     }
+    this.#networkProblems.delete(network.id);
     return (tx) => {
       const current = tx.get("network", network.id);
       if (current !== undefined && needsAllocation(current))
@@ -174,7 +180,7 @@ class Allocator {
 
   /** Endpoints of services and addresses of tasks. */
   #planUsers(tx: ReadTx): Phase {
-    const view = viewOf(tx);
+    const view = this.#viewOf(tx);
     const writes: Write[] = [];
     const owners: string[] = [];
     const refusals = new Map<string, Refusal>();
@@ -225,6 +231,14 @@ class Allocator {
     return { writes, owners };
   }
 
+  #viewOf(tx: ReadTx): AllocationView {
+    return {
+      network: (id) => tx.get("network", id),
+      serviceName: (id) => tx.get("service", id)?.spec?.annotations?.name || id,
+      networkProblem: (id) => this.#networkProblems.get(id),
+    };
+  }
+
   #explain(tx: WriteTx, taskId: string, refusal: Refusal): void {
     const task = tx.get("task", taskId);
     if (task === undefined || !isOpen(task)) return;
@@ -262,13 +276,6 @@ function writeEndpoint(tx: WriteTx, planned: Service, endpoint: Endpoint): void 
     deepEqual(current.spec?.endpoint, planned.spec?.endpoint) &&
     deepEqual(current.spec?.task?.networks, planned.spec?.task?.networks);
   if (same) tx.update("service", { ...current, endpoint });
-}
-
-function viewOf(tx: ReadTx): AllocationView {
-  return {
-    network: (id) => tx.get("network", id),
-    serviceName: (id) => tx.get("service", id)?.spec?.annotations?.name || id,
-  };
 }
 
 function mark(set: Set<string>, id: string, open: boolean): void {

@@ -5,11 +5,12 @@
  * a new leader replaces by the times in the store.
  */
 import type { Clock } from "../../base/clock/clock.js";
+import { codeOf, type ErrorCode, messageOf } from "../../base/errors/errors.js";
 import type { Logger } from "../../base/log/logger.js";
 import { newId } from "../../base/random/ids.js";
 import type { Random } from "../../base/random/random.js";
 import type { Node } from "../../proto/gen/skein/v1/objects.js";
-import { NodeState } from "../../proto/gen/skein/v1/types.js";
+import { NodeState, UpdateState } from "../../proto/gen/skein/v1/types.js";
 import type { ReadTx, Store, StoreChange } from "../store/types.js";
 import { planService } from "./plan-service.js";
 import type { ServicePlan } from "./service-plan.js";
@@ -25,6 +26,13 @@ export interface ControlLoopComponents {
   readonly log: Logger;
 }
 
+/** What the store answers to a step that contradicts other objects, whoever is right. */
+const REFUSALS: ReadonlySet<ErrorCode> = new Set([
+  "failed-precondition",
+  "invalid-argument",
+  "already-exists",
+]);
+const REFUSED_RETRY_MS = 5_000;
 const HISTORY_LIMIT_DEFAULT = 5;
 const ORPHAN_AFTER_DEFAULT_MS = 5 * 60_000;
 
@@ -51,8 +59,39 @@ class Orchestrator {
     store.view((tx) => (input.reset ? this.#rebuild(tx) : this.#note(tx, input.changes, nowMs)));
     for (const [serviceId, atMs] of this.#wakeAtMs) if (atMs <= nowMs) this.#due.add(serviceId);
     const steps = store.view((tx) => this.#plan(tx, nowMs));
-    if (steps.length > 0) await store.batch(steps, executeStep, { signal });
+    if (steps.length > 0) await this.#execute(steps, signal);
     return this.#wakeAtMs.size === 0 ? undefined : Math.min(...this.#wakeAtMs.values());
+  }
+
+  /** All steps together; one by one when the store refuses some, so that one service cannot hold up the others. */
+  async #execute(steps: readonly Step[], signal: AbortSignal): Promise<void> {
+    const { store, log, clock } = this.#components;
+    try {
+      await store.batch(steps, executeStep, { signal });
+      return;
+    } catch (error) {
+      if (!REFUSALS.has(codeOf(error))) throw error;
+    }
+    for (const step of steps) {
+      try {
+        await store.update((tx) => executeStep(tx, step), { signal });
+      } catch (error) {
+        if (!REFUSALS.has(codeOf(error))) throw error;
+        log.warn("the store refused a step of the orchestrator", {
+          step: step.kind,
+          error: messageOf(error),
+        });
+        if (step.kind === "rollback") {
+          const { status } = step;
+          const message = `update paused: cannot roll back: ${messageOf(error)}`;
+          const paused = { ...status, state: UpdateState.PAUSED, message };
+          await store.update(
+            (tx) => executeStep(tx, { kind: "updateStatus", serviceId: step.serviceId, status: paused }),
+            { signal },
+          );
+        } else if ("task" in step) this.#wakeAtMs.set(step.task.serviceId, clock.nowMs() + REFUSED_RETRY_MS);
+      }
+    }
   }
 
   #rebuild(tx: ReadTx): void {

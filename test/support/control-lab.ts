@@ -27,6 +27,8 @@ export class ControlLab {
   /** Nodes whose agents are silent. */
   readonly silent = new Set<string>();
 
+  #leaders = 0;
+
   constructor(seed = "control-lab") {
     this.test = createTestStore({ seed });
     this.loops = this.#makeLoops();
@@ -41,7 +43,10 @@ export class ControlLab {
   /** A new leader: new loops on the same store. */
   async changeLeader(): Promise<void> {
     await this.loops.close();
-    this.loops = createControlLoops({ ...this.test, random: this.test.random.child("next") });
+    this.loops = createControlLoops({
+      ...this.test,
+      random: this.test.random.child(`leader ${++this.#leaders}`),
+    });
     this.loops.start();
     await this.loops.idle();
   }
