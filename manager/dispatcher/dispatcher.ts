@@ -29,7 +29,7 @@ export const SILENT_PERIODS_MAX = 3;
 /** Milliseconds a session waits for a node that this replica does not know (yet). */
 export const UNKNOWN_NODE_WAIT_MS = 5_000;
 
-/** The managers an agent may turn to. The list keeps its identity while nothing changes. */
+/** The managers an agent may turn to. */
 export interface ManagerDirectory {
   list(): readonly ManagerPeer[];
   /** @returns what stops listening. */
@@ -180,10 +180,7 @@ class ReplicaDispatcher implements Dispatcher, SessionHost {
         }
       }
     }
-    for (const session of this.#sessions.values()) {
-      session.changed(dirty);
-      session.advance();
-    }
+    for (const session of this.#sessions.values()) session.changed(dirty);
   }
 
   #advanceAll(): void {

@@ -4,6 +4,7 @@
  * show a state older than the agent's own revision; a status is acknowledged only once the leader has committed it; acks
  * are cumulative, so a batch is acknowledged after all before it.
  */
+import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "../../base/clock/clock.js";
 import {
   FailedPreconditionError,
@@ -136,10 +137,9 @@ export class Session {
 
   /** The index has moved on; `undefined` means it was replaced. */
   changed(dirty: Dirty | undefined): void {
-    if (this.#view === undefined) return;
     if (dirty === undefined) this.#reset = true;
-    else if (!this.#blocked) this.#sendChanges(dirty);
-    else this.#remember(dirty);
+    else if (this.#blocked) this.#remember(dirty);
+    else this.#sendChanges(dirty);
     this.advance();
   }
 
@@ -199,6 +199,7 @@ export class Session {
   }
 
   #remember(dirty: Dirty): void {
+    if (this.#view === undefined || this.#reset) return; // the whole state will be looked at
     this.#dirty ??= emptyDirty();
     let count = 0;
     for (const name of Object.keys(dirty) as (keyof Dirty)[]) {
@@ -257,7 +258,7 @@ export class Session {
 function sameState(a: SessionUpdate, b: SessionUpdate): boolean {
   return (
     a.node === b.node &&
-    a.managers === b.managers &&
+    isDeepStrictEqual(a.managers, b.managers) &&
     a.rootCaPem === b.rootCaPem &&
     a.heartbeatPeriodMs === b.heartbeatPeriodMs
   );

@@ -335,7 +335,7 @@ function subscribe(lab: AgentLab, manager: LabManager, options: { follow: boolea
   const warnings: string[] = [];
   call.on("data", (batch) => {
     for (const message of batch.messages)
-      lines.push(`${message.nodeId} ${message.taskId} ${message.data.toString()}`);
+      lines.push(`${message.nodeId} ${message.taskId} ${Buffer.from(message.data).toString()}`);
     if (batch.warning !== "") warnings.push(batch.warning);
   });
   const ended = new Promise<void>((resolve) => {

@@ -69,8 +69,11 @@ export interface Agent {
   reconnect(reason: string): void;
   /** Stops and removes all tasks and their sandboxes: before leaving the cluster. */
   removeTasks(): Promise<void>;
-  /** Says goodbye and stops; containers go on. */
-  close(options?: { leaving?: boolean }): Promise<void>;
+  /**
+   * Stops; containers go on. Says goodbye, upon which the node counts as down and its tasks are replaced at once, unless
+   * `silent`: a daemon that is back within three heartbeats was then never away.
+   */
+  close(options?: { leaving?: boolean; silent?: boolean }): Promise<void>;
 }
 
 export function createAgent(components: AgentComponents, init: AgentInit): Agent {
@@ -175,15 +178,16 @@ class NodeAgent implements Agent {
     await this.#tasks.empty();
   }
 
-  close(options: { leaving?: boolean } = {}): Promise<void> {
-    this.#closing ??= this.#close(options.leaving ?? false);
+  close(options: { leaving?: boolean; silent?: boolean } = {}): Promise<void> {
+    this.#closing ??= this.#close(options);
     return this.#closing;
   }
 
-  async #close(leaving: boolean): Promise<void> {
+  async #close(options: { leaving?: boolean; silent?: boolean }): Promise<void> {
     this.#abort.abort();
     await this.#logs.close();
-    await this.#session?.goodbye(leaving);
+    if (options.silent) this.#session?.cut(new CancelledError("the agent is closed"));
+    else await this.#session?.goodbye(options.leaving ?? false);
     await this.#running;
     await this.#applyLoop.close();
     await this.#tasks.close();

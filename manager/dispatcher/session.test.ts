@@ -1,0 +1,239 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ManualClock } from "../../base/clock/manual-clock.js";
+import { silentLogger } from "../../base/log/logger.js";
+import { SeededRandom } from "../../base/random/seeded-random.js";
+import type { DispatcherMessage, NodeReport } from "../../proto/gen/skein/v1/dispatcher.js";
+import { Cluster, Node, Task } from "../../proto/gen/skein/v1/objects.js";
+import { TaskState } from "../../proto/gen/skein/v1/types.js";
+import { createTestStore } from "../../test/support/test-store.js";
+import { createDispatcher } from "./dispatcher.js";
+import type { ReportSink } from "./report-sink.js";
+
+/** A sink that commits when told to. */
+class HeldSink implements ReportSink {
+  failingSinceMs: number | undefined;
+  readonly reports: NodeReport[] = [];
+  readonly commit: (() => void)[] = [];
+
+  send(reports: readonly NodeReport[]): Promise<void> {
+    this.reports.push(...reports);
+    return new Promise((resolve) => this.commit.push(resolve));
+  }
+}
+
+interface Line {
+  readonly sent: string[];
+  error: Error | undefined;
+  open: boolean;
+  full: boolean;
+}
+
+function textOf({ message }: DispatcherMessage): string {
+  switch (message?.$case) {
+    case "assignments": {
+      const { complete, baseRevision, revision, upserts, removals, more } = message.value;
+      const kind = complete ? "complete" : `changes on ${baseRevision}`;
+      return `${kind} to ${revision}: +${upserts.length} -${removals.length}${more ? " more" : ""}`;
+    }
+    case "statusAck":
+      return `ack ${message.value.sequence}`;
+    default:
+      return message?.$case ?? "";
+  }
+}
+
+async function setUp(tasks = 0) {
+  const { store } = createTestStore();
+  const clock = new ManualClock();
+  await store.update((tx) => {
+    tx.create("cluster", Cluster.fromPartial({ id: "c" }));
+    tx.create("node", Node.fromPartial({ id: "n1", number: 1 }));
+    for (let at = 0; at < tasks; at++) {
+      tx.create(
+        "task",
+        Task.fromPartial({ id: `t${at}`, nodeId: "n1", status: { state: TaskState.ASSIGNED } }),
+      );
+    }
+  });
+  const sink = new HeldSink();
+  const dispatcher = createDispatcher({
+    store,
+    reports: sink,
+    managers: { list: () => [], onChange: () => () => undefined },
+    rootCaPem: () => "",
+    clock,
+    random: new SeededRandom(1),
+    log: silentLogger,
+    identify: () => "n1",
+  });
+  return { store, clock, sink, dispatcher };
+}
+
+/** Drives the handler as grpc-js would, without a socket. */
+function connect(session: (call: FakeCall) => void): { call: FakeCall; line: Line } {
+  const line: Line = { sent: [], error: undefined, open: true, full: false };
+  const listeners = new Map<string, ((value?: unknown) => void)[]>();
+  const call: FakeCall = {
+    metadata: undefined,
+    getPeer: () => "10.0.0.7:4000",
+    write: (message) => {
+      line.sent.push(textOf(message));
+      return !line.full;
+    },
+    end: () => {
+      line.open = false;
+    },
+    on: (name, listener) => {
+      listeners.set(name, [...(listeners.get(name) ?? []), listener]);
+      return call;
+    },
+    emit: (name, value) => {
+      if (name === "error") {
+        line.open = false;
+        line.error = value instanceof Error ? value : Object.assign(new Error(), value);
+      }
+      for (const listener of listeners.get(name) ?? []) listener(value);
+      return true;
+    },
+  };
+  session(call);
+  return { call, line };
+}
+
+interface FakeCall {
+  metadata: unknown;
+  getPeer(): string;
+  write(message: DispatcherMessage): boolean;
+  end(): void;
+  on(name: string, listener: (value?: unknown) => void): FakeCall;
+  emit(name: string, value?: unknown): boolean;
+}
+
+function begin(dispatcher: { handlers: unknown }, appliedRevision = 0) {
+  const handlers = dispatcher.handlers as { session(call: FakeCall): void }; // the part of a call that it uses
+  const { call, line } = connect((fake) => handlers.session(fake));
+  const say = (message: unknown): boolean => call.emit("data", { message });
+  say({ $case: "hello", value: { description: undefined, appliedRevision, protocolVersion: 1 } });
+  return { call, line, say };
+}
+
+async function turn(): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
+}
+
+test("a session begins with welcome and the complete set, then tells changes", async () => {
+  const { dispatcher, store } = await setUp(2);
+  const { line } = begin(dispatcher);
+  assert.deepEqual(line.sent, ["welcome", "complete to 1: +2 -0"]);
+  await store.update((tx) => tx.remove("task", "t0"));
+  await turn();
+  assert.deepEqual(line.sent.slice(2), ["changes on 1 to 2: +0 -1"]);
+  await dispatcher.close();
+  assert.equal(line.open, false);
+});
+
+test("a manager that is behind the agent waits instead of going back", async () => {
+  const { dispatcher, store } = await setUp(1);
+  const { line } = begin(dispatcher, 3);
+  assert.deepEqual(line.sent, ["welcome"]);
+  await store.update((tx) => tx.remove("task", "t0"));
+  await turn();
+  assert.deepEqual(line.sent, ["welcome"]);
+  await store.update((tx) => tx.create("task", Task.fromPartial({ id: "x" })));
+  await turn();
+  assert.deepEqual(line.sent, ["welcome", "complete to 3: +0 -0"]);
+  await dispatcher.close();
+});
+
+test("a large set is cut, and only its last part is final", async () => {
+  const { dispatcher } = await setUp(2_500);
+  const { line } = begin(dispatcher);
+  assert.deepEqual(line.sent.slice(1), [
+    "complete to 1: +1000 -0 more",
+    "complete to 1: +1000 -0 more",
+    "complete to 1: +500 -0",
+  ]);
+  await dispatcher.close();
+});
+
+test("a slow stream gets what happened meanwhile in one piece", async () => {
+  const { dispatcher, store } = await setUp(3);
+  const { line, call } = begin(dispatcher);
+  line.full = true;
+  await store.update((tx) => tx.remove("task", "t0"));
+  await turn();
+  await store.update((tx) => tx.remove("task", "t1"));
+  await turn();
+  await store.update((tx) => tx.remove("task", "t2"));
+  await turn();
+  assert.equal(line.sent.length, 3); // welcome, complete, and the change that found the stream full
+  line.full = false;
+  call.emit("drain");
+  assert.deepEqual(line.sent.slice(3), ["changes on 2 to 4: +0 -2"]);
+  await dispatcher.close();
+});
+
+test("batches are acknowledged in order, once the leader has committed them", async () => {
+  const { dispatcher, sink } = await setUp();
+  const { line, say } = begin(dispatcher);
+  sink.commit.length = 0; // the hello's own report
+  for (const sequence of [1, 2, 3]) say({ $case: "statuses", value: { sequence, updates: [] } });
+  assert.equal(sink.reports.at(-1)?.address, "10.0.0.7");
+  sink.commit[1]?.();
+  await turn();
+  assert.deepEqual(line.sent.slice(2), []);
+  sink.commit[0]?.();
+  await turn();
+  assert.deepEqual(line.sent.slice(2), ["ack 2"]);
+  say({ $case: "heartbeat", value: { appliedRevision: 0, sentAtMs: 0 } });
+  assert.deepEqual(line.sent.slice(2), ["ack 2", "ack 2"]);
+  await dispatcher.close();
+});
+
+test("a silent agent loses its session; a manager without a leader ends all of them", async () => {
+  const { dispatcher, clock, sink } = await setUp();
+  const silent = begin(dispatcher);
+  clock.advance(3_000);
+  assert.equal(silent.line.open, true);
+  clock.advance(1_000);
+  assert.equal(silent.line.open, false);
+  assert.equal(dispatcher.sessionCount, 0);
+
+  const cut = begin(dispatcher);
+  sink.failingSinceMs = clock.monotonicMs();
+  for (let second = 0; second < 4; second++) {
+    cut.say({ $case: "heartbeat", value: { appliedRevision: 0, sentAtMs: 0 } });
+    clock.advance(1_000);
+  }
+  assert.match(String(Reflect.get(cut.line.error ?? {}, "details")), /has lost the leader/);
+  assert.match(String(Reflect.get(begin(dispatcher).line.error ?? {}, "details")), /has lost the leader/);
+  await dispatcher.close();
+});
+
+test("a newer session of the node ends the older; a removed node ends its session", async () => {
+  const { dispatcher, store } = await setUp();
+  const older = begin(dispatcher);
+  const newer = begin(dispatcher);
+  assert.equal(older.line.open, false);
+  assert.equal(dispatcher.sessionCount, 1);
+  await store.update((tx) => tx.remove("node", "n1"));
+  await turn();
+  assert.match(String(Reflect.get(newer.line.error ?? {}, "details")), /removed from the cluster/);
+  await dispatcher.close();
+});
+
+test("a first message that is no hello, and another protocol, are refused", async () => {
+  const { dispatcher } = await setUp();
+  const handlers = dispatcher.handlers as unknown as { session(call: FakeCall): void };
+  for (const message of [
+    { $case: "heartbeat", value: { appliedRevision: 0, sentAtMs: 0 } },
+    { $case: "hello", value: { description: undefined, appliedRevision: 0, protocolVersion: 2 } },
+  ]) {
+    const { call, line } = connect((fake) => handlers.session(fake));
+    call.emit("data", { message });
+    assert.equal(line.open, false);
+    assert.match(String(Reflect.get(line.error ?? {}, "details")), /must be (hello|1)/);
+  }
+  await dispatcher.close();
+});
