@@ -1,0 +1,190 @@
+/**
+ * HTTP requests to one registry and to where it redirects.
+ * Edge: to node:http, node:https, DNS. Invariants: plain text and unchecked certificates only to addresses that are
+ * loopback or private, checked on the addresses really connected to; credentials stay with the host they were meant for.
+ * Sources: RFC 9110 (redirects), distribution-spec 1.1.
+ */
+import { lookup as dnsLookup } from "node:dns";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from "node:http";
+import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import { isIP, type LookupFunction } from "node:net";
+import { join } from "node:path";
+import { rootCertificates } from "node:tls";
+import { CancelledError, InternalError, messageOf, PermissionDeniedError, SkeinError, UnavailableError } from "../../base/errors/errors.js";
+import { mayBeInsecure, rangeOf, registryAddressOf } from "./registry-address.js";
+
+export interface TransportInit {
+  readonly insecureRegistries: readonly string[];
+  readonly certsDir?: string;
+}
+
+export interface SendOptions {
+  readonly method?: "GET" | "HEAD" | "POST";
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+const REDIRECTS_MAX = 5;
+/** Without a byte for so long, a connection counts as broken. */
+const SILENCE_MAX_MS = 30_000;
+/** Sockets to one host; downloads are three at a time, token and manifest requests come between. */
+const SOCKETS_MAX = 8;
+/** Errors by which a server shows that it does not speak TLS, or nothing listens at the TLS port. */
+const NO_TLS = /EPROTO|ECONNREFUSED|ECONNRESET|ERR_SSL|EHOSTUNREACH|socket hang up/;
+
+export class RegistryTransport {
+  readonly #origin: { readonly host: string; readonly port: number | undefined };
+  readonly #insecure: boolean;
+  readonly #plainAgent = new HttpAgent({ keepAlive: true, maxSockets: SOCKETS_MAX });
+  /** For the registry itself: its own CAs and client certificate, and laxity when allowed. */
+  readonly #tlsAgent: HttpsAgent;
+  readonly #foreignTlsAgent = new HttpsAgent({ keepAlive: true, maxSockets: SOCKETS_MAX });
+  #scheme: Promise<"http" | "https"> | undefined;
+
+  constructor(domain: string, init: TransportInit) {
+    this.#origin = registryAddressOf(domain);
+    const certificates = init.certsDir === undefined ? {} : readCertificates(join(init.certsDir, domain));
+    // Whoever gives a CA for a registry wants it checked, wherever the registry is.
+    this.#insecure = certificates.ca === undefined && mayBeInsecure(this.#origin, init.insecureRegistries);
+    this.#tlsAgent = new HttpsAgent({
+      keepAlive: true,
+      maxSockets: SOCKETS_MAX,
+      rejectUnauthorized: !this.#insecure,
+      ...certificates,
+    });
+  }
+
+  /** @param path begins with /v2/. @throws {UnavailableError} unreachable; {PermissionDeniedError} plain text refused; {CancelledError}. */
+  async send(path: string, options: SendOptions = {}): Promise<IncomingMessage> {
+    this.#scheme ??= this.#chooseScheme();
+    try {
+      return await this.sendTo(this.#url(await untilAborted(this.#scheme, options.signal), path), options);
+    } catch (error) {
+      this.#scheme = undefined; // the server may come back speaking otherwise
+      throw error;
+    }
+  }
+
+  /** Follows redirects; the Authorization header goes to the first host only. */
+  async sendTo(first: URL, options: SendOptions): Promise<IncomingMessage> {
+    let url = first;
+    for (let followed = 0; followed <= REDIRECTS_MAX; followed += 1) {
+      const answer = await this.#sendOnce(url, withoutForeignCredentials(options, first, url));
+      const location = answer.headers.location;
+      if (location === undefined || ![301, 302, 303, 307, 308].includes(answer.statusCode ?? 0)) return answer;
+      answer.resume();
+      url = new URL(location, url);
+      if (url.protocol !== "https:" && url.protocol !== "http:") throw new UnavailableError(`${first.host} redirects to ${url.protocol}`);
+    }
+    throw new UnavailableError(`${first.host} redirects more than ${REDIRECTS_MAX} times`);
+  }
+
+  close(): void {
+    for (const agent of [this.#plainAgent, this.#tlsAgent, this.#foreignTlsAgent]) agent.destroy();
+  }
+
+  #url(scheme: "http" | "https", path: string): URL {
+    const host = this.#origin.host.includes(":") ? `[${this.#origin.host}]` : this.#origin.host;
+    return new URL(`${scheme}://${host}${this.#origin.port === undefined ? "" : `:${this.#origin.port}`}${path}`);
+  }
+
+  /** Shared by all requests, so no caller's signal ends it; the bound on silence does. */
+  async #chooseScheme(): Promise<"http" | "https"> {
+    if (!this.#insecure) return "https";
+    try {
+      (await this.#sendOnce(this.#url("https", "/v2/"), {})).resume();
+      return "https";
+    } catch (error) {
+      if (error instanceof UnavailableError && NO_TLS.test(error.message)) return "http";
+      throw error;
+    }
+  }
+
+  #sendOnce(url: URL, options: SendOptions): Promise<IncomingMessage> {
+    const plain = url.protocol === "http:";
+    const own = url.hostname === this.#url("https", "/").hostname;
+    const guarded = plain || (own && this.#insecure);
+    if (plain && !this.#insecure) {
+      throw new PermissionDeniedError(`plain http to ${url.host} is refused: the registry is not among the insecure registries`);
+    }
+    const literal = url.hostname.replace(/^\[|\]$/g, "");
+    if (guarded && isIP(literal) !== 0) checkNear(literal, url.host);
+    return new Promise((resolve, reject) => {
+      const send = plain ? httpRequest : httpsRequest;
+      const { signal } = options;
+      const request = send(url, {
+        method: options.method ?? "GET",
+        agent: plain ? this.#plainAgent : own ? this.#tlsAgent : this.#foreignTlsAgent,
+        headers: { "user-agent": "skein", ...options.headers },
+        timeout: SILENCE_MAX_MS,
+        ...(guarded ? { lookup: nearLookup } : {}),
+        ...(signal === undefined ? {} : { signal }),
+      });
+      request.once("response", resolve);
+      request.once("timeout", () => request.destroy(new UnavailableError(`${url.host} is silent for ${SILENCE_MAX_MS} ms`)));
+      request.on("error", (error) => reject(translate(error, url, signal)));
+      request.end(options.body);
+    });
+  }
+}
+
+/** @returns an error of ours for whatever a request or its body failed with. */
+export function translate(error: unknown, url: { readonly host: string }, signal: AbortSignal | undefined): SkeinError {
+  if (signal?.aborted === true) return new CancelledError(`the request to ${url.host} was cancelled`, { cause: error });
+  if (error instanceof SkeinError) return error;
+  const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
+  const words = messageOf(error);
+  const told = words.includes(code) ? words : `${code} ${words}`;
+  return new UnavailableError(`request to ${url.host} failed: ${told || "connection lost"}`, { cause: error });
+}
+
+function untilAborted<T>(task: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return task;
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(new CancelledError("the request was cancelled"));
+    if (signal.aborted) onAbort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    void task.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}
+
+function withoutForeignCredentials(options: SendOptions, first: URL, url: URL): SendOptions {
+  if (url.host === first.host && url.protocol === first.protocol) return options;
+  const headers = Object.entries(options.headers ?? {}).filter(([name]) => name.toLowerCase() !== "authorization");
+  return { ...options, headers: Object.fromEntries(headers) };
+}
+
+function checkNear(address: string, host: string): void {
+  if (rangeOf(address) !== "public") return;
+  throw new PermissionDeniedError(`${host} has the public address ${address}: plain http and unchecked certificates are for loopback and private addresses`);
+}
+
+/** DNS whose answers are all loopback or private, or an error: so the check and the connection see one answer. */
+const nearLookup: LookupFunction = (host, options, done) => {
+  dnsLookup(host, { ...options, all: true }, (error, addresses) => {
+    if (error !== null) return done(error, []);
+    try {
+      for (const { address } of addresses) checkNear(address, host);
+    } catch (refused) {
+      return done(refused instanceof Error ? refused : new InternalError(messageOf(refused)), []);
+    }
+    const first = addresses[0];
+    if (options.all === true || first === undefined) return done(null, addresses);
+    return done(null, first.address, first.family);
+  });
+};
+
+/** Reads `<folder>/*.crt` as CAs beside the usual ones, and the first `*.cert` with its `*.key`. Missing is fine. */
+function readCertificates(folder: string): { ca?: string[]; cert?: string; key?: string } {
+  if (!existsSync(folder)) return {};
+  const names = readdirSync(folder).sort();
+  const read = (name: string): string => readFileSync(join(folder, name), "utf8");
+  const authorities = names.filter((name) => name.endsWith(".crt")).map(read);
+  const client = names.find((name) => name.endsWith(".cert") && names.includes(`${name.slice(0, -5)}.key`));
+  return {
+    ...(authorities.length === 0 ? {} : { ca: [...rootCertificates, ...authorities] }),
+    ...(client === undefined ? {} : { cert: read(client), key: read(`${client.slice(0, -5)}.key`) }),
+  };
+}
