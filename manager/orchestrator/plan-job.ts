@@ -8,9 +8,11 @@ import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import { NodeAvailability, type ServiceSpec, TaskState } from "../../proto/gen/skein/v1/types.js";
 import { endOf } from "./cause.js";
 import { takesGlobal } from "./plan-global.js";
+import { planHistory } from "./plan-reap.js";
 import { mayRestart, restartDelayMs } from "./restart-policy.js";
 import type { PlanBuilder } from "./service-plan.js";
-import { groupBySlot, lostBecause } from "./slot.js";
+import { groupBySlot, lostBecause, makeSlot } from "./slot.js";
+import { isDirty } from "./spec-equality.js";
 import { createdAtMs, isTerminal, isWanted, newestFirst, observedState } from "./task-state.js";
 
 type JobMode = Extract<ServiceSpec["mode"], { $case: "replicatedJob" | "globalJob" }>;
@@ -18,6 +20,12 @@ type JobMode = Extract<ServiceSpec["mode"], { $case: "replicatedJob" | "globalJo
 export function planJob(plan: PlanBuilder, mode: JobMode): void {
   const { input, service } = plan;
   const iteration = service.jobStatus?.iteration ?? 0;
+  const outdated = (task: Task): boolean => isDirty(task, service, input.node(task.nodeId));
+  if (input.tasks.some((task) => task.jobIteration === iteration && outdated(task))) {
+    const status = { iteration: iteration + 1, lastExecutionMs: input.nowMs };
+    plan.steps.push({ kind: "jobStatus", serviceId: service.id, status });
+    return; // the next plan sees the new iteration
+  }
   const current: Task[] = [];
   for (const task of input.tasks) {
     if (task.jobIteration === iteration) current.push(task);
@@ -25,6 +33,11 @@ export function planJob(plan: PlanBuilder, mode: JobMode): void {
   }
   if (mode.$case === "replicatedJob") planReplicatedJob(plan, current, mode.value);
   else planGlobalJob(plan, current);
+  const keyOf = (task: Task): number | string => (mode.$case === "globalJob" ? task.nodeId : task.slot);
+  const slots = [...groupBySlot(current, keyOf)].map(([key, tasks]) =>
+    makeSlot(key, tasks, service, input.node),
+  );
+  planHistory(plan, slots);
 }
 
 interface JobSlot {
@@ -38,7 +51,7 @@ function judge(plan: PlanBuilder, tasks: readonly Task[]): JobSlot {
   const newest = sorted[0];
   if (sorted.some((task) => observedState(task) === TaskState.COMPLETE)) return { state: "done", newest };
   if (newest === undefined) return { state: "free", newest };
-  const node = input(plan, newest);
+  const node = plan.input.node(newest.nodeId);
   const lost = newest.nodeId !== "" && !isTerminal(newest) ? lostBecause(newest.nodeId, node) : undefined;
   if (isWanted(newest) && !isTerminal(newest) && lost === undefined) {
     startWhenDue(plan, newest);
@@ -57,10 +70,6 @@ function judge(plan: PlanBuilder, tasks: readonly Task[]): JobSlot {
     desiredState: delayMs > 0 ? TaskState.READY : TaskState.COMPLETE,
   });
   return { state: "busy", newest };
-}
-
-function input(plan: PlanBuilder, task: Task): ReturnType<PlanBuilder["input"]["node"]> {
-  return plan.input.node(task.nodeId);
 }
 
 function startWhenDue(plan: PlanBuilder, task: Task): void {

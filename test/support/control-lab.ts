@@ -29,8 +29,8 @@ export class ControlLab {
 
   #leaders = 0;
 
-  constructor(seed = "control-lab") {
-    this.test = createTestStore({ seed });
+  constructor(options: { seed?: string; delay?: () => Promise<void> } = {}) {
+    this.test = createTestStore({ seed: "control-lab", ...options });
     this.loops = this.#makeLoops();
     this.loops.start();
   }
