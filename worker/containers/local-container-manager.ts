@@ -17,6 +17,7 @@ import {
   InvalidArgumentError,
   messageOf,
   NotFoundError,
+  NotImplementedError,
 } from "../../base/errors/errors.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
@@ -33,6 +34,8 @@ import { type Bundle, type BundleMaker, makeBundle } from "./container-bundle.js
 import type { ContainerEvent, ContainerManager, ContainerRecord, ContainerSpecification, LogReadOptions, LogRecord } from "./container-manager.js";
 import { containerProcess } from "./container-process.js";
 import { openContainerFiles } from "./fs-container-files.js";
+import { readLog } from "./fs-log-reader.js";
+import { LogRotation, type RotatedLog } from "./fs-log-rotation.js";
 import { openLevelContainerState } from "./level-container-state.js";
 import { Permits } from "./permits.js";
 import { signalNumber } from "./signals.js";
@@ -63,6 +66,7 @@ export interface LocalContainerManager extends ContainerManager {
 }
 
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/;
+const LOG_DRIVERS = ["", "json-file", "local", "none"];
 const DEFAULT_GRACE_MS = 10_000;
 const SIGKILL = 9;
 
@@ -114,6 +118,7 @@ class Manager implements LocalContainerManager {
   readonly #names = new Map<string, string>();
   readonly #listeners = new Set<(event: ContainerEvent) => void>();
   readonly #permits: Permits;
+  readonly #rotation: LogRotation;
   #closed = false;
 
   constructor(parts: Parts) {
@@ -122,6 +127,8 @@ class Manager implements LocalContainerManager {
     this.volumes = parts.volumes;
     this.#permits = new Permits(parts.init.parallelStartsMax ?? 8);
     parts.runtime.onExit((exit) => this.#exited(exit));
+    const { clock, log } = parts.init;
+    this.#rotation = new LogRotation({ clock, log, running: () => this.#rotatedLogs(), reopen: (id) => parts.runtime.reopenLog(id) });
   }
 
   /** Meets what ran on without us: living ones are adopted, ended ones get their exit codes, half-started ones are cleared up. */
@@ -226,7 +233,7 @@ class Manager implements LocalContainerManager {
         id,
         name: entry.stored.record.name,
         spec: bundle.spec,
-        logPath: join(this.#logDir(id), "log"),
+        logPath: specification.log.driver === "none" ? undefined : this.#logPath(id),
         tty: specification.tty,
         openStdin: specification.openStdin,
       });
@@ -406,8 +413,20 @@ class Manager implements LocalContainerManager {
     return [...this.#entries.values()].map((entry) => entry.stored.record).sort((a, b) => b.createdMs - a.createdMs || (a.id < b.id ? -1 : 1));
   }
 
-  logs(_id: string, _options: LogReadOptions): AsyncIterable<LogRecord> {
-    throw new FailedPreconditionError("logs");
+  logs(id: string, options: LogReadOptions): AsyncIterable<LogRecord> {
+    const entry = this.#entry(id);
+    if (entry.stored.record.specification.log.driver === "none") {
+      throw new FailedPreconditionError(`container ${id} keeps no log: its log driver is none`);
+    }
+    const key = entry.stored.record.id;
+    return readLog(
+      {
+        path: this.#logPath(key),
+        ended: () => !entry.starting && (entry.stored.record.state === "exited" || !this.#entries.has(key)),
+        onEnd: (listener) => this.onEvent((event) => (event.container.id === key ? listener() : undefined)),
+      },
+      options,
+    );
   }
 
   onEvent(listener: (event: ContainerEvent) => void): () => void {
@@ -419,6 +438,7 @@ class Manager implements LocalContainerManager {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    await this.#rotation.close();
     await Promise.allSettled([...this.#entries.values()].map((entry) => entry.queue.idle()));
     await this.#parts.runtime.close();
     if (this.#entries.size === 0) await this.#parts.maker.files.unmount();
@@ -427,6 +447,18 @@ class Manager implements LocalContainerManager {
 
   #logDir(id: string): string {
     return join(this.#init.dir, "containers", id);
+  }
+
+  #logPath(id: string): string {
+    return join(this.#logDir(id), "log");
+  }
+
+  #rotatedLogs(): readonly RotatedLog[] {
+    return [...this.#entries.values()].flatMap(({ stored: { record } }) => {
+      const { driver, maxSizeBytes, maxFiles } = record.specification.log;
+      if (record.state !== "running" || driver === "none") return [];
+      return [{ id: record.id, path: this.#logPath(record.id), maxSizeBytes, maxFiles }];
+    });
   }
 
   #entry(id: string): Entry {
@@ -449,6 +481,9 @@ class Manager implements LocalContainerManager {
 function validate(id: string, specification: Omit<ContainerSpecification, "files">, image: ImageRecord, maker: BundleMaker): void {
   const process = containerProcess(id, specification, image.config);
   signalNumber(process.stopSignal);
+  if (!LOG_DRIVERS.includes(specification.log.driver)) {
+    throw new NotImplementedError(`log driver ${specification.log.driver} is not supported: json-file, local or none`);
+  }
   const capabilities = capabilitySet({ add: specification.capAdd, drop: specification.capDrop }, maker.lastCapability);
   const { bpf, json } = maker.seccomp(specification, capabilities);
   buildOciSpec({

@@ -23,7 +23,8 @@ export interface RuntimeCreateOptions {
   readonly id: string;
   readonly name: string;
   readonly spec: OciSpec;
-  readonly logPath: string;
+  /** undefined: output is not kept. */
+  readonly logPath: string | undefined;
   readonly tty: boolean;
   readonly openStdin: boolean;
 }

@@ -116,7 +116,7 @@ class ConmonRuntime implements OciRuntime {
     const args = [
       "--api-version", "1", "-c", options.id, "-u", options.id, "-n", options.name, "-r", runtime, "-b", bundle,
       "-p", join(bundle, "pid"), "-P", join(bundle, "conmon.pid"), "--exit-dir", this.#layout.exitDir, "--persist-dir", bundle,
-      "--full-attach", "-l", `k8s-file:${options.logPath}`, "--log-level", "error", "--no-new-keyring",
+      "--full-attach", "-l", options.logPath === undefined ? "off" : `k8s-file:${options.logPath}`, "--log-level", "error", "--no-new-keyring",
       "--runtime-arg", `--root=${this.#layout.stateDir}`,
       ...(options.openStdin ? ["-i", "--leave-stdin-open"] : []),
       ...(options.tty ? ["-t"] : []),
