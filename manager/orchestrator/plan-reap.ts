@@ -1,7 +1,7 @@
 /**
  * The reaper: deletes what is only history and too much of it, and what was removed and has ended; declares tasks of
  * lost nodes orphaned after a while, which frees what they hold.
- * Pure. Invariant: the newest task of a slot stays, so that "ran once and is finished" is never forgotten.
+ * Pure. Invariant: the newest task of a slot that had a node stays, so that "ran once and is finished" is not forgotten.
  */
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import { NodeState, TaskState, UpdateState } from "../../proto/gen/skein/v1/types.js";
@@ -59,12 +59,13 @@ export function planHistory(plan: PlanBuilder, slots: readonly Slot[]): void {
       ? status
       : undefined;
   for (const slot of slots) {
-    const [newest, ...older] = slot.tasks;
-    if (newest === undefined) continue;
+    const newest = slot.tasks[0];
+    if (newest === undefined || slot.tasks.length === 1) continue;
     let excess = historyLimit < 0 ? 0 : slot.tasks.length - Math.max(1, keepCount(newest, historyLimit));
-    for (const task of older.reverse()) {
+    for (const task of [...slot.tasks].reverse()) {
       if (isWanted(task) || plan.touched.has(task.id)) continue;
       const neverRan = isUnassigned(task);
+      if (task === newest && !neverRan) continue;
       if (!neverRan && (excess <= 0 || !isTerminal(task))) continue;
       const judged = updating !== undefined && hasCause(task, "update", "rollback");
       if (judged && createdAtMs(task) >= updating.startedAtMs) continue; // the update supervisor still counts it
