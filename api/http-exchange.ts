@@ -36,7 +36,7 @@ export class Exchange {
 
   /** A path parameter; routes name only those their path has. */
   param(name: string): string {
-    return decodeURIComponent(this.params[name] ?? "");
+    return this.params[name] ?? "";
   }
 
   /** A boolean of the query as Docker reads it: "", 0, no, false, none are false. */

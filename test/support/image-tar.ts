@@ -22,7 +22,10 @@ export async function buildTar(entries: readonly TarEntry[]): Promise<Buffer> {
   })();
   for (const { content = "", ...header } of entries) {
     const bytes = typeof content === "string" ? Buffer.from(content) : Buffer.from(content);
-    packer.entry({ mtime: EPOCH, mode: header.type === "directory" ? 0o755 : 0o644, ...header, size: bytes.length }, bytes);
+    packer.entry(
+      { mtime: EPOCH, mode: header.type === "directory" ? 0o755 : 0o644, ...header, size: bytes.length },
+      bytes,
+    );
   }
   packer.finalize();
   await read;
@@ -57,7 +60,9 @@ export interface BuildImageOptions {
 /** Builds an image in Docker's manifest v2 schema 2 form. */
 export async function buildImage(options: BuildImageOptions): Promise<BuiltImage> {
   const plainLayers = await Promise.all(options.layers.map(buildTar));
-  const layers = plainLayers.map((plain) => blobOf(gzipSync(plain), "application/vnd.docker.image.rootfs.diff.tar.gzip"));
+  const layers = plainLayers.map((plain) =>
+    blobOf(gzipSync(plain), "application/vnd.docker.image.rootfs.diff.tar.gzip"),
+  );
   const config = blobOf(
     Buffer.from(
       JSON.stringify({
@@ -91,7 +96,10 @@ export async function dockerArchive(image: BuiltImage, repoTags: readonly string
   return buildTar([
     ...image.plainLayers.map((plain, index) => ({ name: layerNames[index] ?? "", content: plain })),
     { name: `${hex}.json`, content: image.config.bytes },
-    { name: "manifest.json", content: JSON.stringify([{ Config: `${hex}.json`, RepoTags: repoTags, Layers: layerNames }]) },
+    {
+      name: "manifest.json",
+      content: JSON.stringify([{ Config: `${hex}.json`, RepoTags: repoTags, Layers: layerNames }]),
+    },
   ]);
 }
 
@@ -105,7 +113,9 @@ export async function ociLayout(image: BuiltImage, name: string): Promise<Buffer
       name: "index.json",
       content: JSON.stringify({
         schemaVersion: 2,
-        manifests: [{ ...descriptorOf(image.manifest), annotations: { "org.opencontainers.image.ref.name": name } }],
+        manifests: [
+          { ...descriptorOf(image.manifest), annotations: { "org.opencontainers.image.ref.name": name } },
+        ],
       }),
     },
   ]);

@@ -35,8 +35,12 @@ export async function startFront(options: RegistryFrontOptions): Promise<Registr
     if (path.startsWith("/token")) return answerToken(incoming, response, options, token);
     if (options.token !== undefined && incoming.headers.authorization !== `Bearer ${token}`) {
       const scope = `repository:${path.split("/").slice(2, -2).join("/")}:pull`;
-      response.writeHead(401, { "www-authenticate": `Bearer realm="${origin}/token",service="test registry",scope="${scope}"` });
-      response.end(JSON.stringify({ errors: [{ code: "UNAUTHORIZED", message: "authentication required" }] }));
+      response.writeHead(401, {
+        "www-authenticate": `Bearer realm="${origin}/token",service="test registry",scope="${scope}"`,
+      });
+      response.end(
+        JSON.stringify({ errors: [{ code: "UNAUTHORIZED", message: "authentication required" }] }),
+      );
       return;
     }
     if (options.intercept?.(incoming, response, before) === true) return;
@@ -56,7 +60,12 @@ export async function startFront(options: RegistryFrontOptions): Promise<Registr
   };
 }
 
-function answerToken(incoming: IncomingMessage, response: ServerResponse, options: RegistryFrontOptions, token: string): void {
+function answerToken(
+  incoming: IncomingMessage,
+  response: ServerResponse,
+  options: RegistryFrontOptions,
+  token: string,
+): void {
   const { username, password } = options.token ?? { username: "", password: "" };
   if (incoming.headers.authorization === `Basic ${btoa(`${username}:${password}`)}`) {
     response.end(JSON.stringify({ token }));
@@ -66,24 +75,33 @@ function answerToken(incoming: IncomingMessage, response: ServerResponse, option
   response.end(JSON.stringify({ details: "incorrect username or password" }));
 }
 
-function forward(incoming: IncomingMessage, response: ServerResponse, behind: string, cutAfterBytes: number | undefined): void {
+function forward(
+  incoming: IncomingMessage,
+  response: ServerResponse,
+  behind: string,
+  cutAfterBytes: number | undefined,
+): void {
   const headers = { ...incoming.headers, host: behind };
   delete headers.authorization;
-  const out = request(`http://${behind}${incoming.url}`, { method: incoming.method ?? "GET", headers }, (answer) => {
-    response.writeHead(answer.statusCode ?? 500, answer.headers);
-    if (cutAfterBytes === undefined) {
-      answer.pipe(response);
-      return;
-    }
-    let left = cutAfterBytes;
-    answer.on("data", (chunk: Buffer) => {
-      if (left <= 0) return;
-      const part = chunk.subarray(0, left);
-      left -= part.length;
-      response.write(part, () => {
-        if (left <= 0) response.destroy();
+  const out = request(
+    `http://${behind}${incoming.url}`,
+    { method: incoming.method ?? "GET", headers },
+    (answer) => {
+      response.writeHead(answer.statusCode ?? 500, answer.headers);
+      if (cutAfterBytes === undefined) {
+        answer.pipe(response);
+        return;
+      }
+      let left = cutAfterBytes;
+      answer.on("data", (chunk: Buffer) => {
+        if (left <= 0) return;
+        const part = chunk.subarray(0, left);
+        left -= part.length;
+        response.write(part, () => {
+          if (left <= 0) response.destroy();
+        });
       });
-    });
-  });
+    },
+  );
   out.end();
 }

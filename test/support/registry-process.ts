@@ -25,7 +25,9 @@ export async function startRegistry(options: TestRegistryOptions = {}): Promise<
     log: { level: "info", accesslog: { disabled: true } },
     storage: { filesystem: { rootdirectory: join(folder, "storage") }, delete: { enabled: true } },
     http: { addr: "127.0.0.1:0" },
-    ...(options.basic === undefined ? {} : { auth: { htpasswd: { realm: "test", path: join(folder, "htpasswd") } } }),
+    ...(options.basic === undefined
+      ? {}
+      : { auth: { htpasswd: { realm: "test", path: join(folder, "htpasswd") } } }),
   };
   if (options.basic !== undefined) {
     const { username, password } = options.basic;
@@ -33,7 +35,9 @@ export async function startRegistry(options: TestRegistryOptions = {}): Promise<
     writeFileSync(join(folder, "htpasswd"), line);
   }
   writeFileSync(join(folder, "config.yml"), JSON.stringify(config)); // JSON is YAML
-  const child = spawn("docker-registry", ["serve", join(folder, "config.yml")], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn("docker-registry", ["serve", join(folder, "config.yml")], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
   const close = async (): Promise<void> => {
     child.kill();
@@ -79,10 +83,16 @@ export async function pushImage(image: BuiltImage, options: PushOptions): Promis
 }
 
 /** Pushes images and an index of them, one per architecture. @returns the index's digest. */
-export async function pushIndex(images: readonly { image: BuiltImage; architecture: string }[], options: PushOptions): Promise<string> {
+export async function pushIndex(
+  images: readonly { image: BuiltImage; architecture: string }[],
+  options: PushOptions,
+): Promise<string> {
   for (const { image } of images) await pushImage(image, { ...options, tag: image.manifest.digest });
   const mediaType = "application/vnd.oci.image.index.v1+json";
-  const manifests = images.map(({ image, architecture }) => ({ ...descriptorOf(image.manifest), platform: { os: "linux", architecture } }));
+  const manifests = images.map(({ image, architecture }) => ({
+    ...descriptorOf(image.manifest),
+    platform: { os: "linux", architecture },
+  }));
   const index = blobOf(Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, manifests })), mediaType);
   await pushManifest(index, options, options.tag);
   return index.digest;
@@ -100,13 +110,25 @@ async function pushBlob(blob: BuiltBlob, options: PushOptions): Promise<void> {
 }
 
 async function pushManifest(blob: BuiltBlob, options: PushOptions, tag: string): Promise<void> {
-  await call(options, `/v2/${options.path}/manifests/${tag}`, { method: "PUT", body: blob.bytes, headers: { "content-type": blob.mediaType } });
+  await call(options, `/v2/${options.path}/manifests/${tag}`, {
+    method: "PUT",
+    body: blob.bytes,
+    headers: { "content-type": blob.mediaType },
+  });
 }
 
-async function call(options: PushOptions, path: string, init: { method: string; body?: Uint8Array; headers?: Record<string, string> }): Promise<Response> {
+async function call(
+  options: PushOptions,
+  path: string,
+  init: { method: string; body?: Uint8Array; headers?: Record<string, string> },
+): Promise<Response> {
   const { basic } = options;
-  const authorization = basic === undefined ? {} : { authorization: `Basic ${btoa(`${basic.username}:${basic.password}`)}` };
-  const answer = await fetch(`http://${options.host}${path}`, { ...init, headers: { ...init.headers, ...authorization } });
+  const authorization =
+    basic === undefined ? {} : { authorization: `Basic ${btoa(`${basic.username}:${basic.password}`)}` };
+  const answer = await fetch(`http://${options.host}${path}`, {
+    ...init,
+    headers: { ...init.headers, ...authorization },
+  });
   const body = await answer.text();
   if (!answer.ok) throw new Error(`${init.method} ${path} answered ${answer.status}: ${body}`);
   return answer;

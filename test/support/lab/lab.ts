@@ -5,7 +5,7 @@
  *
  *   host 1: 10.99.0.1   host 2: 10.99.0.2 …   clients: 10.99.0.101 …   (the same in every lab: each has a bridge of its own)
  */
-import { mkdirSync, mkdtempSync, readdirSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { LabHost } from "./lab-host.js";
 import { attempt, type CommandResult, run } from "./shell.js";
@@ -54,6 +54,7 @@ export class Lab {
   static async open(options: LabOptions): Promise<Lab> {
     sweepAbandoned();
     const lab = new Lab(mkdtempSync(join(ROOT, `sk${process.pid}-`)));
+    chmodSync(lab.dir, 0o755); // the managers' unprivileged user passes through
     process.on("exit", lab.#onExit);
     try {
       await lab.#build(options);
