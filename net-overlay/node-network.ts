@@ -32,8 +32,12 @@ import {
 import type { NetworkChangeSet, NetworkPlane, NodeNetworkIdentity, TaskSandbox } from "./network-plane.js";
 import { transitAddress } from "./vxlan/transit.js";
 
-/** Docker makes its chains anew when it restarts, and tells nobody. */
-const FORWARD_CHECK_PERIOD_MS = 30_000;
+/** Docker and firewalls make their rules anew when they restart, and tell nobody. */
+const HOST_CHECK_PERIOD_MS = 30_000;
+/** After a failure to apply; the next change tries again, too. */
+const RETRY_DELAY_MS = 1_000;
+/** How long the calls in a queue may hold the event loop before others have a turn. */
+const HOLD_MAX_MS = 10;
 /** Host-mode ports without a number: the kernel's ephemeral range. */
 const HOST_PORT_MIN = 32_768;
 const HOST_PORT_MAX = 60_999;
@@ -69,8 +73,12 @@ export class NodeNetwork implements NetworkPlane {
   #identity: NodeNetworkIdentity | undefined;
   #lastHost = 1;
   #appliedRevision = 0;
+  #knownRevision = 0;
+  #queueLength = 0;
+  #heldSinceMs = 0;
+  #retry: Timer | undefined;
   #queue: Promise<unknown> = Promise.resolve();
-  #forwardCheck: Timer | undefined;
+  #hostCheck: Timer | undefined;
   #closed = false;
 
   constructor(options: NodeNetworkOptions) {
@@ -99,10 +107,8 @@ export class NodeNetwork implements NetworkPlane {
       this.#dirtyMesh = true;
       for (const networkId of this.#state.networks.keys()) this.#dirtyNetworks.add(networkId);
       await this.#applyDirty();
-      this.#dataPlane.openForwarding();
-      this.#forwardCheck ??= this.#clock.setInterval(FORWARD_CHECK_PERIOD_MS, () =>
-        this.#dataPlane.openForwarding(),
-      );
+      this.#checkHost();
+      this.#hostCheck ??= this.#clock.setInterval(HOST_CHECK_PERIOD_MS, () => this.#checkHost());
     });
   }
 
@@ -117,8 +123,9 @@ export class NodeNetwork implements NetworkPlane {
         for (const networkId of this.#dataPlane.listOverlays()) this.#dirtyNetworks.add(networkId);
       }
       this.#dirtyMesh ||= touched.mesh || changes.complete;
+      this.#knownRevision = Math.max(this.#knownRevision, changes.revision);
       if (this.#identity !== undefined) await this.#applyDirty();
-      this.#appliedRevision = Math.max(this.#appliedRevision, changes.revision);
+      this.#appliedRevision = this.#knownRevision;
     });
   }
 
@@ -161,8 +168,8 @@ export class NodeNetwork implements NetworkPlane {
 
   removeAll(): Promise<void> {
     return this.#inTurn(async () => {
-      this.#forwardCheck?.cancel();
-      this.#forwardCheck = undefined;
+      this.#hostCheck?.cancel();
+      this.#hostCheck = undefined;
       for (const taskId of [...this.#sandboxes.keys()]) this.#forget(taskId);
       for (const { taskId } of this.#records.list()) this.#records.remove(taskId);
       this.#state.apply({ complete: true, upserts: [], removals: [] });
@@ -170,6 +177,9 @@ export class NodeNetwork implements NetworkPlane {
       this.#dirtyNetworks.clear();
       this.#identity = undefined;
       this.#appliedRevision = 0;
+      this.#knownRevision = 0;
+      this.#retry?.cancel();
+      this.#retry = undefined;
       await this.#dataPlane.removeAll();
     });
   }
@@ -178,18 +188,27 @@ export class NodeNetwork implements NetworkPlane {
     if (this.#closed) return;
     this.#closed = true;
     await this.#queue;
-    this.#forwardCheck?.cancel();
+    this.#hostCheck?.cancel();
+    this.#retry?.cancel();
     this.#dns.close();
     this.#dataPlane.close();
   }
 
-  /** One call after the other; a failed one does not stop the next. */
+  /** One call after the other; a failed one does not stop the next. A long queue lets others have a turn now and then. */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#queue.then(work);
-    this.#queue = turn.then(
-      () => undefined,
-      () => undefined, // its caller has it
-    );
+    if (this.#queueLength === 0) this.#heldSinceMs = this.#clock.monotonicMs();
+    this.#queueLength += 1;
+    const turn = this.#queue.then(async () => {
+      if (this.#clock.monotonicMs() - this.#heldSinceMs > HOLD_MAX_MS) {
+        await this.#clock.sleep(0);
+        this.#heldSinceMs = this.#clock.monotonicMs();
+      }
+      return work();
+    });
+    const settle = (): void => {
+      this.#queueLength -= 1;
+    };
+    this.#queue = turn.then(settle, settle); // a failure is its caller's
     return turn;
   }
 
@@ -221,7 +240,25 @@ export class NodeNetwork implements NetworkPlane {
     for (const networkId of [...this.#dirtyNetworks].sort()) {
       await attempt(`overlay ${networkId}`, () => this.#applyOverlay(networkId));
     }
-    if (failures.length > 0 && options.failing === "throw") throw failures[0];
+    if (failures.length === 0) return;
+    this.#retry ??= this.#clock.setTimer(RETRY_DELAY_MS, () => this.#tryAgain());
+    if (options.failing === "throw") throw failures[0];
+  }
+
+  #tryAgain(): void {
+    this.#retry = undefined;
+    void this.#inTurn(async () => {
+      if (this.#identity === undefined || this.#closed) return;
+      await this.#applyDirty({ failing: "log" });
+      if (this.#retry === undefined) this.#appliedRevision = this.#knownRevision;
+    });
+  }
+
+  #checkHost(): void {
+    if (this.#dataPlane.checkHost()) return;
+    this.#log.warn("the mesh's rules were removed by somebody else and are made again");
+    this.#dirtyMesh = true;
+    this.#tryAgain();
   }
 
   #applyMesh(): void {

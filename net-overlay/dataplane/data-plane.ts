@@ -26,8 +26,11 @@ export interface DataPlane {
   removeSandbox(taskId: string): Promise<void>;
   /** Whether a process on the node listens on the port. */
   isPortHeld(protocol: NftProtocol, port: number): boolean;
-  /** Lets forwarded packets of ours pass a foreign packet filter that drops by default, as docker installs. */
-  openForwarding(): void;
+  /**
+   * Looks at what others may have done to the host: a packet filter that drops forwarded packets by default, as docker installs, is opened
+   * for ours. @returns false when our own rules are gone and the mesh must be applied again.
+   */
+  checkHost(): boolean;
   removeAll(): Promise<void>;
   close(): void;
 }

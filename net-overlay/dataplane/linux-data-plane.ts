@@ -141,12 +141,13 @@ class LinuxDataPlane implements DataPlane {
     }
   }
 
-  openForwarding(): void {
+  checkHost(): boolean {
     try {
       this.#mesh.openForwarding();
     } catch (error) {
-      this.#log.warn("foreign FORWARD chain could not be opened", { error: messageOf(error) });
+      this.#log.warn("the foreign FORWARD chain could not be opened", { error: messageOf(error) });
     }
+    return this.#mesh.isInPlace();
   }
 
   async removeAll(): Promise<void> {

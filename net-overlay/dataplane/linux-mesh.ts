@@ -149,6 +149,13 @@ export class LinuxMesh {
     );
   }
 
+  /** Whether the ruleset is there: a reload of the host's own firewall may have flushed it. If not, the next `apply` makes it anew. */
+  isInPlace(): boolean {
+    if (this.#nft.list("list tables ip").includes(`table ${NFT_TABLE}`)) return true;
+    this.#applied = undefined;
+    return false;
+  }
+
   removeAll(): void {
     const socket = this.#socket;
     const forward = this.#listForward();

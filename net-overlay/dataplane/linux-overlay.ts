@@ -55,6 +55,7 @@ export class LinuxOverlay {
   readonly #socket: RouteSocket;
   readonly #nft: NftContext;
   #applied: Applied | undefined;
+  #mtuBytes: number | undefined;
 
   /** Opens the namespace, making it when it is missing or dead. */
   constructor(linux: Linux, path: string) {
@@ -119,7 +120,7 @@ export class LinuxOverlay {
     overlay: OverlayAttachment,
     end: { hostName: string; name: string; index: number; netnsFd: number },
   ): void {
-    const mtuBytes = this.#socket.findLink(TUNNEL_LINK)?.mtuBytes;
+    const mtuBytes = this.#mtuBytes;
     if (mtuBytes === undefined) throw new InternalError(`overlay ${this.#path} has no tunnel yet`);
     const mac = taskMac(overlay.address);
     const linkIndex = makeVeth(this.#socket, {
@@ -157,6 +158,7 @@ export class LinuxOverlay {
     ) {
       return this.#applied;
     }
+    this.#mtuBytes = tunnel.mtuBytes;
     const netnsFd = openSync(this.#path, "r");
     try {
       const { linkIndex } = ensureTunnel(tunnel, {

@@ -58,8 +58,8 @@ export class MemoryDataPlane implements DataPlane {
     return this.heldPorts.has(`${port}/${protocol}`);
   }
 
-  openForwarding(): void {
-    // nothing forwards here
+  checkHost(): boolean {
+    return this.mesh !== undefined;
   }
 
   async removeAll(): Promise<void> {

@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { EndpointState } from "../../proto/gen/skein/v1/dispatcher.js";
+import { PortProtocol, PublishMode } from "../../proto/gen/skein/v1/types.js";
+import { planMesh } from "./mesh-plan.js";
+import { endpoint, identity, network, peer, service, stateOf } from "./network-fixtures.js";
+import type { Sandbox } from "./sandbox.js";
+
+const ports = [{ targetPort: 80, publishedPort: 8080 }];
+
+function sandbox(fields: Partial<Sandbox> = {}): Sandbox {
+  return {
+    taskId: "task11",
+    serviceId: "svc1",
+    hostname: "",
+    overlays: [],
+    gatewayAddress: "100.64.1.2",
+    hostPorts: [],
+    nameservers: [],
+    resolvConf: "",
+    etcHosts: "",
+    ...fields,
+  };
+}
+
+test("a published port leads to ready tasks everywhere; what is here is exposed in any state", () => {
+  const joining = endpoint(11, { state: EndpointState.JOINING, gatewayAddress: "" });
+  const state = stateOf(network(), service({ ports }), peer(1), peer(2), joining, endpoint(21));
+  const plan = planMesh(state, { identity, sandboxes: new Map([["task11", sandbox()]]) });
+  assert.deepEqual(plan.ports, [
+    { protocol: "tcp", publishedPort: 8080, backends: [{ address: "100.64.2.21", port: 80 }] },
+  ]);
+  assert.deepEqual(plan.exposed, [{ address: "100.64.1.2", protocol: "tcp", port: 80 }]);
+  assert.deepEqual(plan.localTasks, ["100.64.1.2"]);
+  assert.deepEqual([...plan.peers], [[2, "10.99.0.2"]], "oneself is no peer");
+});
+
+test("a host-mode port leads to the task here alone", () => {
+  const hostPorts = [
+    {
+      name: "",
+      protocol: PortProtocol.UDP,
+      targetPort: 53,
+      publishedPort: 5353,
+      publishMode: PublishMode.HOST,
+    },
+  ];
+  const plan = planMesh(stateOf(), { identity, sandboxes: new Map([["task11", sandbox({ hostPorts })]]) });
+  assert.deepEqual(plan.ports, [
+    { protocol: "udp", publishedPort: 5353, backends: [{ address: "100.64.1.2", port: 53 }] },
+  ]);
+  assert.deepEqual(plan.exposed, [{ address: "100.64.1.2", protocol: "udp", port: 53 }]);
+});
+
+test("a task without a gateway is no part of the mesh", () => {
+  const { gatewayAddress: _none, ...inside } = sandbox();
+  const plan = planMesh(stateOf(service({ ports })), { identity, sandboxes: new Map([["task11", inside]]) });
+  assert.deepEqual([plan.localTasks, plan.exposed], [[], []]);
+});

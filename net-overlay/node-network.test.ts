@@ -1,0 +1,188 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ManualClock } from "../base/clock/manual-clock.js";
+import { MemoryLogger } from "../base/log/logger.js";
+import type { NodeResource } from "../proto/gen/skein/v1/dispatcher.js";
+import { ResourceKind } from "../proto/gen/skein/v1/dispatcher.js";
+import { Task } from "../proto/gen/skein/v1/objects.js";
+import { PublishMode } from "../proto/gen/skein/v1/types.js";
+import { MemoryDataPlane } from "./dataplane/memory-data-plane.js";
+import { MemorySandboxRecords } from "./dataplane/sandbox-records.js";
+import { endpoint, identity, network, peer, service } from "./endpoints/network-fixtures.js";
+import type { SandboxDns } from "./node-network.js";
+import { NodeNetwork } from "./node-network.js";
+
+class MemoryDns implements SandboxDns {
+  readonly served = new Set<string>();
+
+  open({ taskId }: { taskId: string }): void {
+    this.served.add(taskId);
+  }
+
+  closeSandbox(taskId: string): void {
+    this.served.delete(taskId);
+  }
+
+  close(): void {
+    this.served.clear();
+  }
+}
+
+interface World {
+  readonly dataPlane: MemoryDataPlane;
+  readonly records: MemorySandboxRecords;
+  readonly dns: MemoryDns;
+  readonly clock: ManualClock;
+  readonly log: MemoryLogger;
+  readonly plane: NodeNetwork;
+}
+
+async function open(from: Partial<World> = {}): Promise<World> {
+  const dns = new MemoryDns();
+  const { dataPlane = new MemoryDataPlane(), records = new MemorySandboxRecords() } = from;
+  const world = { dataPlane, records, dns, clock: new ManualClock(), log: new MemoryLogger() };
+  const plane = new NodeNetwork({ ...world, dns: () => dns });
+  await plane.configure(identity);
+  return { ...world, plane };
+}
+
+const attachment = { hostname: "box", extraHosts: [] };
+let revision = 0;
+
+async function tell(world: World, ...upserts: NodeResource[]): Promise<void> {
+  revision += 1;
+  await world.plane.apply({ complete: false, revision, upserts, removals: [] });
+}
+
+function taskOf(number: number, fields: Parameters<typeof Task.fromPartial>[0] = {}): Task {
+  const networks = [{ networkId: "net1", addresses: [`10.0.1.${number}/24`] }];
+  return Task.fromPartial({ id: `task${number}`, serviceId: "svc1", networks, ...fields });
+}
+
+test("attaching gives a sandbox in plans, records and DNS; detaching takes it out of all", async () => {
+  const world = await open();
+  await tell(world, network(), service(), peer(2), endpoint(21));
+  const sandbox = await world.plane.attachTask(taskOf(11), attachment);
+  assert.equal(sandbox.gatewayAddress, "100.64.1.2");
+  assert.deepEqual(world.dataPlane.mesh?.localTasks, ["100.64.1.2"]);
+  assert.deepEqual(world.dataPlane.overlays.get("net1")?.localTasks, ["10.0.1.11"]);
+  assert.deepEqual([...world.dns.served], ["task11"]);
+  await world.plane.detachTask("task11");
+  await world.plane.detachTask("task11");
+  assert.deepEqual(world.dataPlane.mesh?.localTasks, []);
+  assert.deepEqual(world.dataPlane.overlays.get("net1")?.localTasks, []);
+  assert.deepEqual(
+    [world.dataPlane.listSandboxes(), world.records.list(), [...world.dns.served]],
+    [[], [], []],
+  );
+});
+
+test("a restart adopts what lives, forgets what does not, and gives out no address twice", async () => {
+  const first = await open();
+  await tell(first, network());
+  const sandbox = await first.plane.attachTask(taskOf(11), attachment);
+  await first.plane.attachTask(taskOf(12), attachment);
+  await first.plane.close();
+  await first.dataPlane.removeSandbox("task12");
+  const second = await open(first);
+  assert.deepEqual([...second.dns.served], ["task11"]);
+  await tell(second, network());
+  assert.deepEqual(await second.plane.attachTask(taskOf(11), attachment), sandbox);
+  assert.equal((await second.plane.attachTask(taskOf(13), attachment)).gatewayAddress, "100.64.1.3");
+  await second.plane.retain(new Set(["task13"]));
+  assert.deepEqual(second.dataPlane.listSandboxes(), ["task13"]);
+});
+
+test("what fails to apply keeps the revision back and is tried again", async () => {
+  const world = await open();
+  world.dataPlane.nextFailure = new Error("kernel says no");
+  await assert.rejects(tell(world, network()), /kernel says no/);
+  assert.equal(world.plane.appliedRevision, 0);
+  world.clock.advance(1_000);
+  await world.plane.apply({ complete: false, revision, upserts: [], removals: [] });
+  assert.ok(world.dataPlane.overlays.has("net1"));
+  assert.equal(world.plane.appliedRevision, revision);
+});
+
+test("a sandbox that cannot be made leaves nothing behind", async () => {
+  const world = await open();
+  await tell(world, network());
+  world.dataPlane.nextFailure = new Error("kernel says no");
+  await assert.rejects(world.plane.attachTask(taskOf(11), attachment), /kernel says no/);
+  assert.deepEqual(
+    [world.dataPlane.listSandboxes(), world.records.list(), [...world.dns.served]],
+    [[], [], []],
+  );
+  await assert.rejects(
+    world.plane.attachTask(taskOf(12, { networks: [{ networkId: "none" }] }), attachment),
+    /network none/,
+  );
+});
+
+test("host ports: taken by a task, the mesh or a process is refused; none named is chosen", async () => {
+  const world = await open();
+  await tell(world, network(), service({ ports: [{ targetPort: 80, publishedPort: 8080 }] }));
+  const at = (number: number, publishedPort: number): Promise<unknown> => {
+    const ports = [{ targetPort: 80, publishedPort, publishMode: PublishMode.HOST }];
+    return world.plane.attachTask(taskOf(number, { endpoint: { ports } }), attachment);
+  };
+  world.dataPlane.heldPorts.add("22/tcp").add("32768/tcp");
+  await at(11, 9090);
+  await assert.rejects(at(12, 9090), /port 9090\/tcp is already in use on this node/);
+  await assert.rejects(at(12, 8080), /port 8080\/tcp is already in use/);
+  await assert.rejects(at(12, 22), /port 22\/tcp is already in use/);
+  const chosen = (
+    await world.plane.attachTask(
+      taskOf(13, { endpoint: { ports: [{ targetPort: 80, publishMode: PublishMode.HOST }] } }),
+      attachment,
+    )
+  ).hostPorts;
+  assert.equal(chosen[0]?.publishedPort, 32_769);
+});
+
+test("a published port that a process holds is warned about once", async () => {
+  const world = await open();
+  world.dataPlane.heldPorts.add("8080/tcp");
+  await tell(world, service({ ports: [{ targetPort: 80, publishedPort: 8080 }] }));
+  await tell(world, peer(2));
+  assert.equal(world.log.lines.filter(({ level }) => level === "warn").length, 1);
+});
+
+test("a network that goes stays until its last task here is gone", async () => {
+  const world = await open();
+  await tell(world, network());
+  await world.plane.attachTask(taskOf(11), attachment);
+  const removals = [{ kind: ResourceKind.NETWORK, id: "net1" }];
+  await world.plane.apply({ complete: false, revision, upserts: [], removals });
+  assert.ok(world.dataPlane.overlays.has("net1"));
+  await world.plane.detachTask("task11");
+  assert.ok(!world.dataPlane.overlays.has("net1"));
+});
+
+test("a complete set removes overlays of a life before", async () => {
+  const first = await open();
+  await tell(first, network());
+  await first.plane.close();
+  const second = await open(first);
+  await second.plane.apply({ complete: true, revision, upserts: [], removals: [] });
+  assert.deepEqual(second.dataPlane.listOverlays(), []);
+});
+
+test("rules that somebody else removed are made again", async () => {
+  const world = await open();
+  world.dataPlane.mesh = undefined;
+  world.clock.advance(30_000);
+  await world.plane.retain(new Set());
+  await world.plane.detachTask("none"); // behind the repair in the queue
+  assert.ok(world.dataPlane.mesh);
+});
+
+test("nothing is done before the node knows who it is", async () => {
+  const dataPlane = new MemoryDataPlane();
+  const options = { dataPlane, records: new MemorySandboxRecords(), dns: () => new MemoryDns() };
+  const plane = new NodeNetwork({ ...options, clock: new ManualClock(), log: new MemoryLogger() });
+  await plane.apply({ complete: true, revision: 5, upserts: [network()], removals: [] });
+  await assert.rejects(plane.attachTask(taskOf(11), attachment), /not configured yet/);
+  await plane.configure(identity);
+  assert.ok(dataPlane.overlays.has("net1"));
+});
