@@ -17,14 +17,6 @@ export interface SavedAgent {
   readonly node: Node | undefined;
 }
 
-export const NOTHING_SAVED: SavedAgent = {
-  revision: 0,
-  resources: [],
-  statuses: [],
-  managers: [],
-  node: undefined,
-};
-
 export interface SavedChanges {
   /** True: replaces all resources. */
   readonly complete: boolean;

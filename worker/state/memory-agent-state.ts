@@ -4,18 +4,12 @@
 
 import type { NodeResource, TaskStatusUpdate } from "../../proto/gen/skein/v1/dispatcher.js";
 import { keyOf, keyText } from "../agent/assignment-book.js";
-import {
-  type AgentState,
-  NOTHING_SAVED,
-  type SavedAgent,
-  type SavedChanges,
-  storable,
-} from "./agent-state.js";
+import { type AgentState, type SavedAgent, type SavedChanges, storable } from "./agent-state.js";
 
 export class MemoryAgentState implements AgentState {
   #resources = new Map<string, NodeResource>();
   readonly #statuses = new Map<string, TaskStatusUpdate>();
-  #session: Pick<SavedAgent, "managers" | "node"> = NOTHING_SAVED;
+  #session: Pick<SavedAgent, "managers" | "node"> = { managers: [], node: undefined };
   #revision = 0;
 
   load(): Promise<SavedAgent> {

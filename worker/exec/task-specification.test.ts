@@ -1,0 +1,156 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { InvalidArgumentError } from "../../base/errors/errors.js";
+import { Secret, Task } from "../../proto/gen/skein/v1/objects.js";
+import type { ContainerSpecification } from "../containers/container-manager.js";
+import { TaskFailureError } from "./failure-cause.js";
+import { parseRegistryAuth } from "./registry-auth.js";
+import { containerSpecification, LOG_FILES_MAX, LOG_SIZE_BYTES_MAX } from "./task-specification.js";
+import { expandTemplate, type NodeFacts } from "./task-template.js";
+
+const NODE: NodeFacts = { id: "n1", hostname: "alpha", os: "linux", architecture: "amd64" };
+type ContainerPart = NonNullable<NonNullable<Parameters<typeof Task.fromPartial>[0]["spec"]>["container"]>;
+
+function specify(
+  container: ContainerPart,
+  rest: Parameters<typeof Task.fromPartial>[0] = {},
+): ContainerSpecification {
+  const task = Task.fromPartial({
+    id: "abcdefghijklmnopqrstuvwxy",
+    nodeId: "n1",
+    serviceId: "s1",
+    slot: 2,
+    serviceAnnotations: { name: "web", labels: { tier: "front", "a.b": "c" } },
+    ...rest,
+    spec: { ...rest.spec, container: { image: "app:1", ...container } },
+  });
+  const secret = Secret.fromPartial({ id: "sec", data: Buffer.from("x") });
+  return containerSpecification({
+    task,
+    node: NODE,
+    network: { kind: "none" },
+    dependencies: { secret: (id) => (id === "sec" ? secret : undefined), config: () => undefined },
+  });
+}
+
+test("name, labels and host name of a task's container", () => {
+  const made = specify({ labels: { mine: "1" } });
+  assert.equal(made.name, "web.2.abcdefghijklmnopqrstuvwxy");
+  assert.equal(made.hostname, "abcdefghijkl");
+  assert.deepEqual(made.labels, {
+    mine: "1",
+    "com.docker.swarm.node.id": "n1",
+    "com.docker.swarm.service.id": "s1",
+    "com.docker.swarm.service.name": "web",
+    "com.docker.swarm.task": "",
+    "com.docker.swarm.task.id": "abcdefghijklmnopqrstuvwxy",
+    "com.docker.swarm.task.name": made.name,
+  });
+  assert.equal(specify({}, { slot: 0 }).name, "web.n1.abcdefghijklmnopqrstuvwxy");
+});
+
+test("placeholders are filled in, and unknown ones refused by name", () => {
+  const task = Task.fromPartial({
+    id: "t",
+    nodeId: "n1",
+    serviceId: "s",
+    slot: 3,
+    serviceAnnotations: { name: "w", labels: { tier: "f", "a.b": "c" } },
+  });
+  const expand = (text: string): string => expandTemplate(text, task, NODE);
+  assert.equal(expand("{{.Service.Name}}-{{ .Task.Slot }}.{{.Node.Hostname}}"), "w-3.alpha");
+  assert.equal(expand("{{.Service.ID}} {{.Task.ID}} {{.Task.Name}} {{.Node.ID}}"), "s t w.3.t n1");
+  assert.equal(
+    expand('{{.Service.Labels.tier}}{{index .Service.Labels "a.b"}}{{.Node.Platform.OS}}'),
+    "fclinux",
+  );
+  assert.equal(expand("plain $x {y}"), "plain $x {y}");
+  assert.throws(() => expand("{{.Service.Color}}"), /unknown placeholder \{\{\.Service\.Color\}\}/);
+  assert.throws(() => expand('{{env "X"}}'), InvalidArgumentError);
+});
+
+test("mounts of each kind, and a refusal by name", () => {
+  const made = specify({
+    mounts: [
+      { type: "bind", source: "/srv/{{.Task.Slot}}", target: "/a", readOnly: true },
+      { type: "volume", source: "data-{{.Task.Slot}}", target: "/b", volumeOptions: { noCopy: true } },
+      { type: "tmpfs", target: "/c", tmpfsOptions: { sizeBytes: 1024 } },
+    ],
+  });
+  assert.deepEqual(
+    made.mounts.map((mount) => [
+      mount.kind,
+      mount.target,
+      mount.kind === "tmpfs" ? mount.sizeBytes : mount.kind === "bind" ? mount.source : mount.name,
+    ]),
+    [
+      ["bind", "/a", "/srv/2"],
+      ["volume", "/b", "data-2"],
+      ["tmpfs", "/c", 1024],
+    ],
+  );
+  assert.throws(
+    () => specify({ mounts: [{ type: "cluster", source: "x", target: "/d" }] }),
+    /mount \/d: type cluster is not supported/,
+  );
+});
+
+test("logs are bounded unless the service says how, and unknown drivers refused", () => {
+  assert.deepEqual(specify({}).log, {
+    driver: "",
+    maxSizeBytes: LOG_SIZE_BYTES_MAX,
+    maxFiles: LOG_FILES_MAX,
+  });
+  const own = { spec: { logDriver: { name: "json-file", options: { "max-size": "10k", "max-file": "5" } } } };
+  assert.deepEqual(specify({}, own).log, { driver: "", maxSizeBytes: 10_240, maxFiles: 5 });
+  assert.throws(
+    () => specify({}, { spec: { logDriver: { name: "gelf" } } }),
+    /log driver gelf is not supported/,
+  );
+});
+
+test("limits, health check and stop settings", () => {
+  const made = specify(
+    {
+      stopGracePeriodMs: 0,
+      stopSignal: "SIGINT",
+      healthcheck: { test: ["CMD", "x"], retries: 2 },
+      privileges: { seccompMode: "unconfined", noNewPrivileges: true },
+    },
+    { spec: { resources: { limits: { memoryBytes: 5, nanoCpus: 7 }, limitPids: 9 } } },
+  );
+  assert.deepEqual(made.resources, { memoryBytes: 5, swapBytes: undefined, nanoCpus: 7, pidsLimit: 9 });
+  assert.equal(made.stopGracePeriodMs, 0);
+  assert.equal(made.healthcheck?.retries, 2);
+  assert.deepEqual([made.seccomp.kind, made.noNewPrivileges], ["unconfined", true]);
+  assert.equal(specify({}).stopGracePeriodMs, 10_000);
+  assert.equal(specify({ healthcheck: {} }).healthcheck, undefined);
+});
+
+test("a secret that is not there is named, without the others' data", () => {
+  const secrets = [{ secretId: "nope", secretName: "key", file: { name: "/etc/key" } }];
+  assert.throws(
+    () => specify({ secrets }),
+    (error) =>
+      error instanceof TaskFailureError &&
+      error.failureCause === "dependency-missing" &&
+      /secret key/.test(error.message),
+  );
+  const absolute = specify({ secrets: [{ secretId: "sec", secretName: "key", file: { name: "/etc/key" } }] });
+  assert.equal(absolute.files[0]?.target, "/etc/key");
+});
+
+test("registry credentials are read in any spelling, and never shown", () => {
+  const encode = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64");
+  assert.deepEqual(parseRegistryAuth(encode({ Username: "a", password: "b", serveraddress: "r" })), {
+    username: "a",
+    password: "b",
+    serverAddress: "r",
+  });
+  assert.equal(parseRegistryAuth(encode({})), undefined);
+  assert.equal(parseRegistryAuth(""), undefined);
+  assert.throws(
+    () => parseRegistryAuth("c2VjcmV0"),
+    (error) => error instanceof InvalidArgumentError && !error.message.includes("secret"),
+  );
+});
