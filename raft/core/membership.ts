@@ -117,7 +117,12 @@ function objectionTo(state: CoreState, kind: ConfChangeKind, raftId: RaftId): st
   if (kind === ConfChangeKind.UNRECOGNIZED) return "is the object of an unknown kind of change";
   if (present === undefined) return "is not a member";
   if (kind === ConfChangeKind.PROMOTE && !present.learner) return "is a voter already";
-  if (kind === ConfChangeKind.REMOVE && !present.learner && state.voters.length === 1)
-    return "is the last voter";
+  if (kind === ConfChangeKind.REMOVE && !present.learner) {
+    if (state.voters.length === 1) return "is the last voter";
+    // It would step down as soon as it knows of the commit. If that news is lost, the other voter still counts two.
+    if (state.voters.length === 2 && raftId === state.id) {
+      return "leads one other voter: transfer the leadership first";
+    }
+  }
   return undefined;
 }

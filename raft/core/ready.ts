@@ -4,13 +4,14 @@
  * Source: the contract in types.ts; thesis 10.2.1 for what may leave before the sync.
  */
 import { invariant } from "../../base/errors/invariant.js";
+import { EntryKind } from "../log/make-entry.js";
 import { commitByCounting } from "./commit.js";
 import { type CoreState, hardStateOf, roleOf, setMembership } from "./core-state.js";
 import { maySendBeforeSync } from "./message.js";
 import { startReadRound } from "./reads.js";
 import { oweAppendToAll, replicate } from "./replication.js";
 import { noteOwnProgress } from "./role.js";
-import type { HardState, RaftMessage, Ready, SoftState } from "./types.js";
+import type { Entry, HardState, RaftMessage, Ready, SoftState } from "./types.js";
 
 /** Committed entries in one Ready, so that applying them does not hold up heartbeats. */
 const COMMITTED_BYTES_MAX = 1024 * 1024;
@@ -52,14 +53,16 @@ export class ReadyMaker {
     const softState = this.#changedSoftState();
     const hardState = this.#changedHardState();
     const snapshot = state.log.pendingSnapshot;
-    const promises = hardState !== undefined && this.#promisesMore(hardState);
+    const committedEntries = state.log.unapplied(COMMITTED_BYTES_MAX);
+    const promises =
+      (hardState !== undefined && this.#promisesMore(hardState)) || changesMembership(committedEntries);
     const messages = splitMessages(state.outbox, promises);
     const ready: Ready = {
       ...(softState && { softState }),
       ...(hardState && { hardState }),
       ...(snapshot && { snapshot }),
       entries: state.log.unstable.slice(),
-      committedEntries: state.log.unapplied(COMMITTED_BYTES_MAX),
+      committedEntries,
       messagesBeforeSync: messages.before,
       messages: messages.after,
       readStates: state.readStates,
@@ -118,6 +121,14 @@ function settle(state: CoreState): void {
   if (state.activity !== "leader") return;
   startReadRound(state);
   replicate(state);
+}
+
+/**
+ * That a change is committed is synced before anybody hears of it. Otherwise the removed one of two voters could shut
+ * down, while the other one restarts without knowing that it may now decide alone.
+ */
+function changesMembership(committed: readonly Entry[]): boolean {
+  return committed.some((entry) => entry.kind === EntryKind.CONF_CHANGE);
 }
 
 /**

@@ -1,5 +1,5 @@
 /**
- * `npm run sim -- [--seeds N] [--seed S] [--bug NAME] [--trace]`: runs N seeds from S on, prints one summary line, and
+ * `npm run sim -- [--seeds N] [--seed S] [--bug NAME] [--hunt] [--trace]`: runs N seeds from S on, prints one summary line, and
  * exits 1 with the seed to replay when a promise was broken. Edge: to the process.
  */
 import { parseArgs } from "node:util";
@@ -13,6 +13,7 @@ function main(): number {
       seeds: { type: "string", default: "100" },
       seed: { type: "string", default: "1" },
       bug: { type: "string" },
+      hunt: { type: "boolean", default: false },
       trace: { type: "boolean", default: false },
     },
   });
@@ -26,7 +27,7 @@ function main(): number {
   const startedMs = performance.now();
   const results: RunResult[] = [];
   for (let seed = first; seed < first + count; seed++) {
-    const result = runSeed({ seed, bug, print });
+    const result = runSeed({ seed, bug, print, profile: values.hunt ? "leader-hunt" : "mixed" });
     results.push(result);
     if (result.violation === undefined) continue;
     console.error(result.violation.stack);

@@ -5,7 +5,7 @@
 import type { Random } from "../../base/random/random.js";
 import type { RaftId } from "../../raft/core/types.js";
 import { CALM, type NetworkQuality } from "./sim-network.js";
-import { pick, type SimWorld } from "./sim-world.js";
+import { pick, type SimProfile, type SimWorld } from "./sim-world.js";
 
 const ROUGH: readonly NetworkQuality[] = [
   CALM,
@@ -14,6 +14,8 @@ const ROUGH: readonly NetworkQuality[] = [
   { delayMinMs: 5, delayMaxMs: 200, loss: 0.25, duplication: 0.1, stragglers: 0.1 },
 ];
 
+const SLOW: NetworkQuality = { delayMinMs: 5, delayMaxMs: 120, loss: 0.05, duplication: 0, stragglers: 0.1 };
+
 export class SimFaults {
   readonly #world: SimWorld;
   readonly #random: Random;
@@ -21,12 +23,13 @@ export class SimFaults {
   readonly #pauseMs: number;
   #active = true;
 
-  constructor(world: SimWorld) {
+  constructor(world: SimWorld, profile: SimProfile = "mixed") {
     this.#world = world;
     this.#random = world.random.child("faults");
     this.#pauseMs = pick(this.#random, [300, 1_000, 2_500]);
-    world.network.quality = pick(this.#random, ROUGH);
-    this.#loop();
+    world.network.quality = profile === "leader-hunt" ? SLOW : pick(this.#random, ROUGH);
+    if (profile === "leader-hunt") this.#huntLeaders(Number.POSITIVE_INFINITY, 700);
+    else this.#loop();
   }
 
   end(): void {
@@ -58,6 +61,8 @@ export class SimFaults {
       () => this.#world.removeMember(),
       () => this.#world.updateAddress(),
       () => this.#falseHint(),
+      () => this.#blink(),
+      () => this.#huntLeaders(this.#world.queue.now + this.#random.float() * 5_000, 80),
       () => {
         this.#world.network.quality = pick(this.#random, ROUGH);
       },
@@ -129,6 +134,31 @@ export class SimFaults {
     if (node === undefined) return;
     node.pause();
     this.#later(this.#random.float() * 3_000, () => node.resume());
+  }
+
+  /** Several members restart within moments, and all believe that the leader is gone: votes meet restarts. */
+  #blink(): void {
+    const leader = this.#world.leader()?.id;
+    if (leader !== undefined) this.#world.hintConnectionLost(leader);
+    for (const node of this.#world.upNodes()) {
+      if (this.#random.float() < 0.4) continue;
+      this.#later(this.#random.float() * 400, () => {
+        node.crash();
+        this.#later(this.#random.float() * 40, () => {
+          if (!node.isUp && !this.#world.isRetired(node.id)) node.start();
+        });
+      });
+    }
+  }
+
+  /** Whoever leads is struck down at once: logs end in many short terms (Raft paper, figure 8). */
+  #huntLeaders(untilMs: number, everyMaxMs: number): void {
+    this.#later(this.#random.float() * everyMaxMs, () => {
+      const leader = this.#world.leader();
+      if (leader !== undefined && this.#random.float() < 0.5) this.#isolate(leader.id);
+      else if (leader !== undefined) this.#crash(leader.id);
+      if (this.#world.queue.now < untilMs) this.#huntLeaders(untilMs, everyMaxMs);
+    });
   }
 
   #transfer(): void {

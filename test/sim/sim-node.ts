@@ -51,7 +51,8 @@ export class SimNode implements Receiver {
   #life = 0;
   #tickMs = TICK_MS;
   #busy = false;
-  #pausedInbox: Envelope[] | undefined;
+  /** What waits while the process stands still. */
+  #backlog: (() => void)[] | undefined;
   #applied = 0;
   #digest = 0;
   #commitSeen = 0;
@@ -76,7 +77,7 @@ export class SimNode implements Receiver {
   }
 
   get isPaused(): boolean {
-    return this.#pausedInbox !== undefined;
+    return this.#backlog !== undefined;
   }
 
   get applied(): number {
@@ -116,7 +117,7 @@ export class SimNode implements Receiver {
     this.#life += 1;
     this.#core = undefined;
     this.#busy = false;
-    this.#pausedInbox = undefined;
+    this.#backlog = undefined;
     this.#proposed.clear();
     this.#readFloors.clear();
     this.#arrivedSnapshots.clear();
@@ -125,23 +126,23 @@ export class SimNode implements Receiver {
 
   /** The process stops getting the processor: its time stands still, messages pile up. */
   pause(): void {
-    if (this.#core === undefined || this.#pausedInbox !== undefined) return;
+    if (this.#core === undefined || this.#backlog !== undefined) return;
     this.#note(3, "pause");
-    this.#pausedInbox = [];
+    this.#backlog = [];
   }
 
   resume(): void {
-    const inbox = this.#pausedInbox;
-    if (inbox === undefined) return;
+    const backlog = this.#backlog;
+    if (backlog === undefined) return;
     this.#note(4, "resume");
-    this.#pausedInbox = undefined;
-    for (const envelope of inbox) this.receive(envelope);
+    this.#backlog = undefined;
+    for (const run of backlog) run();
     this.#pump();
   }
 
   receive(envelope: Envelope): void {
-    if (this.#pausedInbox !== undefined) {
-      this.#pausedInbox.push(envelope);
+    if (this.#backlog !== undefined) {
+      this.#backlog.push(() => this.receive(envelope));
       return;
     }
     if (this.#core === undefined) return;
@@ -184,7 +185,7 @@ export class SimNode implements Receiver {
   /** Calls the core unless it is down or paused. Refusals are part of life; anything else is a bug. */
   #ask(call: (core: SimCore) => void): boolean {
     const core = this.#core;
-    if (core === undefined || this.#pausedInbox !== undefined) return false;
+    if (core === undefined || this.#backlog !== undefined) return false;
     try {
       call(core);
     } catch (error) {
@@ -198,7 +199,7 @@ export class SimNode implements Receiver {
   #scheduleTick(life: number): void {
     this.#world.queue.after(this.#tickMs, () => {
       if (life !== this.#life || this.#core === undefined) return;
-      if (this.#pausedInbox === undefined) {
+      if (this.#backlog === undefined) {
         this.#core.tick();
         this.#pump();
       }
@@ -330,13 +331,18 @@ export class SimNode implements Receiver {
       snapshot === undefined ? { message } : { message: { ...message, snapshot: snapshot.meta }, snapshot };
     this.#world.network.send(
       envelope,
-      this.#inThisLife((delivered: boolean) => {
-        if (isSnapshot) this.#ask((core) => core.reportSnapshot(message.to, delivered));
-        else if (!delivered && this.#random.float() < 0.1) {
-          this.#ask((core) => core.reportUnreachable(message.to));
-        }
-      }),
+      this.#inThisLife((delivered: boolean) => this.#report(message, delivered)),
     );
+  }
+
+  #report(message: RaftMessage, delivered: boolean): void {
+    if (this.#backlog !== undefined) {
+      this.#backlog.push(() => this.#report(message, delivered));
+    } else if (message.snapshot !== undefined) {
+      this.#ask((core) => core.reportSnapshot(message.to, delivered));
+    } else if (!delivered && this.#random.float() < 0.1) {
+      this.#ask((core) => core.reportUnreachable(message.to));
+    }
   }
 
   #inThisLife<A extends readonly unknown[]>(run: (...args: A) => void): (...args: A) => void {

@@ -3,13 +3,14 @@
  */
 import type { PlantedBug } from "./sim-core.js";
 import { SimFaults } from "./sim-faults.js";
-import { SimWorld } from "./sim-world.js";
+import { type SimProfile, SimWorld } from "./sim-world.js";
 
 export interface RunOptions {
   readonly seed: number;
   /** Simulated milliseconds under faults. @default 20000 */
   readonly faultyMs?: number;
   readonly bug?: PlantedBug | undefined;
+  readonly profile?: SimProfile | undefined;
   readonly print?: ((line: string) => void) | undefined;
 }
 
@@ -34,7 +35,7 @@ export function runSeed(options: RunOptions): RunResult {
   let healMs = 0;
   let violation: Error | undefined;
   try {
-    const faults = new SimFaults(world);
+    const faults = new SimFaults(world, options.profile);
     world.run(options.faultyMs ?? 20_000);
     faults.end();
     healMs = world.healAndAgree(AGREEMENT_BOUND_MS);

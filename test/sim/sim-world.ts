@@ -17,9 +17,16 @@ import { SimNetwork } from "./sim-network.js";
 import { type NodeTuning, type NodeWorld, SimNode } from "./sim-node.js";
 import { SimTrace } from "./sim-trace.js";
 
+/**
+ * `mixed`: everything that can go wrong, drawn by the seed. `leader-hunt`: five members on a slow network, one entry
+ * per message, and every leader struck down soon, which makes the logs of Raft paper figure 8.
+ */
+export type SimProfile = "mixed" | "leader-hunt";
+
 export interface WorldOptions {
   readonly seed: number;
   readonly bug?: PlantedBug | undefined;
+  readonly profile?: SimProfile | undefined;
   readonly print?: ((line: string) => void) | undefined;
 }
 
@@ -55,8 +62,9 @@ export class SimWorld implements NodeWorld {
     this.trace = new SimTrace(this.queue, options.print);
     const network = this.random.child("network");
     this.network = new SimNetwork({ queue: this.queue, random: network, trace: this.trace });
-    this.tuning = drawTuning(this.random.child("tuning"));
-    this.#found(pick(this.random, [1, 3, 3, 3, 5, 5]));
+    const isHunt = options.profile === "leader-hunt";
+    this.tuning = isHunt ? HUNT_TUNING : drawTuning(this.random.child("tuning"));
+    this.#found(isHunt ? 5 : pick(this.random, [1, 3, 3, 3, 5, 5]));
     this.#clientLoop(this.random.child("clients"));
     this.#hostLoop();
   }
@@ -113,12 +121,12 @@ export class SimWorld implements NodeWorld {
     }
   }
 
-  /** Removes a member, be it the leader itself. At least two voters stay, as a careful operator would see to. */
+  /** Removes a member, be it the leader itself; down to a single voter. */
   removeMember(): void {
     const leader = this.leader();
     const members = leader?.core?.status().membership.members ?? [];
     const voters = members.filter((member) => !member.learner);
-    const victims = members.filter((member) => member.learner || voters.length > 2);
+    const victims = members.filter((member) => member.learner || voters.length > 1);
     if (leader === undefined || victims.length === 0) return;
     leader.proposeConfChange(changeOf(ConfChangeKind.REMOVE, pick(this.random, victims)));
   }
@@ -258,14 +266,27 @@ function changeOf(kind: ConfChange["kind"], member: RaftMember): ConfChange {
   return { kind, member, context: new Uint8Array(0) };
 }
 
-/** Small bounds in some runs, so that they are reached; the founders' membership never matters to them. */
+const HUNT_TUNING: NodeTuning = {
+  bytesPerMessageMax: 1,
+  inflightMessagesMax: 1,
+  inflightBytesMax: 256,
+  uncommittedBytesMax: 512,
+  syncMaxMs: 5,
+  compactAfter: 40,
+};
+
+/** Small bounds in some runs, so that they are reached. */
 function drawTuning(random: Random): NodeTuning {
+  const bytesPerMessageMax = pick(random, [64, 512, 4096, 256 * 1024]);
+  const inflightMessagesMax = pick(random, [1, 3, 16, 256]);
+  // One entry per round trip: a longer backlog would only prove that the agreement bound is short.
+  const isNarrow = bytesPerMessageMax * inflightMessagesMax < 4096;
   return {
-    bytesPerMessageMax: pick(random, [64, 512, 4096, 256 * 1024]),
-    inflightMessagesMax: pick(random, [1, 3, 16, 256]),
+    bytesPerMessageMax,
+    inflightMessagesMax,
     inflightBytesMax: pick(random, [256, 4096, 1024 * 1024]),
-    uncommittedBytesMax: pick(random, [1024, 16 * 1024, 1024 * 1024]),
+    uncommittedBytesMax: isNarrow ? 1024 : pick(random, [1024, 16 * 1024, 1024 * 1024]),
     syncMaxMs: pick(random, [0.5, 5, 40]),
-    compactAfter: pick(random, [20, 100, 400]),
+    compactAfter: isNarrow ? 40 : pick(random, [20, 100, 400]),
   };
 }
