@@ -9,17 +9,22 @@ type Apply = (config: ImageConfig, rest: string) => ImageConfig;
 
 /** @throws {InvalidArgumentError} naming the line and what is wrong with it. */
 export function applyChanges(config: ImageConfig, changes: readonly string[]): ImageConfig {
-  return changes.flatMap((text) => text.split("\n")).reduce((current, line) => {
-    const match = /^\s*([A-Za-z]+)(?:\s+([\s\S]*?))?\s*$/.exec(line);
-    if (line.trim() === "" || line.trim().startsWith("#")) return current;
-    const apply = INSTRUCTIONS[match?.[1]?.toUpperCase() ?? ""];
-    if (match === null || apply === undefined) {
-      throw new InvalidArgumentError(`${JSON.stringify(line)} is not a valid change command: use ${Object.keys(INSTRUCTIONS).join(", ")}`);
-    }
-    const rest = match[2] ?? "";
-    if (rest === "") throw new InvalidArgumentError(`${match[1]?.toUpperCase()} requires at least one argument`);
-    return apply(current, rest);
-  }, config);
+  return changes
+    .flatMap((text) => text.split("\n"))
+    .reduce((current, line) => {
+      const match = /^\s*([A-Za-z]+)(?:\s+([\s\S]*?))?\s*$/.exec(line);
+      if (line.trim() === "" || line.trim().startsWith("#")) return current;
+      const apply = INSTRUCTIONS[match?.[1]?.toUpperCase() ?? ""];
+      if (match === null || apply === undefined) {
+        throw new InvalidArgumentError(
+          `${JSON.stringify(line)} is not a valid change command: use ${Object.keys(INSTRUCTIONS).join(", ")}`,
+        );
+      }
+      const rest = match[2] ?? "";
+      if (rest === "")
+        throw new InvalidArgumentError(`${match[1]?.toUpperCase()} requires at least one argument`);
+      return apply(current, rest);
+    }, config);
 }
 
 const INSTRUCTIONS: Readonly<Record<string, Apply>> = {
@@ -33,13 +38,17 @@ const INSTRUCTIONS: Readonly<Record<string, Apply>> = {
   },
   EXPOSE: (config, rest) => {
     const ports = wordsOf(rest).map((word) => {
-      if (!/^\d{1,5}(-\d{1,5})?(\/(tcp|udp|sctp))?$/.test(word)) throw new InvalidArgumentError(`EXPOSE: invalid port ${word}`);
+      if (!/^\d{1,5}(-\d{1,5})?(\/(tcp|udp|sctp))?$/.test(word))
+        throw new InvalidArgumentError(`EXPOSE: invalid port ${word}`);
       return word.includes("/") ? word : `${word}/tcp`;
     });
     return { ...config, exposedPorts: [...new Set([...config.exposedPorts, ...ports])].sort() };
   },
   HEALTHCHECK: (config, rest) => ({ ...config, healthcheck: healthcheckOf(rest) }),
-  LABEL: (config, rest) => ({ ...config, labels: { ...config.labels, ...Object.fromEntries(pairsOf(rest, "LABEL")) } }),
+  LABEL: (config, rest) => ({
+    ...config,
+    labels: { ...config.labels, ...Object.fromEntries(pairsOf(rest, "LABEL")) },
+  }),
   STOPSIGNAL: (config, rest) => ({ ...config, stopSignal: rest }),
   USER: (config, rest) => ({ ...config, user: rest }),
   VOLUME: (config, rest) => {
@@ -77,8 +86,10 @@ function wordsOf(text: string): string[] {
   const pattern = /(?:[^\s"'\\]|\\[\s\S]|"(?:[^"\\]|\\[\s\S])*"|'[^']*')+/g;
   for (const match of text.matchAll(pattern)) {
     words.push(
-      match[0].replace(/"((?:[^"\\]|\\[\s\S])*)"|'([^']*)'|\\([\s\S])/g, (_all, double?: string, single?: string, escaped?: string) =>
-        double !== undefined ? double.replace(/\\(["\\$])/g, "$1") : (single ?? escaped ?? ""),
+      match[0].replace(
+        /"((?:[^"\\]|\\[\s\S])*)"|'([^']*)'|\\([\s\S])/g,
+        (_all, double?: string, single?: string, escaped?: string) =>
+          double !== undefined ? double.replace(/\\(["\\$])/g, "$1") : (single ?? escaped ?? ""),
       ),
     );
   }
@@ -90,7 +101,8 @@ function pairsOf(rest: string, instruction: string): [string, string][] {
   if (old !== null) return [[old[1] ?? "", wordsOf(old[2] ?? "").join(" ")]];
   return wordsOf(rest).map((word) => {
     const equals = word.indexOf("=");
-    if (equals <= 0) throw new InvalidArgumentError(`${instruction}: ${JSON.stringify(word)} must have the form name=value`);
+    if (equals <= 0)
+      throw new InvalidArgumentError(`${instruction}: ${JSON.stringify(word)} must have the form name=value`);
     return [word.slice(0, equals), word.slice(equals + 1)];
   });
 }
@@ -99,7 +111,8 @@ function healthcheckOf(rest: string): ImageConfig["healthcheck"] {
   const none = { intervalMs: 0, timeoutMs: 0, startPeriodMs: 0, startIntervalMs: 0, retries: 0 };
   if (/^none$/i.test(rest)) return { test: ["NONE"], ...none };
   const match = /^((?:--\S+\s+)*)CMD\s+([\s\S]+)$/i.exec(rest);
-  if (match === null) throw new InvalidArgumentError("HEALTHCHECK takes NONE, or [--option=value …] CMD command");
+  if (match === null)
+    throw new InvalidArgumentError("HEALTHCHECK takes NONE, or [--option=value …] CMD command");
   const numbers = { ...none };
   for (const flag of wordsOf(match[1] ?? "")) {
     const [name = "", value = ""] = flag.slice(2).split("=", 2);
@@ -117,7 +130,8 @@ function healthcheckOf(rest: string): ImageConfig["healthcheck"] {
 const DURATION_UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
 
 function durationMsOf(text: string): number {
-  if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text)) throw new InvalidArgumentError(`HEALTHCHECK: invalid duration ${JSON.stringify(text)}`);
+  if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text))
+    throw new InvalidArgumentError(`HEALTHCHECK: invalid duration ${JSON.stringify(text)}`);
   let totalMs = 0;
   for (const part of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)) {
     totalMs += Number(part[1]) * (DURATION_UNITS[part[2] ?? ""] ?? 0);

@@ -4,7 +4,13 @@
  * Sources: RFC 7617 (basic), distribution token and OAuth2 authentication.
  */
 import type { IncomingMessage } from "node:http";
-import { DataLossError, PermissionDeniedError, ResourceExhaustedError, UnauthenticatedError, UnavailableError } from "../../base/errors/errors.js";
+import {
+  DataLossError,
+  PermissionDeniedError,
+  ResourceExhaustedError,
+  UnauthenticatedError,
+  UnavailableError,
+} from "../../base/errors/errors.js";
 import type { RegistryTransport } from "./http-registry-transport.js";
 import { translate } from "./http-registry-transport.js";
 import { asObject } from "./image-manifest.js";
@@ -42,7 +48,9 @@ export class RegistryAuthorizer {
     }
     const basic = this.#basic();
     if (!challenges.some((challenge) => challenge.scheme === "basic")) {
-      throw new UnauthenticatedError("unauthorized: the registry asks for a kind of authentication that is not known here");
+      throw new UnauthenticatedError(
+        "unauthorized: the registry asks for a kind of authentication that is not known here",
+      );
     }
     if (basic === undefined) throw new UnauthenticatedError("no basic auth credentials");
     this.#authorization = basic;
@@ -56,9 +64,11 @@ export class RegistryAuthorizer {
 
   async #fetchToken(challenge: Challenge, signal: AbortSignal | undefined): Promise<string> {
     const { realm = "", service = "", scope = this.#scope } = challenge.parameters;
-    if (!URL.canParse(realm)) throw new UnauthenticatedError("unauthorized: the registry names no realm to get a token from");
+    if (!URL.canParse(realm))
+      throw new UnauthenticatedError("unauthorized: the registry names no realm to get a token from");
     const url = new URL(realm);
-    if (url.protocol !== "https:" && url.protocol !== "http:") throw new PermissionDeniedError(`token realm with ${url.protocol} is refused`);
+    if (url.protocol !== "https:" && url.protocol !== "http:")
+      throw new PermissionDeniedError(`token realm with ${url.protocol} is refused`);
     const answer = await (this.#auth.identityToken
       ? this.#postRefresh(url, { service, scope, token: this.#auth.identityToken, signal })
       : this.#getToken(url, { service, scope, signal }));
@@ -66,19 +76,29 @@ export class RegistryAuthorizer {
     if (answer.statusCode !== 200) throw tokenError(answer.statusCode ?? 0, body);
     const json = parseBody(body);
     const token = json?.["token"] ?? json?.["access_token"];
-    if (typeof token !== "string" || token === "") throw new UnauthenticatedError(`unauthorized: ${url.host} answered without a token`);
+    if (typeof token !== "string" || token === "")
+      throw new UnauthenticatedError(`unauthorized: ${url.host} answered without a token`);
     return token;
   }
 
-  #getToken(url: URL, query: { service: string; scope: string; signal: AbortSignal | undefined }): Promise<IncomingMessage> {
+  #getToken(
+    url: URL,
+    query: { service: string; scope: string; signal: AbortSignal | undefined },
+  ): Promise<IncomingMessage> {
     const basic = this.#basic();
     if (query.service !== "") url.searchParams.set("service", query.service);
     for (const scope of query.scope.split(" ")) url.searchParams.append("scope", scope);
     if (basic !== undefined) url.searchParams.set("account", this.#auth.username ?? "");
-    return this.#transport.sendTo(url, { signal: query.signal, headers: basic === undefined ? {} : { authorization: basic } });
+    return this.#transport.sendTo(url, {
+      signal: query.signal,
+      headers: basic === undefined ? {} : { authorization: basic },
+    });
   }
 
-  #postRefresh(url: URL, form: { service: string; scope: string; token: string; signal: AbortSignal | undefined }): Promise<IncomingMessage> {
+  #postRefresh(
+    url: URL,
+    form: { service: string; scope: string; token: string; signal: AbortSignal | undefined },
+  ): Promise<IncomingMessage> {
     const body = new URLSearchParams({
       grant_type: "refresh_token",
       client_id: "skein",
@@ -86,7 +106,10 @@ export class RegistryAuthorizer {
       scope: form.scope,
       refresh_token: form.token,
     }).toString();
-    const headers = { "content-type": "application/x-www-form-urlencoded", "content-length": String(Buffer.byteLength(body)) };
+    const headers = {
+      "content-type": "application/x-www-form-urlencoded",
+      "content-length": String(Buffer.byteLength(body)),
+    };
     return this.#transport.sendTo(url, { method: "POST", body, headers, signal: form.signal });
   }
 }
@@ -103,7 +126,8 @@ export async function readSmallBody(
   try {
     for await (const chunk of answer as AsyncIterable<Buffer>) {
       totalBytes += chunk.length;
-      if (totalBytes > bytesMax) throw new ResourceExhaustedError(`the answer of ${url.host} has more than ${bytesMax} bytes`);
+      if (totalBytes > bytesMax)
+        throw new ResourceExhaustedError(`the answer of ${url.host} has more than ${bytesMax} bytes`);
       chunks.push(chunk);
     }
   } catch (error) {

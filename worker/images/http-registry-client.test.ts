@@ -8,13 +8,25 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, type TestContext, test } from "node:test";
 import { systemClock } from "../../base/clock/system-clock.js";
-import { CancelledError, DataLossError, NotFoundError, PermissionDeniedError, UnauthenticatedError, UnavailableError } from "../../base/errors/errors.js";
+import {
+  CancelledError,
+  DataLossError,
+  NotFoundError,
+  PermissionDeniedError,
+  UnauthenticatedError,
+  UnavailableError,
+} from "../../base/errors/errors.js";
 import { openKoffiLinux } from "../../base/linux/linux-koffi.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import { silentLogger } from "../../base/log/logger.js";
 import { buildImage } from "../../test/support/image-tar.js";
 import { type RegistryFrontOptions, startFront } from "../../test/support/registry-front.js";
-import { pushImage, pushIndex, startRegistry, type TestRegistry } from "../../test/support/registry-process.js";
+import {
+  pushImage,
+  pushIndex,
+  startRegistry,
+  type TestRegistry,
+} from "../../test/support/registry-process.js";
 import { RegistryTransport } from "./http-registry-transport.js";
 import type { ImageStore } from "./image-store.js";
 import { openImageStore } from "./linux-image-store.js";
@@ -32,13 +44,17 @@ after(async () => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 
-async function open(t: TestContext, options: { certsDir?: string } = {}): Promise<{ store: ImageStore; dir: string }> {
+async function open(
+  t: TestContext,
+  options: { certsDir?: string } = {},
+): Promise<{ store: ImageStore; dir: string }> {
   const folder = mkdtempSync(join(tmpdir(), "skein-pull-"));
   folders.push(folder);
   const dir = join(folder, "images");
   const store = await openImageStore({ dir, linux, clock: systemClock, log: silentLogger, ...options });
   t.after(async () => {
-    if (existsSync(join(dir, "rootfs"))) for (const container of readdirSync(join(dir, "rootfs"))) await store.removeRootfs(container);
+    if (existsSync(join(dir, "rootfs")))
+      for (const container of readdirSync(join(dir, "rootfs"))) await store.removeRootfs(container);
     await store.close();
   });
   return { store, dir };
@@ -66,7 +82,10 @@ test("a pull brings an image whose command runs, with Docker's progress; a secon
   assert.equal(progress.filter((line) => line === "Pulling fs layer").length, 2);
   assert.equal(progress.filter((line) => line === "Pull complete").length, 2);
   assert.ok(progress.includes("Downloading"));
-  assert.deepEqual(progress.slice(-2), [`Digest: ${digest}`, `Status: Downloaded newer image for ${reference}`]);
+  assert.deepEqual(progress.slice(-2), [
+    `Digest: ${digest}`,
+    `Status: Downloaded newer image for ${reference}`,
+  ]);
   assert.deepEqual(readdirSync(join(dir, "tmp")), []);
   assert.equal(readdirSync(join(dir, "blobs/sha256")).length, 2); // config and manifest; layers are unpacked and gone
   const root = await store.mountRootfs(record.id, "c");
@@ -74,10 +93,19 @@ test("a pull brings an image whose command runs, with Docker's progress; a secon
 
   const again: string[] = [];
   await store.pull(reference, { onProgress: ({ status }) => again.push(status) });
-  assert.deepEqual(again, ["Pulling from team/bb", "Already exists", "Already exists", `Digest: ${digest}`, `Status: Image is up to date for ${reference}`]);
+  assert.deepEqual(again, [
+    "Pulling from team/bb",
+    "Already exists",
+    "Already exists",
+    `Digest: ${digest}`,
+    `Status: Image is up to date for ${reference}`,
+  ]);
   assert.equal(store.find(`${registry.host}/team/bb@${digest}`)?.id, record.id);
   assert.equal(store.find(`${reference}@${digest}`)?.id, record.id);
-  assert.deepEqual((await store.remove(reference)).slice(0, 2), [{ untagged: reference }, { untagged: `${registry.host}/team/bb@${digest}` }]);
+  assert.deepEqual((await store.remove(reference)).slice(0, 2), [
+    { untagged: reference },
+    { untagged: `${registry.host}/team/bb@${digest}` },
+  ]);
 });
 
 test("an index gives the manifest of this platform, and describeRemote all of them", async (t) => {
@@ -98,11 +126,18 @@ test("an index gives the manifest of this platform, and describeRemote all of th
   const described = await store.describeRemote(`${registry.host}/multi`);
   assert.equal(described.digest, digest);
   assert.equal(described.mediaType, "application/vnd.oci.image.index.v1+json");
-  assert.deepEqual(described.platforms.map((one) => one.architecture), ["s390x", own]);
+  assert.deepEqual(
+    described.platforms.map((one) => one.architecture),
+    ["s390x", own],
+  );
   const single = await store.describeRemote(`${registry.host}/multi@${other.manifest.digest}`);
   assert.deepEqual(single.platforms, [{ architecture: "s390x", os: "linux" }]);
 
-  await pushIndex([{ image: other, architecture: "s390x" }], { host: registry.host, path: "foreign", tag: "1" });
+  await pushIndex([{ image: other, architecture: "s390x" }], {
+    host: registry.host,
+    path: "foreign",
+    tag: "1",
+  });
   await assert.rejects(store.pull(`${registry.host}/foreign:1`), (error: unknown) => {
     assert.ok(error instanceof NotFoundError);
     assert.match(error.message, /^no matching manifest for linux\/\w+ in the manifest list entries/);
@@ -112,10 +147,17 @@ test("an index gives the manifest of this platform, and describeRemote all of th
 
 test("an unknown image is refused with the registry's words", async (t) => {
   const { store } = await open(t);
-  await pushImage(await buildImage({ layers: [[{ name: "a" }]] }), { host: registry.host, path: "known", tag: "1" });
+  await pushImage(await buildImage({ layers: [[{ name: "a" }]] }), {
+    host: registry.host,
+    path: "known",
+    tag: "1",
+  });
   await assert.rejects(store.pull(`${registry.host}/known:2`), (error: unknown) => {
     assert.ok(error instanceof NotFoundError);
-    assert.equal(error.message, `manifest for ${registry.host}/known:2 not found: manifest unknown: manifest unknown`);
+    assert.equal(
+      error.message,
+      `manifest for ${registry.host}/known:2 not found: manifest unknown: manifest unknown`,
+    );
     return true;
   });
 });
@@ -125,15 +167,27 @@ test("basic authentication is answered with the given credentials, and refused w
   const closed = await startRegistry({ basic });
   t.after(() => closed.close());
   const { store } = await open(t);
-  await pushImage(await buildImage({ layers: [[{ name: "a" }]] }), { host: closed.host, path: "p", tag: "1", basic });
-  const reference = `${closed.host}/p:1`;
-  await assert.rejects(store.pull(reference), (error: unknown) => error instanceof UnauthenticatedError && /no basic auth credentials/.test(error.message));
-  await assert.rejects(store.pull(reference, { auth: { username: "ann", password: "wrong-secret" } }), (error: unknown) => {
-    assert.ok(error instanceof UnauthenticatedError);
-    assert.match(error.message, /unauthorized: authentication required/);
-    assert.doesNotMatch(error.message, /wrong-secret/);
-    return true;
+  await pushImage(await buildImage({ layers: [[{ name: "a" }]] }), {
+    host: closed.host,
+    path: "p",
+    tag: "1",
+    basic,
   });
+  const reference = `${closed.host}/p:1`;
+  await assert.rejects(
+    store.pull(reference),
+    (error: unknown) =>
+      error instanceof UnauthenticatedError && /no basic auth credentials/.test(error.message),
+  );
+  await assert.rejects(
+    store.pull(reference, { auth: { username: "ann", password: "wrong-secret" } }),
+    (error: unknown) => {
+      assert.ok(error instanceof UnauthenticatedError);
+      assert.match(error.message, /unauthorized: authentication required/);
+      assert.doesNotMatch(error.message, /wrong-secret/);
+      return true;
+    },
+  );
   assert.deepEqual((await store.pull(reference, { auth: basic })).repoTags, [reference]);
 });
 
@@ -141,11 +195,17 @@ test("a token is fetched from the realm the registry names", async (t) => {
   const token = { username: "bob", password: "secret-of-bob" };
   const server = await front(t, { token });
   const { store } = await open(t);
-  await pushImage(await buildImage({ layers: [[{ name: "a" }]] }), { host: registry.host, path: "with/token", tag: "1" });
+  await pushImage(await buildImage({ layers: [[{ name: "a" }]] }), {
+    host: registry.host,
+    path: "with/token",
+    tag: "1",
+  });
   const record = await store.pull(`${server.host}/with/token:1`, { auth: token });
   assert.equal(record.repoTags.length, 1);
   const asked = server.seen.filter((line) => line.startsWith("GET /token"));
-  assert.deepEqual(asked, ["GET /token?service=test+registry&scope=repository%3Awith%2Ftoken%3Apull&account=bob"]);
+  assert.deepEqual(asked, [
+    "GET /token?service=test+registry&scope=repository%3Awith%2Ftoken%3Apull&account=bob",
+  ]);
   await assert.rejects(store.pull(`${server.host}/with/token:1`), (error: unknown) => {
     assert.ok(error instanceof UnauthenticatedError);
     assert.match(error.message, /unauthorized: incorrect username or password/);
@@ -186,8 +246,14 @@ test("a blob with wrong bytes is data loss, and nothing of it stays", async (t) 
   });
   const { store, dir } = await open(t);
   await pushImage(image, { host: registry.host, path: "wrong", tag: "1" });
-  await assert.rejects(store.pull(`${server.host}/wrong:1`), (error: unknown) => error instanceof DataLossError && error.message.includes("wrong digest"));
-  assert.deepEqual([readdirSync(join(dir, "tmp")), readdirSync(join(dir, "blobs/sha256")), store.list()], [[], [], []]);
+  await assert.rejects(
+    store.pull(`${server.host}/wrong:1`),
+    (error: unknown) => error instanceof DataLossError && error.message.includes("wrong digest"),
+  );
+  assert.deepEqual(
+    [readdirSync(join(dir, "tmp")), readdirSync(join(dir, "blobs/sha256")), store.list()],
+    [[], [], []],
+  );
 });
 
 test("a redirect is followed, without the credentials of the first host", async (t) => {
@@ -230,10 +296,17 @@ test("a registry that fails is asked again, a bounded number of times", async (t
     },
   });
   const { store } = await open(t);
-  await pushImage(await buildImage({ layers: [[{ name: "a" }]] }), { host: registry.host, path: "flaky", tag: "1" });
+  await pushImage(await buildImage({ layers: [[{ name: "a" }]] }), {
+    host: registry.host,
+    path: "flaky",
+    tag: "1",
+  });
   await store.pull(`${server.host}/flaky:1`);
   assert.equal(failures, 1);
-  await assert.rejects(store.pull(`${server.host}/down:1`), (error: unknown) => error instanceof UnavailableError && /status 503: resting/.test(error.message));
+  await assert.rejects(
+    store.pull(`${server.host}/down:1`),
+    (error: unknown) => error instanceof UnavailableError && /status 503: resting/.test(error.message),
+  );
   assert.equal(failures, 5);
 });
 
@@ -260,13 +333,17 @@ test("a registry with a CA of its own is spoken to by TLS with that CA, and not 
   const openssl = (...args: string[]) => execFileSync("openssl", args, { cwd: folder, stdio: "ignore" });
   const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"];
   const newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-x509"];
-  for (const name of ["right", "wrong"]) openssl("req", ...newKey, "-keyout", `${name}.key`, "-out", `${name}.pem`, ...subject);
+  for (const name of ["right", "wrong"])
+    openssl("req", ...newKey, "-keyout", `${name}.key`, "-out", `${name}.pem`, ...subject);
   const image = await buildImage({ layers: [[{ name: "a" }]] });
   const blobs = new Map([image.config, ...image.layers].map((blob) => [blob.digest, blob.bytes]));
-  const server = createServer({ key: readFileSync(join(folder, "right.key")), cert: readFileSync(join(folder, "right.pem")) }, (request, response) => {
-    response.setHeader("content-type", image.manifest.mediaType);
-    response.end(blobs.get(request.url?.split("/").at(-1) ?? "") ?? image.manifest.bytes);
-  });
+  const server = createServer(
+    { key: readFileSync(join(folder, "right.key")), cert: readFileSync(join(folder, "right.pem")) },
+    (request, response) => {
+      response.setHeader("content-type", image.manifest.mediaType);
+      response.end(blobs.get(request.url?.split("/").at(-1) ?? "") ?? image.manifest.bytes);
+    },
+  );
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   t.after(() => {
     server.closeAllConnections();
@@ -280,7 +357,10 @@ test("a registry with a CA of its own is spoken to by TLS with that CA, and not 
   const trusting = await open(t, { certsDir: join(folder, "right") });
   assert.equal((await trusting.store.pull(`${host}/x:1`)).id, image.config.digest);
   const other = await open(t, { certsDir: join(folder, "wrong") });
-  await assert.rejects(other.store.pull(`${host}/x:1`), (error: unknown) => error instanceof UnavailableError && /certificate|SELF_SIGNED/i.test(error.message));
+  await assert.rejects(
+    other.store.pull(`${host}/x:1`),
+    (error: unknown) => error instanceof UnavailableError && /certificate|SELF_SIGNED/i.test(error.message),
+  );
 });
 
 test("a registry that is not allowed plain http cannot send the client there by a redirect", async () => {

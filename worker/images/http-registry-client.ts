@@ -24,8 +24,8 @@ import { RegistryTransport, type TransportInit, translate } from "./http-registr
 import { type Descriptor, MEDIA_TYPE } from "./image-manifest.js";
 import { familiarReference, type ImageReference, isDigest } from "./image-reference.js";
 import type { RegistryAuth } from "./image-store.js";
-import type { BlobSink, RegistryClient, RegistrySession, RemoteManifest } from "./registry-client.js";
 import { registryWordsOf } from "./registry-challenge.js";
+import type { BlobSink, RegistryClient, RegistrySession, RemoteManifest } from "./registry-client.js";
 
 const MANIFEST_BYTES_MAX = 4 * 2 ** 20;
 /** Tries of one request before its error rises. */
@@ -36,7 +36,12 @@ const PAUSE = { initialMs: 200, maxMs: 5_000 } as const;
 /** Transports kept at once, one per registry; the oldest goes. */
 const TRANSPORTS_MAX = 32;
 
-const ACCEPT = [MEDIA_TYPE.ociIndex, MEDIA_TYPE.dockerIndex, MEDIA_TYPE.ociManifest, MEDIA_TYPE.dockerManifest].join(", ");
+const ACCEPT = [
+  MEDIA_TYPE.ociIndex,
+  MEDIA_TYPE.dockerIndex,
+  MEDIA_TYPE.ociManifest,
+  MEDIA_TYPE.dockerManifest,
+].join(", ");
 
 export interface RegistryClientComponents {
   readonly clock: Clock;
@@ -44,7 +49,10 @@ export interface RegistryClientComponents {
   readonly random: Random;
 }
 
-export function createHttpRegistryClient(components: RegistryClientComponents, init: TransportInit): RegistryClient {
+export function createHttpRegistryClient(
+  components: RegistryClientComponents,
+  init: TransportInit,
+): RegistryClient {
   const transports = new Map<string, RegistryTransport>();
   return {
     session(reference, auth) {
@@ -70,7 +78,12 @@ class HttpRegistrySession implements RegistrySession {
   readonly #reference: ImageReference;
   readonly #authorizer: RegistryAuthorizer;
 
-  constructor(components: RegistryClientComponents, transport: RegistryTransport, reference: ImageReference, auth: RegistryAuth | undefined) {
+  constructor(
+    components: RegistryClientComponents,
+    transport: RegistryTransport,
+    reference: ImageReference,
+    auth: RegistryAuth | undefined,
+  ) {
     this.#components = components;
     this.#transport = transport;
     this.#reference = reference;
@@ -79,10 +92,17 @@ class HttpRegistrySession implements RegistrySession {
 
   async fetchManifest(what: string, signal?: AbortSignal): Promise<RemoteManifest> {
     return await this.#retry(signal, async () => {
-      const answer = await this.#send(`/v2/${this.#reference.path}/manifests/${what}`, { accept: ACCEPT }, signal);
+      const answer = await this.#send(
+        `/v2/${this.#reference.path}/manifests/${what}`,
+        { accept: ACCEPT },
+        signal,
+      );
       const bytes = await readSmallBody(answer, this.#place, signal, MANIFEST_BYTES_MAX);
       const digest = sha256Of(bytes);
-      if (isDigest(what) && digest !== what) throw new DataLossError(`manifest ${what} of ${this.#name} has the wrong digest: its bytes give ${digest}`);
+      if (isDigest(what) && digest !== what)
+        throw new DataLossError(
+          `manifest ${what} of ${this.#name} has the wrong digest: its bytes give ${digest}`,
+        );
       return { bytes, digest, mediaType: (answer.headers["content-type"] ?? "").split(";", 1)[0] ?? "" };
     });
   }
@@ -98,7 +118,10 @@ class HttpRegistrySession implements RegistrySession {
       const failed = await this.#retry(signal, () => this.#receive(descriptor, sink, options, before));
       if (failed === undefined) return;
       if (attempts >= BLOB_ATTEMPTS_MAX) throw failed;
-      this.#components.log.info("blob download goes on after a broken connection", { digest: descriptor.digest, bytes: sink.writtenBytes });
+      this.#components.log.info("blob download goes on after a broken connection", {
+        digest: descriptor.digest,
+        bytes: sink.writtenBytes,
+      });
     }
   }
 
@@ -109,18 +132,31 @@ class HttpRegistrySession implements RegistrySession {
     options: { signal?: AbortSignal | undefined; onBytes?: (writtenBytes: number) => void },
     before: number,
   ): Promise<SkeinError | undefined> {
-    const range: Record<string, string> = sink.writtenBytes > 0 ? { range: `bytes=${sink.writtenBytes}-` } : {};
-    const answer = await this.#send(`/v2/${this.#reference.path}/blobs/${descriptor.digest}`, range, options.signal);
+    const range: Record<string, string> =
+      sink.writtenBytes > 0 ? { range: `bytes=${sink.writtenBytes}-` } : {};
+    const answer = await this.#send(
+      `/v2/${this.#reference.path}/blobs/${descriptor.digest}`,
+      range,
+      options.signal,
+    );
     if (sink.writtenBytes > 0 && !continuesAt(answer, sink.writtenBytes)) await sink.restart();
     const broken = await this.#copy(answer, sink, options);
     if (sink.writtenBytes >= descriptor.sizeBytes) return undefined;
-    const error = broken ?? new UnavailableError(`${this.#place.host} ended blob ${descriptor.digest} after ${sink.writtenBytes} of ${descriptor.sizeBytes} bytes`);
+    const error =
+      broken ??
+      new UnavailableError(
+        `${this.#place.host} ended blob ${descriptor.digest} after ${sink.writtenBytes} of ${descriptor.sizeBytes} bytes`,
+      );
     if (codeOf(error) === "unavailable" && sink.writtenBytes > before) return error;
     throw error;
   }
 
   /** @returns what broke the connection; what the sink throws rises. */
-  async #copy(answer: IncomingMessage, sink: BlobSink, options: { signal?: AbortSignal | undefined; onBytes?: (writtenBytes: number) => void }) {
+  async #copy(
+    answer: IncomingMessage,
+    sink: BlobSink,
+    options: { signal?: AbortSignal | undefined; onBytes?: (writtenBytes: number) => void },
+  ) {
     const chunks = (answer as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
     try {
       for (;;) {
@@ -140,7 +176,11 @@ class HttpRegistrySession implements RegistrySession {
   }
 
   /** Sends, answers one challenge, and turns a refusal into an error. */
-  async #send(path: string, headers: Readonly<Record<string, string>>, signal: AbortSignal | undefined): Promise<IncomingMessage> {
+  async #send(
+    path: string,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal | undefined,
+  ): Promise<IncomingMessage> {
     const attempt = (): Promise<IncomingMessage> =>
       this.#transport.send(path, { headers: { ...headers, ...this.#authorizer.headers() }, signal });
     let answer = await attempt();
@@ -161,12 +201,16 @@ class HttpRegistrySession implements RegistrySession {
 
   #refusal(path: string, status: number, body: Buffer): SkeinError {
     const words = registryWordsOf(body.toString("utf8"), status);
-    const what = path.includes("/manifests/") ? `manifest for ${this.#name}` : `blob ${path.slice(path.lastIndexOf("/") + 1)} of ${this.#name}`;
+    const what = path.includes("/manifests/")
+      ? `manifest for ${this.#name}`
+      : `blob ${path.slice(path.lastIndexOf("/") + 1)} of ${this.#name}`;
     if (status === 401) return this.#unauthenticated(words.text);
     if (status === 403 || words.code === "DENIED") return new NotFoundError(this.#denied(words.text));
-    if (words.code === "NAME_UNKNOWN") return new NotFoundError(`repository ${this.#repository} not found: ${words.text}`);
+    if (words.code === "NAME_UNKNOWN")
+      return new NotFoundError(`repository ${this.#repository} not found: ${words.text}`);
     if (status === 404) return new NotFoundError(`${what} not found: ${words.text}`);
-    if (status >= 500 || status === 429) return new UnavailableError(`${what}: the registry failed: ${words.text}`);
+    if (status >= 500 || status === 429)
+      return new UnavailableError(`${what}: the registry failed: ${words.text}`);
     return new InvalidArgumentError(`${what}: the registry refused: ${words.text}`);
   }
 

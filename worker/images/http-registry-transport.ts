@@ -6,12 +6,19 @@
  */
 import { lookup as dnsLookup } from "node:dns";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from "node:http";
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { isIP, type LookupFunction } from "node:net";
 import { join } from "node:path";
 import { rootCertificates } from "node:tls";
-import { CancelledError, InternalError, messageOf, PermissionDeniedError, SkeinError, UnavailableError } from "../../base/errors/errors.js";
+import {
+  CancelledError,
+  InternalError,
+  messageOf,
+  PermissionDeniedError,
+  SkeinError,
+  UnavailableError,
+} from "../../base/errors/errors.js";
 import { mayBeInsecure, rangeOf, registryAddressOf } from "./registry-address.js";
 
 export interface TransportInit {
@@ -73,10 +80,12 @@ export class RegistryTransport {
     for (let followed = 0; followed <= REDIRECTS_MAX; followed += 1) {
       const answer = await this.#sendOnce(url, withoutForeignCredentials(options, first, url));
       const location = answer.headers.location;
-      if (location === undefined || ![301, 302, 303, 307, 308].includes(answer.statusCode ?? 0)) return answer;
+      if (location === undefined || ![301, 302, 303, 307, 308].includes(answer.statusCode ?? 0))
+        return answer;
       answer.resume();
       url = new URL(location, url);
-      if (url.protocol !== "https:" && url.protocol !== "http:") throw new UnavailableError(`${first.host} redirects to ${url.protocol}`);
+      if (url.protocol !== "https:" && url.protocol !== "http:")
+        throw new UnavailableError(`${first.host} redirects to ${url.protocol}`);
     }
     throw new UnavailableError(`${first.host} redirects more than ${REDIRECTS_MAX} times`);
   }
@@ -87,7 +96,9 @@ export class RegistryTransport {
 
   #url(scheme: "http" | "https", path: string): URL {
     const host = this.#origin.host.includes(":") ? `[${this.#origin.host}]` : this.#origin.host;
-    return new URL(`${scheme}://${host}${this.#origin.port === undefined ? "" : `:${this.#origin.port}`}${path}`);
+    return new URL(
+      `${scheme}://${host}${this.#origin.port === undefined ? "" : `:${this.#origin.port}`}${path}`,
+    );
   }
 
   /** Shared by all requests, so no caller's signal ends it; the bound on silence does. */
@@ -107,7 +118,9 @@ export class RegistryTransport {
     const own = url.hostname === this.#url("https", "/").hostname;
     const guarded = plain || (own && this.#insecure);
     if (plain && !this.#insecure) {
-      throw new PermissionDeniedError(`plain http to ${url.host} is refused: the registry is not among the insecure registries`);
+      throw new PermissionDeniedError(
+        `plain http to ${url.host} is refused: the registry is not among the insecure registries`,
+      );
     }
     const literal = url.hostname.replace(/^\[|\]$/g, "");
     if (guarded && isIP(literal) !== 0) checkNear(literal, url.host);
@@ -123,7 +136,9 @@ export class RegistryTransport {
         ...(signal === undefined ? {} : { signal }),
       });
       request.once("response", resolve);
-      request.once("timeout", () => request.destroy(new UnavailableError(`${url.host} is silent for ${SILENCE_MAX_MS} ms`)));
+      request.once("timeout", () =>
+        request.destroy(new UnavailableError(`${url.host} is silent for ${SILENCE_MAX_MS} ms`)),
+      );
       request.on("error", (error) => reject(translate(error, url, signal)));
       request.end(options.body);
     });
@@ -131,13 +146,20 @@ export class RegistryTransport {
 }
 
 /** @returns an error of ours for whatever a request or its body failed with. */
-export function translate(error: unknown, url: { readonly host: string }, signal: AbortSignal | undefined): SkeinError {
-  if (signal?.aborted === true) return new CancelledError(`the request to ${url.host} was cancelled`, { cause: error });
+export function translate(
+  error: unknown,
+  url: { readonly host: string },
+  signal: AbortSignal | undefined,
+): SkeinError {
+  if (signal?.aborted === true)
+    return new CancelledError(`the request to ${url.host} was cancelled`, { cause: error });
   if (error instanceof SkeinError) return error;
   const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
   const words = messageOf(error);
   const told = words.includes(code) ? words : `${code} ${words}`;
-  return new UnavailableError(`request to ${url.host} failed: ${told || "connection lost"}`, { cause: error });
+  return new UnavailableError(`request to ${url.host} failed: ${told || "connection lost"}`, {
+    cause: error,
+  });
 }
 
 function untilAborted<T>(task: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
@@ -152,13 +174,17 @@ function untilAborted<T>(task: Promise<T>, signal: AbortSignal | undefined): Pro
 
 function withoutForeignCredentials(options: SendOptions, first: URL, url: URL): SendOptions {
   if (url.host === first.host && url.protocol === first.protocol) return options;
-  const headers = Object.entries(options.headers ?? {}).filter(([name]) => name.toLowerCase() !== "authorization");
+  const headers = Object.entries(options.headers ?? {}).filter(
+    ([name]) => name.toLowerCase() !== "authorization",
+  );
   return { ...options, headers: Object.fromEntries(headers) };
 }
 
 function checkNear(address: string, host: string): void {
   if (rangeOf(address) !== "public") return;
-  throw new PermissionDeniedError(`${host} has the public address ${address}: plain http and unchecked certificates are for loopback and private addresses`);
+  throw new PermissionDeniedError(
+    `${host} has the public address ${address}: plain http and unchecked certificates are for loopback and private addresses`,
+  );
 }
 
 /** DNS whose answers are all loopback or private, or an error: so the check and the connection see one answer. */

@@ -4,7 +4,7 @@
  */
 import { DataLossError, InvalidArgumentError } from "../../base/errors/errors.js";
 import { hexOf, sha256Of } from "./chain-ids.js";
-import { asObject, type Descriptor, parseManifest, type Platform, selectPlatform } from "./image-manifest.js";
+import { asObject, type Descriptor, type Platform, parseManifest, selectPlatform } from "./image-manifest.js";
 import { formatReference, isDigest, parseReference } from "./image-reference.js";
 import type { StagedArchive } from "./linux-image-archive.js";
 
@@ -19,10 +19,15 @@ export interface ArchiveImage {
 }
 
 /** @throws {InvalidArgumentError} no image set; {DataLossError} a blob whose digest is wrong. */
-export async function listArchiveImages(archive: StagedArchive, platform: Platform): Promise<readonly ArchiveImage[]> {
+export async function listArchiveImages(
+  archive: StagedArchive,
+  platform: Platform,
+): Promise<readonly ArchiveImage[]> {
   if (archive.has("manifest.json")) return await listDockerImages(archive);
   if (archive.has("index.json")) return await listOciImages(archive, platform);
-  throw new InvalidArgumentError("the archive has neither manifest.json nor index.json: it is no set of saved images");
+  throw new InvalidArgumentError(
+    "the archive has neither manifest.json nor index.json: it is no set of saved images",
+  );
 }
 
 async function listDockerImages(archive: StagedArchive): Promise<ArchiveImage[]> {
@@ -39,7 +44,9 @@ async function listDockerImages(archive: StagedArchive): Promise<ArchiveImage[]>
     const configBytes = await archive.readSmall(configName);
     const promised = digestInName(configName);
     if (promised !== undefined) checkDigest(configBytes, promised);
-    const tags = Array.isArray(json?.["RepoTags"]) ? json["RepoTags"].filter((tag): tag is string => typeof tag === "string") : [];
+    const tags = Array.isArray(json?.["RepoTags"])
+      ? json["RepoTags"].filter((tag): tag is string => typeof tag === "string")
+      : [];
     images.push({
       configBytes,
       layers: layerNames.map((name) => dockerLayer(archive, String(name))),
@@ -58,11 +65,17 @@ async function listOciImages(archive: StagedArchive, platform: Platform): Promis
   const index = parseManifest(await archive.readSmall("index.json"), "index.json of the archive");
   if (index.kind !== "index") throw new DataLossError("index.json of the archive is no index");
   const images: ArchiveImage[] = [];
-  for (const descriptor of index.manifests) images.push(await readOciImage(archive, descriptor, platform, nameOf(descriptor)));
+  for (const descriptor of index.manifests)
+    images.push(await readOciImage(archive, descriptor, platform, nameOf(descriptor)));
   return images;
 }
 
-async function readOciImage(archive: StagedArchive, descriptor: Descriptor, platform: Platform, name: string | undefined): Promise<ArchiveImage> {
+async function readOciImage(
+  archive: StagedArchive,
+  descriptor: Descriptor,
+  platform: Platform,
+  name: string | undefined,
+): Promise<ArchiveImage> {
   const manifestBytes = await readBlob(archive, descriptor.digest);
   const manifest = parseManifest(manifestBytes, `manifest ${descriptor.digest}`, descriptor.mediaType);
   if (manifest.kind === "index") {
@@ -72,7 +85,10 @@ async function readOciImage(archive: StagedArchive, descriptor: Descriptor, plat
   return {
     manifestBytes,
     configBytes: await readBlob(archive, manifest.config.digest),
-    layers: manifest.layers.map((layer) => ({ file: archive.path(blobName(layer.digest)), digest: layer.digest })),
+    layers: manifest.layers.map((layer) => ({
+      file: archive.path(blobName(layer.digest)),
+      digest: layer.digest,
+    })),
     tags: name === undefined ? [] : [name],
   };
 }
@@ -98,7 +114,8 @@ function blobName(digest: string): string {
 
 function checkDigest(bytes: Uint8Array, digest: string): void {
   const found = sha256Of(bytes);
-  if (found !== digest) throw new DataLossError(`blob ${digest} of the archive has the wrong digest: its bytes give ${found}`);
+  if (found !== digest)
+    throw new DataLossError(`blob ${digest} of the archive has the wrong digest: its bytes give ${found}`);
 }
 
 /** <hex>.json and blobs/sha256/<hex> promise a digest; other names promise nothing. */

@@ -3,9 +3,9 @@
  * Pure. Source: OCI image-spec 1.1 config.md; Docker's Healthcheck, Shell and OnBuild extensions (durations in ns).
  */
 import { DataLossError, InvalidArgumentError } from "../../base/errors/errors.js";
-import type { ImageConfig } from "./image-store.js";
 import { asObject, type JsonObject, parseJsonObject } from "./image-manifest.js";
 import { isDigest } from "./image-reference.js";
+import type { ImageConfig } from "./image-store.js";
 
 export interface ParsedConfig {
   readonly config: ImageConfig;
@@ -38,7 +38,8 @@ export function parseImageConfig(bytes: Uint8Array, what: string): ParsedConfig 
   const json = parseJsonObject(bytes, what);
   const rootfs = asObject(json["rootfs"]);
   const diffIds = stringsOf(rootfs?.["diff_ids"]);
-  if (rootfs === undefined || !diffIds.every(isDigest)) throw new DataLossError(`${what} has no valid rootfs.diff_ids`);
+  if (rootfs === undefined || !diffIds.every(isDigest))
+    throw new DataLossError(`${what} has no valid rootfs.diff_ids`);
   const os = textOf(json["os"]) || "linux";
   if (os !== "linux") throw new InvalidArgumentError(`${what} is for ${os}; only linux images run here`);
   const createdMs = Date.parse(textOf(json["created"]));
@@ -84,7 +85,9 @@ export function runConfigToJson(config: ImageConfig): JsonObject {
 }
 
 function parseRunConfig(json: JsonObject): ImageConfig {
-  const labels = Object.entries(asObject(json["Labels"]) ?? {}).map(([key, value]) => [key, textOf(value)] as const);
+  const labels = Object.entries(asObject(json["Labels"]) ?? {}).map(
+    ([key, value]) => [key, textOf(value)] as const,
+  );
   return {
     user: textOf(json["User"]),
     env: stringsOf(json["Env"]),

@@ -64,7 +64,9 @@ export async function addImage(parts: LibraryParts, image: NewImage): Promise<St
     }),
   );
   // All have ended, so nothing writes any more when the caller hears of the failure.
-  const errors = outcomes.flatMap((outcome): unknown[] => (outcome.status === "rejected" ? [outcome.reason] : []));
+  const errors = outcomes.flatMap((outcome): unknown[] =>
+    outcome.status === "rejected" ? [outcome.reason] : [],
+  );
   // The first failure cancels the other layers; what they say is not the cause.
   if (errors.length > 0) throw errors.find((error) => codeOf(error) !== "cancelled") ?? errors[0];
   const layers = outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
@@ -81,10 +83,15 @@ export async function addImage(parts: LibraryParts, image: NewImage): Promise<St
 }
 
 /** Removes layers that nothing needs, topmost first. @returns their chain ids. */
-export async function collectLayers(parts: LibraryParts, candidates: readonly string[]): Promise<readonly string[]> {
+export async function collectLayers(
+  parts: LibraryParts,
+  candidates: readonly string[],
+): Promise<readonly string[]> {
   const used = new Set([...parts.index.images.values()].flatMap((image) => image.chainIds));
   const mounted = parts.rootfs.usedChainIds();
-  const doomed = candidates.filter((id) => !used.has(id) && !mounted.has(id) && !parts.pins.has(id) && parts.layers.get(id) !== undefined);
+  const doomed = candidates.filter(
+    (id) => !used.has(id) && !mounted.has(id) && !parts.pins.has(id) && parts.layers.get(id) !== undefined,
+  );
   for (const chainId of doomed) await parts.layers.remove(chainId);
   return doomed;
 }

@@ -43,7 +43,9 @@ export type JsonObject = Readonly<Record<string, unknown>>;
 
 /** @returns the value when it is an object, else undefined. */
 export function asObject(value: unknown): JsonObject | undefined {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as JsonObject) : undefined;
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+    ? (value as JsonObject)
+    : undefined;
 }
 
 /** @throws {DataLossError} when the bytes are no JSON object. */
@@ -68,14 +70,18 @@ export function parseManifest(bytes: Uint8Array, what: string, mediaType = ""): 
   const type = typeof json["mediaType"] === "string" ? json["mediaType"] : mediaType;
   if (json["schemaVersion"] === 1 || type.includes("manifest.v1+")) {
     if (type !== MEDIA_TYPE.ociManifest) {
-      throw new InvalidArgumentError(`${what} has the old format schema 1, which is no longer run: build the image again`);
+      throw new InvalidArgumentError(
+        `${what} has the old format schema 1, which is no longer run: build the image again`,
+      );
     }
   }
   if (Array.isArray(json["manifests"])) {
     return { kind: "index", manifests: parseDescriptors(json["manifests"], what, INDEX_COUNT_MAX) };
   }
   if (!Array.isArray(json["layers"]) || json["config"] === undefined) {
-    throw new InvalidArgumentError(`${what} is neither an image manifest nor an index (media type ${type || "unknown"})`);
+    throw new InvalidArgumentError(
+      `${what} is neither an image manifest nor an index (media type ${type || "unknown"})`,
+    );
   }
   return {
     kind: "image",
@@ -88,12 +94,19 @@ export function parseManifest(bytes: Uint8Array, what: string, mediaType = ""): 
 export function selectPlatform(manifests: readonly Descriptor[], wanted: Platform, what: string): Descriptor {
   const candidates = manifests.filter((one) => {
     const platform = one.platform;
-    return platform !== undefined && platform.os === wanted.os && platform.architecture === wanted.architecture;
+    return (
+      platform !== undefined && platform.os === wanted.os && platform.architecture === wanted.architecture
+    );
   });
   const exact = candidates.find((one) => variantOf(one.platform) === variantOf(wanted));
-  const chosen = exact ?? candidates[0] ?? (manifests.length === 1 && manifests[0]?.platform === undefined ? manifests[0] : undefined);
+  const chosen =
+    exact ??
+    candidates[0] ??
+    (manifests.length === 1 && manifests[0]?.platform === undefined ? manifests[0] : undefined);
   if (chosen !== undefined) return chosen;
-  const offered = manifests.flatMap((one) => (one.platform === undefined ? [] : [platformText(one.platform)]));
+  const offered = manifests.flatMap((one) =>
+    one.platform === undefined ? [] : [platformText(one.platform)],
+  );
   throw new NotFoundError(
     `no matching manifest for ${platformText(wanted)} in the manifest list entries of ${what}` +
       (offered.length > 0 ? ` (it has ${offered.slice(0, 20).join(", ")})` : ""),
@@ -120,7 +133,8 @@ function variantOf(platform: Platform | undefined): string {
 }
 
 function parseDescriptors(values: readonly unknown[], what: string, countMax: number): Descriptor[] {
-  if (values.length > countMax) throw new InvalidArgumentError(`${what} lists ${values.length} entries, at most ${countMax} are taken`);
+  if (values.length > countMax)
+    throw new InvalidArgumentError(`${what} lists ${values.length} entries, at most ${countMax} are taken`);
   return values.map((value) => parseDescriptor(value, what));
 }
 

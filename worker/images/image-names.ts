@@ -4,7 +4,14 @@
  * Source: Docker Engine API (image names, ids and id prefixes).
  */
 import { InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
-import { formatReference, familiarReference, type ImageReference, isDigest, parseReference, repositoryOf } from "./image-reference.js";
+import {
+  familiarReference,
+  formatReference,
+  type ImageReference,
+  isDigest,
+  parseReference,
+  repositoryOf,
+} from "./image-reference.js";
 import type { ImageRecord } from "./image-store.js";
 
 /** What the index keeps of an image beyond the shared record. */
@@ -47,14 +54,18 @@ export function requireImage(images: Images, text: string): Found {
 
 /** A digest decides alone; the tag beside it is only a remark. */
 function isNamed(image: StoredImage, reference: ImageReference): boolean {
-  if (reference.digest !== undefined) return image.repoDigests.includes(`${repositoryOf(reference)}@${reference.digest}`);
+  if (reference.digest !== undefined)
+    return image.repoDigests.includes(`${repositoryOf(reference)}@${reference.digest}`);
   return image.repoTags.includes(formatReference(reference));
 }
 
 function findByPrefix(images: Images, prefix: string): Found | undefined {
   if (prefix.length < ID_PREFIX_LENGTH_MIN || !/^[0-9a-f]{1,64}$/.test(prefix)) return undefined;
   const fitting = [...images.values()].filter((image) => image.id.startsWith(`sha256:${prefix}`));
-  if (fitting.length > 1) throw new InvalidArgumentError(`image id prefix ${prefix} fits ${fitting.length} images: give more digits`);
+  if (fitting.length > 1)
+    throw new InvalidArgumentError(
+      `image id prefix ${prefix} fits ${fitting.length} images: give more digits`,
+    );
   const image = fitting[0];
   return image === undefined ? undefined : { image, by: { kind: "id" } };
 }
@@ -69,7 +80,11 @@ function referenceOrUndefined(text: string): ImageReference | undefined {
 }
 
 /** Adds names to an image and takes its tags from whoever had them. @returns the images that changed. */
-export function withNames(images: Images, image: StoredImage, names: { tags?: readonly string[]; digests?: readonly string[] }): StoredImage[] {
+export function withNames(
+  images: Images,
+  image: StoredImage,
+  names: { tags?: readonly string[]; digests?: readonly string[] },
+): StoredImage[] {
   const { tags = [], digests = [] } = names;
   const changed: StoredImage[] = [];
   for (const other of images.values()) {

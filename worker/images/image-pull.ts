@@ -8,8 +8,22 @@ import { DataLossError, InvalidArgumentError } from "../../base/errors/errors.js
 import { sha256Of, shortIdOf } from "./chain-ids.js";
 import { parseImageConfig } from "./image-config.js";
 import { addImage, collectBlobs, type LibraryParts, type WantedLayer } from "./image-library.js";
-import { asObject, type Descriptor, type Manifest, parseJsonObject, parseManifest, type Platform, selectPlatform } from "./image-manifest.js";
-import { familiarReference, type ImageReference, parseReference, formatReference, repositoryOf } from "./image-reference.js";
+import {
+  asObject,
+  type Descriptor,
+  type Manifest,
+  type Platform,
+  parseJsonObject,
+  parseManifest,
+  selectPlatform,
+} from "./image-manifest.js";
+import {
+  familiarReference,
+  formatReference,
+  type ImageReference,
+  parseReference,
+  repositoryOf,
+} from "./image-reference.js";
 import type { ImageProgress, ImageRecord, ImageStore, RegistryAuth } from "./image-store.js";
 import { Gate, KeyedLock } from "./keyed-lock.js";
 import type { Layer } from "./linux-layer-store.js";
@@ -45,7 +59,11 @@ export interface PullOptions {
 type ImageManifest = Extract<Manifest, { kind: "image" }>;
 
 /** @throws what the registry session and the layer store throw. */
-export async function pullImage(components: PullComponents, text: string, options: PullOptions): Promise<ImageRecord> {
+export async function pullImage(
+  components: PullComponents,
+  text: string,
+  options: PullOptions,
+): Promise<ImageRecord> {
   const { parts, client } = components;
   const reference = parseReference(text);
   const report = (progress: ImageProgress): void => options.onProgress?.(progress);
@@ -71,7 +89,11 @@ export async function pullImage(components: PullComponents, text: string, option
   });
   report({ status: `Digest: ${top.digest}` });
   const familiar = familiarReference(reference);
-  report({ status: upToDate ? `Status: Image is up to date for ${familiar}` : `Status: Downloaded newer image for ${familiar}` });
+  report({
+    status: upToDate
+      ? `Status: Image is up to date for ${familiar}`
+      : `Status: Downloaded newer image for ${familiar}`,
+  });
   return image;
 }
 
@@ -89,16 +111,25 @@ export async function describeRemoteImage(
     digest: top.digest,
     mediaType: top.mediaType,
     sizeBytes: top.bytes.byteLength,
-    platforms: manifest.kind === "index" ? platformsOf(manifest.manifests) : [await platformOfConfig(session, manifest.config, options.signal)],
+    platforms:
+      manifest.kind === "index"
+        ? platformsOf(manifest.manifests)
+        : [await platformOfConfig(session, manifest.config, options.signal)],
   };
 }
 
 /** Entries for "unknown" platforms are attestations, nothing that runs. */
 function platformsOf(manifests: readonly Descriptor[]): Platform[] {
-  return manifests.flatMap((one) => (one.platform === undefined || one.platform.os === "unknown" ? [] : [one.platform]));
+  return manifests.flatMap((one) =>
+    one.platform === undefined || one.platform.os === "unknown" ? [] : [one.platform],
+  );
 }
 
-async function platformOfConfig(session: RegistrySession, config: Descriptor, signal: AbortSignal | undefined): Promise<Platform> {
+async function platformOfConfig(
+  session: RegistrySession,
+  config: Descriptor,
+  signal: AbortSignal | undefined,
+): Promise<Platform> {
   const json = parseJsonObject(await fetchSmallBlob(session, config, signal), `config ${config.digest}`);
   const { architecture, os, variant } = asObject(json) ?? {};
   return {
@@ -120,7 +151,8 @@ async function resolveManifest(
   const chosen = selectPlatform(manifest.manifests, options.platform, what);
   const fetched = await session.fetchManifest(chosen.digest, options.signal);
   const inner = parseManifest(fetched.bytes, `manifest ${chosen.digest} of ${what}`, fetched.mediaType);
-  if (inner.kind !== "image") throw new InvalidArgumentError(`${what} has an index inside its index, which is not supported`);
+  if (inner.kind !== "image")
+    throw new InvalidArgumentError(`${what} has an index inside its index, which is not supported`);
   return { manifest: inner, bytes: [top.bytes, fetched.bytes] };
 }
 
@@ -133,14 +165,20 @@ function checkLayerCount(configBytes: Uint8Array, manifest: ImageManifest): void
   }
 }
 
-function layerProvider(components: PullComponents, session: RegistrySession, manifest: ImageManifest, options: PullOptions) {
+function layerProvider(
+  components: PullComponents,
+  session: RegistrySession,
+  manifest: ImageManifest,
+  options: PullOptions,
+) {
   const { parts, gate } = components;
   return async (wanted: WantedLayer): Promise<Layer> => {
     const { signal } = wanted;
     const descriptor = manifest.layers[wanted.position];
     if (descriptor === undefined) throw new DataLossError(`the manifest has no layer ${wanted.position}`);
     const id = shortIdOf(descriptor.digest);
-    const report = (status: string, sizes: Partial<ImageProgress> = {}): void => options.onProgress?.({ status, id, ...sizes });
+    const report = (status: string, sizes: Partial<ImageProgress> = {}): void =>
+      options.onProgress?.({ status, id, ...sizes });
     const present = parts.layers.get(wanted.chainId);
     if (present !== undefined) {
       report("Already exists");
@@ -192,9 +230,15 @@ async function download(
   await writer.commit();
 }
 
-async function fetchSmallBlob(session: RegistrySession, descriptor: Descriptor, signal: AbortSignal | undefined): Promise<Uint8Array> {
+async function fetchSmallBlob(
+  session: RegistrySession,
+  descriptor: Descriptor,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
   if (descriptor.sizeBytes > JSON_BYTES_MAX) {
-    throw new InvalidArgumentError(`config ${descriptor.digest} has ${descriptor.sizeBytes} bytes, at most ${JSON_BYTES_MAX} are taken`);
+    throw new InvalidArgumentError(
+      `config ${descriptor.digest} has ${descriptor.sizeBytes} bytes, at most ${JSON_BYTES_MAX} are taken`,
+    );
   }
   let chunks: Uint8Array[] = [];
   let writtenBytes = 0;
@@ -204,7 +248,8 @@ async function fetchSmallBlob(session: RegistrySession, descriptor: Descriptor, 
     },
     write: async (chunk: Uint8Array) => {
       writtenBytes += chunk.byteLength;
-      if (writtenBytes > descriptor.sizeBytes) throw new DataLossError(`blob ${descriptor.digest} is longer than its manifest says`);
+      if (writtenBytes > descriptor.sizeBytes)
+        throw new DataLossError(`blob ${descriptor.digest} is longer than its manifest says`);
       chunks.push(chunk);
     },
     restart: async () => {
@@ -215,6 +260,7 @@ async function fetchSmallBlob(session: RegistrySession, descriptor: Descriptor, 
   await session.fetchBlob(descriptor, sink, { signal });
   const bytes = Buffer.concat(chunks);
   const found = sha256Of(bytes);
-  if (found !== descriptor.digest) throw new DataLossError(`blob ${descriptor.digest} has the wrong digest: its bytes give ${found}`);
+  if (found !== descriptor.digest)
+    throw new DataLossError(`blob ${descriptor.digest} has the wrong digest: its bytes give ${found}`);
   return bytes;
 }

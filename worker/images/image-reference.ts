@@ -39,20 +39,24 @@ export function isDigest(text: string): boolean {
  */
 export function parseReference(text: string): ImageReference {
   const refuse = (rule: string): never => {
-    throw new InvalidArgumentError(`invalid reference format: ${JSON.stringify(text.slice(0, 300))}: ${rule}`);
+    throw new InvalidArgumentError(
+      `invalid reference format: ${JSON.stringify(text.slice(0, 300))}: ${rule}`,
+    );
   };
   if (text === "") refuse("a name is needed");
   if (/^[0-9a-f]{64}$/.test(text)) refuse("64 hexadecimal digits are an image id, not a name");
   const at = text.indexOf("@");
   const digest = at >= 0 ? text.slice(at + 1) : undefined;
-  if (digest !== undefined && !isDigest(digest)) refuse("a digest is sha256: and 64 lower-case hexadecimal digits");
+  if (digest !== undefined && !isDigest(digest))
+    refuse("a digest is sha256: and 64 lower-case hexadecimal digits");
   const named = at >= 0 ? text.slice(0, at) : text;
 
   const colon = named.lastIndexOf(":");
   const hasTag = colon > named.lastIndexOf("/") && !named.endsWith("]");
   const name = hasTag ? named.slice(0, colon) : named;
   const tag = hasTag ? named.slice(colon + 1) : undefined;
-  if (tag !== undefined && !TAG.test(tag)) refuse("a tag has 1 to 128 of letters, digits, _ . -, not beginning with . or -");
+  if (tag !== undefined && !TAG.test(tag))
+    refuse("a tag has 1 to 128 of letters, digits, _ . -, not beginning with . or -");
 
   const { domain, path } = splitDomain(name);
   if (!DOMAIN.test(domain)) refuse("the registry must be host or host:port");
@@ -60,7 +64,8 @@ export function parseReference(text: string): ImageReference {
   if (!path.split("/").every((part) => PATH_PART.test(part))) {
     refuse("a repository name has lower-case letters, digits and single separators . _ __ - between them");
   }
-  if (domain.length + 1 + path.length > NAME_LENGTH_MAX) refuse(`a name has at most ${NAME_LENGTH_MAX} characters`);
+  if (domain.length + 1 + path.length > NAME_LENGTH_MAX)
+    refuse(`a name has at most ${NAME_LENGTH_MAX} characters`);
   return { domain, path, tag: tag ?? (digest === undefined ? DEFAULT_TAG : undefined), digest };
 }
 
@@ -79,9 +84,11 @@ export function formatReference(reference: ImageReference): string {
 /** The form people read: without docker.io/ and library/. */
 export function familiarReference(reference: ImageReference): string {
   const full = formatReference(reference);
-  if (reference.domain !== DEFAULT_DOMAIN) return full;
+  const first = reference.path.includes("/") ? reference.path.split("/", 1)[0] : undefined;
+  if (reference.domain !== DEFAULT_DOMAIN || (first !== undefined && looksLikeDomain(first))) return full;
   const short = full.slice(DEFAULT_DOMAIN.length + 1);
-  const official = short.startsWith(OFFICIAL_PREFIX) && !reference.path.slice(OFFICIAL_PREFIX.length).includes("/");
+  const official =
+    short.startsWith(OFFICIAL_PREFIX) && !reference.path.slice(OFFICIAL_PREFIX.length).includes("/");
   return official ? short.slice(OFFICIAL_PREFIX.length) : short;
 }
 
@@ -93,10 +100,14 @@ export function familiarName(full: string): string {
 function splitDomain(name: string): { domain: string; path: string } {
   const slash = name.indexOf("/");
   const first = slash < 0 ? "" : name.slice(0, slash);
-  // A first part is a registry only when it cannot be a path part: it has a dot, a port, capitals, or is localhost.
-  const isDomain = /[.:]/.test(first) || first === "localhost" || first !== first.toLowerCase();
+  const isDomain = looksLikeDomain(first);
   const domain = isDomain ? first : DEFAULT_DOMAIN;
   const path = isDomain ? name.slice(slash + 1) : name;
   if (domain !== DEFAULT_DOMAIN && domain !== "index.docker.io") return { domain, path };
   return { domain: DEFAULT_DOMAIN, path: path.includes("/") ? path : OFFICIAL_PREFIX + path };
+}
+
+/** Docker's rule: the first of several parts is a registry when it has a dot, a port or capitals, or is localhost. */
+function looksLikeDomain(first: string): boolean {
+  return /[.:]/.test(first) || first === "localhost" || first !== first.toLowerCase();
 }

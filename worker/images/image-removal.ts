@@ -29,10 +29,15 @@ export function planRemoval(images: Images, text: string, options: RemovalOption
   if (user === undefined) return plan;
   const image = shortIdOf(plan.image.id);
   const container = user.slice(0, 12);
+  if (found.by.kind === "id") {
+    throw new AbortedError(
+      `conflict: unable to delete ${image} (must be forced) - image is being used by container ${container}`,
+    );
+  }
+  const name = JSON.stringify(familiarReference(found.by.reference));
   throw new AbortedError(
-    found.by.kind === "id"
-      ? `conflict: unable to delete ${image} (must be forced) - image is being used by container ${container}`
-      : `conflict: unable to remove repository reference ${JSON.stringify(familiarReference(found.by.reference))} (must force) - container ${container} is using its referenced image ${image}`,
+    `conflict: unable to remove repository reference ${name} (must force) - ` +
+      `container ${container} is using its referenced image ${image}`,
   );
 }
 
@@ -51,11 +56,14 @@ function planByName({ image, by }: Found): RemovalPlan {
   if (by.kind === "id") return { image, untag: [], deletes: true };
   const { reference } = by;
   const repository = repositoryOf(reference);
-  const name = reference.digest === undefined ? formatReference(reference) : `${repository}@${reference.digest}`;
+  const name =
+    reference.digest === undefined ? formatReference(reference) : `${repository}@${reference.digest}`;
   const left = namesOf(image).filter((other) => other !== name);
   // Digests alone do not hold an image in a repository whose last tag went.
   const sameRepository = left.filter((other) => repositoryOfName(other) === repository);
-  const lonelyDigests = sameRepository.every((other) => image.repoDigests.includes(other)) ? sameRepository : [];
+  const lonelyDigests = sameRepository.every((other) => image.repoDigests.includes(other))
+    ? sameRepository
+    : [];
   const stay = left.filter((other) => !lonelyDigests.includes(other));
   return { image, untag: [name, ...lonelyDigests], deletes: stay.length === 0 };
 }

@@ -78,9 +78,17 @@ export interface ImageStore {
   describeRemote(
     reference: string,
     options?: { auth?: RegistryAuth; signal?: AbortSignal },
-  ): Promise<{ digest: string; mediaType: string; sizeBytes: number; platforms: readonly { architecture: string; os: string; variant?: string }[] }>;
+  ): Promise<{
+    digest: string;
+    mediaType: string;
+    sizeBytes: number;
+    platforms: readonly { architecture: string; os: string; variant?: string }[];
+  }>;
   /** docker-archive or OCI layout tar, plain, gzip or zstd. @returns what was loaded, names first. */
-  load(tar: AsyncIterable<Uint8Array>, options?: { onProgress?: (progress: ImageProgress) => void; signal?: AbortSignal }): Promise<readonly ImageRecord[]>;
+  load(
+    tar: AsyncIterable<Uint8Array>,
+    options?: { onProgress?: (progress: ImageProgress) => void; signal?: AbortSignal },
+  ): Promise<readonly ImageRecord[]>;
   /** A root file system tar becomes a one-layer image. `changes` are Dockerfile lines (CMD, ENV, ENTRYPOINT…). */
   importRootfs(
     tar: AsyncIterable<Uint8Array>,
@@ -88,7 +96,10 @@ export interface ImageStore {
   ): Promise<ImageRecord>;
   tag(reference: string, target: string): Promise<void>;
   /** Docker's rmi: untags, and deletes when the last name goes. @throws {AbortedError}(409) in use by a container, unless forced. */
-  remove(reference: string, options?: { force?: boolean; usedBy?: (imageId: string) => string | undefined }): Promise<readonly { untagged?: string; deleted?: string }[]>;
+  remove(
+    reference: string,
+    options?: { force?: boolean; usedBy?: (imageId: string) => string | undefined },
+  ): Promise<readonly { untagged?: string; deleted?: string }[]>;
   /**
    * Makes a writable root file system of the image for a container: overlayfs mounted at the returned path.
    * Idempotent for a container id; remounts after a reboot.

@@ -8,7 +8,11 @@ import { dirname } from "node:path";
  * Writes beside the target, syncs, renames over it, and syncs the folder.
  * @param options.sync false where losing the newest version in a power failure is harmless. @default true
  */
-export async function writeFileAtomic(path: string, data: string | Uint8Array, options: { sync?: boolean } = {}): Promise<void> {
+export async function writeFileAtomic(
+  path: string,
+  data: string | Uint8Array,
+  options: { sync?: boolean } = {},
+): Promise<void> {
   const temporary = `${path}.new`;
   const sync = options.sync !== false;
   const file = await open(temporary, "w", 0o600);

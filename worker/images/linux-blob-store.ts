@@ -80,7 +80,12 @@ export class BlobWriter implements AsyncDisposable {
   #writtenBytes = 0;
   #done = false;
 
-  constructor(file: FileHandle, path: string, target: string, expected: { digest: string; sizeBytes: number }) {
+  constructor(
+    file: FileHandle,
+    path: string,
+    target: string,
+    expected: { digest: string; sizeBytes: number },
+  ) {
     this.#file = file;
     this.#path = path;
     this.#target = target;
@@ -100,7 +105,12 @@ export class BlobWriter implements AsyncDisposable {
     this.#hash.update(chunk);
     let offset = 0;
     while (offset < chunk.byteLength) {
-      const { bytesWritten } = await this.#file.write(chunk, offset, chunk.byteLength - offset, this.#writtenBytes + offset);
+      const { bytesWritten } = await this.#file.write(
+        chunk,
+        offset,
+        chunk.byteLength - offset,
+        this.#writtenBytes + offset,
+      );
       offset += bytesWritten;
     }
     this.#writtenBytes += chunk.byteLength;
@@ -117,10 +127,13 @@ export class BlobWriter implements AsyncDisposable {
   async commit(): Promise<void> {
     const { digest, sizeBytes } = this.#expected;
     if (this.#writtenBytes !== sizeBytes) {
-      throw new DataLossError(`blob ${digest} has ${this.#writtenBytes} bytes, its manifest says ${sizeBytes}`);
+      throw new DataLossError(
+        `blob ${digest} has ${this.#writtenBytes} bytes, its manifest says ${sizeBytes}`,
+      );
     }
     const found = `sha256:${this.#hash.digest("hex")}`;
-    if (found !== digest) throw new DataLossError(`blob ${digest} has the wrong digest: its bytes give ${found}`);
+    if (found !== digest)
+      throw new DataLossError(`blob ${digest} has the wrong digest: its bytes give ${found}`);
     this.#done = true;
     await this.#file.close();
     await rename(this.#path, this.#target);

@@ -8,7 +8,14 @@ import { mkdir, readFile, stat } from "node:fs/promises";
 import { join, posix } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { extract } from "tar-stream";
-import { CancelledError, DataLossError, InvalidArgumentError, messageOf, ResourceExhaustedError, SkeinError } from "../../base/errors/errors.js";
+import {
+  CancelledError,
+  DataLossError,
+  InvalidArgumentError,
+  messageOf,
+  ResourceExhaustedError,
+  SkeinError,
+} from "../../base/errors/errors.js";
 import { compressionOf, decompress, feedParser } from "./linux-layer-unpack.js";
 
 export interface ArchiveLimits {
@@ -20,7 +27,11 @@ export interface ArchiveLimits {
   readonly jsonBytesMax: number;
 }
 
-export const ARCHIVE_LIMITS: ArchiveLimits = { bytesMax: 64 * 2 ** 30, entryCountMax: 100_000, jsonBytesMax: 4 * 2 ** 20 };
+export const ARCHIVE_LIMITS: ArchiveLimits = {
+  bytesMax: 64 * 2 ** 30,
+  entryCountMax: 100_000,
+  jsonBytesMax: 4 * 2 ** 20,
+};
 
 const LINKS_FOLLOWED_MAX = 10;
 /** The longest magic number that compressionOf knows. */
@@ -44,7 +55,8 @@ export class StagedArchive {
   /** Where the bytes of a file of the archive lie. @throws {InvalidArgumentError} not in the archive. */
   path(name: string): string {
     const path = this.#find(name);
-    if (path === undefined) throw new InvalidArgumentError(`the archive has no file ${JSON.stringify(name.slice(0, 300))}`);
+    if (path === undefined)
+      throw new InvalidArgumentError(`the archive has no file ${JSON.stringify(name.slice(0, 300))}`);
     return path;
   }
 
@@ -53,7 +65,9 @@ export class StagedArchive {
     const path = this.path(name);
     const { size } = await stat(path);
     if (size > this.#limits.jsonBytesMax) {
-      throw new InvalidArgumentError(`${name} in the archive has ${size} bytes, at most ${this.#limits.jsonBytesMax} are read`);
+      throw new InvalidArgumentError(
+        `${name} in the archive has ${size} bytes, at most ${this.#limits.jsonBytesMax} are read`,
+      );
     }
     return await readFile(path);
   }
@@ -77,7 +91,10 @@ export interface StageOptions {
 }
 
 /** @throws {DataLossError} damaged; {ResourceExhaustedError} over a bound; {CancelledError}. */
-export async function stageArchive(tar: AsyncIterable<Uint8Array>, options: StageOptions): Promise<StagedArchive> {
+export async function stageArchive(
+  tar: AsyncIterable<Uint8Array>,
+  options: StageOptions,
+): Promise<StagedArchive> {
   const limits = options.limits ?? ARCHIVE_LIMITS;
   await mkdir(options.folder, { mode: 0o700 });
   const files = new Map<string, string>();
@@ -91,7 +108,8 @@ export async function stageArchive(tar: AsyncIterable<Uint8Array>, options: Stag
       const { name, type, size, linkname } = entry.header;
       const key = keyOf(name);
       totalBytes += size;
-      if (totalBytes > limits.bytesMax) throw new ResourceExhaustedError(`the archive holds more than ${limits.bytesMax} bytes`);
+      if (totalBytes > limits.bytesMax)
+        throw new ResourceExhaustedError(`the archive holds more than ${limits.bytesMax} bytes`);
       entryCount += 1;
       if (entryCount > limits.entryCountMax) {
         throw new ResourceExhaustedError(`the archive holds more than ${limits.entryCountMax} files`);
@@ -119,12 +137,22 @@ export async function stageArchive(tar: AsyncIterable<Uint8Array>, options: Stag
 }
 
 /** Writes a stream to a file as it is. @throws {ResourceExhaustedError} over the bound; {CancelledError}. */
-export async function stageFile(bytes: AsyncIterable<Uint8Array>, path: string, options: Omit<StageOptions, "folder">): Promise<void> {
+export async function stageFile(
+  bytes: AsyncIterable<Uint8Array>,
+  path: string,
+  options: Omit<StageOptions, "folder">,
+): Promise<void> {
   const bytesMax = (options.limits ?? ARCHIVE_LIMITS).bytesMax;
-  await pipeline(bounded(bytes, bytesMax, options.signal), createWriteStream(path, { flags: "wx", mode: 0o600 }));
+  await pipeline(
+    bounded(bytes, bytesMax, options.signal),
+    createWriteStream(path, { flags: "wx", mode: 0o600 }),
+  );
 }
 
-async function plainTar(tar: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined): Promise<AsyncIterable<Buffer>> {
+async function plainTar(
+  tar: AsyncIterable<Uint8Array>,
+  signal: AbortSignal | undefined,
+): Promise<AsyncIterable<Buffer>> {
   const source = bounded(tar, Number.POSITIVE_INFINITY, signal);
   let head = Buffer.alloc(0);
   while (head.length < MAGIC_BYTES) {
@@ -140,7 +168,11 @@ async function plainTar(tar: AsyncIterable<Uint8Array>, signal: AbortSignal | un
   return decompress(whole, compression, "the archive");
 }
 
-async function* bounded(bytes: AsyncIterable<Uint8Array>, bytesMax: number, signal: AbortSignal | undefined): AsyncGenerator<Buffer> {
+async function* bounded(
+  bytes: AsyncIterable<Uint8Array>,
+  bytesMax: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Buffer> {
   let total = 0;
   for await (const chunk of bytes) {
     if (signal?.aborted === true) throw new CancelledError("reading of the archive was cancelled");

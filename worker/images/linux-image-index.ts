@@ -28,7 +28,8 @@ export class ImageIndex {
     try {
       text = await readFile(path, "utf8");
     } catch (error) {
-      if (error instanceof Error && "code" in error && error.code === "ENOENT") return new ImageIndex(path, new Map());
+      if (error instanceof Error && "code" in error && error.code === "ENOENT")
+        return new ImageIndex(path, new Map());
       throw error;
     }
     return new ImageIndex(path, parseIndex(text, path));
@@ -39,14 +40,19 @@ export class ImageIndex {
   }
 
   /** One change after the other: `change` sees the newest state and answers what to put and what to delete. */
-  update<T>(change: (images: Images) => { put?: readonly StoredImage[]; delete?: readonly string[]; result: T }): Promise<T> {
+  update<T>(
+    change: (images: Images) => { put?: readonly StoredImage[]; delete?: readonly string[]; result: T },
+  ): Promise<T> {
     return this.#lock.run("", async () => {
       const { put = [], delete: doomed = [], result } = change(this.#images);
       if (put.length === 0 && doomed.length === 0) return result;
       const next = new Map(this.#images);
       for (const image of put) next.set(image.id, image);
       for (const id of doomed) next.delete(id);
-      await writeFileAtomic(this.#path, JSON.stringify({ version: FORMAT_VERSION, images: [...next.values()] }));
+      await writeFileAtomic(
+        this.#path,
+        JSON.stringify({ version: FORMAT_VERSION, images: [...next.values()] }),
+      );
       this.#images = next;
       return result;
     });

@@ -1,16 +1,36 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, type TestContext, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { systemClock } from "../../base/clock/system-clock.js";
-import { AbortedError, DataLossError, InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
+import {
+  AbortedError,
+  DataLossError,
+  InvalidArgumentError,
+  NotFoundError,
+} from "../../base/errors/errors.js";
 import { openKoffiLinux } from "../../base/linux/linux-koffi.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import { silentLogger } from "../../base/log/logger.js";
-import { buildImage, buildTar, chunksOf, dockerArchive, ociLayout, type TarEntry } from "../../test/support/image-tar.js";
+import {
+  buildImage,
+  buildTar,
+  chunksOf,
+  dockerArchive,
+  ociLayout,
+  type TarEntry,
+} from "../../test/support/image-tar.js";
 import type { ImageStore } from "./image-store.js";
 import { openImageStore } from "./linux-image-store.js";
 
@@ -33,7 +53,8 @@ function newDir(): string {
 async function open(t: TestContext, dir = newDir()): Promise<{ store: ImageStore; dir: string }> {
   const store = await openImageStore({ dir, linux, clock: systemClock, log: silentLogger });
   t.after(async () => {
-    for (const container of existsSync(join(dir, "rootfs")) ? readdirSync(join(dir, "rootfs")) : []) await store.removeRootfs(container);
+    for (const container of existsSync(join(dir, "rootfs")) ? readdirSync(join(dir, "rootfs")) : [])
+      await store.removeRootfs(container);
     await store.close();
   });
   return { store, dir };
@@ -45,13 +66,23 @@ const LOWER: readonly TarEntry[] = [
   { name: "etc/motd", content: "lower" },
   { name: "var/a", content: "a" },
 ];
-const UPPER: readonly TarEntry[] = [{ name: "etc/motd", content: "upper" }, { name: "bin/.wh.tool" }, { name: "var/.wh..wh..opq" }, { name: "var/b", content: "b" }];
+const UPPER: readonly TarEntry[] = [
+  { name: "etc/motd", content: "upper" },
+  { name: "bin/.wh.tool" },
+  { name: "var/.wh..wh..opq" },
+  { name: "var/b", content: "b" },
+];
 
 test("a docker archive is loaded, found by name, id and prefix, and mounted with its whiteouts", async (t) => {
   const { store, dir } = await open(t);
-  const image = await buildImage({ layers: [LOWER, UPPER], config: { Cmd: ["/bin/sh"], Env: ["A=1"], ExposedPorts: { "80/tcp": {} } } });
+  const image = await buildImage({
+    layers: [LOWER, UPPER],
+    config: { Cmd: ["/bin/sh"], Env: ["A=1"], ExposedPorts: { "80/tcp": {} } },
+  });
   const progress: string[] = [];
-  const loaded = await store.load(chunksOf(await dockerArchive(image, ["hello:v1"])), { onProgress: ({ status }) => progress.push(status) });
+  const loaded = await store.load(chunksOf(await dockerArchive(image, ["hello:v1"])), {
+    onProgress: ({ status }) => progress.push(status),
+  });
   assert.equal(loaded.length, 1);
   const record = loaded[0];
   assert.ok(record);
@@ -61,7 +92,13 @@ test("a docker archive is loaded, found by name, id and prefix, and mounted with
   assert.equal(record.createdMs, Date.parse("2026-01-02T03:04:05Z"));
   assert.equal(record.sizeBytes, 4 + 5 + 1 + 5 + 1);
   assert.deepEqual(progress, ["Loading layer", "Loading layer", "Loaded image: hello:v1"]);
-  for (const name of ["hello:v1", "library/hello:v1", record.id, record.id.slice(7), record.id.slice(7, 13)]) {
+  for (const name of [
+    "hello:v1",
+    "library/hello:v1",
+    record.id,
+    record.id.slice(7),
+    record.id.slice(7, 13),
+  ]) {
     assert.equal(store.find(name)?.id, record.id, name);
   }
   assert.equal(store.find("hello"), undefined);
@@ -102,16 +139,27 @@ test("an OCI layout and a gzip archive are loaded as well, and share layers", as
   await store.remove("one:1");
   assert.equal(store.list().length, 1);
   await store.remove("other.io/one:1");
-  assert.deepEqual([readdirSync(join(dir, "layers")), readdirSync(join(dir, "l")), readdirSync(join(dir, "blobs/sha256")), readdirSync(join(dir, "tmp"))], [[], [], [], []]);
+  assert.deepEqual(
+    [
+      readdirSync(join(dir, "layers")),
+      readdirSync(join(dir, "l")),
+      readdirSync(join(dir, "blobs/sha256")),
+      readdirSync(join(dir, "tmp")),
+    ],
+    [[], [], [], []],
+  );
 });
 
 test("a root file system is imported with changes", async (t) => {
   const { store } = await open(t);
-  const tar = await buildTar([{ name: "./", type: "directory" }, { name: "./bin/busybox", content: readFileSync("/bin/busybox"), mode: 0o755 }]);
+  const tar = await buildTar([
+    { name: "./", type: "directory" },
+    { name: "./bin/busybox", content: readFileSync("/bin/busybox"), mode: 0o755 },
+  ]);
   const record = await store.importRootfs(chunksOf(gzipSync(tar)), {
     reference: "bb:1",
     message: "from nowhere",
-    changes: ['CMD ["/bin/busybox","sh"]', "ENV A=1 B=\"two words\"", "EXPOSE 80", "WORKDIR /srv"],
+    changes: ['CMD ["/bin/busybox","sh"]', 'ENV A=1 B="two words"', "EXPOSE 80", "WORKDIR /srv"],
   });
   assert.deepEqual(record.config.cmd, ["/bin/busybox", "sh"]);
   assert.deepEqual(record.config.env, ["A=1", "B=two words"]);
@@ -129,7 +177,8 @@ test("a store opened again has its images and mounts, and no leftovers of a cras
   await store.load(chunksOf(await dockerArchive(image, ["x:1"])));
   const root = await store.mountRootfs(image.config.digest, "kept");
   await store.close();
-  for (const name of ["tmp/unpack-9/diff", `layers/${"0".repeat(64)}/diff`, "l"]) mkdirSync(join(dir, name), { recursive: true });
+  for (const name of ["tmp/unpack-9/diff", `layers/${"0".repeat(64)}/diff`, "l"])
+    mkdirSync(join(dir, name), { recursive: true });
   execFileSync("ln", ["-s", "../layers/nothing/diff", join(dir, "l/zz")]);
   writeFileSync(join(dir, "blobs/sha256", "1".repeat(64)), "left over");
   writeFileSync(join(dir, "images.json.new"), "{");
@@ -152,18 +201,30 @@ test("removal keeps what a container uses, unless forced; the layers live as lon
   await assert.rejects(store.remove("used:1", { usedBy }), (error: unknown) => {
     assert.ok(error instanceof AbortedError);
     const short = image.config.digest.slice(7, 19);
-    assert.equal(error.message, `conflict: unable to remove repository reference "used:1" (must force) - container 0123456789ab is using its referenced image ${short}`);
+    assert.equal(
+      error.message,
+      `conflict: unable to remove repository reference "used:1" (must force) - container 0123456789ab is using its referenced image ${short}`,
+    );
     return true;
   });
   await store.tag("used:1", "second/name:x");
-  await assert.rejects(store.remove(image.config.digest.slice(7, 19), { usedBy }), /referenced in multiple repositories/);
+  await assert.rejects(
+    store.remove(image.config.digest.slice(7, 19), { usedBy }),
+    /referenced in multiple repositories/,
+  );
   assert.deepEqual(await store.remove("second/name:x", { usedBy }), [{ untagged: "second/name:x" }]);
-  assert.deepEqual(await store.remove("used:1", { usedBy, force: true }), [{ untagged: "used:1" }, { deleted: image.config.digest }]);
+  assert.deepEqual(await store.remove("used:1", { usedBy, force: true }), [
+    { untagged: "used:1" },
+    { deleted: image.config.digest },
+  ]);
   assert.equal(readFileSync(join(root, "etc/motd"), "utf8"), "lower");
   assert.equal(await store.mountRootfs(image.config.digest, "user"), root);
   await store.removeRootfs("user");
   assert.deepEqual(readdirSync(join(dir, "layers")), []);
-  await assert.rejects(store.remove("used:1"), (error: unknown) => error instanceof NotFoundError && error.message === "No such image: used:1");
+  await assert.rejects(
+    store.remove("used:1"),
+    (error: unknown) => error instanceof NotFoundError && error.message === "No such image: used:1",
+  );
   await assert.rejects(store.mountRootfs(image.config.digest, "user"), NotFoundError);
 });
 
@@ -183,10 +244,17 @@ test("bad archives are refused and leave nothing", async (t) => {
   const good = await buildImage({ layers: [LOWER] });
   const evil = await buildImage({ layers: [[{ name: "../evil", content: "x" }]] });
   const other = await buildImage({ layers: [UPPER] });
-  const swapped = { ...good, layers: other.layers.map((layer, index) => ({ ...layer, digest: good.layers[index]?.digest ?? "" })) };
+  const swapped = {
+    ...good,
+    layers: other.layers.map((layer, index) => ({ ...layer, digest: good.layers[index]?.digest ?? "" })),
+  };
   const wrongDiffId = { ...good, plainLayers: other.plainLayers };
   const cases: [Buffer, new (message: string) => Error, RegExp][] = [
-    [await buildTar([{ name: "hello", content: "x" }]), InvalidArgumentError, /neither manifest.json nor index.json/],
+    [
+      await buildTar([{ name: "hello", content: "x" }]),
+      InvalidArgumentError,
+      /neither manifest.json nor index.json/,
+    ],
     [Buffer.alloc(5000, 1), DataLossError, /damaged/],
     [gzipSync(await dockerArchive(good, ["a:1"])).subarray(0, 300), DataLossError, /damaged/],
     [await dockerArchive(evil, ["a:1"]), InvalidArgumentError, /"\.\.\/evil"/],
@@ -199,7 +267,10 @@ test("bad archives are refused and leave nothing", async (t) => {
       assert.match(error.message, words);
       return true;
     });
-    assert.deepEqual([readdirSync(join(dir, "tmp")), readdirSync(join(dir, "layers")), store.list()], [[], [], []]);
+    assert.deepEqual(
+      [readdirSync(join(dir, "tmp")), readdirSync(join(dir, "layers")), store.list()],
+      [[], [], []],
+    );
   }
 });
 

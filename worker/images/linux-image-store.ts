@@ -50,7 +50,10 @@ export interface ImageStoreOptions {
 /** @throws {DataLossError} when the index is damaged; {InvalidArgumentError} for an unusable folder. */
 export async function openImageStore(options: ImageStoreOptions): Promise<ImageStore> {
   const { dir, linux, clock, log } = options;
-  if (/[:,\\]/.test(dir)) throw new InvalidArgumentError(`image folder must not hold : , or \\, which mount data gives a meaning, got ${dir}`);
+  if (/[:,\\]/.test(dir))
+    throw new InvalidArgumentError(
+      `image folder must not hold : , or \\, which mount data gives a meaning, got ${dir}`,
+    );
   await mkdir(dir, { recursive: true, mode: 0o711 });
   const thread = new UnpackThread({ linux, clock });
   const limits = options.layerLimits;
@@ -96,13 +99,20 @@ class NodeImageStore implements ImageStore {
 
   async pull(reference: string, options: PullOptions = {}): Promise<ImageRecord> {
     const client = await this.#openRegistry();
-    return await pullImage({ parts: this.#parts, client, gate: this.#pullGate, clock: this.#options.clock }, reference, {
-      ...options,
-      platform: this.#platform,
-    });
+    return await pullImage(
+      { parts: this.#parts, client, gate: this.#pullGate, clock: this.#options.clock },
+      reference,
+      {
+        ...options,
+        platform: this.#platform,
+      },
+    );
   }
 
-  async describeRemote(reference: string, options: Parameters<ImageStore["describeRemote"]>[1] = {}): ReturnType<ImageStore["describeRemote"]> {
+  async describeRemote(
+    reference: string,
+    options: Parameters<ImageStore["describeRemote"]>[1] = {},
+  ): ReturnType<ImageStore["describeRemote"]> {
     return await describeRemoteImage(await this.#openRegistry(), reference, options);
   }
 
@@ -121,7 +131,10 @@ class NodeImageStore implements ImageStore {
     return loaded.sort((a, b) => Number(b.repoTags.length > 0) - Number(a.repoTags.length > 0));
   }
 
-  async importRootfs(tar: AsyncIterable<Uint8Array>, options: Parameters<ImageStore["importRootfs"]>[1]): Promise<ImageRecord> {
+  async importRootfs(
+    tar: AsyncIterable<Uint8Array>,
+    options: Parameters<ImageStore["importRootfs"]>[1],
+  ): Promise<ImageRecord> {
     this.#mustBeOpen();
     const tag = options.reference === undefined ? undefined : tagOf(options.reference);
     const config = applyChanges(EMPTY_CONFIG, options.changes ?? []);
@@ -157,7 +170,10 @@ class NodeImageStore implements ImageStore {
     }));
   }
 
-  async remove(reference: string, options: RemovalOptions = {}): Promise<readonly { untagged?: string; deleted?: string }[]> {
+  async remove(
+    reference: string,
+    options: RemovalOptions = {},
+  ): Promise<readonly { untagged?: string; deleted?: string }[]> {
     const plan = await this.#parts.index.update((images) => {
       const result = planRemoval(images, reference, options);
       if (result.deletes) return { delete: [result.image.id], result };
@@ -205,7 +221,10 @@ class NodeImageStore implements ImageStore {
       signal: options.signal,
       provide: async ({ position, diffId, chainId, signal }) => {
         const source = layers[position];
-        if (source === undefined) throw new InvalidArgumentError(`the archive has ${layers.length} layers, the image's config names more`);
+        if (source === undefined)
+          throw new InvalidArgumentError(
+            `the archive has ${layers.length} layers, the image's config names more`,
+          );
         const layer = await this.#parts.layers.add({ ...source, expected: { chainId, diffId }, signal });
         const progress: ImageProgress = { id: shortIdOf(diffId), status: "Loading layer" };
         options.onProgress?.({ ...progress, currentBytes: layer.sizeBytes, totalBytes: layer.sizeBytes });
@@ -228,7 +247,10 @@ class NodeImageStore implements ImageStore {
   async #loadRegistry(): Promise<RegistryClient> {
     const { createHttpRegistryClient } = await import("./http-registry-client.js");
     const { clock, log, random = systemRandom, insecureRegistries = [], certsDir } = this.#options;
-    return createHttpRegistryClient({ clock, log, random }, { insecureRegistries, ...(certsDir === undefined ? {} : { certsDir }) });
+    return createHttpRegistryClient(
+      { clock, log, random },
+      { insecureRegistries, ...(certsDir === undefined ? {} : { certsDir }) },
+    );
   }
 
   #mustBeOpen(): void {
@@ -238,7 +260,8 @@ class NodeImageStore implements ImageStore {
 
 function tagOf(reference: string): string {
   const parsed = parseReference(reference);
-  if (parsed.digest !== undefined) throw new InvalidArgumentError(`refusing to create a tag with a digest reference: ${reference}`);
+  if (parsed.digest !== undefined)
+    throw new InvalidArgumentError(`refusing to create a tag with a digest reference: ${reference}`);
   return formatReference(parsed);
 }
 

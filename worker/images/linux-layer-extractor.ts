@@ -32,7 +32,13 @@ import { mtimeSecondsOf, ownerOf, partsOfName, type TarHeader, xattrNamesOf } fr
 
 /** The two things Node cannot do; each may cross to another thread. */
 export interface KernelCalls {
-  makeNode(options: { path: string; kind: "char" | "block" | "fifo"; mode: number; major: number; minor: number }): void | Promise<void>;
+  makeNode(options: {
+    path: string;
+    kind: "char" | "block" | "fifo";
+    mode: number;
+    major: number;
+    minor: number;
+  }): void | Promise<void>;
   setXattr(path: string, name: string, value: Uint8Array): void | Promise<void>;
 }
 
@@ -82,7 +88,9 @@ export class LayerExtractor {
   async begin(header: TarHeader): Promise<OpenFile | undefined> {
     this.#entryCount += 1;
     if (this.#entryCount > this.#options.entryCountMax) {
-      throw new ResourceExhaustedError(`layer ${this.#options.layer} has more than ${this.#options.entryCountMax} entries`);
+      throw new ResourceExhaustedError(
+        `layer ${this.#options.layer} has more than ${this.#options.entryCountMax} entries`,
+      );
     }
     const parts = partsOfName(header.name, this.#options.layer);
     const base = parts.at(-1);
@@ -123,7 +131,9 @@ export class LayerExtractor {
   write(file: OpenFile, chunk: Uint8Array): void {
     this.#sizeBytes += chunk.byteLength;
     if (this.#sizeBytes > this.#options.unpackedBytesMax) {
-      throw new ResourceExhaustedError(`layer ${this.#options.layer} unpacks to more than ${this.#options.unpackedBytesMax} bytes`);
+      throw new ResourceExhaustedError(
+        `layer ${this.#options.layer} unpacks to more than ${this.#options.unpackedBytesMax} bytes`,
+      );
     }
     let offset = 0;
     while (offset < chunk.byteLength) offset += writeSync(file.fd, chunk, offset);
@@ -163,7 +173,6 @@ export class LayerExtractor {
           minor: header.devminor,
         });
         break;
-      case null:
       default:
         throw this.#refuse(header.name, "has a type that is not supported (a sparse file?)");
     }
@@ -184,7 +193,10 @@ export class LayerExtractor {
     const source = parent === undefined || base === undefined ? undefined : joinBelow(parent, base);
     const found = source === undefined ? undefined : this.#lstat(source);
     if (source === undefined || found === undefined || found.isDirectory()) {
-      throw this.#refuse(header.name, `is a hard link to ${JSON.stringify(linkname)}, which is no file of this layer`);
+      throw this.#refuse(
+        header.name,
+        `is a hard link to ${JSON.stringify(linkname)}, which is no file of this layer`,
+      );
     }
     if (source === path) return;
     await this.#clear(path);
@@ -213,12 +225,19 @@ export class LayerExtractor {
     if (base === OPAQUE_NAME) return await this.#setOpaque(parent);
     if (base.startsWith(".wh..wh.")) return; // bookkeeping of aufs, without meaning here
     const hidden = base.slice(WHITEOUT_PREFIX.length);
-    if (hidden === "" || hidden === "." || hidden === "..") throw this.#refuse(name, "is a whiteout of no file");
+    if (hidden === "" || hidden === "." || hidden === "..")
+      throw this.#refuse(name, "is a whiteout of no file");
     const path = joinBelow(parent, hidden);
     const existing = this.#lstat(path);
     if (existing?.isDirectory() === true) return await this.#setOpaque(path);
     if (existing !== undefined) return; // whiteouts speak of lower layers: a file of this layer hides them anyway
-    await this.#options.kernel.makeNode({ path: this.#absolute(path), kind: "char", mode: 0, major: 0, minor: 0 });
+    await this.#options.kernel.makeNode({
+      path: this.#absolute(path),
+      kind: "char",
+      mode: 0,
+      major: 0,
+      minor: 0,
+    });
   }
 
   async #setOpaque(path: string): Promise<void> {
@@ -229,7 +248,11 @@ export class LayerExtractor {
     if (header.pax === null) return;
     for (const name of xattrNamesOf(header)) {
       try {
-        await this.#options.kernel.setXattr(this.#absolute(path), name, this.#options.xattrValue(header, name));
+        await this.#options.kernel.setXattr(
+          this.#absolute(path),
+          name,
+          this.#options.xattrValue(header, name),
+        );
       } catch (error) {
         // A file system without them, or user.* on a link or device: the file works without. Capabilities must be kept.
         const bearable = /ENOTSUP|EOPNOTSUPP|EPERM/.test(messageOf(error)) && name !== "security.capability";
@@ -263,14 +286,16 @@ export class LayerExtractor {
     let linksFollowed = 0;
     for (let step = pending.pop(); step !== undefined; step = pending.pop()) {
       if (step.part === "..") {
-        if (current.pop() === undefined) throw this.#refuse(name, "goes through a symbolic link that leaves the root");
+        if (current.pop() === undefined)
+          throw this.#refuse(name, "goes through a symbolic link that leaves the root");
         continue;
       }
       const path = [...current, step.part].join("/");
       const found = this.#lstat(path);
       if (found?.isSymbolicLink() === true) {
         linksFollowed += 1;
-        if (linksFollowed > LINKS_FOLLOWED_MAX) throw this.#refuse(name, "goes through too many symbolic links");
+        if (linksFollowed > LINKS_FOLLOWED_MAX)
+          throw this.#refuse(name, "goes through too many symbolic links");
         const target = readlinkSync(this.#absolute(path));
         if (target.startsWith("/")) current.length = 0; // the container's root, which is ours
         const targetParts = target.split("/").filter((part) => part !== "" && part !== ".");
@@ -278,7 +303,8 @@ export class LayerExtractor {
         continue;
       }
       if (found === undefined || isWhiteout(found)) {
-        if (step.fromLink) throw this.#refuse(name, "goes through a symbolic link that leaves the root or leads nowhere");
+        if (step.fromLink)
+          throw this.#refuse(name, "goes through a symbolic link that leaves the root or leads nowhere");
         if (!create) return undefined;
         await this.#makeFolder(path);
       } else if (!found.isDirectory()) {
@@ -298,7 +324,9 @@ export class LayerExtractor {
   }
 
   #refuse(name: string, why: string): InvalidArgumentError {
-    return new InvalidArgumentError(`layer ${this.#options.layer}: path ${JSON.stringify(name.slice(0, 300))} ${why}`);
+    return new InvalidArgumentError(
+      `layer ${this.#options.layer}: path ${JSON.stringify(name.slice(0, 300))} ${why}`,
+    );
   }
 }
 

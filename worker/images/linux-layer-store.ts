@@ -57,9 +57,15 @@ export class LayerStore {
   }
 
   /** Reads what is there, and removes what a crash left half done. */
-  static async open(options: { dir: string; thread: UnpackThread; log: Logger; limits?: LayerLimits }): Promise<LayerStore> {
+  static async open(options: {
+    dir: string;
+    thread: UnpackThread;
+    log: Logger;
+    limits?: LayerLimits;
+  }): Promise<LayerStore> {
     const store = new LayerStore(options.dir, options.thread, options.limits ?? LAYER_LIMITS);
-    for (const folder of ["layers", "l", "tmp"]) await mkdir(join(options.dir, folder), { recursive: true, mode: 0o700 });
+    for (const folder of ["layers", "l", "tmp"])
+      await mkdir(join(options.dir, folder), { recursive: true, mode: 0o700 });
     await store.#read(options.log);
     return store;
   }
@@ -95,7 +101,10 @@ export class LayerStore {
   async add(request: AddLayer): Promise<Layer> {
     const { expected } = request;
     if (expected === undefined) return await this.#unpack(request);
-    return await this.#lock.run(expected.chainId, async () => this.#layers.get(expected.chainId) ?? (await this.#unpack(request)));
+    return await this.#lock.run(
+      expected.chainId,
+      async () => this.#layers.get(expected.chainId) ?? (await this.#unpack(request)),
+    );
   }
 
   /** Missing is fine. The caller has made sure that no image and no container uses it. */
@@ -125,10 +134,15 @@ export class LayerStore {
         throw new DataLossError(`layer ${digest} has the wrong digest: its bytes give ${result.digest}`);
       }
       if (expected !== undefined && result.diffId !== expected.diffId) {
-        throw new DataLossError(`layer ${digest ?? expected.diffId} unpacks to diff id ${result.diffId}, the image's config says ${expected.diffId}`);
+        throw new DataLossError(
+          `layer ${digest ?? expected.diffId} unpacks to diff id ${result.diffId}, the image's config says ${expected.diffId}`,
+        );
       }
       const chainId = expected?.chainId ?? result.diffId;
-      return this.#layers.get(chainId) ?? (await this.#keep(folder, { chainId, diffId: result.diffId, sizeBytes: result.sizeBytes }));
+      return (
+        this.#layers.get(chainId) ??
+        (await this.#keep(folder, { chainId, diffId: result.diffId, sizeBytes: result.sizeBytes }))
+      );
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
@@ -157,14 +171,20 @@ export class LayerStore {
       if (layer === undefined) await rm(at("layers", name), { recursive: true, force: true });
       else this.#layers.set(layer.chainId, layer);
     }
-    const wanted = new Map([...this.#layers.values()].map((layer) => [layer.link, join("..", "layers", hexOf(layer.chainId), "diff")]));
+    const wanted = new Map(
+      [...this.#layers.values()].map((layer) => [
+        layer.link,
+        join("..", "layers", hexOf(layer.chainId), "diff"),
+      ]),
+    );
     for (const name of await readdir(at("l"))) {
       if ((await readlink(at("l", name))) === wanted.get(name)) wanted.delete(name);
       else await rm(at("l", name), { force: true });
       this.#linkCount = Math.max(this.#linkCount, Number.parseInt(name, 36) || 0);
     }
     for (const [name, target] of wanted) await symlink(target, at("l", name));
-    for (const layer of this.#layers.values()) this.#linkCount = Math.max(this.#linkCount, Number.parseInt(layer.link, 36) || 0);
+    for (const layer of this.#layers.values())
+      this.#linkCount = Math.max(this.#linkCount, Number.parseInt(layer.link, 36) || 0);
   }
 }
 
@@ -172,8 +192,10 @@ async function readLayer(path: string, hex: string, log: Logger): Promise<Layer 
   try {
     const json = asObject(JSON.parse(await readFile(path, "utf8")));
     const { chainId, diffId, sizeBytes, link } = json ?? {};
-    if (typeof chainId !== "string" || hexOf(chainId) !== hex || typeof diffId !== "string") throw new DataLossError("wrong ids");
-    if (typeof sizeBytes !== "number" || typeof link !== "string" || !/^[0-9a-z]+$/.test(link)) throw new DataLossError("wrong facts");
+    if (typeof chainId !== "string" || hexOf(chainId) !== hex || typeof diffId !== "string")
+      throw new DataLossError("wrong ids");
+    if (typeof sizeBytes !== "number" || typeof link !== "string" || !/^[0-9a-z]+$/.test(link))
+      throw new DataLossError("wrong facts");
     return { chainId, diffId, sizeBytes, link };
   } catch (error) {
     log.warn("layer folder without a readable record is removed", { layer: hex, error: messageOf(error) });

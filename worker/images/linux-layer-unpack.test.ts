@@ -1,6 +1,16 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, lstatSync, writeFileSync, readlinkSync } from "node:fs";
+import {
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -29,7 +39,10 @@ interface Unpacked {
   readonly diffId: string;
 }
 
-async function unpackBytes(bytes: Uint8Array, limits: { unpackedBytesMax?: number; entryCountMax?: number } = {}): Promise<Unpacked> {
+async function unpackBytes(
+  bytes: Uint8Array,
+  limits: { unpackedBytesMax?: number; entryCountMax?: number } = {},
+): Promise<Unpacked> {
   count += 1;
   const file = join(base, `layer-${count}`);
   const root = join(base, `root-${count}`, "diff");
@@ -110,7 +123,11 @@ test("a whiteout becomes a device 0:0, an opaque mark an attribute of its folder
 });
 
 function opaqueOf(path: string): string {
-  return execFileSync("python3", ["-c", `import os,sys;sys.stdout.write(os.getxattr(sys.argv[1],'trusted.overlay.opaque').decode())`, path]).toString();
+  return execFileSync("python3", [
+    "-c",
+    `import os,sys;sys.stdout.write(os.getxattr(sys.argv[1],'trusted.overlay.opaque').decode())`,
+    path,
+  ]).toString();
 }
 
 test("an attribute with bytes that are not text arrives unchanged; those that steer overlayfs are dropped", async () => {
@@ -118,22 +135,43 @@ test("an attribute with bytes that are not text arrives unchanged; those that st
   const marker = "A".repeat(capability.length);
   const tar = await buildTar([
     { name: "before", content: "b".repeat(5000) },
-    { name: "bin/ping", content: "x", pax: { "SCHILY.xattr.security.capability": marker, "SCHILY.xattr.trusted.overlay.redirect": "/etc" } },
+    {
+      name: "bin/ping",
+      content: "x",
+      pax: { "SCHILY.xattr.security.capability": marker, "SCHILY.xattr.trusted.overlay.redirect": "/etc" },
+    },
   ]);
   capability.copy(tar, tar.indexOf(marker));
   const { root } = await unpackBytes(tar);
-  const code = "import os,sys;p=sys.argv[1];print(os.getxattr(p,'security.capability').hex(), sorted(os.listxattr(p)))";
-  const [value, names] = execFileSync("python3", ["-c", code, join(root, "bin/ping")]).toString().trim().split(" ", 2);
+  const code =
+    "import os,sys;p=sys.argv[1];print(os.getxattr(p,'security.capability').hex(), sorted(os.listxattr(p)))";
+  const [value, names] = execFileSync("python3", ["-c", code, join(root, "bin/ping")])
+    .toString()
+    .trim()
+    .split(" ", 2);
   assert.equal(value, capability.toString("hex"));
   assert.equal(names, "['security.capability']");
 });
 
-test("a name with .. is refused", () => refused([{ name: "a/../../outside", content: "bad" }], "a/../../outside"));
+test("a name with .. is refused", () =>
+  refused([{ name: "a/../../outside", content: "bad" }], "a/../../outside"));
 test("an absolute name is refused", () => refused([{ name: "/outside", content: "bad" }], "/outside"));
 test("a name through a relative symbolic link out of the root is refused", () =>
-  refused([{ name: "up", type: "symlink", linkname: "../.." }, { name: "up/outside", content: "bad" }], "up/outside"));
+  refused(
+    [
+      { name: "up", type: "symlink", linkname: "../.." },
+      { name: "up/outside", content: "bad" },
+    ],
+    "up/outside",
+  ));
 test("a name through an absolute symbolic link out of the root is refused", () =>
-  refused([{ name: "up", type: "symlink", linkname: base }, { name: "up/outside", content: "bad" }], "up/outside"));
+  refused(
+    [
+      { name: "up", type: "symlink", linkname: base },
+      { name: "up/outside", content: "bad" },
+    ],
+    "up/outside",
+  ));
 test("a name through a symbolic link that climbs inside and then out is refused", () =>
   refused(
     [
@@ -143,13 +181,28 @@ test("a name through a symbolic link that climbs inside and then out is refused"
     ],
     "d/e/l/outside",
   ));
-test("a hard link with .. is refused", () => refused([{ name: "h", type: "link", linkname: "../../outside" }], "../../outside"));
+test("a hard link with .. is refused", () =>
+  refused([{ name: "h", type: "link", linkname: "../../outside" }], "../../outside"));
 test("a hard link through a symbolic link out of the root is refused", () =>
-  refused([{ name: "up", type: "symlink", linkname: "../.." }, { name: "h", type: "link", linkname: "up/outside" }], "h"));
-test("a hard link to nothing is refused", () => refused([{ name: "h", type: "link", linkname: "nothing" }], "h"));
+  refused(
+    [
+      { name: "up", type: "symlink", linkname: "../.." },
+      { name: "h", type: "link", linkname: "up/outside" },
+    ],
+    "h",
+  ));
+test("a hard link to nothing is refused", () =>
+  refused([{ name: "h", type: "link", linkname: "nothing" }], "h"));
 test("a whiteout of .. is refused", () => refused([{ name: ".wh..." }, { name: "a/.wh.." }], ".wh.."));
 test("a loop of symbolic links is refused", () =>
-  refused([{ name: "a", type: "symlink", linkname: "b" }, { name: "b", type: "symlink", linkname: "a" }, { name: "a/x" }], "a/x"));
+  refused(
+    [
+      { name: "a", type: "symlink", linkname: "b" },
+      { name: "b", type: "symlink", linkname: "a" },
+      { name: "a/x" },
+    ],
+    "a/x",
+  ));
 
 test("a file over a symbolic link replaces the link and leaves its target alone", async () => {
   const { root } = await unpack([
@@ -190,7 +243,10 @@ test("a truncated gzip, a truncated tar and noise are data loss", async () => {
 });
 
 test("a layer over its bounds is refused", async () => {
-  const tar = await buildTar([{ name: "a", content: "12345" }, { name: "b", content: "12345" }]);
+  const tar = await buildTar([
+    { name: "a", content: "12345" },
+    { name: "b", content: "12345" },
+  ]);
   await assert.rejects(unpackBytes(tar, { unpackedBytesMax: 9 }), ResourceExhaustedError);
   await assert.rejects(unpackBytes(tar, { entryCountMax: 1 }), ResourceExhaustedError);
 });

@@ -11,7 +11,13 @@ import { open } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import { type Extract, extract } from "tar-stream";
-import { DataLossError, FailedPreconditionError, InvalidArgumentError, messageOf, SkeinError } from "../../base/errors/errors.js";
+import {
+  DataLossError,
+  FailedPreconditionError,
+  InvalidArgumentError,
+  messageOf,
+  SkeinError,
+} from "../../base/errors/errors.js";
 import { type TarHeader, XATTR_PREFIX } from "./layer-entry.js";
 import { type KernelCalls, LayerExtractor } from "./linux-layer-extractor.js";
 import { RecentBytes } from "./recent-bytes.js";
@@ -61,7 +67,11 @@ export async function unpackLayer(request: UnpackRequest, kernel: KernelCalls): 
   try {
     const compression = compressionOf(await firstBytesOf(request.file), request.layer);
     const source = createReadStream(request.file, { highWaterMark: READ_CHUNK_BYTES });
-    const tar = decompress(seen(source, (chunk) => stored.update(chunk)), compression, request.layer);
+    const tar = decompress(
+      seen(source, (chunk) => stored.update(chunk)),
+      compression,
+      request.layer,
+    );
     await writeEntries(
       extractor,
       seen(tar, (chunk) => {
@@ -82,13 +92,19 @@ export function compressionOf(first: Uint8Array, what: string): Compression {
   const begins = (...bytes: number[]): boolean => bytes.every((byte, index) => first[index] === byte);
   if (begins(0x1f, 0x8b)) return "gzip";
   if (begins(0x28, 0xb5, 0x2f, 0xfd)) return "zstd";
-  if (begins(0xfd, 0x37, 0x7a, 0x58, 0x5a)) throw new InvalidArgumentError(`${what} is compressed with xz: only gzip and zstd are read`);
-  if (begins(0x42, 0x5a, 0x68)) throw new InvalidArgumentError(`${what} is compressed with bzip2: only gzip and zstd are read`);
+  if (begins(0xfd, 0x37, 0x7a, 0x58, 0x5a))
+    throw new InvalidArgumentError(`${what} is compressed with xz: only gzip and zstd are read`);
+  if (begins(0x42, 0x5a, 0x68))
+    throw new InvalidArgumentError(`${what} is compressed with bzip2: only gzip and zstd are read`);
   return "none";
 }
 
 /** @returns the plain bytes. @throws {DataLossError} damaged zstd; zlib's own error for damaged gzip. */
-export function decompress(source: AsyncIterable<Buffer>, compression: Compression, what: string): AsyncIterable<Buffer> {
+export function decompress(
+  source: AsyncIterable<Buffer>,
+  compression: Compression,
+  what: string,
+): AsyncIterable<Buffer> {
   if (compression === "gzip") return throughGunzip(source);
   if (compression === "zstd") return throughZstd(source, what);
   return source;
@@ -120,9 +136,13 @@ async function* throughZstd(source: AsyncIterable<Buffer>, what: string): AsyncG
     for await (const chunk of child.stdout as AsyncIterable<Buffer>) yield chunk;
     const result = await ended;
     if (result instanceof Error) {
-      throw new FailedPreconditionError(`${what} is compressed with zstd, and the command zstd is not installed on this node`, { cause: result });
+      throw new FailedPreconditionError(
+        `${what} is compressed with zstd, and the command zstd is not installed on this node`,
+        { cause: result },
+      );
     }
-    if (result !== 0) throw new DataLossError(`${what} is damaged: ${words.trim() || `zstd ended with ${result}`}`);
+    if (result !== 0)
+      throw new DataLossError(`${what} is damaged: ${words.trim() || `zstd ended with ${result}`}`);
     const feedError = await fed;
     if (feedError !== undefined) throw feedError;
   } finally {

@@ -33,7 +33,12 @@ export class RootfsStore {
     this.#layers = layers;
   }
 
-  static async open(options: { dir: string; linux: Pick<Linux, "mount" | "unmount">; layers: LayerStore; log: Logger }): Promise<RootfsStore> {
+  static async open(options: {
+    dir: string;
+    linux: Pick<Linux, "mount" | "unmount">;
+    layers: LayerStore;
+    log: Logger;
+  }): Promise<RootfsStore> {
     const store = new RootfsStore(options.dir, options.linux, options.layers);
     await mkdir(join(options.dir, "rootfs"), { recursive: true, mode: 0o711 });
     await mkdir(join(options.dir, "empty"), { recursive: true });
@@ -91,7 +96,9 @@ export class RootfsStore {
 
   #folder(containerId: string): string {
     if (!/^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/.test(containerId)) {
-      throw new InvalidArgumentError(`container id must be a plain name, got ${JSON.stringify(containerId.slice(0, 200))}`);
+      throw new InvalidArgumentError(
+        `container id must be a plain name, got ${JSON.stringify(containerId.slice(0, 200))}`,
+      );
     }
     return join(this.#dir, "rootfs", containerId);
   }
@@ -115,15 +122,21 @@ export class RootfsStore {
     // overlayfs wants the topmost layer first
     const links = rootfs.chainIds.map((chainId) => this.#layers.get(chainId)?.link).reverse();
     const missing = rootfs.chainIds.find((chainId) => this.#layers.get(chainId) === undefined);
-    if (missing !== undefined) throw new InvalidArgumentError(`layer ${missing} of image ${rootfs.imageId} is not on this node`);
+    if (missing !== undefined)
+      throw new InvalidArgumentError(`layer ${missing} of image ${rootfs.imageId} is not on this node`);
     const dataWith = (linkDir: string): string => {
-      const lower = links.length === 0 ? join(this.#dir, "empty") : links.map((link) => `${linkDir}/${link}`).join(":");
+      const lower =
+        links.length === 0 ? join(this.#dir, "empty") : links.map((link) => `${linkDir}/${link}`).join(":");
       return `lowerdir=${lower},upperdir=${join(folder, "upper")},workdir=${join(folder, "work")},index=off`;
     };
-    const mount = (data: string): void => this.#linux.mount({ source: "overlay", target: merged, type: "overlay", data });
+    const mount = (data: string): void =>
+      this.#linux.mount({ source: "overlay", target: merged, type: "overlay", data });
     const linkDir = join(this.#dir, "l");
     const data = dataWith(linkDir);
-    if (Buffer.byteLength(data) <= MOUNT_DATA_BYTES_MAX) return mount(data);
+    if (Buffer.byteLength(data) <= MOUNT_DATA_BYTES_MAX) {
+      mount(data);
+      return;
+    }
     // Too many layers for their full paths: an open folder gives the links a short one, for as long as the call takes.
     const fd = openSync(linkDir, "r");
     try {

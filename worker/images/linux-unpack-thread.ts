@@ -65,14 +65,20 @@ export class UnpackThread {
   }
 
   async #run(request: UnpackRequest, signal: AbortSignal | undefined): Promise<UnpackResult> {
-    if (this.#closed) throw new UnavailableError(`layer ${request.layer} is not unpacked: the image store is closed`);
-    const cancelled = (): CancelledError => new CancelledError(`unpacking of layer ${request.layer} was cancelled`);
+    if (this.#closed)
+      throw new UnavailableError(`layer ${request.layer} is not unpacked: the image store is closed`);
+    const cancelled = (): CancelledError =>
+      new CancelledError(`unpacking of layer ${request.layer} was cancelled`);
     if (signal?.aborted === true) throw cancelled();
     this.#idleTimer?.cancel();
     this.#worker ??= this.#startWorker();
     const worker = this.#worker;
     // The thread must have ended before the caller hears of it: it may be writing to the caller's folder.
-    const onAbort = (): void => void this.#endWorker().then(() => this.#settle(cancelled()), (error: unknown) => this.#settle(error));
+    const onAbort = (): void =>
+      void this.#endWorker().then(
+        () => this.#settle(cancelled()),
+        (error: unknown) => this.#settle(error),
+      );
     signal?.addEventListener("abort", onAbort, { once: true });
     try {
       return await new Promise<UnpackResult>((resolve, reject) => {
@@ -99,7 +105,9 @@ export class UnpackThread {
       this.#worker = undefined;
       this.#settle(error);
     };
-    worker.on("error", (error) => lost(new InternalError(`the unpacking thread failed: ${messageOf(error)}`, { cause: error })));
+    worker.on("error", (error) =>
+      lost(new InternalError(`the unpacking thread failed: ${messageOf(error)}`, { cause: error })),
+    );
     worker.on("exit", (code) => lost(new InternalError(`the unpacking thread ended with ${code}`)));
     worker.on("message", (message: FromWorker) => {
       if (message.kind === "kernel") {
@@ -139,7 +147,10 @@ function newWorker(): Worker {
     return new Worker(new URL("./linux-unpack-worker.js", import.meta.url), { ...limits, execArgv: [] });
   }
   // Tests run the sources themselves: the thread has to register the loader of TypeScript before it can read its file.
-  const [loader, file] = [import.meta.resolve("tsx/esm/api"), import.meta.resolve("./linux-unpack-worker.ts")];
+  const [loader, file] = [
+    import.meta.resolve("tsx/esm/api"),
+    import.meta.resolve("./linux-unpack-worker.ts"),
+  ];
   const start = `import(${JSON.stringify(loader)}).then(({ register }) => { register(); return import(${JSON.stringify(file)}); })`;
   return new Worker(start, { ...limits, eval: true, execArgv: [] });
 }

@@ -11,7 +11,12 @@ import { type UnpackRequest, type UnpackResult, unpackLayer } from "./linux-laye
 
 export type KernelCall =
   | { readonly name: "makeNode"; readonly options: Parameters<KernelCalls["makeNode"]>[0] }
-  | { readonly name: "setXattr"; readonly path: string; readonly attribute: string; readonly value: Uint8Array };
+  | {
+      readonly name: "setXattr";
+      readonly path: string;
+      readonly attribute: string;
+      readonly value: Uint8Array;
+    };
 
 export type ToWorker =
   | { readonly kind: "unpack"; readonly request: UnpackRequest }

@@ -21,7 +21,9 @@ export function registryAddressOf(domain: string): RegistryAddress {
   const match = /^(\[[^\]]+\]|[^:]+)(?::(\d+))?$/.exec(domain);
   const port = match?.[2] === undefined ? undefined : Number(match[2]);
   if (match === null || (port !== undefined && (port < 1 || port > 65_535))) {
-    throw new InvalidArgumentError(`registry must be host or host:port with a port from 1 to 65535, got ${JSON.stringify(domain)}`);
+    throw new InvalidArgumentError(
+      `registry must be host or host:port with a port from 1 to 65535, got ${JSON.stringify(domain)}`,
+    );
   }
   return { host: (match[1] ?? "").replace(/^\[|\]$/g, ""), port };
 }
@@ -32,7 +34,12 @@ export type AddressRange = "loopback" | "private" | "public";
 export function rangeOf(address: string): AddressRange {
   const range = ipaddr.process(address).range();
   if (range === "loopback") return "loopback";
-  return range === "private" || range === "linkLocal" || range === "uniqueLocal" || range === "carrierGradeNat" ? "private" : "public";
+  return range === "private" ||
+    range === "linkLocal" ||
+    range === "uniqueLocal" ||
+    range === "carrierGradeNat"
+    ? "private"
+    : "public";
 }
 
 /** Whether plain text may be tried; the addresses behind a host name are checked when it is connected to. */
@@ -49,7 +56,10 @@ export function mayBeInsecure(address: RegistryAddress, insecureRegistries: read
 }
 
 function inCidr(address: ReturnType<typeof ipaddr.process>, entry: string): boolean {
-  if (!ipaddr.isValidCIDR(entry)) throw new InvalidArgumentError(`insecure registry must be a host, host:port or CIDR range, got ${JSON.stringify(entry)}`);
+  if (!ipaddr.isValidCIDR(entry))
+    throw new InvalidArgumentError(
+      `insecure registry must be a host, host:port or CIDR range, got ${JSON.stringify(entry)}`,
+    );
   const [network, bits] = ipaddr.parseCIDR(entry);
   return network.kind() === address.kind() && address.match(network, bits);
 }

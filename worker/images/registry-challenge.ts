@@ -16,12 +16,14 @@ const WORDS_LENGTH_MAX = 300;
 /** @returns the challenges of a header, in its order. */
 export function parseChallenges(header: string): readonly Challenge[] {
   const challenges: { scheme: string; parameters: Record<string, string> }[] = [];
-  const pattern = /([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))|([A-Za-z][A-Za-z0-9_-]*)(?=\s|,|$)/g;
+  const pattern =
+    /([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))|([A-Za-z][A-Za-z0-9_-]*)(?=\s|,|$)/g;
   for (const [, name, quoted, bare, scheme] of header.matchAll(pattern)) {
     if (scheme !== undefined) challenges.push({ scheme: scheme.toLowerCase(), parameters: {} });
     else if (name !== undefined) {
       const current = challenges.at(-1);
-      if (current !== undefined) current.parameters[name.toLowerCase()] = quoted?.replace(/\\(.)/g, "$1") ?? bare ?? "";
+      if (current !== undefined)
+        current.parameters[name.toLowerCase()] = quoted?.replace(/\\(.)/g, "$1") ?? bare ?? "";
     }
   }
   return challenges;
@@ -43,7 +45,10 @@ export function registryWordsOf(body: string, status: number): RegistryWords {
     const spoken = code.toLowerCase().replaceAll("_", " ");
     return { code, text: clip([spoken, message].filter((part) => part !== "").join(": ")) };
   }
-  const plain = body.replace(/<[^>]*>/g, " ").replace(/\s+/g, " ").trim();
+  const plain = body
+    .replace(/<[^>]*>/g, " ")
+    .replace(/\s+/g, " ")
+    .trim();
   return { code: "", text: clip(plain === "" ? `status ${status}` : `status ${status}: ${plain}`) };
 }
 
