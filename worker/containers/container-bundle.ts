@@ -9,19 +9,15 @@ import type { ImageRecord } from "../images/image-store.js";
 import { capabilitySet } from "../runtime/capabilities.js";
 import { makeFolderInRoot, readTextInRoot, resolveInRoot } from "../runtime/fs-rootfs.js";
 import { buildOciSpec } from "../runtime/oci-spec.js";
-import type { OciMount, OciSeccomp, OciSpec } from "../runtime/oci-types.js";
+import type { OciMount, OciSpec } from "../runtime/oci-types.js";
 import { type ResolvedUser, resolveUser } from "../runtime/oci-user.js";
 import { findProgram } from "../runtime/process-run.js";
+import type { SeccompChoice } from "../runtime/seccomp-filter.js";
 import type { VolumeStore } from "../volumes/volume-store.js";
 import type { ContainerFiles } from "./fs-container-files.js";
-import { type ContainerMount, type ContainerSpecification } from "./container-manager.js";
+import type { ContainerMount, ContainerSpecification } from "./container-manager.js";
 import { type ContainerProcess, containerProcess } from "./container-process.js";
 import type { StoredContainer } from "./stored-container.js";
-
-export interface SeccompChoice {
-  readonly bpf: string | undefined;
-  readonly json: OciSeccomp | undefined;
-}
 
 export interface BundleMaker {
   readonly files: ContainerFiles;

@@ -27,15 +27,17 @@ import type { ImageRecord, ImageStore } from "../images/image-store.js";
 import { capabilitySet } from "../runtime/capabilities.js";
 import { buildOciSpec } from "../runtime/oci-spec.js";
 import type { OciRuntime, RuntimeExit } from "../runtime/oci-runtime.js";
+import { SeccompFilters } from "../runtime/seccomp-filter.js";
 import { openConmonRuntime } from "../runtime/process-conmon-runtime.js";
 import { openVolumeStore } from "../volumes/fs-volume-store.js";
 import type { VolumeStore } from "../volumes/volume-store.js";
-import { type Bundle, type BundleMaker, makeBundle } from "./container-bundle.js";
+import { type BundleMaker, makeBundle } from "./container-bundle.js";
 import type { ContainerEvent, ContainerManager, ContainerRecord, ContainerSpecification, LogReadOptions, LogRecord } from "./container-manager.js";
 import { containerProcess } from "./container-process.js";
 import { openContainerFiles } from "./fs-container-files.js";
 import { readLog } from "./fs-log-reader.js";
 import { LogRotation, type RotatedLog } from "./fs-log-rotation.js";
+import { HealthMonitor } from "./health-monitor.js";
 import { openLevelContainerState } from "./level-container-state.js";
 import { Permits } from "./permits.js";
 import { signalNumber } from "./signals.js";
@@ -67,6 +69,8 @@ export interface LocalContainerManager extends ContainerManager {
 
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/;
 const LOG_DRIVERS = ["", "json-file", "local", "none"];
+/** Health probes spawn processes: more at a time would delay starts. */
+const PARALLEL_PROBES_MAX = 4;
 const DEFAULT_GRACE_MS = 10_000;
 const SIGKILL = 9;
 
@@ -79,12 +83,13 @@ export async function openContainerManager(init: ContainerManagerInit): Promise<
   const state = await openLevelContainerState(join(init.dir, "state"));
   const volumes = await openVolumeStore({ dir: join(init.dir, "volumes"), clock, random });
   const files = await openContainerFiles({ runDir: init.runDir, linux: init.linux, log });
+  const filters = new SeccompFilters(runtime.name, process.arch);
   const maker: BundleMaker = {
     files,
     volumes,
     cgroupParent,
     lastCapability: Number(readFileSync("/proc/sys/kernel/cap_last_cap", "latin1")),
-    seccomp: () => ({ bpf: undefined, json: undefined }),
+    seccomp: (specification, capabilities) => filters.choose(specification.seccomp, capabilities),
   };
   const manager = new Manager({ init, runtime, state, volumes, maker });
   await manager.recover();
@@ -107,7 +112,7 @@ interface Entry {
   starting: boolean;
   /** An exit that came while the start was still being told. */
   earlyExit: RuntimeExit | undefined;
-  bundle: Bundle | undefined;
+  health: HealthMonitor | undefined;
 }
 
 class Manager implements LocalContainerManager {
@@ -118,6 +123,7 @@ class Manager implements LocalContainerManager {
   readonly #names = new Map<string, string>();
   readonly #listeners = new Set<(event: ContainerEvent) => void>();
   readonly #permits: Permits;
+  readonly #probes = new Permits(PARALLEL_PROBES_MAX);
   readonly #rotation: LogRotation;
   #closed = false;
 
@@ -134,13 +140,15 @@ class Manager implements LocalContainerManager {
   /** Meets what ran on without us: living ones are adopted, ended ones get their exit codes, half-started ones are cleared up. */
   async recover(): Promise<void> {
     for (const stored of await this.#parts.state.load()) {
-      const entry: Entry = { stored, queue: new TaskQueue(), waiters: new Set(), starting: false, earlyExit: undefined, bundle: undefined };
+      const entry: Entry = { stored, queue: new TaskQueue(), waiters: new Set(), starting: false, earlyExit: undefined, health: undefined };
       this.#entries.set(stored.record.id, entry);
       this.#names.set(stored.record.name, stored.record.id);
     }
-    for (const { stored } of this.#entries.values()) {
+    for (const entry of this.#entries.values()) {
+      const { stored } = entry;
       const { id } = stored.record;
       if (stored.process !== undefined) {
+        this.#watchHealth(entry);
         this.#parts.runtime.adopt(id, stored.process);
       } else {
         const leftover = await this.#parts.runtime.findLeftover(id);
@@ -184,7 +192,7 @@ class Manager implements LocalContainerManager {
       const stored: StoredContainer = { record, files: placed, volumes };
       await mkdir(this.#logDir(id), { recursive: true, mode: 0o710 });
       await this.#parts.state.save(stored);
-      this.#entries.set(id, { stored, queue: new TaskQueue(), waiters: new Set(), starting: false, earlyExit: undefined, bundle: undefined });
+      this.#entries.set(id, { stored, queue: new TaskQueue(), waiters: new Set(), starting: false, earlyExit: undefined, health: undefined });
       this.#emit("create", record);
       return record;
     } catch (error) {
@@ -228,7 +236,6 @@ class Manager implements LocalContainerManager {
     try {
       const rootfs = await this.#init.images.mountRootfs(imageId, id);
       const bundle = await makeBundle(maker, entry.stored, image, rootfs);
-      entry.bundle = bundle;
       const process = await runtime.create({
         id,
         name: entry.stored.record.name,
@@ -258,6 +265,7 @@ class Manager implements LocalContainerManager {
     entry.starting = false;
     const { record } = entry.stored;
     this.#emit("start", record);
+    this.#watchHealth(entry);
     const early = entry.earlyExit as RuntimeExit | undefined; // set by #exited while this method waited
     if (early !== undefined) this.#exited(early);
     return record;
@@ -279,6 +287,36 @@ class Manager implements LocalContainerManager {
     await this.#init.images.unmountRootfs(id);
   }
 
+  #watchHealth(entry: Entry): void {
+    const { id, imageId, specification, startedMs, health } = entry.stored.record;
+    const image = this.#init.images.find(imageId);
+    if (image === undefined || health === "") return;
+    const { healthcheck, shell } = containerProcess(id, specification, image.config);
+    if (healthcheck === undefined) return;
+    const [kind, ...command] = healthcheck.test;
+    const args = kind === "CMD-SHELL" ? [...shell, ...command] : command;
+    const { clock, log } = this.#init;
+    entry.health = new HealthMonitor({
+      check: healthcheck,
+      clock,
+      log: log.child({ container: id }),
+      runsSinceMs: Math.max(0, clock.nowMs() - startedMs),
+      status: health,
+      probe: () =>
+        this.#probes.use(async () => {
+          if (entry.stored.process === undefined) return false;
+          const result = await this.#parts.runtime.exec(id, args, { timeoutMs: healthcheck.timeoutMs });
+          return result.exitCode === 0;
+        }),
+      onStatus: (status) => {
+        if (entry.stored.record.state !== "running") return;
+        entry.stored = { ...entry.stored, record: { ...entry.stored.record, health: status } };
+        this.#inBackground("saving health", this.#parts.state.save(entry.stored));
+        this.#emit("health", entry.stored.record);
+      },
+    });
+  }
+
   #exited(exit: RuntimeExit): void {
     const entry = this.#entries.get(exit.id);
     if (entry === undefined) return;
@@ -298,12 +336,15 @@ class Manager implements LocalContainerManager {
       error: exit.exitCode === -1 ? "the exit code was lost: the container's monitor or the host went down" : "",
     };
     entry.stored = { ...rest, record };
+    const monitor = entry.health;
+    entry.health = undefined;
     if (exit.oomKilled) this.#emit("oom", record);
     this.#emit("die", record);
     for (const waiter of entry.waiters) waiter(record);
     entry.waiters.clear();
     // Told first, cleared up after: who waits for the exit does not wait for the clean-up.
     this.#inBackground("clean-up after exit", entry.queue.run(async () => {
+      await monitor?.stop();
       if (entry.stored.record.state === "running" || !this.#entries.has(exit.id)) return;
       await this.#parts.state.save(entry.stored);
       await this.#release(entry);
@@ -439,6 +480,7 @@ class Manager implements LocalContainerManager {
     if (this.#closed) return;
     this.#closed = true;
     await this.#rotation.close();
+    for (const entry of this.#entries.values()) entry.health?.abort();
     await Promise.allSettled([...this.#entries.values()].map((entry) => entry.queue.idle()));
     await this.#parts.runtime.close();
     if (this.#entries.size === 0) await this.#parts.maker.files.unmount();

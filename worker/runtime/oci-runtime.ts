@@ -2,7 +2,7 @@
  * What the container manager asks of the thing that runs containers. Pure (interface only).
  * Promises: a started container outlives this process; its exit is reported once by `onExit`, also when it happened before `open`.
  */
-import type { OciProcess, OciSpec } from "./oci-types.js";
+import type { OciSpec } from "./oci-types.js";
 
 /** A process that cannot be mistaken for a later one of the same number. */
 export interface ProcessIdentity {
@@ -43,8 +43,8 @@ export interface OciRuntime {
   start(id: string): Promise<void>;
   /** Number of the signal. A process that is gone already is no error. */
   kill(process: ProcessIdentity, signal: number): void;
-  /** Runs a command inside and waits for it, `timeoutMs` at most; then it is killed. */
-  exec(id: string, process: OciProcess, options: { timeoutMs: number }): Promise<ExecResult>;
+  /** Runs a command inside, as the container's user and with its environment, and waits `timeoutMs` at most; then it is killed. */
+  exec(id: string, args: readonly string[], options: { timeoutMs: number }): Promise<ExecResult>;
   /** Makes the monitor open its log file anew (after a rename). */
   reopenLog(id: string): Promise<void>;
   /** Runtime state, cgroup and run files go. Missing is fine. */

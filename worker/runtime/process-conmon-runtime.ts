@@ -8,7 +8,7 @@
  */
 import { spawn } from "node:child_process";
 import { existsSync, type FSWatcher, readdirSync, readFileSync, statSync, unlinkSync, watch } from "node:fs";
-import { constants, mkdir, open, rm, writeFile } from "node:fs/promises";
+import { constants, mkdir, open, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import type { Clock, Timer } from "../../base/clock/clock.js";
@@ -17,7 +17,7 @@ import type { Logger } from "../../base/log/logger.js";
 import { type CgroupMode, detectCgroupMode, hybridHasControllers, makeGroup, moveToGroup, oomKillCount, removeCgroup, systemdTrees } from "./linux-cgroup.js";
 import { isAlive, isErrno, processOf, signalProcess } from "./linux-process.js";
 import type { ExecResult, OciRuntime, ProcessIdentity, RuntimeCreateOptions, RuntimeExit } from "./oci-runtime.js";
-import type { OciProcess } from "./oci-types.js";
+import type { OciProcess, OciSpec } from "./oci-types.js";
 import { collect, findProgram, HELPER_ENV, runCommand } from "./process-run.js";
 import { type RuntimeLayout, runtimeLayout } from "./runtime-layout.js";
 
@@ -81,6 +81,7 @@ class ConmonRuntime implements OciRuntime {
   readonly #listeners: ((exit: RuntimeExit) => void)[] = [];
   readonly #watcher: FSWatcher;
   readonly #poll: Timer;
+  #execCount = 0;
 
   constructor(settings: Settings) {
     this.name = settings.name;
@@ -154,15 +155,17 @@ class ConmonRuntime implements OciRuntime {
     signalProcess(target, signal);
   }
 
-  async exec(id: string, process: OciProcess, options: { timeoutMs: number }): Promise<ExecResult> {
+  async exec(id: string, args: readonly string[], options: { timeoutMs: number }): Promise<ExecResult> {
     const stem = join(this.#layout.bundleDir(id), `exec-${(this.#execCount++).toString(36)}`);
     const pidFile = `${stem}.pid`;
     const specFile = `${stem}.json`;
+    const config = JSON.parse(await readFile(join(this.#layout.bundleDir(id), "config.json"), "utf8")) as OciSpec; // written by `create`
+    const process: OciProcess = { ...config.process, args, terminal: false };
     await writeFile(specFile, JSON.stringify(process), { mode: 0o600 });
     let late = false;
     try {
-      const args = [`--root=${this.#layout.stateDir}`, "exec", "--process", specFile, "--pid-file", pidFile, id];
-      const result = await runCommand(this.#settings.runtime, args, {
+      const line = [`--root=${this.#layout.stateDir}`, "exec", "--process", specFile, "--pid-file", pidFile, id];
+      const result = await runCommand(this.#settings.runtime, line, {
         clock: this.#settings.clock,
         timeoutMs: options.timeoutMs,
         onTimeout: () => {
@@ -178,8 +181,6 @@ class ConmonRuntime implements OciRuntime {
       removeFile(pidFile);
     }
   }
-
-  #execCount = 0;
 
   async reopenLog(id: string): Promise<void> {
     // Non-blocking: a fifo that nobody reads (conmon was killed) refuses instead of hanging a pool thread.

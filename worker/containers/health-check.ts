@@ -1,0 +1,46 @@
+/**
+ * Health of a container from the results of its probes.
+ * Pure. Rules are Docker's: healthy at the first success, unhealthy after `retries` failures in a row, failures in the start period do not
+ * count. Ours beside them: until the first interval has passed there are early probes whose failures do not count either, so that
+ * what is ready at once is known to be ready at once.
+ */
+import type { HealthCheck } from "./container-manager.js";
+
+export interface HealthState {
+  readonly status: "starting" | "healthy" | "unhealthy";
+  /** Counted failures in a row. */
+  readonly failingStreak: number;
+  /** Probes so far, of this run of the container. */
+  readonly probes: number;
+}
+
+export const INITIAL_HEALTH: HealthState = { status: "starting", failingStreak: 0, probes: 0 };
+
+const EARLY_FIRST_MS = 50;
+const EARLY_FACTOR = 2;
+
+/** Before this long after the start failures do not count. */
+function countsAfterMs(check: HealthCheck): number {
+  return Math.max(check.startPeriodMs, check.intervalMs);
+}
+
+/** @param sinceStartMs time since the container started. @returns the pause before the next probe. */
+export function nextProbeDelayMs(state: HealthState, check: HealthCheck, sinceStartMs: number): number {
+  if (state.status !== "starting") return check.intervalMs;
+  const regularMs = sinceStartMs < check.startPeriodMs ? Math.min(check.startIntervalMs, check.intervalMs) : check.intervalMs;
+  const earlyMs = EARLY_FIRST_MS * EARLY_FACTOR ** Math.min(state.probes, 30);
+  if (earlyMs < regularMs && sinceStartMs < check.intervalMs) return earlyMs;
+  return regularMs;
+}
+
+export function afterProbe(
+  state: HealthState,
+  check: HealthCheck,
+  result: { readonly success: boolean; readonly sinceStartMs: number },
+): HealthState {
+  const probes = state.probes + 1;
+  if (result.success) return { status: "healthy", failingStreak: 0, probes };
+  if (state.status === "starting" && result.sinceStartMs < countsAfterMs(check)) return { ...state, probes };
+  const failingStreak = state.failingStreak + 1;
+  return { status: failingStreak >= check.retries ? "unhealthy" : state.status, failingStreak, probes };
+}
