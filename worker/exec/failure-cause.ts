@@ -54,14 +54,15 @@ export function pullFailure(error: unknown): TaskFailureError {
   return new TaskFailureError(PULL_CAUSES[code] ?? "runtime-error", messageOf(error), { code, cause: error });
 }
 
-/** What a sandbox that could not be made means. */
+/** What a sandbox that could not be made means. The plane refuses with one class; its documented words tell which. */
 export function sandboxFailure(error: unknown): TaskFailureError {
   const message = messageOf(error);
-  const cause = message.includes("port")
-    ? "port-in-use"
-    : message.includes("network")
-      ? "network-missing"
-      : "runtime-error";
+  const refused = error instanceof SkeinError && error.code === "failed-precondition";
+  const cause: FailureCause = !refused
+    ? "runtime-error"
+    : /^port \S+ is already in use/.test(message)
+      ? "port-in-use"
+      : "network-missing";
   return new TaskFailureError(cause, message, { cause: error });
 }
 

@@ -1,0 +1,173 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
+import type { LogSubscription, PublishedLogs } from "../../proto/gen/skein/v1/logs.js";
+import { Node, Service, Task } from "../../proto/gen/skein/v1/objects.js";
+import { NodeState, TaskState } from "../../proto/gen/skein/v1/types.js";
+import { createTestStore } from "../../test/support/test-store.js";
+import { ManagerLogBroker, type Publication } from "./log-broker.js";
+import { ANSWER_WAIT_MS, LISTENER_WAIT_MS } from "./log-feed.js";
+
+async function setUp() {
+  const { store, clock, random, log } = createTestStore();
+  await store.update((tx) => {
+    tx.create("service", Service.fromPartial({ id: "s1" }));
+    for (const [id, state] of [
+      ["n1", NodeState.READY],
+      ["n2", NodeState.READY],
+      ["n3", NodeState.DOWN],
+    ] as const) {
+      tx.create("node", Node.fromPartial({ id, status: { state } }));
+    }
+  });
+  const broker = new ManagerLogBroker({ store, clock, random, log });
+  const run = (id: string, nodeId: string, slot: number): Promise<void> =>
+    store.update((tx) =>
+      tx.create(
+        "task",
+        Task.fromPartial({
+          id,
+          nodeId,
+          slot,
+          serviceId: "s1",
+          serviceAnnotations: { name: "web" },
+          status: { state: TaskState.RUNNING },
+        }),
+      ),
+    );
+  const subscribe = (follow = false) => {
+    const heard: string[] = [];
+    const state = { ended: false, full: false };
+    const subscription = broker.subscribe(
+      {
+        selector: { serviceIds: ["s1"], taskIds: [] },
+        options: { follow, tail: -1, sinceMs: 0, stdout: true, stderr: true },
+      },
+      {
+        write: ({ messages, warning }) => {
+          heard.push(
+            ...messages.map((message) => `${message.nodeId}: ${Buffer.from(message.data).toString()}`),
+          );
+          if (warning !== "") heard.push(`! ${warning}`);
+          return !state.full;
+        },
+        end: () => {
+          state.ended = true;
+        },
+      },
+    );
+    return { heard, state, subscription };
+  };
+  const listen = (nodeId: string) => {
+    const got: LogSubscription[] = [];
+    const handle = broker.listen(nodeId, { send: (one) => got.push(one), end: () => undefined });
+    const publish = (): Publication => {
+      const publication = broker.publish(nodeId, got.at(-1)?.id ?? "");
+      assert.ok(publication !== undefined);
+      return publication;
+    };
+    return { got, publish, ...handle };
+  };
+  return { broker, store, clock, run, subscribe, listen };
+}
+
+function lines(text: string, done = false): PublishedLogs {
+  const message = {
+    taskId: "t",
+    serviceId: "s1",
+    nodeId: "lie",
+    stream: "stdout",
+    timestamp: "",
+    data: Buffer.from(text),
+  };
+  return { subscriptionId: "x", messages: text === "" ? [] : [message], done, error: "" };
+}
+
+test("a one-off subscription ends when every node has answered; nodes cannot speak for others", async () => {
+  const { run, subscribe, listen } = await setUp();
+  await run("t1", "n1", 1);
+  await run("t2", "n2", 2);
+  const [one, two] = [listen("n1"), listen("n2")];
+  const { heard, state } = subscribe();
+  one.publish().receive(lines("a", true));
+  assert.equal(state.ended, false);
+  two.publish().receive(lines("b", true));
+  assert.deepEqual(heard, ["n1: a", "n2: b"]);
+  assert.equal(state.ended, true);
+});
+
+test("a node that does not listen, or is silent, or is down, is waited for no longer than the bound", async () => {
+  const { run, subscribe, listen, clock } = await setUp();
+  await run("t1", "n1", 1);
+  await run("t2", "n2", 2);
+  await run("t3", "n3", 3);
+  listen("n1"); // hears the question and says nothing
+  const { heard, state } = subscribe();
+  assert.deepEqual(heard, ["! logs of web.3 are missing: node n3 is down"]);
+  clock.advance(LISTENER_WAIT_MS);
+  assert.equal(heard[1], "! logs of web.2 are missing: node n2 does not answer");
+  assert.equal(state.ended, false);
+  clock.advance(ANSWER_WAIT_MS - LISTENER_WAIT_MS);
+  assert.equal(heard[2], "! logs of web.1 are missing: node n1 does not answer");
+  assert.equal(state.ended, true);
+  assert.equal(clock.pendingCount, 0);
+});
+
+test("a node that comes to listen late is asked then; one that breaks off is reported", async () => {
+  const { run, subscribe, listen, clock } = await setUp();
+  await run("t1", "n1", 1);
+  const { heard, state } = subscribe();
+  clock.advance(LISTENER_WAIT_MS - 1);
+  const one = listen("n1");
+  assert.equal(one.got.length, 1);
+  const publication = one.publish();
+  publication.receive(lines("a"));
+  publication.closed();
+  assert.deepEqual(heard, ["n1: a", "! logs of web.1 are incomplete: node n1 broke off"]);
+  assert.equal(state.ended, true);
+});
+
+test("a slow reader holds its publishers back without losing them", async () => {
+  const { run, subscribe, listen, clock } = await setUp();
+  await run("t1", "n1", 1);
+  const one = listen("n1");
+  const { heard, state, subscription } = subscribe();
+  const publication = one.publish();
+  state.full = true;
+  assert.equal(publication.receive(lines("a")), false);
+  let resumed = 0;
+  publication.onResume(() => {
+    resumed += 1;
+  });
+  clock.advance(2 * ANSWER_WAIT_MS);
+  assert.deepEqual([state.ended, resumed], [false, 0]);
+  state.full = false;
+  subscription.drained();
+  assert.equal(resumed, 1);
+  assert.equal(publication.receive(lines("b", true)), true);
+  assert.deepEqual(heard, ["n1: a", "n1: b"]);
+  assert.equal(state.ended, true);
+});
+
+test("a reader that goes away takes its subscription with it", async () => {
+  const { broker, run, subscribe, listen } = await setUp();
+  await run("t1", "n1", 1);
+  const one = listen("n1");
+  const { subscription } = subscribe(true);
+  subscription.closed();
+  assert.deepEqual(
+    one.got.map((got) => got.close),
+    [false, true],
+  );
+  assert.equal(broker.publish("n1", one.got[0]?.id ?? ""), undefined);
+});
+
+test("nothing selected, or what does not exist, is refused", async () => {
+  const { broker } = await setUp();
+  const output = { write: () => true, end: () => undefined };
+  const subscribe = (serviceIds: string[], taskIds: string[]) => () =>
+    broker.subscribe({ selector: { serviceIds, taskIds }, options: undefined }, output);
+  assert.throws(subscribe([], []), InvalidArgumentError);
+  assert.throws(subscribe(["nope"], []), NotFoundError);
+  assert.throws(subscribe([], ["nope"]), NotFoundError);
+});
