@@ -80,7 +80,11 @@ function brokenByService(
 ): Violation | undefined {
   const { before, after } = change;
   if (before?.spec === after.spec) return undefined;
+  // What the service had, or goes back to, is not questioned: a rollback must not be voided for ever by a removed secret.
   const had = new Set(before === undefined ? [] : indexKeys("service", before));
+  if (before?.previousSpec !== undefined) {
+    for (const key of indexKeys("service", { ...before, spec: before.previousSpec })) had.add(key);
+  }
   const task = after.spec?.task;
   const references: readonly (readonly ["network" | "secret" | "config", string])[] = [
     ...(task?.networks ?? []).map((network) => ["network", network.target] as const),

@@ -1,0 +1,115 @@
+/**
+ * The cluster: its settings, join tokens and unlock key.
+ * Pure over the store. Invariant: the CA key is never answered, the unlock key only by its own RPC.
+ */
+import {
+  FailedPreconditionError,
+  InvalidArgumentError,
+  NotImplementedError,
+} from "../../base/errors/errors.js";
+import type { ClusterReply, UnlockKeyReply, UpdateClusterRequest } from "../../proto/gen/skein/v1/control.js";
+import type { Cluster, RootCa } from "../../proto/gen/skein/v1/objects.js";
+import { type ClusterSpec, NodeRole } from "../../proto/gen/skein/v1/types.js";
+import { createJoinToken } from "../ca/join-token.js";
+import { createUnlockKey } from "../ca/unlock-key.js";
+import type { ReadTx } from "../store/types.js";
+import { checkLabels, checkVersion } from "./annotations.js";
+import type { ControlComponents } from "./control-components.js";
+
+const HOUR_MS = 3_600_000;
+/** A heartbeat period outside of this makes nodes flap, or a dead node stay unnoticed for minutes. */
+const HEARTBEAT_MS = { min: 100, max: 60_000 } as const;
+
+export class ClusterControl {
+  readonly #components: ControlComponents;
+
+  constructor(components: ControlComponents) {
+    this.#components = components;
+  }
+
+  get(): ClusterReply {
+    return this.#components.store.view((tx) => {
+      const nodes = tx.list("node");
+      const managers = nodes.filter(({ spec }) => spec?.desiredRole === NodeRole.MANAGER).length;
+      return { cluster: withoutKeys(clusterOf(tx)), nodes: nodes.length, managers };
+    });
+  }
+
+  unlockKey(): UnlockKeyReply {
+    return { unlockKey: this.#components.store.view(clusterOf).unlockKey };
+  }
+
+  async update(request: UpdateClusterRequest): Promise<ClusterReply> {
+    const { store, random } = this.#components;
+    await store.update((tx) => {
+      const cluster = clusterOf(tx);
+      checkVersion(cluster, request.version);
+      const spec = request.spec === undefined ? cluster.spec : checkedSpec(request.spec, cluster.spec);
+      const autoLock = spec?.autoLockManagers ?? false;
+      if (request.rotateUnlockKey && !autoLock) {
+        throw new FailedPreconditionError("there is no unlock key to rotate: managers are not auto-locked");
+      }
+      const newKey = autoLock && (cluster.unlockKey === "" || request.rotateUnlockKey);
+      const unlockKey = newKey ? createUnlockKey(random) : autoLock ? cluster.unlockKey : "";
+      tx.update("cluster", { ...cluster, spec, unlockKey, rootCa: this.#rotated(cluster.rootCa, request) });
+    });
+    return this.get();
+  }
+
+  #rotated(rootCa: RootCa | undefined, request: UpdateClusterRequest): RootCa | undefined {
+    if (rootCa === undefined) return undefined;
+    const { random } = this.#components;
+    return {
+      ...rootCa,
+      workerToken: request.rotateWorkerToken
+        ? createJoinToken(rootCa.certDigest, random)
+        : rootCa.workerToken,
+      managerToken: request.rotateManagerToken
+        ? createJoinToken(rootCa.certDigest, random)
+        : rootCa.managerToken,
+    };
+  }
+}
+
+/** @throws {FailedPreconditionError} before the first transaction of the cluster. */
+function clusterOf(tx: ReadTx): Cluster {
+  const [cluster] = tx.list("cluster");
+  if (cluster === undefined)
+    throw new FailedPreconditionError("the cluster is not ready yet: this manager is still starting");
+  return cluster;
+}
+
+function withoutKeys(cluster: Cluster): Cluster {
+  return { ...cluster, unlockKey: "", rootCa: cluster.rootCa && { ...cluster.rootCa, caKeyPem: "" } };
+}
+
+/** @throws {InvalidArgumentError} {NotImplementedError} naming the field and the rule. */
+export function checkedSpec(spec: ClusterSpec, before: ClusterSpec | undefined): ClusterSpec {
+  checkLabels(spec.annotations);
+  const name = before?.annotations?.name ?? "default";
+  const given = spec.annotations?.name ?? "";
+  if (given !== "" && given !== name) {
+    throw new NotImplementedError(
+      `renaming the cluster is not supported: it is called ${name}, got ${given}`,
+    );
+  }
+  if (spec.externalCas.length > 0) throw new NotImplementedError("external CAs are not supported yet");
+  if (spec.nodeCertExpiryMs !== 0 && spec.nodeCertExpiryMs < HOUR_MS) {
+    throw new InvalidArgumentError(
+      `minimum certificate expiry time is 1h0m0s, got ${spec.nodeCertExpiryMs} ms`,
+    );
+  }
+  const period = spec.heartbeatPeriodMs;
+  if (period !== 0 && (period < HEARTBEAT_MS.min || period > HEARTBEAT_MS.max)) {
+    throw new InvalidArgumentError(
+      `heartbeat period must be from ${HEARTBEAT_MS.min} to ${HEARTBEAT_MS.max} ms, got ${period}`,
+    );
+  }
+  for (const [field, ms] of [
+    ["node_down_after_ms", spec.nodeDownAfterMs],
+    ["orphan_after_ms", spec.orphanAfterMs],
+  ] as const) {
+    if (ms < 0) throw new InvalidArgumentError(`${field} cannot be negative, got ${ms}`);
+  }
+  return { ...spec, annotations: { name, labels: spec.annotations?.labels ?? {} } };
+}

@@ -1,0 +1,17 @@
+/**
+ * What the control API is made of and leans on.
+ * Pure (types only).
+ */
+import type { Clock } from "../../base/clock/clock.js";
+import type { Logger } from "../../base/log/logger.js";
+import type { Random } from "../../base/random/random.js";
+import type { RaftNode } from "../../raft/host/raft-node.js";
+import type { Store } from "../store/types.js";
+
+export interface ControlComponents {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly raft: Pick<RaftNode, "status" | "onMembership" | "onLeadership">;
+}

@@ -1,0 +1,103 @@
+/**
+ * Rules for a service as a whole: name, mode, update settings, ports.
+ * Pure.
+ */
+import { InvalidArgumentError } from "../../base/errors/errors.js";
+import {
+  EndpointMode,
+  type EndpointSpec,
+  PublishMode,
+  type ServiceSpec,
+  type UpdateConfig,
+} from "../../proto/gen/skein/v1/types.js";
+import { checkServiceName } from "./annotations.js";
+import { checkTaskSpec } from "./task-spec-validation.js";
+
+/** Tasks one service may ask for. */
+export const REPLICAS_MAX = 100_000;
+const PORT_MAX = 65_535;
+
+/** @throws {InvalidArgumentError} {NotImplementedError} naming the field and the rule. */
+export function checkServiceSpec(spec: ServiceSpec): void {
+  checkServiceName(spec.annotations);
+  checkTaskSpec(spec.task);
+  checkMode(spec);
+  checkUpdateConfig(spec.update, "update");
+  checkUpdateConfig(spec.rollback, "rollback");
+  checkEndpoint(spec.endpoint);
+}
+
+function checkMode(spec: ServiceSpec): void {
+  const { mode } = spec;
+  switch (mode?.$case) {
+    case "replicated":
+      checkCount("replicas", mode.value.replicas);
+      break;
+    case "replicatedJob":
+      checkCount("total completions", mode.value.totalCompletions);
+      checkCount("max concurrent", mode.value.maxConcurrent);
+      break;
+    case "global":
+    case "globalJob":
+      break;
+    case undefined:
+      throw new InvalidArgumentError(
+        "a service needs a mode: replicated, global, replicated-job or global-job",
+      );
+  }
+  if (mode.$case === "replicatedJob" || mode.$case === "globalJob") {
+    if (spec.update !== undefined) throw new InvalidArgumentError("update config is not allowed for a job");
+    if (spec.rollback !== undefined)
+      throw new InvalidArgumentError("rollback config is not allowed for a job");
+  }
+}
+
+function checkCount(name: string, count: number): void {
+  if (!Number.isInteger(count) || count < 0 || count > REPLICAS_MAX) {
+    throw new InvalidArgumentError(`${name} must be an integer from 0 to ${REPLICAS_MAX}, got ${count}`);
+  }
+}
+
+function checkUpdateConfig(config: UpdateConfig | undefined, name: "update" | "rollback"): void {
+  if (config === undefined) return;
+  if (config.delayMs < 0) throw new InvalidArgumentError(`TaskSpec: ${name}-delay cannot be negative`);
+  if ((config.monitorMs ?? 0) < 0)
+    throw new InvalidArgumentError(`TaskSpec: ${name}-monitor cannot be negative`);
+  if (!(config.maxFailureRatio >= 0 && config.maxFailureRatio <= 1)) {
+    throw new InvalidArgumentError(
+      `TaskSpec: ${name}-maxfailureratio cannot be less than 0 or bigger than 1`,
+    );
+  }
+  if (name === "rollback" && config.failureAction === "FAILURE_ACTION_ROLLBACK") {
+    throw new InvalidArgumentError(
+      "TaskSpec: a failed rollback cannot be rolled back: want pause or continue",
+    );
+  }
+}
+
+function checkEndpoint(endpoint: EndpointSpec | undefined): void {
+  const published = new Set<string>();
+  for (const port of endpoint?.ports ?? []) {
+    const { targetPort, publishedPort, protocol, publishMode } = port;
+    if (targetPort < 1 || targetPort > PORT_MAX) {
+      throw new InvalidArgumentError(
+        `EndpointSpec: target port must be from 1 to ${PORT_MAX}, got ${targetPort}`,
+      );
+    }
+    if (publishedPort > PORT_MAX) {
+      throw new InvalidArgumentError(
+        `EndpointSpec: published port must be at most ${PORT_MAX}, got ${publishedPort}`,
+      );
+    }
+    if (publishMode === PublishMode.INGRESS && endpoint?.mode === EndpointMode.DNSRR) {
+      throw new InvalidArgumentError(
+        "EndpointSpec: port published with ingress mode can't be used with dnsrr mode",
+      );
+    }
+    const key = `${protocol}/${publishedPort}`;
+    if (publishedPort !== 0 && published.has(key)) {
+      throw new InvalidArgumentError(`EndpointSpec: duplicate published ports provided: ${publishedPort}`);
+    }
+    published.add(key);
+  }
+}

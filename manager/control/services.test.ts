@@ -1,0 +1,547 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ListServicesRequest, UpdateServiceRequest } from "../../proto/gen/skein/v1/control.js";
+import { Config, Network, Secret, type Service, Task } from "../../proto/gen/skein/v1/objects.js";
+import {
+  EndpointMode,
+  PublishMode,
+  type ServiceSpec,
+  TaskState,
+  UpdateState,
+} from "../../proto/gen/skein/v1/types.js";
+import { createTestControl, serviceSpec, type TestControl, versionIn } from "./control-fixtures.js";
+
+async function create(t: TestControl, spec: ServiceSpec, registryAuth = ""): Promise<Service> {
+  const { service } = await t.ask(t.control.createService, { spec, registryAuth });
+  assert.ok(service);
+  return service;
+}
+
+async function update(
+  t: TestControl,
+  id: string,
+  spec: ServiceSpec | undefined,
+  changes: Partial<UpdateServiceRequest> = {},
+) {
+  const request = UpdateServiceRequest.fromPartial({ id, version: versionIn(t.store, id), ...changes });
+  const { service } = await t.ask(t.control.updateService, { ...request, spec });
+  assert.ok(service);
+  return service;
+}
+
+async function addReferences(t: TestControl): Promise<void> {
+  await t.store.update((tx) => {
+    tx.create(
+      "network",
+      Network.fromPartial({ id: "net1", spec: { annotations: { name: "front" }, driver: "overlay" } }),
+    );
+    tx.create("secret", Secret.fromPartial({ id: "sec1", annotations: { name: "key" } }));
+    tx.create("config", Config.fromPartial({ id: "cfg1", annotations: { name: "page" } }));
+  });
+}
+
+test("a service is created, and found by id, name, any case of the name, and prefix", async () => {
+  const t = await createTestControl();
+  const service = await create(t, serviceSpec("web"));
+  assert.equal(service.specVersion?.index, service.meta?.version?.index);
+  for (const id of [service.id, "web", "WEB", service.id.slice(0, 6)]) {
+    assert.equal((await t.ask(t.control.getService, { id })).service?.id, service.id);
+  }
+});
+
+test("an unknown service, an empty and an ambiguous reference are refused", async () => {
+  const t = await createTestControl();
+  await assert.rejects(t.ask(t.control.getService, { id: "web" }), {
+    code: "not-found",
+    message: "service web not found",
+  });
+  await assert.rejects(t.ask(t.control.getService, { id: "" }), { code: "invalid-argument" });
+  await t.store.update((tx) => {
+    for (const id of ["aa1", "aa2"]) tx.create("service", { ...emptyService(), id, spec: serviceSpec(id) });
+  });
+  await assert.rejects(
+    t.ask(t.control.getService, { id: "aa" }),
+    /service aa is ambiguous \(2 matches found\)/,
+  );
+});
+
+function emptyService(): Service {
+  return {
+    id: "",
+    meta: undefined,
+    spec: undefined,
+    specVersion: undefined,
+    previousSpec: undefined,
+    previousSpecVersion: undefined,
+    endpoint: undefined,
+    updateStatus: undefined,
+    jobStatus: undefined,
+    pendingDelete: false,
+  };
+}
+
+test("a taken name is refused as Docker words it", async () => {
+  const t = await createTestControl();
+  await create(t, serviceSpec("web"));
+  await assert.rejects(create(t, serviceSpec("web")), {
+    code: "already-exists",
+    message: "name conflicts with an existing object: service web already exists",
+  });
+});
+
+test("specifications that break a rule are refused, naming it", async () => {
+  const t = await createTestControl();
+  const container = (changes: object) => ({ task: { container: { image: "busybox", ...changes } } });
+  const cases: readonly (readonly [string, Parameters<typeof serviceSpec>[1], RegExp])[] = [
+    ["", {}, /name must be provided/],
+    ["web.1", {}, /valid as a DNS name component/],
+    ["x".repeat(64), {}, /63 characters or fewer/],
+    ["web", { task: { container: { image: "" } } }, /image reference must be provided/],
+    ["web", { task: { container: { image: "Bad Image" } } }, /is not a valid repository\/tag/],
+    ["web", { task: { container: { image: "library/Upper" } } }, /is not a valid repository\/tag/],
+    ["web", { mode: undefined }, /needs a mode/],
+    [
+      "web",
+      { mode: { $case: "replicated", value: { replicas: 1_000_000 } } },
+      /replicas must be an integer from 0/,
+    ],
+    ["web", { update: { maxFailureRatio: 2 } }, /maxfailureratio cannot be less than 0 or bigger than 1/],
+    ["web", { update: { delayMs: -1 } }, /update-delay cannot be negative/],
+    [
+      "web",
+      container({ mounts: [{ type: "bind", source: "a", target: "/a" }] }),
+      /invalid bind mount source/,
+    ],
+    ["web", container({ mounts: [{ type: "volume", target: "a" }] }), /must be an absolute path: a/],
+    [
+      "web",
+      container({
+        mounts: [
+          { type: "tmpfs", target: "/a" },
+          { type: "volume", target: "/a/" },
+        ],
+      }),
+      /duplicate mount point/,
+    ],
+    ["web", container({ env: ["=x"] }), /invalid environment variable/],
+    ["web", container({ healthcheck: { test: ["RUN", "x"] } }), /unknown type of health check/],
+    [
+      "web",
+      { task: { container: { image: "a" }, placement: { constraints: ["node.role = manager"] } } },
+      /constraint/,
+    ],
+    [
+      "web",
+      { task: { container: { image: "a" }, resources: { limits: { memoryBytes: 1024 } } } },
+      /Must be at least 4MiB/,
+    ],
+    [
+      "web",
+      { task: { container: { image: "a" }, resources: { limits: { nanoCpus: 100 } } } },
+      /Must be at least 0.001/,
+    ],
+    [
+      "web",
+      { task: { container: { image: "a" }, restart: { delayMs: -1 } } },
+      /restart-delay cannot be negative/,
+    ],
+    [
+      "web",
+      { endpoint: { ports: [{ targetPort: 0, publishedPort: 80 }] } },
+      /target port must be from 1 to 65535/,
+    ],
+    [
+      "web",
+      {
+        endpoint: {
+          ports: [
+            { targetPort: 80, publishedPort: 80 },
+            { targetPort: 81, publishedPort: 80 },
+          ],
+        },
+      },
+      /duplicate published ports provided/,
+    ],
+    [
+      "web",
+      { endpoint: { mode: EndpointMode.DNSRR, ports: [{ targetPort: 80 }] } },
+      /can't be used with dnsrr mode/,
+    ],
+    [
+      "web",
+      { mode: { $case: "globalJob", value: {} }, update: {} },
+      /update config is not allowed for a job/,
+    ],
+  ];
+  for (const [name, changes, message] of cases) {
+    await assert.rejects(create(t, serviceSpec(name, changes)), { code: "invalid-argument", message });
+  }
+  assert.equal(t.store.view((tx) => tx.list("service")).length, 0);
+});
+
+test("images with registry, port, tag and digest are accepted", async () => {
+  const t = await createTestControl();
+  const digest = `sha256:${"a".repeat(64)}`;
+  for (const [i, image] of [
+    "busybox",
+    "library/busybox:1.36",
+    "localhost:5000/a/b_c:x",
+    `r.example.com/web@${digest}`,
+    `web:1@${digest}`,
+  ].entries()) {
+    await create(t, serviceSpec(`s${i}`, { task: { container: { image } } }));
+  }
+});
+
+test("references by name become ids, with the file they are mounted as", async () => {
+  const t = await createTestControl();
+  await addReferences(t);
+  const { spec } = await create(
+    t,
+    serviceSpec("web", {
+      task: {
+        container: {
+          image: "a",
+          secrets: [{ secretName: "key" }],
+          configs: [{ configName: "page", file: { name: "/etc/page", mode: 0o400 } }],
+        },
+        networks: [{ target: "front", aliases: ["w", "w"] }],
+      },
+    }),
+  );
+  assert.deepEqual(
+    spec?.task?.networks.map(({ target, aliases }) => [target, aliases]),
+    [["net1", ["w"]]],
+  );
+  assert.deepEqual(spec?.task?.container?.secrets, [
+    { secretId: "sec1", secretName: "key", file: { name: "key", uid: "0", gid: "0", mode: 0o444 } },
+  ]);
+  assert.deepEqual(spec?.task?.container?.configs, [
+    { configId: "cfg1", configName: "page", file: { name: "/etc/page", uid: "0", gid: "0", mode: 0o400 } },
+  ]);
+});
+
+test("references to nothing, to the ingress network, and twice to one place are refused", async () => {
+  const t = await createTestControl();
+  await addReferences(t);
+  await t.store.update((tx) =>
+    tx.create(
+      "network",
+      Network.fromPartial({ id: "ing", spec: { annotations: { name: "ingress" }, ingress: true } }),
+    ),
+  );
+  const withTask = (task: object): ServiceSpec =>
+    serviceSpec("web", { task: { container: { image: "a" }, ...task } });
+  const withContainer = (changes: object): ServiceSpec => withTask({ container: { image: "a", ...changes } });
+  await assert.rejects(create(t, withTask({ networks: [{ target: "back" }] })), {
+    code: "not-found",
+    message: "network back not found",
+  });
+  await assert.rejects(create(t, withTask({ networks: [{ target: "ingress" }] })), /publish a port instead/);
+  await assert.rejects(
+    create(t, withTask({ networks: [{ target: "front" }, { target: "net1" }] })),
+    /more than once/,
+  );
+  await assert.rejects(
+    create(t, withContainer({ secrets: [{ secretName: "lock" }] })),
+    /secret lock not found/,
+  );
+  await assert.rejects(create(t, withContainer({ configs: [{ configId: "zz" }] })), /config zz not found/);
+  const twice = [{ secretName: "key" }, { secretId: "sec1", file: { name: "key" } }];
+  await assert.rejects(
+    create(t, withContainer({ secrets: twice })),
+    /secret references 'key' and 'key' have a conflicting target: 'key'/,
+  );
+});
+
+test("a published port in use by another service is refused, also one that the allocator gave", async () => {
+  const t = await createTestControl();
+  const publishing = (
+    name: string,
+    publishedPort: number,
+    publishMode: PublishMode = PublishMode.INGRESS,
+  ): ServiceSpec =>
+    serviceSpec(name, { endpoint: { ports: [{ targetPort: 80, publishedPort, publishMode }] } });
+  const web = await create(t, publishing("web", 8080));
+  await assert.rejects(create(t, publishing("api", 8080)), {
+    code: "invalid-argument",
+    message: `port '8080' is already in use by service 'web' (${web.id}) as an ingress port`,
+  });
+  await assert.rejects(create(t, publishing("api", 8080, PublishMode.HOST)), /already in use/);
+  await create(t, publishing("h1", 9090, PublishMode.HOST));
+  await create(t, publishing("h2", 9090, PublishMode.HOST));
+  await assert.rejects(create(t, publishing("api", 9090)), /as a host-published port/);
+  await t.store.update((tx) => {
+    const found = tx.get("service", web.id);
+    assert.ok(found);
+    const ports = [
+      {
+        name: "",
+        protocol: "PORT_PROTOCOL_TCP",
+        targetPort: 80,
+        publishedPort: 30001,
+        publishMode: PublishMode.INGRESS,
+      },
+    ] as const;
+    tx.update("service", { ...found, endpoint: { spec: found.spec?.endpoint, ports, virtualIps: [] } });
+  });
+  await assert.rejects(create(t, publishing("api", 30001)), /already in use by service 'web'/);
+  await update(t, web.id, publishing("web", 8080)); // its own port is no conflict
+});
+
+test("an update keeps the old specification and moves the spec version", async () => {
+  const t = await createTestControl();
+  const before = await create(t, serviceSpec("web"));
+  const after = await update(
+    t,
+    "web",
+    serviceSpec("web", { mode: { $case: "replicated", value: { replicas: 3 } } }),
+  );
+  assert.equal(after.specVersion?.index, after.meta?.version?.index);
+  assert.notEqual(after.specVersion?.index, before.specVersion?.index);
+  assert.deepEqual(after.previousSpec, before.spec);
+  assert.deepEqual(after.previousSpecVersion, before.specVersion);
+  assert.deepEqual(after.spec?.task, before.spec?.task);
+});
+
+test("an update that only spells the same thing otherwise changes nothing", async () => {
+  const t = await createTestControl();
+  const task = {
+    container: {
+      image: "a",
+      env: ["A=1", "B=2"],
+      mounts: [
+        { type: "tmpfs", target: "/x" },
+        { type: "tmpfs", target: "/y" },
+      ],
+    },
+    placement: { constraints: ["node.role == manager", "node.id != x"] },
+  };
+  const before = await create(t, serviceSpec("web", { task }));
+  const { index } = t.store;
+  const after = await update(
+    t,
+    "web",
+    serviceSpec("web", {
+      task: {
+        container: {
+          ...task.container,
+          env: ["B=2", "A=1"],
+          mounts: [...task.container.mounts].reverse(),
+          stopGracePeriodMs: 10_000,
+        },
+        placement: { constraints: [...task.placement.constraints].reverse() },
+        restart: { delayMs: 5_000 },
+        resources: { limits: {} },
+      },
+      update: { parallelism: 1, monitorMs: 5_000 },
+      endpoint: {},
+    }),
+  );
+  assert.deepEqual(after, before);
+  assert.equal(t.store.index, index, "no entry was written");
+});
+
+test("an update that changes labels only keeps the task's old spelling, so that nothing restarts", async () => {
+  const t = await createTestControl();
+  const before = await create(
+    t,
+    serviceSpec("web", { task: { container: { image: "a", env: ["A=1", "B=2"] } } }),
+  );
+  const after = await update(
+    t,
+    "web",
+    serviceSpec("web", {
+      annotations: { name: "web", labels: { a: "b" } },
+      task: { container: { image: "a", env: ["B=2", "A=1"] } },
+    }),
+  );
+  assert.deepEqual(after.spec?.task, before.spec?.task);
+  assert.notEqual(after.specVersion?.index, before.specVersion?.index);
+});
+
+test("a forced update changes the specification though nothing else differs", async () => {
+  const t = await createTestControl();
+  const before = await create(t, serviceSpec("web"));
+  const after = await update(
+    t,
+    "web",
+    serviceSpec("web", { task: { container: { image: "busybox:latest" }, forceUpdate: 1 } }),
+  );
+  assert.notEqual(after.specVersion?.index, before.specVersion?.index);
+});
+
+test("an update from before the last change of the specification is out of sequence", async () => {
+  const t = await createTestControl();
+  const before = await create(t, serviceSpec("web"));
+  const version = before.meta?.version?.index ?? 0;
+  await update(t, "web", serviceSpec("web", { annotations: { name: "web", labels: { a: "1" } } }));
+  const late = { code: "aborted", message: "update out of sequence" };
+  await assert.rejects(update(t, "web", serviceSpec("web"), { version }), late);
+  await assert.rejects(update(t, "web", serviceSpec("web"), { version: version + 100 }), late);
+});
+
+test("writes of the allocator between inspect and update do not make the update stale", async () => {
+  const t = await createTestControl();
+  const before = await create(t, serviceSpec("web"));
+  const version = before.meta?.version?.index ?? 0;
+  await t.store.update((tx) => {
+    const found = tx.get("service", before.id);
+    assert.ok(found);
+    tx.update("service", { ...found, endpoint: { spec: undefined, ports: [], virtualIps: [] } });
+  });
+  await update(t, "web", serviceSpec("web", { annotations: { name: "web", labels: { a: "1" } } }), {
+    version,
+  });
+});
+
+test("of two updates in flight from the same version one wins, the other is out of sequence", async () => {
+  const t = await createTestControl({ delay: () => Promise.resolve() });
+  await create(t, serviceSpec("web"));
+  const labelled = (value: string): ServiceSpec =>
+    serviceSpec("web", { annotations: { name: "web", labels: { value } } });
+  const both = await Promise.allSettled([update(t, "web", labelled("1")), update(t, "web", labelled("2"))]);
+  assert.equal(both[0]?.status, "fulfilled");
+  assert.ok(both[1]?.status === "rejected");
+  assert.match(String(both[1].reason), /update out of sequence/);
+});
+
+test("renaming and changing the mode are refused", async () => {
+  const t = await createTestControl();
+  await create(t, serviceSpec("web"));
+  await assert.rejects(
+    update(t, "web", serviceSpec("api"), { version: versionIn(t.store, "web") }),
+    /renaming services is not supported/,
+  );
+  const [service] = t.store.view((tx) => tx.list("service"));
+  assert.ok(service);
+  await assert.rejects(
+    update(t, service.id, serviceSpec("web", { mode: { $case: "global", value: {} } })),
+    /service mode change is not allowed/,
+  );
+});
+
+test("rollback swaps the specifications and says so", async () => {
+  const t = await createTestControl();
+  const { id, spec, specVersion } = await create(t, serviceSpec("web"));
+  await assert.rejects(update(t, id, undefined, { rollback: true }), {
+    code: "failed-precondition",
+    message: "service web does not have a previous spec",
+  });
+  const changed = await update(t, id, serviceSpec("web", { task: { container: { image: "b" } } }));
+  const back = await update(t, id, undefined, { rollback: true });
+  assert.deepEqual(back.spec, spec);
+  assert.deepEqual(back.specVersion, specVersion);
+  assert.deepEqual(back.previousSpec, changed.spec);
+  assert.equal(back.updateStatus?.state, UpdateState.ROLLBACK_STARTED);
+  await assert.rejects(
+    update(t, id, serviceSpec("web"), { version: changed.meta?.version?.index ?? 0 }),
+    /out of sequence/,
+    "a version from before the rollback is stale",
+  );
+});
+
+test("rollback to a specification whose secret is gone is refused", async () => {
+  const t = await createTestControl();
+  await addReferences(t);
+  const { id } = await create(
+    t,
+    serviceSpec("web", { task: { container: { image: "a", secrets: [{ secretName: "key" }] } } }),
+  );
+  await update(t, id, serviceSpec("web", { task: { container: { image: "a" } } }));
+  await t.ask(t.control.removeSecret, { id: "key" });
+  await assert.rejects(update(t, id, undefined, { rollback: true }), /secret key not found/);
+});
+
+test("registry credentials are stored, taken over by updates, and never answered", async () => {
+  const t = await createTestControl();
+  const service = await create(t, serviceSpec("web"), "auth1");
+  const stored = (): string | undefined =>
+    t.store.view((tx) => tx.get("service", service.id))?.spec?.task?.container?.pullAuth;
+  assert.equal(service.spec?.task?.container?.pullAuth, "");
+  assert.equal(stored(), "auth1");
+  await update(t, service.id, serviceSpec("web", { task: { container: { image: "b" } } }));
+  assert.equal(stored(), "auth1");
+  const same = await update(t, service.id, serviceSpec("web", { task: { container: { image: "b" } } }), {
+    registryAuth: "auth2",
+  });
+  assert.equal(stored(), "auth2");
+  assert.notEqual(
+    same.specVersion?.index,
+    same.meta?.version?.index,
+    "new credentials alone restart nothing",
+  );
+  assert.equal(same.previousSpec?.task?.container?.pullAuth, "");
+});
+
+test("a job counts its iterations", async () => {
+  const t = await createTestControl();
+  const job = (forceUpdate: number): ServiceSpec =>
+    serviceSpec("job", {
+      mode: { $case: "replicatedJob", value: { maxConcurrent: 2, totalCompletions: 5 } },
+      task: { container: { image: "a" }, forceUpdate },
+    });
+  const created = await create(t, job(0));
+  assert.equal(created.jobStatus?.iteration, 0);
+  assert.equal((await update(t, created.id, job(1))).jobStatus?.iteration, 1);
+});
+
+test("a removed service is gone at once; its tasks are the orchestrator's", async () => {
+  const t = await createTestControl();
+  const { id } = await create(t, serviceSpec("web"));
+  await t.store.update((tx) => tx.create("task", Task.fromPartial({ id: "t1", serviceId: id })));
+  await t.ask(t.control.removeService, { id: "web" });
+  await assert.rejects(t.ask(t.control.removeService, { id: "web" }), {
+    code: "not-found",
+    message: "service web not found",
+  });
+  assert.equal(t.store.view((tx) => tx.list("task")).length, 1);
+  await create(t, serviceSpec("web"));
+});
+
+test("services are listed by name, label and mode, with counts when asked", async () => {
+  const t = await createTestControl();
+  const web = await create(
+    t,
+    serviceSpec("web", {
+      annotations: { name: "web", labels: { tier: "front" } },
+      mode: { $case: "replicated", value: { replicas: 2 } },
+    }),
+  );
+  await create(t, serviceSpec("agent", { mode: { $case: "global", value: {} } }));
+  await t.store.update((tx) => {
+    const state = { state: TaskState.RUNNING };
+    tx.create(
+      "task",
+      Task.fromPartial({
+        id: "t1",
+        serviceId: web.id,
+        slot: 1,
+        desiredState: TaskState.RUNNING,
+        status: state,
+      }),
+    );
+    tx.create(
+      "task",
+      Task.fromPartial({
+        id: "t2",
+        serviceId: web.id,
+        slot: 2,
+        desiredState: TaskState.SHUTDOWN,
+        status: state,
+      }),
+    );
+  });
+  const names = async (request: Parameters<typeof ListServicesRequest.fromPartial>[0]): Promise<string[]> => {
+    const { services } = await t.ask(t.control.listServices, ListServicesRequest.fromPartial(request));
+    return services.map(({ spec }) => spec?.annotations?.name ?? "").sort();
+  };
+  assert.deepEqual(await names({}), ["agent", "web"]);
+  assert.deepEqual(await names({ modes: ["global"] }), ["agent"]);
+  assert.deepEqual(await names({ filters: { names: ["we"] } }), ["web"]);
+  assert.deepEqual(await names({ filters: { exactNames: ["we"] } }), []);
+  assert.deepEqual(await names({ filters: { labelKeys: ["tier"] } }), ["web"]);
+  assert.deepEqual(await names({ filters: { labels: { tier: "back" } } }), []);
+  const { counts } = await t.ask(t.control.listServices, ListServicesRequest.fromPartial({ status: true }));
+  assert.deepEqual(counts[web.id], { running: 1, desired: 2, completed: 0 });
+});

@@ -1,0 +1,230 @@
+/**
+ * Services: created, updated, rolled back, scaled, listed, removed.
+ * Pure over the store. Invariants: a stored specification is valid and refers by id; `spec_version` moves exactly when the
+ * meaning of the specification does; credentials for pulling are never answered.
+ */
+import {
+  FailedPreconditionError,
+  InvalidArgumentError,
+  NotFoundError,
+  NotImplementedError,
+} from "../../base/errors/errors.js";
+import { newId } from "../../base/random/ids.js";
+import type {
+  CreateServiceRequest,
+  IdRequest,
+  ListServicesReply,
+  ListServicesRequest,
+  ServiceCounts,
+  ServiceReply,
+  UpdateServiceRequest,
+} from "../../proto/gen/skein/v1/control.js";
+import { Service } from "../../proto/gen/skein/v1/objects.js";
+import { type JobStatus, type ServiceSpec, UpdateState } from "../../proto/gen/skein/v1/types.js";
+import { versionOf } from "../store/tables.js";
+import type { ReadTx } from "../store/types.js";
+import { outOfSequence } from "./annotations.js";
+import type { ControlComponents } from "./control-components.js";
+import { findObject } from "./find-object.js";
+import { matchesFilters } from "./list-filters.js";
+import { countTasks } from "./service-counts.js";
+import { refuseTakenPorts, resolveReferences } from "./service-references.js";
+import { checkServiceSpec } from "./service-validation.js";
+import { compareServiceSpecs, pullAuthOf, withPullAuth } from "./spec-comparison.js";
+
+const MODE_NAMES = {
+  replicated: "replicated",
+  global: "global",
+  replicatedJob: "replicated-job",
+  globalJob: "global-job",
+} as const;
+
+export class ServiceControl {
+  readonly #components: ControlComponents;
+
+  constructor(components: ControlComponents) {
+    this.#components = components;
+  }
+
+  async create(request: CreateServiceRequest): Promise<ServiceReply> {
+    const { store, random, clock } = this.#components;
+    const given = required(request.spec);
+    checkServiceSpec(given);
+    const id = newId(random);
+    await store.update((tx) => {
+      const spec = {
+        ...given,
+        task: withPullAuth(resolveReferences(tx, taskOf(given)), request.registryAuth),
+      };
+      refuseTakenPorts(tx, spec, id);
+      const jobStatus = isJob(spec) ? { iteration: 0, lastExecutionMs: clock.nowMs() } : undefined;
+      tx.create(
+        "service",
+        Service.fromPartial({ id, spec, ...(jobStatus === undefined ? {} : { jobStatus }) }),
+      );
+    });
+    return this.#reply(id);
+  }
+
+  get(request: IdRequest): ServiceReply {
+    const service = this.#components.store.view((tx) => findObject(tx, "service", request.id));
+    return { service: withoutCredentials(service), warnings: [] };
+  }
+
+  list(request: ListServicesRequest): ListServicesReply {
+    return this.#components.store.view((tx) => {
+      const services = tx.list("service").filter(({ id, spec, pendingDelete }) => {
+        const { name = "", labels = {} } = spec?.annotations ?? {};
+        return (
+          !pendingDelete &&
+          matchesFilters(request.filters, { id, names: [name], labels }) &&
+          (request.modes.length === 0 || request.modes.includes(modeName(spec)))
+        );
+      });
+      const counts: Record<string, ServiceCounts> = {};
+      for (const service of request.status ? services : []) {
+        counts[service.id] = countTasks(service, tx.list("task", { by: "serviceId", serviceId: service.id }));
+      }
+      return { services: services.map(withoutCredentials), counts };
+    });
+  }
+
+  async update(request: UpdateServiceRequest): Promise<ServiceReply> {
+    const { store } = this.#components;
+    if (!request.rollback) checkServiceSpec(required(request.spec));
+    const id = await store.update((tx) => {
+      const service = findObject(tx, "service", request.id);
+      refuseStale(service, request.version);
+      const changed = request.rollback ? this.#rolledBack(tx, service) : this.#changed(tx, service, request);
+      if (changed !== undefined) tx.update("service", changed);
+      return service.id;
+    });
+    return this.#reply(id);
+  }
+
+  /** Removes the object; its tasks are stopped by the orchestrator. */
+  async remove(request: IdRequest): Promise<void> {
+    await this.#components.store.update((tx) =>
+      tx.remove("service", findObject(tx, "service", request.id).id),
+    );
+  }
+
+  /** @returns undefined when the request changes nothing. */
+  #changed(tx: ReadTx, service: Service, request: UpdateServiceRequest): Service | undefined {
+    const before = required(service.spec);
+    const given = required(request.spec);
+    if (given.annotations?.name !== before.annotations?.name) {
+      throw new NotImplementedError("renaming services is not supported");
+    }
+    if (given.mode?.$case !== before.mode?.$case)
+      throw new NotImplementedError("service mode change is not allowed");
+    const pullAuth = pullAuthFor(service, request);
+    const resolved = { ...given, task: withPullAuth(resolveReferences(tx, taskOf(given)), pullAuth) };
+    const { same, merged } = compareServiceSpecs(before, resolved);
+    if (same)
+      return pullAuthOf(before) === pullAuth
+        ? undefined
+        : { ...service, spec: { ...before, task: merged.task } };
+    refuseTakenPorts(tx, merged, service.id);
+    return {
+      ...service,
+      spec: merged,
+      specVersion: { index: 0 }, // the store puts the entry's index here
+      previousSpec: before,
+      previousSpecVersion: service.specVersion,
+      updateStatus: undefined,
+      jobStatus: this.#nextJobStatus(merged, service),
+    };
+  }
+
+  #rolledBack(tx: ReadTx, service: Service): Service {
+    const { previousSpec } = service;
+    if (previousSpec === undefined) {
+      throw new FailedPreconditionError(
+        `service ${service.spec?.annotations?.name} does not have a previous spec`,
+      );
+    }
+    resolveReferences(tx, taskOf(previousSpec));
+    refuseTakenPorts(tx, previousSpec, service.id);
+    return {
+      ...service,
+      spec: previousSpec,
+      specVersion: service.previousSpecVersion, // tasks made from it are up to date again
+      previousSpec: service.spec,
+      previousSpecVersion: service.specVersion,
+      updateStatus: {
+        state: UpdateState.ROLLBACK_STARTED,
+        startedAtMs: this.#components.clock.nowMs(),
+        completedAtMs: 0,
+        message: "manually requested rollback",
+      },
+      jobStatus: this.#nextJobStatus(previousSpec, service),
+    };
+  }
+
+  /** A changed job runs again, as its next iteration. */
+  #nextJobStatus(spec: ServiceSpec, service: Service): JobStatus | undefined {
+    if (!isJob(spec)) return undefined;
+    return {
+      iteration: (service.jobStatus?.iteration ?? 0) + 1,
+      lastExecutionMs: this.#components.clock.nowMs(),
+    };
+  }
+
+  #reply(id: string): ServiceReply {
+    const service = this.#components.store.view((tx) => tx.get("service", id));
+    if (service === undefined) throw new NotFoundError(`service ${id} not found`); // removed since by somebody else
+    return { service: withoutCredentials(service), warnings: [] };
+  }
+}
+
+function required(spec: ServiceSpec | undefined): ServiceSpec {
+  if (spec === undefined) throw new InvalidArgumentError("a service needs a specification");
+  return spec;
+}
+
+function taskOf(spec: ServiceSpec): NonNullable<ServiceSpec["task"]> {
+  if (spec.task === undefined) throw new InvalidArgumentError("a service needs a task specification");
+  return spec.task;
+}
+
+function isJob(spec: ServiceSpec): boolean {
+  return spec.mode?.$case === "replicatedJob" || spec.mode?.$case === "globalJob";
+}
+
+export function modeName(spec: ServiceSpec | undefined): string {
+  return spec?.mode === undefined ? "" : MODE_NAMES[spec.mode.$case];
+}
+
+/**
+ * Any version since the specification last changed will do: the allocator and the orchestrator write to the object, too,
+ * and nobody's change of the specification can be lost.
+ */
+function refuseStale(service: Service, version: number): void {
+  const state = service.updateStatus?.state ?? UpdateState.NONE;
+  const rolledBack = state.startsWith("UPDATE_STATE_ROLLBACK"); // then spec_version went back, too
+  const oldest = rolledBack ? versionOf(service) : (service.specVersion?.index ?? versionOf(service));
+  if (version < oldest || version > versionOf(service)) throw outOfSequence();
+}
+
+/** Credentials given with the request; else those of the current or the previous specification. */
+function pullAuthFor(service: Service, request: UpdateServiceRequest): string {
+  if (request.registryAuth !== "") return request.registryAuth;
+  switch (request.registryAuthFrom) {
+    case "":
+    case "spec":
+      return pullAuthOf(service.spec);
+    case "previous-spec":
+      return pullAuthOf(service.previousSpec);
+    default:
+      throw new InvalidArgumentError(
+        `registryAuthFrom must be spec or previous-spec, got "${request.registryAuthFrom}"`,
+      );
+  }
+}
+
+function withoutCredentials(service: Service): Service {
+  const hide = (spec: ServiceSpec | undefined): ServiceSpec | undefined =>
+    spec === undefined ? undefined : { ...spec, task: withPullAuth(spec.task, "") };
+  return { ...service, spec: hide(service.spec), previousSpec: hide(service.previousSpec) };
+}
