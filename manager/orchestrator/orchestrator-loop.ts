@@ -10,7 +10,7 @@ import type { Logger } from "../../base/log/logger.js";
 import { newId } from "../../base/random/ids.js";
 import type { Random } from "../../base/random/random.js";
 import type { Node } from "../../proto/gen/skein/v1/objects.js";
-import { NodeState, UpdateState } from "../../proto/gen/skein/v1/types.js";
+import { NodeState } from "../../proto/gen/skein/v1/types.js";
 import type { ReadTx, Store, StoreChange } from "../store/types.js";
 import { planService } from "./plan-service.js";
 import type { ServicePlan } from "./service-plan.js";
@@ -81,15 +81,9 @@ class Orchestrator {
           step: step.kind,
           error: messageOf(error),
         });
-        if (step.kind === "rollback") {
-          const { status } = step;
-          const message = `update paused: cannot roll back: ${messageOf(error)}`;
-          const paused = { ...status, state: UpdateState.PAUSED, message };
-          await store.update(
-            (tx) => executeStep(tx, { kind: "updateStatus", serviceId: step.serviceId, status: paused }),
-            { signal },
-          );
-        } else if ("task" in step) this.#wakeAtMs.set(step.task.serviceId, clock.nowMs() + REFUSED_RETRY_MS);
+        const serviceId =
+          "task" in step ? step.task.serviceId : "serviceId" in step ? step.serviceId : undefined;
+        if (serviceId !== undefined) this.#wakeAtMs.set(serviceId, clock.nowMs() + REFUSED_RETRY_MS);
       }
     }
   }

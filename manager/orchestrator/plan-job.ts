@@ -47,7 +47,7 @@ interface JobSlot {
 
 /** Judges one slot, and takes care of a task that ended without completing. */
 function judge(plan: PlanBuilder, tasks: readonly Task[]): JobSlot {
-  const sorted = [...tasks].sort(newestFirst);
+  const sorted = newestFirst(tasks);
   const newest = sorted[0];
   if (sorted.some((task) => observedState(task) === TaskState.COMPLETE)) return { state: "done", newest };
   if (newest === undefined) return { state: "free", newest };

@@ -50,7 +50,7 @@ export function makeSlot(
 ): Slot {
   const slot = {
     key,
-    tasks: [...tasks].sort(newestFirst),
+    tasks: newestFirst(tasks),
     clean: [] as Task[],
     dirty: [] as Task[],
     displaced: [] as Task[],

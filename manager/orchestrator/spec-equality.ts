@@ -16,13 +16,23 @@ export function deepEqual(a: unknown, b: unknown): boolean {
   if (a instanceof Uint8Array || b instanceof Uint8Array) {
     return a instanceof Uint8Array && b instanceof Uint8Array && Buffer.compare(a, b) === 0;
   }
-  if (Array.isArray(a) !== Array.isArray(b)) return false;
-  const left = new Map(Object.entries(a).filter(([, value]) => value !== undefined));
-  const right = Object.entries(b).filter(([, value]) => value !== undefined);
-  return (
-    left.size === right.length &&
-    right.every(([key, value]) => left.has(key) && deepEqual(left.get(key), value))
-  );
+  if (Array.isArray(a) || Array.isArray(b)) {
+    if (!Array.isArray(a) || !Array.isArray(b) || a.length !== b.length) return false;
+    for (let i = 0; i < a.length; i++) if (!deepEqual(a[i], b[i])) return false;
+    return true;
+  }
+  return covers(a, b) && covers(b, a, { keysOnly: true });
+}
+
+/** Every field of `a` has its equal in `b`; with `keysOnly` it is enough that it is there. */
+function covers(a: object, b: object, options: { keysOnly: boolean } = { keysOnly: false }): boolean {
+  for (const key in a) {
+    const left: unknown = Reflect.get(a, key);
+    if (left === undefined) continue;
+    const right: unknown = Reflect.get(b, key);
+    if (right === undefined || !(options.keysOnly || deepEqual(left, right))) return false;
+  }
+  return true;
 }
 
 const NO_ENDPOINT: EndpointSpec = { mode: EndpointMode.VIP, ports: [] };

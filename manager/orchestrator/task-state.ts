@@ -47,11 +47,23 @@ export function createdAtMs(task: Task): number {
   return task.meta?.createdAtMs ?? 0;
 }
 
-/** Sorts tasks, newest first; deterministic also within one millisecond. */
-export function newestFirst(a: Task, b: Task): number {
-  const byTime = createdAtMs(b) - createdAtMs(a);
-  if (byTime !== 0) return byTime;
-  if (a.replacesTaskId === b.id) return -1;
-  if (b.replacesTaskId === a.id) return 1;
-  return a.id < b.id ? -1 : a.id > b.id ? 1 : 0;
+/** @returns the tasks, newest first; within one millisecond a successor counts as newer than its predecessor. */
+export function newestFirst(tasks: readonly Task[]): readonly Task[] {
+  const byId = new Map(tasks.map((task) => [task.id, task]));
+  const generation = (task: Task): number => {
+    let count = 0;
+    const seen = new Set<string>();
+    let old = byId.get(task.replacesTaskId);
+    while (old !== undefined && !seen.has(old.id)) {
+      seen.add(old.id);
+      count++;
+      old = byId.get(old.replacesTaskId);
+    }
+    return count;
+  };
+  return [...tasks].sort((a, b) => {
+    const byTime = createdAtMs(b) - createdAtMs(a);
+    if (byTime !== 0) return byTime;
+    return generation(b) - generation(a) || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
+  });
 }

@@ -169,11 +169,10 @@ export class ControlLab {
 
   /** Newest first within a slot. */
   tasks(serviceId: string): readonly Task[] {
-    return [...this.test.store.view((tx) => tx.list("task", { by: "serviceId", serviceId }))].sort(
-      (a, b) =>
-        a.slot - b.slot ||
-        (a.slot === 0 ? (a.nodeId < b.nodeId ? -1 : a.nodeId > b.nodeId ? 1 : 0) : 0) ||
-        newestFirst(a, b),
+    const tasks = newestFirst(this.test.store.view((tx) => tx.list("task", { by: "serviceId", serviceId })));
+    const place = (task: Task): string => (task.slot === 0 ? task.nodeId : "");
+    return [...tasks].sort(
+      (a, b) => a.slot - b.slot || (place(a) < place(b) ? -1 : place(a) > place(b) ? 1 : 0),
     );
   }
 

@@ -1,0 +1,55 @@
+/**
+ * When a task is of an older specification.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Node, Service, Task } from "../../proto/gen/skein/v1/objects.js";
+import { TaskSpec, TaskState } from "../../proto/gen/skein/v1/types.js";
+import { deepEqual, isDirty } from "./spec-equality.js";
+
+test("plain data is compared by content; an absent field equals an undefined one", () => {
+  const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values);
+  for (const [a, b, equal] of [
+    [{ a: 1, b: [1, { c: "x" }] }, { b: [1, { c: "x" }], a: 1 }, true],
+    [{ a: 1, b: undefined }, { a: 1 }, true],
+    [{ a: 1 }, { a: 1, b: 0 }, false],
+    [{ a: undefined }, { b: 0 }, false],
+    [[1, 2], [2, 1], false],
+    [[1], [1, undefined], false],
+    [[], {}, false],
+    [bytes(1, 2), bytes(1, 2), true],
+    [bytes(1, 2), bytes(1, 3), false],
+    [Number.NaN, Number.NaN, true],
+    [undefined, {}, false],
+  ] as const) {
+    assert.equal(deepEqual(a, b), equal);
+    assert.equal(deepEqual(b, a), equal);
+  }
+});
+
+const spec = TaskSpec.fromPartial({ container: { image: "app", env: ["A=1"] } });
+const node = Node.fromPartial({ id: "n1", spec: { annotations: { labels: { zone: "east" } } } });
+
+function dirty(changed: TaskSpec, state: TaskState = TaskState.RUNNING): boolean {
+  const task = Task.fromPartial({ spec, status: { state } });
+  return isDirty(task, Service.fromPartial({ spec: { task: changed } }), node);
+}
+
+test("a task is dirty when what it is made from differs", () => {
+  assert.ok(!dirty(TaskSpec.fromPartial(spec)));
+  assert.ok(dirty(TaskSpec.fromPartial({ ...spec, container: { image: "app:2", env: ["A=1"] } })));
+  assert.ok(dirty(TaskSpec.fromPartial({ ...spec, forceUpdate: 1 })));
+});
+
+test("new pull credentials alone leave a task alone that has its image", () => {
+  const changed = TaskSpec.fromPartial({ container: { image: "app", env: ["A=1"], pullAuth: "secret" } });
+  assert.ok(!dirty(changed));
+  assert.ok(dirty(changed, TaskState.PREPARING));
+});
+
+test("new constraints alone leave a task alone whose node meets them", () => {
+  const constrained = (text: string): TaskSpec =>
+    TaskSpec.fromPartial({ ...spec, placement: { constraints: [text] } });
+  assert.ok(!dirty(constrained("node.labels.zone == east")));
+  assert.ok(dirty(constrained("node.labels.zone == west")));
+});
