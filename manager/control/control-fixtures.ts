@@ -2,10 +2,11 @@
  * A control API over a store of its own and a Raft that says what the test wants. For tests.
  * Pure.
  */
+import assert from "node:assert/strict";
 import type { handleUnaryCall, ServerUnaryCall } from "@grpc/grpc-js";
 import { fromGrpcError } from "../../base/grpc/grpc-errors.js";
-import type { ControlServer } from "../../proto/gen/skein/v1/control.js";
-import { Cluster, Node } from "../../proto/gen/skein/v1/objects.js";
+import { type ControlServer, UpdateServiceRequest } from "../../proto/gen/skein/v1/control.js";
+import { Cluster, Config, Network, Node, Secret, type Service } from "../../proto/gen/skein/v1/objects.js";
 import { NodeRole, NodeState, ServiceSpec } from "../../proto/gen/skein/v1/types.js";
 import type { RaftMember } from "../../raft/core/types.js";
 import type { Leadership, RaftStatus } from "../../raft/host/raft-node.js";
@@ -142,4 +143,36 @@ export function serviceSpec(
 /** A service's version, to make an update from. */
 export function versionIn(store: TestStore["store"], service: string): number {
   return store.view((tx) => findObject(tx, "service", service)).meta?.version?.index ?? 0;
+}
+
+/** Creates a service through the API. */
+export async function createService(t: TestControl, spec: ServiceSpec, registryAuth = ""): Promise<Service> {
+  const { service } = await t.ask(t.control.createService, { spec, registryAuth });
+  assert.ok(service);
+  return service;
+}
+
+/** Updates a service through the API, from its newest version unless `changes` says otherwise. */
+export async function updateService(
+  t: TestControl,
+  id: string,
+  spec: ServiceSpec | undefined,
+  changes: Partial<UpdateServiceRequest> = {},
+) {
+  const request = UpdateServiceRequest.fromPartial({ id, version: versionIn(t.store, id), ...changes });
+  const { service } = await t.ask(t.control.updateService, { ...request, spec });
+  assert.ok(service);
+  return service;
+}
+
+/** Network `front`, secret `key` and config `page`, to refer to. */
+export async function addReferences(t: TestControl): Promise<void> {
+  await t.store.update((tx) => {
+    tx.create(
+      "network",
+      Network.fromPartial({ id: "net1", spec: { annotations: { name: "front" }, driver: "overlay" } }),
+    );
+    tx.create("secret", Secret.fromPartial({ id: "sec1", annotations: { name: "key" } }));
+    tx.create("config", Config.fromPartial({ id: "cfg1", annotations: { name: "page" } }));
+  });
 }

@@ -5,6 +5,7 @@ import {
   AbortedError,
   AlreadyExistsError,
   CancelledError,
+  DataLossError,
   FailedPreconditionError,
   InvalidArgumentError,
   NotFoundError,
@@ -292,6 +293,39 @@ test("a secret in use cannot be removed, an unknown one not be used, even when b
     store.update((tx) => tx.create("service", user)),
     /secret x1 not found/,
   );
+});
+
+test("a rollback to a secret that is gone is not voided: its tasks say what is missing", async () => {
+  const { store } = createTestStore();
+  const spec = Service.fromPartial({ spec: { task: { container: { secrets: [{ secretId: "x1" }] } } } }).spec;
+  await store.update((tx) => {
+    tx.create("secret", Secret.fromPartial({ id: "x1" }));
+    tx.create("service", Service.fromPartial({ id: "s1", spec: {}, previousSpec: spec }));
+  });
+  await store.update((tx) => tx.remove("secret", "x1"));
+  await store.update((tx) => {
+    const found = tx.get("service", "s1");
+    assert.ok(found);
+    tx.update("service", { ...found, spec, previousSpec: undefined });
+  });
+  assert.deepEqual(store.view((tx) => tx.list("service", { by: "secretId", secretId: "x1" })).length, 1);
+});
+
+test("an entry that cannot be understood stops the replica instead of being skipped", () => {
+  const { store } = createTestStore();
+  const entry = (transaction: Transaction) => ({
+    index: 1,
+    term: 1,
+    data: Transaction.encode(transaction).finish(),
+  });
+  const action = { action: { $case: "put", value: {} } } as const;
+  assert.throws(() => store.apply(entry(Transaction.fromPartial({ actions: [action] }))), DataLossError);
+  const key = { table: "tombs", id: "x" };
+  assert.throws(
+    () => store.apply(entry(Transaction.fromPartial({ preconditions: [{ key }] }))),
+    DataLossError,
+  );
+  assert.throws(() => store.apply({ index: 1, term: 1, data: Uint8Array.of(255, 255) }), DataLossError);
 });
 
 test("an ingress port is given once; host ports may repeat among themselves", async () => {
