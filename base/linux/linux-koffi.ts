@@ -197,6 +197,7 @@ function nft(netnsPath: string | undefined): NftContext {
   };
 }
 
+const NETLINK_PROTOCOLS = { route: 0, netfilter: 12 } as const;
 const NLMSG_ERROR = 2;
 const NLMSG_DONE = 3;
 const NLM_F_MULTI = 2;
@@ -231,8 +232,9 @@ function readAnswers(datagram: Buffer, sequence: number, payloads: Uint8Array[])
   return true;
 }
 
-function netlink(netnsPath: string | undefined): NetlinkSocket {
-  const fd = maybeInNetns(netnsPath, () => cSocket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0)) as number;
+function netlink(netnsPath: string | undefined, protocol: keyof typeof NETLINK_PROTOCOLS = "route"): NetlinkSocket {
+  const number = NETLINK_PROTOCOLS[protocol];
+  const fd = maybeInNetns(netnsPath, () => cSocket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, number)) as number;
   if (fd < 0) throw failure("socket", "netlink");
   const timeout = Buffer.alloc(16);
   timeout.writeBigInt64LE(5n, 0); // seconds: the kernel answers within the call; this only guards against a lost answer

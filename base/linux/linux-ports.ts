@@ -24,7 +24,7 @@ export interface NftContext {
   close(): void;
 }
 
-/** A netlink socket (NETLINK_ROUTE) bound to a namespace: sends one request, returns the answers' payloads. */
+/** A netlink socket bound to a namespace: sends one request, returns the answers' payloads. */
 export interface NetlinkSocket {
   /** @param message whole nlmsghdr + payload with NLM_F_ACK or NLM_F_DUMP set. @throws {InternalError} on a negative ack. */
   request(message: Uint8Array): Uint8Array[];
@@ -42,7 +42,8 @@ export interface Linux {
   /** Runs `fn` with the calling thread inside the namespace; synchronous only, switched back in any case. */
   inNetns<T>(path: string, fn: () => T): T;
   nft(netnsPath: string | undefined): NftContext;
-  netlink(netnsPath: string | undefined): NetlinkSocket;
+  /** @param protocol route: links, addresses, routes; netfilter: connection tracking. @default route */
+  netlink(netnsPath: string | undefined, protocol?: "route" | "netfilter"): NetlinkSocket;
   /** A UDP or TCP socket bound inside the namespace; returns a file descriptor for dgram/net. TCP ones listen. */
   bindSocket(options: { netnsPath: string; kind: "udp" | "tcp"; address: string; port: number }): number;
   /** Writes /proc/sys inside a namespace, e.g. net.ipv4.ip_forward. */

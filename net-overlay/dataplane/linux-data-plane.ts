@@ -10,6 +10,7 @@ import { InternalError, messageOf } from "../../base/errors/errors.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
 import { GATEWAY_LINK_PREFIX } from "../balance/mesh-ruleset.js";
+import { DNS_ADDRESS, DNS_SERVED_PORT } from "../discovery/dns-address.js";
 import type { MeshPlan } from "../endpoints/mesh-plan.js";
 import type { OverlayPlan } from "../endpoints/overlay-plan.js";
 import type { NftProtocol, Sandbox } from "../endpoints/sandbox.js";
@@ -29,6 +30,15 @@ const SANDBOX_SYSCTLS = {
   "net.ipv4.ip_unprivileged_port_start": "0",
   "net.ipv4.ping_group_range": "0 2147483647",
 };
+
+/** Asked at port 53, served at another: a task may run a name server of its own on 0.0.0.0:53. */
+const DNS_REDIRECT = `table ip skein_dns {
+  chain questions {
+    type nat hook output priority -100; policy accept;
+    ip daddr ${DNS_ADDRESS} udp dport 53 dnat to ${DNS_ADDRESS}:${DNS_SERVED_PORT}
+    ip daddr ${DNS_ADDRESS} tcp dport 53 dnat to ${DNS_ADDRESS}:${DNS_SERVED_PORT}
+  }
+}`;
 
 export function createLinuxDataPlane(options: {
   linux: Linux;
@@ -58,7 +68,11 @@ class LinuxDataPlane implements DataPlane {
     this.#log = options.log;
     mkdirSync(options.netnsDir, { recursive: true, mode: 0o700 });
     this.#host = new RouteSocket(options.linux, options.hostNetns);
-    this.#mesh = new LinuxMesh(options.linux, { netnsPath: options.hostNetns, socket: this.#host });
+    this.#mesh = new LinuxMesh(options.linux, {
+      netnsPath: options.hostNetns,
+      socket: this.#host,
+      log: options.log,
+    });
   }
 
   applyMesh(plan: MeshPlan): void {
@@ -69,7 +83,10 @@ class LinuxDataPlane implements DataPlane {
   applyOverlay(plan: OverlayPlan): void {
     let overlay = this.#overlays.get(plan.networkId);
     if (overlay === undefined) {
-      overlay = new LinuxOverlay(this.#linux, this.#path(OVERLAY_PREFIX, plan.networkId));
+      overlay = new LinuxOverlay(this.#linux, {
+        path: this.#path(OVERLAY_PREFIX, plan.networkId),
+        log: this.#log,
+      });
       this.#overlays.set(plan.networkId, overlay);
     }
     const underlayMtuBytes = this.#mesh.tunnelMtuBytes(plan.localAddress);
@@ -90,6 +107,12 @@ class LinuxDataPlane implements DataPlane {
     const path = this.sandboxPath(sandbox.taskId);
     this.#linux.createNetns(path);
     this.#linux.setSysctls(path, SANDBOX_SYSCTLS);
+    const nft = this.#linux.nft(path);
+    try {
+      nft.run(DNS_REDIRECT);
+    } finally {
+      nft.close();
+    }
     const inside = new RouteSocket(this.#linux, path);
     const netnsFd = openSync(path, "r");
     try {

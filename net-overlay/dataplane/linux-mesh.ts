@@ -7,6 +7,7 @@
 import { readFileSync } from "node:fs";
 import { FailedPreconditionError, messageOf } from "../../base/errors/errors.js";
 import type { Linux, NftContext } from "../../base/linux/linux-ports.js";
+import type { Logger } from "../../base/log/logger.js";
 import { GATEWAY_LINK_PREFIX, renderMeshRuleset, TRANSIT_LINK } from "../balance/mesh-ruleset.js";
 import { NFT_TABLE } from "../balance/nft-text.js";
 import type { MeshPlan } from "../endpoints/mesh-plan.js";
@@ -21,6 +22,7 @@ import {
 } from "../vxlan/node-addresses.js";
 import { TRANSIT_VNI, transitSubnet } from "../vxlan/transit.js";
 import { vxlanOverheadBytes } from "../vxlan/vni.js";
+import { LinuxConntrack, leavers } from "./linux-conntrack.js";
 import { makeVeth } from "./linux-overlay.js";
 import type { RouteSocket } from "./linux-route-socket.js";
 import { ensureTunnel, readPeers, syncPeers } from "./linux-tunnel.js";
@@ -57,14 +59,16 @@ export class LinuxMesh {
   readonly #netnsPath: string | undefined;
   readonly #socket: RouteSocket;
   readonly #nft: NftContext;
+  readonly #conntrack: LinuxConntrack;
   #applied: Applied | undefined;
   #underlayMtuBytes: number | undefined;
 
-  constructor(linux: Linux, options: { netnsPath: string | undefined; socket: RouteSocket }) {
+  constructor(linux: Linux, options: { netnsPath: string | undefined; socket: RouteSocket; log: Logger }) {
     this.#linux = linux;
     this.#netnsPath = options.netnsPath;
     this.#socket = options.socket;
     this.#nft = linux.nft(options.netnsPath);
+    this.#conntrack = new LinuxConntrack(linux, options);
   }
 
   /** What a task's packet may have: the underlay's MTU less the tunnel's header. */
@@ -109,6 +113,7 @@ export class LinuxMesh {
       if (!before.returnPeers.has(number)) socket.ensure(addRule(returnRule(number)));
     const ruleset = renderMeshRuleset(before.plan, plan);
     if (ruleset !== "") this.#nft.run(ruleset);
+    this.#conntrack.forgetUdpFlowsOf(leavers(udpBackendsOf(before.plan), udpBackendsOf(plan)));
     this.#applied = { plan, tunnelIndex, peers, returnPeers };
   }
 
@@ -177,6 +182,7 @@ export class LinuxMesh {
   }
 
   close(): void {
+    this.#conntrack.close();
     this.#nft.close();
   }
 
@@ -263,6 +269,12 @@ export function readForwardChain(listed: string): { policy: string; ownHandles: 
     policy: parsed.nftables.find(({ chain }) => chain !== undefined)?.chain?.policy ?? "accept",
     ownHandles,
   };
+}
+
+function udpBackendsOf(plan: MeshPlan | undefined): string[] {
+  return (plan?.ports ?? [])
+    .filter(({ protocol }) => protocol === "udp")
+    .flatMap(({ backends }) => backends.map(({ address }) => address));
 }
 
 function returnRule(number: number): MarkRule {

@@ -7,10 +7,12 @@
 import { closeSync, existsSync, openSync, unlinkSync } from "node:fs";
 import { InternalError } from "../../base/errors/errors.js";
 import type { Linux, NftContext } from "../../base/linux/linux-ports.js";
+import type { Logger } from "../../base/log/logger.js";
 import { renderOverlayRuleset } from "../balance/overlay-ruleset.js";
 import type { OverlayPlan } from "../endpoints/overlay-plan.js";
 import type { OverlayAttachment } from "../endpoints/sandbox.js";
 import { taskMac, tunnelAddress } from "../vxlan/node-addresses.js";
+import { LinuxConntrack, leavers } from "./linux-conntrack.js";
 import { isRefusal, RouteSocket } from "./linux-route-socket.js";
 import { ensureTunnel, readPeers, syncPeers } from "./linux-tunnel.js";
 import {
@@ -54,11 +56,13 @@ export class LinuxOverlay {
   readonly #path: string;
   readonly #socket: RouteSocket;
   readonly #nft: NftContext;
+  readonly #conntrack: LinuxConntrack;
   #applied: Applied | undefined;
   #mtuBytes: number | undefined;
 
   /** Opens the namespace, making it when it is missing or dead. */
-  constructor(linux: Linux, path: string) {
+  constructor(linux: Linux, options: { path: string; log: Logger }) {
+    const { path, log } = options;
     this.#linux = linux;
     this.#path = path;
     if (existsSync(path) && !isNetns(linux, path)) unlinkSync(path);
@@ -68,6 +72,7 @@ export class LinuxOverlay {
     }
     this.#socket = new RouteSocket(linux, path);
     this.#nft = linux.nft(path);
+    this.#conntrack = new LinuxConntrack(linux, { netnsPath: path, log });
     this.#socket.send(setLinkUp(LOOPBACK_INDEX));
   }
 
@@ -106,6 +111,7 @@ export class LinuxOverlay {
     }
     const ruleset = renderOverlayRuleset(before.plan, plan);
     if (ruleset !== "") this.#nft.run(ruleset);
+    this.#conntrack.forgetUdpFlowsOf(leavers(backendsOf(before.plan), backendsOf(plan)));
     this.#applied = {
       plan,
       tunnelIndex,
@@ -135,6 +141,7 @@ export class LinuxOverlay {
 
   close(): void {
     this.#socket.close();
+    this.#conntrack.close();
     this.#nft.close();
   }
 
@@ -194,6 +201,10 @@ export class LinuxOverlay {
       remoteTasks,
     };
   }
+}
+
+function backendsOf(plan: OverlayPlan | undefined): string[] {
+  return (plan?.services ?? []).flatMap(({ backends }) => backends);
 }
 
 /** Whether the file is a living namespace: after a reboot it may be a plain one. */

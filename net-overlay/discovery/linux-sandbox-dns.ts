@@ -1,5 +1,5 @@
 /**
- * DNS at 127.0.0.11:53 inside every sandbox, served by this process. Edge: to sockets made in the sandboxes' namespaces by the Linux port.
+ * DNS at 127.0.0.11 inside every sandbox, served by this process. Edge: to sockets made in the sandboxes' namespaces by the Linux port.
  * Invariants: a descriptor has one owner, the socket object made from it; per sandbox at most 64 questions are asked outside at a time and
  * 32 TCP connections are open; beyond that askers get a failure at once, or wait in the listen queue.
  */
@@ -12,14 +12,13 @@ import type { Linux } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
 import type { Sandbox } from "../endpoints/sandbox.js";
 import type { SandboxDns } from "../node-network.js";
+import { DNS_ADDRESS, DNS_SERVED_PORT } from "./dns-address.js";
 import type { Query } from "./dns-wire.js";
 import { decodeQuery, encodeAnswer } from "./dns-wire.js";
 import type { AskerView } from "./resolve.js";
 import { resolve } from "./resolve.js";
 import type { Upstream } from "./udp-upstream.js";
 
-const ADDRESS = "127.0.0.11";
-const PORT = 53;
 export const FORWARDS_MAX = 64;
 export const TCP_CONNECTIONS_MAX = 32;
 const TCP_IDLE_MS = 10_000;
@@ -69,10 +68,12 @@ export class LinuxSandboxDns implements SandboxDns {
     tcp.on("connection", (socket) => this.#serveTcp(taskId, served, socket));
     tcp.maxConnections = TCP_CONNECTIONS_MAX;
     udp.bind({
-      fd: linux.bindSocket({ netnsPath, kind: "udp", address: ADDRESS, port: PORT }),
+      fd: linux.bindSocket({ netnsPath, kind: "udp", address: DNS_ADDRESS, port: DNS_SERVED_PORT }),
       exclusive: true,
     });
-    tcp.listen({ fd: linux.bindSocket({ netnsPath, kind: "tcp", address: ADDRESS, port: PORT }) });
+    tcp.listen({
+      fd: linux.bindSocket({ netnsPath, kind: "tcp", address: DNS_ADDRESS, port: DNS_SERVED_PORT }),
+    });
     this.#served.set(taskId, served);
   }
 

@@ -2,10 +2,11 @@
  * The network plane on a real kernel: three hosts as namespaces, a client beside them, tasks with servers.
  */
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import dnsPacket from "dns-packet";
 import type { TaskSandbox } from "../../net-overlay/network-plane.js";
 import type { NodeResource } from "../../proto/gen/skein/v1/dispatcher.js";
 import {
@@ -15,7 +16,7 @@ import {
   ServiceResource,
 } from "../../proto/gen/skein/v1/dispatcher.js";
 import { Task } from "../../proto/gen/skein/v1/objects.js";
-import { PublishMode } from "../../proto/gen/skein/v1/types.js";
+import { PortProtocol, PublishMode } from "../../proto/gen/skein/v1/types.js";
 import type { TestHost, TestWorld } from "../support/network-world.js";
 import { createTestWorld } from "../support/network-world.js";
 
@@ -29,7 +30,10 @@ const web = ServiceResource.fromPartial({
   id: "svcweb",
   name: "web",
   virtualIps: [{ networkId: "net1", address: `${VIP}/24` }],
-  ports: [{ targetPort: 80, publishedPort: 8080 }],
+  ports: [
+    { targetPort: 80, publishedPort: 8080 },
+    { targetPort: 53, publishedPort: 5353, protocol: PortProtocol.UDP },
+  ],
   aliases: [{ networkId: "net1", aliases: ["www"] }],
 });
 
@@ -52,6 +56,18 @@ function everything(): NodeResource[] {
         }),
       },
     },
+    {
+      resource: {
+        $case: "network",
+        value: NetworkResource.fromPartial({
+          id: "net2",
+          name: "back",
+          vni: 4098,
+          internal: true,
+          ipam: [{ subnet: "10.0.1.0/24" }],
+        }),
+      },
+    },
     { resource: { $case: "service", value: web } },
     ...world.hosts.map(
       ({ nodeId, number, address }): NodeResource => ({
@@ -64,11 +80,11 @@ function everything(): NodeResource[] {
 
 function taskOf(host: TestHost, slot: number, extra: Parameters<typeof Task.fromPartial>[0] = {}): Task {
   return Task.fromPartial({
-    id: `task${host.number}${slot}`,
+    id: `task${host.index}${slot}`,
     serviceId: "svcweb",
     slot,
     nodeId: host.nodeId,
-    networks: [{ networkId: "net1", addresses: [`10.0.1.${host.number}${slot}/24`] }],
+    networks: [{ networkId: "net1", addresses: [`10.0.1.${host.index}${slot}/24`] }],
     endpoint: { ports: [{ targetPort: 80, publishedPort: 8080 }] },
     ...extra,
   });
@@ -79,6 +95,7 @@ async function start(host: TestHost, slot: number): Promise<void> {
   const sandbox = await host.plane.attachTask(task, { hostname: `box${task.id}`, extraHosts: [] });
   sandboxes.set(task.id, sandbox);
   world.greet(sandbox.netnsPath, 80, task.id);
+  world.greetUdp(sandbox.netnsPath, 53, (_message, from) => `${task.id} ${from}`);
   endpoints.set(
     task.id,
     EndpointResource.fromPartial({
@@ -200,6 +217,88 @@ test("a task goes out under the node's address and its unpublished ports stay cl
   const refused = await inTask("task31", "busybox", "nc", "-w", "2", target, "81");
   assert.notEqual(refused.code, 0);
   assert.doesNotMatch(refused.out, /secret/);
+});
+
+test("UDP reaches tasks through the mesh and the VIP; a flow leaves a backend that drains", async () => {
+  const outside = world.datagram(world.clientNetns, 5000);
+  const inside = world.datagram(sandboxes.get("task21")?.netnsPath ?? "", 5000);
+  const first = await outside(hostAt(0).address, 5353, "hello");
+  assert.match(first, /^task\d\d 10\.99\.0\.100$/);
+  assert.equal(await outside(hostAt(0).address, 5353, "again"), first, "a flow stays");
+  const insideFirst = await inside(VIP, 53, "hello");
+  assert.match(insideFirst, /^task\d\d 10\.0\.1\.(21|1)$/);
+  for (const [answer, ask] of [
+    [first, () => outside(hostAt(0).address, 5353, "and now")],
+    [insideFirst, () => inside(VIP, 53, "and now")],
+  ] as const) {
+    const taskId = answer.split(" ")[0] ?? "";
+    const endpoint = endpoints.get(taskId);
+    assert.ok(endpoint);
+    endpoints.set(taskId, { ...endpoint, state: EndpointState.DRAINING });
+    await tellAll(everything());
+    const next = await ask();
+    assert.match(next, /^task/);
+    assert.notEqual(next.split(" ")[0], taskId);
+    endpoints.set(taskId, endpoint);
+    await tellAll(everything());
+  }
+});
+
+test("other names are asked outside, but not from an internal network, which has no way out at all", async () => {
+  world.greetUdp(world.clientNetns, 53, (message) => {
+    const { id, questions } = dnsPacket.decode(message);
+    const name = questions?.[0]?.name ?? "";
+    const answers =
+      questions?.[0]?.type === "A" ? [{ type: "A" as const, name, ttl: 5, data: "192.0.2.7" }] : [];
+    return dnsPacket.encode({ type: "response", id: id ?? 0, questions: questions ?? [], answers });
+  });
+  assert.match(
+    (await inTask("task21", "busybox", "nslookup", "example.test", "127.0.0.11")).out,
+    /192\.0\.2\.7/,
+  );
+  const networks = [{ networkId: "net2", addresses: ["10.0.1.9/24"] }];
+  const sandbox = await hostAt(0).plane.attachTask(Task.fromPartial({ id: "hermit", networks }), {
+    hostname: "hermit",
+    extraHosts: [],
+  });
+  assert.equal(sandbox.gatewayAddress, "");
+  const lookup = await world.run(sandbox.netnsPath, "busybox", "nslookup", "example.test", "127.0.0.11");
+  assert.match(lookup.out, /NXDOMAIN/);
+  assert.doesNotMatch((await world.run(sandbox.netnsPath, "ip", "route")).out, /default/);
+  assert.match(
+    (await world.run(sandbox.netnsPath, "busybox", "nslookup", "web", "127.0.0.11")).out,
+    /NXDOMAIN/,
+    "not its network",
+  );
+});
+
+test("names are answered by TCP, too", async () => {
+  const query = dnsPacket.streamEncode({
+    type: "query",
+    id: 9,
+    questions: [{ type: "A", name: "tasks.web" }],
+  });
+  const octal = [...query].map((byte) => `\\${byte.toString(8).padStart(3, "0")}`).join("");
+  const script = `printf '${octal}' | busybox nc -w 1 127.0.0.11 53 | od -An -tx1`;
+  const { out } = await inTask("task21", "sh", "-c", script);
+  const answer = dnsPacket.streamDecode(Buffer.from(out.replaceAll(/\s/g, ""), "hex"));
+  assert.equal(answer.answers?.length, 3);
+});
+
+test("connections and mesh survive a restart of the daemon and a foreign drop policy", async () => {
+  const host = hostAt(0);
+  const inHost = (text: string): string =>
+    execFileSync("nsenter", [`--net=${host.netns}`, "nft", text], { encoding: "utf8" });
+  const client = spawn("nsenter", [`--net=${world.clientNetns}`, "busybox", "nc", host.address, "8080"]);
+  const said = client.stdout.setEncoding("utf8")[Symbol.asyncIterator]() as AsyncIterator<string>;
+  assert.match((await said.next()).value ?? "", /^task/);
+  inHost("add table ip filter");
+  inHost("add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }");
+  await host.restart();
+  await host.plane.apply({ complete: true, revision, upserts: everything(), removals: [] });
+  client.stdin.end("still there\n");
+  assert.equal((await said.next()).value, "still there\n");
+  await ask(world.clientNetns, host.address, 8080, ALL);
 });
 
 test("a restarted daemon adopts its sandboxes", async () => {

@@ -3,7 +3,9 @@
  * Edge: to the kernel by ip(8), as a tool that is not what is tested.
  */
 import { execFile, execFileSync } from "node:child_process";
+import { createSocket } from "node:dgram";
 import { mkdtempSync, rmSync } from "node:fs";
+import type { Socket } from "node:net";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,6 +18,8 @@ import { createNetworkPlane } from "../../net-overlay/linux-network-plane.js";
 import type { NetworkPlane } from "../../net-overlay/network-plane.js";
 
 export interface TestHost {
+  /** 1, 2, 3… */
+  readonly index: number;
   readonly number: number;
   readonly nodeId: string;
   readonly netns: string;
@@ -34,8 +38,12 @@ export interface TestWorld {
   readonly clientAddress: string;
   /** Runs a command inside a namespace, given by path. @returns its output and exit code. */
   run(netnsPath: string, ...command: string[]): Promise<{ out: string; code: number }>;
-  /** Listens in a sandbox and greets every connection with `<name> <peer address>`. */
+  /** Listens in a sandbox and greets every connection with `<name> <peer address>`, then repeats what it is told. */
   greet(netnsPath: string, port: number, name: string): void;
+  /** The same by UDP, or whatever `reply` makes of a datagram. */
+  greetUdp(netnsPath: string, port: number, reply: (message: Buffer, from: string) => Buffer | string): void;
+  /** A client's datagram socket. Resolves with the answer, "" after a second. */
+  datagram(netnsPath: string, port: number): (address: string, port: number, text: string) => Promise<string>;
   close(): Promise<void>;
 }
 
@@ -47,9 +55,11 @@ export async function createTestWorld(hostCount: number): Promise<TestWorld> {
   const dir = mkdtempSync(join(tmpdir(), "skein-net-"));
   const bridge = `${prefix}u`;
   const servers: { close(): void }[] = [];
+  const sockets = new Set<Socket>();
   const hosts: TestHost[] = [];
   const close = async (): Promise<void> => {
     for (const server of servers) server.close();
+    for (const socket of sockets) socket.destroy();
     for (const host of hosts) {
       await host.plane.removeAll();
       await host.plane.close();
@@ -60,7 +70,7 @@ export async function createTestWorld(hostCount: number): Promise<TestWorld> {
   for (const name of names) ip("netns", "add", `${prefix}${name}`);
   ip("-n", bridge, "link", "add", "br0", "type", "bridge");
   ip("-n", bridge, "link", "set", "br0", "up");
-  const join1 = (name: string, address: string): void => {
+  const joinBridge = (name: string, address: string): void => {
     const netns = `${prefix}${name}`;
     ip("-n", netns, "link", "set", "lo", "up");
     ip("-n", bridge, "link", "add", `p${name}`, "type", "veth", "peer", "name", "eth0", "netns", netns);
@@ -68,16 +78,18 @@ export async function createTestWorld(hostCount: number): Promise<TestWorld> {
     ip("-n", netns, "addr", "add", `${address}/24`, "dev", "eth0");
     ip("-n", netns, "link", "set", "eth0", "up");
   };
-  join1("c", "10.99.0.100");
-  for (let number = 1; number <= hostCount; number += 1) {
-    const address = `10.99.0.${number}`;
-    join1(`h${number}`, address);
-    const netns = `/run/netns/${prefix}h${number}`;
+  joinBridge("c", "10.99.0.100");
+  for (let index = 1; index <= hostCount; index += 1) {
+    const number = index < 3 ? index : index * 100; // numbers need not fit a byte
+    const address = `10.99.0.${index}`;
+    joinBridge(`h${index}`, address);
+    const netns = `/run/netns/${prefix}h${index}`;
     const log = new MemoryLogger();
-    const runDir = join(dir, `h${number}`);
+    const runDir = join(dir, `h${index}`);
     const open = (): NetworkPlane => openPlane({ linux, runDir, hostNetns: netns, log });
-    const identity = { nodeId: `node${number}`, number, dataPathAddress: address, vxlanUdpPort: 4789 };
+    const identity = { nodeId: `node${index}`, number, dataPathAddress: address, vxlanUdpPort: 4789 };
     const host: TestHost = {
+      index,
       number,
       nodeId: identity.nodeId,
       netns,
@@ -92,7 +104,12 @@ export async function createTestWorld(hostCount: number): Promise<TestWorld> {
       },
     };
     hosts.push(host);
-    await host.plane.configure(identity);
+    try {
+      await host.plane.configure(identity);
+    } catch (error) {
+      await close();
+      throw error;
+    }
   }
   return {
     linux,
@@ -102,12 +119,42 @@ export async function createTestWorld(hostCount: number): Promise<TestWorld> {
     run: runInside,
     greet(netnsPath, port, name): void {
       const fd = linux.bindSocket({ netnsPath, kind: "tcp", address: "0.0.0.0", port });
-      const server = createServer((socket) => {
+      const server = createServer({ allowHalfOpen: false }, (socket) => {
         socket.on("error", () => socket.destroy());
-        socket.end(`${name} ${socket.remoteAddress}\n`);
+        socket.write(`${name} ${socket.remoteAddress}\n`);
+        socket.pipe(socket);
+        sockets.add(socket);
       });
       server.listen({ fd });
       servers.push(server);
+    },
+    greetUdp(netnsPath, port, reply): void {
+      const socket = createSocket("udp4");
+      socket.on("message", (message, from) =>
+        socket.send(reply(message, from.address), from.port, from.address),
+      );
+      socket.bind({
+        fd: linux.bindSocket({ netnsPath, kind: "udp", address: "0.0.0.0", port }),
+        exclusive: true,
+      });
+      servers.push(socket);
+    },
+    datagram(netnsPath, port): (address: string, port: number, text: string) => Promise<string> {
+      const socket = createSocket("udp4");
+      socket.bind({
+        fd: linux.bindSocket({ netnsPath, kind: "udp", address: "0.0.0.0", port }),
+        exclusive: true,
+      });
+      servers.push(socket);
+      return (address, toPort, text) =>
+        new Promise((resolve) => {
+          const timer = systemClock.setTimer(1_000, () => resolve(""));
+          socket.once("message", (message) => {
+            timer.cancel();
+            resolve(message.toString());
+          });
+          socket.send(text, toPort, address);
+        });
     },
     close,
   };
