@@ -46,7 +46,9 @@ const IMAGE_CONFIG: ImageConfig = {
   healthcheck: undefined,
 };
 
-export async function openContainerLab(options: { runtime?: "crun" | "runc"; imageConfig?: Partial<ImageConfig> } = {}): Promise<ContainerLab> {
+export async function openContainerLab(
+  options: { runtime?: "crun" | "runc"; imageConfig?: Partial<ImageConfig>; safetyPollMs?: number } = {},
+): Promise<ContainerLab> {
   const base = await mkdtemp("/tmp/skc-");
   const cgroupParent = `/${base.slice("/tmp/".length)}`;
   const linux = await openKoffiLinux();
@@ -65,6 +67,7 @@ export async function openContainerLab(options: { runtime?: "crun" | "runc"; ima
       clock: systemClock,
       random: systemRandom,
       log,
+      ...(options.safetyPollMs === undefined ? {} : { safetyPollMs: options.safetyPollMs }),
       ...(options.runtime === undefined ? {} : { runtime: options.runtime }),
     });
   let count = 0;
@@ -84,14 +87,19 @@ export async function openContainerLab(options: { runtime?: "crun" | "runc"; ima
       return readFileSync(join("/sys/fs/cgroup", tree, cgroupParent, id, file), "latin1").trim();
     },
     traces() {
-      const mounts = readFileSync("/proc/self/mountinfo", "utf8").split("\n").filter((line) => line.includes(base));
-      const roots = ["", ...readdirSync("/sys/fs/cgroup")].map((tree) => join("/sys/fs/cgroup", tree, cgroupParent));
+      const mounts = readFileSync("/proc/self/mountinfo", "utf8")
+        .split("\n")
+        .filter((line) => line.includes(base));
+      const roots = ["", ...readdirSync("/sys/fs/cgroup")].map((tree) =>
+        join("/sys/fs/cgroup", tree, cgroupParent),
+      );
       return { mounts, cgroups: roots.filter((path) => existsSync(path)) };
     },
     async close() {
       for (const record of lab.manager.list()) await lab.manager.remove(record.id, { force: true });
       await lab.manager.close();
-      for (const line of lab.traces().mounts.reverse()) execFileSync("umount", ["-l", line.split(" ")[4] ?? ""]);
+      for (const line of lab.traces().mounts.reverse())
+        execFileSync("umount", ["-l", line.split(" ")[4] ?? ""]);
       await rm(base, { recursive: true, force: true });
     },
   };
@@ -134,7 +142,10 @@ function defaultSpecification(name: string): ContainerSpecification {
   };
 }
 
-const APPLETS = "sh true false sleep cat echo id ls touch mkdir env hostname kill head tr grep mount umount unshare seq test stty nslookup dd chmod stat pwd wc".split(" ");
+const APPLETS =
+  "sh true false sleep cat echo id ls touch mkdir env hostname kill head tr grep mount umount unshare seq test stty nslookup dd chmod stat pwd wc".split(
+    " ",
+  );
 
 /** One image, an overlay per container; what it cannot do it refuses. */
 class OverlayImages implements ImageStore {
@@ -151,10 +162,14 @@ class OverlayImages implements ImageStore {
 
   async build(): Promise<void> {
     const lower = join(this.#base, "lower");
-    for (const folder of ["bin", "proc", "sys", "dev", "etc", "tmp", "data"]) await mkdir(join(lower, folder), { recursive: true });
+    for (const folder of ["bin", "proc", "sys", "dev", "etc", "tmp", "data"])
+      await mkdir(join(lower, folder), { recursive: true });
     await copyFile("/bin/busybox", join(lower, "bin/busybox"));
     for (const applet of APPLETS) await symlink("busybox", join(lower, "bin", applet));
-    await writeFile(join(lower, "etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nalice:x:1001:1002:Alice:/home/alice:/bin/sh\n");
+    await writeFile(
+      join(lower, "etc/passwd"),
+      "root:x:0:0:root:/root:/bin/sh\nalice:x:1001:1002:Alice:/home/alice:/bin/sh\n",
+    );
     await writeFile(join(lower, "etc/group"), "root:x:0:\nstaff:x:1002:\nwheel:x:1003:alice\n");
     await writeFile(join(lower, "data/seed"), "from the image\n");
   }

@@ -16,9 +16,33 @@ export interface FileToPlace {
 }
 
 export type ContainerMount =
-  | { readonly kind: "bind"; readonly source: string; readonly target: string; readonly readOnly: boolean; readonly propagation: string; readonly recursive: boolean; readonly createSource: boolean }
-  | { readonly kind: "volume"; /** "" makes an anonymous volume, removed with the container */ readonly name: string; readonly target: string; readonly readOnly: boolean; readonly noCopy: boolean; readonly subpath: string; readonly driver: string; readonly driverOptions: Readonly<Record<string, string>>; readonly labels: Readonly<Record<string, string>> }
-  | { readonly kind: "tmpfs"; readonly target: string; readonly sizeBytes: number; readonly mode: number; readonly options: readonly string[] };
+  | {
+      readonly kind: "bind";
+      readonly source: string;
+      readonly target: string;
+      readonly readOnly: boolean;
+      readonly propagation: string;
+      readonly recursive: boolean;
+      readonly createSource: boolean;
+    }
+  | {
+      readonly kind: "volume" /** "" makes an anonymous volume, removed with the container */;
+      readonly name: string;
+      readonly target: string;
+      readonly readOnly: boolean;
+      readonly noCopy: boolean;
+      readonly subpath: string;
+      readonly driver: string;
+      readonly driverOptions: Readonly<Record<string, string>>;
+      readonly labels: Readonly<Record<string, string>>;
+    }
+  | {
+      readonly kind: "tmpfs";
+      readonly target: string;
+      readonly sizeBytes: number;
+      readonly mode: number;
+      readonly options: readonly string[];
+    };
 
 export interface HealthCheck {
   /** ["NONE"] | ["CMD", …] | ["CMD-SHELL", line] */
@@ -64,8 +88,14 @@ export interface ContainerSpecification {
   readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
   readonly oomScoreAdj: number;
   readonly noNewPrivileges: boolean;
-  readonly seccomp: { readonly kind: "default" } | { readonly kind: "unconfined" } | { readonly kind: "custom"; readonly profile: Uint8Array };
-  readonly network: { readonly kind: "netns"; readonly path: string } | { readonly kind: "host" } | { readonly kind: "none" };
+  readonly seccomp:
+    | { readonly kind: "default" }
+    | { readonly kind: "unconfined" }
+    | { readonly kind: "custom"; readonly profile: Uint8Array };
+  readonly network:
+    | { readonly kind: "netns"; readonly path: string }
+    | { readonly kind: "host" }
+    | { readonly kind: "none" };
   /** Content of /etc/hosts and /etc/resolv.conf; undefined: made from hostname, or the host's own resolver file. */
   readonly etcHosts: string | undefined;
   readonly resolvConf: string | undefined;

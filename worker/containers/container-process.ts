@@ -35,7 +35,11 @@ export function containerProcess(id: string, request: ProcessRequest, image: Ima
   if (line.length === 0 || line[0] === "") throw new InvalidArgumentError("no command specified");
   return {
     args: line,
-    env: mergeEnv([`PATH=${DEFAULT_PATH}`, `HOSTNAME=${hostname}`, ...(request.tty ? ["TERM=xterm"] : [])], image.env, request.env),
+    env: mergeEnv(
+      [`PATH=${DEFAULT_PATH}`, `HOSTNAME=${hostname}`, ...(request.tty ? ["TERM=xterm"] : [])],
+      image.env,
+      request.env,
+    ),
     cwd: request.workingDir || image.workingDir || "/",
     user: request.user === "" ? image.user : request.user,
     stopSignal: request.stopSignal || image.stopSignal || "SIGTERM",
@@ -50,22 +54,35 @@ export function mergeEnv(...lists: readonly (readonly string[])[]): readonly str
   const values = new Map<string, string>();
   for (const entry of lists.flat()) {
     const at = entry.indexOf("=");
-    if (at === 0 || entry === "") throw new InvalidArgumentError(`invalid environment variable: ${JSON.stringify(entry)}`);
+    if (at === 0 || entry === "")
+      throw new InvalidArgumentError(`invalid environment variable: ${JSON.stringify(entry)}`);
     if (at < 0) values.delete(entry);
     else values.set(entry.slice(0, at), entry);
   }
   return [...values.values()];
 }
 
-const HEALTH_DEFAULTS = { intervalMs: 30_000, timeoutMs: 30_000, startPeriodMs: 0, startIntervalMs: 5_000, retries: 3 };
+const HEALTH_DEFAULTS = {
+  intervalMs: 30_000,
+  timeoutMs: 30_000,
+  startPeriodMs: 0,
+  startIntervalMs: 5_000,
+  retries: 3,
+};
 
-function mergeHealthcheck(request: HealthCheck | undefined, image: HealthCheck | undefined): HealthCheck | undefined {
+function mergeHealthcheck(
+  request: HealthCheck | undefined,
+  image: HealthCheck | undefined,
+): HealthCheck | undefined {
   const test = request !== undefined && request.test.length > 0 ? request.test : (image?.test ?? []);
   if (test.length === 0 || test[0] === "NONE") return undefined;
   if (test[0] !== "CMD" && test[0] !== "CMD-SHELL") {
-    throw new InvalidArgumentError(`health check must begin with NONE, CMD or CMD-SHELL, got ${JSON.stringify(test[0])}`);
+    throw new InvalidArgumentError(
+      `health check must begin with NONE, CMD or CMD-SHELL, got ${JSON.stringify(test[0])}`,
+    );
   }
-  const pick = (key: keyof typeof HEALTH_DEFAULTS): number => request?.[key] || image?.[key] || HEALTH_DEFAULTS[key];
+  const pick = (key: keyof typeof HEALTH_DEFAULTS): number =>
+    request?.[key] || image?.[key] || HEALTH_DEFAULTS[key];
   return {
     test,
     intervalMs: pick("intervalMs"),

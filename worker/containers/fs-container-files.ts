@@ -29,7 +29,11 @@ export interface ContainerFiles {
   unmount(): Promise<void>;
 }
 
-export async function openContainerFiles(init: { runDir: string; linux: Linux; log: Logger }): Promise<ContainerFiles> {
+export async function openContainerFiles(init: {
+  runDir: string;
+  linux: Linux;
+  log: Logger;
+}): Promise<ContainerFiles> {
   const secrets = join(init.runDir, "s");
   await mkdir(secrets, { recursive: true, mode: 0o700 });
   await mkdir(join(init.runDir, "e"), { recursive: true, mode: 0o700 });
@@ -77,7 +81,9 @@ class NodeFiles implements ContainerFiles {
     const placed: PlacedFile[] = [];
     for (const [index, file] of files.entries()) {
       if (!file.target.startsWith("/") || file.target.split("/").includes("..")) {
-        throw new InvalidArgumentError(`file target must be an absolute path without "..", got ${JSON.stringify(file.target)}`);
+        throw new InvalidArgumentError(
+          `file target must be an absolute path without "..", got ${JSON.stringify(file.target)}`,
+        );
       }
       const direct = dirname(file.target) === SECRETS_FOLDER;
       const name = direct ? join("run-secrets", file.target.slice(SECRETS_FOLDER.length + 1)) : String(index);
@@ -117,7 +123,12 @@ class NodeFiles implements ContainerFiles {
       mounts.push({ destination: placed.target, type: "bind", source: join(folder, placed.file), options });
     }
     if (mounts.length < container.files.length) {
-      mounts.push({ destination: SECRETS_FOLDER, type: "bind", source: join(folder, "run-secrets"), options });
+      mounts.push({
+        destination: SECRETS_FOLDER,
+        type: "bind",
+        source: join(folder, "run-secrets"),
+        options,
+      });
     }
     return mounts;
   }
@@ -143,7 +154,11 @@ async function etcContents(
 ): Promise<Readonly<Record<"hosts" | "hostname" | "resolv.conf", string>>> {
   const host = specification.network.kind === "host";
   const hosts = specification.etcHosts ?? (host ? await readHostFile("/etc/hosts") : defaultHosts(hostname));
-  return { hosts, hostname: `${hostname}\n`, "resolv.conf": specification.resolvConf ?? (await readHostFile("/etc/resolv.conf")) };
+  return {
+    hosts,
+    hostname: `${hostname}\n`,
+    "resolv.conf": specification.resolvConf ?? (await readHostFile("/etc/resolv.conf")),
+  };
 }
 
 /** The address of a network is the network's business: it hands in a whole hosts file. */

@@ -30,7 +30,8 @@ describe("log reader", () => {
   });
   const read = async (options: Partial<LogReadOptions>): Promise<string[]> => {
     const lines: string[] = [];
-    for await (const record of readLog(source(), { ...all, ...options })) lines.push(Buffer.from(record.data).toString("utf8"));
+    for await (const record of readLog(source(), { ...all, ...options }))
+      lines.push(Buffer.from(record.data).toString("utf8"));
     return lines;
   };
 

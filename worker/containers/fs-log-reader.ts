@@ -20,7 +20,8 @@ export interface LogSource {
 }
 
 export async function* readLog(source: LogSource, options: LogReadOptions): AsyncGenerator<LogRecord> {
-  const wanted = (stream: "stdout" | "stderr"): boolean => (stream === "stdout" ? options.stdout : options.stderr);
+  const wanted = (stream: "stdout" | "stderr"): boolean =>
+    stream === "stdout" ? options.stdout : options.stderr;
   const wake = new Wake();
   const stops: (() => void)[] = [];
   const reader = new LogCursor(source.path);
@@ -28,7 +29,10 @@ export async function* readLog(source: LogSource, options: LogReadOptions): Asyn
     if (options.follow) {
       const watcher: FSWatcher = watch(dirname(source.path), { persistent: false }, () => wake.ring());
       watcher.on("error", () => wake.ring()); // the folder went away with its container: `ended` tells
-      stops.push(() => watcher.close(), source.onEnd(() => wake.ring()));
+      stops.push(
+        () => watcher.close(),
+        source.onEnd(() => wake.ring()),
+      );
       const abort = (): void => wake.ring();
       options.signal?.addEventListener("abort", abort);
       stops.push(() => options.signal?.removeEventListener("abort", abort));

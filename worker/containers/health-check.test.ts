@@ -23,7 +23,10 @@ function run(results: readonly [success: boolean, sinceStartMs: number][], given
 
 describe("health check", () => {
   it("the first success makes it healthy", () => {
-    assert.deepEqual(run([[true, 50]]).map((state) => state.status), ["healthy"]);
+    assert.deepEqual(
+      run([[true, 50]]).map((state) => state.status),
+      ["healthy"],
+    );
   });
 
   it("as many failures in a row as retries make it unhealthy, a success ends the row", () => {
@@ -36,18 +39,54 @@ describe("health check", () => {
       [false, 60_000],
       [true, 70_000],
     ]).map((state) => state.status);
-    assert.deepEqual(statuses, ["starting", "starting", "healthy", "healthy", "healthy", "unhealthy", "healthy"]);
+    assert.deepEqual(statuses, [
+      "starting",
+      "starting",
+      "healthy",
+      "healthy",
+      "healthy",
+      "unhealthy",
+      "healthy",
+    ]);
   });
 
   it("failures before the first interval and in the start period do not count", () => {
-    assert.equal(run([[false, 50], [false, 100], [false, 200], [false, 400]]).at(-1)?.failingStreak, 0);
+    assert.equal(
+      run([
+        [false, 50],
+        [false, 100],
+        [false, 200],
+        [false, 400],
+      ]).at(-1)?.failingStreak,
+      0,
+    );
     const slow = { ...check, startPeriodMs: 60_000 };
-    assert.equal(run([[false, 59_000], [false, 60_000]], slow).at(-1)?.failingStreak, 1);
+    assert.equal(
+      run(
+        [
+          [false, 59_000],
+          [false, 60_000],
+        ],
+        slow,
+      ).at(-1)?.failingStreak,
+      1,
+    );
   });
 
   it("once healthy, failures in the start period count", () => {
     const slow = { ...check, startPeriodMs: 60_000 };
-    assert.equal(run([[true, 50], [false, 5_000], [false, 10_000], [false, 15_000]], slow).at(-1)?.status, "unhealthy");
+    assert.equal(
+      run(
+        [
+          [true, 50],
+          [false, 5_000],
+          [false, 10_000],
+          [false, 15_000],
+        ],
+        slow,
+      ).at(-1)?.status,
+      "unhealthy",
+    );
   });
 
   it("early probes come soon and grow apart, then the interval holds", () => {

@@ -27,7 +27,8 @@ function countsAfterMs(check: HealthCheck): number {
 /** @param sinceStartMs time since the container started. @returns the pause before the next probe. */
 export function nextProbeDelayMs(state: HealthState, check: HealthCheck, sinceStartMs: number): number {
   if (state.status !== "starting") return check.intervalMs;
-  const regularMs = sinceStartMs < check.startPeriodMs ? Math.min(check.startIntervalMs, check.intervalMs) : check.intervalMs;
+  const regularMs =
+    sinceStartMs < check.startPeriodMs ? Math.min(check.startIntervalMs, check.intervalMs) : check.intervalMs;
   const earlyMs = EARLY_FIRST_MS * EARLY_FACTOR ** Math.min(state.probes, 30);
   if (earlyMs < regularMs && sinceStartMs < check.intervalMs) return earlyMs;
   return regularMs;

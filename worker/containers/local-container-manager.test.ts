@@ -28,7 +28,9 @@ describe("container life cycle", () => {
   });
 
   it("stop kills what ignores its signal after the grace period", async () => {
-    const { id } = await lab.manager.create(lab.spec({ args: ["sh", "-c", "trap '' TERM; while :; do sleep 0.05; done"] }));
+    const { id } = await lab.manager.create(
+      lab.spec({ args: ["sh", "-c", "trap '' TERM; while :; do sleep 0.05; done"] }),
+    );
     await lab.manager.start(id);
     const ended = await lab.manager.stop(id, { gracePeriodMs: 200 });
     assert.equal(ended.exitCode, 137);
@@ -36,7 +38,9 @@ describe("container life cycle", () => {
   });
 
   it("stop lets a process end in its own way", async () => {
-    const { id } = await lab.manager.create(lab.spec({ args: ["sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.02; done"] }));
+    const { id } = await lab.manager.create(
+      lab.spec({ args: ["sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.02; done"] }),
+    );
     await lab.manager.start(id);
     await new Promise((resolve) => setTimeout(resolve, 100)); // the shell has no way to tell that its trap is set
     assert.equal((await lab.manager.stop(id)).exitCode, 7);

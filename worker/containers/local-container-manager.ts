@@ -32,7 +32,14 @@ import { openConmonRuntime } from "../runtime/process-conmon-runtime.js";
 import { openVolumeStore } from "../volumes/fs-volume-store.js";
 import type { VolumeStore } from "../volumes/volume-store.js";
 import { type BundleMaker, makeBundle } from "./container-bundle.js";
-import type { ContainerEvent, ContainerManager, ContainerRecord, ContainerSpecification, LogReadOptions, LogRecord } from "./container-manager.js";
+import type {
+  ContainerEvent,
+  ContainerManager,
+  ContainerRecord,
+  ContainerSpecification,
+  LogReadOptions,
+  LogRecord,
+} from "./container-manager.js";
 import { containerProcess } from "./container-process.js";
 import { openContainerFiles } from "./fs-container-files.js";
 import { readLog } from "./fs-log-reader.js";
@@ -60,6 +67,8 @@ export interface ContainerManagerInit {
   readonly runtime?: "crun" | "runc";
   /** Containers being started at the same time; the rest wait. @default 8 */
   readonly parallelStartsMax?: number;
+  /** How often exits are looked for that no event told of (the monitor was killed). @default 5_000 */
+  readonly safetyPollMs?: number;
 }
 
 /** The manager of containers and, beside it, the volumes they use. */
@@ -69,6 +78,8 @@ export interface LocalContainerManager extends ContainerManager {
 
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/;
 const LOG_DRIVERS = ["", "json-file", "local", "none"];
+/** The oldest are dropped beyond this. */
+const UNTOLD_EVENTS_MAX = 1_024;
 /** Health probes spawn processes: more at a time would delay starts. */
 const PARALLEL_PROBES_MAX = 4;
 const DEFAULT_GRACE_MS = 10_000;
@@ -79,7 +90,14 @@ export async function openContainerManager(init: ContainerManagerInit): Promise<
   await mkdir(init.dir, { recursive: true, mode: 0o711 });
   await mkdir(init.runDir, { recursive: true, mode: 0o711 });
   const { clock, log, random, cgroupParent } = init;
-  const runtime = await openConmonRuntime({ runDir: init.runDir, cgroupParent, clock, log, ...(init.runtime === undefined ? {} : { prefer: init.runtime }) });
+  const runtime = await openConmonRuntime({
+    runDir: init.runDir,
+    cgroupParent,
+    clock,
+    log,
+    ...(init.runtime === undefined ? {} : { prefer: init.runtime }),
+    ...(init.safetyPollMs === undefined ? {} : { safetyPollMs: init.safetyPollMs }),
+  });
   const state = await openLevelContainerState(join(init.dir, "state"));
   const volumes = await openVolumeStore({ dir: join(init.dir, "volumes"), clock, random });
   const files = await openContainerFiles({ runDir: init.runDir, linux: init.linux, log });
@@ -125,6 +143,8 @@ class Manager implements LocalContainerManager {
   readonly #permits: Permits;
   readonly #probes = new Permits(PARALLEL_PROBES_MAX);
   readonly #rotation: LogRotation;
+  /** What happened before anybody listened, such as exits found when opening. The first listener gets it. */
+  #untold: ContainerEvent[] = [];
   #closed = false;
 
   constructor(parts: Parts) {
@@ -134,13 +154,25 @@ class Manager implements LocalContainerManager {
     this.#permits = new Permits(parts.init.parallelStartsMax ?? 8);
     parts.runtime.onExit((exit) => this.#exited(exit));
     const { clock, log } = parts.init;
-    this.#rotation = new LogRotation({ clock, log, running: () => this.#rotatedLogs(), reopen: (id) => parts.runtime.reopenLog(id) });
+    this.#rotation = new LogRotation({
+      clock,
+      log,
+      running: () => this.#rotatedLogs(),
+      reopen: (id) => parts.runtime.reopenLog(id),
+    });
   }
 
   /** Meets what ran on without us: living ones are adopted, ended ones get their exit codes, half-started ones are cleared up. */
   async recover(): Promise<void> {
     for (const stored of await this.#parts.state.load()) {
-      const entry: Entry = { stored, queue: new TaskQueue(), waiters: new Set(), starting: false, earlyExit: undefined, health: undefined };
+      const entry: Entry = {
+        stored,
+        queue: new TaskQueue(),
+        waiters: new Set(),
+        starting: false,
+        earlyExit: undefined,
+        health: undefined,
+      };
       this.#entries.set(stored.record.id, entry);
       this.#names.set(stored.record.name, stored.record.id);
     }
@@ -152,7 +184,8 @@ class Manager implements LocalContainerManager {
         this.#parts.runtime.adopt(id, stored.process);
       } else {
         const leftover = await this.#parts.runtime.findLeftover(id);
-        if (leftover !== undefined) this.#init.log.warn("container was half started when the daemon ended", { container: id });
+        if (leftover !== undefined)
+          this.#init.log.warn("container was half started when the daemon ended", { container: id });
         await this.#parts.runtime.delete(id);
       }
     }
@@ -165,10 +198,15 @@ class Manager implements LocalContainerManager {
     const id = newHexId(this.#init.random);
     validate(id, kept, image, this.#parts.maker);
     const name = specification.name.replace(/^\//, "");
-    if (!NAME.test(name)) throw new InvalidArgumentError(`invalid container name ${JSON.stringify(name)}: must match ${NAME.source}`);
+    if (!NAME.test(name))
+      throw new InvalidArgumentError(
+        `invalid container name ${JSON.stringify(name)}: must match ${NAME.source}`,
+      );
     const holder = this.#names.get(name);
     if (holder !== undefined) {
-      throw new AlreadyExistsError(`the container name "/${name}" is already in use by container ${holder}: remove or rename it first`);
+      throw new AlreadyExistsError(
+        `the container name "/${name}" is already in use by container ${holder}: remove or rename it first`,
+      );
     }
     this.#names.set(name, id); // taken before the first wait: two creates of one name cannot both go on
     try {
@@ -192,7 +230,14 @@ class Manager implements LocalContainerManager {
       const stored: StoredContainer = { record, files: placed, volumes };
       await mkdir(this.#logDir(id), { recursive: true, mode: 0o710 });
       await this.#parts.state.save(stored);
-      this.#entries.set(id, { stored, queue: new TaskQueue(), waiters: new Set(), starting: false, earlyExit: undefined, health: undefined });
+      this.#entries.set(id, {
+        stored,
+        queue: new TaskQueue(),
+        waiters: new Set(),
+        starting: false,
+        earlyExit: undefined,
+        health: undefined,
+      });
       this.#emit("create", record);
       return record;
     } catch (error) {
@@ -202,15 +247,32 @@ class Manager implements LocalContainerManager {
     }
   }
 
-  async #volumesFor(specification: Omit<ContainerSpecification, "files">, image: ImageRecord): Promise<StoredContainer["volumes"]> {
+  async #volumesFor(
+    specification: Omit<ContainerSpecification, "files">,
+    image: ImageRecord,
+  ): Promise<StoredContainer["volumes"]> {
     const wanted = specification.mounts.flatMap((mount) => (mount.kind === "volume" ? [mount] : []));
     const targets = new Set(specification.mounts.map((mount) => mount.target));
     const ofImage = image.config.volumes
       .filter((target) => !targets.has(target))
-      .map((target) => ({ name: "", target, readOnly: false, noCopy: false, subpath: "", driver: "", driverOptions: {}, labels: {} }));
+      .map((target) => ({
+        name: "",
+        target,
+        readOnly: false,
+        noCopy: false,
+        subpath: "",
+        driver: "",
+        driverOptions: {},
+        labels: {},
+      }));
     const made: StoredContainer["volumes"][number][] = [];
     for (const mount of [...wanted, ...ofImage]) {
-      const record = await this.volumes.ensure({ name: mount.name, driver: mount.driver, options: mount.driverOptions, labels: mount.labels });
+      const record = await this.volumes.ensure({
+        name: mount.name,
+        driver: mount.driver,
+        options: mount.driverOptions,
+        labels: mount.labels,
+      });
       const { target, readOnly, noCopy, subpath } = mount;
       made.push({ target, name: record.name, anonymous: mount.name === "", readOnly, noCopy, subpath });
     }
@@ -273,7 +335,11 @@ class Manager implements LocalContainerManager {
 
   async #startFailed(entry: Entry, cause: unknown): Promise<void> {
     const { process: _gone, ...rest } = entry.stored;
-    const record: ContainerRecord = { ...entry.stored.record, error: messageOf(cause), exitCode: exitCodeOfRefusal(messageOf(cause)) };
+    const record: ContainerRecord = {
+      ...entry.stored.record,
+      error: messageOf(cause),
+      exitCode: exitCodeOfRefusal(messageOf(cause)),
+    };
     entry.stored = { ...rest, record };
     await this.#parts.state.save(entry.stored);
     await this.#release(entry);
@@ -333,7 +399,8 @@ class Manager implements LocalContainerManager {
       exitCode: exit.exitCode,
       oomKilled: exit.oomKilled,
       finishedMs: Math.max(exit.finishedMs, entry.stored.record.startedMs),
-      error: exit.exitCode === -1 ? "the exit code was lost: the container's monitor or the host went down" : "",
+      error:
+        exit.exitCode === -1 ? "the exit code was lost: the container's monitor or the host went down" : "",
     };
     entry.stored = { ...rest, record };
     const monitor = entry.health;
@@ -343,15 +410,21 @@ class Manager implements LocalContainerManager {
     for (const waiter of entry.waiters) waiter(record);
     entry.waiters.clear();
     // Told first, cleared up after: who waits for the exit does not wait for the clean-up.
-    this.#inBackground("clean-up after exit", entry.queue.run(async () => {
-      await monitor?.stop();
-      if (entry.stored.record.state === "running" || !this.#entries.has(exit.id)) return;
-      await this.#parts.state.save(entry.stored);
-      await this.#release(entry);
-    }));
+    this.#inBackground(
+      "clean-up after exit",
+      entry.queue.run(async () => {
+        await monitor?.stop();
+        if (entry.stored.record.state === "running" || !this.#entries.has(exit.id)) return;
+        await this.#parts.state.save(entry.stored);
+        await this.#release(entry);
+      }),
+    );
   }
 
-  async stop(id: string, options: { gracePeriodMs?: number; signal?: string } = {}): Promise<ContainerRecord> {
+  async stop(
+    id: string,
+    options: { gracePeriodMs?: number; signal?: string } = {},
+  ): Promise<ContainerRecord> {
     const entry = this.#entry(id);
     const { record } = entry.stored;
     if (record.state !== "running" || entry.stored.process === undefined) return record;
@@ -360,7 +433,8 @@ class Manager implements LocalContainerManager {
     const graceMs = options.gracePeriodMs ?? specification.stopGracePeriodMs ?? DEFAULT_GRACE_MS;
     const exited = this.wait(id);
     this.#signal(entry, signal);
-    const timer = graceMs < 0 ? undefined : this.#init.clock.setTimer(graceMs, () => this.#signal(entry, SIGKILL));
+    const timer =
+      graceMs < 0 ? undefined : this.#init.clock.setTimer(graceMs, () => this.#signal(entry, SIGKILL));
     try {
       const ended = await exited;
       this.#emit("stop", ended);
@@ -384,21 +458,26 @@ class Manager implements LocalContainerManager {
   async kill(id: string, signal = "SIGKILL"): Promise<void> {
     const entry = this.#entry(id);
     const number = signalNumber(signal);
-    if (entry.stored.record.state !== "running") throw new FailedPreconditionError(`container ${id} is not running`);
+    if (entry.stored.record.state !== "running")
+      throw new FailedPreconditionError(`container ${id} is not running`);
     this.#signal(entry, number);
   }
 
   async remove(id: string, options: { force?: boolean; removeVolumes?: boolean } = {}): Promise<void> {
     const entry = this.#entry(id);
     if (entry.stored.record.state === "running") {
-      if (options.force !== true) throw new FailedPreconditionError(`cannot remove container ${id}: it is running; stop it first or force`);
+      if (options.force !== true)
+        throw new FailedPreconditionError(
+          `cannot remove container ${id}: it is running; stop it first or force`,
+        );
       const exited = this.wait(id);
       this.#signal(entry, SIGKILL);
       await exited;
     }
     await entry.queue.run(async () => {
       if (!this.#entries.has(id)) return;
-      if (entry.stored.record.state === "running") throw new FailedPreconditionError(`cannot remove container ${id}: it was started again`);
+      if (entry.stored.record.state === "running")
+        throw new FailedPreconditionError(`cannot remove container ${id}: it was started again`);
       await this.#remove(entry, options.removeVolumes ?? true);
     });
   }
@@ -410,7 +489,8 @@ class Manager implements LocalContainerManager {
     await this.#parts.maker.files.remove(id);
     await rm(this.#logDir(id), { recursive: true, force: true });
     for (const volume of entry.stored.volumes) {
-      if (removeVolumes && volume.anonymous && this.volumes.find(volume.name) !== undefined) await this.volumes.remove(volume.name);
+      if (removeVolumes && volume.anonymous && this.volumes.find(volume.name) !== undefined)
+        await this.volumes.remove(volume.name);
     }
     await this.#parts.state.delete(id);
     this.#entries.delete(id);
@@ -443,7 +523,8 @@ class Manager implements LocalContainerManager {
   }
 
   find(idOrName: string): ContainerRecord | undefined {
-    const exact = this.#entries.get(idOrName) ?? this.#entries.get(this.#names.get(idOrName.replace(/^\//, "")) ?? "");
+    const exact =
+      this.#entries.get(idOrName) ?? this.#entries.get(this.#names.get(idOrName.replace(/^\//, "")) ?? "");
     if (exact !== undefined) return exact.stored.record;
     if (!/^[0-9a-f]{1,63}$/.test(idOrName)) return undefined;
     const matching = [...this.#entries.keys()].filter((id) => id.startsWith(idOrName));
@@ -451,7 +532,9 @@ class Manager implements LocalContainerManager {
   }
 
   list(): readonly ContainerRecord[] {
-    return [...this.#entries.values()].map((entry) => entry.stored.record).sort((a, b) => b.createdMs - a.createdMs || (a.id < b.id ? -1 : 1));
+    return [...this.#entries.values()]
+      .map((entry) => entry.stored.record)
+      .sort((a, b) => b.createdMs - a.createdMs || (a.id < b.id ? -1 : 1));
   }
 
   logs(id: string, options: LogReadOptions): AsyncIterable<LogRecord> {
@@ -472,6 +555,9 @@ class Manager implements LocalContainerManager {
 
   onEvent(listener: (event: ContainerEvent) => void): () => void {
     this.#listeners.add(listener);
+    const untold = this.#untold;
+    this.#untold = [];
+    for (const event of untold) listener(event);
     return () => this.#listeners.delete(listener);
   }
 
@@ -511,22 +597,38 @@ class Manager implements LocalContainerManager {
 
   #emit(kind: ContainerEvent["kind"], container: ContainerRecord): void {
     const event: ContainerEvent = { kind, container, timeMs: this.#init.clock.nowMs() };
+    if (this.#listeners.size === 0) {
+      this.#untold.push(event);
+      if (this.#untold.length > UNTOLD_EVENTS_MAX) this.#untold.shift();
+    }
     for (const listener of this.#listeners) listener(event);
   }
 
   #inBackground(what: string, work: Promise<unknown>): void {
-    work.then(undefined, (error: unknown) => this.#init.log.error("container work failed", { what, error: messageOf(error) }));
+    work.then(undefined, (error: unknown) =>
+      this.#init.log.error("container work failed", { what, error: messageOf(error) }),
+    );
   }
 }
 
 /** Everything that can be refused before there is a root file system. */
-function validate(id: string, specification: Omit<ContainerSpecification, "files">, image: ImageRecord, maker: BundleMaker): void {
+function validate(
+  id: string,
+  specification: Omit<ContainerSpecification, "files">,
+  image: ImageRecord,
+  maker: BundleMaker,
+): void {
   const process = containerProcess(id, specification, image.config);
   signalNumber(process.stopSignal);
   if (!LOG_DRIVERS.includes(specification.log.driver)) {
-    throw new NotImplementedError(`log driver ${specification.log.driver} is not supported: json-file, local or none`);
+    throw new NotImplementedError(
+      `log driver ${specification.log.driver} is not supported: json-file, local or none`,
+    );
   }
-  const capabilities = capabilitySet({ add: specification.capAdd, drop: specification.capDrop }, maker.lastCapability);
+  const capabilities = capabilitySet(
+    { add: specification.capAdd, drop: specification.capDrop },
+    maker.lastCapability,
+  );
   const { bpf, json } = maker.seccomp(specification, capabilities);
   buildOciSpec({
     ...specification,
@@ -538,7 +640,12 @@ function validate(id: string, specification: Omit<ContainerSpecification, "files
     hostname: process.hostname,
     capabilities,
     cgroupPath: `${maker.cgroupParent}/${id}`,
-    mounts: specification.mounts.map((mount) => ({ destination: mount.target, type: mount.kind, source: "", options: [] })),
+    mounts: specification.mounts.map((mount) => ({
+      destination: mount.target,
+      type: mount.kind,
+      source: "",
+      options: [],
+    })),
     seccompBpf: bpf,
     seccomp: json,
   });

@@ -17,7 +17,14 @@ export interface StoredContainer {
   readonly process?: ProcessIdentity;
   readonly files: readonly PlacedFile[];
   /** Volume for each mount target of kind volume, anonymous ones named. */
-  readonly volumes: readonly { readonly target: string; readonly name: string; readonly anonymous: boolean; readonly readOnly: boolean; readonly noCopy: boolean; readonly subpath: string }[];
+  readonly volumes: readonly {
+    readonly target: string;
+    readonly name: string;
+    readonly anonymous: boolean;
+    readonly readOnly: boolean;
+    readonly noCopy: boolean;
+    readonly subpath: string;
+  }[];
 }
 
 export interface ContainerState {

@@ -16,7 +16,8 @@ export function runBpf(program: readonly BpfInstruction[], facts: SyscallFacts):
   const data = Buffer.alloc(64);
   data.writeUInt32LE(facts.number >>> 0, 0);
   data.writeUInt32LE(facts.arch >>> 0, 4);
-  for (const [index, value] of facts.args.entries()) data.writeBigUInt64LE(BigInt.asUintN(64, value), 16 + index * 8);
+  for (const [index, value] of facts.args.entries())
+    data.writeBigUInt64LE(BigInt.asUintN(64, value), 16 + index * 8);
   let accumulator = 0;
   for (let at = 0; at < program.length; at++) {
     const instruction = program[at];

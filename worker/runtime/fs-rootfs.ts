@@ -53,7 +53,8 @@ export async function readTextInRoot(root: string, path: string): Promise<string
   try {
     const info = await lstat(real);
     if (!info.isFile()) return "";
-    if (info.size > FILE_BYTES_MAX) throw new InvalidArgumentError(`${path} of the image is larger than ${FILE_BYTES_MAX} bytes`);
+    if (info.size > FILE_BYTES_MAX)
+      throw new InvalidArgumentError(`${path} of the image is larger than ${FILE_BYTES_MAX} bytes`);
     const file = await open(real, "r");
     try {
       return await file.readFile("utf8");
@@ -72,7 +73,8 @@ export async function makeFolderInRoot(root: string, path: string): Promise<void
   try {
     await mkdir(real, { recursive: true, mode: 0o755 });
   } catch (error) {
-    if (isErrno(error, "EEXIST", "ENOTDIR")) throw new InvalidArgumentError(`${path} is not a folder in the image`, { cause: error });
+    if (isErrno(error, "EEXIST", "ENOTDIR"))
+      throw new InvalidArgumentError(`${path} is not a folder in the image`, { cause: error });
     throw error;
   }
 }

@@ -23,7 +23,10 @@ export function hybridHasControllers(): boolean {
 
 /** Kills by lack of memory counted in a container's group; 0 when the group is gone. */
 export function oomKillCount(mode: CgroupMode, cgroupPath: string): number {
-  const file = mode === "v2" ? join(ROOT, cgroupPath, "memory.events") : join(ROOT, "memory", cgroupPath, "memory.oom_control");
+  const file =
+    mode === "v2"
+      ? join(ROOT, cgroupPath, "memory.events")
+      : join(ROOT, "memory", cgroupPath, "memory.oom_control");
   try {
     return Number(/^oom_kill (\d+)$/m.exec(readFileSync(file, "latin1"))?.[1] ?? 0);
   } catch (error) {

@@ -48,10 +48,14 @@ const DEVICE_RULES: readonly OciDeviceRule[] = [
 export function ociResources(limits: ResourceLimits): OciResources {
   const { memoryBytes, swapBytes, nanoCpus, pidsLimit } = limits;
   if (memoryBytes !== 0 && memoryBytes < MEMORY_BYTES_MIN) {
-    throw new InvalidArgumentError(`memory limit must be 0 or at least ${MEMORY_BYTES_MIN} bytes, got ${memoryBytes}`);
+    throw new InvalidArgumentError(
+      `memory limit must be 0 or at least ${MEMORY_BYTES_MIN} bytes, got ${memoryBytes}`,
+    );
   }
   if (swapBytes !== undefined && swapBytes > 0 && (memoryBytes === 0 || swapBytes < memoryBytes)) {
-    throw new InvalidArgumentError(`memory and swap together must not be below the memory limit, got ${swapBytes}`);
+    throw new InvalidArgumentError(
+      `memory and swap together must not be below the memory limit, got ${swapBytes}`,
+    );
   }
   if (nanoCpus < 0) throw new InvalidArgumentError(`nanoCpus must not be negative, got ${nanoCpus}`);
   const quota = Math.max(CPU_QUOTA_US_MIN, Math.round((nanoCpus * CPU_PERIOD_US) / 1e9));

@@ -22,7 +22,10 @@ export interface OciSpecInput {
   readonly oomScoreAdj: number;
   readonly resources: ResourceLimits;
   readonly cgroupPath: string;
-  readonly network: { readonly kind: "netns"; readonly path: string } | { readonly kind: "host" } | { readonly kind: "none" };
+  readonly network:
+    | { readonly kind: "netns"; readonly path: string }
+    | { readonly kind: "host" }
+    | { readonly kind: "none" };
   /** Added to the defaults; a mount at a default's place replaces it. */
   readonly mounts: readonly OciMount[];
   /** Base64 of a sock_filter array, for crun. */
@@ -32,21 +35,46 @@ export interface OciSpecInput {
 }
 
 const MASKED_PATHS = [
-  "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug",
-  "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware",
+  "/proc/acpi",
+  "/proc/asound",
+  "/proc/interrupts",
+  "/proc/kcore",
+  "/proc/keys",
+  "/proc/latency_stats",
+  "/proc/sched_debug",
+  "/proc/scsi",
+  "/proc/timer_list",
+  "/proc/timer_stats",
+  "/sys/devices/virtual/powercap",
+  "/sys/firmware",
 ];
 const READONLY_PATHS = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 const RLIMITS = new Set([
-  "as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime",
-  "sigpending", "stack",
+  "as",
+  "core",
+  "cpu",
+  "data",
+  "fsize",
+  "locks",
+  "memlock",
+  "msgqueue",
+  "nice",
+  "nofile",
+  "nproc",
+  "rss",
+  "rtprio",
+  "rttime",
+  "sigpending",
+  "stack",
 ]);
 
 const SHM_BYTES = 64 * 1024 * 1024;
 
 /** @throws {InvalidArgumentError} naming what cannot be honoured. */
 export function buildOciSpec(input: OciSpecInput): OciSpec {
-  if (input.args.length === 0) throw new InvalidArgumentError("no command: neither the image nor the request names one");
+  if (input.args.length === 0)
+    throw new InvalidArgumentError("no command: neither the image nor the request names one");
   return {
     ociVersion: "1.0.2",
     process: {
@@ -96,12 +124,32 @@ function namespaces(network: OciSpecInput["network"]): OciSpec["linux"]["namespa
 
 const DEFAULT_MOUNTS: readonly OciMount[] = [
   { destination: "/proc", type: "proc", source: "proc", options: ["nosuid", "noexec", "nodev"] },
-  { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "strictatime", "mode=755", "size=65536k"] },
-  { destination: "/dev/pts", type: "devpts", source: "devpts", options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"] },
+  {
+    destination: "/dev",
+    type: "tmpfs",
+    source: "tmpfs",
+    options: ["nosuid", "strictatime", "mode=755", "size=65536k"],
+  },
+  {
+    destination: "/dev/pts",
+    type: "devpts",
+    source: "devpts",
+    options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+  },
   { destination: "/sys", type: "sysfs", source: "sysfs", options: ["nosuid", "noexec", "nodev", "ro"] },
-  { destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: ["ro", "nosuid", "noexec", "nodev"] },
+  {
+    destination: "/sys/fs/cgroup",
+    type: "cgroup",
+    source: "cgroup",
+    options: ["ro", "nosuid", "noexec", "nodev"],
+  },
   { destination: "/dev/mqueue", type: "mqueue", source: "mqueue", options: ["nosuid", "noexec", "nodev"] },
-  { destination: "/dev/shm", type: "tmpfs", source: "shm", options: ["nosuid", "noexec", "nodev", "mode=1777", `size=${SHM_BYTES}`] },
+  {
+    destination: "/dev/shm",
+    type: "tmpfs",
+    source: "shm",
+    options: ["nosuid", "noexec", "nodev", "mode=1777", `size=${SHM_BYTES}`],
+  },
 ];
 
 /** Parents before children, so that nothing is hidden by a later mount above it. */
@@ -115,39 +163,59 @@ function mergeMounts(input: OciSpecInput): readonly OciMount[] {
   }
   const kept = DEFAULT_MOUNTS.filter((mount) => !added.has(mount.destination));
   const depth = (mount: OciMount): number => mount.destination.split("/").length;
-  const sorted = [...added.values()].sort((a, b) => depth(a) - depth(b) || (a.destination < b.destination ? -1 : 1));
+  const sorted = [...added.values()].sort(
+    (a, b) => depth(a) - depth(b) || (a.destination < b.destination ? -1 : 1),
+  );
   return [...kept, ...sorted];
 }
 
-function rlimit(limit: { readonly name: string; readonly soft: number; readonly hard: number }): OciSpec["process"]["rlimits"][number] {
+function rlimit(limit: {
+  readonly name: string;
+  readonly soft: number;
+  readonly hard: number;
+}): OciSpec["process"]["rlimits"][number] {
   const name = limit.name.toLowerCase();
   if (!RLIMITS.has(name)) throw new InvalidArgumentError(`unknown ulimit ${JSON.stringify(limit.name)}`);
   const soft = limit.soft < 0 ? UNLIMITED : limit.soft;
   const hard = limit.hard < 0 ? UNLIMITED : limit.hard;
-  if (soft > hard) throw new InvalidArgumentError(`ulimit ${name}: soft limit ${soft} must not exceed hard limit ${hard}`);
+  if (soft > hard)
+    throw new InvalidArgumentError(`ulimit ${name}: soft limit ${soft} must not exceed hard limit ${hard}`);
   return { type: `RLIMIT_${name.toUpperCase()}`, soft, hard };
 }
 
 /** Nearest below 2^63 that JSON and a double carry exactly; the kernel treats it as more than there is. */
 const UNLIMITED = Number.MAX_SAFE_INTEGER;
 
-const IPC_SYSCTLS = ["kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced"];
+const IPC_SYSCTLS = [
+  "kernel.msgmax",
+  "kernel.msgmnb",
+  "kernel.msgmni",
+  "kernel.sem",
+  "kernel.shmall",
+  "kernel.shmmax",
+  "kernel.shmmni",
+  "kernel.shm_rmid_forced",
+];
 
 /** Only what a namespace of the container holds: anything else would change the host. */
 function checkedSysctls(input: OciSpecInput): Readonly<Record<string, string>> {
   for (const name of Object.keys(input.sysctls)) {
     const ipc = IPC_SYSCTLS.includes(name) || name.startsWith("fs.mqueue.");
     const net = name.startsWith("net.");
-    if (!ipc && !net) throw new InvalidArgumentError(`sysctl ${name} is not held by a namespace: it would change the host`);
+    if (!ipc && !net)
+      throw new InvalidArgumentError(`sysctl ${name} is not held by a namespace: it would change the host`);
     if (net && input.network.kind === "host") {
-      throw new InvalidArgumentError(`sysctl ${name} cannot be set with the host's network: it would change the host`);
+      throw new InvalidArgumentError(
+        `sysctl ${name} cannot be set with the host's network: it would change the host`,
+      );
     }
   }
   return input.sysctls;
 }
 
 function absolute(path: string, what: string): string {
-  if (!path.startsWith("/") || path.includes("\0")) throw new InvalidArgumentError(`${what} must be an absolute path, got ${JSON.stringify(path)}`);
+  if (!path.startsWith("/") || path.includes("\0"))
+    throw new InvalidArgumentError(`${what} must be an absolute path, got ${JSON.stringify(path)}`);
   const parts: string[] = [];
   for (const part of path.split("/")) {
     if (part === "..") parts.pop();

@@ -51,7 +51,12 @@ export interface OciSeccomp {
     readonly names: readonly string[];
     readonly action: string;
     readonly errnoRet?: number;
-    readonly args?: readonly { readonly index: number; readonly value: number; readonly valueTwo?: number; readonly op: string }[];
+    readonly args?: readonly {
+      readonly index: number;
+      readonly value: number;
+      readonly valueTwo?: number;
+      readonly op: string;
+    }[];
   }[];
 }
 

@@ -23,14 +23,24 @@ export function resolveUser(
 
   const wantedUser = userPart === "" ? "0" : userPart;
   const entry = passwd.find((row) => row[0] === wantedUser) ?? passwd.find((row) => row[2] === wantedUser);
-  const uid = entry === undefined ? numberOrRefuse(wantedUser, "user", "/etc/passwd") : idOf(entry[2] ?? "", "/etc/passwd");
-  const gid = groupPart === "" ? (entry === undefined ? 0 : idOf(entry[3] ?? "", "/etc/passwd")) : groupId(groupPart, group);
+  const uid =
+    entry === undefined
+      ? numberOrRefuse(wantedUser, "user", "/etc/passwd")
+      : idOf(entry[2] ?? "", "/etc/passwd");
+  const gid =
+    groupPart === ""
+      ? entry === undefined
+        ? 0
+        : idOf(entry[3] ?? "", "/etc/passwd")
+      : groupId(groupPart, group);
 
   // Supplementary groups of the image's own file count only when no group was asked for.
   const member = entry?.[0];
   const own =
     groupPart === "" && member !== undefined
-      ? group.filter((row) => (row[3] ?? "").split(",").includes(member)).map((row) => idOf(row[2] ?? "", "/etc/group"))
+      ? group
+          .filter((row) => (row[3] ?? "").split(",").includes(member))
+          .map((row) => idOf(row[2] ?? "", "/etc/group"))
       : [];
   const extra = request.groups.map((name) => groupId(name, group));
   const additionalGids = [...new Set([...own, ...extra])].sort((a, b) => a - b);
@@ -39,7 +49,9 @@ export function resolveUser(
 
 function groupId(name: string, group: readonly (readonly string[])[]): number {
   const entry = group.find((row) => row[0] === name) ?? group.find((row) => row[2] === name);
-  return entry === undefined ? numberOrRefuse(name, "group", "/etc/group") : idOf(entry[2] ?? "", "/etc/group");
+  return entry === undefined
+    ? numberOrRefuse(name, "group", "/etc/group")
+    : idOf(entry[2] ?? "", "/etc/group");
 }
 
 function numberOrRefuse(text: string, what: string, file: string): number {
@@ -49,7 +61,8 @@ function numberOrRefuse(text: string, what: string, file: string): number {
 
 function idOf(text: string, where: string): number {
   const id = Number(text);
-  if (!/^\d+$/.test(text) || id > ID_MAX) throw new InvalidArgumentError(`id in ${where} must be 0 to ${ID_MAX}, got ${text}`);
+  if (!/^\d+$/.test(text) || id > ID_MAX)
+    throw new InvalidArgumentError(`id in ${where} must be 0 to ${ID_MAX}, got ${text}`);
   return id;
 }
 

@@ -12,17 +12,36 @@ import { constants, mkdir, open, readFile, rm, writeFile } from "node:fs/promise
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import type { Clock, Timer } from "../../base/clock/clock.js";
-import { FailedPreconditionError, InternalError, InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
+import {
+  FailedPreconditionError,
+  InternalError,
+  InvalidArgumentError,
+  messageOf,
+} from "../../base/errors/errors.js";
 import type { Logger } from "../../base/log/logger.js";
-import { type CgroupMode, detectCgroupMode, hybridHasControllers, makeGroup, moveToGroup, oomKillCount, removeCgroup, systemdTrees } from "./linux-cgroup.js";
+import {
+  type CgroupMode,
+  detectCgroupMode,
+  hybridHasControllers,
+  makeGroup,
+  moveToGroup,
+  oomKillCount,
+  removeCgroup,
+  systemdTrees,
+} from "./linux-cgroup.js";
 import { isAlive, isErrno, processOf, signalProcess } from "./linux-process.js";
-import type { ExecResult, OciRuntime, ProcessIdentity, RuntimeCreateOptions, RuntimeExit } from "./oci-runtime.js";
+import type {
+  ExecResult,
+  OciRuntime,
+  ProcessIdentity,
+  RuntimeCreateOptions,
+  RuntimeExit,
+} from "./oci-runtime.js";
 import type { OciProcess, OciSpec } from "./oci-types.js";
 import { collect, findProgram, HELPER_ENV, runCommand } from "./process-run.js";
 import { type RuntimeLayout, runtimeLayout } from "./runtime-layout.js";
 
 const COMMAND_TIMEOUT_MS = 60_000;
-/** Finds exits that the watch missed, and containers whose monitor was killed. */
 const SAFETY_POLL_MS = 5_000;
 const EXEC_OUTPUT_BYTES_MAX = 4_096;
 
@@ -34,6 +53,8 @@ export interface ConmonRuntimeInit {
   readonly log: Logger;
   /** Which runtime to take; crun when installed, else runc. */
   readonly prefer?: "crun" | "runc";
+  /** Finds exits that the watch missed, and containers whose monitor was killed. @default 5_000 */
+  readonly safetyPollMs?: number;
 }
 
 /** @throws {FailedPreconditionError} when conmon, or both crun and runc, are not installed. */
@@ -42,17 +63,33 @@ export async function openConmonRuntime(init: ConmonRuntimeInit): Promise<OciRun
   const order = init.prefer === "runc" ? (["runc", "crun"] as const) : (["crun", "runc"] as const);
   const name = order.find((candidate) => findProgram(candidate) !== undefined);
   const runtime = name === undefined ? undefined : findProgram(name);
-  if (conmon === undefined) throw new FailedPreconditionError("conmon is not installed: containers need it as their parent");
-  if (name === undefined || runtime === undefined) throw new FailedPreconditionError("neither crun nor runc is installed");
+  if (conmon === undefined)
+    throw new FailedPreconditionError("conmon is not installed: containers need it as their parent");
+  if (name === undefined || runtime === undefined)
+    throw new FailedPreconditionError("neither crun nor runc is installed");
   const mode = detectCgroupMode();
   const layout = runtimeLayout(init.runDir);
-  await Promise.all([layout.stateDir, layout.exitDir, join(init.runDir, "c")].map((path) => mkdir(path, { recursive: true, mode: 0o700 })));
+  await Promise.all(
+    [layout.stateDir, layout.exitDir, join(init.runDir, "c")].map((path) =>
+      mkdir(path, { recursive: true, mode: 0o700 }),
+    ),
+  );
   const trees = systemdTrees(mode);
   const monitorGroup = `${init.cgroupParent}/conmon`;
   await makeGroup(trees, monitorGroup);
   const hideUnified = name === "crun" && mode === "hybrid" && hybridHasControllers();
   init.log.info("container runtime found", { runtime, conmon, cgroups: mode, hideUnified });
-  return new ConmonRuntime({ ...init, name, runtime, conmon, mode, layout, trees, monitorGroup, hideUnified });
+  return new ConmonRuntime({
+    ...init,
+    name,
+    runtime,
+    conmon,
+    mode,
+    layout,
+    trees,
+    monitorGroup,
+    hideUnified,
+  });
 }
 
 interface Settings extends ConmonRuntimeInit {
@@ -70,7 +107,14 @@ interface Settings extends ConmonRuntimeInit {
 
 /** `exec` keeps the process number, so the shell's pid becomes conmon's. Slave: later unmounts on the host reach this namespace too. */
 const HIDE_UNIFIED = [
-  "unshare", "--mount", "--propagation", "slave", "sh", "-c", 'umount /sys/fs/cgroup/unified; exec "$@"', "conmon",
+  "unshare",
+  "--mount",
+  "--propagation",
+  "slave",
+  "sh",
+  "-c",
+  'umount /sys/fs/cgroup/unified; exec "$@"',
+  "conmon",
 ];
 
 class ConmonRuntime implements OciRuntime {
@@ -91,8 +135,10 @@ class ConmonRuntime implements OciRuntime {
       if (file === null) this.#checkAll();
       else if (this.#watched.has(file)) this.#checkExitFile(file);
     });
-    this.#watcher.on("error", (error) => settings.log.error("exit watch failed, polling goes on", { error: messageOf(error) }));
-    this.#poll = settings.clock.setInterval(SAFETY_POLL_MS, () => this.#checkAll());
+    this.#watcher.on("error", (error) =>
+      settings.log.error("exit watch failed, polling goes on", { error: messageOf(error) }),
+    );
+    this.#poll = settings.clock.setInterval(settings.safetyPollMs ?? SAFETY_POLL_MS, () => this.#checkAll());
   }
 
   onExit(listener: (exit: RuntimeExit) => void): void {
@@ -103,11 +149,13 @@ class ConmonRuntime implements OciRuntime {
     const { id } = options;
     const bundle = this.#layout.bundleDir(id);
     await mkdir(bundle, { recursive: true, mode: 0o700 });
-    for (const stale of [join(this.#layout.exitDir, id), join(bundle, "oom"), join(bundle, "exit")]) removeFile(stale);
+    for (const stale of [join(this.#layout.exitDir, id), join(bundle, "oom"), join(bundle, "exit")])
+      removeFile(stale);
     await writeFile(join(bundle, "config.json"), JSON.stringify(options.spec), { mode: 0o600 });
     const pid = await this.#spawnMonitor(bundle, options);
     const identity = processOf(pid);
-    if (identity === undefined) throw new InternalError(`container ${id.slice(0, 12)}: its process ${pid} ended before it was started`);
+    if (identity === undefined)
+      throw new InternalError(`container ${id.slice(0, 12)}: its process ${pid} ended before it was started`);
     this.#watched.set(id, identity);
     return identity;
   }
@@ -115,10 +163,34 @@ class ConmonRuntime implements OciRuntime {
   async #spawnMonitor(bundle: string, options: RuntimeCreateOptions): Promise<number> {
     const { conmon, runtime, hideUnified, trees, monitorGroup } = this.#settings;
     const args = [
-      "--api-version", "1", "-c", options.id, "-u", options.id, "-n", options.name, "-r", runtime, "-b", bundle,
-      "-p", join(bundle, "pid"), "-P", join(bundle, "conmon.pid"), "--exit-dir", this.#layout.exitDir, "--persist-dir", bundle,
-      "--full-attach", "-l", options.logPath === undefined ? "off" : `k8s-file:${options.logPath}`, "--log-level", "error", "--no-new-keyring",
-      "--runtime-arg", `--root=${this.#layout.stateDir}`,
+      "--api-version",
+      "1",
+      "-c",
+      options.id,
+      "-u",
+      options.id,
+      "-n",
+      options.name,
+      "-r",
+      runtime,
+      "-b",
+      bundle,
+      "-p",
+      join(bundle, "pid"),
+      "-P",
+      join(bundle, "conmon.pid"),
+      "--exit-dir",
+      this.#layout.exitDir,
+      "--persist-dir",
+      bundle,
+      "--full-attach",
+      "-l",
+      options.logPath === undefined ? "off" : `k8s-file:${options.logPath}`,
+      "--log-level",
+      "error",
+      "--no-new-keyring",
+      "--runtime-arg",
+      `--root=${this.#layout.stateDir}`,
       ...(options.openStdin ? ["-i", "--leave-stdin-open"] : []),
       ...(options.tty ? ["-t"] : []),
     ];
@@ -133,7 +205,9 @@ class ConmonRuntime implements OciRuntime {
     const syncPipe = child.stdio[3] as Readable;
     const startPipe = child.stdio[4] as Writable;
     const stderr = collect(stderrStream);
-    startPipe.on("error", (error) => this.#settings.log.debug("start pipe closed early", { error: messageOf(error) }));
+    startPipe.on("error", (error) =>
+      this.#settings.log.debug("start pipe closed early", { error: messageOf(error) }),
+    );
     try {
       if (trees.length > 0 && child.pid !== undefined) await moveToGroup(trees, monitorGroup, child.pid);
       startPipe.end("1");
@@ -159,12 +233,22 @@ class ConmonRuntime implements OciRuntime {
     const stem = join(this.#layout.bundleDir(id), `exec-${(this.#execCount++).toString(36)}`);
     const pidFile = `${stem}.pid`;
     const specFile = `${stem}.json`;
-    const config = JSON.parse(await readFile(join(this.#layout.bundleDir(id), "config.json"), "utf8")) as OciSpec; // written by `create`
+    const config = JSON.parse(
+      await readFile(join(this.#layout.bundleDir(id), "config.json"), "utf8"),
+    ) as OciSpec; // written by `create`
     const process: OciProcess = { ...config.process, args, terminal: false };
     await writeFile(specFile, JSON.stringify(process), { mode: 0o600 });
     let late = false;
     try {
-      const line = [`--root=${this.#layout.stateDir}`, "exec", "--process", specFile, "--pid-file", pidFile, id];
+      const line = [
+        `--root=${this.#layout.stateDir}`,
+        "exec",
+        "--process",
+        specFile,
+        "--pid-file",
+        pidFile,
+        id,
+      ];
       const result = await runCommand(this.#settings.runtime, line, {
         clock: this.#settings.clock,
         timeoutMs: options.timeoutMs,
@@ -184,7 +268,10 @@ class ConmonRuntime implements OciRuntime {
 
   async reopenLog(id: string): Promise<void> {
     // Non-blocking: a fifo that nobody reads (conmon was killed) refuses instead of hanging a pool thread.
-    const fifo = await open(join(this.#layout.bundleDir(id), "ctl"), constants.O_WRONLY | constants.O_NONBLOCK);
+    const fifo = await open(
+      join(this.#layout.bundleDir(id), "ctl"),
+      constants.O_WRONLY | constants.O_NONBLOCK,
+    );
     try {
       await fifo.write("2 0 0\n");
     } finally {
@@ -197,7 +284,10 @@ class ConmonRuntime implements OciRuntime {
     if (existsSync(join(this.#layout.stateDir, id))) {
       const result = await this.#run(["delete", "--force", id]);
       if (result.code !== 0 && existsSync(join(this.#layout.stateDir, id))) {
-        this.#settings.log.warn("runtime could not delete a container", { container: id, error: result.stderr });
+        this.#settings.log.warn("runtime could not delete a container", {
+          container: id,
+          error: result.stderr,
+        });
       }
     }
     removeFile(join(this.#layout.exitDir, id));
@@ -214,7 +304,12 @@ class ConmonRuntime implements OciRuntime {
     const result = await this.#run(["state", id]);
     if (result.code !== 0) return undefined;
     const state: unknown = JSON.parse(result.stdout);
-    const live = typeof state === "object" && state !== null && "pid" in state && "status" in state && state.status !== "stopped";
+    const live =
+      typeof state === "object" &&
+      state !== null &&
+      "pid" in state &&
+      "status" in state &&
+      state.status !== "stopped";
     return live ? processOf(Number(state.pid)) : undefined;
   }
 
@@ -265,7 +360,8 @@ class ConmonRuntime implements OciRuntime {
       throw error;
     }
     const { mode, cgroupParent } = this.#settings;
-    const oomKilled = existsSync(join(this.#layout.bundleDir(id), "oom")) || oomKillCount(mode, `${cgroupParent}/${id}`) > 0;
+    const oomKilled =
+      existsSync(join(this.#layout.bundleDir(id), "oom")) || oomKillCount(mode, `${cgroupParent}/${id}`) > 0;
     this.#report({ id, exitCode, finishedMs, oomKilled });
     return true;
   }
@@ -290,11 +386,13 @@ function firstLine(stream: Readable): Promise<string> {
 
 /** @throws {InvalidArgumentError} with the runtime's words; {InternalError} when the monitor itself failed. */
 function parseSync(line: string, stderr: string): number {
-  if (line === "") throw new InternalError(`the container monitor ended without an answer: ${stderr || "no words"}`);
+  if (line === "")
+    throw new InternalError(`the container monitor ended without an answer: ${stderr || "no words"}`);
   const answer: unknown = JSON.parse(line);
   const pid = typeof answer === "object" && answer !== null && "data" in answer ? Number(answer.data) : -1;
   if (pid > 0) return pid;
-  const message = typeof answer === "object" && answer !== null && "message" in answer ? String(answer.message) : stderr;
+  const message =
+    typeof answer === "object" && answer !== null && "message" in answer ? String(answer.message) : stderr;
   throw new InvalidArgumentError(runtimeWords(message));
 }
 
@@ -329,4 +427,3 @@ function removeFile(path: string): void {
     if (!isErrno(error, "ENOENT")) throw error;
   }
 }
-

@@ -27,7 +27,11 @@ export interface RunOptions {
   readonly onTimeout?: () => void;
 }
 
-export async function runCommand(command: string, args: readonly string[], options: RunOptions): Promise<RunResult> {
+export async function runCommand(
+  command: string,
+  args: readonly string[],
+  options: RunOptions,
+): Promise<RunResult> {
   const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], env: HELPER_ENV, detached: true });
   const stdout = collect(child.stdout);
   const stderr = collect(child.stderr);

@@ -21,7 +21,9 @@ export function runtimeLayout(runDir: string): RuntimeLayout {
   const bundleDir = (id: string): string => join(runDir, "c", id.slice(0, SHORT_ID_LENGTH));
   const longest = Buffer.byteLength(join(bundleDir("0".repeat(64)), "attach"));
   if (longest > SOCKET_PATH_BYTES_MAX) {
-    throw new InvalidArgumentError(`run folder is ${longest - SOCKET_PATH_BYTES_MAX} bytes too long for unix sockets in it: ${runDir}`);
+    throw new InvalidArgumentError(
+      `run folder is ${longest - SOCKET_PATH_BYTES_MAX} bytes too long for unix sockets in it: ${runDir}`,
+    );
   }
   return { stateDir: join(runDir, "rt"), exitDir: join(runDir, "x"), bundleDir };
 }

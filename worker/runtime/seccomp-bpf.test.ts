@@ -17,7 +17,12 @@ const ARCH = { x86_64: 0xc000003e, i386: 0x40000003, aarch64: 0xc00000b7 };
 const program = compileSeccomp(defaultSeccompPolicy(DEFAULT_CAPABILITIES), ["x86_64", "i386"]);
 const arm = compileSeccomp(defaultSeccompPolicy(DEFAULT_CAPABILITIES), ["aarch64"]);
 
-function answer(name: string, args: readonly bigint[] = [], arch: SeccompArch = "x86_64", filter = program): number {
+function answer(
+  name: string,
+  args: readonly bigint[] = [],
+  arch: SeccompArch = "x86_64",
+  filter = program,
+): number {
   const number = syscallTable(arch).get(name);
   assert.ok(number !== undefined, `${name} is in the table of ${arch}`);
   return runBpf(filter, { arch: ARCH[arch], number, args });
@@ -25,15 +30,28 @@ function answer(name: string, args: readonly bigint[] = [], arch: SeccompArch = 
 
 describe("default seccomp filter", () => {
   it("what programs need every day is allowed", () => {
-    for (const name of ["read", "write", "openat", "execve", "mmap", "futex", "epoll_pwait", "exit_group", "chroot", "mknod"]) {
+    for (const name of [
+      "read",
+      "write",
+      "openat",
+      "execve",
+      "mmap",
+      "futex",
+      "epoll_pwait",
+      "exit_group",
+      "chroot",
+      "mknod",
+    ]) {
       assert.equal(answer(name), ALLOW, name);
       if (name !== "mknod") assert.equal(answer(name, [], "aarch64", arm), ALLOW, `${name} on aarch64`);
     }
-    for (const name of ["mmap2", "socketcall", "fstat64", "_llseek"]) assert.equal(answer(name, [], "i386"), ALLOW, `${name} on i386`);
+    for (const name of ["mmap2", "socketcall", "fstat64", "_llseek"])
+      assert.equal(answer(name, [], "i386"), ALLOW, `${name} on i386`);
   });
 
   it("what reaches out of the container is refused", () => {
-    const refused = "mount umount2 unshare setns keyctl add_key request_key bpf kexec_load init_module reboot pivot_root swapon io_uring_setup userfaultfd open_by_handle_at settimeofday perf_event_open";
+    const refused =
+      "mount umount2 unshare setns keyctl add_key request_key bpf kexec_load init_module reboot pivot_root swapon io_uring_setup userfaultfd open_by_handle_at settimeofday perf_event_open";
     for (const name of refused.split(" ")) assert.equal(answer(name), EPERM, name);
     for (const name of ["mount", "unshare", "keyctl"]) {
       assert.equal(answer(name, [], "i386"), EPERM, `${name} on i386`);
@@ -43,8 +61,12 @@ describe("default seccomp filter", () => {
 
   it("every number gets what the rules say", () => {
     const policy = defaultSeccompPolicy(DEFAULT_CAPABILITIES);
-    const plain = new Set(policy.rules.filter((r) => r.tests === undefined && r.action.kind === "allow").flatMap((r) => r.names));
-    const special = new Set(policy.rules.filter((r) => r.tests !== undefined || r.action.kind === "errno").flatMap((r) => r.names));
+    const plain = new Set(
+      policy.rules.filter((r) => r.tests === undefined && r.action.kind === "allow").flatMap((r) => r.names),
+    );
+    const special = new Set(
+      policy.rules.filter((r) => r.tests !== undefined || r.action.kind === "errno").flatMap((r) => r.names),
+    );
     for (const arch of ["x86_64", "i386", "aarch64"] as const) {
       const filter = arch === "aarch64" ? arm : program;
       for (const [name, number] of syscallTable(arch)) {
@@ -56,7 +78,9 @@ describe("default seccomp filter", () => {
   });
 
   it("every name in the rules is a call of some instruction set", () => {
-    const known = new Set((["x86_64", "i386", "aarch64"] as const).flatMap((arch) => [...syscallTable(arch).keys()]));
+    const known = new Set(
+      (["x86_64", "i386", "aarch64"] as const).flatMap((arch) => [...syscallTable(arch).keys()]),
+    );
     for (const rule of defaultSeccompPolicy(["CAP_SYS_ADMIN", ...DEFAULT_CAPABILITIES]).rules) {
       for (const name of rule.names) assert.ok(known.has(name), name);
     }
@@ -64,7 +88,15 @@ describe("default seccomp filter", () => {
 
   it("clone is allowed without new namespaces, clone3 does not exist", () => {
     assert.equal(answer("clone", [0x1200011n]), ALLOW);
-    for (const flag of [0x20000n, 0x2000000n, 0x4000000n, 0x8000000n, 0x10000000n, 0x20000000n, 0x40000000n]) {
+    for (const flag of [
+      0x20000n,
+      0x2000000n,
+      0x4000000n,
+      0x8000000n,
+      0x10000000n,
+      0x20000000n,
+      0x40000000n,
+    ]) {
       assert.equal(answer("clone", [flag | 17n]), EPERM, flag.toString(16));
     }
     assert.equal(answer("clone3"), ENOSYS);
@@ -77,7 +109,8 @@ describe("default seccomp filter", () => {
   });
 
   it("personality takes the five known values only", () => {
-    for (const value of [0n, 8n, 0x20000n, 0x20008n, 0xffffffffn]) assert.equal(answer("personality", [value]), ALLOW);
+    for (const value of [0n, 8n, 0x20000n, 0x20008n, 0xffffffffn])
+      assert.equal(answer("personality", [value]), ALLOW);
     assert.equal(answer("personality", [0x40000n]), EPERM); // address space without randomisation
   });
 
@@ -89,8 +122,11 @@ describe("default seccomp filter", () => {
   });
 
   it("capabilities open what they stand for", () => {
-    const admin = compileSeccomp(defaultSeccompPolicy([...DEFAULT_CAPABILITIES, "CAP_SYS_ADMIN"]), ["x86_64"]);
-    for (const name of ["mount", "unshare", "setns", "clone3"]) assert.equal(answer(name, [], "x86_64", admin), ALLOW, name);
+    const admin = compileSeccomp(defaultSeccompPolicy([...DEFAULT_CAPABILITIES, "CAP_SYS_ADMIN"]), [
+      "x86_64",
+    ]);
+    for (const name of ["mount", "unshare", "setns", "clone3"])
+      assert.equal(answer(name, [], "x86_64", admin), ALLOW, name);
     assert.equal(answer("clone", [0x20000n], "x86_64", admin), ALLOW);
     assert.equal(answer("reboot", [], "x86_64", admin), EPERM);
     const bare = compileSeccomp(defaultSeccompPolicy([]), ["x86_64"]);
@@ -122,10 +158,16 @@ describe("default seccomp filter", () => {
         { names: ["clone"], action: "SCMP_ACT_ALLOW", excludes: { caps: ["CAP_SYS_ADMIN"] } },
       ],
     };
-    const custom = (value: unknown): Parameters<SeccompFilters["choose"]>[0] => ({ kind: "custom", profile: Buffer.from(JSON.stringify(value)) });
+    const custom = (value: unknown): Parameters<SeccompFilters["choose"]>[0] => ({
+      kind: "custom",
+      profile: Buffer.from(JSON.stringify(value)),
+    });
     const json = filters.choose(custom(profile), []).json;
     assert.deepEqual(json?.architectures, ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"]);
-    assert.deepEqual(json?.syscalls.map((rule) => rule.names[0]), ["read", "clone"]);
+    assert.deepEqual(
+      json?.syscalls.map((rule) => rule.names[0]),
+      ["read", "clone"],
+    );
     assert.throws(() => filters.choose(custom({ ...profile, typo: 1 }), []), /unknown key "typo"/);
   });
 });

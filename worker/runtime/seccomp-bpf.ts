@@ -36,7 +36,11 @@ const OFFSET_NUMBER = 0;
 const OFFSET_ARCH = 4;
 const OFFSET_ARGS = 16;
 
-const AUDIT_ARCH: Readonly<Record<SeccompArch, number>> = { x86_64: 0xc000003e, i386: 0x40000003, aarch64: 0xc00000b7 };
+const AUDIT_ARCH: Readonly<Record<SeccompArch, number>> = {
+  x86_64: 0xc000003e,
+  i386: 0x40000003,
+  aarch64: 0xc00000b7,
+};
 /** Numbers from here on are x32's: nobody builds for it, and it doubles the ways into the kernel. */
 const X32_BIT = 0x40000000;
 
@@ -52,7 +56,10 @@ export function hostArches(machine: string): readonly SeccompArch[] {
 }
 
 /** @throws {ResourceExhaustedError} above 4096 instructions. */
-export function compileSeccomp(policy: SeccompPolicy, arches: readonly SeccompArch[]): readonly BpfInstruction[] {
+export function compileSeccomp(
+  policy: SeccompPolicy,
+  arches: readonly SeccompArch[],
+): readonly BpfInstruction[] {
   const program: BpfInstruction[] = [op(LD_W_ABS, OFFSET_ARCH)];
   for (const arch of arches) {
     const section = compileArch(policy, arch);
@@ -60,7 +67,9 @@ export function compileSeccomp(policy: SeccompPolicy, arches: readonly SeccompAr
   }
   program.push(...returns(RET_KILL_PROCESS));
   if (program.length > INSTRUCTIONS_MAX) {
-    throw new ResourceExhaustedError(`seccomp filter has ${program.length} instructions, the kernel takes ${INSTRUCTIONS_MAX}`);
+    throw new ResourceExhaustedError(
+      `seccomp filter has ${program.length} instructions, the kernel takes ${INSTRUCTIONS_MAX}`,
+    );
   }
   return program;
 }
@@ -90,7 +99,8 @@ function compileArch(policy: SeccompPolicy, arch: SeccompArch): BpfInstruction[]
   const last = Math.max(...table.values());
   const ranges: Range[] = [];
   const add = (start: number, leaf: readonly BpfInstruction[]): void => {
-    if (ranges.length === 0 || !sameCode(ranges[ranges.length - 1]?.leaf ?? [], leaf)) ranges.push({ start, leaf });
+    if (ranges.length === 0 || !sameCode(ranges[ranges.length - 1]?.leaf ?? [], leaf))
+      ranges.push({ start, leaf });
   };
   for (let number = 0; number <= last; number++) add(number, leaves.get(number) ?? refused);
   add(last + 1, refuse(policy.unknownErrno)); // also x32's numbers and -1, which a tracer sets to skip a call
@@ -150,5 +160,8 @@ function searchTree(ranges: readonly Range[]): BpfInstruction[] {
 }
 
 function sameCode(a: readonly BpfInstruction[], b: readonly BpfInstruction[]): boolean {
-  return a.length === b.length && a.every((x, i) => x.code === b[i]?.code && x.k === b[i]?.k && x.jt === b[i]?.jt && x.jf === b[i]?.jf);
+  return (
+    a.length === b.length &&
+    a.every((x, i) => x.code === b[i]?.code && x.k === b[i]?.k && x.jt === b[i]?.jt && x.jf === b[i]?.jf)
+  );
 }

@@ -6,7 +6,12 @@
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import type { OciSeccomp } from "./oci-types.js";
 import { compileSeccomp, encodeBpf, hostArches, type SeccompArch } from "./seccomp-bpf.js";
-import { type ArgTest, defaultSeccompPolicy, POLICY_CAPABILITIES, type SeccompPolicy } from "./seccomp-policy.js";
+import {
+  type ArgTest,
+  defaultSeccompPolicy,
+  POLICY_CAPABILITIES,
+  type SeccompPolicy,
+} from "./seccomp-policy.js";
 import { profileToOci } from "./seccomp-profile.js";
 
 export interface SeccompChoice {
@@ -15,10 +20,17 @@ export interface SeccompChoice {
   readonly json: OciSeccomp | undefined;
 }
 
-export type SeccompRequest = { readonly kind: "default" } | { readonly kind: "unconfined" } | { readonly kind: "custom"; readonly profile: Uint8Array };
+export type SeccompRequest =
+  | { readonly kind: "default" }
+  | { readonly kind: "unconfined" }
+  | { readonly kind: "custom"; readonly profile: Uint8Array };
 
 const CACHE_SIZE_MAX = 64;
-const OCI_ARCH: Readonly<Record<SeccompArch, string>> = { x86_64: "SCMP_ARCH_X86_64", i386: "SCMP_ARCH_X86", aarch64: "SCMP_ARCH_AARCH64" };
+const OCI_ARCH: Readonly<Record<SeccompArch, string>> = {
+  x86_64: "SCMP_ARCH_X86_64",
+  i386: "SCMP_ARCH_X86",
+  aarch64: "SCMP_ARCH_AARCH64",
+};
 
 export class SeccompFilters {
   readonly #runtime: "crun" | "runc";
@@ -34,7 +46,8 @@ export class SeccompFilters {
   /** @throws {InvalidArgumentError} for a custom profile that cannot be read. */
   choose(request: SeccompRequest, capabilities: readonly string[]): SeccompChoice {
     if (request.kind === "unconfined") return { bpf: undefined, json: undefined };
-    if (request.kind === "custom") return { bpf: undefined, json: parseProfile(request.profile, capabilities, this.#arches) };
+    if (request.kind === "custom")
+      return { bpf: undefined, json: parseProfile(request.profile, capabilities, this.#arches) };
     const deciding = POLICY_CAPABILITIES.filter((name) => capabilities.includes(name));
     const key = deciding.join(" ");
     const known = this.#cache.get(key);
@@ -62,7 +75,9 @@ function policyToOci(policy: SeccompPolicy, arches: readonly SeccompArch[]): Oci
     ...(arches.length > 0 ? { architectures: arches.map((arch) => OCI_ARCH[arch]) } : {}),
     syscalls: policy.rules.map((rule) => ({
       names: rule.names,
-      ...(rule.action.kind === "allow" ? { action: "SCMP_ACT_ALLOW" } : { action: "SCMP_ACT_ERRNO", errnoRet: rule.action.errno }),
+      ...(rule.action.kind === "allow"
+        ? { action: "SCMP_ACT_ALLOW" }
+        : { action: "SCMP_ACT_ERRNO", errnoRet: rule.action.errno }),
       ...(rule.tests === undefined ? {} : { args: rule.tests.map(ociTest) }),
     })),
   };
@@ -70,11 +85,16 @@ function policyToOci(policy: SeccompPolicy, arches: readonly SeccompArch[]): Oci
 
 function ociTest(test: ArgTest): NonNullable<OciSeccomp["syscalls"][number]["args"]>[number] {
   const { index, value } = test;
-  if (test.op === "masked-eq") return { index, value: test.mask ?? 0xffffffff, valueTwo: value, op: "SCMP_CMP_MASKED_EQ" };
+  if (test.op === "masked-eq")
+    return { index, value: test.mask ?? 0xffffffff, valueTwo: value, op: "SCMP_CMP_MASKED_EQ" };
   return { index, value, op: test.op === "eq" ? "SCMP_CMP_EQ" : "SCMP_CMP_NE" };
 }
 
-function parseProfile(bytes: Uint8Array, capabilities: readonly string[], arches: readonly SeccompArch[]): OciSeccomp {
+function parseProfile(
+  bytes: Uint8Array,
+  capabilities: readonly string[],
+  arches: readonly SeccompArch[],
+): OciSeccomp {
   let profile: unknown;
   try {
     profile = JSON.parse(Buffer.from(bytes).toString("utf8"));

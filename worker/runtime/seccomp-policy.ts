@@ -118,10 +118,16 @@ export function defaultSeccompPolicy(capabilities: readonly string[]): SeccompPo
     // A socket to the hypervisor would pass every network namespace by.
     { names: ["socket"], action: ALLOW, tests: [{ index: 0, op: "ne", value: AF_VSOCK }] },
   ];
-  for (const value of PERSONALITIES) rules.push({ names: ["personality"], action: ALLOW, tests: [{ index: 0, op: "eq", value }] });
-  for (const [capability, names] of BY_CAPABILITY) if (capabilities.includes(capability)) rules.push({ names, action: ALLOW });
+  for (const value of PERSONALITIES)
+    rules.push({ names: ["personality"], action: ALLOW, tests: [{ index: 0, op: "eq", value }] });
+  for (const [capability, names] of BY_CAPABILITY)
+    if (capabilities.includes(capability)) rules.push({ names, action: ALLOW });
   if (!capabilities.includes("CAP_SYS_ADMIN")) {
-    rules.push({ names: ["clone"], action: ALLOW, tests: [{ index: 0, op: "masked-eq", mask: CLONE_NAMESPACES, value: 0 }] });
+    rules.push({
+      names: ["clone"],
+      action: ALLOW,
+      tests: [{ index: 0, op: "masked-eq", mask: CLONE_NAMESPACES, value: 0 }],
+    });
     // Its flags are behind a pointer, out of a filter's reach: "no such call" makes libraries use clone.
     rules.push({ names: ["clone3"], action: { kind: "errno", errno: ENOSYS } });
   }

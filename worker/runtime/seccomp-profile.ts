@@ -23,11 +23,16 @@ export function profileToOci(
   host: { readonly capabilities: readonly string[]; readonly arches: readonly SeccompArch[] },
 ): OciSeccomp {
   const fields = object(profile, "profile", PROFILE_KEYS);
-  const architectures = [...strings(fields["architectures"], "architectures"), ...mappedArches(fields["archMap"], host.arches)];
+  const architectures = [
+    ...strings(fields["architectures"], "architectures"),
+    ...mappedArches(fields["archMap"], host.arches),
+  ];
   const syscalls = list(fields["syscalls"], "syscalls").flatMap((rule) => ruleToOci(rule, host));
   return {
     defaultAction: text(fields["defaultAction"], "defaultAction"),
-    ...(fields["defaultErrnoRet"] === undefined ? {} : { defaultErrnoRet: integer(fields["defaultErrnoRet"], "defaultErrnoRet") }),
+    ...(fields["defaultErrnoRet"] === undefined
+      ? {}
+      : { defaultErrnoRet: integer(fields["defaultErrnoRet"], "defaultErrnoRet") }),
     ...(architectures.length > 0 ? { architectures } : {}),
     syscalls,
   };
@@ -65,13 +70,23 @@ function applies(value: unknown, host: Parameters<typeof profileToOci>[1], inclu
   const names = host.arches.flatMap((arch) => DOCKER_ARCH[arch]);
   if (including) {
     // minKernel: every kernel we run on (5.4 and later) is above those that published profiles ask for (4.8).
-    return caps.every((cap) => host.capabilities.includes(cap)) && (arches.length === 0 || arches.some((arch) => names.includes(arch)));
+    return (
+      caps.every((cap) => host.capabilities.includes(cap)) &&
+      (arches.length === 0 || arches.some((arch) => names.includes(arch)))
+    );
   }
-  return !caps.some((cap) => host.capabilities.includes(cap)) && !arches.some((arch) => names.includes(arch)) && filter["minKernel"] === undefined;
+  return (
+    !caps.some((cap) => host.capabilities.includes(cap)) &&
+    !arches.some((arch) => names.includes(arch)) &&
+    filter["minKernel"] === undefined
+  );
 }
 
 function mappedArches(value: unknown, arches: readonly SeccompArch[]): string[] {
-  const native: Readonly<Record<string, boolean>> = { SCMP_ARCH_X86_64: arches.includes("x86_64"), SCMP_ARCH_AARCH64: arches.includes("aarch64") };
+  const native: Readonly<Record<string, boolean>> = {
+    SCMP_ARCH_X86_64: arches.includes("x86_64"),
+    SCMP_ARCH_AARCH64: arches.includes("aarch64"),
+  };
   return list(value, "archMap").flatMap((entry) => {
     const map = object(entry, "archMap[]", ["architecture", "subArchitectures"]);
     const name = text(map["architecture"], "architecture");
@@ -80,9 +95,11 @@ function mappedArches(value: unknown, arches: readonly SeccompArch[]): string[] 
 }
 
 function object(value: unknown, what: string, keys: readonly string[]): Fields {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new InvalidArgumentError(`seccomp ${what} must be an object`);
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new InvalidArgumentError(`seccomp ${what} must be an object`);
   const unknown = Object.keys(value).find((key) => !keys.includes(key));
-  if (unknown !== undefined) throw new InvalidArgumentError(`seccomp ${what} has the unknown key ${JSON.stringify(unknown)}`);
+  if (unknown !== undefined)
+    throw new InvalidArgumentError(`seccomp ${what} has the unknown key ${JSON.stringify(unknown)}`);
   return value as Fields; // just checked: an object that is no array
 }
 
@@ -97,13 +114,16 @@ function strings(value: unknown, what: string): string[] {
 }
 
 function text(value: unknown, what: string): string {
-  if (typeof value !== "string") throw new InvalidArgumentError(`seccomp ${what} must be text, got ${JSON.stringify(value)}`);
+  if (typeof value !== "string")
+    throw new InvalidArgumentError(`seccomp ${what} must be text, got ${JSON.stringify(value)}`);
   return value;
 }
 
 function integer(value: unknown, what: string): number {
   if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) {
-    throw new InvalidArgumentError(`seccomp ${what} must be an integer of at least 0, got ${JSON.stringify(value)}`);
+    throw new InvalidArgumentError(
+      `seccomp ${what} must be an integer of at least 0, got ${JSON.stringify(value)}`,
+    );
   }
   return value;
 }

@@ -6,7 +6,12 @@ import type { Dirent } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../../base/clock/clock.js";
-import { DataLossError, InvalidArgumentError, NotFoundError, NotImplementedError } from "../../base/errors/errors.js";
+import {
+  DataLossError,
+  InvalidArgumentError,
+  NotFoundError,
+  NotImplementedError,
+} from "../../base/errors/errors.js";
 import { newHexId } from "../../base/random/ids.js";
 import type { Random } from "../../base/random/random.js";
 import { isErrno } from "../runtime/linux-process.js";
@@ -15,7 +20,11 @@ import type { VolumeRecord, VolumeRequest, VolumeStore } from "./volume-store.js
 
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/;
 
-export async function openVolumeStore(init: { dir: string; clock: Clock; random: Random }): Promise<VolumeStore> {
+export async function openVolumeStore(init: {
+  dir: string;
+  clock: Clock;
+  random: Random;
+}): Promise<VolumeStore> {
   await mkdir(init.dir, { recursive: true, mode: 0o711 });
   const store = new LocalVolumes(init);
   for (const entry of await readdir(init.dir, { withFileTypes: true })) await store.load(entry);
@@ -59,12 +68,20 @@ class LocalVolumes implements VolumeStore {
   async ensure(request: VolumeRequest): Promise<VolumeRecord> {
     const anonymous = request.name === "";
     const name = anonymous ? newHexId(this.#random) : request.name;
-    if (!NAME.test(name)) throw new InvalidArgumentError(`invalid volume name ${JSON.stringify(name)}: must match ${NAME.source}`);
+    if (!NAME.test(name))
+      throw new InvalidArgumentError(
+        `invalid volume name ${JSON.stringify(name)}: must match ${NAME.source}`,
+      );
     if (request.driver !== "" && request.driver !== "local") {
-      throw new NotImplementedError(`volume driver ${JSON.stringify(request.driver)} is not supported: only local`);
+      throw new NotImplementedError(
+        `volume driver ${JSON.stringify(request.driver)} is not supported: only local`,
+      );
     }
     const option = Object.keys(request.options).sort()[0];
-    if (option !== undefined) throw new NotImplementedError(`volume option ${JSON.stringify(option)} of the local driver is not supported`);
+    if (option !== undefined)
+      throw new NotImplementedError(
+        `volume option ${JSON.stringify(option)} of the local driver is not supported`,
+      );
     const known = this.#records.get(name);
     if (known !== undefined) return known;
     let making = this.#making.get(name);

@@ -1,0 +1,219 @@
+/** Containers outlive the daemon: found again, with their codes, whatever died meanwhile. Nothing is left after the last one. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { isAlive, processOf } from "../runtime/linux-process.js";
+import { type ContainerLab, openContainerLab } from "./container-lab.js";
+import type { ContainerSpecification } from "./container-manager.js";
+
+describe("container adoption", () => {
+  let lab: ContainerLab;
+  beforeEach(async () => {
+    lab = await openContainerLab({ safetyPollMs: 100 });
+  });
+  afterEach(() => lab.close());
+
+  async function started(
+    script: string,
+    changes: Partial<ContainerSpecification> = {},
+  ): Promise<{ id: string; pid: number }> {
+    const { id } = await lab.manager.create(lab.spec({ args: ["sh", "-c", script], ...changes }));
+    const { pid } = await lab.manager.start(id);
+    return { id, pid };
+  }
+
+  function monitorPid(id: string): number {
+    return Number(readFileSync(join(lab.runDir, "c", id.slice(0, 16), "conmon.pid"), "latin1"));
+  }
+
+  it("a running container is found again, goes on, and its end is told", async () => {
+    const { id, pid } = await started("while ! test -e /tmp/go; do sleep 0.02; done; echo bye; exit 3");
+    await lab.reopen();
+    const found = lab.manager.find(id.slice(0, 8));
+    assert.equal(found?.state, "running");
+    assert.equal(found?.pid, pid);
+    assert.ok(processOf(pid) !== undefined);
+    const ended = lab.manager.wait(id);
+    process.kill(pid, "SIGKILL");
+    assert.equal((await ended).exitCode, 137);
+  });
+
+  it("an exit while the daemon was away is told with its code", async () => {
+    const { id } = await started("sleep 0.3; exit 42");
+    const pid = lab.manager.find(id)?.pid ?? 0;
+    const identity = processOf(pid);
+    assert.ok(identity !== undefined);
+    await lab.manager.close();
+    while (isAlive(identity)) await new Promise((resolve) => setTimeout(resolve, 20));
+    await lab.reopen();
+    const events: string[] = [];
+    lab.manager.onEvent((event) => events.push(event.kind));
+    const record = await lab.manager.wait(id);
+    assert.equal(record.exitCode, 42);
+    assert.deepEqual(events, ["die"]);
+    assert.ok(record.finishedMs > record.startedMs);
+  });
+
+  it("with its monitor killed a container runs on, and its code is -1 in the end", async () => {
+    const { id, pid } = await started("sleep 100");
+    process.kill(monitorPid(id), "SIGKILL");
+    await lab.reopen();
+    assert.equal(lab.manager.find(id)?.state, "running");
+    process.kill(pid, "SIGKILL");
+    const record = await lab.manager.wait(id); // by the slow poll: there is nobody left to tell
+    assert.equal(record.exitCode, -1);
+    assert.match(record.error, /exit code was lost/);
+  });
+
+  it("after a reboot it is exited with -1 and can be started again", async () => {
+    const { id, pid } = await started("sleep 100");
+    await lab.manager.close();
+    process.kill(monitorPid(id), "SIGKILL");
+    process.kill(pid, "SIGKILL");
+    await rm(join(lab.runDir, "x"), { recursive: true });
+    await rm(join(lab.runDir, "c"), { recursive: true });
+    await lab.reopen();
+    assert.equal((await lab.manager.wait(id)).exitCode, -1);
+    await lab.manager.start(id);
+    assert.equal((await lab.manager.stop(id, { gracePeriodMs: 0 })).exitCode, 137);
+  });
+
+  it("a start that never ended is cleared up", async () => {
+    const { id } = await lab.manager.create(lab.spec({ args: ["sleep", "100"] }));
+    await lab.reopen();
+    assert.equal(lab.manager.find(id)?.state, "created");
+    assert.ok((await lab.manager.start(id)).pid > 0);
+    await lab.manager.remove(id, { force: true });
+  });
+
+  it("logs are read across the daemon's absence and followed to the end", async () => {
+    const { id } = await started("echo one; while ! test -e /tmp/go; do sleep 0.02; done; echo two");
+    await lab.reopen();
+    const lines: string[] = [];
+    const pid = lab.manager.find(id)?.pid ?? 0;
+    for await (const record of lab.manager.logs(id, {
+      follow: true,
+      tail: -1,
+      sinceMs: 0,
+      stdout: true,
+      stderr: true,
+    })) {
+      lines.push(Buffer.from(record.data).toString("utf8"));
+      if (lines.length === 1) await writeInside(pid, "tmp/go");
+    }
+    assert.deepEqual(lines, ["one\n", "two\n"]);
+  });
+
+  it("logs are rotated by size, and every line is kept while the files suffice", async () => {
+    const { id } = await started(
+      "i=0; while test $i -lt 4000; do echo line $i; i=$((i+1)); done; while ! test -e /tmp/go; do sleep 0.02; done; echo last",
+      {
+        log: { driver: "json-file", maxSizeBytes: 50_000, maxFiles: 10 },
+      },
+    );
+    const pid = lab.manager.find(id)?.pid ?? 0;
+    let count = 0;
+    let last = "";
+    for await (const record of lab.manager.logs(id, {
+      follow: true,
+      tail: -1,
+      sinceMs: 0,
+      stdout: true,
+      stderr: true,
+    })) {
+      last = Buffer.from(record.data).toString("utf8");
+      count += 1;
+      if (count === 4000) {
+        while (!(await exists(join(lab.dir, "containers", id, "log.1"))))
+          await new Promise((resolve) => setTimeout(resolve, 50));
+        await writeInside(pid, "tmp/go");
+      }
+    }
+    assert.equal(count, 4001);
+    assert.equal(last, "last\n");
+  });
+
+  it("health is probed inside, told by events, and known after a restart", async () => {
+    const healthcheck = {
+      test: ["CMD-SHELL", "test -e /tmp/ok"],
+      intervalMs: 200,
+      timeoutMs: 2_000,
+      startPeriodMs: 0,
+      startIntervalMs: 0,
+      retries: 1,
+    };
+    const { id, pid } = await started("touch /tmp/ok; sleep 100", { healthcheck });
+    assert.equal(lab.manager.find(id)?.health, "starting");
+    await health(lab, id, "healthy");
+    await lab.reopen();
+    assert.equal(lab.manager.find(id)?.health, "healthy");
+    await rm(`/proc/${pid}/root/tmp/ok`);
+    await health(lab, id, "unhealthy");
+    await lab.manager.remove(id, { force: true });
+  });
+
+  it("a name is unique while its container exists, ids are found by their beginning", async () => {
+    const { id } = await lab.manager.create(lab.spec({ name: "same", args: ["true"] }));
+    await assert.rejects(
+      lab.manager.create(lab.spec({ name: "same", args: ["true"] })),
+      /name "\/same" is already in use/,
+    );
+    assert.equal(lab.manager.find("same")?.id, id);
+    assert.equal(lab.manager.find("/same")?.id, id);
+    assert.equal(lab.manager.find(id.slice(0, 12))?.id, id);
+    await lab.manager.remove(id);
+    assert.equal(lab.manager.find("same"), undefined);
+  });
+
+  it("removal of a running one needs force; nothing is left of it", async () => {
+    const { id, pid } = await started("sleep 100", {
+      files: [{ target: "/run/secrets/a", data: Buffer.from("s"), uid: 0, gid: 0, mode: 0o400 }],
+    });
+    await assert.rejects(lab.manager.remove(id), /it is running/);
+    await lab.manager.remove(id, { force: true });
+    assert.equal(processOf(pid), undefined);
+    await lab.manager.close();
+    assert.deepEqual(lab.traces(), { mounts: [], cgroups: [] });
+    await lab.reopen();
+  });
+
+  it("many starts at once keep the event loop free", async () => {
+    const records = await Promise.all(
+      Array.from({ length: 10 }, () => lab.manager.create(lab.spec({ args: ["sleep", "100"] }))),
+    );
+    const delay = monitorEventLoopDelay({ resolution: 1 });
+    delay.enable();
+    await Promise.all(records.map(({ id }) => lab.manager.start(id)));
+    delay.disable();
+    assert.ok(delay.mean / 1e6 < 20, `turns are delayed by ${delay.mean / 1e6} ms`);
+    await Promise.all(records.map(({ id }) => lab.manager.remove(id, { force: true })));
+  });
+});
+
+async function writeInside(pid: number, path: string): Promise<void> {
+  const { writeFile } = await import("node:fs/promises");
+  await writeFile(`/proc/${pid}/root/${path}`, "");
+}
+
+async function exists(path: string): Promise<boolean> {
+  const { access } = await import("node:fs/promises");
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+function health(lab: ContainerLab, id: string, wanted: string): Promise<void> {
+  return new Promise((resolve) => {
+    const look = (): boolean => lab.manager.find(id)?.health === wanted;
+    if (look()) return resolve();
+    const off = lab.manager.onEvent(() => {
+      if (!look()) return;
+      off();
+      resolve();
+    });
+  });
+}
