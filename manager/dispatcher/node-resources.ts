@@ -15,13 +15,6 @@ interface Interests {
   readonly configs: ReadonlySet<string>;
 }
 
-/** A resource with the object whose identity says whether the node has it already. */
-interface Held {
-  readonly key: ResourceKey;
-  readonly identity: object;
-  readonly resource: NodeResource;
-}
-
 export interface ResourceChanges {
   readonly upserts: readonly NodeResource[];
   readonly removals: readonly ResourceKey[];
@@ -47,11 +40,36 @@ const KINDS = {
 } as const;
 type Case = keyof typeof KINDS;
 
+/** The order in which an agent needs them: networks and peers first, tasks last. */
+const ORDER: readonly Case[] = ["network", "peer", "service", "endpoint", "secret", "config", "task"];
+const DIRTY: Record<Case, keyof Dirty> = {
+  network: "networks",
+  peer: "peers",
+  service: "services",
+  endpoint: "endpoints",
+  secret: "secrets",
+  config: "configs",
+  task: "tasks",
+};
+type Known = Record<Case, Map<string, object>>;
+
+function nothingKnown(): Known {
+  return {
+    network: new Map(),
+    peer: new Map(),
+    service: new Map(),
+    endpoint: new Map(),
+    secret: new Map(),
+    config: new Map(),
+    task: new Map(),
+  };
+}
+
 export class NodeView {
   #index: ResourceIndex;
   readonly #nodeId: string;
-  /** Key text to the identity the node was told, with the key for its removal. */
-  #known = new Map<string, { readonly key: ResourceKey; readonly identity: object }>();
+  /** By kind and id: the object whose identity says what the node was told. */
+  #known = nothingKnown();
   #interests: Interests;
 
   constructor(index: ResourceIndex, nodeId: string) {
@@ -62,10 +80,8 @@ export class NodeView {
 
   /** Everything, as if the node knew nothing. */
   complete(): readonly NodeResource[] {
-    this.#interests = this.#computeInterests();
-    const all = [...this.#all()];
-    this.#known = new Map(all.map((held) => [keyText(held.key), held]));
-    return all.map((held) => held.resource);
+    this.#known = nothingKnown();
+    return this.#compareAll().upserts;
   }
 
   /** After the store was replaced: compare everything. */
@@ -84,30 +100,42 @@ export class NodeView {
         equal(interests.configs, this.#interests.configs);
       if (!same) return this.#compareAll();
     }
-    const collector = new Collector(this.#known);
-    const look = (ids: Iterable<string>, $case: Case): void => {
-      for (const id of ids) collector.see({ kind: KINDS[$case], id }, this.#held($case, id));
-    };
-    look(dirty.networks, "network");
-    look(dirty.peers, "peer");
-    look(dirty.services, "service");
-    look(dirty.endpoints, "endpoint");
-    look(dirty.secrets, "secret");
-    look(dirty.configs, "config");
-    look(dirty.tasks, "task");
-    return collector;
+    const changes = { upserts: [], removals: [] };
+    for (const $case of ORDER) for (const id of dirty[DIRTY[$case]]) this.#compare($case, id, changes);
+    return changes;
   }
 
   #compareAll(): ResourceChanges {
     this.#interests = this.#computeInterests();
-    const collector = new Collector(this.#known);
-    const gone = new Map(this.#known);
-    for (const held of this.#all()) {
-      gone.delete(keyText(held.key));
-      collector.see(held.key, held);
+    const changes = { upserts: [], removals: [] };
+    for (const $case of ORDER) {
+      // What is known and perhaps not wanted any more is looked at with what is wanted now.
+      const ids = new Set(this.#known[$case].keys());
+      for (const id of this.#wanted($case)) ids.add(id);
+      for (const id of [...ids].sort()) this.#compare($case, id, changes);
     }
-    for (const { key } of gone.values()) collector.see(key, undefined);
-    return collector;
+    return changes;
+  }
+
+  /** Notes the difference between what the node should know and was told, and counts it as told. */
+  #compare($case: Case, id: string, changes: { upserts: NodeResource[]; removals: ResourceKey[] }): void {
+    const known = this.#known[$case];
+    const before = known.get(id);
+    const after = this.#find($case, id);
+    if (before === after) return;
+    if (after === undefined) {
+      known.delete(id);
+      changes.removals.push({ kind: KINDS[$case], id });
+      return;
+    }
+    known.set(id, after);
+    const assigned = $case === "task" ? this.#index.task(id) : undefined;
+    // The newest task goes out, with its status; which of its objects was told last is a matter of `stable`.
+    changes.upserts.push(
+      assigned === undefined
+        ? this.#index.resourceOf($case, after)
+        : { resource: { $case: "task", value: assigned.task } },
+    );
   }
 
   #computeInterests(): Interests {
@@ -124,105 +152,67 @@ export class NodeView {
     return { networks, secrets, configs };
   }
 
-  /** Networks and peers first, tasks last: the order in which an agent needs them. */
-  *#all(): Iterable<Held> {
+  /** Ids of everything of a kind that the node should know; some twice, some of them perhaps not there yet. */
+  *#wanted($case: Case): Iterable<string> {
     const index = this.#index;
-    const { networks, secrets, configs } = this.#interests;
-    const services = new Set(index.ingressServices);
-    const endpoints = new Set<string>();
-    for (const id of networks) {
-      for (const service of index.servicesOfNetwork(id)) services.add(service);
-      for (const endpoint of index.endpointsOfNetwork(id)) endpoints.add(endpoint);
-    }
-    for (const id of index.ingressServices) {
-      for (const endpoint of index.endpointsOfService(id)) endpoints.add(endpoint);
-    }
-    const groups: readonly [Case, Iterable<string>][] = [
-      ["network", networks],
-      ["peer", index.peers.keys()],
-      ["service", services],
-      ["endpoint", endpoints],
-      ["secret", secrets],
-      ["config", configs],
-      ["task", index.tasksOfNode(this.#nodeId)],
-    ];
-    for (const [$case, ids] of groups) {
-      for (const id of [...ids].sort()) {
-        const held = this.#held($case, id);
-        if (held !== undefined) yield held;
-      }
+    switch ($case) {
+      case "network":
+        yield* this.#interests.networks;
+        return;
+      case "peer":
+        yield* index.peers.keys();
+        return;
+      case "service":
+        yield* index.ingressServices;
+        for (const id of this.#interests.networks) yield* index.servicesOfNetwork(id);
+        return;
+      case "endpoint":
+        for (const id of this.#interests.networks) yield* index.endpointsOfNetwork(id);
+        for (const id of index.ingressServices) yield* index.endpointsOfService(id);
+        return;
+      case "secret":
+        yield* this.#interests.secrets;
+        return;
+      case "config":
+        yield* this.#interests.configs;
+        return;
+      case "task":
+        yield* index.tasksOfNode(this.#nodeId);
     }
   }
 
-  /** @returns the resource as this node should know it; undefined when it should not. */
-  #held($case: Case, id: string): Held | undefined {
+  /** @returns the object that the node should be told of; undefined when it should know none. */
+  #find($case: Case, id: string): object | undefined {
     const index = this.#index;
-    const make = <T extends object>(
-      value: T | undefined,
-      resource: (value: T) => NodeResource,
-    ): Held | undefined =>
-      value === undefined
-        ? undefined
-        : { key: { kind: KINDS[$case], id }, identity: value, resource: resource(value) };
+    const { networks, secrets, configs } = this.#interests;
     switch ($case) {
       case "task": {
         const assigned = index.task(id);
-        if (assigned?.task.nodeId !== this.#nodeId) return undefined;
-        return make(assigned.stable, () => ({ resource: { $case: "task", value: assigned.task } }));
+        return assigned?.task.nodeId === this.#nodeId ? assigned.stable : undefined;
       }
       case "secret":
-        if (!this.#interests.secrets.has(id)) return undefined;
-        return make(index.secrets.get(id), (value) => ({ resource: { $case: "secret", value } }));
+        return secrets.has(id) ? index.secrets.get(id) : undefined;
       case "config":
-        if (!this.#interests.configs.has(id)) return undefined;
-        return make(index.configs.get(id), (value) => ({ resource: { $case: "config", value } }));
+        return configs.has(id) ? index.configs.get(id) : undefined;
       case "network":
-        if (!this.#interests.networks.has(id)) return undefined;
-        return make(index.networks.get(id), (value) => ({ resource: { $case: "network", value } }));
+        return networks.has(id) ? index.networks.get(id) : undefined;
       case "endpoint": {
         const endpoint = index.endpoints.get(id);
-        if (endpoint === undefined) return undefined;
-        const wanted =
-          index.ingressServices.has(endpoint.serviceId) ||
-          endpoint.attachments.some((attachment) => this.#interests.networks.has(attachment.networkId));
-        return wanted ? make(endpoint, (value) => ({ resource: { $case: "endpoint", value } })) : undefined;
+        if (endpoint === undefined || index.ingressServices.has(endpoint.serviceId)) return endpoint;
+        return endpoint.attachments.some((attachment) => networks.has(attachment.networkId))
+          ? endpoint
+          : undefined;
       }
       case "service": {
         const service = index.services.get(id);
-        if (service === undefined) return undefined;
-        const wanted =
-          service.ports.length > 0 ||
-          service.virtualIps.some((vip) => this.#interests.networks.has(vip.networkId)) ||
-          service.aliases.some((alias) => this.#interests.networks.has(alias.networkId));
-        return wanted ? make(service, (value) => ({ resource: { $case: "service", value } })) : undefined;
+        if (service === undefined || service.ports.length > 0) return service;
+        const near =
+          service.virtualIps.some((vip) => networks.has(vip.networkId)) ||
+          service.aliases.some((alias) => networks.has(alias.networkId));
+        return near ? service : undefined;
       }
       case "peer":
-        if (id === this.#nodeId) return undefined;
-        return make(index.peers.get(id), (value) => ({ resource: { $case: "peer", value } }));
-    }
-  }
-}
-
-/** Compares with what is known, notes the difference, and makes it known. */
-class Collector implements ResourceChanges {
-  readonly upserts: NodeResource[] = [];
-  readonly removals: ResourceKey[] = [];
-  readonly #known: Map<string, { readonly key: ResourceKey; readonly identity: object }>;
-
-  constructor(known: Map<string, { readonly key: ResourceKey; readonly identity: object }>) {
-    this.#known = known;
-  }
-
-  see(key: ResourceKey, held: Held | undefined): void {
-    const text = keyText(key);
-    const known = this.#known.get(text);
-    if (held === undefined) {
-      if (known === undefined) return;
-      this.#known.delete(text);
-      this.removals.push(key);
-    } else if (known?.identity !== held.identity) {
-      this.#known.set(text, { key, identity: held.identity });
-      this.upserts.push(held.resource);
+        return id === this.#nodeId ? undefined : index.peers.get(id);
     }
   }
 }

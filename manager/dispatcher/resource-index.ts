@@ -7,6 +7,7 @@ import { isDeepStrictEqual } from "node:util";
 import type {
   EndpointResource,
   NetworkResource,
+  NodeResource,
   PeerResource,
   ServiceResource,
 } from "../../proto/gen/skein/v1/dispatcher.js";
@@ -93,6 +94,7 @@ export class ResourceIndex {
   readonly #endpointsOfNetwork = new Grouping();
   readonly #endpointsOfService = new Grouping();
   readonly #servicesOfNetwork = new Grouping();
+  readonly #messages = new WeakMap<object, NodeResource>();
   readonly #networkObjects = new Map<string, Network>();
   /** Services with ingress ports: every node serves them. */
   readonly ingressServices = new Set<string>();
@@ -114,6 +116,15 @@ export class ResourceIndex {
   apply(changes: readonly StoreChange[], dirty: Dirty = emptyDirty()): Dirty {
     for (const change of changes) this.#applyOne(change, dirty);
     return dirty;
+  }
+
+  /** The message of an object of this index, made once for all sessions. */
+  resourceOf($case: NonNullable<NodeResource["resource"]>["$case"], value: object): NodeResource {
+    const made = this.#messages.get(value);
+    if (made !== undefined) return made;
+    const message = { resource: { $case, value } } as NodeResource; // the caller took the object from the map of its case
+    this.#messages.set(value, message);
+    return message;
   }
 
   task(id: string): AssignedTask | undefined {
