@@ -246,3 +246,21 @@ test("a new leader changes nothing that is in order", async () => {
   assert.equal(lab.test.store.index, index);
   await lab.close();
 });
+
+test("a service that keeps failing on one node goes elsewhere", async () => {
+  const lab = new ControlLab();
+  await lab.addNodes("bad", "good1");
+  lab.run = (task) =>
+    task.nodeId === "bad" ? { state: TaskState.FAILED, err: "exit code 1" } : { state: TaskState.RUNNING };
+  await lab.createService("busy", {
+    mode: { $case: "global", value: {} },
+    task: { restart: { delayMs: 60_000 } },
+  });
+  await lab.createService("web", { mode: replicas(2), task: { restart: { delayMs: 1_000 } } });
+  for (let i = 0; i < 8; i++) await lab.advance(1_000);
+  assert.deepEqual(
+    lab.running("web").map((task) => task.nodeId),
+    ["good1", "good1"],
+  );
+  await lab.close();
+});

@@ -1,5 +1,6 @@
 /**
- * A binary heap of nodes for one service: fewest tasks of the service first, then fewest tasks, then lowest id.
+ * A binary heap of nodes for one service: where it does not keep failing first, then fewest tasks of the service, then
+ * fewest tasks, then lowest id.
  * Pure. Invariant: a node's counts do not change while it is inside.
  */
 import type { NodeInfo } from "./node-info.js";
@@ -8,8 +9,11 @@ export class NodeHeap {
   readonly #items: NodeInfo[];
   readonly #serviceId: string;
 
-  constructor(infos: readonly NodeInfo[], serviceId: string) {
-    this.#serviceId = serviceId;
+  readonly #nowMs: number;
+
+  constructor(infos: readonly NodeInfo[], options: { serviceId: string; nowMs: number }) {
+    this.#serviceId = options.serviceId;
+    this.#nowMs = options.nowMs;
     this.#items = [...infos].sort((a, b) => (this.#before(a, b) ? -1 : 1)); // a sorted array is a heap
   }
 
@@ -58,6 +62,8 @@ export class NodeHeap {
   }
 
   #before(a: NodeInfo, b: NodeInfo): boolean {
+    const failing = b.isFailing(this.#serviceId, this.#nowMs);
+    if (a.isFailing(this.#serviceId, this.#nowMs) !== failing) return failing;
     const byService = a.serviceCount(this.#serviceId) - b.serviceCount(this.#serviceId);
     if (byService !== 0) return byService < 0;
     return a.taskCount === b.taskCount ? a.id < b.id : a.taskCount < b.taskCount;

@@ -55,12 +55,19 @@ export function holdingOf(task: Task): Held | undefined {
   };
 }
 
+/** A service that failed this often on a node within the window is placed there only when nothing else fits. */
+const FAILURES_MAX = 5;
+/** Milliseconds. Source: SwarmKit. */
+const FAILURE_WINDOW_MS = 5 * 60_000;
+
 export class NodeInfo {
   node: Node;
   readonly held = new Map<string, Held>();
   /** Tasks that should run here. */
   taskCount = 0;
   readonly #serviceCounts = new Map<string, number>();
+  /** By service, when its newest failures here happened, ms since the epoch; at most FAILURES_MAX each. */
+  readonly #failuresAtMs = new Map<string, readonly number[]>();
   #nanoCpusHeld = 0;
   #memoryBytesHeld = 0;
 
@@ -130,6 +137,22 @@ export class NodeInfo {
     this.#nanoCpusHeld -= held.resources.nanoCpus;
     this.#memoryBytesHeld -= held.resources.memoryBytes;
     if (held.wanted) this.#count(held.serviceId, -1);
+  }
+
+  noteFailure(serviceId: string, atMs: number): void {
+    const recent = (this.#failuresAtMs.get(serviceId) ?? []).filter(
+      (time) => atMs - time < FAILURE_WINDOW_MS,
+    );
+    this.#failuresAtMs.set(serviceId, [...recent, atMs].slice(-FAILURES_MAX));
+  }
+
+  /** True when the service keeps failing on this node. */
+  isFailing(serviceId: string, nowMs: number): boolean {
+    const failures = this.#failuresAtMs.get(serviceId);
+    if (failures === undefined) return false;
+    const recent = failures.filter((time) => nowMs - time < FAILURE_WINDOW_MS);
+    if (recent.length === 0) this.#failuresAtMs.delete(serviceId);
+    return recent.length >= FAILURES_MAX;
   }
 
   /** The predecessor of a task gives up what it holds before its successor starts. */

@@ -4,9 +4,13 @@
  * Pure. Invariants: a node is in the bucket of its `taskCount`; a task is held by at most one node.
  */
 import type { Node, Task } from "../../proto/gen/skein/v1/objects.js";
+import { TaskState } from "../../proto/gen/skein/v1/types.js";
+import { observedState } from "../orchestrator/task-state.js";
 import { type Held, holdingOf, NodeInfo } from "./node-info.js";
 
 export class NodeSet {
+  /** Time of the decision, ms since the epoch: failures older than a while do not count. */
+  nowMs = 0;
   readonly #nodes = new Map<string, NodeInfo>();
   /** Task id to node id, for tasks that hold something. */
   readonly #nodeOf = new Map<string, string>();
@@ -16,7 +20,10 @@ export class NodeSet {
   static from(nodes: readonly Node[], tasks: readonly Task[]): NodeSet {
     const set = new NodeSet();
     for (const node of nodes) set.syncNode(node.id, node);
-    for (const task of tasks) set.syncTask(task.id, task);
+    for (const task of tasks) {
+      set.syncTask(task.id, task);
+      set.noteFailure(task);
+    }
     return set;
   }
 
@@ -73,6 +80,13 @@ export class NodeSet {
     if (!this.#nodes.has(where.nodeId)) return;
     this.#nodeOf.set(taskId, where.nodeId);
     this.#change(where.nodeId, (info) => info.add(taskId, where.held));
+  }
+
+  /** Remembers that a task failed where it was; does nothing for a task that did not fail. */
+  noteFailure(task: Task): void {
+    const state = observedState(task);
+    if (state !== TaskState.FAILED && state !== TaskState.REJECTED) return;
+    this.#nodes.get(task.nodeId)?.noteFailure(task.serviceId, task.status?.timestampMs ?? 0);
   }
 
   #change(nodeId: string, change: (info: NodeInfo) => void): void {

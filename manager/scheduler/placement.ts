@@ -1,6 +1,6 @@
 /**
  * Chooses nodes for tasks of one group (same service and specification): spread over the preferences' branches first,
- * then fewest tasks of the service, then fewest tasks at all.
+ * then nodes where the service does not keep failing, then fewest tasks of the service, then fewest tasks at all.
  * Pure, save that placements are noted in the node set. Cost: a single task without preferences takes the first fitting
  * node of the least loaded bucket; a group of k tasks filters N nodes once and takes O(k log N) from heaps.
  */
@@ -11,6 +11,9 @@ import { assignGeneric, FilterPipeline } from "./filter.js";
 import { NodeHeap } from "./node-heap.js";
 import { holdingOf, type NodeInfo } from "./node-info.js";
 import type { NodeSet } from "./node-set.js";
+
+/** More than any number of tasks on a node. */
+const FAILING_COST = 2 ** 32;
 
 export interface Placed {
   readonly task: Task;
@@ -82,7 +85,7 @@ function placeGroup(set: NodeSet, group: readonly Task[], results: Results): voi
     return;
   }
   const candidates = [...set.all()].filter((info) => pipeline.accepts(info));
-  const branch = makeBranch(candidates, { preferences, serviceId: first.serviceId });
+  const branch = makeBranch(candidates, { preferences, serviceId: first.serviceId, nowMs: set.nowMs });
   let reason: string | undefined;
   for (const task of group) {
     const info = takeFrom(branch);
@@ -98,15 +101,16 @@ function placeGroup(set: NodeSet, group: readonly Task[], results: Results): voi
 
 /** A node without a task of the service in the least loaded bucket, else the one with the fewest. */
 function leastLoaded(set: NodeSet, task: Task, pipeline: FilterPipeline): NodeInfo | undefined {
-  let best: NodeInfo | undefined;
+  let best: { readonly info: NodeInfo; readonly cost: number } | undefined;
   for (const info of set.leastLoadedFirst()) {
-    const count = info.serviceCount(task.serviceId);
-    if (best !== undefined && count >= best.serviceCount(task.serviceId)) continue;
+    const failing = info.isFailing(task.serviceId, set.nowMs);
+    const cost = info.serviceCount(task.serviceId) + (failing ? FAILING_COST : 0);
+    if (best !== undefined && cost >= best.cost) continue;
     if (!pipeline.accepts(info)) continue;
-    if (count === 0) return info;
-    best = info;
+    if (cost === 0) return info;
+    best = { info, cost };
   }
-  return best;
+  return best?.info;
 }
 
 function place(set: NodeSet, task: Task, info: NodeInfo): Placed {
@@ -135,12 +139,12 @@ type Branch =
 
 function makeBranch(
   infos: readonly NodeInfo[],
-  options: { preferences: readonly string[]; serviceId: string },
+  options: { preferences: readonly string[]; serviceId: string; nowMs: number },
 ): Branch {
   const { serviceId } = options;
   const taskCount = infos.reduce((sum, info) => sum + info.serviceCount(serviceId), 0);
   const [preference, ...rest] = options.preferences;
-  if (preference === undefined) return { kind: "leaf", heap: new NodeHeap(infos, serviceId), taskCount };
+  if (preference === undefined) return { kind: "leaf", heap: new NodeHeap(infos, options), taskCount };
   const groups = new Map<string, NodeInfo[]>();
   for (const info of infos) {
     const value = attributeOf(info.node, preference) ?? "";
@@ -150,7 +154,7 @@ function makeBranch(
   }
   const children = new Map<string, Branch>();
   for (const value of [...groups.keys()].sort()) {
-    children.set(value, makeBranch(groups.get(value) ?? [], { preferences: rest, serviceId }));
+    children.set(value, makeBranch(groups.get(value) ?? [], { ...options, preferences: rest }));
   }
   return { kind: "fork", preference, children, taskCount };
 }

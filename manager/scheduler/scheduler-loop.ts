@@ -7,7 +7,7 @@ import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import { TaskState } from "../../proto/gen/skein/v1/types.js";
 import type { ControlLoopComponents } from "../orchestrator/orchestrator-loop.js";
 import { type LoopInput, StoreLoop } from "../orchestrator/store-loop.js";
-import { isWanted, observedState } from "../orchestrator/task-state.js";
+import { isTerminal, isWanted, observedState } from "../orchestrator/task-state.js";
 import type { ReadTx, StoreChange, WriteTx } from "../store/types.js";
 import { NodeSet } from "./node-set.js";
 import { type Placed, placeTasks, type Unplaced } from "./placement.js";
@@ -57,7 +57,11 @@ class Scheduler {
       const tasks = isNew ? tx.list("task", { by: "nodeId", nodeId: change.id }) : [];
       this.#set.syncNode(change.id, node, tasks);
       this.#retry();
-    } else if (change.table === "task") this.#syncTask(tx, change.id);
+    } else if (change.table === "task") {
+      const { before, after } = change;
+      if (after !== undefined && before !== undefined && !isTerminal(before)) this.#set.noteFailure(after);
+      this.#syncTask(tx, change.id);
+    }
   }
 
   #syncTask(tx: ReadTx, id: string): void {
@@ -76,6 +80,7 @@ class Scheduler {
   }
 
   #decide(tx: ReadTx): readonly Decision[] {
+    this.#set.nowMs = this.#components.clock.nowMs();
     const tasks: Task[] = [];
     for (const id of [...this.#due].sort()) {
       const task = tx.get("task", id);

@@ -94,7 +94,6 @@ test("subnets come lowest first and skip those that users chose", () => {
   assert.deepEqual([pool.take("a"), pool.take("b")], ["10.0.0.0/24", "10.0.2.0/24"]);
   pool.releaseAll("user");
   assert.equal(pool.take("c"), "10.0.1.0/24");
-  assert.equal(pool.overlapping("10.0.2.128/25"), "b");
 });
 
 test("a second pool is used when the first is empty", () => {

@@ -77,15 +77,6 @@ export class SubnetPool {
     if (this.#leases.delete(owner)) this.#cursors.fill(0);
   }
 
-  /** @returns the owner of an overlapping lease, if any. */
-  overlapping(subnet: string): string | undefined {
-    const cidr = parseCidr(subnet);
-    for (const [owner, leases] of this.#leases) {
-      if (leases.some((lease) => cidrsOverlap(lease, cidr))) return owner;
-    }
-    return undefined;
-  }
-
   #prefixIn(pool: Cidr): number {
     return pool.family === 4 ? this.#subnetSize : Math.max(pool.prefix, 64);
   }
