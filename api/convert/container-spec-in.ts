@@ -127,7 +127,7 @@ export function containerSpecIn(fields: Fields | undefined): ContainerSpec {
     secrets: fields.objects("Secrets").map(secretIn),
     configs: fields.objects("Configs").map(configIn),
     oomScoreAdj: fields.integer("OomScoreAdj", { min: -1000 }),
-    isolation: fields.string("Isolation"),
+    isolation: fields.string("Isolation").replace(/^default$/, ""), // what inspect shows for "not said"
     init: fields.optionalBool("Init"),
     sysctls: fields.stringMap("Sysctls"),
     capabilityAdd: fields.strings("CapabilityAdd"),
