@@ -12,6 +12,7 @@ import {
   type RootCaReply,
   type RootCaRequest,
 } from "../../proto/gen/skein/v1/ca.js";
+import type { Node } from "../../proto/gen/skein/v1/objects.js";
 import { ClusterSpec, NodeAvailability, NodeRole } from "../../proto/gen/skein/v1/types.js";
 import { createTestStore, type TestStore } from "../../test/support/test-store.js";
 import { type Bootstrap, bootstrapCluster, storeBootstrap } from "./bootstrap-cluster.js";
@@ -52,8 +53,8 @@ async function world(): Promise<World> {
     ...base,
     bootstrap,
     issue: async (request, subject, validTo) => {
-      const { csrPem } = await createKeyAndCsr();
-      const call = fakeCall({ request: IssueRequest.fromPartial({ csrPem, ...request }), subject, validTo });
+      const csrPem = request.csrPem ?? (await createKeyAndCsr()).csrPem;
+      const call = fakeCall({ request: IssueRequest.fromPartial({ ...request, csrPem }), subject, validTo });
       return new Promise((resolve, reject) => {
         handlers.issue(call, (error, reply) =>
           reply ? resolve(reply) : reject(fromGrpcError(error as Error)),
@@ -211,6 +212,29 @@ test("renewal is refused without a certificate, with a foreign one, with an expi
     code: "permission-denied",
     message: /was removed/,
   });
+});
+
+test("a demoted manager gets its worker certificate once it is out of Raft, and not before", async () => {
+  const w = await world();
+  const { nodeId } = await w.issue({ token: w.bootstrap.cluster.rootCa?.managerToken ?? "" });
+  const change = (changes: Partial<Node>): Promise<void> =>
+    w.store.update((tx) => {
+      const node = tx.get("node", nodeId);
+      assert.ok(node);
+      tx.update("node", { ...node, ...changes });
+    });
+  await change({
+    managerStatus: { raftId: 2, address: "10.1.0.2:2377", leader: false, reachability: "" },
+    spec: { annotations: undefined, desiredRole: NodeRole.WORKER, availability: NodeAvailability.ACTIVE },
+  });
+  const subject = subjectOf(w, nodeId, "swarm-manager");
+  const { csrPem } = await createKeyAndCsr(); // made before, so that the call begins at once
+  const late = w.issue({ csrPem }, subject);
+  w.clock.advance(8_000);
+  await assert.rejects(late, { code: "unavailable", message: /still a Raft member/ });
+  const renewal = w.issue({ csrPem }, subject);
+  await change({ managerStatus: undefined });
+  assert.equal((await renewal).role, NodeRole.WORKER);
 });
 
 test("certificates live as long as the cluster spec says", async () => {

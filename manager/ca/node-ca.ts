@@ -9,6 +9,7 @@ import {
   FailedPreconditionError,
   PermissionDeniedError,
   UnauthenticatedError,
+  UnavailableError,
 } from "../../base/errors/errors.js";
 import { toGrpcStatus } from "../../base/grpc/grpc-errors.js";
 import { isForwarded, type PeerIdentity, type PeerRole, peerOf } from "../../base/grpc/peer-identity.js";
@@ -21,6 +22,9 @@ import { NodeRole, NodeState } from "../../proto/gen/skein/v1/types.js";
 import type { Store } from "../store/types.js";
 import { roleOfToken } from "./join-token.js";
 import { issueNodeCertificate, NODE_CERT_EXPIRY_MS } from "./x509-certificates.js";
+
+/** How long a renewal waits for a demoted manager to be out of Raft; below the caller's own deadline. */
+const OUT_OF_RAFT_WAIT_MS = 8_000;
 
 export interface NodeCaComponents {
   readonly store: Store;
@@ -108,6 +112,7 @@ class NodeCa {
     if (peer.clusterId !== cluster.id) {
       throw new PermissionDeniedError(`the certificate of node ${peer.nodeId} belongs to another cluster`);
     }
+    await this.#untilOutOfRaft(peer.nodeId);
     const issued = await store.update((tx) => {
       const node = tx.get("node", peer.nodeId);
       if (node === undefined) {
@@ -129,6 +134,38 @@ class NodeCa {
     const { role, certificatePem } = issued;
     log.info("node certificate renewed", { nodeId: peer.nodeId, role, roleBefore: issued.roleBefore });
     return this.#reply({ cluster, rootCa, nodeId: peer.nodeId, role, certificatePem });
+  }
+
+  /**
+   * A demoted manager gets its worker certificate when Raft has let it go, not before: with that certificate it stops its
+   * manager, and the cluster would lose a vote it still counts on.
+   */
+  async #untilOutOfRaft(nodeId: string): Promise<void> {
+    const { store, clock } = this.#components;
+    const leaves = (): boolean => {
+      const node = store.view((tx) => tx.get("node", nodeId));
+      return node?.spec?.desiredRole === NodeRole.WORKER && node.managerStatus !== undefined;
+    };
+    if (!leaves()) return;
+    await new Promise<void>((resolve, reject) => {
+      const end = (settle: () => void): void => {
+        watch.close();
+        timer.cancel();
+        settle();
+      };
+      const watch = store.watch({
+        tables: ["node"],
+        wake: () => {
+          watch.take();
+          if (!leaves()) end(resolve);
+        },
+      });
+      const timer = clock.setTimer(OUT_OF_RAFT_WAIT_MS, () =>
+        end(() =>
+          reject(new UnavailableError(`node ${nodeId} is still a Raft member: its demotion is not done yet`)),
+        ),
+      );
+    });
   }
 
   #cluster(): { readonly cluster: Cluster; readonly rootCa: RootCa } {
