@@ -48,7 +48,7 @@ export async function addImage(parts: LibraryParts, image: NewImage): Promise<St
   const parsed = parseImageConfig(image.configBytes, `config ${id}`);
   const chainIds = chainIdsOf(parsed.diffIds);
   const kept = [image.configBytes, ...(image.manifests ?? [])];
-  using _held = parts.pins.hold([...chainIds, ...kept.map(sha256Of)]);
+  using held = parts.pins.hold([...chainIds, ...kept.map(sha256Of)]);
   const abort = new AbortController();
   const signal = image.signal === undefined ? abort.signal : AbortSignal.any([abort.signal, image.signal]);
   const outcomes = await Promise.allSettled(
@@ -68,7 +68,14 @@ export async function addImage(parts: LibraryParts, image: NewImage): Promise<St
     outcome.status === "rejected" ? [outcome.reason] : [],
   );
   // The first failure cancels the other layers; what they say is not the cause.
-  if (errors.length > 0) throw errors.find((error) => codeOf(error) !== "cancelled") ?? errors[0];
+  const cause = errors.find((error) => codeOf(error) !== "cancelled") ?? errors[0];
+  if (cause !== undefined) {
+    held[Symbol.dispose]();
+    // Layers that are complete help when the same is tried again soon; when it cannot succeed, they are garbage.
+    if (!["unavailable", "cancelled"].includes(codeOf(cause)))
+      await collectLayers(parts, [...chainIds].reverse());
+    throw cause;
+  }
   const layers = outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
   const blobs: string[] = [];
   for (const bytes of kept) blobs.push(await parts.blobs.put(bytes));
@@ -82,23 +89,28 @@ export async function addImage(parts: LibraryParts, image: NewImage): Promise<St
   });
 }
 
-/** Removes layers that nothing needs, topmost first. @returns their chain ids. */
+/** Removes layers that nothing needs, in the order given. @returns their chain ids. */
 export async function collectLayers(
   parts: LibraryParts,
   candidates: readonly string[],
 ): Promise<readonly string[]> {
-  const used = new Set([...parts.index.images.values()].flatMap((image) => image.chainIds));
-  const mounted = parts.rootfs.usedChainIds();
-  const doomed = candidates.filter(
-    (id) => !used.has(id) && !mounted.has(id) && !parts.pins.has(id) && parts.layers.get(id) !== undefined,
-  );
-  for (const chainId of doomed) await parts.layers.remove(chainId);
-  return doomed;
+  const removed: string[] = [];
+  for (const chainId of candidates) {
+    const isGarbage = (): boolean => !parts.pins.has(chainId) && !isLayerUsed(parts, chainId);
+    if (await parts.layers.remove(chainId, isGarbage)) removed.push(chainId);
+  }
+  return removed;
 }
 
+function isLayerUsed(parts: LibraryParts, chainId: string): boolean {
+  for (const image of parts.index.images.values()) if (image.chainIds.includes(chainId)) return true;
+  return parts.rootfs.uses(chainId);
+}
+
+/** Removes blobs that nothing needs. */
 export async function collectBlobs(parts: LibraryParts, candidates: readonly string[]): Promise<void> {
-  const used = new Set([...parts.index.images.values()].flatMap((image) => image.blobs));
   for (const digest of candidates) {
-    if (!used.has(digest) && !parts.pins.has(digest)) await parts.blobs.remove(digest);
+    const used = [...parts.index.images.values()].some((image) => image.blobs.includes(digest));
+    if (!used && !parts.pins.has(digest)) await parts.blobs.remove(digest);
   }
 }

@@ -31,7 +31,7 @@ export type Found = {
   readonly by: { readonly kind: "name"; readonly reference: ImageReference } | { readonly kind: "id" };
 };
 
-/** Looks by full id, then by name, then by id prefix. @throws {InvalidArgumentError} when a prefix fits several images. */
+/** Looks by full id, then by name, then by an id prefix that fits one image alone. */
 export function findImage(images: Images, text: string): Found | undefined {
   const byId = images.get(isDigest(text) ? text : `sha256:${text}`);
   if (byId !== undefined) return { image: byId, by: { kind: "id" } };
@@ -41,13 +41,18 @@ export function findImage(images: Images, text: string): Found | undefined {
       if (isNamed(image, reference)) return { image, by: { kind: "name", reference } };
     }
   }
-  return findByPrefix(images, text.startsWith("sha256:") ? text.slice("sha256:".length) : text);
+  const [image, ...others] = listByPrefix(images, text);
+  return image === undefined || others.length > 0 ? undefined : { image, by: { kind: "id" } };
 }
 
-/** @throws {NotFoundError} in Docker's words. */
+/** @throws {NotFoundError} in Docker's words; {InvalidArgumentError} an id prefix that fits several images. */
 export function requireImage(images: Images, text: string): Found {
   const found = findImage(images, text);
   if (found !== undefined) return found;
+  const fitting = listByPrefix(images, text);
+  if (fitting.length > 1) {
+    throw new InvalidArgumentError(`image id prefix ${text} fits ${fitting.length} images: give more digits`);
+  }
   const reference = referenceOrUndefined(text);
   throw new NotFoundError(`No such image: ${reference === undefined ? text : familiarReference(reference)}`);
 }
@@ -59,15 +64,10 @@ function isNamed(image: StoredImage, reference: ImageReference): boolean {
   return image.repoTags.includes(formatReference(reference));
 }
 
-function findByPrefix(images: Images, prefix: string): Found | undefined {
-  if (prefix.length < ID_PREFIX_LENGTH_MIN || !/^[0-9a-f]{1,64}$/.test(prefix)) return undefined;
-  const fitting = [...images.values()].filter((image) => image.id.startsWith(`sha256:${prefix}`));
-  if (fitting.length > 1)
-    throw new InvalidArgumentError(
-      `image id prefix ${prefix} fits ${fitting.length} images: give more digits`,
-    );
-  const image = fitting[0];
-  return image === undefined ? undefined : { image, by: { kind: "id" } };
+function listByPrefix(images: Images, text: string): readonly StoredImage[] {
+  const prefix = text.startsWith("sha256:") ? text.slice("sha256:".length) : text;
+  if (prefix.length < ID_PREFIX_LENGTH_MIN || !/^[0-9a-f]{1,64}$/.test(prefix)) return [];
+  return [...images.values()].filter((image) => image.id.startsWith(`sha256:${prefix}`));
 }
 
 function referenceOrUndefined(text: string): ImageReference | undefined {

@@ -187,10 +187,11 @@ function layerProvider(
     report("Pulling fs layer");
     const held = parts.pins.hold([descriptor.digest]);
     try {
-      await gate.blobs.run(descriptor.digest, async () => {
+      const fetchIfMissing = async (): Promise<void> => {
         if (await parts.blobs.has(descriptor.digest)) return;
-        await gate.downloads.run(() => download(components, session, descriptor, signal, report));
-      });
+        await gate.downloads.run(() => download(components, session, descriptor, signal, report), { signal });
+      };
+      await gate.blobs.run(descriptor.digest, fetchIfMissing, { signal });
       report("Download complete");
       const layer = await parts.layers.add({
         file: parts.blobs.path(descriptor.digest),

@@ -4,6 +4,7 @@
  * Source: OCI image-spec 1.1 (descriptors).
  */
 import { createHash } from "node:crypto";
+import { renameSync } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { DataLossError } from "../../base/errors/errors.js";
@@ -65,8 +66,16 @@ export class BlobStore {
     return new BlobWriter(await open(path, "wx", 0o600), path, this.path(expected.digest), expected);
   }
 
+  /** Missing is fine. It is gone from its place before this returns to the event loop, so a look-up sees the truth. */
   async remove(digest: string): Promise<void> {
-    await rm(this.path(digest), { force: true });
+    const doomed = this.#temporaryPath("removed");
+    try {
+      renameSync(this.path(digest), doomed);
+    } catch (error) {
+      if (error instanceof Error && "code" in error && error.code === "ENOENT") return;
+      throw error;
+    }
+    await rm(doomed, { force: true });
   }
 }
 

@@ -141,7 +141,6 @@ class NodeImageStore implements ImageStore {
     await using stage = this.#stage("import");
     await stageFile(tar, stage.path, { signal: options.signal });
     const layer = await this.#parts.layers.add({ file: stage.path, signal: options.signal });
-    using _held = this.#parts.pins.hold([layer.chainId]);
     const created = new Date(this.#options.clock.nowMs()).toISOString();
     const comment = options.message ?? "Imported from -";
     const configBytes = Buffer.from(
@@ -158,7 +157,9 @@ class NodeImageStore implements ImageStore {
     return await addImage(this.#parts, {
       configBytes,
       tags: tag === undefined ? [] : [tag],
-      provide: async () => layer,
+      signal: options.signal,
+      provide: async ({ chainId, diffId, signal }) =>
+        await this.#parts.layers.add({ file: stage.path, expected: { chainId, diffId }, signal }),
     });
   }
 

@@ -101,22 +101,28 @@ export class LayerStore {
   async add(request: AddLayer): Promise<Layer> {
     const { expected } = request;
     if (expected === undefined) return await this.#unpack(request);
+    const { signal } = request;
     return await this.#lock.run(
       expected.chainId,
       async () => this.#layers.get(expected.chainId) ?? (await this.#unpack(request)),
+      { signal },
     );
   }
 
-  /** Missing is fine. The caller has made sure that no image and no container uses it. */
-  async remove(chainId: string): Promise<void> {
-    await this.#lock.run(chainId, async () => {
+  /**
+   * Removes a layer that is there and `isGarbage` when its turn comes: from that moment `get` no longer gives it, so
+   * whoever needs it next unpacks it anew. @returns whether it was removed.
+   */
+  async remove(chainId: string, isGarbage: () => boolean): Promise<boolean> {
+    return await this.#lock.run(chainId, async () => {
       const layer = this.#layers.get(chainId);
-      if (layer === undefined) return;
+      if (layer === undefined || !isGarbage()) return false;
       this.#layers.delete(chainId);
       const doomed = this.temporaryPath("removed");
       await rename(join(this.#dir, "layers", hexOf(chainId)), doomed);
       await rm(join(this.#dir, "l", layer.link), { force: true });
       await rm(doomed, { recursive: true });
+      return true;
     });
   }
 
@@ -138,10 +144,14 @@ export class LayerStore {
           `layer ${digest ?? expected.diffId} unpacks to diff id ${result.diffId}, the image's config says ${expected.diffId}`,
         );
       }
-      const chainId = expected?.chainId ?? result.diffId;
-      return (
-        this.#layers.get(chainId) ??
-        (await this.#keep(folder, { chainId, diffId: result.diffId, sizeBytes: result.sizeBytes }))
+      const { diffId, sizeBytes } = result;
+      if (expected !== undefined)
+        return await this.#keep(folder, { chainId: expected.chainId, diffId, sizeBytes });
+      // An import learns its chain id only now, so only now it can take its turn.
+      return await this.#lock.run(
+        diffId,
+        async () =>
+          this.#layers.get(diffId) ?? (await this.#keep(folder, { chainId: diffId, diffId, sizeBytes })),
       );
     } finally {
       await rm(folder, { recursive: true, force: true });

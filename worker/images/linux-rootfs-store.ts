@@ -4,8 +4,8 @@
  * Invariant: the folder of a container appears whole, by rename; its record keeps the layers it stands on alive.
  * Source: kernel Documentation/filesystems/overlayfs.rst; mount data is limited to one page (mount(2)).
  */
-import { closeSync, openSync, statSync } from "node:fs";
-import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { chmodSync, closeSync, mkdirSync, openSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
@@ -49,9 +49,10 @@ export class RootfsStore {
     return store;
   }
 
-  /** Chain ids that containers stand on. */
-  usedChainIds(): ReadonlySet<string> {
-    return new Set([...this.#rootfs.values()].flatMap((rootfs) => rootfs.chainIds));
+  /** Whether a container stands on the layer. */
+  uses(chainId: string): boolean {
+    for (const rootfs of this.#rootfs.values()) if (rootfs.chainIds.includes(chainId)) return true;
+    return false;
   }
 
   /** The image of a container that has a root file system here. */
@@ -61,7 +62,7 @@ export class RootfsStore {
 
   /** @returns the path of the mounted root. */
   async mount(containerId: string, rootfs: Rootfs): Promise<string> {
-    const known = this.#rootfs.get(containerId) ?? (await this.#create(containerId, rootfs));
+    const known = this.#rootfs.get(containerId) ?? this.#create(containerId, rootfs);
     const folder = this.#folder(containerId);
     const merged = join(folder, "merged");
     if (!isMounted(merged)) this.#mountOverlay(folder, merged, known);
@@ -103,17 +104,17 @@ export class RootfsStore {
     return join(this.#dir, "rootfs", containerId);
   }
 
-  async #create(containerId: string, rootfs: Rootfs): Promise<Rootfs> {
+  /** Synchronous: ten small calls on the path of every start, and no second caller in between. */
+  #create(containerId: string, rootfs: Rootfs): Rootfs {
     const target = this.#folder(containerId);
     const folder = this.#layers.temporaryPath("rootfs");
-    await mkdir(folder, { mode: 0o711 });
-    // The overlay's root has the mode of upper: what any container's root folder has.
+    mkdirSync(folder, { mode: 0o711 });
     for (const name of ["upper", "work", "merged"]) {
-      await mkdir(join(folder, name));
-      await chmod(join(folder, name), 0o755); // whatever the umask says
+      mkdirSync(join(folder, name));
+      chmodSync(join(folder, name), 0o755); // whatever the umask says; upper's mode is the root folder's
     }
-    await writeFile(join(folder, "rootfs.json"), JSON.stringify(rootfs), { mode: 0o600 });
-    await rename(folder, target);
+    writeFileSync(join(folder, "rootfs.json"), JSON.stringify(rootfs), { mode: 0o600 });
+    renameSync(folder, target);
     this.#rootfs.set(containerId, rootfs);
     return rootfs;
   }

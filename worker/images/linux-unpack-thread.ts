@@ -9,6 +9,7 @@ import type { Clock, Timer } from "../../base/clock/clock.js";
 import { CancelledError, InternalError, messageOf, UnavailableError } from "../../base/errors/errors.js";
 import { errorFromCode } from "../../base/errors/status.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
+import { KeyedLock } from "./keyed-lock.js";
 import type { UnpackRequest, UnpackResult } from "./linux-layer-unpack.js";
 import type { FromWorker, KernelCall, ToWorker } from "./linux-unpack-worker.js";
 
@@ -30,9 +31,9 @@ interface Conversation {
 export class UnpackThread {
   readonly #linux: Pick<Linux, "makeNode" | "setXattr">;
   readonly #clock: Clock;
+  readonly #turns = new KeyedLock();
   #worker: Worker | undefined;
   #idleTimer: Timer | undefined;
-  #tail: Promise<unknown> = Promise.resolve();
   #current: Conversation | undefined;
   #closed = false;
 
@@ -48,19 +49,14 @@ export class UnpackThread {
 
   /** @throws what unpackLayer throws; {CancelledError} when the signal fires. */
   unpack(request: UnpackRequest, options: { signal?: AbortSignal | undefined } = {}): Promise<UnpackResult> {
-    const turn = this.#tail.then(() => this.#run(request, options.signal));
-    this.#tail = turn.then(
-      () => undefined,
-      () => undefined, // the caller of that turn has the error
-    );
-    return turn;
+    return this.#turns.run("", () => this.#run(request, options.signal), options);
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     await this.#endWorker();
     this.#settle(new UnavailableError("the image store was closed while a layer was unpacked"));
-    await this.#tail;
+    await this.#turns.run("", async () => undefined); // whoever waited has been refused by now
     this.#idleTimer?.cancel();
   }
 
