@@ -5,6 +5,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { credentials } from "@grpc/grpc-js";
+import { ManualClock } from "../../base/clock/manual-clock.js";
+import { systemClock } from "../../base/clock/system-clock.js";
 import { LogsClient } from "../../proto/gen/skein/v1/logs.js";
 import { Config, Network, Secret, Service } from "../../proto/gen/skein/v1/objects.js";
 import { NodeState, PublishMode, TaskState } from "../../proto/gen/skein/v1/types.js";
@@ -316,6 +318,44 @@ test("a newer session of a node ends the older one", () =>
     await lab.agent("n1", [manager]);
     await lab.until(() => manager.dispatcher.sessionCount === 1, "one session");
   }));
+
+test("a node that falls silent is down after the bound, and ready again when it is back", async () => {
+  const clock = new ManualClock();
+  const lab = new AgentLab({ clock });
+  try {
+    await lab.begin(["n1"]);
+    const manager = await lab.manager();
+    const first = await lab.agent("n1", [manager]);
+    await lab.assign({ id: "t1", nodeId: "n1" });
+    await lab.untilTask("t1", TaskState.RUNNING);
+    for (let second = 0; second < 8; second++) await passSecond(clock);
+    assert.equal(nodeState(lab, "n1"), NodeState.READY);
+
+    await first.agent.close({ silent: true }); // as when the network between them is cut
+    await first.containers.close();
+    for (let second = 0; second < 2; second++) await passSecond(clock);
+    assert.equal(nodeState(lab, "n1"), NodeState.READY);
+    for (let second = 0; second < 2; second++) await passSecond(clock);
+    await lab.until(
+      () => nodeState(lab, "n1") === NodeState.DOWN,
+      "the node down after 4 periods at the latest",
+    );
+    assert.equal(first.containers.ofTask("t1")?.state, "running");
+
+    const leftovers = { world: first.containers.world, state: first.state, network: first.network };
+    const second = await lab.agent("n1", [manager], leftovers);
+    await lab.until(() => nodeState(lab, "n1") === NodeState.READY, "the node ready again");
+    assert.equal(second.containers.world.starts.size, 1);
+  } finally {
+    await lab.close();
+  }
+});
+
+/** A second passes, and what it set off crosses the loopback. */
+async function passSecond(clock: ManualClock): Promise<void> {
+  clock.advance(1_000);
+  await systemClock.sleep(25);
+}
 
 interface Heard {
   readonly lines: string[];

@@ -318,8 +318,9 @@ class NodeAgent implements Agent {
       });
     }
     await state.saveResources({ ...changes, removals: changes.removals.map(keyText) });
+    if (this.#told && !this.#retained) this.#retain(changes);
     this.#applyTasks(changes);
-    if (this.#told && !this.#retained) await this.#retain();
+    if (this.#retained) this.#forgetSaved();
     if (networkApplied) {
       this.#applyBackoff.reset();
       this.#appliedRevision = changes.revision;
@@ -349,17 +350,25 @@ class NodeAgent implements Agent {
     for (const key of changes.removals) if (key.kind === ResourceKind.TASK) this.#tasks.unassign(key.id);
   }
 
-  /** Once, when a manager has said what is ours: what else was left from before goes. */
-  async #retain(): Promise<void> {
+  /**
+   * Once, when a manager has said what is ours: what else was left from before goes. Begun before new tasks are, so that
+   * nothing of theirs is taken for a leftover; not waited for, because stopping a container may take its time.
+   */
+  #retain(changes: BookChanges): void {
     this.#retained = true;
+    const ids = new Set(this.#tasks.ids());
+    for (const { resource } of changes.upserts) if (resource?.$case === "task") ids.add(resource.value.id);
+    this.#components.executor.retain(ids).catch((error: unknown) => {
+      this.#components.log.warn("leftovers not removed", { error: messageOf(error) });
+    });
+  }
+
+  /** Statuses saved for tasks that no manager counts as ours. */
+  #forgetSaved(): void {
+    if (this.#saved.size === 0) return;
     for (const taskId of this.#saved.keys()) this.#unsaved.set(taskId, undefined);
     this.#saved.clear();
     this.#saveLoop.wake();
-    try {
-      await this.#components.executor.retain(this.#tasks.ids());
-    } catch (error) {
-      this.#components.log.warn("leftovers not removed", { error: messageOf(error) });
-    }
   }
 
   #onStatus(update: TaskStatusUpdate): void {

@@ -72,27 +72,30 @@ class ContainerTaskExecutor implements ContainerExecutor {
   }
 
   async retain(taskIds: ReadonlySet<string>): Promise<void> {
-    const { containers, network, log } = this.#components;
     const strays = this.#taskContainers.taskIds().filter((taskId) => !taskIds.has(taskId));
-    await Promise.all(
-      strays.map(async (taskId) => {
-        const record = this.#taskContainers.find(taskId);
-        if (record === undefined) return;
-        log.info("container of a task that is not ours any more is removed", { task: taskId });
-        try {
-          if (record.state === "running") {
-            await containers.stop(record.id, { gracePeriodMs: record.specification.stopGracePeriodMs });
-          }
-          await containers.remove(record.id, { force: true, removeVolumes: true });
-        } catch (error) {
-          log.warn("stray container not removed", { task: taskId, error: messageOf(error) });
-        }
-      }),
-    );
-    await network.retain(taskIds);
+    // Sandboxes are asked for at once: after the containers it could hit a task that came meanwhile.
+    await Promise.all([
+      this.#components.network.retain(taskIds),
+      ...strays.map((taskId) => this.#removeStray(taskId)),
+    ]);
   }
 
   close(): void {
     this.#taskContainers.close();
+  }
+
+  async #removeStray(taskId: string): Promise<void> {
+    const { containers, log } = this.#components;
+    const record = this.#taskContainers.find(taskId);
+    if (record === undefined) return;
+    log.info("container of a task that is not ours any more is removed", { task: taskId });
+    try {
+      if (record.state === "running") {
+        await containers.stop(record.id, { gracePeriodMs: record.specification.stopGracePeriodMs });
+      }
+      await containers.remove(record.id, { force: true, removeVolumes: true });
+    } catch (error) {
+      log.warn("stray container not removed", { task: taskId, error: messageOf(error) });
+    }
   }
 }
