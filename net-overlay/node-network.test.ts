@@ -86,8 +86,14 @@ test("a restart adopts what lives, forgets what does not, and gives out no addre
   await first.dataPlane.removeSandbox("task12");
   const second = await open(first);
   assert.deepEqual([...second.dns.served], ["task11"]);
-  await tell(second, network());
+  assert.deepEqual(
+    second.dataPlane.mesh?.localTasks,
+    ["100.64.1.2", "100.64.1.3"],
+    "untouched until told what there is",
+  );
   assert.deepEqual(await second.plane.attachTask(taskOf(11), attachment), sandbox);
+  await tell(second, network());
+  assert.deepEqual(second.dataPlane.mesh?.localTasks, ["100.64.1.2"]);
   assert.equal((await second.plane.attachTask(taskOf(13), attachment)).gatewayAddress, "100.64.1.3");
   await second.plane.retain(new Set(["task13"]));
   assert.deepEqual(second.dataPlane.listSandboxes(), ["task13"]);
@@ -170,6 +176,7 @@ test("a complete set removes overlays of a life before", async () => {
 
 test("rules that somebody else removed are made again", async () => {
   const world = await open();
+  await tell(world, network());
   world.dataPlane.mesh = undefined;
   world.clock.advance(30_000);
   await world.plane.retain(new Set());

@@ -72,6 +72,9 @@ export class NodeNetwork implements NetworkPlane {
   #dirtyMesh = false;
   #identity: NodeNetworkIdentity | undefined;
   #lastHost = 1;
+  /** Whether resources were ever told in this life. */
+  #isInformed = false;
+  #isHostChecked = false;
   #appliedRevision = 0;
   #knownRevision = 0;
   #queueLength = 0;
@@ -101,14 +104,13 @@ export class NodeNetwork implements NetworkPlane {
         last.number === identity.number &&
         last.dataPathAddress === identity.dataPathAddress &&
         last.vxlanUdpPort === identity.vxlanUdpPort;
-      if (isSame) return;
-      this.#identity = identity;
-      if (last === undefined) await this.#adopt();
-      this.#dirtyMesh = true;
-      for (const networkId of this.#state.networks.keys()) this.#dirtyNetworks.add(networkId);
-      await this.#applyDirty();
-      this.#checkHost();
-      this.#hostCheck ??= this.#clock.setInterval(HOST_CHECK_PERIOD_MS, () => this.#checkHost());
+      if (!isSame) {
+        this.#identity = identity;
+        if (last === undefined) await this.#adopt();
+        this.#dirtyMesh = true;
+        for (const networkId of this.#state.networks.keys()) this.#dirtyNetworks.add(networkId);
+      }
+      await this.#applyKnown();
     });
   }
 
@@ -124,7 +126,8 @@ export class NodeNetwork implements NetworkPlane {
       }
       this.#dirtyMesh ||= touched.mesh || changes.complete;
       this.#knownRevision = Math.max(this.#knownRevision, changes.revision);
-      if (this.#identity !== undefined) await this.#applyDirty();
+      this.#isInformed = true;
+      await this.#applyKnown();
       this.#appliedRevision = this.#knownRevision;
     });
   }
@@ -176,6 +179,8 @@ export class NodeNetwork implements NetworkPlane {
       this.#names.clear();
       this.#dirtyNetworks.clear();
       this.#identity = undefined;
+      this.#isInformed = false;
+      this.#isHostChecked = false;
       this.#appliedRevision = 0;
       this.#knownRevision = 0;
       this.#retry?.cancel();
@@ -222,8 +227,25 @@ export class NodeNetwork implements NetworkPlane {
       }
       this.#sandboxes.set(sandbox.taskId, sandbox);
       this.#lastHost = Math.max(this.#lastHost, Number(sandbox.gatewayAddress?.split(".")[3] ?? 0));
-      this.#dns.open(sandbox);
+      try {
+        this.#dns.open(sandbox);
+      } catch (error) {
+        // attachTask, which adopts it, tries again
+        this.#log.error("names are not served in an adopted sandbox", {
+          taskId: sandbox.taskId,
+          error: messageOf(error),
+        });
+      }
     }
+  }
+
+  /** Until somebody said what there is, the kernel keeps what it has from the daemon's life before: tasks are served meanwhile. */
+  async #applyKnown(): Promise<void> {
+    if (this.#identity === undefined || !this.#isInformed) return;
+    this.#hostCheck ??= this.#clock.setInterval(HOST_CHECK_PERIOD_MS, () => this.#checkHost());
+    const isFirst = !this.#isHostChecked;
+    await this.#applyDirty();
+    if (isFirst) this.#checkHost();
   }
 
   async #applyDirty(options: { failing: "throw" | "log" } = { failing: "throw" }): Promise<void> {
@@ -255,6 +277,7 @@ export class NodeNetwork implements NetworkPlane {
   }
 
   #checkHost(): void {
+    this.#isHostChecked = true;
     if (this.#dataPlane.checkHost()) return;
     this.#log.warn("the mesh's rules were removed by somebody else and are made again");
     this.#dirtyMesh = true;
