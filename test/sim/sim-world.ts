@@ -279,12 +279,13 @@ const HUNT_TUNING: NodeTuning = {
 function drawTuning(random: Random): NodeTuning {
   const bytesPerMessageMax = pick(random, [64, 512, 4096, 256 * 1024]);
   const inflightMessagesMax = pick(random, [1, 3, 16, 256]);
-  // One entry per round trip: a longer backlog would only prove that the agreement bound is short.
-  const isNarrow = bytesPerMessageMax * inflightMessagesMax < 4096;
+  const inflightBytesMax = pick(random, [256, 4096, 1024 * 1024]);
+  // A few entries per round trip: a longer backlog would only prove that the agreement bound is short.
+  const isNarrow = Math.min(bytesPerMessageMax * inflightMessagesMax, inflightBytesMax) < 4096;
   return {
     bytesPerMessageMax,
     inflightMessagesMax,
-    inflightBytesMax: pick(random, [256, 4096, 1024 * 1024]),
+    inflightBytesMax,
     uncommittedBytesMax: isNarrow ? 1024 : pick(random, [1024, 16 * 1024, 1024 * 1024]),
     syncMaxMs: pick(random, [0.5, 5, 40]),
     compactAfter: isNarrow ? 40 : pick(random, [20, 100, 400]),
