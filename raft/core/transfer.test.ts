@@ -71,3 +71,13 @@ test("a repeated TIMEOUT_NOW does not start another election", () => {
   cluster.settle();
   assert.equal(cluster.core(3).status().term, 2);
 });
+
+test("a lost TIMEOUT_NOW is sent again with the next heartbeat's answer", () => {
+  const cluster = new TestCluster([1, 2, 3]);
+  cluster.elect(1);
+  cluster.core(1).transferLeadership(3);
+  const lost = cluster.member(1).drain();
+  assert.ok(lost.some(({ kind }) => kind === MessageKind.TIMEOUT_NOW));
+  cluster.run(1);
+  assert.equal(cluster.leader(), 3);
+});
