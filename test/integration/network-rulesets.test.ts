@@ -1,0 +1,109 @@
+/**
+ * Rulesets on a real kernel: a table that was changed step by step equals one that was made at once.
+ */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { openKoffiLinux } from "../../base/linux/linux-koffi.js";
+import type { NftContext } from "../../base/linux/linux-ports.js";
+import type { Random } from "../../base/random/random.js";
+import { SeededRandom } from "../../base/random/seeded-random.js";
+import { renderMeshRuleset } from "../../net-overlay/balance/mesh-ruleset.js";
+import type { OverlayBalance } from "../../net-overlay/balance/overlay-ruleset.js";
+import { renderOverlayRuleset } from "../../net-overlay/balance/overlay-ruleset.js";
+import type { MeshPlan } from "../../net-overlay/endpoints/mesh-plan.js";
+
+const STEPS = 60;
+const linux = await openKoffiLinux();
+const dir = mkdtempSync(join(tmpdir(), "skein-nft-"));
+const paths: string[] = [];
+
+function freshNft(): NftContext {
+  const path = join(dir, `n${paths.length}`);
+  linux.createNetns(path);
+  paths.push(path);
+  return linux.nft(path);
+}
+
+after(async () => {
+  for (const path of paths) await linux.deleteNetns(path);
+  rmSync(dir, { recursive: true });
+});
+
+/** The table as text in which neither the order of elements nor of chains matters. */
+function listed(nft: NftContext): string[] {
+  return nft
+    .list("list table ip skein")
+    .replaceAll(/\s+/g, " ")
+    .replaceAll(
+      /elements = \{([^}]*)\}/g,
+      (_all, list: string) =>
+        `elements = {${list
+          .split(",")
+          .map((item) => item.trim())
+          .sort()
+          .join()}}`,
+    )
+    .split(/ (?=chain |map |set )/)
+    .map((block) => block.trim().replace(/[ }]+$/, ""))
+    .sort();
+}
+
+function some<T>(random: Random, from: readonly T[]): T[] {
+  return from.filter(() => random.float() < 0.5);
+}
+
+function randomBalance(random: Random): OverlayBalance {
+  const addresses = Array.from({ length: 6 }, (_, i) => `10.0.1.${i + 10}`);
+  const services = some(random, ["a", "b", "c", "d"]).map((id, i) => ({
+    id,
+    vips: random.float() < 0.8 ? [`10.0.1.${id.charCodeAt(0)}`] : [`10.0.1.${200 + i}`],
+    backends: random.float() < 0.3 ? [] : some(random, addresses),
+  }));
+  return { gateway: "10.0.1.1", services, localTasks: some(random, addresses) };
+}
+
+function randomMesh(random: Random): MeshPlan {
+  const tasks = Array.from({ length: 4 }, (_, i) => `100.64.1.${i + 2}`);
+  const ports = some(random, [80, 81, 443, 5353]).map((publishedPort) => ({
+    protocol: publishedPort === 5353 ? ("udp" as const) : ("tcp" as const),
+    publishedPort,
+    backends: some(random, tasks).map((address) => ({ address, port: random.int(1, 3) })),
+  }));
+  return {
+    nodeNumber: 1,
+    localAddress: "10.99.0.1",
+    vxlanUdpPort: 4789,
+    peers: new Map(
+      some(random, [2, 3, 300, 16_383]).map((number) => [number, `10.99.${number >> 8}.${number & 255}`]),
+    ),
+    ports,
+    localTasks: some(random, tasks),
+    exposed: some(random, tasks).map((address) => ({ address, protocol: "tcp" as const, port: 80 })),
+  };
+}
+
+function check<T>(draw: (random: Random) => T, render: (previous: T | undefined, next: T) => string): void {
+  const random = new SeededRandom(7);
+  const stepwise = freshNft();
+  const atOnce = freshNft();
+  let previous: T | undefined;
+  for (let step = 0; step < STEPS; step += 1) {
+    const next = draw(random);
+    const text = render(previous, next);
+    if (text !== "") stepwise.run(text);
+    atOnce.run(render(undefined, next));
+    assert.deepEqual(listed(stepwise), listed(atOnce), `step ${step}`);
+    previous = next;
+  }
+  stepwise.close();
+  atOnce.close();
+}
+
+test("an overlay's ruleset changed step by step equals one made at once", () =>
+  check(randomBalance, renderOverlayRuleset));
+
+test("the mesh's ruleset changed step by step equals one made at once", () =>
+  check(randomMesh, renderMeshRuleset));
