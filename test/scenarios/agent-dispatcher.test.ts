@@ -308,6 +308,26 @@ test("when its manager dies an agent turns to another, and no status is lost", (
     assert.equal(node.containers.world.starts.size, 1);
   }));
 
+test("a node that leaves stops what it has and takes nothing on", () =>
+  inLab(async (lab) => {
+    await lab.begin(["n1"]);
+    const manager = await lab.manager();
+    const node = await lab.agent("n1", [manager]);
+    await lab.assign({ id: "t1", nodeId: "n1" });
+    await lab.untilTask("t1", TaskState.RUNNING);
+    const removed = node.agent.removeTasks();
+    await lab.assign({ id: "t2", nodeId: "n1", slot: 2 });
+    await removed;
+    await node.agent.close({ leaving: true });
+    assert.deepEqual(node.containers.list(), []);
+    assert.equal(node.network.sandboxes.size, 0);
+    await lab.untilTask("t1", TaskState.SHUTDOWN);
+    assert.equal(
+      lab.store.view((view) => view.get("task", "t2")?.status?.state),
+      TaskState.ASSIGNED,
+    );
+  }));
+
 test("a newer session of a node ends the older one", () =>
   inLab(async (lab) => {
     await lab.begin(["n1"]);

@@ -102,6 +102,8 @@ class NodeAgent implements Agent {
   #appliedRevision = 0;
   #told = false;
   #retained = false;
+  /** Nothing is taken on any more. */
+  #leaving = false;
   #running: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
@@ -174,6 +176,8 @@ class NodeAgent implements Agent {
   }
 
   async removeTasks(): Promise<void> {
+    this.#leaving = true;
+    await this.#applyLoop.idle();
     this.#tasks.retain(new Set());
     await this.#tasks.empty();
   }
@@ -291,6 +295,7 @@ class NodeAgent implements Agent {
 
   /** One pass: network first, then what must survive a restart, then tasks. */
   async #apply(): Promise<void> {
+    if (this.#leaving) return;
     const identity = this.#nextIdentity();
     if (identity === undefined || (!this.#book.pending && identity === this.#identity)) return;
     const { network, state, log, clock } = this.#components;
