@@ -5,7 +5,7 @@
 import { rmSync } from "node:fs";
 import type { SwarmBackend, SwarmInfo, SwarmInitRequest, SwarmJoinRequest } from "../api/ports.js";
 import type { Clock, Timer } from "../base/clock/clock.js";
-import { FailedPreconditionError, messageOf, NotImplementedError, UnavailableError } from "../base/errors/errors.js";
+import { codeOf, FailedPreconditionError, messageOf, NotImplementedError, UnavailableError } from "../base/errors/errors.js";
 import { callUnary } from "../base/grpc/grpc-call.js";
 import type { Logger } from "../base/log/logger.js";
 import type { Random } from "../base/random/random.js";
@@ -61,6 +61,8 @@ const DEFAULT_SUBNET_SIZE = 24;
 const DEFAULT_VXLAN_PORT = 4789;
 const FIRST_SESSION_WAIT_MS = 10_000;
 const RENEWAL_RETRY_MS = 5_000;
+const LEAVE_TIMEOUT_MS = 15_000;
+const LEAVE_RETRY_MS = 100;
 
 interface Membership {
   state: SwarmState;
@@ -334,11 +336,22 @@ export class SwarmLifecycle implements SwarmBackend {
     const endpoint = this.#options.localManager.endpoint();
     if (endpoint === undefined) return;
     const client = new ControlClient(endpoint.address, endpoint.credentials, { channelOverride: endpoint.channel });
-    try {
-      await callUnary(client.leaveCluster.bind(client), { nodeId: membership.state.nodeId, force }, { timeoutMs: 10_000 });
-    } catch (error) {
-      if (!force) throw error;
-      this.#options.log.warn("leaving without the cluster's consent", { error: messageOf(error) });
+    const deadlineMs = this.#options.clock.monotonicMs() + LEAVE_TIMEOUT_MS;
+    for (;;) {
+      try {
+        const request = { nodeId: membership.state.nodeId, force };
+        await callUnary(client.leaveCluster.bind(client), request, { timeoutMs: LEAVE_TIMEOUT_MS });
+        return;
+      } catch (error) {
+        // A leader that leaves hands over first and says so: its successor is asked next.
+        if (codeOf(error) === "not-leader" && this.#options.clock.monotonicMs() < deadlineMs) {
+          await this.#options.clock.sleep(LEAVE_RETRY_MS);
+          continue;
+        }
+        if (!force) throw error;
+        this.#options.log.warn("leaving without the cluster's consent", { error: messageOf(error) });
+        return;
+      }
     }
   }
 

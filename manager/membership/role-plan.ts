@@ -18,7 +18,7 @@ export interface RolePlanInput {
   readonly selfRaftId: number;
 }
 
-function whyUnwanted(member: RaftMember, node: Node | undefined): string | undefined {
+function whyUnwanted(node: Node | undefined): string | undefined {
   if (node === undefined) return "its node was removed";
   if (node.spec?.desiredRole === NodeRole.WORKER && node.role === NodeRole.MANAGER) return "it was demoted";
   return undefined;
@@ -43,7 +43,7 @@ export function planRoles({ nodes, members, selfRaftId }: RolePlanInput): readon
   }
   const voterCount = members.filter((member) => !member.learner).length;
   for (const member of members) {
-    const why = whyUnwanted(member, nodeById.get(member.nodeId));
+    const why = whyUnwanted(nodeById.get(member.nodeId));
     if (why === undefined || (!member.learner && voterCount === 1)) continue;
     if (member.raftId === selfRaftId) steps.push({ kind: "hand-over", why });
     else steps.push({ kind: "remove-member", raftId: member.raftId, nodeId: member.nodeId, why });
