@@ -25,6 +25,19 @@ const cSetsockopt = libc.func("int setsockopt(int, int, int, const uint8_t*, uin
 const cLsetxattr = libc.func("int lsetxattr(const char*, const char*, const uint8_t*, size_t, int)");
 const cMknod = libc.func("int mknod(const char*, uint, uint64_t)");
 
+const cCloseRange = findCloseRange();
+
+/** In glibc from 2.34 on. */
+function findCloseRange(): ((first: number, last: number, flags: number) => number) | undefined {
+  try {
+    return libc.func("int close_range(uint, uint, int)") as (first: number, last: number, flags: number) => number;
+  } catch (error) {
+    if (error instanceof Error) return undefined; // koffi's word for a missing symbol
+    throw error;
+  }
+}
+
+const CLOSE_RANGE_CLOEXEC = 4;
 const CLONE_NEWNET = 0x4000_0000;
 const MNT_DETACH = 2;
 const AF_UNIX = 1;
@@ -344,5 +357,8 @@ export async function openKoffiLinux(): Promise<Linux> {
       if (cMknod(path, NODE_KINDS[kind] | mode, device) !== 0) throw failure("mknod", path);
     },
     connectSeqPacket,
+    keepDescriptors(): void {
+      cCloseRange?.(3, 0xffff_ffff, CLOSE_RANGE_CLOEXEC);
+    },
   };
 }

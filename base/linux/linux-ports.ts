@@ -53,4 +53,9 @@ export interface Linux {
   makeNode(options: { path: string; kind: "char" | "block" | "fifo"; mode: number; major: number; minor: number }): void;
   /** Connects an AF_UNIX SOCK_SEQPACKET socket and returns its descriptor. */
   connectSeqPacket(path: string): number;
+  /**
+   * Marks every descriptor above 2 close-on-exec, so that a long-lived child inherits nothing (libraries open files without
+   * that mark). Call it in the same tick as the spawn. Where the kernel (before 5.11) or libc cannot, nothing happens.
+   */
+  keepDescriptors(): void;
 }

@@ -93,6 +93,7 @@ export async function openContainerManager(init: ContainerManagerInit): Promise<
   const runtime = await openConmonRuntime({
     runDir: init.runDir,
     cgroupParent,
+    linux: init.linux,
     clock,
     log,
     ...(init.runtime === undefined ? {} : { prefer: init.runtime }),
@@ -181,7 +182,7 @@ class Manager implements LocalContainerManager {
       const { id } = stored.record;
       if (stored.process !== undefined) {
         this.#watchHealth(entry);
-        this.#parts.runtime.adopt(id, stored.process);
+        await this.#parts.runtime.adopt(id, stored.process);
       } else {
         const leftover = await this.#parts.runtime.findLeftover(id);
         if (leftover !== undefined)

@@ -49,8 +49,8 @@ export interface OciRuntime {
   reopenLog(id: string): Promise<void>;
   /** Runtime state, cgroup and run files go. Missing is fine. */
   delete(id: string): Promise<void>;
-  /** Watches a container found again after a restart; its exit is reported even if it has ended already. */
-  adopt(id: string, process: ProcessIdentity): void;
+  /** Watches a container found again after a restart; its exit is reported even if it has ended already. Finishes a start cut short. */
+  adopt(id: string, process: ProcessIdentity): Promise<void>;
   /** The container's process if one is left from before, whatever the records say. */
   findLeftover(id: string): Promise<ProcessIdentity | undefined>;
   onExit(listener: (exit: RuntimeExit) => void): void;

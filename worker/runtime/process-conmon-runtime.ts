@@ -18,6 +18,7 @@ import {
   InvalidArgumentError,
   messageOf,
 } from "../../base/errors/errors.js";
+import type { Linux } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
 import {
   type CgroupMode,
@@ -49,6 +50,7 @@ export interface ConmonRuntimeInit {
   readonly runDir: string;
   /** Absolute path in the cgroup tree, e.g. /skein. */
   readonly cgroupParent: string;
+  readonly linux: Pick<Linux, "keepDescriptors">;
   readonly clock: Clock;
   readonly log: Logger;
   /** Which runtime to take; crun when installed, else runc. */
@@ -195,6 +197,7 @@ class ConmonRuntime implements OciRuntime {
       ...(options.tty ? ["-t"] : []),
     ];
     const line = hideUnified ? [...HIDE_UNIFIED, conmon, ...args] : [conmon, ...args];
+    this.#settings.linux.keepDescriptors(); // the monitor lives long: a database file it inherited could never be freed
     const child = spawn(line[0] ?? conmon, line.slice(1), {
       stdio: ["ignore", "ignore", "pipe", "pipe", "pipe"],
       env: { ...HELPER_ENV, _OCI_SYNCPIPE: "3", _OCI_STARTPIPE: "4" },
@@ -294,8 +297,17 @@ class ConmonRuntime implements OciRuntime {
     await rm(this.#layout.bundleDir(id), { recursive: true, force: true });
   }
 
-  adopt(id: string, target: ProcessIdentity): void {
+  async adopt(id: string, target: ProcessIdentity): Promise<void> {
     this.#watched.set(id, target);
+    // Both runtimes keep this fifo until the process has been started: a start cut short is brought to its end.
+    if (isAlive(target) && existsSync(join(this.#layout.stateDir, id, "exec.fifo"))) {
+      try {
+        await this.start(id);
+      } catch (error) {
+        this.#settings.log.warn("interrupted start could not be finished", { container: id, error: messageOf(error) });
+        this.kill(target, 9);
+      }
+    }
     this.#check(id, target);
   }
 
