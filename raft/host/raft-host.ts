@@ -47,6 +47,7 @@ import { TickWaits } from "./tick-waits.js";
 const TICK_MS = 100;
 /** The core gives a transfer one election timeout (10 ticks); after it the old leader goes on. */
 const TRANSFER_TICKS = 15;
+const HINT_DELAY_MS = { min: 4, max: 50 } as const;
 
 export class RaftHost implements RaftNode {
   readonly raftId: RaftId;
@@ -67,6 +68,8 @@ export class RaftHost implements RaftNode {
   #isDriving = false;
   #driving: Promise<void> = Promise.resolve();
   #compacting: Promise<void> | undefined;
+  /** State and log are being replaced one after the other: no compaction meanwhile. */
+  #installing = false;
   /** Why nothing is accepted any more. */
   #stopped: UnavailableError | undefined;
   #closing: Promise<void> | undefined;
@@ -263,12 +266,24 @@ export class RaftHost implements RaftNode {
         this.#input(() => {
           for (const message of messages) this.#core.step(message);
         }),
-      connectionLost: (peer) => this.#input(() => this.#core.connectionLost(peer)),
+      connectionLost: (peer) => this.#hintSoon(peer),
       unreachable: (peer) => this.#input(() => this.#core.reportUnreachable(peer)),
       receiveSnapshot: (from, snapshot) =>
         this.#stopped === undefined ? this.#snapshots.receive(from, snapshot) : Promise.reject(this.#stopped),
       refused: (_peer, reason) => this.#components.onRefused?.(reason),
     };
+  }
+
+  /**
+   * Waits a few milliseconds, a different number on each member: peers shall have noticed the loss, too, and not two
+   * of them stand for election at the same moment.
+   */
+  #hintSoon(peer: RaftId): void {
+    if (this.#stopped !== undefined) return;
+    const { clock, random } = this.#components;
+    clock.setTimer(random.int(HINT_DELAY_MS.min, HINT_DELAY_MS.max), () => {
+      this.#input(() => this.#core.connectionLost(peer));
+    });
   }
 
   /** Gives the core an input and lets it work. What the core throws at an input is a bug or a peer's: the node stops. */
@@ -287,7 +302,8 @@ export class RaftHost implements RaftNode {
     this.#input(() => this.#core.tick());
     this.#barriers.tick();
     this.#waits.tick();
-    if (this.#components.storage.log.compactionDue) this.#compacting ??= this.#compact();
+    this.#writer.kick();
+    if (!this.#installing && this.#components.storage.log.compactionDue) this.#compacting ??= this.#compact();
   }
 
   async #nextTick(): Promise<void> {
@@ -329,14 +345,13 @@ export class RaftHost implements RaftNode {
     const { transport, storage } = this.#components;
     if (ready.softState !== undefined) this.#noteLeadership();
     transport.send(ready.messagesBeforeSync);
-    const firstNew = ready.entries[0]?.index ?? Number.POSITIVE_INFINITY;
-    const durable = ready.committedEntries.filter((entry) => entry.index < firstNew);
-    this.#commit(durable);
+    const early = ready.mustSync ? appliedBeforeSync(ready) : 0;
+    this.#commit(ready.committedEntries.slice(0, early));
     if (ready.mustSync) await storage.log.append(ready.entries, ready.hardState);
     else if (ready.hardState !== undefined) storage.log.remember(ready.hardState);
     if (ready.snapshot !== undefined) await this.#install(ready.snapshot);
     this.#send(ready.messages);
-    this.#commit(ready.committedEntries.slice(durable.length));
+    this.#commit(ready.committedEntries.slice(early));
     this.#barriers.answered(ready.readStates);
     if (this.#applier.full) await this.#applier.idle();
   }
@@ -421,7 +436,9 @@ export class RaftHost implements RaftNode {
       staged !== undefined && meta.membership !== undefined,
       `snapshot ${meta.index} is to be installed unseen`,
     );
+    this.#installing = true;
     try {
+      await this.#compacting;
       await this.#applier.idle();
       await this.#writer.flush();
       await staged.install.commit();
@@ -433,6 +450,8 @@ export class RaftHost implements RaftNode {
     } catch (error) {
       staged.done(error instanceof Error ? error : new UnavailableError(messageOf(error)));
       throw error;
+    } finally {
+      this.#installing = false;
     }
     staged.done(undefined);
     this.#barriers.applied();
@@ -479,6 +498,18 @@ export class RaftHost implements RaftNode {
     );
     return candidates.sort((a, b) => b.match - a.match || a.raftId - b.raftId)[0]?.raftId;
   }
+}
+
+/**
+ * How many of the committed entries are durable already. A membership change ends them: whom it removes shall still get
+ * this batch's messages.
+ */
+function appliedBeforeSync({ entries, committedEntries }: Ready): number {
+  const firstNew = entries[0]?.index ?? Number.POSITIVE_INFINITY;
+  const end = committedEntries.findIndex(
+    ({ index, kind }) => index >= firstNew || kind === EntryKind.CONF_CHANGE,
+  );
+  return end === -1 ? committedEntries.length : end;
 }
 
 const RESTORE_PORTION_BYTES = 256 * 1024;

@@ -71,6 +71,19 @@ export class EntryLog {
     this.#bytes = keep.reduce((sum, entry) => sum + entryBytes(entry), 0);
   }
 
+  /** The lowest index that leaves at most `bytes` of entries after it. */
+  indexKeeping(bytes: number): number {
+    let kept = 0;
+    let at = this.#entries.length;
+    while (at > 0) {
+      const entry = this.#entries[at - 1];
+      if (entry === undefined || kept + entryBytes(entry) > bytes) break;
+      kept += entryBytes(entry);
+      at -= 1;
+    }
+    return this.#base.index + at;
+  }
+
   term(index: number): number | undefined {
     if (index === this.#base.index) return this.#base.term;
     return this.#entries[index - this.firstIndex]?.term;

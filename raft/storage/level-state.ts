@@ -7,6 +7,7 @@
  */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { Level } from "level";
 import { DataLossError } from "../../base/errors/errors.js";
 import type { Random } from "../../base/random/random.js";
@@ -24,6 +25,8 @@ const PREFIX_END = "k0"; // the string after every "k/…"
 const CACHE_BYTES = 1024 * 1024;
 const WRITE_BUFFER_BYTES = 2 * 1024 * 1024;
 const PAIRS_PER_READ = 256;
+/** Sealing one takes about 10 us: the event loop is given back after a millisecond or two. */
+const PAIRS_PER_TURN = 128;
 
 const EMPTY: SnapshotMeta = { index: 0, term: 0, membership: undefined };
 
@@ -94,7 +97,8 @@ class Generation {
     sync: boolean,
   ): Promise<void> {
     const batch = this.db.batch();
-    for (const { key, value } of pairs) {
+    for (const [at, { key, value }] of pairs.entries()) {
+      if (at % PAIRS_PER_TURN === PAIRS_PER_TURN - 1) await setImmediate();
       const stored = PREFIX + key;
       if (value === undefined) batch.del(stored);
       else batch.put(stored, this.seal(stored, value));

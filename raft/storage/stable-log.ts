@@ -10,8 +10,10 @@ import type { EntryLog } from "./entry-log.js";
 import type { FileWal } from "./file-wal.js";
 import type { StateStore } from "./state-store.js";
 
-/** Entries kept below the applied index for followers that lag a little. */
+/** Entries kept below the applied index for followers that lag a little, unless they are too many bytes. */
 const ENTRIES_KEPT = 500;
+/** Part of the memory bound that a compaction leaves in use. */
+const BYTES_KEPT_SHARE = 0.5;
 
 export interface StableLogOptions {
   readonly wal: FileWal;
@@ -22,7 +24,7 @@ export interface StableLogOptions {
   readonly initialMembership: Membership;
   /** Applied entries in the log that make a compaction due. @default 10000 */
   readonly snapshotInterval?: number;
-  /** Bytes of entries in memory that make it due, too. @default 16 MiB */
+  /** Bytes of entries in memory that make it due, too. @default 8 MiB */
   readonly memoryBytesMax?: number;
 }
 
@@ -64,7 +66,7 @@ export class StableLog implements LogStorage {
     this.#hardState = options.hardState;
     this.#initialMembership = options.initialMembership;
     this.#snapshotInterval = options.snapshotInterval ?? 10_000;
-    this.#memoryBytesMax = options.memoryBytesMax ?? 16 * 1024 * 1024;
+    this.#memoryBytesMax = options.memoryBytesMax ?? 8 * 1024 * 1024;
   }
 
   /** As found at start; the membership is the one at the state's index, later changes are in the log. */
@@ -118,17 +120,17 @@ export class StableLog implements LogStorage {
 
   get compactionDue(): boolean {
     const applied = this.#state.meta.index - this.#log.base.index;
-    return (
-      applied > this.#snapshotInterval || (applied > ENTRIES_KEPT && this.#log.bytes > this.#memoryBytesMax)
-    );
+    return applied > this.#snapshotInterval || (applied > 0 && this.#log.bytes > this.#memoryBytesMax);
   }
 
   /** Forgets entries that the (synced) state holds, but for the newest few and those from `keepFrom` on. */
   async compact(options: { stateIndex: number; keepFrom?: number | undefined }): Promise<void> {
-    const below = Math.min(
+    const kept = Math.max(
       options.stateIndex - ENTRIES_KEPT,
-      (options.keepFrom ?? Number.POSITIVE_INFINITY) - 1,
+      this.#log.indexKeeping(this.#memoryBytesMax * BYTES_KEPT_SHARE),
     );
+    const awaited = (options.keepFrom ?? Number.POSITIVE_INFINITY) - 1;
+    const below = Math.min(options.stateIndex, kept, awaited);
     if (below <= this.#log.base.index) return;
     const term = this.#log.term(below);
     invariant(term !== undefined, `the log does not hold entry ${below} to compact at`);

@@ -160,6 +160,7 @@ test("the state writer merges what arrives during a write and never lets the poi
   };
   const writer = new StateWriter({ store, onError: (error) => assert.fail(String(error)) });
   writer.add({ index: 1, term: 1 }, MEMBERSHIP, [pair("a", "1")]);
+  writer.kick();
   await Promise.resolve();
   await Promise.resolve();
   for (let i = 2; i <= 9; i++) writer.add({ index: i, term: 1 }, MEMBERSHIP, [pair("a", String(i))]);

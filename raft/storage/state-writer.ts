@@ -1,12 +1,15 @@
 /**
- * Carries applied changes to the materialised state in the background: what arrives during one write goes, merged by
- * key, into the next. Pure over the StateStore port.
+ * Carries applied changes to the materialised state in the background, merged by key: one write at each `kick` (the
+ * host's tick), or when much has gathered. Nobody waits for it: until then the log holds the entries.
+ * Pure over the StateStore port.
  * Invariant: the stored point only moves forward, together with exactly the changes up to it.
  */
 import type { Membership, SnapshotMeta } from "../core/types.js";
 import type { KeyValueChange } from "../host/raft-node.js";
 import type { StateStore } from "./state-store.js";
 
+/** Bytes of changes that start a write before the next kick. */
+const GATHER_BYTES_MAX = 1024 * 1024;
 /** Bytes of changes waiting beyond which `full` asks the applier to pause. */
 const PENDING_BYTES_MAX = 16 * 1024 * 1024;
 
@@ -42,16 +45,24 @@ export class StateWriter {
       this.#changes.set(key, value);
       this.#bytes += key.length + (value?.length ?? 0);
     }
-    this.#running ??= this.#run();
+    if (this.#bytes >= GATHER_BYTES_MAX) this.kick();
+  }
+
+  /** Starts writing what has gathered, unless a write runs. */
+  kick(): void {
+    if (this.#due && !this.#failed) this.#running ??= this.#run();
   }
 
   /** Resolves when everything added so far is written; with `sync`, so that a power cut cannot undo it. */
   async flush(options: { sync?: boolean } = {}): Promise<void> {
-    if (options.sync === true) {
-      this.#syncAsked = true;
-      this.#running ??= this.#run();
+    const target = this.#point.index;
+    if (options.sync === true) this.#syncAsked = true;
+    this.kick();
+    while (this.#running !== undefined) {
+      await this.#running;
+      if (this.#store.meta.index >= target && !this.#syncAsked) return;
+      this.kick();
     }
-    while (this.#running !== undefined) await this.#running;
   }
 
   /** A snapshot was installed: what waits is older than it. */
@@ -66,8 +77,7 @@ export class StateWriter {
   }
 
   async #run(): Promise<void> {
-    await Promise.resolve(); // the entries applied in the same turn go together
-    while (this.#due && !this.#failed) {
+    do {
       const changes = [...this.#changes].map(([key, value]) => ({ key, value }));
       const sync = this.#syncAsked;
       this.#changes = new Map();
@@ -79,7 +89,7 @@ export class StateWriter {
         this.#failed = true;
         this.#onError(error);
       }
-    }
+    } while (!this.#failed && (this.#syncAsked || this.#bytes >= GATHER_BYTES_MAX));
     this.#running = undefined;
   }
 }

@@ -31,11 +31,13 @@ export const PEER_CHANNEL_OPTIONS: ChannelOptions = {
   "grpc.service_config_disable_resolution": 1,
 };
 
-/** For the server that the Raft handlers are registered on. */
+/**
+ * For the server that the Raft handlers are registered on. Channelz stays on: without it grpc-js 1.14 does not keep
+ * track of its sessions, and `forceShutdown` leaves them open.
+ */
 export const RAFT_SERVER_OPTIONS: ChannelOptions = {
   ...KEEPALIVE,
   "grpc.max_receive_message_length": MESSAGE_BYTES_MAX,
   "grpc.max_send_message_length": MESSAGE_BYTES_MAX,
   "grpc-node.flow_control_window": WINDOW_BYTES,
-  "grpc.enable_channelz": 0,
 };

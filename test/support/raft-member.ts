@@ -24,6 +24,7 @@ export interface MemberConfig {
 
 export type MemberRequest = { readonly id: number } & (
   | { readonly kind: "propose"; readonly words: readonly string[] }
+  | { readonly kind: "burst"; readonly words: readonly string[] }
   | { readonly kind: "add"; readonly name: string; readonly address: string }
   | { readonly kind: "words" }
   | { readonly kind: "close" }
@@ -70,6 +71,9 @@ async function answer(node: RaftNode, machine: Words, request: MemberRequest): P
       }
       return latenciesMs;
     }
+    case "burst":
+      await Promise.all(request.words.map((word) => node.propose(Buffer.from(word))));
+      return undefined;
     case "add":
       return node.addMember({ nodeId: request.name, address: request.address });
     case "words":
@@ -108,6 +112,7 @@ async function main(config: MemberConfig): Promise<void> {
     random: systemRandom,
     log: silentLogger,
     segmentBytes: 1024 * 1024,
+    snapshotInterval: 600,
   });
   node.onLeadership(({ isLeader, term, leader }) => {
     report({ kind: "leadership", isLeader, term, leader: leader?.raftId ?? 0 });
