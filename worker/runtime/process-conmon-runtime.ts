@@ -304,7 +304,10 @@ class ConmonRuntime implements OciRuntime {
       try {
         await this.start(id);
       } catch (error) {
-        this.#settings.log.warn("interrupted start could not be finished", { container: id, error: messageOf(error) });
+        this.#settings.log.warn("interrupted start could not be finished", {
+          container: id,
+          error: messageOf(error),
+        });
         this.kill(target, 9);
       }
     }
