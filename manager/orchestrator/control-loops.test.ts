@@ -194,11 +194,19 @@ test("a global service follows the nodes: new, drained, down, back, constrained"
   assert.deepEqual(nodes(), ["n1", "n3"]);
   await lab.setAvailability("n2", NodeAvailability.ACTIVE);
   assert.deepEqual(nodes(), ["n1", "n2", "n3"]);
+  const before = lab.running("agent").map((task) => task.id);
   await lab.nodeDown("n3");
+  await lab.nodeUp("n3");
+  assert.deepEqual(
+    lab.running("agent").map((task) => task.id),
+    before,
+    "back in time: its task goes on",
+  );
+  await lab.nodeDown("n3");
+  await lab.advance(5 * 60_000);
   assert.deepEqual(nodes(), ["n1", "n2"]);
   await lab.nodeUp("n3");
   assert.deepEqual(nodes(), ["n1", "n2", "n3"]);
-  assert.equal(lab.running("agent").length, 3);
   await lab.updateService("agent", (spec) => ({
     ...spec,
     task: spec.task && {
@@ -261,6 +269,28 @@ test("a service that keeps failing on one node goes elsewhere", async () => {
   assert.deepEqual(
     lab.running("web").map((task) => task.nodeId),
     ["good1", "good1"],
+  );
+  await lab.close();
+});
+
+test("when no other node can take its tasks, those of a node that is down are waited for", async () => {
+  const lab = new ControlLab();
+  await lab.addNodes("n1");
+  await lab.createService("web", { mode: replicas(2) });
+  const before = lab.running("web").map((task) => task.id);
+  await lab.nodeDown("n1");
+  await lab.changeLeader();
+  await lab.nodeUp("n1");
+  assert.deepEqual(
+    lab.running("web").map((task) => task.id),
+    before,
+  );
+  await lab.nodeDown("n1");
+  await lab.addNodes("n2");
+  await lab.settle();
+  assert.deepEqual(
+    lab.running("web").map((task) => task.nodeId),
+    ["n2", "n2"],
   );
   await lab.close();
 });

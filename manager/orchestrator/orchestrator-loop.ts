@@ -139,10 +139,7 @@ class Orchestrator {
     else if (!this.#downSinceMs.has(change.id)) this.#downSinceMs.set(change.id, nowMs);
     if (before !== undefined && after !== undefined && !mattersToServices(before, after)) return;
     for (const task of tx.list("task", { by: "nodeId", nodeId: change.id })) this.#due.add(task.serviceId);
-    for (const service of tx.list("service")) {
-      const mode = service.spec?.mode?.$case;
-      if (mode === "global" || mode === "globalJob") this.#due.add(service.id);
-    }
+    for (const service of tx.list("service")) this.#due.add(service.id); // it may take what others wait for
   }
 
   #plan(tx: ReadTx, nowMs: number): readonly Step[] {

@@ -1,6 +1,7 @@
 /**
  * Global services: one task on every node that is neither drained, down nor excluded by a constraint. Tasks name their
- * node from the start. A paused node keeps its task and gets no new one.
+ * node from the start. A paused node keeps its task and gets no new one; one that is down keeps its task until the
+ * cluster gives up on it, for it may return with the container running.
  * Pure.
  */
 import type { Node } from "../../proto/gen/skein/v1/objects.js";
@@ -10,6 +11,7 @@ import { planSlot } from "./plan-slot.js";
 import { planUpdate } from "./plan-update.js";
 import type { PlanBuilder } from "./service-plan.js";
 import { groupBySlot, makeSlot, type Slot } from "./slot.js";
+import { isWaitedFor } from "./stranded.js";
 import { isWanted } from "./task-state.js";
 
 /** @returns true when a global service with this placement belongs on the node. */
@@ -29,6 +31,7 @@ export function planGlobal(plan: PlanBuilder): readonly Slot[] {
     const tasks = groups.get(node.id) ?? [];
     const takes = takesGlobal(node, plan);
     if (!takes) {
+      if (isWaitedFor(plan, node)) continue;
       for (const task of tasks) if (isWanted(task)) plan.desire(task, TaskState.SHUTDOWN);
       continue;
     }

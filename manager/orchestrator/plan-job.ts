@@ -13,6 +13,7 @@ import { mayRestart, restartDelayMs } from "./restart-policy.js";
 import type { PlanBuilder } from "./service-plan.js";
 import { groupBySlot, lostBecause, makeSlot } from "./slot.js";
 import { isDirty } from "./spec-equality.js";
+import { isStranded, isWaitedFor } from "./stranded.js";
 import { createdAtMs, isTerminal, isWanted, newestFirst, observedState } from "./task-state.js";
 
 type JobMode = Extract<ServiceSpec["mode"], { $case: "replicatedJob" | "globalJob" }>;
@@ -57,6 +58,7 @@ function judge(plan: PlanBuilder, tasks: readonly Task[]): JobSlot {
     startWhenDue(plan, newest);
     return { state: "busy", newest };
   }
+  if (lost !== undefined && isWanted(newest) && isStranded(plan, newest)) return { state: "busy", newest };
   if (!isWanted(newest) || !mayRestart(newest, sorted)) {
     plan.desire(newest, TaskState.SHUTDOWN);
     return { state: "failed", newest };
@@ -108,7 +110,7 @@ function planGlobalJob(plan: PlanBuilder, tasks: readonly Task[]): void {
       const active = node.spec?.availability === NodeAvailability.ACTIVE;
       if (active && takesGlobal(node, plan)) create(plan, { slot: 0, nodeId: node.id });
     } else if (takesGlobal(node, plan)) judge(plan, own);
-    else
+    else if (!isWaitedFor(plan, node))
       for (const task of own) if (isWanted(task) && !isTerminal(task)) plan.desire(task, TaskState.SHUTDOWN);
   }
 }

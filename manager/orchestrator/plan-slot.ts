@@ -5,7 +5,8 @@
  *
  *   clean task there ............ everything else in the slot stops, the older ones once the clean one runs
  *   only dirty ones alive ....... what ended or was lost stops; the update supervisor paces the rest
- *   none alive .................. the newest gets a successor: at once when its node is lost or drained, after the
+ *   none alive .................. the newest gets a successor: at once when its node is lost or drained (and another
+ *                                 node could take it), after the
  *                                 restart delay when it ended, not at all when its policy says so
  */
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
@@ -14,6 +15,7 @@ import { endOf, hasCause } from "./cause.js";
 import { mayRestart, mustWaitFor, restartDelayMs, waitLimitMs } from "./restart-policy.js";
 import type { PlanBuilder } from "./service-plan.js";
 import { displacedBecause, isFinished, keeperOf, lostBecause, type Slot } from "./slot.js";
+import { isStranded } from "./stranded.js";
 import { createdAtMs, endedByItself, isRunning, isWanted } from "./task-state.js";
 
 export function planSlot(plan: PlanBuilder, slot: Slot): void {
@@ -69,6 +71,7 @@ function succeed(plan: PlanBuilder, slot: Slot): void {
   const nodeId = typeof slot.key === "string" ? slot.key : "";
   const startFirst = plan.service.spec?.update?.order === UpdateOrder.START_FIRST;
   for (const task of wanted.slice(1)) plan.desire(task, TaskState.SHUTDOWN);
+  if (slot.lost.includes(newest) && isStranded(plan, newest)) return;
   if (!mayRestart(newest, slot.tasks)) {
     plan.desire(newest, TaskState.SHUTDOWN);
   } else if (slot.dead.includes(newest)) {

@@ -7,7 +7,7 @@ import { NodeAvailability, NodeState, TaskState } from "../../proto/gen/skein/v1
 import { satisfiesPlacement } from "../scheduler/constraint.js";
 import { mayRestart } from "./restart-policy.js";
 import { isDirty } from "./spec-equality.js";
-import { endedByItself, isRunning, isTerminal, isUnassigned, isWanted, newestFirst } from "./task-state.js";
+import { isRunning, isTerminal, isUnassigned, isWanted, newestFirst } from "./task-state.js";
 
 export interface Slot {
   /** Slot number, or node id of a global service. */
@@ -89,11 +89,6 @@ export function groupBySlot<K extends number | string>(
 export function isFinished(slot: Slot): boolean {
   const newest = slot.tasks[0];
   return newest !== undefined && !isWanted(newest) && !mayRestart(newest, slot.tasks);
-}
-
-/** The newest task that ended by itself, for the reason of a successor. */
-export function lastEnd(slot: Slot): Task | undefined {
-  return slot.tasks.find(endedByItself);
 }
 
 /** The best of several clean tasks: one that runs, else the one that came furthest, else the newest. */
