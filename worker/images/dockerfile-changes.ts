@@ -1,6 +1,7 @@
 /**
  * The Dockerfile lines that `import --change` and `commit --change` take, applied to a run config.
- * Pure. Source: Dockerfile reference: CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, STOPSIGNAL, USER, VOLUME, WORKDIR.
+ * Pure. Source: Dockerfile reference: CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, STOPSIGNAL, USER,
+ * VOLUME, WORKDIR.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import type { ImageConfig } from "./image-store.js";

@@ -1,7 +1,7 @@
 /**
  * The registry client, protocol v2.
- * Edge: HTTP. Invariants: bytes are handed on only after their digest or size can be checked by the receiver; every
- * retry is bounded; errors carry the registry's own words.
+ * Edge: HTTP. Invariants: bytes are handed on only after their digest or size can be checked by the receiver;
+ * every retry is bounded; errors carry the registry's own words.
  * Source: distribution-spec 1.1 (pull); texts as the stock Docker daemon gives them.
  */
 import type { IncomingMessage } from "node:http";
@@ -125,7 +125,10 @@ class HttpRegistrySession implements RegistrySession {
     }
   }
 
-  /** One connection's worth. @returns the error that broke it when it brought bytes, so that the tries begin anew. */
+  /**
+   * One connection's worth.
+   * @returns the error that broke it when it brought bytes, so that the tries begin anew.
+   */
   async #receive(
     descriptor: Descriptor,
     sink: BlobSink,

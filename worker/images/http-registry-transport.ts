@@ -1,7 +1,8 @@
 /**
  * HTTP requests to one registry and to where it redirects.
- * Edge: to node:http, node:https, DNS. Invariants: plain text and unchecked certificates only to addresses that are
- * loopback or private, checked on the addresses really connected to; credentials stay with the host they were meant for.
+ * Edge: to node:http, node:https, DNS. Invariants: plain text and unchecked certificates only to addresses
+ * that are loopback or private, checked on the addresses really connected to; credentials stay with the host
+ * they were meant for.
  * Sources: RFC 9110 (redirects), distribution-spec 1.1.
  */
 import { lookup as dnsLookup } from "node:dns";
@@ -63,7 +64,10 @@ export class RegistryTransport {
     });
   }
 
-  /** @param path begins with /v2/. @throws {UnavailableError} unreachable; {PermissionDeniedError} plain text refused; {CancelledError}. */
+  /**
+   * @param path begins with /v2/.
+   * @throws {UnavailableError} unreachable; {PermissionDeniedError} plain text refused; {CancelledError}.
+   */
   async send(path: string, options: SendOptions = {}): Promise<IncomingMessage> {
     this.#scheme ??= this.#chooseScheme();
     try {
@@ -187,7 +191,9 @@ function checkNear(address: string, host: string): void {
   );
 }
 
-/** DNS whose answers are all loopback or private, or an error: so the check and the connection see one answer. */
+/**
+ * DNS whose answers are all loopback or private, or an error: so the check and the connection see one answer.
+ */
 const nearLookup: LookupFunction = (host, options, done) => {
   dnsLookup(host, { ...options, all: true }, (error, addresses) => {
     if (error !== null) return done(error, []);
@@ -202,7 +208,10 @@ const nearLookup: LookupFunction = (host, options, done) => {
   });
 };
 
-/** Reads `<folder>/*.crt` as CAs beside the usual ones, and the first `*.cert` with its `*.key`. Missing is fine. */
+/**
+ * Reads `<folder>/*.crt` as CAs beside the usual ones, and the first `*.cert` with its `*.key`. Missing is
+ * fine.
+ */
 function readCertificates(folder: string): { ca?: string[]; cert?: string; key?: string } {
   if (!existsSync(folder)) return {};
   const names = readdirSync(folder).sort();

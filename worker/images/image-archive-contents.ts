@@ -1,6 +1,7 @@
 /**
  * Which images a staged archive holds, and where the parts of each lie.
- * Pure over a staged archive. Sources: docker-archive layout (manifest.json); OCI image-spec 1.1 image-layout.md.
+ * Pure over a staged archive. Sources: docker-archive layout (manifest.json); OCI image-spec 1.1
+ * image-layout.md.
  */
 import { DataLossError, InvalidArgumentError } from "../../base/errors/errors.js";
 import { hexOf, sha256Of } from "./chain-ids.js";

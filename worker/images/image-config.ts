@@ -1,6 +1,7 @@
 /**
  * The config blob of an image: parsing into what runs a container, and writing for images we make.
- * Pure. Source: OCI image-spec 1.1 config.md; Docker's Healthcheck, Shell and OnBuild extensions (durations in ns).
+ * Pure. Source: OCI image-spec 1.1 config.md; Docker's Healthcheck, Shell and OnBuild extensions (durations
+ * in ns).
  */
 import { DataLossError, InvalidArgumentError } from "../../base/errors/errors.js";
 import { asObject, type JsonObject, parseJsonObject } from "./image-manifest.js";

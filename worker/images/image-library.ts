@@ -42,7 +42,10 @@ export interface WantedLayer {
   readonly signal: AbortSignal;
 }
 
-/** Unpacks what is missing, then names the image. @throws what `provide` throws; {DataLossError} for a bad config. */
+/**
+ * Unpacks what is missing, then names the image.
+ * @throws what `provide` throws; {DataLossError} for a bad config.
+ */
 export async function addImage(parts: LibraryParts, image: NewImage): Promise<StoredImage> {
   const id = sha256Of(image.configBytes);
   const parsed = parseImageConfig(image.configBytes, `config ${id}`);
@@ -71,7 +74,8 @@ export async function addImage(parts: LibraryParts, image: NewImage): Promise<St
   const cause = errors.find((error) => codeOf(error) !== "cancelled") ?? errors[0];
   if (cause !== undefined) {
     held[Symbol.dispose]();
-    // Layers that are complete help when the same is tried again soon; when it cannot succeed, they are garbage.
+    // Layers that are complete help when the same is tried again soon; when it cannot succeed, they are
+    // garbage.
     if (!["unavailable", "cancelled"].includes(codeOf(cause)))
       await collectLayers(parts, [...chainIds].reverse());
     throw cause;

@@ -45,7 +45,9 @@ export function findImage(images: Images, text: string): Found | undefined {
   return image === undefined || others.length > 0 ? undefined : { image, by: { kind: "id" } };
 }
 
-/** @throws {NotFoundError} in Docker's words; {InvalidArgumentError} an id prefix that fits several images. */
+/**
+ * @throws {NotFoundError} in Docker's words; {InvalidArgumentError} an id prefix that fits several images.
+ */
 export function requireImage(images: Images, text: string): Found {
   const found = findImage(images, text);
   if (found !== undefined) return found;

@@ -1,6 +1,7 @@
 /**
  * A pull: manifest, platform, config, then the layers that are missing, each unpacked as soon as it is here.
- * Pure over its collaborators. Invariant: the image gets its name only when every layer is complete and checked.
+ * Pure over its collaborators. Invariant: the image gets its name only when every layer is complete and
+ * checked.
  * Source: distribution-spec 1.1; progress words as the Docker CLI shows them.
  */
 import type { Clock } from "../../base/clock/clock.js";

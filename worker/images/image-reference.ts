@@ -1,7 +1,8 @@
 /**
  * Names of images: parsing, full and familiar forms.
  * Pure. Invariant: formatting a parsed reference and parsing it again gives the same reference.
- * Source: distribution-spec 1.1 (names, tags), OCI image-spec 1.1 (digests); Docker's defaults docker.io, library/, latest.
+ * Source: distribution-spec 1.1 (names, tags), OCI image-spec 1.1 (digests); Docker's defaults docker.io,
+ * library/, latest.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 
@@ -34,7 +35,8 @@ export function isDigest(text: string): boolean {
 }
 
 /**
- * Parses a name as people write it; the missing parts get Docker's defaults, a tag only when no digest is given.
+ * Parses a name as people write it; the missing parts get Docker's defaults, a tag only when no digest is
+ * given.
  * @throws {InvalidArgumentError} naming the text and the rule it breaks.
  */
 export function parseReference(text: string): ImageReference {
@@ -107,7 +109,10 @@ function splitDomain(name: string): { domain: string; path: string } {
   return { domain: DEFAULT_DOMAIN, path: path.includes("/") ? path : OFFICIAL_PREFIX + path };
 }
 
-/** Docker's rule: the first of several parts is a registry when it has a dot, a port or capitals, or is localhost. */
+/**
+ * Docker's rule: the first of several parts is a registry when it has a dot, a port or capitals, or is
+ * localhost.
+ */
 function looksLikeDomain(first: string): boolean {
   return /[.:]/.test(first) || first === "localhost" || first !== first.toLowerCase();
 }

@@ -21,7 +21,10 @@ export interface RemovalOptions {
   readonly usedBy?: (imageId: string) => string | undefined;
 }
 
-/** @throws {NotFoundError} no such image; {AbortedError} in use, or named in several repositories, unless forced. */
+/**
+ * @throws {NotFoundError} no such image; {AbortedError} in use, or named in several repositories, unless
+ * forced.
+ */
 export function planRemoval(images: Images, text: string, options: RemovalOptions = {}): RemovalPlan {
   const found = requireImage(images, text);
   const plan = found.by.kind === "id" ? planById(found, options) : planByName(found);

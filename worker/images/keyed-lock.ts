@@ -1,7 +1,9 @@
 /**
- * Turns: one task at a time per key, so that two pulls of one layer do its work once; or so many tasks at a time.
- * Pure. Invariants: tasks run in the order they came; keys do not wait for each other; a cancelled task that has not
- * begun never begins, and its caller hears at once; one that has begun is heard of only when it has ended.
+ * Turns: one task at a time per key, so that two pulls of one layer do its work once; or so many tasks at a
+ * time.
+ * Pure. Invariants: tasks run in the order they came; keys do not wait for each other; a cancelled task that
+ * has not begun never begins, and its caller hears at once; one that has begun is heard of only when it has
+ * ended.
  */
 import { CancelledError } from "../../base/errors/errors.js";
 

@@ -24,12 +24,15 @@ export interface TarHeader {
 
 export const XATTR_PREFIX = "SCHILY.xattr.";
 
-/** Latest time that is kept, in seconds: the year 2242; what lies outside is clamped, file systems refuse it. */
+/**
+ * Latest time that is kept, in seconds: the year 2242; what lies outside is clamped, file systems refuse it.
+ */
 const MTIME_SECONDS_MAX = 2 ** 33;
 
 /**
  * @returns the parts of the name below the layer's root; none means the root itself.
- * @throws {InvalidArgumentError} naming path and layer when the name begins at the root, has "..", or a NUL byte.
+ * @throws {InvalidArgumentError} naming path and layer when the name begins at the root, has "..", or a NUL
+ * byte.
  */
 export function partsOfName(name: string, layer: string): readonly string[] {
   const refuse = (rule: string): never => {
@@ -60,8 +63,9 @@ export function mtimeSecondsOf(header: TarHeader): number {
 }
 
 /**
- * @returns names of the extended attributes the entry may set. Attributes by which overlayfs steers itself are
- * left out, or a layer could redirect a folder to any other; so are the labels of the machine that packed it.
+ * @returns names of the extended attributes the entry may set. Attributes by which overlayfs steers itself
+ * are left out, or a layer could redirect a folder to any other; so are the labels of the machine that packed
+ * it.
  */
 export function xattrNamesOf(header: TarHeader): readonly string[] {
   return Object.keys(header.pax ?? {})

@@ -1,6 +1,8 @@
 /**
- * Content-addressed blobs: `blobs/sha256/<hex>`. Configs and manifests stay; layers stay until they are unpacked.
- * Edge: to the file system. Invariant: a file under its digest has that digest; it comes there by rename, after its sum was right.
+ * Content-addressed blobs: `blobs/sha256/<hex>`. Configs and manifests stay; layers stay until they are
+ * unpacked.
+ * Edge: to the file system. Invariant: a file under its digest has that digest; it comes there by rename,
+ * after its sum was right.
  * Source: OCI image-spec 1.1 (descriptors).
  */
 import { createHash } from "node:crypto";
@@ -66,7 +68,10 @@ export class BlobStore {
     return new BlobWriter(await open(path, "wx", 0o600), path, this.path(expected.digest), expected);
   }
 
-  /** Missing is fine. It is gone from its place before this returns to the event loop, so a look-up sees the truth. */
+  /**
+   * Missing is fine. It is gone from its place before this returns to the event loop, so a look-up sees the
+   * truth.
+   */
   async remove(digest: string): Promise<void> {
     const doomed = this.#temporaryPath("removed");
     try {

@@ -1,6 +1,8 @@
 /**
- * A saved image set while it is read: the outer tar goes to disk file by file, because its table of contents comes last.
- * Edge: to the file system. Invariant: no name of the archive becomes a path here; files are numbered, names are keys.
+ * A saved image set while it is read: the outer tar goes to disk file by file, because its table of contents
+ * comes last.
+ * Edge: to the file system. Invariant: no name of the archive becomes a path here; files are numbered, names
+ * are keys.
  * Source: docker-archive layout (manifest.json), OCI image-spec 1.1 image-layout.md.
  */
 import { createWriteStream } from "node:fs";

@@ -1,6 +1,6 @@
 /**
- * The images of one node by id, in one JSON file that is replaced as a whole: some kilobytes per image, changed by
- * people and deployments, never on a hot path.
+ * The images of one node by id, in one JSON file that is replaced as a whole: some kilobytes per image,
+ * changed by people and deployments, never on a hot path.
  * Edge: to the file system. Invariant: memory and file are the same after each `put` and `delete`.
  */
 import { readFile } from "node:fs/promises";
@@ -39,7 +39,9 @@ export class ImageIndex {
     return this.#images;
   }
 
-  /** One change after the other: `change` sees the newest state and answers what to put and what to delete. */
+  /**
+   * One change after the other: `change` sees the newest state and answers what to put and what to delete.
+   */
   update<T>(
     change: (images: Images) => { put?: readonly StoredImage[]; delete?: readonly string[]; result: T },
   ): Promise<T> {
@@ -71,7 +73,7 @@ function parseIndex(text: string, path: string): ReadonlyMap<string, StoredImage
   if (object?.["version"] !== FORMAT_VERSION || !Array.isArray(images)) {
     throw new DataLossError(`image index ${path} has not the format version ${FORMAT_VERSION}`);
   }
-  // Written by this file from StoredImage values, whole or not at all, so its members have their types. JSON drops
-  // members that are undefined; reading `healthcheck` gives undefined either way.
+  // Written by this file from StoredImage values, whole or not at all, so its members have their types. JSON
+  // drops members that are undefined; reading `healthcheck` gives undefined either way.
   return new Map((images as StoredImage[]).map((image) => [image.id, image]));
 }

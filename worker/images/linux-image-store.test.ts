@@ -203,7 +203,8 @@ test("removal keeps what a container uses, unless forced; the layers live as lon
     const short = image.config.digest.slice(7, 19);
     assert.equal(
       error.message,
-      `conflict: unable to remove repository reference "used:1" (must force) - container 0123456789ab is using its referenced image ${short}`,
+      'conflict: unable to remove repository reference "used:1" (must force) - ' +
+        `container 0123456789ab is using its referenced image ${short}`,
     );
     return true;
   });
@@ -260,6 +261,11 @@ test("bad archives are refused and leave nothing", async (t) => {
     [await dockerArchive(evil, ["a:1"]), InvalidArgumentError, /"\.\.\/evil"/],
     [await ociLayout(swapped, "a:1"), DataLossError, /wrong digest/],
     [await dockerArchive(wrongDiffId, ["a:1"]), DataLossError, /diff id/],
+    [
+      await dockerArchive(await buildImage({ layers: [LOWER, [{ name: "/x" }]] }), ["a:1"]),
+      InvalidArgumentError,
+      /absolute/,
+    ],
   ];
   for (const [bytes, kind, words] of cases) {
     await assert.rejects(store.load(chunksOf(bytes)), (error: unknown) => {

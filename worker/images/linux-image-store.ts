@@ -1,5 +1,6 @@
 /**
- * The image store of one node. Edge: to the file system, mount(2), and registries through a client loaded when first needed.
+ * The image store of one node. Edge: to the file system, mount(2), and registries through a client loaded
+ * when first needed.
  * Invariant: after any crash the store opens with every image that was named before, and without leftovers.
  * Source: OCI image-spec 1.1; Docker Engine API for names, texts and rules.
  */
@@ -13,7 +14,7 @@ import type { Random } from "../../base/random/random.js";
 import { systemRandom } from "../../base/random/system-random.js";
 import { shortIdOf } from "./chain-ids.js";
 import { applyChanges } from "./dockerfile-changes.js";
-import { type ArchiveImage, listArchiveImages } from "./image-archive-contents.js";
+import type { ArchiveImage } from "./image-archive-contents.js";
 import { EMPTY_CONFIG, runConfigToJson } from "./image-config.js";
 import { addImage, collectBlobs, collectLayers, type LibraryParts } from "./image-library.js";
 import { type Platform, platformOf } from "./image-manifest.js";
@@ -24,7 +25,6 @@ import { familiarName, formatReference, parseReference } from "./image-reference
 import { planRemoval, type RemovalOptions } from "./image-removal.js";
 import type { ImageProgress, ImageRecord, ImageStore } from "./image-store.js";
 import { BlobStore } from "./linux-blob-store.js";
-import { stageArchive, stageFile } from "./linux-image-archive.js";
 import { ImageIndex } from "./linux-image-index.js";
 import { type LayerLimits, LayerStore } from "./linux-layer-store.js";
 import { RootfsStore } from "./linux-rootfs-store.js";
@@ -38,9 +38,15 @@ export interface ImageStoreOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly random?: Random;
-  /** Hosts, host:port or CIDR ranges with private addresses that may be spoken to without TLS. Loopback always may. */
+  /**
+   * Hosts, host:port or CIDR ranges with private addresses that may be spoken to without TLS. Loopback always
+   * may.
+   */
   readonly insecureRegistries?: readonly string[];
-  /** Folder with a folder per host[:port] holding *.crt (CAs) and *.cert with *.key (client). @default none */
+  /**
+   * Folder with a folder per host[:port] holding *.crt (CAs) and *.cert with *.key (client).
+   * @default none
+   */
   readonly certsDir?: string;
   /** @default this machine's */
   readonly platform?: Platform;
@@ -118,6 +124,7 @@ class NodeImageStore implements ImageStore {
 
   async load(tar: AsyncIterable<Uint8Array>, options: LoadOptions = {}): Promise<readonly ImageRecord[]> {
     this.#mustBeOpen();
+    const { listArchiveImages, stageArchive } = await loadArchiveReader();
     await using stage = this.#stage("load");
     const archive = await stageArchive(tar, { folder: stage.path, signal: options.signal });
     const loaded: ImageRecord[] = [];
@@ -138,6 +145,7 @@ class NodeImageStore implements ImageStore {
     this.#mustBeOpen();
     const tag = options.reference === undefined ? undefined : tagOf(options.reference);
     const config = applyChanges(EMPTY_CONFIG, options.changes ?? []);
+    const { stageFile } = await loadArchiveReader();
     await using stage = this.#stage("import");
     await stageFile(tar, stage.path, { signal: options.signal });
     const layer = await this.#parts.layers.add({ file: stage.path, signal: options.signal });
@@ -257,6 +265,13 @@ class NodeImageStore implements ImageStore {
   #mustBeOpen(): void {
     if (this.#closed) throw new FailedPreconditionError("the image store is closed");
   }
+}
+
+/** Loaded when first needed: a node that only pulls has no tar reader in its main thread. */
+async function loadArchiveReader() {
+  const { listArchiveImages } = await import("./image-archive-contents.js");
+  const { stageArchive, stageFile } = await import("./linux-image-archive.js");
+  return { listArchiveImages, stageArchive, stageFile };
 }
 
 function tagOf(reference: string): string {

@@ -1,9 +1,10 @@
 /**
- * Writes the entries of one layer into a folder, in the form overlayfs reads: whiteouts become character devices 0:0,
- * opaque folders carry trusted.overlay.opaque.
+ * Writes the entries of one layer into a folder, in the form overlayfs reads: whiteouts become character
+ * devices 0:0, opaque folders carry trusted.overlay.opaque.
  * Edge: to the file system, by synchronous calls (the fast ones); it runs in a worker thread.
- * Invariant: nothing is written, linked or followed outside the root. The parents of a name are real folders of this
- * layer: each is looked at once, and symbolic links among them are resolved here, never by the kernel.
+ * Invariant: nothing is written, linked or followed outside the root. The parents of a name are real folders
+ * of this layer: each is looked at once, and symbolic links among them are resolved here, never by the
+ * kernel.
  * Source: OCI image-spec 1.1 layer.md (whiteouts); kernel Documentation/filesystems/overlayfs.rst.
  */
 import {
@@ -83,7 +84,8 @@ export class LayerExtractor {
 
   /**
    * Makes everything of an entry but a file's bytes. @returns the open file for the bytes of a regular file.
-   * @throws {InvalidArgumentError} naming path and layer when the entry would leave the root or cannot be understood.
+   * @throws {InvalidArgumentError} naming path and layer when the entry would leave the root or cannot be
+   * understood.
    */
   async begin(header: TarHeader): Promise<OpenFile | undefined> {
     this.#entryCount += 1;
@@ -113,7 +115,9 @@ export class LayerExtractor {
     return await this.#make(path, header);
   }
 
-  /** Ends a file begun by `begin`: owner before mode, because a change of owner drops setuid and capabilities. */
+  /**
+   * Ends a file begun by `begin`: owner before mode, because a change of owner drops setuid and capabilities.
+   */
   async end(file: OpenFile): Promise<void> {
     const { header, fd } = file;
     const { uid, gid } = ownerOf(header);
@@ -254,7 +258,8 @@ export class LayerExtractor {
           this.#options.xattrValue(header, name),
         );
       } catch (error) {
-        // A file system without them, or user.* on a link or device: the file works without. Capabilities must be kept.
+        // A file system without them, or user.* on a link or device: the file works without. Capabilities
+        // must be kept.
         const bearable = /ENOTSUP|EOPNOTSUPP|EPERM/.test(messageOf(error)) && name !== "security.capability";
         if (!bearable) throw error;
       }

@@ -1,8 +1,8 @@
 /**
- * Unpacked layers of one node: one folder per chain id, `layers/<hex>/diff`, and a short link `l/<n>` to each, because
- * the data of an overlay mount has to fit one page.
- * Edge: to the file system. Invariant: a folder under `layers` is complete and its sums were right; what is unfinished
- * lies under `tmp`, which is emptied at open.
+ * Unpacked layers of one node: one folder per chain id, `layers/<hex>/diff`, and a short link `l/<n>` to
+ * each, because the data of an overlay mount has to fit one page.
+ * Edge: to the file system. Invariant: a folder under `layers` is complete and its sums were right; what is
+ * unfinished lies under `tmp`, which is emptied at open.
  */
 import { chmod, mkdir, readdir, readFile, readlink, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -96,7 +96,8 @@ export class LayerStore {
 
   /**
    * Unpacks a layer, unless it is there; a second caller waits for the first.
-   * @throws {DataLossError} when a sum differs; {InvalidArgumentError} when a path leaves the root; {CancelledError}.
+   * @throws {DataLossError} when a sum differs; {InvalidArgumentError} when a path leaves the root;
+   * {CancelledError}.
    */
   async add(request: AddLayer): Promise<Layer> {
     const { expected } = request;
@@ -110,8 +111,8 @@ export class LayerStore {
   }
 
   /**
-   * Removes a layer that is there and `isGarbage` when its turn comes: from that moment `get` no longer gives it, so
-   * whoever needs it next unpacks it anew. @returns whether it was removed.
+   * Removes a layer that is there and `isGarbage` when its turn comes: from that moment `get` no longer gives
+   * it, so whoever needs it next unpacks it anew. @returns whether it was removed.
    */
   async remove(chainId: string, isGarbage: () => boolean): Promise<boolean> {
     return await this.#lock.run(chainId, async () => {

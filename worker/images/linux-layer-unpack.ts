@@ -1,7 +1,9 @@
 /**
- * One pass over a layer's file: read, sum of the bytes as stored, decompress, sum of the plain tar (the diff id), unpack.
+ * One pass over a layer's file: read, sum of the bytes as stored, decompress, sum of the plain tar (the diff
+ * id), unpack.
  * Edge: to the file system, zlib, and the `zstd` command for layers compressed that way.
- * Invariant: the result names what was really read; the caller compares it and drops the folder when it differs.
+ * Invariant: the result names what was really read; the caller compares it and drops the folder when it
+ * differs.
  * Sources: OCI image-spec 1.1 layer.md; RFC 1952 (gzip), RFC 8878 (zstd magic).
  */
 import { spawn } from "node:child_process";
@@ -49,7 +51,10 @@ const GUNZIP_CHUNK_BYTES = 1 << 18;
 /** Enough for the largest pax header with attributes of 64 KiB each; only chunk references are held. */
 const RECENT_BYTES_KEPT = 1 << 19;
 
-/** @throws {InvalidArgumentError} a path that leaves the root; {DataLossError} damaged; {FailedPreconditionError} no zstd. */
+/**
+ * @throws {InvalidArgumentError} a path that leaves the root; {DataLossError} damaged;
+ * {FailedPreconditionError} no zstd.
+ */
 export async function unpackLayer(request: UnpackRequest, kernel: KernelCalls): Promise<UnpackResult> {
   const stored = createHash("sha256");
   const plain = createHash("sha256");
@@ -87,7 +92,10 @@ export async function unpackLayer(request: UnpackRequest, kernel: KernelCalls): 
   return { digest: textOf(stored), diffId: textOf(plain), sizeBytes: extractor.sizeBytes };
 }
 
-/** Told by magic bytes, because media types are often wrong. @throws {InvalidArgumentError} a kind we do not read. */
+/**
+ * Told by magic bytes, because media types are often wrong.
+ * @throws {InvalidArgumentError} a kind we do not read.
+ */
 export function compressionOf(first: Uint8Array, what: string): Compression {
   const begins = (...bytes: number[]): boolean => bytes.every((byte, index) => first[index] === byte);
   if (begins(0x1f, 0x8b)) return "gzip";
@@ -224,7 +232,10 @@ function textOf(hash: Hash): string {
   return `sha256:${hash.digest("hex")}`;
 }
 
-/** A refusal of the machine (disk full, no permission) is no fault of the layer. zlib's own errors have codes Z_… */
+/**
+ * A refusal of the machine (disk full, no permission) is no fault of the layer. zlib's own errors have codes
+ * Z_…
+ */
 function isSystemError(error: unknown): boolean {
   return error instanceof Error && "syscall" in error;
 }

@@ -1,7 +1,8 @@
 /**
  * Writable root file systems of containers: overlayfs over an image's layers.
  * Edge: to the file system and mount(2). Layout: `rootfs/<container>/{upper,work,merged,rootfs.json}`.
- * Invariant: the folder of a container appears whole, by rename; its record keeps the layers it stands on alive.
+ * Invariant: the folder of a container appears whole, by rename; its record keeps the layers it stands on
+ * alive.
  * Source: kernel Documentation/filesystems/overlayfs.rst; mount data is limited to one page (mount(2)).
  */
 import { chmodSync, closeSync, mkdirSync, openSync, renameSync, statSync, writeFileSync } from "node:fs";
@@ -138,7 +139,8 @@ export class RootfsStore {
       mount(data);
       return;
     }
-    // Too many layers for their full paths: an open folder gives the links a short one, for as long as the call takes.
+    // Too many layers for their full paths: an open folder gives the links a short one, for as long as the
+    // call takes.
     const fd = openSync(linkDir, "r");
     try {
       mount(dataWith(`/proc/${process.pid}/fd/${fd}`));

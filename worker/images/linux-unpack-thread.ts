@@ -1,8 +1,9 @@
 /**
- * The parent's side of the unpacking thread: started at the first layer, ended when idle, so that it costs memory only
- * while it works.
- * Edge: worker thread. Invariant: one layer at a time, first come first served; a cancelled one ends its thread, and the
- * next starts a new one. Waiting callers are bounded by the layers of the pulls and loads under way.
+ * The parent's side of the unpacking thread: started at the first layer, ended when idle, so that it costs
+ * memory only while it works.
+ * Edge: worker thread. Invariant: one layer at a time, first come first served; a cancelled one ends its
+ * thread, and the next starts a new one. Waiting callers are bounded by the layers of the pulls and loads
+ * under way.
  */
 import { Worker } from "node:worker_threads";
 import type { Clock, Timer } from "../../base/clock/clock.js";
@@ -142,7 +143,8 @@ function newWorker(): Worker {
   if (!import.meta.url.endsWith(".ts")) {
     return new Worker(new URL("./linux-unpack-worker.js", import.meta.url), { ...limits, execArgv: [] });
   }
-  // Tests run the sources themselves: the thread has to register the loader of TypeScript before it can read its file.
+  // Tests run the sources themselves: the thread has to register the loader of TypeScript before it can read
+  // its file.
   const [loader, file] = [
     import.meta.resolve("tsx/esm/api"),
     import.meta.resolve("./linux-unpack-worker.ts"),

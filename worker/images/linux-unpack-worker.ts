@@ -1,6 +1,7 @@
 /**
  * The thread that unpacks layers, so that the event loop of the node stays free for seconds of file writes.
- * Edge: worker thread. Invariant: one request at a time; what Node cannot do is asked of the parent, which owns the FFI.
+ * Edge: worker thread. Invariant: one request at a time; what Node cannot do is asked of the parent, which
+ * owns the FFI.
  */
 import { parentPort } from "node:worker_threads";
 import type { ErrorCode } from "../../base/errors/errors.js";

@@ -1,6 +1,6 @@
 /**
- * The newest bytes of a stream, to look again at a pax header: tar-stream decodes its values as UTF-8, which damages
- * binary ones such as file capabilities.
+ * The newest bytes of a stream, to look again at a pax header: tar-stream decodes its values as UTF-8, which
+ * damages binary ones such as file capabilities.
  * Pure. Invariant: keeps at least the last `keepBytes` bytes fed, in the chunks they came in (no copies).
  */
 export class RecentBytes {

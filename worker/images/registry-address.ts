@@ -1,5 +1,6 @@
 /**
- * How a registry may be spoken to: with TLS, or without when its address is near enough and somebody allowed it.
+ * How a registry may be spoken to: with TLS, or without when its address is near enough and somebody allowed
+ * it.
  * Pure. Invariant: a public address is never spoken to in plain text, whatever the configuration says.
  * Source: RFC 1918, RFC 4193, RFC 6598 (private ranges); Docker's rule that loopback needs no configuration.
  */

@@ -1,6 +1,7 @@
 /**
  * What a registry says in WWW-Authenticate and in its error bodies.
- * Pure. Sources: RFC 7235 (challenges), distribution token authentication, distribution-spec 1.1 (error codes).
+ * Pure. Sources: RFC 7235 (challenges), distribution token authentication, distribution-spec 1.1 (error
+ * codes).
  */
 import { asObject } from "./image-manifest.js";
 

@@ -23,7 +23,10 @@ export interface BlobSink {
 
 /** One repository of one registry, with one caller's credentials. */
 export interface RegistrySession {
-  /** @param what tag or digest. @throws {NotFoundError} with the registry's words; {UnauthenticatedError}; {UnavailableError}. */
+  /**
+   * @param what tag or digest.
+   * @throws {NotFoundError} with the registry's words; {UnauthenticatedError}; {UnavailableError}.
+   */
   fetchManifest(what: string, signal?: AbortSignal): Promise<RemoteManifest>;
   /** Goes on where a broken connection left off. @throws as fetchManifest. */
   fetchBlob(
