@@ -76,6 +76,7 @@ export class AgentLab {
   #peers: readonly ManagerPeer[] = [];
   readonly #peerListeners = new Set<() => void>();
   #count = 0;
+  #agentCount = 0;
 
   constructor(options: { clock?: Clock; log?: Logger } = {}) {
     this.store = createTestStore().store;
@@ -163,7 +164,8 @@ export class AgentLab {
 
   async agent(nodeId: string, managers: readonly LabManager[], leftovers: Leftovers = {}): Promise<LabAgent> {
     const { clock, log } = this;
-    const random = new SeededRandom(`agent ${nodeId} ${this.#count}`);
+    this.#agentCount += 1; // a restarted agent draws other ids than its predecessor
+    const random = new SeededRandom(`agent ${nodeId} ${this.#agentCount}`);
     const containers = new MemoryContainerManager({
       clock,
       random: random.child("containers"),

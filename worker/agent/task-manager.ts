@@ -204,6 +204,7 @@ export class TaskManager {
     });
   }
 
+  /** Takes over the outcome of a step, and with it the changes of state that need no work: one report for all of them. */
   #advance(step: Step, outcome: StepOutcome): void {
     const { controller } = this;
     const facts = {
@@ -212,7 +213,11 @@ export class TaskManager {
       health: controller.health(),
     };
     this.#gatewayAddress = controller.gatewayAddress() || this.#gatewayAddress;
-    this.#status = statusAfter(this.#status, step, { outcome, facts, nowMs: this.#options.clock.nowMs() });
+    const nowMs = this.#options.clock.nowMs();
+    this.#status = statusAfter(this.#status, step, { outcome, facts, nowMs });
+    for (let next = this.#step(); next.kind === "report"; next = this.#step()) {
+      this.#status = statusAfter(this.#status, next, { outcome: { kind: "success" }, facts, nowMs });
+    }
     this.#options.onStatus(this.status);
     for (const check of [...this.#watchers]) check();
   }
