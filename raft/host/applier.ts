@@ -1,5 +1,6 @@
 /**
  * Applies committed entries to the state machine, in order and in slices, and hands the changes to the state writer.
+ * Pure over its parts.
  * Invariant: `appliedIndex` only grows; an entry is applied exactly once per life of the state machine.
  * Bound: `full` at 8 MiB of entries; the host then waits before it takes more from the core.
  */

@@ -1,47 +1,24 @@
 /**
- * The loop that drives the core and keeps its promises: saved before sent, applied in order, answered once.
- * Pure over its ports (storage, transport, state machine, clock). Source: the duties listed at `Ready` in
- * raft/core/types.ts; Raft paper 5, 7, 8; thesis 6.4, 10.2.
- *
- * Committed entries that an earlier Ready made durable are applied while this one's sync runs. Applying is a queue of
- * its own, so that a burst of entries does not delay heartbeats.
+ * A running member: the driver of the core, the ticks, and everybody who waits for something.
+ * Pure over its ports. Invariant: whoever asks is answered exactly once, also when the node stops in between.
  */
 import type { Timer } from "../../base/clock/clock.js";
 import {
   DeadlineExceededError,
   FailedPreconditionError,
-  InvalidArgumentError,
   messageOf,
   NotLeaderError,
-  ResourceExhaustedError,
   UnavailableError,
 } from "../../base/errors/errors.js";
-import { invariant } from "../../base/errors/invariant.js";
-import type { ConfChangeKind } from "../../proto/gen/skein/v1/raft.js";
-import { MessageKind } from "../core/message.js";
-import { RaftCore } from "../core/raft-core.js";
-import type {
-  Entry,
-  Membership,
-  RaftId,
-  RaftMember,
-  RaftMessage,
-  Ready,
-  SnapshotMeta,
-} from "../core/types.js";
-import { decodeConfChange } from "../log/conf-change-codec.js";
-import { EntryKind } from "../log/make-entry.js";
-import type { StateSnapshot } from "../storage/state-store.js";
-import { StateWriter } from "../storage/state-writer.js";
+import type { Membership, RaftId, RaftMember } from "../core/types.js";
 import type { TransportEvents } from "../transport/transport.js";
-import { Applier } from "./applier.js";
 import type { RaftHostComponents } from "./host.js";
 import { Listeners } from "./listeners.js";
 import { MembershipChanges } from "./membership-changes.js";
-import { cancellable, PendingProposals, type Proposer } from "./pending-proposals.js";
-import type { KeyValuePair, Leadership, RaftNode, RaftStatus } from "./raft-node.js";
+import { Proposals } from "./proposals.js";
+import type { Leadership, RaftNode, RaftStatus } from "./raft-node.js";
 import { ReadBarriers } from "./read-barriers.js";
-import { SnapshotExchange } from "./snapshot-exchange.js";
+import { ReadyDriver } from "./ready-driver.js";
 import { TickWaits } from "./tick-waits.js";
 
 const TICK_MS = 100;
@@ -52,130 +29,83 @@ const HINT_DELAY_MS = { min: 4, max: 50 } as const;
 export class RaftHost implements RaftNode {
   readonly raftId: RaftId;
   readonly #components: RaftHostComponents;
-  readonly #core: RaftCore;
-  readonly #writer: StateWriter;
-  readonly #applier: Applier;
-  readonly #proposals = new PendingProposals();
+  readonly #driver: ReadyDriver;
+  readonly #proposals: Proposals;
   readonly #barriers: ReadBarriers;
-  readonly #snapshots: SnapshotExchange;
   readonly #changes: MembershipChanges;
   readonly #waits = new TickWaits();
   readonly #leadership: Listeners<Leadership>;
   readonly #members: Listeners<readonly RaftMember[]>;
-  #membership: Membership;
-  #unsent: { readonly data: Uint8Array; readonly proposer: Proposer }[] = [];
   #ticker: Timer | undefined;
-  #isDriving = false;
-  #driving: Promise<void> = Promise.resolve();
-  #compacting: Promise<void> | undefined;
-  /** State and log are being replaced one after the other: no compaction meanwhile. */
-  #installing = false;
   /** Why nothing is accepted any more. */
   #stopped: UnavailableError | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(components: RaftHostComponents) {
-    const { identity, storage, stateMachine, clock, random, log } = components;
-    const appliedIndex = storage.state.meta.index;
+    const { identity, storage, transport, random, log } = components;
     this.#components = components;
     this.raftId = identity.raftId;
-    this.#membership = storage.log.initialState().membership;
-    this.#core = new RaftCore({ id: identity.raftId, storage: storage.log, random, appliedIndex });
-    this.#leadership = new Listeners<Leadership>({ isLeader: false, term: 0, leader: undefined }, log);
-    this.#members = new Listeners<readonly RaftMember[]>(this.#membership.members, log);
-    const onError = (error: unknown): void => this.#fail(error);
-    this.#writer = new StateWriter({ store: storage.state, onError });
-    this.#applier = new Applier({
-      stateMachine,
-      writer: this.#writer,
-      clock,
-      appliedIndex,
-      onError,
-      onApplied: (entry) => {
-        this.#proposals.applied(entry);
+    const driver = new ReadyDriver(components, {
+      softStateChanged: () => this.#noteLeadership(),
+      membershipChanged: (membership) => this.#noteMembership(membership),
+      applied: (at) => {
+        this.#proposals.applied(at);
         this.#barriers.applied();
       },
+      readsAnswered: (states) => this.#barriers.answered(states),
+      readyDone: () => this.#changes.promoteCaughtUp(),
+      failed: (error) => this.#fail(error),
     });
+    this.#driver = driver;
+    const bytesMax = storage.wal.entryBytesMax;
+    this.#proposals = new Proposals({ core: driver.core, drive: () => driver.drive(), bytesMax });
     this.#barriers = new ReadBarriers({
       random,
-      appliedIndex: () => this.#applier.appliedIndex,
+      appliedIndex: () => driver.appliedIndex,
       readIndex: (context) => {
-        this.#core.readIndex(context);
-        this.#drive();
+        driver.core.readIndex(context);
+        driver.drive();
       },
     });
-    this.#snapshots = new SnapshotExchange({
-      raftId: this.raftId,
-      state: storage.state,
-      transport: components.transport,
-      log,
-      sent: (to, ok) => this.#input(() => this.#core.reportSnapshot(to, ok)),
-      step: (message) => this.#input(() => this.#core.step(message)),
-    });
     this.#changes = new MembershipChanges({
-      status: () => this.#core.status(),
-      change: (kind, member) => this.#change(kind, member),
-      isReachable: (peer) => components.transport.isReachable(peer),
+      status: () => driver.core.status(),
+      change: (kind, member) => this.#proposals.change(kind, member),
+      isReachable: (peer) => transport.isReachable(peer),
       transferAway: () => this.transferLeadership(),
       notLeader: () => this.#notLeader(),
       nextTick: () => this.#nextTick(),
       random,
       log,
     });
+    this.#leadership = new Listeners<Leadership>({ isLeader: false, term: 0, leader: undefined }, log);
+    this.#members = new Listeners<readonly RaftMember[]>(driver.membership.members, log);
   }
 
   /** Restores the state machine, replays what is known to be committed, and begins to take part. */
   async start(): Promise<void> {
     const { transport, identity, clock, tickMs } = this.#components;
-    await this.#restore();
+    const driver = this.#driver;
+    await driver.restore();
     transport.start({ raftId: this.raftId, clusterId: identity.clusterId }, this.#events());
-    transport.setPeers(this.#membership.members, this.#membership.removed);
-    this.#drive();
-    await this.#driving;
-    await this.#applier.idle();
+    transport.setPeers(driver.membership.members, driver.membership.removed);
+    driver.drive();
+    await driver.idle();
     this.#ticker = clock.setInterval(tickMs ?? TICK_MS, () => this.#tick());
-    const voters = this.#membership.members.filter((member) => !member.learner);
-    if (voters.length === 1 && voters[0]?.raftId === this.raftId) this.#input(() => this.#core.campaign());
+    const voters = driver.membership.members.filter((member) => !member.learner);
+    if (voters.length === 1 && voters[0]?.raftId === this.raftId) driver.input(() => driver.core.campaign());
   }
 
   propose(
     data: Uint8Array,
     options: { signal?: AbortSignal } = {},
   ): Promise<{ index: number; term: number }> {
-    const bytesMax = this.#components.storage.wal.entryBytesMax;
-    if (this.#stopped !== undefined) return Promise.reject(this.#stopped);
-    if (data.length === 0 || data.length > bytesMax) {
-      const rule = `a proposal has 1 to ${bytesMax} bytes, got ${data.length}`;
-      return Promise.reject(new InvalidArgumentError(`propose: ${rule}`));
-    }
-    return cancellable(options.signal, (proposer) => {
-      this.#unsent.push({ data, proposer });
-      if (this.#unsent.length === 1) queueMicrotask(() => this.#proposeUnsent());
-    });
+    return this.#stopped === undefined
+      ? this.#proposals.propose(data, options.signal)
+      : Promise.reject(this.#stopped);
   }
 
   readBarrier(options: { signal?: AbortSignal } = {}): Promise<number> {
-    if (this.#stopped !== undefined) return Promise.reject(this.#stopped);
-    return this.#barriers.ask(options.signal);
-  }
-
-  status(): RaftStatus {
-    const { transport } = this.#components;
-    const status = this.#core.status();
-    const reachable = new Map(
-      status.membership.members.map(({ raftId }) => [
-        raftId,
-        raftId === this.raftId || transport.isReachable(raftId),
-      ]),
-    );
-    const leader = this.#stopped === undefined ? status.leader : 0;
-    return {
-      ...status,
-      leader,
-      appliedIndex: this.#applier.appliedIndex,
-      leaderMember: this.#member(leader),
-      reachable,
-    };
+    return this.#stopped === undefined ? this.#barriers.ask(options.signal) : Promise.reject(this.#stopped);
   }
 
   addMember(member: { nodeId: string; address: string }): ReturnType<RaftNode["addMember"]> {
@@ -188,13 +118,29 @@ export class RaftHost implements RaftNode {
       : Promise.reject(this.#stopped);
   }
 
+  status(): RaftStatus {
+    const status = this.#driver.core.status();
+    const { members } = status.membership;
+    const isReachable = (raftId: RaftId): boolean =>
+      raftId === this.raftId || this.#components.transport.isReachable(raftId);
+    const { appliedIndex } = this.#driver;
+    const reachable = new Map(members.map(({ raftId }) => [raftId, isReachable(raftId)]));
+    if (this.#stopped !== undefined) {
+      const role = status.role === "learner" ? status.role : "follower";
+      return { ...status, role, leader: 0, appliedIndex, leaderMember: undefined, reachable, progress: [] };
+    }
+    return { ...status, appliedIndex, leaderMember: this.#member(status.leader), reachable };
+  }
+
   async transferLeadership(options: { to?: RaftId } = {}): Promise<void> {
     if (this.#stopped !== undefined) throw this.#stopped;
+    const { leader } = this.#driver.core.status();
+    if (leader !== this.raftId) throw this.#notLeader();
     const to = options.to ?? this.#successor();
     if (to === undefined)
       throw new FailedPreconditionError("transfer leadership: no other voter can be reached");
-    this.#core.transferLeadership(to);
-    this.#drive();
+    this.#driver.core.transferLeadership(to);
+    this.#driver.drive();
     await this.#waits.until(() => this.#leadership.value.leader?.raftId === to, {
       ticks: TRANSFER_TICKS,
       timeout: () => new DeadlineExceededError(`transfer leadership: member ${to} did not take over`),
@@ -224,11 +170,7 @@ export class RaftHost implements RaftNode {
       }
     }
     this.#stop(new UnavailableError("this manager is stopping"));
-    await this.#snapshots.close();
-    await this.#driving;
-    await this.#applier.idle();
-    await this.#compacting;
-    await this.#writer.flush();
+    await this.#driver.close();
     await transport.close();
     await storage.wal.close();
     await storage.state.close();
@@ -240,10 +182,8 @@ export class RaftHost implements RaftNode {
     const { log, onStopped, transport } = this.#components;
     log.error("raft stops", { error: messageOf(error) });
     this.#stop(new UnavailableError(`raft has stopped: ${messageOf(error)}`, { cause: error }));
-    transport.close().then(
-      () => onStopped?.(error),
-      () => onStopped?.(error),
-    );
+    const tell = (): void => onStopped?.(error);
+    transport.close().then(tell, tell);
   }
 
   /** Accepts nothing any more and answers everybody who waits. */
@@ -251,9 +191,7 @@ export class RaftHost implements RaftNode {
     if (this.#stopped !== undefined) return;
     this.#stopped = reason;
     this.#ticker?.cancel();
-    this.#applier.stop();
-    for (const { proposer } of this.#unsent) proposer.reject(reason);
-    this.#unsent = [];
+    this.#driver.stop();
     this.#proposals.rejectAll(reason);
     this.#barriers.rejectAll(reason);
     this.#waits.stop(reason);
@@ -261,15 +199,18 @@ export class RaftHost implements RaftNode {
   }
 
   #events(): TransportEvents {
+    const { core, snapshots } = this.#driver;
+    const input = (give: () => void): void => this.#driver.input(give);
     return {
-      receive: (messages) =>
-        this.#input(() => {
-          for (const message of messages) this.#core.step(message);
-        }),
+      receive: (messages) => {
+        input(() => {
+          for (const message of messages) core.step(message);
+        });
+      },
       connectionLost: (peer) => this.#hintSoon(peer),
-      unreachable: (peer) => this.#input(() => this.#core.reportUnreachable(peer)),
+      unreachable: (peer) => input(() => core.reportUnreachable(peer)),
       receiveSnapshot: (from, snapshot) =>
-        this.#stopped === undefined ? this.#snapshots.receive(from, snapshot) : Promise.reject(this.#stopped),
+        this.#stopped === undefined ? snapshots.receive(from, snapshot) : Promise.reject(this.#stopped),
       refused: (_peer, reason) => this.#components.onRefused?.(reason),
     };
   }
@@ -279,241 +220,63 @@ export class RaftHost implements RaftNode {
    * of them stand for election at the same moment.
    */
   #hintSoon(peer: RaftId): void {
-    if (this.#stopped !== undefined) return;
     const { clock, random } = this.#components;
     clock.setTimer(random.int(HINT_DELAY_MS.min, HINT_DELAY_MS.max), () => {
-      this.#input(() => this.#core.connectionLost(peer));
+      this.#driver.input(() => this.#driver.core.connectionLost(peer));
     });
   }
 
-  /** Gives the core an input and lets it work. What the core throws at an input is a bug or a peer's: the node stops. */
-  #input(give: () => void): void {
-    if (this.#stopped !== undefined) return;
-    try {
-      give();
-    } catch (error) {
-      this.#fail(error);
-      return;
-    }
-    this.#drive();
-  }
-
   #tick(): void {
-    this.#input(() => this.#core.tick());
+    this.#driver.input(() => this.#driver.core.tick());
     this.#barriers.tick();
     this.#waits.tick();
-    this.#writer.kick();
-    if (!this.#installing && this.#components.storage.log.compactionDue) this.#compacting ??= this.#compact();
+    this.#driver.tick();
   }
 
   async #nextTick(): Promise<void> {
-    let ticked = false;
-    await this.#waits.until(
-      () => {
-        const before = ticked;
-        ticked = true;
-        return before;
-      },
-      { ticks: 2, timeout: () => new DeadlineExceededError("a tick did not come") },
-    );
+    let looks = 0;
+    const timeout = (): Error => new DeadlineExceededError("a tick did not come");
+    await this.#waits.until(() => looks++ > 0, { ticks: 2, timeout });
   }
 
-  #drive(): void {
-    if (this.#isDriving || this.#stopped !== undefined) return;
-    this.#isDriving = true;
-    this.#driving = this.#driveAll();
-  }
-
-  async #driveAll(): Promise<void> {
-    try {
-      while (this.#stopped === undefined && this.#core.hasReady()) {
-        const ready = this.#core.ready();
-        if (ready.snapshot === undefined) this.#snapshots.dismiss();
-        await this.#carryOut(ready);
-        this.#core.advance();
-        this.#changes.promoteCaughtUp();
-      }
-      this.#snapshots.dismiss();
-    } catch (error) {
-      this.#fail(error);
-    } finally {
-      this.#isDriving = false;
-    }
-  }
-
-  async #carryOut(ready: Ready): Promise<void> {
-    const { transport, storage } = this.#components;
-    if (ready.softState !== undefined) this.#noteLeadership();
-    transport.send(ready.messagesBeforeSync);
-    const early = ready.mustSync ? appliedBeforeSync(ready) : 0;
-    this.#commit(ready.committedEntries.slice(0, early));
-    if (ready.mustSync) await storage.log.append(ready.entries, ready.hardState);
-    else if (ready.hardState !== undefined) storage.log.remember(ready.hardState);
-    if (ready.snapshot !== undefined) await this.#install(ready.snapshot);
-    this.#send(ready.messages);
-    this.#commit(ready.committedEntries.slice(early));
-    this.#barriers.answered(ready.readStates);
-    if (this.#applier.full) await this.#applier.idle();
-  }
-
-  #send(messages: readonly RaftMessage[]): void {
-    const isSnapshot = (message: RaftMessage): boolean => message.kind === MessageKind.SNAPSHOT;
-    this.#components.transport.send(messages.filter((message) => !isSnapshot(message)));
-    for (const message of messages.filter(isSnapshot)) this.#snapshots.send(message);
-  }
-
-  /** Membership changes count at once, because the core waits for them; the rest is the applier's. */
-  #commit(entries: readonly Entry[]): void {
-    for (const entry of entries) {
-      if (entry.kind === EntryKind.CONF_CHANGE) {
-        this.#adoptMembership(this.#core.applyConfChange(decodeConfChange(entry.data)));
-      }
-      this.#applier.push(entry, this.#membership);
-    }
-    this.#applier.run();
-  }
-
-  #adoptMembership(membership: Membership): void {
-    if (membership === this.#membership) return;
-    this.#membership = membership;
-    this.#components.transport.setPeers(membership.members, membership.removed);
-    this.#noteLeadership();
-    this.#members.tell(membership.members);
-    if (membership.removed.includes(this.raftId)) this.#components.onRefused?.("this member was removed");
+  #noteMembership({ members, removed }: Membership): void {
+    this.#noteLeadership(); // the leader may have another address
+    this.#members.tell(members);
+    if (removed.includes(this.raftId)) this.#components.onRefused?.("this member was removed");
   }
 
   #noteLeadership(): void {
-    const { role, term, leader } = this.#core.status();
+    const { role, term, leader } = this.#driver.core.status();
     const was = this.#leadership.value;
     const now: Leadership = { isLeader: role === "leader", term, leader: this.#member(leader) };
-    if (was.isLeader && !(now.isLeader && now.term === was.term))
-      this.#proposals.rejectAll(this.#notLeader());
-    if (was.isLeader === now.isLeader && was.term === term && was.leader?.raftId === now.leader?.raftId)
-      return;
-    this.#components.log.info("raft leadership", { role, term, leader, leaderAddress: now.leader?.address });
+    const isLost = was.isLeader && !(now.isLeader && now.term === was.term);
+    if (isLost) this.#proposals.rejectAll(this.#notLeader());
+    if (was.isLeader === now.isLeader && was.term === term && was.leader === now.leader) return;
+    const leaderAddress = now.leader?.address;
+    this.#components.log.info("raft leadership", { role, term, leader, leaderAddress });
     this.#leadership.tell(now);
     this.#waits.check();
     if (now.leader !== undefined) queueMicrotask(() => this.#barriers.leaderChanged());
   }
 
-  #proposeUnsent(): void {
-    const unsent = this.#unsent;
-    this.#unsent = [];
-    if (unsent.length === 0) return;
-    if (!this.#tryPropose(unsent)) {
-      // Together they are too many: as many as fit, one by one.
-      for (const one of unsent) this.#tryPropose([one]);
-    }
-    this.#drive();
-  }
-
-  /** @returns false when the batch should be tried in smaller ones. */
-  #tryPropose(batch: readonly { readonly data: Uint8Array; readonly proposer: Proposer }[]): boolean {
-    try {
-      const { term, firstIndex } = this.#core.propose(batch.map(({ data }) => data));
-      batch.forEach(({ proposer }, at) => {
-        this.#proposals.add({ index: firstIndex + at, term }, proposer);
-      });
-    } catch (error) {
-      if (error instanceof ResourceExhaustedError && batch.length > 1) return false;
-      for (const { proposer } of batch) proposer.reject(error);
-    }
-    return true;
-  }
-
-  #change(kind: ConfChangeKind, member: RaftMember): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const at = this.#core.proposeConfChange({ kind, member, context: new Uint8Array(0) });
-      this.#proposals.add(at, { resolve: () => resolve(), reject });
-      this.#drive();
-    });
-  }
-
-  async #install(meta: SnapshotMeta): Promise<void> {
-    const { storage, log } = this.#components;
-    const staged = this.#snapshots.take(meta);
-    invariant(
-      staged !== undefined && meta.membership !== undefined,
-      `snapshot ${meta.index} is to be installed unseen`,
-    );
-    this.#installing = true;
-    try {
-      await this.#compacting;
-      await this.#applier.idle();
-      await this.#writer.flush();
-      await staged.install.commit();
-      this.#writer.reset();
-      await this.#restore();
-      await storage.log.install(meta);
-      this.#applier.restored(meta.index);
-      this.#adoptMembership(meta.membership);
-    } catch (error) {
-      staged.done(error instanceof Error ? error : new UnavailableError(messageOf(error)));
-      throw error;
-    } finally {
-      this.#installing = false;
-    }
-    staged.done(undefined);
-    this.#barriers.applied();
-    log.info("installed a snapshot", { index: meta.index, term: meta.term });
-  }
-
-  async #restore(): Promise<void> {
-    const snapshot = await this.#components.storage.state.snapshot();
-    try {
-      await this.#components.stateMachine.restore(snapshot.meta.index, pairsOf(snapshot));
-    } finally {
-      await snapshot.close();
-    }
-  }
-
-  async #compact(): Promise<void> {
-    const { storage } = this.#components;
-    try {
-      await this.#writer.flush({ sync: true });
-      await storage.log.compact({ stateIndex: storage.state.meta.index, keepFrom: this.#snapshots.keepFrom });
-    } catch (error) {
-      this.#fail(error);
-    } finally {
-      this.#compacting = undefined;
-    }
-  }
-
   #member(raftId: RaftId): RaftMember | undefined {
-    return this.#membership.members.find((member) => member.raftId === raftId);
+    return this.#driver.membership.members.find((member) => member.raftId === raftId);
   }
 
   #notLeader(): NotLeaderError {
-    const { leader } = this.#core.status();
+    const { leader } = this.#driver.core.status();
     const leaderAddress = leader === this.raftId ? undefined : this.#member(leader)?.address;
     return new NotLeaderError("this manager does not lead (any more)", { leaderAddress });
   }
 
   /** The reachable voter that has most of the log. */
   #successor(): RaftId | undefined {
-    const { progress } = this.#core.status();
-    const candidates = progress.filter(
-      (peer) =>
-        !peer.learner && peer.raftId !== this.raftId && this.#components.transport.isReachable(peer.raftId),
-    );
-    return candidates.sort((a, b) => b.match - a.match || a.raftId - b.raftId)[0]?.raftId;
+    const { transport } = this.#components;
+    return this.#driver.core
+      .status()
+      .progress.filter(
+        ({ learner, raftId }) => !learner && raftId !== this.raftId && transport.isReachable(raftId),
+      )
+      .sort((a, b) => b.match - a.match || a.raftId - b.raftId)[0]?.raftId;
   }
-}
-
-/**
- * How many of the committed entries are durable already. A membership change ends them: whom it removes shall still get
- * this batch's messages.
- */
-function appliedBeforeSync({ entries, committedEntries }: Ready): number {
-  const firstNew = entries[0]?.index ?? Number.POSITIVE_INFINITY;
-  const end = committedEntries.findIndex(
-    ({ index, kind }) => index >= firstNew || kind === EntryKind.CONF_CHANGE,
-  );
-  return end === -1 ? committedEntries.length : end;
-}
-
-const RESTORE_PORTION_BYTES = 256 * 1024;
-
-async function* pairsOf(snapshot: StateSnapshot): AsyncGenerator<KeyValuePair> {
-  for await (const portion of snapshot.portions(RESTORE_PORTION_BYTES)) yield* portion;
 }

@@ -1,0 +1,257 @@
+/**
+ * Carries out what the core asks for, in the order that keeps its promises: saved before sent, sent before applied.
+ * Pure over its ports (storage, transport, state machine, clock). Source: the duties listed at `Ready` in
+ * raft/core/types.ts; Raft paper 5, 7; thesis 10.2.
+ *
+ * Committed entries that an earlier Ready made durable are applied while this one's sync runs. Applying is a queue of
+ * its own, so that a burst of entries does not delay heartbeats.
+ */
+import { messageOf, UnavailableError } from "../../base/errors/errors.js";
+import { invariant } from "../../base/errors/invariant.js";
+import { MessageKind } from "../core/message.js";
+import { RaftCore } from "../core/raft-core.js";
+import type { Entry, Membership, RaftMessage, ReadState, Ready, SnapshotMeta } from "../core/types.js";
+import { decodeConfChange } from "../log/conf-change-codec.js";
+import { EntryKind } from "../log/make-entry.js";
+import type { StateSnapshot } from "../storage/state-store.js";
+import { StateWriter } from "../storage/state-writer.js";
+import { Applier } from "./applier.js";
+import type { RaftHostComponents } from "./host.js";
+import type { KeyValuePair } from "./raft-node.js";
+import { SnapshotExchange } from "./snapshot-exchange.js";
+
+/** What the rest of the host wants to hear, in the driver's turn. */
+export interface DriverHooks {
+  /** The core's role, term or leader is another. */
+  readonly softStateChanged: () => void;
+  readonly membershipChanged: (membership: Membership) => void;
+  /** Applied to the state machine; also after a snapshot, with its last entry's place. */
+  readonly applied: (at: { readonly index: number; readonly term: number }) => void;
+  readonly readsAnswered: (states: readonly ReadState[]) => void;
+  readonly readyDone: () => void;
+  /** Something broke that only a restart from disk can mend. */
+  readonly failed: (error: unknown) => void;
+}
+
+export class ReadyDriver {
+  readonly core: RaftCore;
+  readonly snapshots: SnapshotExchange;
+  readonly #components: RaftHostComponents;
+  readonly #hooks: DriverHooks;
+  readonly #writer: StateWriter;
+  readonly #applier: Applier;
+  #membership: Membership;
+  #isDriving = false;
+  #driving: Promise<void> = Promise.resolve();
+  #compacting: Promise<void> | undefined;
+  /** State and log are being replaced one after the other: no compaction meanwhile. */
+  #installing = false;
+  #stopped = false;
+
+  constructor(components: RaftHostComponents, hooks: DriverHooks) {
+    const { identity, storage, stateMachine, clock, random, log, transport } = components;
+    const appliedIndex = storage.state.meta.index;
+    this.#components = components;
+    this.#hooks = hooks;
+    this.#membership = storage.log.initialState().membership;
+    this.core = new RaftCore({ id: identity.raftId, storage: storage.log, random, appliedIndex });
+    const onError = hooks.failed;
+    this.#writer = new StateWriter({ store: storage.state, onError });
+    const onApplied = hooks.applied;
+    this.#applier = new Applier({
+      stateMachine,
+      writer: this.#writer,
+      clock,
+      appliedIndex,
+      onError,
+      onApplied,
+    });
+    this.snapshots = new SnapshotExchange({
+      raftId: identity.raftId,
+      state: storage.state,
+      transport,
+      log,
+      sent: (to, ok) => this.input(() => this.core.reportSnapshot(to, ok)),
+      step: (message) => this.input(() => this.core.step(message)),
+    });
+  }
+
+  /** In force by what is committed; the state machine may be a moment behind. */
+  get membership(): Membership {
+    return this.#membership;
+  }
+
+  get appliedIndex(): number {
+    return this.#applier.appliedIndex;
+  }
+
+  /** Gives the core an input and lets it work. What the core throws at an input is a bug, here or at a peer. */
+  input(give: () => void): void {
+    if (this.#stopped) return;
+    try {
+      give();
+    } catch (error) {
+      this.#hooks.failed(error);
+      return;
+    }
+    this.drive();
+  }
+
+  /** Carries out what is ready, unless that is under way. */
+  drive(): void {
+    if (this.#isDriving || this.#stopped) return;
+    this.#isDriving = true;
+    this.#driving = this.#driveAll();
+  }
+
+  /** Resolves when nothing is under way. */
+  async idle(): Promise<void> {
+    await this.#driving;
+    await this.#applier.idle();
+  }
+
+  /** Background work that is due now and then: writing the state, compacting the log. */
+  tick(): void {
+    this.#writer.kick();
+    if (!this.#installing && this.#components.storage.log.compactionDue) this.#compacting ??= this.#compact();
+  }
+
+  /** Loads the state machine from the stored state. */
+  async restore(): Promise<void> {
+    const snapshot = await this.#components.storage.state.snapshot();
+    try {
+      await this.#components.stateMachine.restore(snapshot.meta.index, pairsOf(snapshot));
+    } finally {
+      await snapshot.close();
+    }
+  }
+
+  /** Takes no input any more. */
+  stop(): void {
+    this.#stopped = true;
+    this.#applier.stop();
+  }
+
+  /** Waits for what is under way and writes what was applied. */
+  async close(): Promise<void> {
+    this.stop();
+    await this.snapshots.close();
+    await this.idle();
+    await this.#compacting;
+    await this.#writer.flush();
+  }
+
+  async #driveAll(): Promise<void> {
+    try {
+      while (!this.#stopped && this.core.hasReady()) {
+        const ready = this.core.ready();
+        if (ready.snapshot === undefined) this.snapshots.dismiss();
+        await this.#carryOut(ready);
+        this.core.advance();
+        this.#hooks.readyDone();
+      }
+      this.snapshots.dismiss();
+    } catch (error) {
+      this.#hooks.failed(error);
+    } finally {
+      this.#isDriving = false;
+    }
+  }
+
+  async #carryOut(ready: Ready): Promise<void> {
+    const { transport, storage } = this.#components;
+    if (ready.softState !== undefined) this.#hooks.softStateChanged();
+    transport.send(ready.messagesBeforeSync);
+    const early = ready.mustSync ? durableAlready(ready) : 0;
+    this.#commit(ready.committedEntries.slice(0, early));
+    if (ready.mustSync) await storage.log.append(ready.entries, ready.hardState);
+    else if (ready.hardState !== undefined) storage.log.remember(ready.hardState);
+    if (ready.snapshot !== undefined) await this.#install(ready.snapshot);
+    this.#send(ready.messages);
+    this.#commit(ready.committedEntries.slice(early));
+    this.#hooks.readsAnswered(ready.readStates);
+    if (this.#applier.full) await this.#applier.idle();
+  }
+
+  /** A snapshot's announcement becomes the snapshot itself, on a stream of its own. */
+  #send(messages: readonly RaftMessage[]): void {
+    const isSnapshot = (message: RaftMessage): boolean => message.kind === MessageKind.SNAPSHOT;
+    this.#components.transport.send(messages.filter((message) => !isSnapshot(message)));
+    for (const message of messages.filter(isSnapshot)) this.snapshots.send(message);
+  }
+
+  /** Membership changes count at once, because the core waits for them; the rest is the applier's. */
+  #commit(entries: readonly Entry[]): void {
+    for (const entry of entries) {
+      if (entry.kind === EntryKind.CONF_CHANGE) {
+        this.#adopt(this.core.applyConfChange(decodeConfChange(entry.data)));
+      }
+      this.#applier.push(entry, this.#membership);
+    }
+    this.#applier.run();
+  }
+
+  #adopt(membership: Membership): void {
+    if (membership === this.#membership) return;
+    this.#membership = membership;
+    this.#components.transport.setPeers(membership.members, membership.removed);
+    this.#hooks.membershipChanged(membership);
+  }
+
+  async #install(meta: SnapshotMeta): Promise<void> {
+    const { storage, log } = this.#components;
+    const staged = this.snapshots.take(meta);
+    const { membership } = meta;
+    invariant(staged !== undefined && membership !== undefined, `snapshot ${meta.index} was never received`);
+    this.#installing = true;
+    try {
+      await this.#compacting;
+      await this.#applier.idle();
+      await this.#writer.flush();
+      await staged.install.commit();
+      this.#writer.reset();
+      await this.restore();
+      await storage.log.install(meta);
+      this.#applier.restored(meta.index);
+      this.#adopt(membership);
+    } catch (error) {
+      staged.done(error instanceof Error ? error : new UnavailableError(messageOf(error)));
+      throw error;
+    } finally {
+      this.#installing = false;
+    }
+    staged.done(undefined);
+    this.#hooks.applied(meta);
+    log.info("installed a snapshot", { index: meta.index, term: meta.term });
+  }
+
+  async #compact(): Promise<void> {
+    const { storage } = this.#components;
+    try {
+      await this.#writer.flush({ sync: true });
+      await storage.log.compact({ stateIndex: storage.state.meta.index, keepFrom: this.snapshots.keepFrom });
+    } catch (error) {
+      this.#hooks.failed(error);
+    } finally {
+      this.#compacting = undefined;
+    }
+  }
+}
+
+/**
+ * How many of the committed entries are durable before this batch's sync. A membership change ends them: whom it removes
+ * shall still get this batch's messages.
+ */
+function durableAlready({ entries, committedEntries }: Ready): number {
+  const firstNew = entries[0]?.index ?? Number.POSITIVE_INFINITY;
+  const end = committedEntries.findIndex(
+    ({ index, kind }) => index >= firstNew || kind === EntryKind.CONF_CHANGE,
+  );
+  return end === -1 ? committedEntries.length : end;
+}
+
+const RESTORE_PORTION_BYTES = 256 * 1024;
+
+async function* pairsOf(snapshot: StateSnapshot): AsyncGenerator<KeyValuePair> {
+  for await (const portion of snapshot.portions(RESTORE_PORTION_BYTES)) yield* portion;
+}
