@@ -13,6 +13,7 @@ import { Backoff } from "../base/loop/backoff.js";
 import type { Random } from "../base/random/random.js";
 import type { FromManager, ManagerConfig, ManagerMode, ManagerPlace, ToManager } from "./manager-messages.js";
 import type { TlsIdentity } from "./rpc-host.js";
+import { V8_FLAGS } from "./v8-flags.js";
 
 export interface ManagerReady {
   readonly nodeId: string;
@@ -30,8 +31,6 @@ export interface ManagerChildOptions {
 }
 
 const STOP_TIMEOUT_MS = 10_000;
-/** V8 keeps a smaller heap; the manager's working set is a few MiB on small clusters and grows when it must. */
-const V8_FLAGS = ["--max-semi-space-size=4", "--optimize-for-size"];
 
 export class ManagerChild {
   readonly #options: ManagerChildOptions;
@@ -86,7 +85,7 @@ export class ManagerChild {
   #launch(mode: ManagerMode): Promise<ManagerReady> {
     const { place, user, logLevel, log } = this.#options;
     const main = fileURLToPath(new URL("./manager-main.js", import.meta.url));
-    const child = fork(main, [], { execArgv: V8_FLAGS, stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    const child = fork(main, [], { execArgv: [...V8_FLAGS], stdio: ["ignore", "inherit", "inherit", "ipc"] });
     this.#child = child;
     const config: ManagerConfig = { place, mode, user, logLevel };
     return new Promise((resolve, reject) => {

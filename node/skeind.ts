@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=1 --optimize-for-size --single-threaded-gc --v8-pool-size=1
 /**
  * Entry of skeind. Edge: to the process: arguments, signals, exit code.
  */

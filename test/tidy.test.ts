@@ -93,8 +93,6 @@ const DOORS: Readonly<Record<string, RegExp>> = {
   "find-my-way": /^api\//,
   "tar-stream": /^(worker\/images\/|cli\/)/,
   "dns-packet": /^net-overlay\/discovery\//,
-  "@peculiar/x509": /(^|\/)x509-[\w-]+\.ts$/,
-  "reflect-metadata": /(^|\/)x509-[\w-]+\.ts$/,
   "ipaddr.js": /^(net-overlay|manager|api|node|cli|worker\/images)\//,
   "@grpc/grpc-js": /(^|\/)grpc-[\w-]+\.ts$|^base\/grpc\/|^node\/|^api\/|handlers?\.ts$/,
 };

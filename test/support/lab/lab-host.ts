@@ -6,6 +6,7 @@ import { createWriteStream, existsSync, readFileSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { V8_FLAGS } from "../../../node/v8-flags.js";
 import { attempt, type CommandOptions, type CommandResult, run } from "./shell.js";
 import { labProcesses } from "./sweep.js";
 
@@ -78,6 +79,7 @@ export class LabHost {
       [
         `--net=/run/netns/${this.netns}`,
         process.execPath,
+        ...V8_FLAGS,
         join(DIST, "node", "skeind.js"),
         "--data-dir",
         this.dataDir,
