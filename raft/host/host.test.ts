@@ -1,185 +1,29 @@
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
-import { ManualClock } from "../../base/clock/manual-clock.js";
 import {
   FailedPreconditionError,
   InvalidArgumentError,
   NotLeaderError,
   UnavailableError,
 } from "../../base/errors/errors.js";
-import { silentLogger } from "../../base/log/logger.js";
-import { SeededRandom } from "../../base/random/seeded-random.js";
+import { Cluster, turns, word } from "../../test/support/raft-hosts.js";
 import type { RaftId } from "../core/types.js";
 import { MemoryDisk } from "../storage/memory-disk.js";
-import { emptyStateFolder, MemoryState, type MemoryStateFolder } from "../storage/memory-state.js";
-import { MemoryNetwork } from "../transport/memory-transport.js";
-import { openRaftNode, type RaftStart } from "./host.js";
-import { nextTurn } from "./process-turn.js";
-import type { KeyValueChange, KeyValuePair, RaftNode, StateMachine } from "./raft-node.js";
+import { emptyStateFolder } from "../storage/memory-state.js";
 
-/** Remembers words in order; each command is one word. */
-class Words implements StateMachine {
-  words = new Map<string, string>();
-  applied: number[] = [];
+const clusters: Cluster[] = [];
 
-  apply(entry: { index: number; data: Uint8Array }): readonly KeyValueChange[] {
-    const word = Buffer.from(entry.data).toString();
-    const key = String(entry.index).padStart(8, "0");
-    this.applied.push(entry.index);
-    this.words.set(key, word);
-    return [{ key, value: Buffer.from(word) }];
-  }
-
-  async restore(_index: number, pairs: AsyncIterable<KeyValuePair>): Promise<void> {
-    this.words = new Map();
-    for await (const { key, value } of pairs) this.words.set(key, Buffer.from(value).toString());
-  }
-
-  get text(): string {
-    return [...this.words.keys()]
-      .sort()
-      .map((key) => this.words.get(key))
-      .join(" ");
-  }
+function opened(cluster: Cluster): Cluster {
+  clusters.push(cluster);
+  return cluster;
 }
-
-interface Member {
-  readonly name: string;
-  readonly node: RaftNode;
-  readonly machine: Words;
-  readonly media: { disk: MemoryDisk; folder: MemoryStateFolder };
-  readonly stopped: unknown[];
-  readonly refused: string[];
-}
-
-class Cluster {
-  readonly clock = new ManualClock();
-  readonly network = new MemoryNetwork();
-  readonly members = new Map<string, Member>();
-  readonly #random = new SeededRandom("host");
-  snapshotInterval = 10_000;
-
-  async open(
-    name: string,
-    start: RaftStart,
-    media = { disk: new MemoryDisk(), folder: emptyStateFolder() },
-  ): Promise<Member> {
-    const machine = new Words();
-    const stopped: unknown[] = [];
-    const refused: string[] = [];
-    this.clock.advance(37); // no two members tick at the same moment
-    const opening = openRaftNode({
-      dir: "",
-      clusterId: "c1",
-      nodeId: name,
-      address: `${name}:2377`,
-      start,
-      transport: this.network.createTransport(),
-      stateMachine: machine,
-      clock: this.clock,
-      random: this.#random.child(`${name}/${this.clock.nowMs()}`),
-      log: silentLogger,
-      segmentBytes: 64 * 1024,
-      snapshotInterval: this.snapshotInterval,
-      onStopped: (error) => stopped.push(error),
-      onRefused: (reason) => refused.push(reason),
-      media: { disk: media.disk, openState: async () => new MemoryState(media.folder) },
-    });
-    const member = { name, node: await opening, machine, media, stopped, refused };
-    this.members.set(name, member);
-    return member;
-  }
-
-  async tick(count = 1): Promise<void> {
-    for (let i = 0; i < count; i++) {
-      for (let step = 0; step < 5; step++) {
-        this.clock.advance(20);
-        await turns();
-      }
-    }
-  }
-
-  async until(what: string, condition: () => boolean, ticksMax = 100): Promise<number> {
-    for (let ticks = 0; ticks <= ticksMax; ticks++) {
-      await turns();
-      if (condition()) return ticks;
-      await this.tick();
-    }
-    throw new Error(`${what}: not within ${ticksMax} ticks`);
-  }
-
-  /** Ticks until the work is done. */
-  async during<T>(work: Promise<T>): Promise<T> {
-    let done = false;
-    const end = (): void => {
-      done = true;
-    };
-    work.then(end, end);
-    await this.until("work", () => done);
-    return work;
-  }
-
-  get leader(): Member {
-    const leaders = [...this.members.values()].filter(({ node }) => node.status().role === "leader");
-    const newest = leaders.sort((a, b) => b.node.status().term - a.node.status().term)[0];
-    assert.ok(newest, "there is a leader");
-    return newest;
-  }
-
-  others(member: Member): Member[] {
-    return [...this.members.values()].filter((each) => each !== member);
-  }
-
-  /** Three voters a, b, c. */
-  static async ofThree(options: { snapshotInterval?: number } = {}): Promise<Cluster> {
-    const cluster = new Cluster();
-    cluster.snapshotInterval = options.snapshotInterval ?? cluster.snapshotInterval;
-    open.push(cluster);
-    const a = await cluster.open("a", { kind: "bootstrap" });
-    await cluster.until("founder leads", () => a.node.status().role === "leader");
-    for (const name of ["b", "c"]) await cluster.join(name, a);
-    return cluster;
-  }
-
-  async join(name: string, leader: Member): Promise<Member> {
-    const reply = await this.during(leader.node.addMember({ nodeId: name, address: `${name}:2377` }));
-    const member = await this.open(name, { kind: "join", ...reply });
-    await this.until(`${name} is a voter`, () => member.node.status().role === "follower");
-    return member;
-  }
-
-  /** The process dies: nothing is written or sent any more. */
-  crash(member: Member): Member["media"] {
-    this.network.detach(member.node.raftId);
-    this.members.delete(member.name);
-    const disk = member.media.disk.crash(this.#random);
-    dead.push(member.node);
-    return { disk, folder: { meta: member.media.folder.meta, pairs: new Map(member.media.folder.pairs) } };
-  }
-}
-
-const open: Cluster[] = [];
-const dead: RaftNode[] = [];
 
 afterEach(async () => {
-  for (const cluster of open.splice(0)) {
-    const nodes = [...cluster.members.values()].map(({ node }) => node.close());
-    await cluster.during(Promise.all(nodes));
-  }
-  dead.length = 0;
+  for (const cluster of clusters.splice(0)) await cluster.close();
 });
 
-async function turns(): Promise<void> {
-  for (let i = 0; i < 12; i++) await nextTurn();
-}
-
-function word(text: string): Uint8Array {
-  return Buffer.from(text);
-}
-
 test("a founder leads alone at once, and applies what is proposed in one turn in order", async () => {
-  const cluster = new Cluster();
-  open.push(cluster);
+  const cluster = opened(new Cluster());
   const { node, machine } = await cluster.open("a", { kind: "bootstrap" });
   assert.equal(await cluster.until("leads", () => node.status().role === "leader"), 0);
   const results = await Promise.all(["one", "two", "three"].map((text) => node.propose(word(text))));
@@ -192,7 +36,7 @@ test("a founder leads alone at once, and applies what is proposed in one turn in
 });
 
 test("joining members are learners first, then voters, and hold what was proposed before", async () => {
-  const cluster = await Cluster.ofThree();
+  const cluster = opened(await Cluster.ofThree());
   await cluster.leader.node.propose(word("hello"));
   await cluster.until("all applied", () =>
     [...cluster.members.values()].every((m) => m.machine.text === "hello"),
@@ -206,7 +50,7 @@ test("joining members are learners first, then voters, and hold what was propose
 });
 
 test("a follower refuses proposals and names the leader; its read barrier sees acknowledged writes", async () => {
-  const cluster = await Cluster.ofThree();
+  const cluster = opened(await Cluster.ofThree());
   const { leader } = cluster;
   const [follower] = cluster.others(leader);
   assert.ok(follower);
@@ -221,7 +65,7 @@ test("a follower refuses proposals and names the leader; its read barrier sees a
 });
 
 test("a read barrier without a quorum fails after a bound, and one asked before a leader exists waits for it", async () => {
-  const cluster = await Cluster.ofThree();
+  const cluster = opened(await Cluster.ofThree());
   const { leader } = cluster;
   const [b, c] = cluster.others(leader);
   assert.ok(b && c);
@@ -234,7 +78,7 @@ test("a read barrier without a quorum fails after a bound, and one asked before 
 });
 
 test("when the leader's process dies a survivor leads within 3 ticks, and nothing acknowledged is lost", async () => {
-  const cluster = await Cluster.ofThree();
+  const cluster = opened(await Cluster.ofThree());
   const { leader } = cluster;
   await leader.node.propose(word("kept"));
   const survivors = cluster.others(leader);
@@ -248,7 +92,7 @@ test("when the leader's process dies a survivor leads within 3 ticks, and nothin
 });
 
 test("a leader cut off rejects its waiting proposals with NotLeader and yields to the others", async () => {
-  const cluster = await Cluster.ofThree();
+  const cluster = opened(await Cluster.ofThree());
   const { leader } = cluster;
   const [b, c] = cluster.others(leader);
   assert.ok(b && c);
@@ -262,7 +106,7 @@ test("a leader cut off rejects its waiting proposals with NotLeader and yields t
 });
 
 test("a member killed in the middle comes back from its disk and catches up", async () => {
-  const cluster = await Cluster.ofThree();
+  const cluster = opened(await Cluster.ofThree());
   const { leader } = cluster;
   const [victim] = cluster.others(leader);
   assert.ok(victim);
@@ -275,7 +119,7 @@ test("a member killed in the middle comes back from its disk and catches up", as
 });
 
 test("a whole cluster restarted from disk keeps every acknowledged word", async () => {
-  const cluster = await Cluster.ofThree();
+  const cluster = opened(await Cluster.ofThree());
   for (let i = 0; i < 10; i++) await cluster.leader.node.propose(word(`w${i}`));
   const expected = cluster.leader.machine.text;
   const media = [...cluster.members.values()].map((member) => ({
@@ -289,7 +133,7 @@ test("a whole cluster restarted from disk keeps every acknowledged word", async 
 });
 
 test("a member too far behind gets a snapshot, and the log of the leader stays short", async () => {
-  const cluster = await Cluster.ofThree({ snapshotInterval: 600 });
+  const cluster = opened(await Cluster.ofThree({ snapshotInterval: 600 }));
   const { leader } = cluster;
   const [victim] = cluster.others(leader);
   assert.ok(victim);
@@ -308,7 +152,7 @@ test("a member too far behind gets a snapshot, and the log of the leader stays s
 });
 
 test("closing the leader hands over first", async () => {
-  const cluster = await Cluster.ofThree();
+  const cluster = opened(await Cluster.ofThree());
   const { leader } = cluster;
   const term = leader.node.status().term;
   await cluster.during(leader.node.close());
@@ -320,7 +164,7 @@ test("closing the leader hands over first", async () => {
 });
 
 test("removing members keeps a quorum, tells the removed, and is refused where none would be left", async () => {
-  const cluster = await Cluster.ofThree();
+  const cluster = opened(await Cluster.ofThree());
   const { leader } = cluster;
   const [b, c] = cluster.others(leader);
   assert.ok(b && c);
@@ -339,7 +183,7 @@ test("removing members keeps a quorum, tells the removed, and is refused where n
 });
 
 test("a node that joins again keeps its member, with its new address", async () => {
-  const cluster = await Cluster.ofThree();
+  const cluster = opened(await Cluster.ofThree());
   const { leader } = cluster;
   const [b] = cluster.others(leader);
   assert.ok(b);
@@ -349,8 +193,7 @@ test("a node that joins again keeps its member, with its new address", async () 
 });
 
 test("a full disk stops the node with its reason; opened again with room it goes on", async () => {
-  const cluster = new Cluster();
-  open.push(cluster);
+  const cluster = opened(new Cluster());
   const media = { disk: new MemoryDisk(), folder: emptyStateFolder() };
   const member = await cluster.open("a", { kind: "bootstrap" }, media);
   await cluster.until("leads", () => member.node.status().role === "leader");
@@ -382,7 +225,7 @@ test("a full disk stops the node with its reason; opened again with room it goes
 });
 
 test("proposals that are empty or too large are refused, and a signal ends the waiting", async () => {
-  const cluster = await Cluster.ofThree();
+  const cluster = opened(await Cluster.ofThree());
   const { node } = cluster.leader;
   await assert.rejects(node.propose(new Uint8Array(0)), InvalidArgumentError);
   await assert.rejects(node.propose(new Uint8Array(64 * 1024)), InvalidArgumentError);
@@ -390,8 +233,7 @@ test("proposals that are empty or too large are refused, and a signal ends the w
 });
 
 test("a folder of another node or cluster is refused, and so is a restart of nothing", async () => {
-  const cluster = new Cluster();
-  open.push(cluster);
+  const cluster = opened(new Cluster());
   const media = { disk: new MemoryDisk(), folder: emptyStateFolder() };
   await assert.rejects(cluster.open("a", { kind: "restart" }, media), FailedPreconditionError);
   const { node } = await cluster.open("a", { kind: "bootstrap" }, media);
@@ -400,7 +242,7 @@ test("a folder of another node or cluster is refused, and so is a restart of not
 });
 
 test("leadership and membership listeners hear the present at once and every change", async () => {
-  const cluster = await Cluster.ofThree();
+  const cluster = opened(await Cluster.ofThree());
   const { leader } = cluster;
   const [b] = cluster.others(leader);
   assert.ok(b);
