@@ -1,11 +1,12 @@
 /**
- * `npm run sim -- [--seeds N] [--seed S] [--bug NAME] [--hunt] [--trace]`: runs N seeds from S on, prints one summary line, and
+ * `npm run sim -- [--seeds N] [--seed S] [--profile NAME] [--bug NAME] [--trace]`: runs N seeds from S on, prints one summary line, and
  * exits 1 with the seed to replay when a promise was broken. Edge: to the process.
  */
 import { parseArgs } from "node:util";
 
 import { PLANTED_BUGS } from "./sim-core.js";
 import { type RunResult, runSeed } from "./sim-run.js";
+import { SIM_PROFILES } from "./sim-world.js";
 
 function main(): number {
   const { values } = parseArgs({
@@ -13,25 +14,25 @@ function main(): number {
       seeds: { type: "string", default: "100" },
       seed: { type: "string", default: "1" },
       bug: { type: "string" },
-      hunt: { type: "boolean", default: false },
+      profile: { type: "string", default: "mixed" },
       trace: { type: "boolean", default: false },
     },
   });
   const first = wholeNumber("seed", values.seed);
   const count = wholeNumber("seeds", values.seeds);
-  const bug = PLANTED_BUGS.find((name) => name === values.bug);
-  if (values.bug !== undefined && bug === undefined) {
-    throw new Error(`--bug must be one of ${PLANTED_BUGS.join(", ")}, got ${values.bug}`);
-  }
+  const bug = values.bug === undefined ? undefined : oneOf("bug", values.bug, PLANTED_BUGS);
+  const profile = oneOf("profile", values.profile, SIM_PROFILES);
   const print = values.trace ? (line: string) => console.log(line) : undefined;
   const startedMs = performance.now();
   const results: RunResult[] = [];
   for (let seed = first; seed < first + count; seed++) {
-    const result = runSeed({ seed, bug, print, profile: values.hunt ? "leader-hunt" : "mixed" });
+    const result = runSeed({ seed, bug, profile, print });
     results.push(result);
     if (result.violation === undefined) continue;
     console.error(result.violation.stack);
-    console.error(`seed ${seed} failed; replay: npm run sim -- --seeds 1 --seed ${seed} --trace`);
+    console.error(
+      `seed ${seed} failed; replay: npm run sim -- --seeds 1 --seed ${seed} --profile ${profile} --trace`,
+    );
     return 1;
   }
   console.log(summary(results, performance.now() - startedMs));
@@ -43,6 +44,12 @@ function wholeNumber(name: string, text: string): number {
   if (!Number.isSafeInteger(value) || value < 0)
     throw new Error(`--${name} must be an integer >= 0, got ${text}`);
   return value;
+}
+
+function oneOf<T extends string>(name: string, text: string, choices: readonly T[]): T {
+  const chosen = choices.find((choice) => choice === text);
+  if (chosen === undefined) throw new Error(`--${name} must be one of ${choices.join(", ")}, got ${text}`);
+  return chosen;
 }
 
 function summary(results: readonly RunResult[], tookMs: number): string {

@@ -7,14 +7,24 @@ import type { RaftId } from "../../raft/core/types.js";
 import { CALM, type NetworkQuality } from "./sim-network.js";
 import { pick, type SimProfile, type SimWorld } from "./sim-world.js";
 
+/** Delays in milliseconds. */
+function rough(
+  delay: readonly [min: number, max: number],
+  shares: { loss: number; duplication: number; stragglers: number },
+  order: "ordered" | "unordered",
+): NetworkQuality {
+  return { delayMinMs: delay[0], delayMaxMs: delay[1], ...shares, isOrdered: order === "ordered" };
+}
+
 const ROUGH: readonly NetworkQuality[] = [
   CALM,
-  { delayMinMs: 0.2, delayMaxMs: 20, loss: 0.02, duplication: 0.02, stragglers: 0.02 },
-  { delayMinMs: 1, delayMaxMs: 80, loss: 0.1, duplication: 0.05, stragglers: 0.05 },
-  { delayMinMs: 5, delayMaxMs: 200, loss: 0.25, duplication: 0.1, stragglers: 0.1 },
+  rough([0.2, 20], { loss: 0.02, duplication: 0.02, stragglers: 0.02 }, "unordered"),
+  rough([1, 80], { loss: 0.1, duplication: 0.05, stragglers: 0.05 }, "unordered"),
+  rough([1, 80], { loss: 0.02, duplication: 0.02, stragglers: 0.1 }, "ordered"),
+  rough([5, 200], { loss: 0.25, duplication: 0.1, stragglers: 0.1 }, "unordered"),
 ];
 
-const SLOW: NetworkQuality = { delayMinMs: 5, delayMaxMs: 120, loss: 0.05, duplication: 0, stragglers: 0.1 };
+const SLOW = rough([5, 120], { loss: 0.05, duplication: 0, stragglers: 0.1 }, "unordered");
 
 export class SimFaults {
   readonly #world: SimWorld;
@@ -30,6 +40,7 @@ export class SimFaults {
     world.network.quality = profile === "leader-hunt" ? SLOW : pick(this.#random, ROUGH);
     if (profile === "leader-hunt") this.#huntLeaders(Number.POSITIVE_INFINITY, 700);
     else this.#loop();
+    if (profile === "restart-storm") this.#storm();
   }
 
   end(): void {
@@ -149,6 +160,13 @@ export class SimFaults {
         });
       });
     }
+  }
+
+  #storm(): void {
+    this.#later(this.#random.float() * 1_500, () => {
+      this.#blink();
+      this.#storm();
+    });
   }
 
   /** Whoever leads is struck down at once: logs end in many short terms (Raft paper, figure 8). */

@@ -17,6 +17,8 @@ export interface NetworkQuality {
   readonly duplication: number;
   /** Share of messages that take ten times as long. */
   readonly stragglers: number;
+  /** Messages of one link arrive in the order of sending, as on a stream. Loss, duplicates and snapshots aside. */
+  readonly isOrdered: boolean;
 }
 
 export const CALM: NetworkQuality = {
@@ -25,6 +27,7 @@ export const CALM: NetworkQuality = {
   loss: 0,
   duplication: 0,
   stragglers: 0,
+  isOrdered: true,
 };
 
 /** A message on its way; with a snapshot announcement travels the content. */
@@ -45,6 +48,8 @@ export class SimNetwork {
   readonly #trace: SimTrace;
   readonly #receivers = new Map<RaftId, Receiver>();
   readonly #cut = new Set<string>();
+  /** When the latest message of a link arrives. */
+  readonly #latest = new Map<string, number>();
 
   constructor(world: { queue: EventQueue; random: Random; trace: SimTrace }) {
     this.#queue = world.queue;
@@ -57,7 +62,7 @@ export class SimNetwork {
   }
 
   cut(from: RaftId, to: RaftId): void {
-    this.#cut.add(`${from}>${to}`);
+    this.#cut.add(linkOf({ from, to }));
   }
 
   healAll(): void {
@@ -97,13 +102,22 @@ export class SimNetwork {
   }
 
   #isCut(message: RaftMessage): boolean {
-    return this.#cut.size > 0 && this.#cut.has(`${message.from}>${message.to}`);
+    return this.#cut.size > 0 && this.#cut.has(linkOf(message));
   }
 
   #delayMs(envelope: Envelope): number {
-    const { delayMinMs, delayMaxMs, stragglers } = this.quality;
-    const delayMs = delayMinMs + this.#random.float() * (delayMaxMs - delayMinMs);
+    const { delayMinMs, delayMaxMs, stragglers, isOrdered } = this.quality;
+    const drawnMs = delayMinMs + this.#random.float() * (delayMaxMs - delayMinMs);
     const isSlow = envelope.snapshot !== undefined || this.#random.float() < stragglers;
-    return isSlow ? delayMs * 10 : delayMs;
+    const delayMs = isSlow ? drawnMs * 10 : drawnMs;
+    if (!isOrdered || envelope.snapshot !== undefined) return delayMs;
+    const link = linkOf(envelope.message);
+    const arrivesMs = Math.max(this.#queue.now + delayMs, this.#latest.get(link) ?? 0);
+    this.#latest.set(link, arrivesMs);
+    return arrivesMs - this.#queue.now;
   }
+}
+
+function linkOf({ from, to }: { readonly from: RaftId; readonly to: RaftId }): string {
+  return `${from}>${to}`;
 }

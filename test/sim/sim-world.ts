@@ -19,9 +19,12 @@ import { SimTrace } from "./sim-trace.js";
 
 /**
  * `mixed`: everything that can go wrong, drawn by the seed. `leader-hunt`: five members on a slow network, one entry
- * per message, and every leader struck down soon, which makes the logs of Raft paper figure 8.
+ * per message, and every leader struck down soon, which makes the logs of Raft paper figure 8. `restart-storm`: members
+ * with slow disks restart again and again, so that crashes meet unsynced votes and entries.
  */
-export type SimProfile = "mixed" | "leader-hunt";
+export const SIM_PROFILES = ["mixed", "leader-hunt", "restart-storm"] as const;
+
+export type SimProfile = (typeof SIM_PROFILES)[number];
 
 export interface WorldOptions {
   readonly seed: number;
@@ -62,9 +65,8 @@ export class SimWorld implements NodeWorld {
     this.trace = new SimTrace(this.queue, options.print);
     const network = this.random.child("network");
     this.network = new SimNetwork({ queue: this.queue, random: network, trace: this.trace });
-    const isHunt = options.profile === "leader-hunt";
-    this.tuning = isHunt ? HUNT_TUNING : drawTuning(this.random.child("tuning"));
-    this.#found(isHunt ? 5 : pick(this.random, [1, 3, 3, 3, 5, 5]));
+    this.tuning = tuningOf(options.profile, this.random.child("tuning"));
+    this.#found(options.profile === "leader-hunt" ? 5 : pick(this.random, [1, 3, 3, 3, 5, 5]));
     this.#clientLoop(this.random.child("clients"));
     this.#hostLoop();
   }
@@ -275,19 +277,27 @@ const HUNT_TUNING: NodeTuning = {
   compactAfter: 40,
 };
 
+function tuningOf(profile: SimProfile | undefined, random: Random): NodeTuning {
+  if (profile === "leader-hunt") return HUNT_TUNING;
+  const tuning = drawTuning(random);
+  return profile === "restart-storm" ? { ...tuning, syncMaxMs: 100 } : tuning;
+}
+
 /** Small bounds in some runs, so that they are reached. */
 function drawTuning(random: Random): NodeTuning {
   const bytesPerMessageMax = pick(random, [64, 512, 4096, 256 * 1024]);
   const inflightMessagesMax = pick(random, [1, 3, 16, 256]);
   const inflightBytesMax = pick(random, [256, 4096, 1024 * 1024]);
+  const syncMaxMs = pick(random, [0.5, 5, 40, 150]);
   // A few entries per round trip: a longer backlog would only prove that the agreement bound is short.
-  const isNarrow = Math.min(bytesPerMessageMax * inflightMessagesMax, inflightBytesMax) < 4096;
+  const windowBytes = Math.min(bytesPerMessageMax * inflightMessagesMax, inflightBytesMax);
+  const isNarrow = windowBytes < Math.max(4096, 100 * syncMaxMs);
   return {
     bytesPerMessageMax,
     inflightMessagesMax,
     inflightBytesMax,
     uncommittedBytesMax: isNarrow ? 1024 : pick(random, [1024, 16 * 1024, 1024 * 1024]),
-    syncMaxMs: pick(random, [0.5, 5, 40]),
+    syncMaxMs,
     compactAfter: isNarrow ? 40 : pick(random, [20, 100, 400]),
   };
 }

@@ -30,6 +30,10 @@ test("leaders struck down soon after their election never lose a committed entry
   for (let seed = 1; seed <= 100; seed++) assertHealthy(runSeed({ seed, profile: "leader-hunt" }));
 });
 
+test("members that restart again and again with slow disks keep every promise", () => {
+  for (let seed = 1; seed <= 100; seed++) assertHealthy(runSeed({ seed, profile: "restart-storm" }));
+});
+
 test("a seed reproduces its trace exactly, whether somebody reads along or not", () => {
   for (const seed of [3, 17, 42]) {
     let lines = 0;
@@ -45,7 +49,7 @@ test("a seed reproduces its trace exactly, whether somebody reads along or not",
 /** What notices a bug may differ from seed to seed: the first property that breaks is reported. */
 const PROFILES: Record<PlantedBug, SimProfile> = {
   "ack-before-sync": "mixed",
-  "forget-vote": "mixed",
+  "forget-vote": "restart-storm",
   "commit-old-term": "leader-hunt",
   "read-without-round": "mixed",
   "vote-for-anyone": "mixed",
