@@ -134,7 +134,7 @@ test("host ports: taken by a task, the mesh or a process is refused; none named 
   };
   world.dataPlane.heldPorts.add("22/tcp").add("32768/tcp");
   await at(11, 9090);
-  await assert.rejects(at(12, 9090), /port 9090\/tcp is already in use on this node/);
+  await assert.rejects(at(12, 9090), /port 9090\/tcp is already in use on node node1/);
   await assert.rejects(at(12, 8080), /port 8080\/tcp is already in use/);
   await assert.rejects(at(12, 22), /port 22\/tcp is already in use/);
   const chosen = (

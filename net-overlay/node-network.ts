@@ -341,7 +341,7 @@ export class NodeNetwork implements NetworkPlane {
     const identity = this.#identity;
     if (identity === undefined) throw new FailedPreconditionError("the node's network is not configured yet");
     const overlays = overlaysOf(task, this.#state);
-    const hostPorts = this.#claimHostPorts(task);
+    const hostPorts = this.#claimHostPorts(task, identity);
     let gatewayAddress: string | undefined;
     if (needsGateway(task, this.#state)) {
       const taken = new Set([...this.#sandboxes.values()].flatMap((other) => other.gatewayAddress ?? []));
@@ -365,7 +365,7 @@ export class NodeNetwork implements NetworkPlane {
     };
   }
 
-  #claimHostPorts(task: Task): PortConfig[] {
+  #claimHostPorts(task: Task, identity: NodeNetworkIdentity): PortConfig[] {
     const taken = new Set([...this.#sandboxes.values()].flatMap(({ hostPorts }) => hostPorts.map(portText)));
     for (const service of this.#state.services.values()) {
       for (const port of service.ports)
@@ -382,7 +382,9 @@ export class NodeNetwork implements NetworkPlane {
           port = { ...port, publishedPort: port.publishedPort + 1 };
       }
       if (!isFree(port))
-        throw new FailedPreconditionError(`port ${portText(port)} is already in use on this node`);
+        throw new FailedPreconditionError(
+          `port ${portText(port)} is already in use on node ${identity.nodeId}`,
+        );
       taken.add(portText(port));
       return port;
     });

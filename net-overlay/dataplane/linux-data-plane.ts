@@ -59,6 +59,8 @@ class LinuxDataPlane implements DataPlane {
   readonly #host: RouteSocket;
   readonly #mesh: LinuxMesh;
   readonly #overlays = new Map<string, LinuxOverlay>();
+  /** Namespaces on their way out: a second removal, or a new sandbox of the same task, waits for the first. */
+  readonly #removals = new Map<string, Promise<void>>();
   #meshPlan: MeshPlan | undefined;
 
   constructor(options: { linux: Linux; netnsDir: string; hostNetns: string | undefined; log: Logger }) {
@@ -149,7 +151,13 @@ class LinuxDataPlane implements DataPlane {
   }
 
   removeSandbox(taskId: string): Promise<void> {
-    return this.#linux.deleteNetns(this.sandboxPath(taskId));
+    const running = this.#removals.get(taskId);
+    if (running !== undefined) return running;
+    const path = this.sandboxPath(taskId);
+    if (!existsSync(path)) return Promise.resolve();
+    const removal = this.#linux.deleteNetns(path).finally(() => this.#removals.delete(taskId));
+    this.#removals.set(taskId, removal);
+    return removal;
   }
 
   isPortHeld(protocol: NftProtocol, port: number): boolean {

@@ -2,6 +2,7 @@
  * A VXLAN device without learning, and its peers: one forwarding and one neighbour entry per node.
  * Edge: to the kernel by routing sockets. Invariant: frames go only to VTEPs of known peers.
  */
+import { InternalError } from "../../base/errors/errors.js";
 import { nodeNumberOfMac, vtepMac } from "../vxlan/transit.js";
 import type { RouteSocket } from "./linux-route-socket.js";
 import {
@@ -47,7 +48,7 @@ export function ensureTunnel(
   }
   underlay.send(newVxlan({ ...tunnel, mac, ...(netnsFd === undefined ? {} : { netnsFd }) }));
   const made = inside.findLink(tunnel.name);
-  if (made === undefined) throw new Error(`VXLAN device ${tunnel.name} is not where it was made`);
+  if (made === undefined) throw new InternalError(`VXLAN device ${tunnel.name} is not where it was made`);
   return { linkIndex: made.index, isNew: true };
 }
 

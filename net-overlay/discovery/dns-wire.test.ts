@@ -74,3 +74,14 @@ test("what is no question is dropped", () => {
   assert.equal(decodeQuery(Buffer.alloc(0)), undefined);
   assert.equal(decodeQuery(dnsPacket.encode({ type: "response", id: 1 })), undefined);
 });
+
+test("types the wire library has no name for are answered, too", () => {
+  for (const type of [64, 65, 255, 4711]) {
+    const bytes = query("web");
+    bytes.writeUInt16BE(type, bytes.length - 4);
+    const decoded = decodeQuery(bytes);
+    assert.ok(decoded);
+    const answer = encodeAnswer(decoded, { kind: "no-data" }, "udp");
+    assert.equal(answer.readUInt16BE(answer.length - 4), type);
+  }
+});

@@ -41,6 +41,12 @@ interface Served {
   forwarding: number;
 }
 
+interface Asked {
+  readonly message: Buffer;
+  readonly transport: "udp" | "tcp";
+  readonly reply: (answer: Buffer) => void;
+}
+
 export class LinuxSandboxDns implements SandboxDns {
   readonly #options: LinuxSandboxDnsOptions;
   readonly #served = new Map<string, Served>();
@@ -90,11 +96,16 @@ export class LinuxSandboxDns implements SandboxDns {
     for (const taskId of [...this.#served.keys()]) this.closeSandbox(taskId);
   }
 
-  #handle(
-    taskId: string,
-    served: Served,
-    asked: { message: Buffer; transport: "udp" | "tcp"; reply: (answer: Buffer) => void },
-  ): void {
+  /** Whatever a task sends, the daemon goes on. */
+  #handle(taskId: string, served: Served, asked: Asked): void {
+    try {
+      this.#answer(taskId, served, asked);
+    } catch (error) {
+      this.#options.log.warn("DNS question was not answered", { taskId, error: messageOf(error) });
+    }
+  }
+
+  #answer(taskId: string, served: Served, asked: Asked): void {
     const { message, transport, reply } = asked;
     const query = decodeQuery(message);
     const view = this.#options.viewOf(taskId);
@@ -120,11 +131,7 @@ export class LinuxSandboxDns implements SandboxDns {
       });
   }
 
-  async #forward(
-    query: Query,
-    view: AskerView,
-    asked: { message: Buffer; transport: "udp" | "tcp" },
-  ): Promise<Buffer> {
+  async #forward(query: Query, view: AskerView, asked: Omit<Asked, "reply">): Promise<Buffer> {
     const resolvers = view.nameservers.length > 0 ? view.nameservers : this.#options.upstreamResolvers();
     const answer = await this.#options.upstream.ask(asked.message, { resolvers, transport: asked.transport });
     return answer ?? encodeAnswer(query, { kind: "failure" }, asked.transport);

@@ -3,7 +3,7 @@
  * namespace, so that a restarted daemon adopts it as it is.
  * Pure. Invariant: a sandbox without a gateway reaches its overlays only.
  */
-import { FailedPreconditionError } from "../../base/errors/errors.js";
+import { FailedPreconditionError, ResourceExhaustedError } from "../../base/errors/errors.js";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import type { PortConfig } from "../../proto/gen/skein/v1/types.js";
 import { PortProtocol, PublishMode } from "../../proto/gen/skein/v1/types.js";
@@ -78,7 +78,7 @@ export function needsGateway(task: Task, state: NetworkState): boolean {
 
 /**
  * The next free address after `last`, round and round, so that an address rests before it is given again.
- * @throws {FailedPreconditionError} when the node's 253 addresses are taken.
+ * @throws {ResourceExhaustedError} when the node's 253 addresses are taken.
  */
 export function chooseGatewayHost(
   taken: ReadonlySet<string>,
@@ -89,7 +89,7 @@ export function chooseGatewayHost(
     const host = GATEWAY_HOST_MIN + ((options.lastHost - GATEWAY_HOST_MIN + step + count) % count);
     if (!taken.has(transitAddress(options.number, host))) return host;
   }
-  throw new FailedPreconditionError(`all ${count} task addresses of this node are taken`);
+  throw new ResourceExhaustedError(`all ${count} task addresses of this node are taken`);
 }
 
 export function resolvConfOf(task: Task): string {

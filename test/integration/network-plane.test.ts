@@ -272,6 +272,35 @@ test("other names are asked outside, but not from an internal network, which has
   );
 });
 
+test("one client port through two nodes to one task gives two connections", { timeout: 20_000 }, async () => {
+  for (const taskId of ["task21", "task22"]) {
+    const endpoint = endpoints.get(taskId);
+    assert.ok(endpoint);
+    endpoints.set(taskId, { ...endpoint, state: EndpointState.DRAINING });
+  }
+  await tellAll(everything());
+  const script = (address: string): string =>
+    `process.stdin.pipe(require("net").connect({ host: "${address}", port: 8080, localPort: 45454 })).pipe(process.stdout)`;
+  const clients = [0, 1].map((index) => {
+    const client = spawn("nsenter", [
+      `--net=${world.clientNetns}`,
+      process.execPath,
+      "-e",
+      script(hostAt(index).address),
+    ]);
+    const said = client.stdout.setEncoding("utf8")[Symbol.asyncIterator]() as AsyncIterator<string>;
+    return { client, said };
+  });
+  for (const { said } of clients) assert.equal((await said.next()).value, "task31 10.99.0.100\n");
+  for (const { client, said } of clients) {
+    client.stdin.end("bye\n");
+    assert.equal((await said.next()).value, "bye\n");
+  }
+  for (const [taskId, endpoint] of endpoints)
+    endpoints.set(taskId, { ...endpoint, state: EndpointState.READY });
+  await tellAll(everything());
+});
+
 test("names are answered by TCP, too", async () => {
   const query = dnsPacket.streamEncode({
     type: "query",
@@ -285,7 +314,9 @@ test("names are answered by TCP, too", async () => {
   assert.equal(answer.answers?.length, 3);
 });
 
-test("connections and mesh survive a restart of the daemon and a foreign drop policy", async () => {
+test("connections and mesh survive a restart of the daemon and a foreign drop policy", {
+  timeout: 20_000,
+}, async () => {
   const host = hostAt(0);
   const inHost = (text: string): string =>
     execFileSync("nsenter", [`--net=${host.netns}`, "nft", text], { encoding: "utf8" });
@@ -372,8 +403,24 @@ test("a host-mode port leads to the local task, a taken one is refused by name",
   );
   await assert.rejects(
     host.plane.attachTask(taskOf(host, 2, { endpoint: { ports } }), { hostname: "h", extraHosts: [] }),
-    /port 9090\/tcp is already in use on this node/,
+    /port 9090\/tcp is already in use on node node1/,
   );
+});
+
+test("a task may be detached and attached again at once, and many times", async () => {
+  const host = hostAt(0);
+  const task = taskOf(host, 7);
+  const attach = (): Promise<TaskSandbox> => host.plane.attachTask(task, { hostname: "h", extraHosts: [] });
+  await Promise.all([
+    attach(),
+    host.plane.detachTask(task.id),
+    host.plane.detachTask(task.id),
+    attach(),
+    attach(),
+  ]);
+  const { netnsPath } = await attach();
+  assert.match((await world.run(netnsPath, "ip", "-o", "addr")).out, /10\.0\.1\.17\/24/);
+  assert.match((await world.run(netnsPath, "busybox", "nslookup", "web", "127.0.0.11")).out, /10\.0\.1\.2\b/);
 });
 
 test("a sandbox takes a few milliseconds to make", async () => {
