@@ -18,7 +18,7 @@ import { LogBrokerClient } from "../proto/gen/skein/v1/logs.js";
 import { createAgent } from "../worker/agent/agent.js";
 import type { ManagerConnection } from "../worker/agent/manager-connection.js";
 import type { ContainerManager } from "../worker/containers/container-manager.js";
-import { openContainerManager } from "../worker/containers/local-container-manager.js";
+import { openContainerManager } from "../worker/containers/open-container-manager.js";
 import { createContainerExecutor } from "../worker/exec/container-executor.js";
 import type { ImageStore } from "../worker/images/image-store.js";
 import { openImageStore } from "../worker/images/linux-image-store.js";
