@@ -1,0 +1,18 @@
+/**
+ * npm run bench -- NAME. Each benchmark states its question in its file, prints a table, then one JSON line.
+ */
+const benches: Readonly<Record<string, () => Promise<{ run: () => Promise<void> }>>> = {
+  start: () => import("./start.js"),
+  failover: () => import("./failover.js"),
+  memory: () => import("./memory.js"),
+};
+
+const name = process.argv[2] ?? "";
+const load = benches[name];
+if (load === undefined) {
+  console.error(`usage: npm run bench -- NAME, where NAME is ${Object.keys(benches).join(", ")}`);
+  process.exit(2);
+}
+const { run } = await load();
+await run();
+process.exit(0);

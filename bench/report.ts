@@ -1,0 +1,71 @@
+/**
+ * How benchmarks report: a table for people, then one JSON line for programs. Edge: to the process and node:os.
+ */
+import { cpus, release, totalmem } from "node:os";
+
+export interface Sample {
+  readonly name: string;
+  readonly unit: string;
+  readonly values: readonly number[];
+  /** The issue's goal, in the same unit; absent: reported without one. */
+  readonly goal?: number;
+  readonly better?: "lower" | "higher";
+  /** The peer's figure measured in the same run. */
+  readonly peer?: number;
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
+}
+
+const round = (value: number): number => Number(value.toPrecision(4));
+
+function machine(): string {
+  return `${cpus().length} x ${cpus()[0]?.model ?? "cpu"}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, node ${process.version}`;
+}
+
+/** Prints the table and, last, the JSON line. */
+export function report(bench: string, samples: readonly Sample[]): void {
+  const rows = samples.map((sample) => {
+    const value = round(median(sample.values));
+    const better = sample.better ?? "lower";
+    const met = sample.goal === undefined ? undefined : better === "lower" ? value <= sample.goal : value >= sample.goal;
+    return { ...sample, value, better, met };
+  });
+  const cells = [
+    ["measure", "median", "min", "max", "n", "goal", "peer"],
+    ...rows.map((row) => [
+      row.name,
+      `${row.value} ${row.unit}`,
+      String(round(Math.min(...row.values))),
+      String(round(Math.max(...row.values))),
+      String(row.values.length),
+      row.goal === undefined ? "" : `${row.better === "lower" ? "<" : ">"} ${row.goal}: ${row.met ? "met" : "MISSED"}`,
+      row.peer === undefined ? "" : String(round(row.peer)),
+    ]),
+  ];
+  const widths = (cells[0] ?? []).map((_, i) => Math.max(...cells.map((line) => (line[i] ?? "").length)));
+  console.log(`\n${bench} on ${machine()}`);
+  for (const line of cells) console.log(`  ${line.map((cell, i) => cell.padEnd((widths[i] ?? 0) + 2)).join("").trimEnd()}`);
+  console.log(
+    JSON.stringify({
+      bench,
+      machine: machine(),
+      goals: rows.map((row) => ({
+        name: row.name,
+        value: row.value,
+        unit: row.unit,
+        goal: row.goal ?? null,
+        better: row.better,
+        met: row.met ?? null,
+        peer: row.peer === undefined ? null : round(row.peer),
+        n: row.values.length,
+        min: round(Math.min(...row.values)),
+        max: round(Math.max(...row.values)),
+      })),
+    }),
+  );
+}
