@@ -83,7 +83,10 @@ export class ServiceControl {
       });
       const counts: Record<string, ServiceCounts> = {};
       for (const service of request.status ? services : []) {
-        counts[service.id] = countTasks(service, tx.list("task", { by: "serviceId", serviceId: service.id }));
+        counts[service.id] = countTasks(service, {
+          tasks: tx.list("task", { by: "serviceId", serviceId: service.id }),
+          node: (id) => tx.get("node", id),
+        });
       }
       return { services: services.map(withoutCredentials), counts };
     });

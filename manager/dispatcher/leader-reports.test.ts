@@ -28,6 +28,7 @@ async function lead(cluster: Parameters<typeof Cluster.fromPartial>[0] = {}) {
           sessionId: "a",
           alive: true,
           goodbye: false,
+          leaving: false,
           description: undefined,
           address: "",
           updates: [],
@@ -84,12 +85,53 @@ test("the cluster's own bound counts", async () => {
   reports.close();
 });
 
-test("a goodbye takes a node down at once, and a late word of that session does not bring it back", async () => {
-  const { send, node, reports } = await lead();
+test("a daemon that stops for a restart disconnects its node, which is down when it does not come back", async () => {
+  const { send, node, pass, reports } = await lead();
   await send({});
   await send({ goodbye: true, alive: false });
+  assert.equal(node("n1")?.status?.state, NodeState.DISCONNECTED);
+  assert.equal(node("n1")?.status?.message, "the node's daemon was stopped; its tasks go on");
+  assert.equal(node("n1")?.status?.address, "10.0.0.9");
+  await send({}); // a late word of that session
+  await pass(9_999);
+  assert.equal(node("n1")?.status?.state, NodeState.DISCONNECTED);
+  await pass(1);
   assert.equal(node("n1")?.status?.state, NodeState.DOWN);
-  assert.equal(node("n1")?.status?.message, "the node's daemon was stopped");
+  assert.match(node("n1")?.status?.message ?? "", /was stopped and has not come back within 10000 ms/);
+  await send({ sessionId: "b" });
+  assert.deepEqual([node("n1")?.status?.state, node("n1")?.status?.message], [NodeState.READY, ""]);
+  reports.close();
+});
+
+test("a daemon that came back after its goodbye is as quickly missed as any other", async () => {
+  const { send, node, pass, reports } = await lead();
+  await send({ goodbye: true, alive: false });
+  await pass(1_000);
+  await send({ sessionId: "b" });
+  assert.equal(node("n1")?.status?.state, NodeState.READY);
+  await pass(3_000);
+  assert.equal(node("n1")?.status?.state, NodeState.DOWN);
+  reports.close();
+});
+
+test("a goodbye outlives the leader that heard it", async () => {
+  const { store, clock, send, node, pass, reports } = await lead();
+  await send({ goodbye: true, alive: false });
+  reports.close();
+  const next = createLeaderReports({ store, clock, log: silentLogger });
+  await pass(9_999);
+  assert.deepEqual(["n1", "n2"].map((id) => node(id)?.status?.state), [NodeState.DISCONNECTED, NodeState.DOWN]);
+  await pass(1);
+  assert.equal(node("n1")?.status?.state, NodeState.DOWN);
+  next.close();
+});
+
+test("a node that leaves is down at once, and a late word of that session does not bring it back", async () => {
+  const { send, node, reports } = await lead();
+  await send({});
+  await send({ goodbye: true, leaving: true, alive: false });
+  assert.equal(node("n1")?.status?.state, NodeState.DOWN);
+  assert.equal(node("n1")?.status?.message, "the node left the cluster");
   assert.equal(node("n1")?.status?.address, "10.0.0.9");
   await send({});
   assert.equal(node("n1")?.status?.state, NodeState.DOWN);

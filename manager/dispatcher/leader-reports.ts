@@ -1,7 +1,8 @@
 /**
  * The leader's ear: what agents said to any manager becomes stored statuses, descriptions and node states.
  * Pure: the store and the clock are handed in. Lives as long as one leadership. Invariants: `report` resolves only when
- * everything in it is committed or known to be void; a node is DOWN only after silence past the bound, or its goodbye.
+ * everything in it is committed or known to be void; a node is DOWN only after silence past the bound, or
+ * when it left. A daemon that stops for a restart says so: its node is DISCONNECTED at once, and has longer to come back.
  */
 import type { Clock, Timer } from "../../base/clock/clock.js";
 import { messageOf } from "../../base/errors/errors.js";
@@ -12,11 +13,13 @@ import { NodeState } from "../../proto/gen/skein/v1/types.js";
 import type { Store, WriteTx } from "../store/types.js";
 import { HEARTBEAT_PERIOD_MS } from "./dispatcher.js";
 import { NodeLiveness } from "./node-liveness.js";
-import { nodeDown, withReport } from "./node-status.js";
+import { isExpected, nodeDown, withReport } from "./node-status.js";
 import { withReportedStatus } from "./task-status.js";
 
 /** Heartbeats that may be missed before a node is down, when the cluster sets no time of its own. */
 export const MISSED_HEARTBEATS_MAX = 3;
+/** Milliseconds for a daemon that said goodbye to be back, when the cluster sets no time of its own: an upgrade fits. */
+export const RETURN_AFTER_GOODBYE_MS = 10_000;
 /** Periods of extra patience after a leader change. */
 export const GRACE_PERIODS = 2;
 /** Goodbyes remembered, so that a late word of the same session does not bring the node back. */
@@ -62,6 +65,7 @@ class StoreLeaderReports implements LeaderReports {
       downAfterMs,
       graceMs: GRACE_PERIODS * periodMs,
     });
+    this.#awaitReturns();
     this.#setTimer();
   }
 
@@ -89,7 +93,8 @@ class StoreLeaderReports implements LeaderReports {
         if (oldest !== undefined) this.#goodbyes.delete(oldest);
       }
       this.#goodbyes.set(nodeId, sessionId);
-      this.#liveness.forget(nodeId);
+      if (report.leaving) this.#liveness.forget(nodeId);
+      else this.#liveness.heard(nodeId, this.#clock.monotonicMs(), this.#bounds().returnAfterMs);
       return true;
     }
     if (this.#goodbyes.get(nodeId) === sessionId || !report.alive) return false;
@@ -111,15 +116,25 @@ class StoreLeaderReports implements LeaderReports {
     if (after !== undefined) tx.update("node", after);
   }
 
-  #bounds(): { periodMs: number; downAfterMs: number } {
+  #bounds(): { periodMs: number; downAfterMs: number; returnAfterMs: number } {
     const spec = this.#store.view((view) => view.list("cluster")[0]?.spec);
     const periodMs = spec?.heartbeatPeriodMs || HEARTBEAT_PERIOD_MS;
-    return { periodMs, downAfterMs: spec?.nodeDownAfterMs || MISSED_HEARTBEATS_MAX * periodMs };
+    const downAfterMs = spec?.nodeDownAfterMs || MISSED_HEARTBEATS_MAX * periodMs;
+    const returnAfterMs = spec?.nodeDownAfterMs || Math.max(RETURN_AFTER_GOODBYE_MS, downAfterMs);
+    return { periodMs, downAfterMs, returnAfterMs };
   }
 
-  #ready(): readonly string[] {
-    const nodes = this.#store.view((view) => view.list("node"));
-    return nodes.filter((node) => node.status?.state === NodeState.READY).map((node) => node.id);
+  /** Nodes whose goodbye an earlier leader heard: a daemon restarting beside that leader made the leadership move. */
+  #awaitReturns(): void {
+    const { returnAfterMs } = this.#bounds();
+    for (const node of this.#store.view((view) => view.list("node"))) {
+      if (node.status?.state === NodeState.DISCONNECTED)
+        this.#liveness.heard(node.id, this.#clock.monotonicMs(), returnAfterMs);
+    }
+  }
+
+  #expected(): readonly string[] {
+    return this.#store.view((view) => view.list("node")).filter(isExpected).map((node) => node.id);
   }
 
   #setTimer(): void {
@@ -127,22 +142,25 @@ class StoreLeaderReports implements LeaderReports {
     const nowMs = this.#clock.monotonicMs();
     const { periodMs } = this.#bounds();
     // Looked at once a period at least, so that a node that became ready meanwhile is not forgotten.
-    const nextMs = this.#liveness.nextMs(this.#ready()) ?? nowMs + periodMs;
+    const nextMs = this.#liveness.nextMs(this.#expected()) ?? nowMs + periodMs;
     this.#timer = this.#clock.setTimer(Math.max(1, Math.min(nextMs - nowMs, periodMs)), () => this.#check());
   }
 
   #check(): void {
-    const silent = this.#liveness.silent(this.#ready(), this.#clock.monotonicMs());
+    const silent = this.#liveness.silent(this.#expected(), this.#clock.monotonicMs());
     this.#setTimer();
     if (silent.length === 0) return;
-    const { downAfterMs } = this.#bounds();
-    const message = `heartbeat failure: nothing heard for ${downAfterMs} ms`;
+    const { downAfterMs, returnAfterMs } = this.#bounds();
+    const words = (node: Node): string =>
+      node.status?.state === NodeState.DISCONNECTED
+        ? `the node's daemon was stopped and has not come back within ${returnAfterMs} ms`
+        : `heartbeat failure: nothing heard for ${downAfterMs} ms`;
     this.#log.warn("nodes are down", { nodes: silent, downAfterMs });
     this.#store
       .batch(silent, (tx, nodeId) => {
         const node: Node | undefined = tx.get("node", nodeId);
-        if (node?.status?.state === NodeState.READY && this.#stillSilent(nodeId))
-          tx.update("node", nodeDown(node, message));
+        if (node !== undefined && isExpected(node) && this.#stillSilent(nodeId))
+          tx.update("node", nodeDown(node, words(node)));
       })
       .catch((error: unknown) => {
         this.#log.warn("nodes not marked down; trying again next period", {

@@ -18,28 +18,28 @@ export class NodeLiveness {
     this.#graceUntilMs = options.nowMs + options.downAfterMs + options.graceMs;
   }
 
-  /** The node was heard. */
+  /** The node was heard, or said that it would be back: it has this much time for its next word. */
   heard(nodeId: string, nowMs: number, downAfterMs: number): void {
-    this.#deadlines.set(nodeId, Math.max(nowMs + downAfterMs, this.#deadlines.get(nodeId) ?? 0));
+    this.#deadlines.set(nodeId, nowMs + downAfterMs);
   }
 
-  /** The node said goodbye, or is gone. */
+  /** The node left, or is gone. */
   forget(nodeId: string): void {
     this.#deadlines.delete(nodeId);
   }
 
-  /** Of the nodes believed ready, those that have been silent for too long. In the order given. */
-  silent(readyNodeIds: readonly string[], nowMs: number): readonly string[] {
-    return readyNodeIds.filter((nodeId) => {
+  /** Of the nodes expected to speak, those that have been silent for too long. In the order given. */
+  silent(expectedNodeIds: readonly string[], nowMs: number): readonly string[] {
+    return expectedNodeIds.filter((nodeId) => {
       const deadline = this.#deadlines.get(nodeId);
       return nowMs >= (deadline ?? this.#graceUntilMs);
     });
   }
 
   /** When to look next; undefined when nothing is due. */
-  nextMs(readyNodeIds: readonly string[]): number | undefined {
+  nextMs(expectedNodeIds: readonly string[]): number | undefined {
     let next: number | undefined;
-    for (const nodeId of readyNodeIds) {
+    for (const nodeId of expectedNodeIds) {
       const at = this.#deadlines.get(nodeId) ?? this.#graceUntilMs;
       if (next === undefined || at < next) next = at;
     }

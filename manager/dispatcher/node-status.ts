@@ -12,16 +12,28 @@ function usable(address: string): boolean {
   return address !== "" && address !== "::1" && !address.startsWith("127.");
 }
 
+/** The node may still run its tasks: it was heard not long ago, or said that it would be back. */
+export function isExpected(node: Node): boolean {
+  return node.status?.state === NodeState.READY || node.status?.state === NodeState.DISCONNECTED;
+}
+
 export function nodeDown(node: Node, message: string): Node {
   return { ...node, status: { address: node.status?.address ?? "", state: NodeState.DOWN, message } };
+}
+
+/** Its daemon stopped, its containers go on: nothing new is placed there, nothing is moved away yet. */
+function nodeDisconnected(node: Node): Node {
+  const status = { address: node.status?.address ?? "", state: NodeState.DISCONNECTED };
+  return { ...node, status: { ...status, message: "the node's daemon was stopped; its tasks go on" } };
 }
 
 /** @returns the node as the report leaves it; undefined when nothing changes. */
 export function withReport(node: Node, report: NodeReport): Node | undefined {
   if (report.goodbye) {
-    return node.status?.state === NodeState.DOWN
-      ? undefined
-      : nodeDown(node, "the node's daemon was stopped");
+    const state = node.status?.state;
+    if (state === NodeState.DOWN) return undefined;
+    if (report.leaving) return nodeDown(node, "the node left the cluster");
+    return state === NodeState.DISCONNECTED ? undefined : nodeDisconnected(node);
   }
   if (!report.alive) return undefined;
   const address = usable(report.address) ? report.address : (node.status?.address ?? "");

@@ -13,6 +13,7 @@ function report(nodeId: string): NodeReport {
     sessionId: "s",
     alive: true,
     goodbye: false,
+    leaving: false,
     description: undefined,
     address: "",
     updates: [],

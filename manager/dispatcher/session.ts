@@ -124,7 +124,7 @@ export class Session {
         this.#report({ alive: true, description: message.value });
         return;
       case "goodbye":
-        this.#report({ goodbye: true });
+        this.#report({ goodbye: true, leaving: message.value.leaving });
         this.end();
     }
   }
@@ -246,6 +246,7 @@ export class Session {
       sessionId: this.id,
       alive: false,
       goodbye: false,
+      leaving: false,
       description: undefined,
       address: this.#stream.address,
       updates: [],

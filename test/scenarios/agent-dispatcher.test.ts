@@ -243,7 +243,7 @@ test("an agent that restarts adopts what runs, with and without a manager", () =
     await lab.assign({ id: "t1", nodeId: "n1" });
     await lab.untilTask("t1", TaskState.RUNNING);
     await before.agent.close();
-    await lab.until(() => nodeState(lab, "n1") === NodeState.DOWN, "the goodbye");
+    await lab.until(() => nodeState(lab, "n1") === NodeState.DISCONNECTED, "the goodbye");
     await before.containers.close();
     await manager.kill();
 

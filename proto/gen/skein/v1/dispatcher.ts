@@ -204,6 +204,7 @@ export interface TaskStatusBatch {
 }
 
 export interface AgentGoodbye {
+  /** false: the daemon is restarted or upgraded, and its tasks go on meanwhile */
   readonly leaving: boolean;
 }
 
@@ -331,6 +332,8 @@ export interface NodeReport {
   readonly address: string;
   readonly updates: readonly TaskStatusUpdate[];
   readonly appliedRevision: number;
+  /** with goodbye: for good, not for a restart */
+  readonly leaving: boolean;
 }
 
 export interface ReportRequest {
@@ -1839,6 +1842,7 @@ function createBaseNodeReport(): NodeReport {
     address: "",
     updates: [],
     appliedRevision: 0,
+    leaving: false,
   };
 }
 
@@ -1867,6 +1871,9 @@ export const NodeReport = {
     }
     if (message.appliedRevision !== 0) {
       writer.uint32(64).uint64(message.appliedRevision);
+    }
+    if (message.leaving !== false) {
+      writer.uint32(72).bool(message.leaving);
     }
     return writer;
   },
@@ -1934,6 +1941,13 @@ export const NodeReport = {
 
           message.appliedRevision = longToNumber(reader.uint64() as Long);
           continue;
+        case 9:
+          if (tag !== 72) {
+            break;
+          }
+
+          message.leaving = reader.bool();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1958,6 +1972,7 @@ export const NodeReport = {
     message.address = object.address ?? "";
     message.updates = object.updates?.map((e) => TaskStatusUpdate.fromPartial(e)) || [];
     message.appliedRevision = object.appliedRevision ?? 0;
+    message.leaving = object.leaving ?? false;
     return message;
   },
 };

@@ -1113,7 +1113,7 @@ export interface ClusterSpec {
   readonly defaultLogDriver:
     | LogDriver
     | undefined;
-  /** 0: three heartbeat periods */
+  /** 0: three heartbeat periods; after a goodbye 10 s */
   readonly nodeDownAfterMs: number;
   /** 0: 5 min */
   readonly orphanAfterMs: number;
