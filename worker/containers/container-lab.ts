@@ -14,7 +14,7 @@ import { MemoryLogger } from "../../base/log/logger.js";
 import { systemRandom } from "../../base/random/system-random.js";
 import type { ImageConfig, ImageRecord, ImageStore } from "../images/image-store.js";
 import type { ContainerSpecification } from "./container-manager.js";
-import { type LocalContainerManager, openContainerManager } from "./local-container-manager.js";
+import { type LocalContainerManager, openContainerManager } from "./open-container-manager.js";
 
 export interface ContainerLab {
   readonly dir: string;

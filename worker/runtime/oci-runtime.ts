@@ -53,6 +53,8 @@ export interface OciRuntime {
   adopt(id: string, process: ProcessIdentity): Promise<void>;
   /** The container's process if one is left from before, whatever the records say. */
   findLeftover(id: string): Promise<ProcessIdentity | undefined>;
+  /** Removes run files of containers that are not in the set: what a killed daemon or a late monitor left. */
+  sweep(known: ReadonlySet<string>): Promise<void>;
   onExit(listener: (exit: RuntimeExit) => void): void;
   /** Stops watching; containers go on. */
   close(): Promise<void>;

@@ -1,0 +1,113 @@
+/**
+ * What is decided about a container before it exists: is the request one that can be honoured, and what will its record be.
+ * Pure. Everything that can be refused without a root file system is refused here, by name.
+ */
+import { InvalidArgumentError, NotImplementedError } from "../../base/errors/errors.js";
+import type { ImageRecord } from "../images/image-store.js";
+import { capabilitySet } from "../runtime/capabilities.js";
+import { buildOciSpec } from "../runtime/oci-spec.js";
+import type { BundleMaker } from "./container-bundle.js";
+import type { ContainerMount, ContainerRecord, ContainerSpecification } from "./container-manager.js";
+import { containerProcess } from "./container-process.js";
+import { signalNumber } from "./signals.js";
+
+export type KeptSpecification = Omit<ContainerSpecification, "files">;
+type VolumeMount = Extract<ContainerMount, { kind: "volume" }>;
+
+const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/;
+const LOG_DRIVERS = ["", "json-file", "local", "none"];
+
+/** @throws {InvalidArgumentError} {NotImplementedError} naming what cannot be honoured. */
+export function admitContainer(
+  id: string,
+  specification: KeptSpecification,
+  image: ImageRecord,
+  maker: Pick<BundleMaker, "seccomp" | "lastCapability" | "cgroupParent">,
+): void {
+  if (!NAME.test(specification.name)) {
+    throw new InvalidArgumentError(
+      `invalid container name ${JSON.stringify(specification.name)}: must match ${NAME.source}`,
+    );
+  }
+  const { driver } = specification.log;
+  if (!LOG_DRIVERS.includes(driver)) {
+    throw new NotImplementedError(`log driver ${driver} is not supported: json-file, local or none`);
+  }
+  const process = containerProcess(id, specification, image.config);
+  signalNumber(process.stopSignal);
+  const change = { add: specification.capAdd, drop: specification.capDrop };
+  const capabilities = capabilitySet(change, maker.lastCapability);
+  const { bpf, json } = maker.seccomp(specification, capabilities);
+  // Built once with stand-ins for what is known only at the start: it checks limits, sysctls, targets and paths.
+  buildOciSpec({
+    ...specification,
+    rootfs: "/",
+    args: process.args,
+    env: process.env,
+    cwd: process.cwd,
+    user: { uid: 0, gid: 0, additionalGids: [] },
+    hostname: process.hostname,
+    capabilities,
+    cgroupPath: `${maker.cgroupParent}/${id}`,
+    mounts: specification.mounts.map(({ target, kind }) => ({
+      destination: target,
+      type: kind,
+      source: "",
+      options: [],
+    })),
+    seccompBpf: bpf,
+    seccomp: json,
+  });
+}
+
+/** Volumes asked for, and an anonymous one for each volume of the image that nothing is mounted on. */
+export function wantedVolumes(specification: KeptSpecification, image: ImageRecord): readonly VolumeMount[] {
+  const asked = specification.mounts.flatMap((mount) => (mount.kind === "volume" ? [mount] : []));
+  const taken = new Set(specification.mounts.map((mount) => mount.target));
+  const ofImage = image.config.volumes
+    .filter((target) => !taken.has(target))
+    .map(
+      (target): VolumeMount => ({
+        kind: "volume",
+        name: "",
+        target,
+        readOnly: false,
+        noCopy: false,
+        subpath: "",
+        driver: "",
+        driverOptions: {},
+        labels: {},
+      }),
+    );
+  return [...asked, ...ofImage];
+}
+
+export function newRecord(options: {
+  id: string;
+  specification: KeptSpecification;
+  imageId: string;
+  createdMs: number;
+}): ContainerRecord {
+  const { id, specification, imageId, createdMs } = options;
+  return {
+    id,
+    name: specification.name,
+    imageId,
+    specification,
+    createdMs,
+    state: "created",
+    pid: 0,
+    startedMs: 0,
+    finishedMs: 0,
+    exitCode: 0,
+    oomKilled: false,
+    error: "",
+    health: "",
+  };
+}
+
+/** Docker's codes for a command that cannot be started: 127 missing, 126 not executable, 128 anything else. */
+export function exitCodeOfRefusal(words: string): number {
+  if (/not found|no such file/i.test(words)) return 127;
+  return /permission denied/i.test(words) ? 126 : 128;
+}

@@ -1,0 +1,76 @@
+/**
+ * Opens the container manager of a node: finds the runtime, the records and volumes, and meets the containers that ran on.
+ * Edge: composition of the edges below it.
+ */
+import { readFileSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { Clock } from "../../base/clock/clock.js";
+import type { Linux } from "../../base/linux/linux-ports.js";
+import type { Logger } from "../../base/log/logger.js";
+import type { Random } from "../../base/random/random.js";
+import type { ImageStore } from "../images/image-store.js";
+import { openConmonRuntime } from "../runtime/process-conmon-runtime.js";
+import { SeccompFilters } from "../runtime/seccomp-filter.js";
+import { openVolumeStore } from "../volumes/fs-volume-store.js";
+import type { VolumeStore } from "../volumes/volume-store.js";
+import type { BundleMaker } from "./container-bundle.js";
+import type { ContainerManager } from "./container-manager.js";
+import { openContainerFiles } from "./fs-container-files.js";
+import { openLevelContainerState } from "./level-container-state.js";
+import { ConmonContainerManager } from "./local-container-manager.js";
+
+export interface ContainerManagerInit {
+  /** Records, logs, volumes: survives a reboot. */
+  readonly dir: string;
+  /** Sockets, fifos, runtime state, secrets' tmpfs: gone with a reboot. At most 80 bytes long. */
+  readonly runDir: string;
+  /** Absolute path in the cgroup tree, e.g. "/skein"; of this daemon alone. */
+  readonly cgroupParent: string;
+  readonly images: ImageStore;
+  readonly linux: Linux;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  /** @default crun when installed, else runc */
+  readonly runtime?: "crun" | "runc";
+  /** Containers being started at the same time; the rest wait. @default 8 */
+  readonly parallelStartsMax?: number;
+  /** How often exits are looked for that no event told of (the monitor was killed). @default 5_000 */
+  readonly safetyPollMs?: number;
+}
+
+/** The manager of containers and, beside it, the volumes they use. */
+export interface LocalContainerManager extends ContainerManager {
+  readonly volumes: VolumeStore;
+}
+
+/** @throws {FailedPreconditionError} when conmon or an OCI runtime is missing. */
+export async function openContainerManager(init: ContainerManagerInit): Promise<LocalContainerManager> {
+  await mkdir(init.dir, { recursive: true, mode: 0o711 });
+  await mkdir(init.runDir, { recursive: true, mode: 0o711 });
+  const { clock, log, random, cgroupParent } = init;
+  const runtime = await openConmonRuntime({
+    runDir: init.runDir,
+    cgroupParent,
+    linux: init.linux,
+    clock,
+    log,
+    ...(init.runtime === undefined ? {} : { prefer: init.runtime }),
+    ...(init.safetyPollMs === undefined ? {} : { safetyPollMs: init.safetyPollMs }),
+  });
+  const state = await openLevelContainerState(join(init.dir, "state"));
+  const volumes = await openVolumeStore({ dir: join(init.dir, "volumes"), clock, random });
+  const files = await openContainerFiles({ runDir: init.runDir, linux: init.linux, log });
+  const filters = new SeccompFilters(runtime.name, process.arch);
+  const maker: BundleMaker = {
+    files,
+    volumes,
+    cgroupParent,
+    lastCapability: Number(readFileSync("/proc/sys/kernel/cap_last_cap", "latin1")),
+    seccomp: (specification, capabilities) => filters.choose(specification.seccomp, capabilities),
+  };
+  const manager = new ConmonContainerManager({ init, runtime, state, volumes, maker });
+  await manager.recover();
+  return manager;
+}
