@@ -8,13 +8,12 @@ import type { Clock, Timer } from "../base/clock/clock.js";
 import { FailedPreconditionError, messageOf } from "../base/errors/errors.js";
 import type { Logger } from "../base/log/logger.js";
 import type { Task } from "../proto/gen/skein/v1/objects.js";
-import type { PortConfig } from "../proto/gen/skein/v1/types.js";
-import { PublishMode } from "../proto/gen/skein/v1/types.js";
 import type { DataPlane } from "./dataplane/data-plane.js";
 import type { SandboxRecords } from "./dataplane/sandbox-records.js";
 import type { NetworkNames } from "./discovery/network-names.js";
 import { buildNetworkNames } from "./discovery/network-names.js";
 import type { AskerView } from "./discovery/resolve.js";
+import { claimHostPorts } from "./endpoints/host-ports.js";
 import { planMesh } from "./endpoints/mesh-plan.js";
 import { NetworkState } from "./endpoints/network-state.js";
 import { planOverlay } from "./endpoints/overlay-plan.js";
@@ -22,9 +21,7 @@ import type { Sandbox } from "./endpoints/sandbox.js";
 import {
   chooseGatewayHost,
   etcHostsOf,
-  hostPortsOf,
   needsGateway,
-  nftProtocol,
   overlaysOf,
   portText,
   resolvConfOf,
@@ -38,10 +35,6 @@ const HOST_CHECK_PERIOD_MS = 30_000;
 const RETRY_DELAY_MS = 1_000;
 /** How long the calls in a queue may hold the event loop before others have a turn. */
 const HOLD_MAX_MS = 10;
-/** Host-mode ports without a number: the kernel's ephemeral range. */
-const HOST_PORT_MIN = 32_768;
-const HOST_PORT_MAX = 60_999;
-
 /** Serves names inside sandboxes. */
 export interface SandboxDns {
   /** Idempotent. */
@@ -341,7 +334,12 @@ export class NodeNetwork implements NetworkPlane {
     const identity = this.#identity;
     if (identity === undefined) throw new FailedPreconditionError("the node's network is not configured yet");
     const overlays = overlaysOf(task, this.#state);
-    const hostPorts = this.#claimHostPorts(task, identity);
+    const hostPorts = claimHostPorts(task, {
+      state: this.#state,
+      sandboxes: this.#sandboxes.values(),
+      nodeId: identity.nodeId,
+      isHeld: (protocol, port) => this.#dataPlane.isPortHeld(protocol, port),
+    });
     let gatewayAddress: string | undefined;
     if (needsGateway(task, this.#state)) {
       const taken = new Set([...this.#sandboxes.values()].flatMap((other) => other.gatewayAddress ?? []));
@@ -363,31 +361,6 @@ export class NodeNetwork implements NetworkPlane {
       etcHosts: etcHostsOf({ hostname: options.hostname, addresses, extraHosts: options.extraHosts }),
       ...(gatewayAddress === undefined ? {} : { gatewayAddress }),
     };
-  }
-
-  #claimHostPorts(task: Task, identity: NodeNetworkIdentity): PortConfig[] {
-    const taken = new Set([...this.#sandboxes.values()].flatMap(({ hostPorts }) => hostPorts.map(portText)));
-    for (const service of this.#state.services.values()) {
-      for (const port of service.ports)
-        if (port.publishMode === PublishMode.INGRESS) taken.add(portText(port));
-    }
-    const isFree = (port: PortConfig): boolean =>
-      !taken.has(portText(port)) &&
-      !this.#dataPlane.isPortHeld(nftProtocol(port.protocol), port.publishedPort);
-    return hostPortsOf(task).map((wanted) => {
-      let port = wanted;
-      if (wanted.publishedPort === 0) {
-        port = { ...wanted, publishedPort: HOST_PORT_MIN };
-        while (!isFree(port) && port.publishedPort < HOST_PORT_MAX)
-          port = { ...port, publishedPort: port.publishedPort + 1 };
-      }
-      if (!isFree(port))
-        throw new FailedPreconditionError(
-          `port ${portText(port)} is already in use on node ${identity.nodeId}`,
-        );
-      taken.add(portText(port));
-      return port;
-    });
   }
 
   #handOut(sandbox: Sandbox): TaskSandbox {

@@ -6,7 +6,7 @@
 import { FailedPreconditionError, ResourceExhaustedError } from "../../base/errors/errors.js";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import type { PortConfig } from "../../proto/gen/skein/v1/types.js";
-import { PortProtocol, PublishMode } from "../../proto/gen/skein/v1/types.js";
+import { PortProtocol } from "../../proto/gen/skein/v1/types.js";
 import { GATEWAY_HOST_MAX, GATEWAY_HOST_MIN } from "../vxlan/node-addresses.js";
 import { transitAddress } from "../vxlan/transit.js";
 import type { NetworkState } from "./network-state.js";
@@ -64,10 +64,6 @@ export function overlaysOf(task: Task, state: NetworkState): OverlayAttachment[]
   return overlays;
 }
 
-export function publishedPorts(task: Task, mode: PublishMode): PortConfig[] {
-  return (task.endpoint?.ports ?? []).filter((port) => port.publishMode === mode);
-}
-
 /** Egress and mesh are for every task but those that live on internal networks only and publish nothing. */
 export function needsGateway(task: Task, state: NetworkState): boolean {
   const isInternal =
@@ -120,11 +116,6 @@ export function etcHostsOf(options: {
   const own = options.addresses[0];
   if (own !== undefined && options.hostname !== "") lines.push(`${own}\t${options.hostname}`);
   return `${lines.join("\n")}\n`;
-}
-
-/** Host-mode ports of a task. */
-export function hostPortsOf(task: Task): PortConfig[] {
-  return publishedPorts(task, PublishMode.HOST);
 }
 
 /** "8080/tcp" */

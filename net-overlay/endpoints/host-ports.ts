@@ -1,0 +1,47 @@
+/**
+ * Which host-mode ports a task gets on this node.
+ * Pure. Invariant: a port has one owner: a task here, the routing mesh, or a process of the node.
+ */
+import { FailedPreconditionError } from "../../base/errors/errors.js";
+import type { Task } from "../../proto/gen/skein/v1/objects.js";
+import type { PortConfig } from "../../proto/gen/skein/v1/types.js";
+import { PublishMode } from "../../proto/gen/skein/v1/types.js";
+import type { NetworkState } from "./network-state.js";
+import type { NftProtocol, Sandbox } from "./sandbox.js";
+import { nftProtocol, portText } from "./sandbox.js";
+
+/** Where ports without a number come from: the kernel's ephemeral range. */
+const CHOSEN_MIN = 32_768;
+const CHOSEN_MAX = 60_999;
+
+/** @throws {FailedPreconditionError} when a port is taken, naming it. */
+export function claimHostPorts(
+  task: Task,
+  options: {
+    state: NetworkState;
+    sandboxes: Iterable<Sandbox>;
+    nodeId: string;
+    /** Whether a process of the node listens there. */
+    isHeld: (protocol: NftProtocol, port: number) => boolean;
+  },
+): PortConfig[] {
+  const taken = new Set<string>();
+  for (const { hostPorts } of options.sandboxes) for (const port of hostPorts) taken.add(portText(port));
+  for (const service of options.state.services.values()) {
+    for (const port of service.ports) if (port.publishMode === PublishMode.INGRESS) taken.add(portText(port));
+  }
+  const isFree = (port: PortConfig): boolean =>
+    !taken.has(portText(port)) && !options.isHeld(nftProtocol(port.protocol), port.publishedPort);
+  const wanted = (task.endpoint?.ports ?? []).filter((port) => port.publishMode === PublishMode.HOST);
+  return wanted.map((asked) => {
+    let port = asked.publishedPort === 0 ? { ...asked, publishedPort: CHOSEN_MIN } : asked;
+    while (asked.publishedPort === 0 && !isFree(port) && port.publishedPort < CHOSEN_MAX) {
+      port = { ...port, publishedPort: port.publishedPort + 1 };
+    }
+    if (!isFree(port)) {
+      throw new FailedPreconditionError(`port ${portText(port)} is already in use on node ${options.nodeId}`);
+    }
+    taken.add(portText(port));
+    return port;
+  });
+}
