@@ -30,9 +30,9 @@ function main(): number {
     results.push(result);
     if (result.violation === undefined) continue;
     console.error(result.violation.stack);
-    console.error(
-      `seed ${seed} failed; replay: npm run sim -- --seeds 1 --seed ${seed} --profile ${profile} --trace`,
-    );
+    const planted = bug === undefined ? "" : ` --bug ${bug}`;
+    const replay = `npm run sim -- --seeds 1 --seed ${seed} --profile ${profile}${planted} --trace`;
+    console.error(`seed ${seed} failed; replay: ${replay}`);
     return 1;
   }
   console.log(summary(results, performance.now() - startedMs));
