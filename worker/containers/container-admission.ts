@@ -33,8 +33,8 @@ export function admitContainer(
   if (!LOG_DRIVERS.includes(driver)) {
     throw new NotImplementedError(`log driver ${driver} is not supported: json-file, local or none`);
   }
-  const process = containerProcess(id, specification, image.config);
-  signalNumber(process.stopSignal);
+  const planned = containerProcess(id, specification, image.config);
+  signalNumber(planned.stopSignal);
   const change = { add: specification.capAdd, drop: specification.capDrop };
   const capabilities = capabilitySet(change, maker.lastCapability);
   const { bpf, json } = maker.seccomp(specification, capabilities);
@@ -42,11 +42,11 @@ export function admitContainer(
   buildOciSpec({
     ...specification,
     rootfs: "/",
-    args: process.args,
-    env: process.env,
-    cwd: process.cwd,
+    args: planned.args,
+    env: planned.env,
+    cwd: planned.cwd,
     user: { uid: 0, gid: 0, additionalGids: [] },
-    hostname: process.hostname,
+    hostname: planned.hostname,
     capabilities,
     cgroupPath: `${maker.cgroupParent}/${id}`,
     mounts: specification.mounts.map(({ target, kind }) => ({

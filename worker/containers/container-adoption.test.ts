@@ -77,8 +77,18 @@ describe("container adoption", () => {
     await rm(join(lab.runDir, "c"), { recursive: true });
     await lab.reopen();
     assert.equal((await lab.manager.wait(id)).exitCode, -1);
-    await lab.manager.start(id);
+    await lab.manager.start(id); // waits for the clean-up of the run that was lost
     assert.equal((await lab.manager.stop(id, { gracePeriodMs: 0 })).exitCode, 137);
+  });
+
+  it("secrets are gone after a reboot: the start says so instead of running without them", async () => {
+    const file = { target: "/run/secrets/a", data: Buffer.from("s"), uid: 0, gid: 0, mode: 0o400 };
+    const { id } = await lab.manager.create(lab.spec({ args: ["true"], files: [file] }));
+    await lab.manager.close();
+    await rm(join(lab.runDir, "s", id), { recursive: true });
+    await lab.reopen();
+    await assert.rejects(lab.manager.start(id), /\/run\/secrets\/a of container .* was lost by a reboot/);
+    assert.equal(lab.manager.find(id)?.state, "created");
   });
 
   it("a start that never ended is cleared up", async () => {
@@ -166,6 +176,25 @@ describe("container adoption", () => {
     assert.equal(lab.manager.find(id.slice(0, 12))?.id, id);
     await lab.manager.remove(id);
     assert.equal(lab.manager.find("same"), undefined);
+  });
+
+  it("a stop that comes during the start ends the container", async () => {
+    const { id } = await lab.manager.create(lab.spec({ args: ["sleep", "100"] }));
+    const starting = lab.manager.start(id);
+    const record = await lab.manager.stop(id, { gracePeriodMs: 0 });
+    await starting;
+    assert.equal(record.exitCode, 137);
+    assert.equal(lab.manager.find(id)?.state, "exited");
+  });
+
+  it("many restarts of one container end in the state of the last call", async () => {
+    const { id } = await lab.manager.create(lab.spec({ args: ["sh", "-c", "exit 5"] }));
+    for (let round = 0; round < 3; round++) {
+      await lab.manager.start(id);
+      assert.equal((await lab.manager.wait(id)).exitCode, 5);
+    }
+    await lab.manager.remove(id.slice(0, 12));
+    assert.equal(lab.manager.find(id), undefined);
   });
 
   it("removal of a running one needs force; nothing is left of it", async () => {

@@ -94,7 +94,11 @@ describe("container isolation", () => {
 
   it("secrets are files on a tmpfs with the owner and mode asked for", async () => {
     const { stdout } = await shell(
-      "cat /run/secrets/key; stat -c '%u %g %a' /run/secrets/key; cat /etc/app.conf; grep -c ' /run/secrets ' /proc/mounts; grep ' /run/secrets ' /proc/mounts | grep -c tmpfs; echo x > /run/secrets/key",
+      [
+        "cat /run/secrets/key; stat -c '%u %g %a' /run/secrets/key; cat /etc/app.conf",
+        "grep ' /run/secrets ' /proc/mounts | grep -c tmpfs; grep -c ' /etc/app.conf tmpfs' /proc/mounts",
+        "echo x > /run/secrets/key",
+      ].join("; "),
       {
         files: [
           { target: "/run/secrets/key", data: Buffer.from("hush\n"), uid: 5, gid: 6, mode: 0o440 },

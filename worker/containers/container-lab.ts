@@ -143,7 +143,7 @@ function defaultSpecification(name: string): ContainerSpecification {
 }
 
 const APPLETS =
-  "sh true false sleep cat echo id ls touch mkdir env hostname kill head tr grep mount umount unshare seq test stty nslookup dd chmod stat pwd wc".split(
+  "sh true false sleep cat echo id ls touch mkdir env hostname kill head tr grep mount unshare test stat pwd".split(
     " ",
   );
 

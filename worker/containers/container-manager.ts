@@ -149,7 +149,10 @@ export interface LogReadOptions {
 export interface ContainerManager {
   /** @throws {NotFoundError} no such image; {AlreadyExistsError} name taken; {InvalidArgumentError}. */
   create(specification: ContainerSpecification): Promise<ContainerRecord>;
-  /** Resolves once the container's process has been started. @throws {InvalidArgumentError} "exec: not found" and the like, with the runtime's words. */
+  /**
+   * Resolves once the container's process has been started.
+   * @throws {InvalidArgumentError} "exec: not found" and the like, with the runtime's words.
+   */
   start(id: string): Promise<ContainerRecord>;
   /** Stop signal, then SIGKILL after the grace period. Resolves when it has exited; stopped already: at once. */
   stop(id: string, options?: { gracePeriodMs?: number; signal?: string }): Promise<ContainerRecord>;

@@ -2,10 +2,9 @@
  * The small files a container gets from its node: hosts, hostname, resolv.conf, secrets and configs. Edge: to the file system.
  * Invariant: secret data is written only below the tmpfs at <runDir>/s; it never reaches a disk of the node.
  */
-import { stat } from "node:fs/promises";
-import { chmod, chown, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
+import { FailedPreconditionError, InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
 import { isErrno } from "../runtime/linux-process.js";
@@ -49,6 +48,16 @@ function mountSecrets(target: string, init: { linux: Linux; log: Logger }): void
     // Kernels before 6.4 have no noswap; there secrets can reach the swap space, as with any orchestrator.
     init.log.warn("tmpfs for secrets cannot be kept out of swap", { error: messageOf(error) });
     init.linux.mount({ ...mount, data: TMPFS_DATA });
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return false;
+    throw error;
   }
 }
 
@@ -118,7 +127,11 @@ class NodeFiles implements ContainerFiles {
     const options = ["rbind", "rprivate", "ro", "nosuid", "nodev"];
     const mounts: OciMount[] = [];
     for (const placed of container.files) {
-      await stat(join(folder, placed.file)); // lost by a reboot: the error names the file, and the task is made anew
+      if (!(await exists(join(folder, placed.file)))) {
+        throw new FailedPreconditionError(
+          `${placed.target} of container ${container.record.id} was lost by a reboot: create the container anew`,
+        );
+      }
       if (dirname(placed.file) === "run-secrets") continue;
       mounts.push({ destination: placed.target, type: "bind", source: join(folder, placed.file), options });
     }

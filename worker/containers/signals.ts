@@ -3,10 +3,11 @@
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 
-const NAMES =
-  "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS".split(
-    " ",
-  );
+/** In order of their numbers, from 1. */
+const NAMES = [
+  ..."HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT".split(" "),
+  ..."CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS".split(" "),
+];
 const RT_MIN = 34;
 const RT_MAX = 64;
 

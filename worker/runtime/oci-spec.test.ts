@@ -139,7 +139,7 @@ describe("capability set", () => {
 
 describe("user resolution", () => {
   const files = {
-    passwd: "# comment\nroot:x:0:0:root:/root:/bin/sh\nbob:x:1000:1001::/home/bob:\n77:x:88:99::/n:\nbad",
+    passwd: "# comment\nroot:x:0:0:root:/root:/bin/sh\nbob:x:1000:1001::/users/bob:\n77:x:88:99::/n:\nbad",
     group: "root:x:0:\nstaff:x:50:bob,eve\ndocker:x:60:bob\n",
   };
   const resolve = (user: string, groups: string[] = []): ReturnType<typeof resolveUser> =>
@@ -149,13 +149,13 @@ describe("user resolution", () => {
     assert.deepEqual(resolve(""), { uid: 0, gid: 0, additionalGids: [], home: "/root" });
   });
   it("a name brings its group and memberships; a group in the request replaces them", () => {
-    assert.deepEqual(resolve("bob"), { uid: 1000, gid: 1001, additionalGids: [50, 60], home: "/home/bob" });
-    assert.deepEqual(resolve("bob:staff"), { uid: 1000, gid: 50, additionalGids: [], home: "/home/bob" });
+    assert.deepEqual(resolve("bob"), { uid: 1000, gid: 1001, additionalGids: [50, 60], home: "/users/bob" });
+    assert.deepEqual(resolve("bob:staff"), { uid: 1000, gid: 50, additionalGids: [], home: "/users/bob" });
     assert.deepEqual(resolve("bob:7", ["docker", "9"]), {
       uid: 1000,
       gid: 7,
       additionalGids: [9, 60],
-      home: "/home/bob",
+      home: "/users/bob",
     });
   });
   it("numbers need no entry, a name that looks like a number wins", () => {

@@ -1,5 +1,6 @@
 /**
- * A custom seccomp profile in Docker's JSON, turned into the OCI form: rules that ask for capabilities or instruction sets are decided here.
+ * A custom seccomp profile in Docker's JSON, turned into the OCI form.
+ * Rules that ask for capabilities or instruction sets are decided here.
  * Pure. Unknown keys are refused by name, so that no rule is dropped in silence. Source: Docker's seccomp documentation.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";

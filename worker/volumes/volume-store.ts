@@ -23,7 +23,10 @@ export interface VolumeRequest {
 }
 
 export interface VolumeStore {
-  /** The volume of that name, made when missing. @throws {InvalidArgumentError} bad name or option; {NotImplementedError} unknown driver. */
+  /**
+   * The volume of that name, made when missing.
+   * @throws {InvalidArgumentError} bad name; {NotImplementedError} unknown driver or option.
+   */
   ensure(request: VolumeRequest): Promise<VolumeRecord>;
   find(name: string): VolumeRecord | undefined;
   list(): readonly VolumeRecord[];
