@@ -1,19 +1,40 @@
 /**
  * The materialised state in memory: the twin of level-state.ts for tests and simulation.
- * Pure. What lives in a `MemoryStateFolder` survives the store that wrote it, as a disk would.
+ * Pure. What lives in a `MemoryStateFolder` survives the store that wrote it, as a disk would; a power cut may take it
+ * back to what was synced last.
  */
 import { FailedPreconditionError } from "../../base/errors/errors.js";
 import type { SnapshotMeta } from "../core/types.js";
 import type { KeyValueChange, KeyValuePair } from "../host/raft-node.js";
 import type { StateInstall, StateSnapshot, StateStore } from "./state-store.js";
 
-export interface MemoryStateFolder {
+interface Content {
   meta: SnapshotMeta;
   pairs: Map<string, Uint8Array>;
 }
 
+export interface MemoryStateFolder extends Content {
+  synced: Content;
+}
+
 export function emptyStateFolder(): MemoryStateFolder {
-  return { meta: { index: 0, term: 0, membership: undefined }, pairs: new Map() };
+  return folderWith({ meta: { index: 0, term: 0, membership: undefined }, pairs: new Map() });
+}
+
+/** The folder as a restart finds it: all of it after a process died, what was synced after a power cut. */
+export function folderAfter(
+  folder: MemoryStateFolder,
+  end: "process-death" | "power-cut",
+): MemoryStateFolder {
+  return folderWith(end === "power-cut" ? folder.synced : folder);
+}
+
+function folderWith(content: Content): MemoryStateFolder {
+  return { ...copyOf(content), synced: copyOf(content) };
+}
+
+function copyOf({ meta, pairs }: Content): Content {
+  return { meta, pairs: new Map(pairs) };
 }
 
 export class MemoryState implements StateStore {
@@ -28,13 +49,18 @@ export class MemoryState implements StateStore {
     return this.#folder.meta;
   }
 
-  async write(batch: { meta: SnapshotMeta; changes: readonly KeyValueChange[] }): Promise<void> {
+  async write(batch: {
+    meta: SnapshotMeta;
+    changes: readonly KeyValueChange[];
+    sync?: boolean;
+  }): Promise<void> {
     if (this.#closed) throw new FailedPreconditionError("the state store is closed");
     for (const { key, value } of batch.changes) {
       if (value === undefined) this.#folder.pairs.delete(key);
       else this.#folder.pairs.set(key, value);
     }
     this.#folder.meta = batch.meta;
+    if (batch.sync === true) this.#folder.synced = copyOf(this.#folder);
   }
 
   async snapshot(): Promise<StateSnapshot> {
@@ -52,6 +78,7 @@ export class MemoryState implements StateStore {
       commit: async () => {
         this.#folder.pairs = received;
         this.#folder.meta = meta;
+        this.#folder.synced = copyOf(this.#folder);
       },
       abort: async () => undefined,
     };

@@ -10,7 +10,12 @@ import { SeededRandom } from "../../base/random/seeded-random.js";
 import { openRaftNode, type RaftStart } from "../../raft/host/host.js";
 import type { KeyValueChange, KeyValuePair, RaftNode, StateMachine } from "../../raft/host/raft-node.js";
 import { MemoryDisk } from "../../raft/storage/memory-disk.js";
-import { emptyStateFolder, MemoryState, type MemoryStateFolder } from "../../raft/storage/memory-state.js";
+import {
+  emptyStateFolder,
+  folderAfter,
+  MemoryState,
+  type MemoryStateFolder,
+} from "../../raft/storage/memory-state.js";
 import { MemoryNetwork } from "../../raft/transport/memory-transport.js";
 
 /** Remembers words in order; each command is one word. */
@@ -162,7 +167,8 @@ export class Cluster {
     this.members.delete(member.name);
     const disk = member.media.disk.crash(this.#random);
     this.#dead.push(member.node);
-    return { disk, folder: { meta: member.media.folder.meta, pairs: new Map(member.media.folder.pairs) } };
+    const end = this.#random.int(0, 2) === 0 ? "power-cut" : "process-death";
+    return { disk, folder: folderAfter(member.media.folder, end) };
   }
 }
 

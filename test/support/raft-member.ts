@@ -111,7 +111,7 @@ async function main(config: MemberConfig): Promise<void> {
     clock: systemClock,
     random: systemRandom,
     log: silentLogger,
-    segmentBytes: 1024 * 1024,
+    segmentBytes: 16 * 1024,
     snapshotInterval: 600,
   });
   node.onLeadership(({ isLeader, term, leader }) => {
