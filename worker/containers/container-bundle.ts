@@ -19,9 +19,9 @@ import { type ResolvedUser, resolveUser } from "../runtime/oci-user.js";
 import { findProgram } from "../runtime/process-run.js";
 import type { SeccompChoice } from "../runtime/seccomp-filter.js";
 import type { VolumeStore } from "../volumes/volume-store.js";
-import type { ContainerFiles } from "./fs-container-files.js";
 import type { ContainerMount, ContainerSpecification } from "./container-manager.js";
 import { type ContainerProcess, containerProcess } from "./container-process.js";
+import type { ContainerFiles } from "./fs-container-files.js";
 import type { StoredContainer } from "./stored-container.js";
 
 export interface BundleMaker {

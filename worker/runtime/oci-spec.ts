@@ -3,8 +3,8 @@
  * Pure. Invariant: equal input gives equal JSON. Sources: OCI runtime-spec 1.0.2; Docker's defaults for masked and read-only paths.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
-import type { OciMount, OciSeccomp, OciSpec, OciUser } from "./oci-types.js";
 import { ociResources, type ResourceLimits } from "./oci-resources.js";
+import type { OciMount, OciSeccomp, OciSpec, OciUser } from "./oci-types.js";
 
 export interface OciSpecInput {
   readonly rootfs: string;

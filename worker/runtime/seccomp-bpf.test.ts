@@ -1,7 +1,7 @@
 /** The compiled filter against the policy it came from, by an interpreter. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type SyscallFacts, runBpf } from "./bpf-interpreter.js";
+import { runBpf, type SyscallFacts } from "./bpf-interpreter.js";
 import { DEFAULT_CAPABILITIES } from "./capabilities.js";
 import { compileSeccomp, encodeBpf, hostArches, type SeccompArch } from "./seccomp-bpf.js";
 import { SeccompFilters } from "./seccomp-filter.js";
