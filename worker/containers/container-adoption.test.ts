@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { isAlive, processOf } from "../runtime/linux-process.js";
-import { type ContainerLab, openContainerLab } from "./container-harness.js";
+import { type ContainerLab, openContainerLab } from "./container-lab.js";
 import type { ContainerSpecification } from "./container-manager.js";
 
 describe("container adoption", () => {

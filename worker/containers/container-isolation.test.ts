@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { type ContainerLab, openContainerLab } from "./container-harness.js";
+import { type ContainerLab, openContainerLab } from "./container-lab.js";
 import type { ContainerRecord, ContainerSpecification } from "./container-manager.js";
 
 describe("container isolation", () => {

@@ -1,7 +1,7 @@
 /** Life of real containers: crun and conmon, busybox as the image. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { type ContainerLab, openContainerLab } from "./container-harness.js";
+import { type ContainerLab, openContainerLab } from "./container-lab.js";
 import type { ContainerEvent } from "./container-manager.js";
 
 describe("container life cycle", () => {

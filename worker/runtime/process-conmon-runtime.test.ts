@@ -5,7 +5,7 @@ import { after, before, describe, it } from "node:test";
 import { systemClock } from "../../base/clock/system-clock.js";
 import { openKoffiLinux } from "../../base/linux/linux-koffi.js";
 import { silentLogger } from "../../base/log/logger.js";
-import { type ContainerLab, openContainerLab } from "../containers/container-harness.js";
+import { type ContainerLab, openContainerLab } from "../containers/container-lab.js";
 import { capabilitySet } from "./capabilities.js";
 import { isAlive, processOf } from "./linux-process.js";
 import type { OciRuntime, RuntimeExit } from "./oci-runtime.js";
