@@ -17,6 +17,10 @@ import type { TransportEvents, TransportIdentity } from "./transport.js";
 /** The core keeps at most 256 appends and 4 MiB in flight to a peer; heartbeats and answers come on top. */
 const QUEUE_MESSAGES_MAX = 2_048;
 const QUEUE_BYTES_MAX = 16 * 1024 * 1024;
+/** While the stream is not up: enough for an election, and not a heap of stale heartbeats when it comes up at last. */
+const QUEUE_MESSAGES_CONNECTING_MAX = 64;
+/** A host that does not answer is dialled anew, because TCP's own pauses between tries grow fast. */
+const CONNECT_TIMEOUT_MS = 3_000;
 /** Messages go together in one frame up to this size. */
 const FRAME_BYTES_MAX = 1024 * 1024;
 const RETIRE_MS = 500;
@@ -48,13 +52,14 @@ export class GrpcPeer {
   readonly raftId: RaftId;
   readonly address: string;
   readonly #components: GrpcPeerComponents;
-  readonly #client: RaftClient;
+  #client: RaftClient | undefined;
   readonly #backoff: Backoff;
   #call: ClientDuplexStream<RaftFrame, RaftFrameAck> | undefined;
   #up = false;
   #writable = true;
   #queue: RaftMessage[] = [];
   #queueBytes = 0;
+  /** Ends the pause before the next try, or a try that takes too long. */
   #retry: Timer | undefined;
   #closed = false;
 
@@ -62,7 +67,6 @@ export class GrpcPeer {
     this.raftId = peer.raftId;
     this.address = peer.address;
     this.#components = components;
-    this.#client = createRaftClient(peer.address, components.dial);
     this.#backoff = new Backoff(components.random, RECONNECT_BACKOFF);
     this.#connect();
   }
@@ -75,7 +79,8 @@ export class GrpcPeer {
   send(message: RaftMessage): void {
     this.#queue.push(message);
     this.#queueBytes += messageBytes(message);
-    if (this.#queue.length > QUEUE_MESSAGES_MAX || this.#queueBytes > QUEUE_BYTES_MAX) this.#drop();
+    const messagesMax = this.#up ? QUEUE_MESSAGES_MAX : QUEUE_MESSAGES_CONNECTING_MAX;
+    if (this.#queue.length > messagesMax || this.#queueBytes > QUEUE_BYTES_MAX) this.#drop();
   }
 
   /** Writes what is queued, as far as the stream takes it. */
@@ -102,7 +107,7 @@ export class GrpcPeer {
     this.#up = false;
     call?.end();
     call?.cancel();
-    this.#client.close();
+    this.#client?.close();
   }
 
   #takeFrame(): readonly RaftMessage[] {
@@ -126,12 +131,15 @@ export class GrpcPeer {
   }
 
   #connect(): void {
-    this.#retry = undefined;
+    // Dialled anew each time: certificates are renewed, and the pauses between tries are ours alone.
+    this.#client = createRaftClient(this.address, this.#components.dial);
     const call = this.#client.stream();
     this.#call = call;
     this.#writable = true;
+    this.#retry = this.#components.clock.setTimer(CONNECT_TIMEOUT_MS, () => call.cancel());
     call.on("metadata", () => {
       if (this.#call !== call) return;
+      this.#retry?.cancel();
       this.#up = true;
       this.#backoff.reset();
       this.#components.log.info("raft stream is up", { peer: this.raftId, address: this.address });
@@ -155,6 +163,8 @@ export class GrpcPeer {
     const wasUp = this.#up;
     this.#call = undefined;
     this.#up = false;
+    this.#client?.close();
+    this.#retry?.cancel();
     const pauseMs = this.#backoff.nextMs();
     this.#retry = clock.setTimer(pauseMs, () => this.#connect());
     const fields = {
