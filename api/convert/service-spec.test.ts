@@ -77,6 +77,29 @@ test("what inspect shows, sent back as it is, changes nothing", () => {
   assert.equal(serviceSpecIn(Fields.of(JSON.parse(JSON.stringify(once)))).task?.container?.isolation, "");
 });
 
+test("what the stock CLI sends and shows back is the same specification: nothing would be replaced", () => {
+  const sent = {
+    Name: "w",
+    TaskTemplate: {
+      ContainerSpec: {
+        Image: "i",
+        DNSConfig: {},
+        Init: false,
+        Mounts: [{ Type: "volume", Target: "/v", VolumeOptions: {} }, { Type: "bind", Source: "/a", Target: "/b", BindOptions: {} }],
+      },
+      Resources: { Limits: {}, Reservations: {} },
+      Placement: {},
+    },
+    Mode: { Replicated: { Replicas: 3 } },
+    EndpointSpec: { Mode: "vip" },
+  };
+  for (const json of [sent, FULL, { Name: "w", TaskTemplate: { ContainerSpec: { Image: "i" } } }]) {
+    const stored = serviceSpecIn(Fields.of(json));
+    const again = serviceSpecIn(Fields.of(JSON.parse(JSON.stringify(serviceSpecOut(stored)))));
+    assert.deepEqual(again.task, stored.task);
+  }
+});
+
 test("keys count in any case, as with Go", () => {
   const spec = serviceSpecIn(Fields.of({ name: "w", tasktemplate: { containerspec: { IMAGE: "i" } }, mode: { global: {} } }));
   assert.equal(spec.annotations?.name, "w");

@@ -25,14 +25,19 @@ function fileOut(file: FileTarget | undefined): JsonObject | undefined {
   return file === undefined ? undefined : { Name: file.name, UID: file.uid, GID: file.gid, Mode: file.mode };
 }
 
+/** Empty options differ from none: a client that sends back what it was shown must not change the task. */
 function mountOut(mount: Mount): JsonObject {
   const { bindOptions: bind, volumeOptions: volume, tmpfsOptions: tmpfs } = mount;
-  return omitEmpty({
+  const head = {
     Type: mount.type,
     Source: mount.source,
     Target: mount.target,
     ReadOnly: mount.readOnly,
     Consistency: mount.consistency,
+    ImageOptions: orAbsent({ Subpath: mount.imageSubpath }),
+  };
+  return {
+    ...omitEmpty(head),
     BindOptions:
       bind &&
       omitEmpty({
@@ -53,8 +58,7 @@ function mountOut(mount: Mount): JsonObject {
     TmpfsOptions:
       tmpfs &&
       omitEmpty({ SizeBytes: tmpfs.sizeBytes, Mode: tmpfs.mode, Options: tmpfs.options.map((option) => option.split("=")) }),
-    ImageOptions: orAbsent({ Subpath: mount.imageSubpath }),
-  });
+  };
 }
 
 function healthOut(health: HealthConfig | undefined): JsonObject | undefined {
@@ -90,6 +94,18 @@ function privilegesOut(privileges: Privileges | undefined): JsonObject | undefin
 }
 
 function containerOut(spec: ContainerSpec): JsonObject {
+  const { dnsConfig, init } = spec;
+  return {
+    ...filledOut(spec),
+    // Present and empty differs from absent: what a client sends back must be what it sent. So does Init false, which says "no".
+    ...(dnsConfig === undefined
+      ? {}
+      : { DNSConfig: omitEmpty({ Nameservers: dnsConfig.nameservers, Search: dnsConfig.search, Options: dnsConfig.options }) }),
+    ...(init === undefined ? {} : { Init: init }),
+  };
+}
+
+function filledOut(spec: ContainerSpec): JsonObject {
   return omitEmpty({
     Image: spec.image,
     Labels: spec.labels,
@@ -109,13 +125,6 @@ function containerOut(spec: ContainerSpec): JsonObject {
     StopGracePeriod: spec.stopGracePeriodMs === undefined ? undefined : nanoseconds(spec.stopGracePeriodMs),
     Healthcheck: healthOut(spec.healthcheck),
     Hosts: spec.hosts,
-    DNSConfig: spec.dnsConfig && {
-      ...omitEmpty({
-        Nameservers: spec.dnsConfig.nameservers,
-        Search: spec.dnsConfig.search,
-        Options: spec.dnsConfig.options,
-      }),
-    },
     Secrets: spec.secrets.map((secret) => ({
       ...(secret.file === undefined ? {} : { File: fileOut(secret.file) }),
       SecretID: secret.secretId,
@@ -128,7 +137,6 @@ function containerOut(spec: ContainerSpec): JsonObject {
     })),
     OomScoreAdj: spec.oomScoreAdj,
     Isolation: spec.isolation || "default",
-    Init: spec.init,
     Sysctls: spec.sysctls,
     CapabilityAdd: spec.capabilityAdd,
     CapabilityDrop: spec.capabilityDrop,
@@ -164,32 +172,29 @@ function attachmentOut(network: NetworkAttachmentConfig): JsonObject {
 
 export function taskSpecOut(spec: TaskSpec): JsonObject {
   const { resources, restart, placement, container } = spec;
-  const init = container?.init;
-  const containerJson = container === undefined ? undefined : containerOut(container);
   return {
-    ...omitEmpty({
-      // Init false is meaningful: it says "no", where absent says "the daemon's choice".
-      ContainerSpec: containerJson && init === false ? { ...containerJson, Init: false } : containerJson,
-    }),
-    Resources:
-      resources === undefined
-        ? {}
-        : omitEmpty({
+    ...(container === undefined ? {} : { ContainerSpec: containerOut(container) }),
+    ...(resources === undefined
+      ? {}
+      : {
+          Resources: {
             Limits: resourcesOut(resources.limits, resources.limitPids),
             Reservations: resourcesOut(resources.reservations),
-            SwapBytes: resources.swapBytes,
-            MemorySwappiness: resources.memorySwappiness,
-          }),
+            ...(resources.swapBytes === undefined ? {} : { SwapBytes: resources.swapBytes }),
+            ...(resources.memorySwappiness === undefined ? {} : { MemorySwappiness: resources.memorySwappiness }),
+          },
+        }),
     ...(restart === undefined ? {} : { RestartPolicy: restartOut(restart) }),
-    Placement:
-      placement === undefined
-        ? {}
-        : omitEmpty({
+    ...(placement === undefined
+      ? {}
+      : {
+          Placement: omitEmpty({
             Constraints: placement.constraints,
             Preferences: placement.spreadPreferences.map((descriptor) => ({ Spread: { SpreadDescriptor: descriptor } })),
             MaxReplicas: placement.maxReplicas,
             Platforms: placement.platforms.map(({ architecture, os }) => omitEmpty({ Architecture: architecture, OS: os })),
           }),
+        }),
     ...omitEmpty({
       Networks: spec.networks.map(attachmentOut),
       LogDriver: spec.logDriver && omitEmpty({ Name: spec.logDriver.name, Options: spec.logDriver.options }),
