@@ -7,7 +7,8 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
 [ "$(id -u)" = 0 ] || die "this needs root: containers, namespaces and nftables are made for real"
 command -v node >/dev/null || die "Node.js 20 or newer is needed; see https://nodejs.org"
-[ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] || die "Node.js 20 or newer is needed, found $(node --version)"
+node -e 'const [major, minor] = process.versions.node.split(".").map(Number); process.exit(major > 20 || (major === 20 && minor >= 15) ? 0 : 1)' ||
+  die "Node.js 20.15 or newer is needed, found $(node --version)"
 
 # install_packages PACKAGE…: those not installed yet, by apt, updating the lists only when needed.
 install_packages() {
