@@ -8,6 +8,8 @@ import {
   type ConfigReference,
   type FileTarget,
   type NetworkAttachmentConfig,
+  type PortConfig,
+  PortProtocol,
   PublishMode,
   type SecretReference,
   type ServiceSpec,
@@ -100,6 +102,7 @@ function refuseSameTarget(
 export function refuseTakenPorts(tx: ReadTx, spec: ServiceSpec, ownId: string): void {
   const ports = (spec.endpoint?.ports ?? []).filter(({ publishedPort }) => publishedPort !== 0);
   if (ports.length === 0) return;
+  refuseClusterPorts(tx, ports);
   const wanted = new Map(
     ports.flatMap((port) => conflictingPortKeys(port).map((key) => [key, port.publishedPort] as const)),
   );
@@ -114,6 +117,20 @@ export function refuseTakenPorts(tx: ReadTx, spec: ServiceSpec, ownId: string): 
         `port '${number}' is already in use by service '${name}' (${other.id}) as ${how}`,
       );
     }
+  }
+}
+
+/** Publishing a port that the nodes themselves talk through would cut the cluster off from itself. */
+function refuseClusterPorts(tx: ReadTx, ports: readonly PortConfig[]): void {
+  const vxlan = tx.list("cluster")[0]?.vxlanUdpPort;
+  const managers = new Set(
+    tx.list("node").flatMap(({ managerStatus }) => Number(/:(\d+)$/.exec(managerStatus?.address ?? "")?.[1] ?? [])),
+  );
+  for (const { protocol, publishedPort } of ports) {
+    const taken =
+      (protocol === PortProtocol.TCP && managers.has(publishedPort)) ||
+      (protocol === PortProtocol.UDP && publishedPort === vxlan);
+    if (taken) throw new InvalidArgumentError(`port '${publishedPort}' is used by the swarm itself and cannot be published`);
   }
 }
 

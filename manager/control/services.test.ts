@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ListServicesRequest } from "../../proto/gen/skein/v1/control.js";
-import { Network, type Service, Task } from "../../proto/gen/skein/v1/objects.js";
-import { EndpointMode, PublishMode, type ServiceSpec, TaskState } from "../../proto/gen/skein/v1/types.js";
+import { Network, Node, type Service, Task } from "../../proto/gen/skein/v1/objects.js";
+import { EndpointMode, PortProtocol, PublishMode, type ServiceSpec, TaskState } from "../../proto/gen/skein/v1/types.js";
 import {
   addReferences,
   createService as create,
@@ -223,6 +223,22 @@ test("references to nothing, to the ingress network, and twice to one place are 
     create(t, withContainer({ secrets: twice })),
     /secret references 'key' and 'key' have a conflicting target: 'key'/,
   );
+});
+
+test("a port that the swarm itself talks through cannot be published", async () => {
+  const t = await createTestControl();
+  await t.store.update((tx) => {
+    const cluster = tx.list("cluster")[0];
+    assert.ok(cluster);
+    tx.update("cluster", { ...cluster, vxlanUdpPort: 4789 });
+    const managerStatus = { raftId: 1, address: "10.0.0.1:2377", leader: false, reachability: "" };
+    tx.create("node", Node.fromPartial({ id: "other", managerStatus }));
+  });
+  const publishing = (publishedPort: number, protocol: PortProtocol): ServiceSpec =>
+    serviceSpec("web", { endpoint: { ports: [{ targetPort: 80, publishedPort, protocol }] } });
+  await assert.rejects(create(t, publishing(2377, PortProtocol.TCP)), /port '2377' is used by the swarm itself/);
+  await assert.rejects(create(t, publishing(4789, PortProtocol.UDP)), /port '4789' is used by the swarm itself/);
+  await create(t, publishing(4789, PortProtocol.TCP));
 });
 
 test("a published port in use by another service is refused, also one that the allocator gave", async () => {
