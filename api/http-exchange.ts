@@ -11,6 +11,9 @@ import type { JsonValue } from "./convert/shape.js";
 /** Bytes of a JSON body: a service spec with a 500 KiB secret beside it still fits. */
 const JSON_BODY_BYTES_MAX = 8 * 1024 * 1024;
 
+/** What a timer can wait at most: 24.8 days. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
 export interface Reply {
   readonly status: number;
   readonly json?: JsonValue | undefined;
@@ -99,10 +102,18 @@ export class Exchange {
     return !response.destroyed;
   }
 
-  /** A signal that fires when the client goes away. */
-  gone(): AbortSignal {
+  /**
+   * A signal that fires when the client goes away, or after `withinMs`. Not AbortSignal.any with AbortSignal.timeout: Node 20 may collect
+   * the latter, and then it never fires.
+   */
+  gone(options: { withinMs?: number } = {}): AbortSignal {
     const abort = new AbortController();
-    this.response.once("close", () => abort.abort());
+    const { withinMs } = options;
+    const timer = withinMs === undefined ? undefined : setTimeout(() => abort.abort(), Math.min(Math.max(0, withinMs), TIMER_MS_MAX));
+    this.response.once("close", () => {
+      clearTimeout(timer);
+      abort.abort();
+    });
     return abort.signal;
   }
 }

@@ -65,7 +65,7 @@ export function eventRoutes(options: { clients: ManagerClients; containers: Cont
     const filters = parseFilters(exchange.query.get("filters"), FILTER_KEYS);
     const untilMs = parseTime(exchange.query.get("until") ?? "");
     if (untilMs === undefined) throw new InvalidArgumentError("until must be a time as RFC 3339 or seconds since 1970");
-    const signal = untilMs > 0 ? AbortSignal.any([exchange.gone(), AbortSignal.timeout(Math.max(0, untilMs - Date.now()))]) : exchange.gone();
+    const signal = exchange.gone(untilMs > 0 ? { withinMs: untilMs - Date.now() } : {});
     exchange.startStream("application/json");
     const send = (event: EngineEvent): void => {
       if (signal.aborted || !wanted(event, filters)) return;

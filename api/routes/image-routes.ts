@@ -18,11 +18,13 @@ export function familiarName(reference: string): string {
   return reference.replace(/^docker\.io\/(library\/)?/, "");
 }
 
-function summary(image: EngineImage): JsonObject {
+/** With a filter by reference, only the names that match it are shown, as in Docker. */
+function summary(image: EngineImage, references: readonly string[] | undefined): JsonObject {
+  const names = image.repoTags.map(familiarName);
   return {
     Id: image.id,
     ParentId: "",
-    RepoTags: image.repoTags.map(familiarName),
+    RepoTags: references === undefined ? names : names.filter((name) => references.some((pattern) => matchesReference(name, pattern))),
     RepoDigests: image.repoDigests.map(familiarName),
     Created: Math.floor(image.createdMs / 1000),
     Size: image.sizeBytes,
@@ -131,7 +133,7 @@ export function imageRoutes(images: ImageBackend, containers: ContainerBackend):
             (dangling === undefined || ["true", "1"].includes(dangling) === (image.repoTags.length === 0))
           );
         });
-        return { status: 200, json: [...list].sort((a, b) => b.createdMs - a.createdMs).map(summary) };
+        return { status: 200, json: [...list].sort((a, b) => b.createdMs - a.createdMs).map((image) => summary(image, references)) };
       },
     },
     {
@@ -203,7 +205,7 @@ export function imageRoutes(images: ImageBackend, containers: ContainerBackend):
       path: "/distribution/:name/json",
       handle: async (exchange) => {
         const auth = registryAuthIn(exchange.header("x-registry-auth"));
-        const signal = AbortSignal.any([exchange.gone(), AbortSignal.timeout(DESCRIBE_TIMEOUT_MS)]);
+        const signal = exchange.gone({ withinMs: DESCRIBE_TIMEOUT_MS });
         const remote = await images.describeRemote(exchange.param("name"), { ...(auth === undefined ? {} : { auth }), signal });
         return {
           status: 200,
