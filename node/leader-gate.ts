@@ -13,7 +13,7 @@ import {
   type UntypedHandleCall,
 } from "@grpc/grpc-js";
 import type { Clock } from "../base/clock/clock.js";
-import { messageOf, NotLeaderError, type SkeinError, UnavailableError } from "../base/errors/errors.js";
+import { messageOf, NotLeaderError, PermissionDeniedError, type SkeinError, UnavailableError } from "../base/errors/errors.js";
 import { fromGrpcError, toGrpcStatus } from "../base/grpc/grpc-errors.js";
 import { type IdentifiableCall, isForwarded, markForwarded, type PeerIdentity, peerOf } from "../base/grpc/peer-identity.js";
 import type { Logger } from "../base/log/logger.js";
@@ -38,8 +38,12 @@ export interface LeaderGateOptions {
   /** Full paths of reads that must see every acknowledged write. */
   readonly linearizable: ReadonlySet<string>;
   readonly authorize: (path: string, peer: PeerIdentity | undefined) => void;
+  /** A node that was removed keeps a valid certificate until it expires: the leader looks the caller up. */
+  readonly isKnownNode: (nodeId: string) => boolean;
   readonly leader: LeaderView;
-  readonly channels: ManagerChannels;
+  readonly channels: Pick<ManagerChannels, "credentials" | "to">;
+  /** This manager: on whose behalf calls from the daemon beside it are passed on. */
+  readonly self: PeerIdentity;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -90,11 +94,11 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
     }
   }
 
-  function forward(path: string, call: UnaryCall, address: string): Promise<{ value: unknown }> {
+  function forward(path: string, call: UnaryCall, caller: PeerIdentity | undefined, address: string): Promise<{ value: unknown }> {
     const method = methods.get(path);
     if (method === undefined) throw new UnavailableError(`${path} cannot be forwarded`);
     const metadata = new Metadata();
-    markForwarded(metadata, peerOf(call));
+    markForwarded(metadata, caller);
     const client = new Client(address, channels.credentials(), { channelOverride: channels.to(address) });
     return new Promise((resolve, reject) => {
       client.makeUnaryRequest(
@@ -109,11 +113,20 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
     });
   }
 
-  async function viaLeader(path: string, call: UnaryCall, local: (call: UnaryCall) => Promise<{ value: unknown }>): Promise<{ value: unknown }> {
+  async function viaLeader(
+    path: string,
+    call: UnaryCall,
+    caller: PeerIdentity | undefined,
+    local: (call: UnaryCall) => Promise<{ value: unknown }>,
+  ): Promise<{ value: unknown }> {
     const deadlineMs = clock.monotonicMs() + LEADER_WAIT_MS;
     let failedAt: string | undefined;
     for (;;) {
       if (leader.isLeader) {
+        const peer = peerOf(call);
+        if (peer !== undefined && !options.isKnownNode(peer.nodeId)) {
+          throw new PermissionDeniedError(`node ${peer.nodeId} was removed from this swarm`);
+        }
         if (options.linearizable.has(path)) await leader.readBarrier();
         return local(call);
       }
@@ -124,7 +137,7 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
       const address = leader.leaderAddress;
       if (leader.isLeader || address === undefined) continue;
       try {
-        return await forward(path, call, address);
+        return await forward(path, call, caller, address);
       } catch (error) {
         const failure = error as SkeinError; // forward() rejects with fromGrpcError's result only
         const repeatable = certainlyNotDone(failure) || (failure.code === "unavailable" && options.linearizable.has(path));
@@ -157,8 +170,9 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
       });
     const guarded = (call: UnaryCall, callback: sendUnaryData<unknown>): void => {
       const run = async (): Promise<{ value: unknown }> => {
-        if (!local) options.authorize(path, peerOf(call));
-        return options.leaderOnly.has(path) ? viaLeader(path, call, runLocal) : runLocal(call);
+        const caller = local ? options.self : peerOf(call);
+        if (!local) options.authorize(path, caller);
+        return options.leaderOnly.has(path) ? viaLeader(path, call, caller, runLocal) : runLocal(call);
       };
       run().then(
         ({ value }) => callback(null, value),

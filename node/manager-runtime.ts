@@ -237,8 +237,10 @@ async function serve(parts: ServeParts): Promise<RpcHost> {
     leaderOnly: LEADER_ONLY,
     linearizable: LINEARIZABLE,
     authorize: (path, peer) => authorize(path, peer, clusterId),
+    isKnownNode: (id) => store.view((tx) => tx.get("node", id)) !== undefined,
     leader: view,
     channels,
+    self: { nodeId, clusterId, role: "swarm-manager" },
     clock,
     log: log.child({ component: "gate" }),
   });

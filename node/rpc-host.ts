@@ -14,6 +14,7 @@ import {
 } from "@grpc/grpc-js";
 import { InternalError } from "../base/errors/errors.js";
 import type { Logger } from "../base/log/logger.js";
+import { RAFT_SERVER_OPTIONS } from "../raft/transport/grpc-options.js";
 
 export interface TlsIdentity {
   readonly certificatePem: string;
@@ -29,17 +30,7 @@ export interface HostedService {
 /** Wraps one handler: role check, leader forwarding. `local` marks the unix socket, whose callers are root on this host. */
 export type Guard = (path: string, handler: UntypedHandleCall, options: { local: boolean; streaming: boolean }) => UntypedHandleCall;
 
-/** Bytes of one gRPC message; snapshots and assignments are cut well below. */
-const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
-
-const SERVER_OPTIONS = {
-  "grpc.max_receive_message_length": MESSAGE_BYTES_MAX,
-  "grpc.max_send_message_length": MESSAGE_BYTES_MAX,
-  "grpc.keepalive_time_ms": 5_000,
-  "grpc.keepalive_timeout_ms": 3_000,
-  "grpc.keepalive_permit_without_calls": 1,
-  "grpc.http2.min_ping_interval_without_data_ms": 1_000,
-};
+const SERVER_OPTIONS = { ...RAFT_SERVER_OPTIONS, "grpc.http2.min_ping_interval_without_data_ms": 1_000 };
 
 function guardedServer(services: readonly HostedService[], guard: Guard, local: boolean): Server {
   const server = new Server(SERVER_OPTIONS);

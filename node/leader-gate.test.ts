@@ -1,0 +1,118 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Channel, credentials, Metadata, type UntypedHandleCall } from "@grpc/grpc-js";
+import { ManualClock } from "../base/clock/manual-clock.js";
+import { NotFoundError, PermissionDeniedError } from "../base/errors/errors.js";
+import { fromGrpcError, toGrpcStatus } from "../base/grpc/grpc-errors.js";
+import { silentLogger } from "../base/log/logger.js";
+import { ControlService } from "../proto/gen/skein/v1/control.js";
+import { createLeaderGate, type LeaderView } from "./leader-gate.js";
+
+const PATH = "/skein.v1.Control/ListNodes";
+
+class FakeLeader implements LeaderView {
+  isLeader = true;
+  leaderAddress: string | undefined = undefined;
+  barriers = 0;
+  readonly listeners = new Set<() => void>();
+  onChange(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+  async readBarrier(): Promise<void> {
+    this.barriers += 1;
+  }
+}
+
+interface Lab {
+  readonly leader: FakeLeader;
+  readonly clock: ManualClock;
+  call(options?: { nodeId?: string; forwarded?: boolean; local?: boolean }): Promise<unknown>;
+}
+
+function lab(handler: (callback: (error: unknown, value?: unknown) => void) => void): Lab {
+  const leader = new FakeLeader();
+  const clock = new ManualClock();
+  const gate = createLeaderGate({
+    definitions: [ControlService],
+    leaderOnly: new Set([PATH]),
+    linearizable: new Set([PATH]),
+    authorize: (_path, peer) => {
+      if (peer?.role !== "swarm-manager") throw new PermissionDeniedError("managers only");
+    },
+    isKnownNode: (nodeId) => nodeId !== "removed",
+    leader,
+    channels: { credentials: () => credentials.createInsecure(), to: (address) => new Channel(address, credentials.createInsecure(), {}) },
+    self: { nodeId: "m0", role: "swarm-manager", clusterId: "c" },
+    clock,
+    log: silentLogger,
+  });
+  const unary = ((_call: unknown, callback: (error: unknown, value?: unknown) => void) => handler(callback)) as UntypedHandleCall;
+  return {
+    leader,
+    clock,
+    call({ nodeId = "m1", forwarded = false, local = false } = {}): Promise<unknown> {
+      const metadata = new Metadata();
+      if (forwarded) {
+        metadata.set("skein-forwarded-node", nodeId);
+        metadata.set("skein-forwarded-role", "swarm-manager");
+      }
+      const subject = { O: "c", OU: nodeId === "w1" ? "swarm-worker" : "swarm-manager", CN: nodeId };
+      const guarded = gate(PATH, unary, { local, streaming: false }) as (call: unknown, callback: (error: Error | null, value: unknown) => void) => void;
+      const call = {
+        metadata,
+        request: {},
+        getAuthContext: () => (local ? {} : { sslPeerCertificate: { subject } }),
+        getPeer: () => "ipv4:10.0.0.1:1",
+        getDeadline: () => Number.POSITIVE_INFINITY,
+      };
+      return new Promise((resolve, reject) => guarded(call, (error, value) => (error ? reject(fromGrpcError(error)) : resolve(value))));
+    },
+  };
+}
+
+test("a call at the leader waits for a read barrier, then runs here", async () => {
+  const { leader, call } = lab((callback) => callback(null, "nodes"));
+  assert.equal(await call(), "nodes");
+  assert.equal(leader.barriers, 1);
+});
+
+test("the role check comes first, but not for the local socket", async () => {
+  const { call } = lab((callback) => callback(null, "nodes"));
+  await assert.rejects(call({ nodeId: "w1" }), { code: "permission-denied", message: "managers only" });
+  assert.equal(await call({ local: true }), "nodes");
+});
+
+test("a removed node's certificate opens nothing", async () => {
+  const { call } = lab((callback) => callback(null, "nodes"));
+  await assert.rejects(call({ nodeId: "removed" }), { code: "permission-denied", message: "node removed was removed from this swarm" });
+});
+
+test("the handler's own error passes with its code", async () => {
+  const { call } = lab((callback) => callback(toGrpcStatus(new NotFoundError("node x not found"))));
+  await assert.rejects(call(), { code: "not-found", message: "node x not found" });
+});
+
+test("a forwarded call is not forwarded again", async () => {
+  const { leader, call } = lab((callback) => callback(null, "nodes"));
+  leader.isLeader = false;
+  leader.leaderAddress = "10.0.0.2:2377";
+  await assert.rejects(call({ forwarded: true }), { code: "not-leader" });
+});
+
+test("without a leader a call waits, runs when this manager is elected, or gives up after the bound", async () => {
+  const { leader, clock, call } = lab((callback) => callback(null, "nodes"));
+  leader.isLeader = false;
+  const waiting = call();
+  await new Promise((resolve) => setImmediate(resolve));
+  leader.isLeader = true;
+  for (const listener of leader.listeners) listener();
+  assert.equal(await waiting, "nodes");
+
+  leader.isLeader = false;
+  const hopeless = call();
+  await new Promise((resolve) => setImmediate(resolve));
+  clock.advance(8_001);
+  await assert.rejects(hopeless, { code: "unavailable", message: /has no leader/ });
+  assert.equal(leader.listeners.size, 0);
+});
