@@ -39,6 +39,8 @@ import { MemoryNetworkPlane } from "../../worker/exec/memory-network-plane.js";
 import { MemoryAgentState } from "../../worker/state/memory-agent-state.js";
 import { createTestStore } from "./test-store.js";
 
+/** Milliseconds a dropped connection has to settle before its channel is closed. */
+const CLOSE_DELAY_MS = 300;
 const NODE_KEY = "test-node";
 
 export interface LabManager {
@@ -289,7 +291,9 @@ function dialAs(nodeId: string, address: string): ManagerConnection {
     dispatcher,
     logBroker,
     close: () => {
-      dispatcher.close();
+      // grpc-js 1.14 forgets the socket of a channel that is closed between TCP and HTTP/2 connect, and the test's process
+      // would not end: by then it has connected or failed.
+      systemClock.setTimer(CLOSE_DELAY_MS, () => dispatcher.close());
     },
   };
 }
