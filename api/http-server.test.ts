@@ -1,0 +1,189 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { request } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { ManualClock } from "../base/clock/manual-clock.js";
+import { NotFoundError, NotImplementedError } from "../base/errors/errors.js";
+import { silentLogger } from "../base/log/logger.js";
+import type { ContainerBackend, EngineImage, ImageBackend } from "./engine-ports.js";
+import { type ApiServer, openApiServer } from "./http-server.js";
+import type { EngineBackend, SwarmBackend } from "./ports.js";
+
+const IMAGE: EngineImage = {
+  id: `sha256:${"a".repeat(64)}`,
+  repoTags: ["docker.io/library/web:latest", "registry.lan/team/web:1"],
+  repoDigests: [],
+  createdMs: 1_700_000_000_000,
+  sizeBytes: 1000,
+  architecture: "amd64",
+  os: "linux",
+  diffIds: [],
+  author: "",
+  comment: "",
+  config: {
+    user: "",
+    env: [],
+    entrypoint: [],
+    cmd: ["sh"],
+    workingDir: "",
+    labels: {},
+    exposedPorts: [],
+    volumes: [],
+    stopSignal: "",
+  },
+};
+
+const removed: string[] = [];
+
+const images: ImageBackend = {
+  find: (reference) => (reference === "registry.lan/team/web:1" || reference === "web" ? IMAGE : undefined),
+  list: () => [IMAGE],
+  pull: (reference, options) => {
+    options?.onProgress?.({ status: "Pulling fs layer", id: "abc" });
+    return Promise.reject(new NotFoundError(`manifest for ${reference} not found: manifest unknown`));
+  },
+  describeRemote: () => Promise.reject(new NotFoundError("no registry here")),
+  load: async () => [IMAGE],
+  importRootfs: async () => IMAGE,
+  tag: async () => undefined,
+  remove: async (reference) => {
+    removed.push(reference);
+    return [{ untagged: "docker.io/library/web:latest" }, { deleted: IMAGE.id }];
+  },
+};
+
+const containers: ContainerBackend = {
+  find: () => undefined,
+  list: () => [],
+  logs: () => {
+    throw new NotImplementedError("no logs");
+  },
+  onEvent: () => () => undefined,
+};
+
+const swarm: SwarmBackend = {
+  info: () => ({ nodeId: "", nodeAddr: "", state: "inactive", controlAvailable: false, error: "", remoteManagers: [] }),
+  init: async () => "node1",
+  join: async () => undefined,
+  leave: async () => undefined,
+  unlock: async () => undefined,
+};
+
+const dir = mkdtempSync(join(tmpdir(), "skein-api-"));
+const socketPath = join(dir, "s");
+let server: ApiServer;
+
+before(async () => {
+  const backend: EngineBackend = {
+    facts: {
+      engineId: "e",
+      hostname: "h",
+      dataDir: "/d",
+      version: "9.9.9",
+      kernelVersion: "6",
+      operatingSystem: "Linux",
+      architecture: "amd64",
+      cpus: 2,
+      memoryBytes: 1,
+      cgroupVersion: "2",
+      runtime: "crun",
+      labels: [],
+    },
+    swarm,
+    manager: () => undefined,
+    images,
+    containers,
+    clock: new ManualClock(),
+    log: silentLogger,
+  };
+  server = await openApiServer(backend, { socketPath });
+});
+
+after(async () => {
+  await server.close();
+  rmSync(dir, { recursive: true });
+});
+
+interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: string;
+}
+
+function ask(method: string, path: string, body?: string): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request({ socketPath, method, path }, (response) => {
+      let text = "";
+      response.setEncoding("utf8");
+      response.on("data", (chunk: string) => {
+        text += chunk;
+      });
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text }));
+    });
+    outgoing.on("error", reject);
+    outgoing.end(body);
+  });
+}
+
+const messageOf = (answer: Answer): string => (JSON.parse(answer.body) as { message: string }).message;
+
+test("ping tells version and swarm state in its headers", async () => {
+  const { status, headers, body } = await ask("GET", "/_ping");
+  assert.deepEqual([status, body], [200, "OK"]);
+  assert.equal(headers["api-version"], "1.50");
+  assert.equal(headers["swarm"], "inactive");
+  assert.equal((await ask("HEAD", "/v1.41/_ping")).status, 200);
+});
+
+test("versions outside the range are refused in Docker's words", async () => {
+  assert.match(messageOf(await ask("GET", "/v1.12/version")), /client version 1\.12 is too old\. Minimum supported API version is 1\.24/);
+  assert.match(messageOf(await ask("GET", "/v1.99/version")), /client version 1\.99 is too new/);
+  assert.equal((await ask("GET", "/v1.24/version")).status, 200);
+});
+
+test("an endpoint that is not served answers 501 and its name, never 404", async () => {
+  const known = await ask("POST", "/v1.50/containers/create");
+  assert.equal(known.status, 501);
+  assert.match(messageOf(known), /POST \/containers\/create is not implemented/);
+  const unknown = await ask("PATCH", "/nowhere/at/all");
+  assert.equal(unknown.status, 501);
+  assert.match(messageOf(unknown), /PATCH \/nowhere\/at\/all/);
+});
+
+test("cluster endpoints of a node outside a swarm answer 503 in Docker's words", async () => {
+  const answer = await ask("GET", "/services");
+  assert.equal(answer.status, 503);
+  assert.match(messageOf(answer), /This node is not a swarm manager\. Use "docker swarm init" or "docker swarm join"/);
+});
+
+test("bad JSON, bad filters and unknown filter keys are 400 with the rule", async () => {
+  assert.match(messageOf(await ask("POST", "/swarm/init", "{")), /the body must be JSON/);
+  assert.match(messageOf(await ask("POST", "/swarm/init", '{"ListenAddr": 5}')), /body\.ListenAddr must be a string, got 5/);
+  assert.match(messageOf(await ask("GET", "/images/json?filters=nope")), /invalid filters/);
+  const unknown = await ask("GET", `/images/json?filters=${encodeURIComponent('{"colour":["red"]}')}`);
+  assert.deepEqual([unknown.status, messageOf(unknown)], [400, "invalid filter 'colour'"]);
+});
+
+test("image names may hold slashes and tags", async () => {
+  const found = await ask("GET", "/images/registry.lan/team/web:1/json");
+  assert.equal(found.status, 200);
+  assert.deepEqual((JSON.parse(found.body) as { RepoTags: string[] }).RepoTags, ["web:latest", "registry.lan/team/web:1"]);
+  assert.equal((await ask("GET", "/images/no/such/json")).status, 404);
+  const answer = await ask("DELETE", "/images/registry.lan/team/web:1");
+  assert.deepEqual(JSON.parse(answer.body), [{ Untagged: "web:latest" }, { Deleted: IMAGE.id }]);
+  assert.deepEqual(removed, ["registry.lan/team/web:1"]);
+});
+
+test("a pull that fails after its first line tells so inside the stream", async () => {
+  const { status, body } = await ask("POST", "/images/create?fromImage=nope&tag=1");
+  assert.equal(status, 200);
+  const lines = body.trim().split("\r\n").map((line) => JSON.parse(line) as { status?: string; error?: string });
+  assert.equal(lines[0]?.status, "Pulling fs layer");
+  assert.equal(lines[1]?.error, "manifest for nope:1 not found: manifest unknown");
+});
+
+test("init answers the node id as a JSON string", async () => {
+  assert.equal(JSON.parse((await ask("POST", "/swarm/init", "{}")).body), "node1");
+});
