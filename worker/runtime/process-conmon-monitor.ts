@@ -53,6 +53,7 @@ export async function spawnMonitor(settings: MonitorSettings, options: MonitorOp
   const child = spawn(program, args, {
     stdio: ["ignore", "ignore", "pipe", "pipe", "pipe"],
     env: { ...HELPER_ENV, _OCI_SYNCPIPE: "3", _OCI_STARTPIPE: "4" },
+    cwd: options.bundle, // conmon drops its `oom` mark where it stands
     detached: true,
   });
   const stderrPipe = child.stdio[2] as Readable; // asked for as pipes above, as are the next two
