@@ -121,7 +121,7 @@ export function networkResourceOf(network: Network, vxlanUdpPort: number): Netwo
 }
 
 /** @returns undefined until the node has a number and an address for its VXLAN traffic. */
-export function peerResourceOf(node: Node): PeerResource | undefined {
+export function peerResourceOf(node: Node, vxlanUdpPort: number): PeerResource | undefined {
   const dataPathAddress = node.description?.dataPathAddress || node.status?.address || "";
   if (node.number === 0 || dataPathAddress === "") return undefined;
   return {
@@ -129,5 +129,6 @@ export function peerResourceOf(node: Node): PeerResource | undefined {
     hostname: node.description?.hostname ?? "",
     number: node.number,
     dataPathAddress,
+    vxlanUdpPort: vxlanUdpPort || VXLAN_UDP_PORT,
   };
 }

@@ -172,6 +172,7 @@ export class ResourceIndex {
         if (port === this.#vxlanUdpPort) break;
         this.#vxlanUdpPort = port;
         for (const network of this.#networkObjects.values()) this.#setNetwork(network.id, network, dirty);
+        for (const node of this.nodes.values()) this.#setNode(node.id, node, dirty);
         break;
       }
       default:
@@ -242,7 +243,7 @@ export class ResourceIndex {
     const before = this.nodes.get(id);
     if (node === undefined) this.nodes.delete(id);
     else this.nodes.set(id, node);
-    if (replace(this.peers, id, node === undefined ? undefined : peerResourceOf(node))) dirty.peers.add(id);
+    if (replace(this.peers, id, node === undefined ? undefined : peerResourceOf(node, this.#vxlanUdpPort))) dirty.peers.add(id);
     if (before?.status?.state === node?.status?.state) return;
     for (const taskId of this.#tasksOfNode.of(id))
       this.#setEndpoint(taskId, this.#tasks.get(taskId)?.task, dirty);

@@ -71,7 +71,7 @@ function everything(): NodeResource[] {
     { resource: { $case: "service", value: web } },
     ...world.hosts.map(
       ({ nodeId, number, address }): NodeResource => ({
-        resource: { $case: "peer", value: { nodeId, hostname: nodeId, number, dataPathAddress: address } },
+        resource: { $case: "peer", value: { nodeId, hostname: nodeId, number, dataPathAddress: address, vxlanUdpPort: 4789 } },
       }),
     ),
     ...[...endpoints.values()].map((value): NodeResource => ({ resource: { $case: "endpoint", value } })),

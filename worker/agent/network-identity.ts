@@ -7,7 +7,7 @@ import type { NodeNetworkIdentity } from "../../net-overlay/network-plane.js";
 import type { NodeResource } from "../../proto/gen/skein/v1/dispatcher.js";
 import type { Node } from "../../proto/gen/skein/v1/objects.js";
 
-/** IANA's VXLAN port, until a network says otherwise. */
+/** IANA's VXLAN port: while a node knows neither peers nor networks, nobody could send to another one. */
 const VXLAN_UDP_PORT = 4789;
 
 /** @returns `current` while nothing changed; undefined until the cluster has given this node its number. */
@@ -28,7 +28,8 @@ export function networkIdentity(
 
 function vxlanUdpPort(resources: readonly NodeResource[]): number {
   for (const { resource } of resources) {
-    if (resource?.$case === "network" && resource.value.vxlanUdpPort > 0) return resource.value.vxlanUdpPort;
+    if (resource?.$case !== "network" && resource?.$case !== "peer") continue;
+    if (resource.value.vxlanUdpPort > 0) return resource.value.vxlanUdpPort;
   }
   return VXLAN_UDP_PORT;
 }

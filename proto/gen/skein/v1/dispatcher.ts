@@ -238,6 +238,7 @@ export interface SessionUpdate {
   readonly heartbeatPeriodMs: number;
 }
 
+/** Cumulative; also answers every heartbeat, which is how an agent notices that its manager is gone. */
 export interface StatusAck {
   readonly sequence: number;
 }
@@ -299,6 +300,8 @@ export interface PeerResource {
   readonly number: number;
   /** VTEP */
   readonly dataPathAddress: string;
+  /** the cluster's */
+  readonly vxlanUdpPort: number;
 }
 
 export interface ResourceKey {
@@ -1599,7 +1602,7 @@ export const ServiceResource = {
 };
 
 function createBasePeerResource(): PeerResource {
-  return { nodeId: "", hostname: "", number: 0, dataPathAddress: "" };
+  return { nodeId: "", hostname: "", number: 0, dataPathAddress: "", vxlanUdpPort: 0 };
 }
 
 export const PeerResource = {
@@ -1615,6 +1618,9 @@ export const PeerResource = {
     }
     if (message.dataPathAddress !== "") {
       writer.uint32(34).string(message.dataPathAddress);
+    }
+    if (message.vxlanUdpPort !== 0) {
+      writer.uint32(40).uint32(message.vxlanUdpPort);
     }
     return writer;
   },
@@ -1654,6 +1660,13 @@ export const PeerResource = {
 
           message.dataPathAddress = reader.string();
           continue;
+        case 5:
+          if (tag !== 40) {
+            break;
+          }
+
+          message.vxlanUdpPort = reader.uint32();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1672,6 +1685,7 @@ export const PeerResource = {
     message.hostname = object.hostname ?? "";
     message.number = object.number ?? 0;
     message.dataPathAddress = object.dataPathAddress ?? "";
+    message.vxlanUdpPort = object.vxlanUdpPort ?? 0;
     return message;
   },
 };
