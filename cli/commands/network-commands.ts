@@ -1,0 +1,160 @@
+/**
+ * `skein network …`. Edge: to the API.
+ */
+import type { Command } from "commander";
+import { InvalidArgumentError } from "../../base/errors/errors.js";
+import { type Context, fetchRow, fetchRows, filtersQuery, forEachName, textOf } from "../context.js";
+import { renderList, type Row } from "../output/table.js";
+import { shortId } from "../output/words.js";
+import type { Json } from "../service/flag-values.js";
+import { listOption } from "../service/service-flags.js";
+import { keyValues } from "../units.js";
+import { printInspect } from "./inspect.js";
+
+const COLUMNS = [
+  { header: "NETWORK ID", field: "ID" },
+  { header: "NAME", field: "Name" },
+  { header: "DRIVER", field: "Driver" },
+  { header: "SCOPE", field: "Scope" },
+];
+
+export interface NetworkFlags {
+  readonly driver?: string;
+  readonly attachable?: boolean;
+  readonly ingress?: boolean;
+  readonly internal?: boolean;
+  readonly ipv6?: boolean;
+  readonly scope?: string;
+  readonly subnet?: readonly string[];
+  readonly ipRange?: readonly string[];
+  readonly gateway?: readonly string[];
+  readonly auxAddress?: readonly string[];
+  readonly ipamDriver?: string;
+  readonly ipamOpt?: readonly string[];
+  readonly opt?: readonly string[];
+  readonly label?: readonly string[];
+}
+
+const ipv4 = (address: string): number => address.split("/")[0]?.split(".").reduce((sum, part) => sum * 256 + Number(part), 0) ?? 0;
+
+/** Whether an IPv4 address lies in a subnet; for IPv6, whether they begin alike: the daemon checks exactly. */
+export function inSubnet(address: string, subnet: string): boolean {
+  if (subnet.includes(":") || address.includes(":")) return address.split(":")[0] === subnet.split(":")[0];
+  const bits = 2 ** (32 - Number(subnet.split("/")[1] ?? 32));
+  return Math.floor(ipv4(address) / bits) === Math.floor(ipv4(subnet) / bits);
+}
+
+/** One IPAM entry per subnet with the range, gateway and reserved addresses that lie in it. @throws {InvalidArgumentError} one that lies in none. */
+export function ipamConfigs(flags: NetworkFlags): Json[] {
+  const subnets = flags.subnet ?? [];
+  const pick = (values: readonly string[], flag: string, address: (value: string) => string): Map<string, string[]> => {
+    const bySubnet = new Map<string, string[]>();
+    for (const value of values) {
+      const subnet = subnets.find((each) => inSubnet(address(value), each));
+      if (subnet === undefined) throw new InvalidArgumentError(`${flag} ${value} is in none of the given subnets${subnets.length === 0 ? ": --subnet is missing" : ` (${subnets.join(", ")})`}`);
+      bySubnet.set(subnet, [...(bySubnet.get(subnet) ?? []), value]);
+    }
+    return bySubnet;
+  };
+  const ranges = pick(flags.ipRange ?? [], "--ip-range", (value) => value);
+  const gateways = pick(flags.gateway ?? [], "--gateway", (value) => value);
+  const reserved = pick(flags.auxAddress ?? [], "--aux-address", (value) => value.split("=")[1] ?? "");
+  return subnets.map((subnet) => {
+    const config: Json = { Subnet: subnet };
+    for (const [key, values] of [["IPRange", ranges.get(subnet)], ["Gateway", gateways.get(subnet)]] as const) {
+      if ((values?.length ?? 0) > 1) throw new InvalidArgumentError(`subnet ${subnet} can have one ${key}, got ${values?.join(", ")}`);
+      if (values?.[0] !== undefined) config[key] = values[0];
+    }
+    const auxiliary = reserved.get(subnet);
+    if (auxiliary !== undefined) config["AuxiliaryAddresses"] = keyValues(auxiliary);
+    return config;
+  });
+}
+
+export function networkBody(name: string, flags: NetworkFlags): Json {
+  const configs = ipamConfigs(flags);
+  return {
+    Name: name,
+    Driver: flags.driver ?? "overlay",
+    Scope: flags.scope ?? "",
+    Internal: flags.internal === true,
+    Attachable: flags.attachable === true,
+    Ingress: flags.ingress === true,
+    EnableIPv6: flags.ipv6 === true,
+    IPAM: { Driver: flags.ipamDriver ?? "default", Options: keyValues(flags.ipamOpt ?? []), Config: configs },
+    Options: keyValues(flags.opt ?? []),
+    Labels: keyValues(flags.label ?? []),
+  };
+}
+
+function addCreate(network: Command, context: Context): void {
+  network
+    .command("create")
+    .description("Create a network of the swarm")
+    .argument("<name>", "name of the network")
+    .option("-d, --driver <driver>", "driver", "overlay")
+    .option("--attachable", "plain containers may join too")
+    .option("--ingress", "make it the network of the routing mesh (one per swarm)")
+    .option("--internal", "no way out of it")
+    .option("--ipv6", "hand out IPv6 addresses too")
+    .option("--scope <scope>", "swarm")
+    .addOption(listOption("--subnet <cidr>", "subnet; by default one is cut from the swarm's pool"))
+    .addOption(listOption("--ip-range <cidr>", "part of a subnet that addresses are handed out from"))
+    .addOption(listOption("--gateway <ip>", "gateway of a subnet"))
+    .addOption(listOption("--aux-address <name=ip>", "address to leave alone"))
+    .option("--ipam-driver <driver>", "address manager", "default")
+    .addOption(listOption("--ipam-opt <key=value>", "option of the address manager"))
+    .addOption(listOption("-o, --opt <key=value>", "option of the driver: encrypted, com.docker.network.driver.mtu=N"))
+    .addOption(listOption("--label <key=value>", "label of the network"))
+    .action(async (name: string, flags: NetworkFlags) => {
+      const answer = (await context.client().call("POST", "/networks/create", { body: networkBody(name, flags) })) as Row; // an object
+      if (textOf(answer["Warning"]) !== "") context.note(`Warning: ${textOf(answer["Warning"])}`);
+      context.print(textOf(answer["Id"]));
+    });
+}
+
+export function addNetworkCommands(program: Command, context: Context): void {
+  const network = program.command("network").description("Manage networks");
+  addCreate(network, context);
+  network
+    .command("ls")
+    .alias("list")
+    .description("List networks")
+    .addOption(listOption("-f, --filter <key=value>", "driver, id, label, name, scope, type"))
+    .option("--format <template>", "a template, table TEMPLATE, or json")
+    .option("--no-trunc", "whole ids")
+    .option("-q, --quiet", "ids alone")
+    .action(async (flags: { filter?: string[]; format?: string; trunc?: boolean; quiet?: boolean }) => {
+      const networks = await fetchRows(context, "/networks", filtersQuery(flags.filter));
+      const rows = networks
+        .map((each) => ({ ...each, ID: flags.trunc === false ? textOf(each["Id"]) : shortId(textOf(each["Id"])) }) as Row)
+        .sort((a, b) => textOf(a["Name"]).localeCompare(textOf(b["Name"]), "en", { numeric: true }));
+      context.print(renderList(COLUMNS, rows, { format: flags.format, quiet: flags.quiet, idField: "ID" }));
+    });
+  network
+    .command("inspect")
+    .description("Show everything about networks")
+    .argument("<network...>", "ids or names")
+    .option("-f, --format <template>", "a template")
+    .option("-v, --verbose", "with what the whole swarm knows of it")
+    .action((names: string[], flags: { format?: string; verbose?: boolean }) =>
+      printInspect(context, names, flags, (name) => fetchRow(context, `/networks/${encodeURIComponent(name)}${flags.verbose ? "?verbose=true" : ""}`)),
+    );
+  network
+    .command("rm")
+    .alias("remove")
+    .description("Remove networks")
+    .argument("<network...>", "ids or names")
+    .option("-f, --force", "a network that does not exist is no failure")
+    .action((names: string[], flags: { force?: boolean }) =>
+      forEachName(context, names, async (name) => {
+        try {
+          await context.client().call("DELETE", `/networks/${encodeURIComponent(name)}`);
+        } catch (error) {
+          if (flags.force === true && (error as { status?: unknown }).status === 404) return undefined; // an ApiError has a status
+          throw error;
+        }
+        return name;
+      }),
+    );
+}

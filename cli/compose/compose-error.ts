@@ -1,0 +1,38 @@
+/**
+ * What is wrong in a compose file, and where: `compose.yml:12: services.web.deploy.replicas: must be an integer, got "x"`. Pure.
+ */
+import { InvalidArgumentError } from "../../base/errors/errors.js";
+
+export interface Position {
+  readonly file: string;
+  /** From 1. */
+  readonly line: number;
+}
+
+export interface Finding {
+  readonly position: Position;
+  /** "services.web.ports[0]"; "" for the whole file. */
+  readonly key: string;
+  readonly rule: string;
+}
+
+export function findingText({ position, key, rule }: Finding): string {
+  return `${position.file}:${position.line}: ${key === "" ? "" : `${key}: `}${rule}`;
+}
+
+/** All findings of a file at once, one a line. */
+export class ComposeError extends InvalidArgumentError {
+  readonly findings: readonly Finding[];
+
+  constructor(findings: readonly Finding[], options: { cause?: unknown } = {}) {
+    super(findings.map(findingText).join("\n"), options);
+    this.findings = findings;
+  }
+}
+
+export type Path = readonly (string | number)[];
+
+/** ["services", "web", "ports", 0] as "services.web.ports[0]". */
+export function pathText(path: Path): string {
+  return path.map((part, i) => (typeof part === "number" ? `[${part}]` : `${i === 0 ? "" : "."}${part}`)).join("");
+}

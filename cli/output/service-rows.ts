@@ -1,0 +1,54 @@
+/**
+ * Services as `service ls` and `stack services` list them. Pure.
+ */
+import { inner, textOf } from "../context.js";
+import type { Column, Row } from "./table.js";
+import { shortId } from "./words.js";
+
+export const SERVICE_COLUMNS: readonly Column[] = [
+  { header: "ID", field: "ID" },
+  { header: "NAME", field: "Name" },
+  { header: "MODE", field: "Mode" },
+  { header: "REPLICAS", field: "Replicas" },
+  { header: "IMAGE", field: "Image" },
+  { header: "PORTS", field: "Ports" },
+];
+
+const MODE_WORDS: Readonly<Record<string, string>> = {
+  Replicated: "replicated",
+  Global: "global",
+  ReplicatedJob: "replicated job",
+  GlobalJob: "global job",
+};
+
+function replicas(service: Row): string {
+  const status = inner(service, "ServiceStatus");
+  const spec = inner(service, "Spec");
+  const counts = `${textOf(status["RunningTasks"] ?? 0)}/${textOf(status["DesiredTasks"] ?? 0)}`;
+  const job = inner(spec, "Mode")["ReplicatedJob"];
+  if (job !== undefined) return `${counts} (${textOf(status["CompletedTasks"] ?? 0)}/${textOf(inner(spec, "Mode", "ReplicatedJob")["TotalCompletions"])} completed)`;
+  const max = inner(spec, "TaskTemplate", "Placement")["MaxReplicas"];
+  return max === undefined || max === 0 ? counts : `${counts} (max ${textOf(max)} per node)`;
+}
+
+export function portsText(ports: unknown): string {
+  return (Array.isArray(ports) ? (ports as Row[]) : []) // the API's own list
+    .filter((port) => port["PublishMode"] !== "host")
+    .map((port) => `*:${textOf(port["PublishedPort"] ?? 0)}->${textOf(port["TargetPort"])}/${textOf(port["Protocol"])}`)
+    .join(", ");
+}
+
+export function serviceRow(service: Row): Row {
+  const spec = inner(service, "Spec");
+  const [mode = "Replicated"] = Object.keys(inner(spec, "Mode"));
+  const labels = Object.entries(inner(spec, "Labels")).map(([key, value]) => `${key}=${textOf(value)}`);
+  return {
+    ID: shortId(textOf(service["ID"])),
+    Name: spec["Name"],
+    Mode: MODE_WORDS[mode] ?? mode,
+    Replicas: replicas(service),
+    Image: textOf(inner(spec, "TaskTemplate", "ContainerSpec")["Image"]).replace(/@sha256:.*$/, ""),
+    Ports: portsText(inner(service, "Endpoint")["Ports"]),
+    Labels: labels.join(","),
+  };
+}
