@@ -101,7 +101,7 @@ export class ManagerRuntime {
 
   /** Loads what is imported late, while the files of the installation can still be read. */
   static async preload(): Promise<void> {
-    await import("level");
+    await import("../raft/storage/level-state.js");
   }
 
   static async open(config: ManagerConfig, world: ManagerWorld): Promise<ManagerRuntime> {

@@ -7,7 +7,8 @@ import { authorize, RPC_ROLES } from "./rpc-roles.js";
 
 /** Every method path of every service in proto/, read from the contract itself. */
 function methodPaths(): string[] {
-  const folder = new URL("../../proto/skein/v1/", import.meta.url);
+  const root = import.meta.url.includes("/dist/") ? "../../../" : "../../"; // compiled or from source
+  const folder = new URL(`${root}proto/skein/v1/`, import.meta.url);
   return readdirSync(folder).flatMap((file) => {
     const text = readFileSync(new URL(file, folder), "utf8");
     return [...text.matchAll(/^service (\w+) \{([\s\S]*?)^\}/gm)].flatMap(([, service, body = ""]) =>
