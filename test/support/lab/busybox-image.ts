@@ -16,10 +16,11 @@ const INDEX_CGI = `#!/bin/sh
 echo "Content-Type: text/plain"
 echo
 echo "host: $(hostname)"
-echo "client: $REMOTE_ADDR"
+client=\${REMOTE_ADDR#"[::ffff:"}
+echo "client: \${client%]}"
 echo "motto: $(cat /etc/motto 2>/dev/null)"
 [ -s /run/secrets/password ] && echo "secret: present" || echo "secret: missing"
-echo "greeting: $(wget -q -T 5 -O - "$GREETER" 2>/dev/null)"
+echo "greeting: $(wget -q -O - "$GREETER" 2>/dev/null)"
 `;
 
 async function collect(tar: Pack): Promise<Buffer> {
