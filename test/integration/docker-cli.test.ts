@@ -193,7 +193,7 @@ describe("stock docker CLI", { skip }, () => {
     for (const each of lab.hosts) {
       await until(`the page through ${each.name}`, 10_000, async () => {
         const { stdout } = await client().attempt("curl", ["-sS", "--max-time", "5", `http://${each.address}:8080/cgi-bin/hello`]);
-        return /motto: The formation holds/.test(stdout) && /secret: present/.test(stdout) ? true : undefined;
+        return /motto: The formation holds/.test(stdout) && /secret: present/.test(stdout) && /greeting: honk/.test(stdout) ? true : undefined;
       });
     }
 
