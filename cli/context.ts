@@ -16,7 +16,11 @@ export interface Context {
 }
 
 /** The answer of a listing endpoint. */
-export async function fetchRows(context: Context, path: string, query: Record<string, string> = {}): Promise<Row[]> {
+export async function fetchRows(
+  context: Context,
+  path: string,
+  query: Record<string, string> = {},
+): Promise<Row[]> {
   const answer = await context.client().call("GET", path, { query });
   return Array.isArray(answer) ? (answer as Row[]) : []; // the API's listings are arrays of objects
 }
@@ -41,7 +45,8 @@ export function filtersQuery(filters: readonly string[] = []): Record<string, st
 /** A nested object of an answer; empty when absent. */
 export function inner(row: Row | undefined, ...path: readonly string[]): Row {
   let current: unknown = row;
-  for (const key of path) current = typeof current === "object" && current !== null ? (current as Row)[key] : undefined;
+  for (const key of path)
+    current = typeof current === "object" && current !== null ? (current as Row)[key] : undefined;
   return typeof current === "object" && current !== null ? (current as Row) : {};
 }
 
@@ -64,7 +69,11 @@ export async function readInput(path: string): Promise<Buffer> {
 }
 
 /** Runs `each` on all names; prints each name that worked; reports all failures. @throws {Error} after the last, when one failed. */
-export async function forEachName(context: Context, names: readonly string[], each: (name: string) => Promise<string | undefined>): Promise<void> {
+export async function forEachName(
+  context: Context,
+  names: readonly string[],
+  each: (name: string) => Promise<string | undefined>,
+): Promise<void> {
   const failures: string[] = [];
   for (const name of names) {
     try {

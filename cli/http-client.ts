@@ -38,7 +38,10 @@ export class ApiClient {
     const tcp = /^(?:tcp|http):\/\/(.+?)(?::(\d+))?\/?$/.exec(host);
     if (unix !== undefined) this.#target = { socketPath: unix };
     else if (tcp !== null) this.#target = { host: tcp[1] ?? "", port: Number(tcp[2] ?? 2375) };
-    else throw new InvalidArgumentError(`the host must be unix:///PATH or tcp://HOST:PORT, got ${JSON.stringify(host)}`);
+    else
+      throw new InvalidArgumentError(
+        `the host must be unix:///PATH or tcp://HOST:PORT, got ${JSON.stringify(host)}`,
+      );
   }
 
   static fromEnvironment(flag: string | undefined): ApiClient {
@@ -59,15 +62,26 @@ export class ApiClient {
       headers["content-length"] = payload.length;
     } else if (options.stream !== undefined) headers["content-type"] = "application/x-tar";
     return new Promise((resolve, reject) => {
-      const outgoing = request({ ...this.#target, method, path: `${path}${text === "" ? "" : `?${text}`}`, headers }, resolve);
+      const outgoing = request(
+        { ...this.#target, method, path: `${path}${text === "" ? "" : `?${text}`}`, headers },
+        resolve,
+      );
       options.signal?.addEventListener("abort", () => outgoing.destroy(), { once: true });
       outgoing.on("error", (error: NodeJS.ErrnoException) => {
         if (error.code === "ENOENT" || error.code === "ECONNREFUSED" || error.code === "EACCES") {
-          reject(new UnavailableError(`cannot reach skeind at ${this.host} (${error.code}): is it running, and may you use it?`, { cause: error }));
+          reject(
+            new UnavailableError(
+              `cannot reach skeind at ${this.host} (${error.code}): is it running, and may you use it?`,
+              { cause: error },
+            ),
+          );
         } else reject(error);
       });
       if (options.stream === undefined) outgoing.end(payload);
-      else send(options.stream, outgoing).catch((error: unknown) => outgoing.destroy(error instanceof Error ? error : undefined));
+      else
+        send(options.stream, outgoing).catch((error: unknown) =>
+          outgoing.destroy(error instanceof Error ? error : undefined),
+        );
     });
   }
 

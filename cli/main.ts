@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /**
  * skein: the command line of a Skein cluster. Edge: to the process.
- * Exit codes: 0 done; 1 the daemon refused or failed; 2 the command was wrong and nothing was asked of the daemon; 130 interrupted.
+ * Exit codes: 0 done; 1 the daemon refused or failed; 2 the command was wrong and nothing was asked of the
+ * daemon; 130 interrupted.
  * Only the module of the command that was named is loaded: it starts in a tenth of a second.
  */
 import { CommanderError } from "commander";
@@ -48,11 +49,17 @@ function namedCommand(argv: readonly string[]): string | undefined {
   return undefined;
 }
 
-async function addCommands(program: SkeinCommand, context: Context, wanted: CommandGroup | undefined): Promise<void> {
+async function addCommands(
+  program: SkeinCommand,
+  context: Context,
+  wanted: CommandGroup | undefined,
+): Promise<void> {
   for (const group of COMMAND_GROUPS) {
     program.commandsGroup(group.heading);
     if (group === wanted) (await group.load())(program, context);
-    else for (const [name, description] of Object.entries(group.commands)) program.command(name).description(description);
+    else
+      for (const [name, description] of Object.entries(group.commands))
+        program.command(name).description(description);
   }
 }
 

@@ -1,5 +1,6 @@
 /**
- * Registry credentials of the docker configuration, as the X-Registry-Auth header wants them. Edge: to ~/.docker/config.json.
+ * Registry credentials of the docker configuration, as the X-Registry-Auth header wants them. Edge: to
+ * ~/.docker/config.json.
  * What it returns is a secret: it goes into a header and nowhere else.
  */
 import { readFile } from "node:fs/promises";
@@ -7,10 +8,25 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { InvalidArgumentError } from "../base/errors/errors.js";
 
-const DEFAULT_REGISTRY_KEYS = ["https://index.docker.io/v1/", "index.docker.io", "docker.io", "registry-1.docker.io"];
+const DEFAULT_REGISTRY_KEYS = [
+  "https://index.docker.io/v1/",
+  "index.docker.io",
+  "docker.io",
+  "registry-1.docker.io",
+];
 
 interface DockerConfig {
-  readonly auths?: Readonly<Record<string, { readonly auth?: string; readonly identitytoken?: string; readonly username?: string; readonly password?: string }>>;
+  readonly auths?: Readonly<
+    Record<
+      string,
+      {
+        readonly auth?: string;
+        readonly identitytoken?: string;
+        readonly username?: string;
+        readonly password?: string;
+      }
+    >
+  >;
   readonly credsStore?: string;
   readonly credHelpers?: Readonly<Record<string, string>>;
 }
@@ -44,11 +60,22 @@ export async function registryAuthFor(image: string): Promise<string | undefined
 
 /** @throws {InvalidArgumentError} when a credential helper would have to be asked. */
 export function headerOf(config: DockerConfig, registry: string, path: string): string | undefined {
-  const keys = registry === "docker.io" ? DEFAULT_REGISTRY_KEYS : [registry, `https://${registry}`, `http://${registry}`, `https://${registry}/v1/`, `https://${registry}/v2/`];
+  const keys =
+    registry === "docker.io"
+      ? DEFAULT_REGISTRY_KEYS
+      : [
+          registry,
+          `https://${registry}`,
+          `http://${registry}`,
+          `https://${registry}/v1/`,
+          `https://${registry}/v2/`,
+        ];
   const key = keys.find((each) => config.auths?.[each] !== undefined);
   const entry = key === undefined ? undefined : config.auths?.[key];
   if (key !== undefined && entry !== undefined && (entry.auth || entry.identitytoken || entry.username)) {
-    const [username, ...password] = Buffer.from(entry.auth ?? "", "base64").toString("utf8").split(":");
+    const [username, ...password] = Buffer.from(entry.auth ?? "", "base64")
+      .toString("utf8")
+      .split(":");
     const auth = {
       username: entry.username ?? username,
       password: entry.password ?? password.join(":").replace(/\0+$/, ""),
@@ -59,7 +86,10 @@ export function headerOf(config: DockerConfig, registry: string, path: string): 
   }
   const helper = config.credHelpers?.[registry] ?? config.credsStore;
   if (helper !== undefined) {
-    throw new InvalidArgumentError(`the credentials of ${registry} are kept by docker-credential-${helper} (${path}), which is not supported yet: use a configuration with "auths"`);
+    throw new InvalidArgumentError(
+      `the credentials of ${registry} are kept by docker-credential-${helper} (${path}), ` +
+        `which is not supported yet: use a configuration with "auths"`,
+    );
   }
   return undefined;
 }

@@ -1,7 +1,10 @@
 /**
- * A commander command with Docker's habit for switches: --detach, --detach=true, --detach=false, -d=false. Pure.
- * Commander knows no value for a switch; here =true stands for the switch and =false for a hidden --no-… beside it. Words behind the
- * first positional of a command that passes its options through (`service create IMAGE COMMAND`) are left alone.
+ * A commander command with Docker's habit for switches: --detach, --detach=true, --detach=false, -d=false.
+ * Pure.
+ * Commander knows no value for a switch; here =true stands for the switch and =false for a hidden --no-…
+ * beside it. Words behind the
+ * first positional of a command that passes its options through (`service create IMAGE COMMAND`) are left
+ * alone.
  */
 import { Command, InvalidArgumentError, Option, type ParseOptionsResult } from "commander";
 
@@ -39,7 +42,8 @@ export class SkeinCommand extends Command {
     for (let i = 0; i < argv.length; i++) {
       const word = argv[i] ?? "";
       const isPositional = !word.startsWith("-") || word === "-";
-      if (word === "--" || (isPositional && (this.#passesThrough || this.commands.length > 0))) return [...out, ...argv.slice(i)];
+      if (word === "--" || (isPositional && (this.#passesThrough || this.commands.length > 0)))
+        return [...out, ...argv.slice(i)];
       const match = /^(--?[a-z][\w-]*)(?:=(.*))?$/s.exec(word);
       const option = this.options.find((each) => each.long === match?.[1] || each.short === match?.[1]);
       if (option === undefined) out.push(word);
@@ -53,7 +57,8 @@ export class SkeinCommand extends Command {
   }
 }
 
-const isSwitch = (option: Option): boolean => option.isBoolean() || (option.negate && !option.required && !option.optional);
+const isSwitch = (option: Option): boolean =>
+  option.isBoolean() || (option.negate && !option.required && !option.optional);
 
 /** @throws {InvalidArgumentError} a value that is neither true nor false. */
 function switched(option: Option, word: string, value: string | undefined): string[] {

@@ -4,7 +4,7 @@
 import type { Command } from "commander";
 import { type Context, fetchRow, fetchRows, filtersQuery, inner, textOf } from "../context.js";
 import { type LogFlags, logQuery, printLog } from "../logs/http-logs.js";
-import { renderList, type Row } from "../output/table.js";
+import { type Row, renderList } from "../output/table.js";
 import { duration, shortId } from "../output/words.js";
 import { listOption } from "../service/service-flags.js";
 
@@ -29,22 +29,35 @@ interface PsFlags {
   readonly quiet?: boolean;
 }
 
+function publishedText(port: Row): string {
+  if (port["PublicPort"] === undefined) return "";
+  return `${textOf(port["IP"] ?? "0.0.0.0")}:${textOf(port["PublicPort"])}->`;
+}
+
 function containerRow(container: Row, noTrunc: boolean): Row {
   const command = textOf(container["Command"]);
-  const names = Array.isArray(container["Names"]) ? container["Names"].map((name) => String(name).replace(/^\//, "")) : [];
+  const names = Array.isArray(container["Names"])
+    ? container["Names"].map((name) => String(name).replace(/^\//, ""))
+    : [];
   const ports = Array.isArray(container["Ports"]) ? (container["Ports"] as Row[]) : []; // the API's own list
   return {
     ID: noTrunc ? container["Id"] : shortId(textOf(container["Id"])),
     Image: container["Image"],
-    Command: JSON.stringify(noTrunc || command.length <= COMMAND_LENGTH_MAX ? command : `${command.slice(0, COMMAND_LENGTH_MAX - 1)}…`),
+    Command: JSON.stringify(
+      noTrunc || command.length <= COMMAND_LENGTH_MAX
+        ? command
+        : `${command.slice(0, COMMAND_LENGTH_MAX - 1)}…`,
+    ),
     CreatedAt: `${duration(Date.now() - Number(container["Created"] ?? 0) * 1000)} ago`,
     Status: container["Status"],
     State: container["State"],
     Ports: ports
-      .map((port) => `${port["PublicPort"] === undefined ? "" : `${textOf(port["IP"] ?? "0.0.0.0")}:${textOf(port["PublicPort"])}->`}${textOf(port["PrivatePort"])}/${textOf(port["Type"])}`)
+      .map((port) => `${publishedText(port)}${textOf(port["PrivatePort"])}/${textOf(port["Type"])}`)
       .join(", "),
     Names: names.join(","),
-    Labels: Object.entries(inner(container, "Labels")).map(([key, value]) => `${key}=${textOf(value)}`).join(","),
+    Labels: Object.entries(inner(container, "Labels"))
+      .map(([key, value]) => `${key}=${textOf(value)}`)
+      .join(","),
   };
 }
 
@@ -53,14 +66,22 @@ export function addContainerCommands(program: Command, context: Context): void {
     .command("ps")
     .description("List containers")
     .option("-a, --all", "also those that do not run")
-    .addOption(listOption("-f, --filter <key=value>", "id, name, label, status, exited, health, ancestor, is-task"))
+    .addOption(
+      listOption("-f, --filter <key=value>", "id, name, label, status, exited, health, ancestor, is-task"),
+    )
     .option("--format <template>", "a template, table TEMPLATE, or json")
     .option("-n, --last <n>", "the newest n, running or not")
     .option("--no-trunc", "whole ids and commands")
     .option("-q, --quiet", "ids alone")
     .action(async (flags: PsFlags) => {
-      const query = { all: flags.all ? "1" : "0", ...(flags.last === undefined ? {} : { limit: flags.last }), ...filtersQuery(flags.filter) };
-      const rows = (await fetchRows(context, "/containers/json", query)).map((each) => containerRow(each, flags.trunc === false));
+      const query = {
+        all: flags.all ? "1" : "0",
+        ...(flags.last === undefined ? {} : { limit: flags.last }),
+        ...filtersQuery(flags.filter),
+      };
+      const rows = (await fetchRows(context, "/containers/json", query)).map((each) =>
+        containerRow(each, flags.trunc === false),
+      );
       context.print(renderList(COLUMNS, rows, { format: flags.format, quiet: flags.quiet, idField: "ID" }));
     });
   program
@@ -75,6 +96,8 @@ export function addContainerCommands(program: Command, context: Context): void {
     .action(async (name: string, flags: LogFlags) => {
       const path = `/containers/${encodeURIComponent(name)}`;
       const container = await fetchRow(context, `${path}/json`);
-      await printLog(context, `${path}/logs`, logQuery(flags, false), { tty: inner(container, "Config")["Tty"] === true });
+      await printLog(context, `${path}/logs`, logQuery(flags, false), {
+        tty: inner(container, "Config")["Tty"] === true,
+      });
     });
 }

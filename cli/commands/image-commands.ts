@@ -1,5 +1,6 @@
 /**
- * `skein images|pull|load|import|tag|rmi`: the images of the node that answers. Edge: to the API, files and the clock.
+ * `skein images|pull|load|import|tag|rmi`: the images of the node that answers. Edge: to the API, files and
+ * the clock.
  */
 import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
@@ -7,7 +8,7 @@ import type { Command } from "commander";
 import { InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
 import { type Context, fetchRows, filtersQuery, forEachName, textOf } from "../context.js";
 import { imageName, imageRows } from "../output/image-rows.js";
-import { renderList, type Row } from "../output/table.js";
+import { type Row, renderList } from "../output/table.js";
 import { JsonProgress } from "../progress/json-progress.js";
 import { registryHeaders } from "../registry-auth-file.js";
 import { listOption } from "../service/service-flags.js";
@@ -23,7 +24,10 @@ const COLUMNS = [
 /** A file, or standard input for "-". @throws {InvalidArgumentError} */
 async function sourceOf(path: string): Promise<AsyncIterable<Uint8Array>> {
   if (path === "-") {
-    if (process.stdin.isTTY) throw new InvalidArgumentError("standard input is a terminal: redirect an archive into it, or name a file");
+    if (process.stdin.isTTY)
+      throw new InvalidArgumentError(
+        "standard input is a terminal: redirect an archive into it, or name a file",
+      );
     return process.stdin;
   }
   try {
@@ -45,7 +49,10 @@ interface StreamRequest {
 async function postWithProgress(context: Context, request: StreamRequest, quiet: boolean): Promise<void> {
   const { path, ...options } = request;
   const response = await context.client().stream("POST", path, options);
-  const progress = new JsonProgress((text) => process.stdout.write(text), { terminal: context.terminal, quiet });
+  const progress = new JsonProgress((text) => process.stdout.write(text), {
+    terminal: context.terminal,
+    quiet,
+  });
   for await (const chunk of response) progress.push((chunk as Buffer).toString("utf8")); // no encoding is set
 }
 
@@ -58,7 +65,11 @@ function addTransfers(program: Command, context: Context): void {
     .action(async (image: string, flags: { quiet?: boolean }) => {
       const { repository, tag, digest } = imageName(image);
       const query = { fromImage: repository, tag: digest ?? tag ?? "latest" };
-      await postWithProgress(context, { path: "/images/create", query, headers: await registryHeaders(true, image) }, flags.quiet === true);
+      await postWithProgress(
+        context,
+        { path: "/images/create", query, headers: await registryHeaders(true, image) },
+        flags.quiet === true,
+      );
       context.print(image);
     });
   program
@@ -68,7 +79,11 @@ function addTransfers(program: Command, context: Context): void {
     .option("-q, --quiet", "no progress")
     .action(async (flags: { input: string; quiet?: boolean }) => {
       const stream = await sourceOf(flags.input);
-      await postWithProgress(context, { path: "/images/load", query: { quiet: flags.quiet ? "1" : "0" }, stream }, flags.quiet === true);
+      await postWithProgress(
+        context,
+        { path: "/images/load", query: { quiet: flags.quiet ? "1" : "0" }, stream },
+        flags.quiet === true,
+      );
     });
   program
     .command("import")
@@ -77,11 +92,23 @@ function addTransfers(program: Command, context: Context): void {
     .argument("[repository[:tag]]", "name of the image")
     .addOption(listOption("-c, --change <instruction>", "Dockerfile instruction, such as CMD or ENV"))
     .option("-m, --message <text>", "comment of the image")
-    .action(async (file: string, name: string | undefined, flags: { change?: string[]; message?: string }) => {
-      const { repository, tag } = imageName(name ?? "");
-      const query = { fromSrc: "-", repo: repository, tag: tag ?? "", message: flags.message ?? "", changes: flags.change ?? [] };
-      await postWithProgress(context, { path: "/images/create", query, stream: await sourceOf(file) }, false);
-    });
+    .action(
+      async (file: string, name: string | undefined, flags: { change?: string[]; message?: string }) => {
+        const { repository, tag } = imageName(name ?? "");
+        const query = {
+          fromSrc: "-",
+          repo: repository,
+          tag: tag ?? "",
+          message: flags.message ?? "",
+          changes: flags.change ?? [],
+        };
+        await postWithProgress(
+          context,
+          { path: "/images/create", query, stream: await sourceOf(file) },
+          false,
+        );
+      },
+    );
 }
 
 export function addImageCommands(program: Command, context: Context): void {
@@ -94,12 +121,20 @@ export function addImageCommands(program: Command, context: Context): void {
     .option("-a, --all", "all of them, which is the default here")
     .option("--no-trunc", "whole ids")
     .option("-q, --quiet", "ids alone")
-    .action(async (reference: string | undefined, flags: { filter?: string[]; format?: string; trunc?: boolean; quiet?: boolean }) => {
-      const filters = [...(flags.filter ?? []), ...(reference === undefined ? [] : [`reference=${reference}`])];
-      const images = await fetchRows(context, "/images/json", filtersQuery(filters));
-      const rows = imageRows(images, { nowMs: Date.now(), noTrunc: flags.trunc === false });
-      context.print(renderList(COLUMNS, rows, { format: flags.format, quiet: flags.quiet, idField: "ID" }));
-    });
+    .action(
+      async (
+        reference: string | undefined,
+        flags: { filter?: string[]; format?: string; trunc?: boolean; quiet?: boolean },
+      ) => {
+        const filters = [
+          ...(flags.filter ?? []),
+          ...(reference === undefined ? [] : [`reference=${reference}`]),
+        ];
+        const images = await fetchRows(context, "/images/json", filtersQuery(filters));
+        const rows = imageRows(images, { nowMs: Date.now(), noTrunc: flags.trunc === false });
+        context.print(renderList(COLUMNS, rows, { format: flags.format, quiet: flags.quiet, idField: "ID" }));
+      },
+    );
   addTransfers(program, context);
   program
     .command("tag")
@@ -108,7 +143,9 @@ export function addImageCommands(program: Command, context: Context): void {
     .argument("<name[:tag]>", "the other name")
     .action(async (image: string, name: string) => {
       const { repository, tag } = imageName(name);
-      await context.client().call("POST", `/images/${encodeURIComponent(image)}/tag`, { query: { repo: repository, tag: tag ?? "latest" } });
+      await context.client().call("POST", `/images/${encodeURIComponent(image)}/tag`, {
+        query: { repo: repository, tag: tag ?? "latest" },
+      });
     });
   program
     .command("rmi")
@@ -117,9 +154,17 @@ export function addImageCommands(program: Command, context: Context): void {
     .option("-f, --force", "also an image that has several names")
     .action((names: string[], flags: { force?: boolean }) =>
       forEachName(context, names, async (name) => {
-        const answer = await context.client().call("DELETE", `/images/${encodeURIComponent(name)}`, { query: { force: flags.force ? "1" : "0" } });
+        const answer = await context.client().call("DELETE", `/images/${encodeURIComponent(name)}`, {
+          query: { force: flags.force ? "1" : "0" },
+        });
         const removed = Array.isArray(answer) ? (answer as Row[]) : []; // the API answers with a list
-        return removed.map((each) => (each["Untagged"] === undefined ? `Deleted: ${textOf(each["Deleted"])}` : `Untagged: ${textOf(each["Untagged"])}`)).join("\n");
+        return removed
+          .map((each) =>
+            each["Untagged"] === undefined
+              ? `Deleted: ${textOf(each["Deleted"])}`
+              : `Untagged: ${textOf(each["Untagged"])}`,
+          )
+          .join("\n");
       }),
     );
 }

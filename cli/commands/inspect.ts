@@ -1,5 +1,6 @@
 /**
- * What the inspect commands share: an array of objects as JSON, or a template per object. Pure over the context.
+ * What the inspect commands share: an array of objects as JSON, or a template per object. Pure over the
+ * context.
  */
 import { messageOf } from "../../base/errors/errors.js";
 import type { Context } from "../context.js";
@@ -32,7 +33,14 @@ export async function printInspect(
 function pretty(value: unknown, indent = ""): string {
   if (typeof value !== "object" || value === null) return `${indent}${String(value)}`;
   return Object.entries(value)
-    .filter(([, inner]) => inner !== null && inner !== "" && !(typeof inner === "object" && Object.keys(inner).length === 0))
-    .map(([key, inner]) => (typeof inner === "object" ? `${indent}${key}:\n${pretty(inner, `${indent}  `)}` : `${indent}${key}: ${String(inner)}`))
+    .filter(
+      ([, inner]) =>
+        inner !== null && inner !== "" && !(typeof inner === "object" && Object.keys(inner).length === 0),
+    )
+    .map(([key, inner]) =>
+      typeof inner === "object"
+        ? `${indent}${key}:\n${pretty(inner, `${indent}  `)}`
+        : `${indent}${key}: ${String(inner)}`,
+    )
     .join("\n");
 }

@@ -4,7 +4,7 @@
 import type { Command } from "commander";
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import { type Context, fetchRow, fetchRows, filtersQuery, forEachName, textOf } from "../context.js";
-import { renderList, type Row } from "../output/table.js";
+import { type Row, renderList } from "../output/table.js";
 import { shortId } from "../output/words.js";
 import type { Json } from "../service/flag-values.js";
 import { listOption } from "../service/service-flags.js";
@@ -35,7 +35,11 @@ export interface NetworkFlags {
   readonly label?: readonly string[];
 }
 
-const ipv4 = (address: string): number => address.split("/")[0]?.split(".").reduce((sum, part) => sum * 256 + Number(part), 0) ?? 0;
+const ipv4 = (address: string): number =>
+  address
+    .split("/")[0]
+    ?.split(".")
+    .reduce((sum, part) => sum * 256 + Number(part), 0) ?? 0;
 
 /** Whether an IPv4 address lies in a subnet; for IPv6, whether they begin alike: the daemon checks exactly. */
 export function inSubnet(address: string, subnet: string): boolean {
@@ -44,14 +48,24 @@ export function inSubnet(address: string, subnet: string): boolean {
   return Math.floor(ipv4(address) / bits) === Math.floor(ipv4(subnet) / bits);
 }
 
-/** One IPAM entry per subnet with the range, gateway and reserved addresses that lie in it. @throws {InvalidArgumentError} one that lies in none. */
+/**
+ * One IPAM entry per subnet with the range, gateway and reserved addresses that lie in it.
+ * @throws {InvalidArgumentError} one that lies in none.
+ */
 export function ipamConfigs(flags: NetworkFlags): Json[] {
   const subnets = flags.subnet ?? [];
-  const pick = (values: readonly string[], flag: string, address: (value: string) => string): Map<string, string[]> => {
+  const pick = (
+    values: readonly string[],
+    flag: string,
+    address: (value: string) => string,
+  ): Map<string, string[]> => {
     const bySubnet = new Map<string, string[]>();
     for (const value of values) {
       const subnet = subnets.find((each) => inSubnet(address(value), each));
-      if (subnet === undefined) throw new InvalidArgumentError(`${flag} ${value} is in none of the given subnets${subnets.length === 0 ? ": --subnet is missing" : ` (${subnets.join(", ")})`}`);
+      if (subnet === undefined)
+        throw new InvalidArgumentError(
+          `${flag} ${value} is in none of the given subnets${subnets.length === 0 ? ": --subnet is missing" : ` (${subnets.join(", ")})`}`,
+        );
       bySubnet.set(subnet, [...(bySubnet.get(subnet) ?? []), value]);
     }
     return bySubnet;
@@ -61,8 +75,12 @@ export function ipamConfigs(flags: NetworkFlags): Json[] {
   const reserved = pick(flags.auxAddress ?? [], "--aux-address", (value) => value.split("=")[1] ?? "");
   return subnets.map((subnet) => {
     const config: Json = { Subnet: subnet };
-    for (const [key, values] of [["IPRange", ranges.get(subnet)], ["Gateway", gateways.get(subnet)]] as const) {
-      if ((values?.length ?? 0) > 1) throw new InvalidArgumentError(`subnet ${subnet} can have one ${key}, got ${values?.join(", ")}`);
+    for (const [key, values] of [
+      ["IPRange", ranges.get(subnet)],
+      ["Gateway", gateways.get(subnet)],
+    ] as const) {
+      if ((values?.length ?? 0) > 1)
+        throw new InvalidArgumentError(`subnet ${subnet} can have one ${key}, got ${values?.join(", ")}`);
       if (values?.[0] !== undefined) config[key] = values[0];
     }
     const auxiliary = reserved.get(subnet);
@@ -104,10 +122,14 @@ function addCreate(network: Command, context: Context): void {
     .addOption(listOption("--aux-address <name=ip>", "address to leave alone"))
     .option("--ipam-driver <driver>", "address manager", "default")
     .addOption(listOption("--ipam-opt <key=value>", "option of the address manager"))
-    .addOption(listOption("-o, --opt <key=value>", "option of the driver: encrypted, com.docker.network.driver.mtu=N"))
+    .addOption(
+      listOption("-o, --opt <key=value>", "option of the driver: encrypted, com.docker.network.driver.mtu=N"),
+    )
     .addOption(listOption("--label <key=value>", "label of the network"))
     .action(async (name: string, flags: NetworkFlags) => {
-      const answer = (await context.client().call("POST", "/networks/create", { body: networkBody(name, flags) })) as Row; // an object
+      const answer = (await context
+        .client()
+        .call("POST", "/networks/create", { body: networkBody(name, flags) })) as Row; // an object
       if (textOf(answer["Warning"]) !== "") context.note(`Warning: ${textOf(answer["Warning"])}`);
       context.print(textOf(answer["Id"]));
     });
@@ -127,7 +149,13 @@ export function addNetworkCommands(program: Command, context: Context): void {
     .action(async (flags: { filter?: string[]; format?: string; trunc?: boolean; quiet?: boolean }) => {
       const networks = await fetchRows(context, "/networks", filtersQuery(flags.filter));
       const rows = networks
-        .map((each) => ({ ...each, ID: flags.trunc === false ? textOf(each["Id"]) : shortId(textOf(each["Id"])) }) as Row)
+        .map(
+          (each) =>
+            ({
+              ...each,
+              ID: flags.trunc === false ? textOf(each["Id"]) : shortId(textOf(each["Id"])),
+            }) as Row,
+        )
         .sort((a, b) => textOf(a["Name"]).localeCompare(textOf(b["Name"]), "en", { numeric: true }));
       context.print(renderList(COLUMNS, rows, { format: flags.format, quiet: flags.quiet, idField: "ID" }));
     });
@@ -138,7 +166,9 @@ export function addNetworkCommands(program: Command, context: Context): void {
     .option("-f, --format <template>", "a template")
     .option("-v, --verbose", "with what the whole swarm knows of it")
     .action((names: string[], flags: { format?: string; verbose?: boolean }) =>
-      printInspect(context, names, flags, (name) => fetchRow(context, `/networks/${encodeURIComponent(name)}${flags.verbose ? "?verbose=true" : ""}`)),
+      printInspect(context, names, flags, (name) =>
+        fetchRow(context, `/networks/${encodeURIComponent(name)}${flags.verbose ? "?verbose=true" : ""}`),
+      ),
     );
   network
     .command("rm")

@@ -3,7 +3,7 @@
  */
 import { type Command, Option } from "commander";
 import { type Context, fetchRow, fetchRows, filtersQuery, forEachName, inner, textOf } from "../context.js";
-import { renderList, type Row } from "../output/table.js";
+import { type Row, renderList } from "../output/table.js";
 import { capitalized } from "../output/words.js";
 import { listOption } from "../service/service-flags.js";
 import { keyValues } from "../units.js";
@@ -28,16 +28,28 @@ function nodeRow(node: Row, selfId: string, marked: boolean): Row {
     Hostname: inner(node, "Description")["Hostname"],
     Status: capitalized(textOf(inner(node, "Status")["State"])),
     Availability: capitalized(textOf(inner(node, "Spec")["Availability"])),
-    ManagerStatus: manager === undefined ? "" : manager["Leader"] === true ? "Leader" : capitalized(textOf(manager["Reachability"])),
+    ManagerStatus:
+      manager === undefined
+        ? ""
+        : manager["Leader"] === true
+          ? "Leader"
+          : capitalized(textOf(manager["Reachability"])),
     EngineVersion: inner(node, "Description", "Engine")["EngineVersion"],
     TLSStatus: "Ready",
   };
 }
 
-async function changeNode(context: Context, id: string, change: (spec: Record<string, unknown>) => Record<string, unknown>): Promise<Row> {
+async function changeNode(
+  context: Context,
+  id: string,
+  change: (spec: Record<string, unknown>) => Record<string, unknown>,
+): Promise<Row> {
   const node = await fetchRow(context, `/nodes/${encodeURIComponent(id)}`);
   const version = textOf(inner(node, "Version")["Index"]);
-  await context.client().call("POST", `/nodes/${textOf(node["ID"])}/update`, { query: { version }, body: change({ ...inner(node, "Spec") }) });
+  await context.client().call("POST", `/nodes/${textOf(node["ID"])}/update`, {
+    query: { version },
+    body: change({ ...inner(node, "Spec") }),
+  });
   return node;
 }
 
@@ -56,7 +68,10 @@ export function addNodeCommands(program: Command, context: Context): void {
     .option("--format <template>", "a template, table TEMPLATE, or json")
     .option("-q, --quiet", "ids alone")
     .action(async (flags: { filter?: string[]; format?: string; quiet?: boolean }) => {
-      const [nodes, info] = await Promise.all([fetchRows(context, "/nodes", filtersQuery(flags.filter)), fetchRow(context, "/info")]);
+      const [nodes, info] = await Promise.all([
+        fetchRows(context, "/nodes", filtersQuery(flags.filter)),
+        fetchRow(context, "/info"),
+      ]);
       const selfId = textOf(inner(info, "Swarm")["NodeID"]);
       const marked = flags.quiet !== true && (flags.format === undefined || flags.format.startsWith("table"));
       const rows = nodes
@@ -72,43 +87,75 @@ export function addNodeCommands(program: Command, context: Context): void {
     .option("-f, --format <template>", "a template")
     .option("--pretty", "for people")
     .action(async (ids: string[], flags: { format?: string; pretty?: boolean }) => {
-      await printInspect(context, ids, flags, async (id) => fetchRow(context, `/nodes/${encodeURIComponent(await resolveSelf(context, id))}`));
+      await printInspect(context, ids, flags, async (id) =>
+        fetchRow(context, `/nodes/${encodeURIComponent(await resolveSelf(context, id))}`),
+      );
     });
 
-  addTaskListFlags(node.command("ps").description("List tasks of nodes").argument("[node...]", "ids or names (default: self)")).action(
-    async (ids: string[], flags: TaskListFlags) => {
-      const wanted = await Promise.all((ids.length > 0 ? ids : ["self"]).map((id) => resolveSelf(context, id)));
-      await printTasks(context, { node: wanted }, flags);
-    },
-  );
+  addTaskListFlags(
+    node
+      .command("ps")
+      .description("List tasks of nodes")
+      .argument("[node...]", "ids or names (default: self)"),
+  ).action(async (ids: string[], flags: TaskListFlags) => {
+    const wanted = await Promise.all((ids.length > 0 ? ids : ["self"]).map((id) => resolveSelf(context, id)));
+    await printTasks(context, { node: wanted }, flags);
+  });
 
   node
     .command("update")
     .description("Change labels, role or availability")
     .argument("<node>")
-    .addOption(new Option("--availability <availability>", "what the node takes on").choices(["active", "pause", "drain"]))
+    .addOption(
+      new Option("--availability <availability>", "what the node takes on").choices([
+        "active",
+        "pause",
+        "drain",
+      ]),
+    )
     .addOption(new Option("--role <role>", "what the node is").choices(["worker", "manager"]))
     .addOption(listOption("--label-add <key=value>", "add or change a label"))
     .addOption(listOption("--label-rm <key>", "remove a label"))
-    .action(async (id: string, flags: { availability?: string; role?: string; labelAdd?: string[]; labelRm?: string[] }) => {
-      await changeNode(context, await resolveSelf(context, id), (spec) => {
-        const labels = { ...(spec["Labels"] as Record<string, string>), ...keyValues(flags.labelAdd ?? []) }; // a map of strings
-        for (const key of flags.labelRm ?? []) delete labels[key];
-        return { ...spec, Labels: labels, Availability: flags.availability ?? spec["Availability"], Role: flags.role ?? spec["Role"] };
-      });
-      context.print(id);
-    });
+    .action(
+      async (
+        id: string,
+        flags: { availability?: string; role?: string; labelAdd?: string[]; labelRm?: string[] },
+      ) => {
+        await changeNode(context, await resolveSelf(context, id), (spec) => {
+          const labels = {
+            ...(spec["Labels"] as Record<string, string>),
+            ...keyValues(flags.labelAdd ?? []),
+          }; // a map of strings
+          for (const key of flags.labelRm ?? []) delete labels[key];
+          return {
+            ...spec,
+            Labels: labels,
+            Availability: flags.availability ?? spec["Availability"],
+            Role: flags.role ?? spec["Role"],
+          };
+        });
+        context.print(id);
+      },
+    );
 
-  for (const [verb, role] of [["promote", "manager"], ["demote", "worker"]] as const) {
+  for (const [verb, role] of [
+    ["promote", "manager"],
+    ["demote", "worker"],
+  ] as const) {
     node
       .command(verb)
       .description(verb === "promote" ? "Make nodes managers" : "Make managers workers")
       .argument("<node...>")
       .action(async (ids: string[]) => {
         await forEachName(context, ids, async (id) => {
-          const before = await changeNode(context, await resolveSelf(context, id), (spec) => ({ ...spec, Role: role }));
+          const before = await changeNode(context, await resolveSelf(context, id), (spec) => ({
+            ...spec,
+            Role: role,
+          }));
           if (inner(before, "Spec")["Role"] === role) return `Node ${id} is already a ${role}.`;
-          return verb === "promote" ? `Node ${id} promoted to a manager in the swarm.` : `Manager ${id} demoted in the swarm.`;
+          return verb === "promote"
+            ? `Node ${id} promoted to a manager in the swarm.`
+            : `Manager ${id} demoted in the swarm.`;
         });
       });
   }
@@ -121,7 +168,9 @@ export function addNodeCommands(program: Command, context: Context): void {
     .option("-f, --force", "also a node that is not down")
     .action(async (ids: string[], flags: { force?: boolean }) => {
       await forEachName(context, ids, async (id) => {
-        await context.client().call("DELETE", `/nodes/${encodeURIComponent(id)}`, { query: { force: flags.force ? "1" : "0" } });
+        await context
+          .client()
+          .call("DELETE", `/nodes/${encodeURIComponent(id)}`, { query: { force: flags.force ? "1" : "0" } });
         return id;
       });
     });

@@ -1,10 +1,20 @@
 /**
- * `skein secret …` and `skein config …`, which differ in one thing: a config's data can be read back. Edge: to the API.
+ * `skein secret …` and `skein config …`, which differ in one thing: a config's data can be read back. Edge:
+ * to the API.
  */
 import type { Command } from "commander";
 import { InvalidArgumentError } from "../../base/errors/errors.js";
-import { type Context, fetchRow, fetchRows, filtersQuery, forEachName, inner, readInput, textOf } from "../context.js";
-import { renderList, type Row } from "../output/table.js";
+import {
+  type Context,
+  fetchRow,
+  fetchRows,
+  filtersQuery,
+  forEachName,
+  inner,
+  readInput,
+  textOf,
+} from "../context.js";
+import { type Row, renderList } from "../output/table.js";
 import { duration } from "../output/words.js";
 import { listOption } from "../service/service-flags.js";
 import { keyValues } from "../units.js";
@@ -18,10 +28,17 @@ interface CreateFlags {
   readonly templateDriver?: string;
 }
 
-async function create(context: Context, kind: Kind, target: { name: string; file: string | undefined }, flags: CreateFlags): Promise<void> {
+async function create(
+  context: Context,
+  kind: Kind,
+  target: { name: string; file: string | undefined },
+  flags: CreateFlags,
+): Promise<void> {
   const { name, file } = target;
-  if (file === undefined && flags.driver === undefined) throw new InvalidArgumentError(`${kind} create needs a file, or - for standard input`);
-  if (file !== undefined && flags.driver !== undefined) throw new InvalidArgumentError("a secret with a driver takes no file: its data comes from the driver");
+  if (file === undefined && flags.driver === undefined)
+    throw new InvalidArgumentError(`${kind} create needs a file, or - for standard input`);
+  if (file !== undefined && flags.driver !== undefined)
+    throw new InvalidArgumentError("a secret with a driver takes no file: its data comes from the driver");
   const body = {
     Name: name,
     Labels: keyValues(flags.label ?? []),
@@ -41,7 +58,9 @@ function listRow(object: Row, nowMs: number): Row {
     Driver: textOf(inner(object, "Spec", "Driver")["Name"]),
     CreatedAt: ago("CreatedAt"),
     UpdatedAt: ago("UpdatedAt"),
-    Labels: Object.entries(inner(object, "Spec", "Labels")).map(([key, value]) => `${key}=${textOf(value)}`).join(","),
+    Labels: Object.entries(inner(object, "Spec", "Labels"))
+      .map(([key, value]) => `${key}=${textOf(value)}`)
+      .join(","),
   };
 }
 
@@ -54,12 +73,20 @@ function columnsOf(kind: Kind): { header: string; field: string }[] {
     { header: "ID", field: "ID" },
     { header: "NAME", field: "Name" },
   ];
-  return kind === "secret" ? [...names, { header: "DRIVER", field: "Driver" }, ...times] : [...names, ...times];
+  return kind === "secret"
+    ? [...names, { header: "DRIVER", field: "Driver" }, ...times]
+    : [...names, ...times];
 }
 
 /** Docker prints a config's data for people. */
 function readable(config: Row): Row {
-  return { ...config, Spec: { ...inner(config, "Spec"), Data: Buffer.from(textOf(inner(config, "Spec")["Data"]), "base64").toString("utf8") } };
+  return {
+    ...config,
+    Spec: {
+      ...inner(config, "Spec"),
+      Data: Buffer.from(textOf(inner(config, "Spec")["Data"]), "base64").toString("utf8"),
+    },
+  };
 }
 
 function addCommands(program: Command, context: Context, kind: Kind): void {
@@ -72,7 +99,9 @@ function addCommands(program: Command, context: Context, kind: Kind): void {
     .addOption(listOption("-l, --label <key=value>", `label of the ${kind}`))
     .option("--template-driver <driver>", "fill in templates with this driver (golang)");
   if (kind === "secret") creating.option("-d, --driver <driver>", "driver that supplies the data");
-  creating.action((name: string, file: string | undefined, flags: CreateFlags) => create(context, kind, { name, file }, flags));
+  creating.action((name: string, file: string | undefined, flags: CreateFlags) =>
+    create(context, kind, { name, file }, flags),
+  );
 
   group
     .command("ls")
@@ -84,8 +113,12 @@ function addCommands(program: Command, context: Context, kind: Kind): void {
     .action(async (flags: { filter?: string[]; format?: string; quiet?: boolean }) => {
       const objects = await fetchRows(context, `/${kind}s`, filtersQuery(flags.filter));
       const nowMs = Date.now();
-      const rows = objects.map((each) => listRow(each, nowMs)).sort((a, b) => textOf(a["Name"]).localeCompare(textOf(b["Name"]), "en", { numeric: true }));
-      context.print(renderList(columnsOf(kind), rows, { format: flags.format, quiet: flags.quiet, idField: "ID" }));
+      const rows = objects
+        .map((each) => listRow(each, nowMs))
+        .sort((a, b) => textOf(a["Name"]).localeCompare(textOf(b["Name"]), "en", { numeric: true }));
+      context.print(
+        renderList(columnsOf(kind), rows, { format: flags.format, quiet: flags.quiet, idField: "ID" }),
+      );
     });
 
   group

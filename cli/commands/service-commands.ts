@@ -4,7 +4,7 @@
  */
 import type { Command } from "commander";
 import { InvalidArgumentError } from "../../base/errors/errors.js";
-import { type Context, fetchRow, filtersQuery, fetchRows, forEachName, inner, textOf } from "../context.js";
+import { type Context, fetchRow, fetchRows, filtersQuery, forEachName, inner, textOf } from "../context.js";
 import { SERVICE_COLUMNS, serviceRow } from "../output/service-rows.js";
 import { renderList } from "../output/table.js";
 import { waitForServices } from "../progress/http-service-watch.js";
@@ -23,9 +23,16 @@ interface WaitFlags {
   readonly quiet?: boolean;
 }
 
-async function settle(context: Context, service: { id: string; name: string }, flags: WaitFlags & { readonly rollback?: boolean }): Promise<void> {
+async function settle(
+  context: Context,
+  service: { id: string; name: string },
+  flags: WaitFlags & { readonly rollback?: boolean },
+): Promise<void> {
   if (flags.detach === true) return;
-  await waitForServices(context, [service], { quiet: flags.quiet === true, rollback: flags.rollback === true });
+  await waitForServices(context, [service], {
+    quiet: flags.quiet === true,
+    rollback: flags.rollback === true,
+  });
   if (flags.quiet !== true) context.print(`verify: Service ${service.name} converged`);
 }
 
@@ -48,15 +55,26 @@ function addCreate(service: Command, context: Context): void {
 }
 
 /** The API keeps networks by id: names to be removed are looked up. */
-async function withNetworkIds(context: Context, values: Readonly<Record<string, unknown>>): Promise<Readonly<Record<string, unknown>>> {
+async function withNetworkIds(
+  context: Context,
+  values: Readonly<Record<string, unknown>>,
+): Promise<Readonly<Record<string, unknown>>> {
   const names = values["networkRm"];
   if (!Array.isArray(names)) return values;
-  const ids = await Promise.all(names.map(async (name) => textOf((await fetchRow(context, `/networks/${encodeURIComponent(String(name))}`))["Id"])));
+  const ids = await Promise.all(
+    names.map(async (name) =>
+      textOf((await fetchRow(context, `/networks/${encodeURIComponent(String(name))}`))["Id"]),
+    ),
+  );
   return { ...values, networkRm: [...names, ...ids] };
 }
 
 function addUpdate(service: Command, context: Context): void {
-  const update = service.command("update").description("Change a service").usage("[OPTIONS] SERVICE").argument("<service>", "id or name");
+  const update = service
+    .command("update")
+    .description("Change a service")
+    .usage("[OPTIONS] SERVICE")
+    .argument("<service>", "id or name");
   addUpdateFlags(update);
   update.action(async (name: string) => {
     const values = update.opts<WaitFlags & { rollback?: boolean }>();
@@ -83,25 +101,36 @@ async function rollBack(context: Context, name: string, flags: WaitFlags): Promi
 /** The mode with another number of tasks. @throws {InvalidArgumentError} a mode without replicas. */
 export function scaledMode(mode: Json, name: string, replicas: number): Json {
   if ("Replicated" in mode) return { Replicated: { Replicas: replicas } };
-  if ("ReplicatedJob" in mode) return { ReplicatedJob: { ...(mode["ReplicatedJob"] as Json), TotalCompletions: replicas } }; // an object in the API
+  if ("ReplicatedJob" in mode)
+    return { ReplicatedJob: { ...(mode["ReplicatedJob"] as Json), TotalCompletions: replicas } }; // an object in the API
   throw new InvalidArgumentError(`${name}: scale can only be used with replicated or replicated-job mode`);
 }
 
 async function scale(context: Context, targets: readonly string[], flags: WaitFlags): Promise<void> {
   const wanted = targets.map((target) => {
     const [name = "", count, ...more] = target.split("=");
-    if (name === "" || count === undefined || more.length > 0) throw new InvalidArgumentError(`scale takes SERVICE=REPLICAS, got ${JSON.stringify(target)}`);
+    if (name === "" || count === undefined || more.length > 0)
+      throw new InvalidArgumentError(`scale takes SERVICE=REPLICAS, got ${JSON.stringify(target)}`);
     return { name, replicas: parseInteger(count, name) };
   });
   const scaled: { id: string; name: string }[] = [];
-  await forEachName(context, wanted.map(({ name }) => name), async (name) => {
-    const replicas = wanted.find((each) => each.name === name)?.replicas ?? 0;
-    const before = await fetchService(context, name);
-    const spec = inner(before, "Spec");
-    await updateService(context, before, { ...spec, Mode: scaledMode({ ...inner(spec, "Mode") }, name, replicas) }, { withRegistryAuth: false });
-    scaled.push({ id: textOf(before["ID"]), name });
-    return `${name} scaled to ${replicas}`;
-  });
+  await forEachName(
+    context,
+    wanted.map(({ name }) => name),
+    async (name) => {
+      const replicas = wanted.find((each) => each.name === name)?.replicas ?? 0;
+      const before = await fetchService(context, name);
+      const spec = inner(before, "Spec");
+      await updateService(
+        context,
+        before,
+        { ...spec, Mode: scaledMode({ ...inner(spec, "Mode") }, name, replicas) },
+        { withRegistryAuth: false },
+      );
+      scaled.push({ id: textOf(before["ID"]), name });
+      return `${name} scaled to ${replicas}`;
+    },
+  );
   if (flags.detach === true) return;
   await waitForServices(context, scaled);
   for (const { name } of scaled) context.print(`verify: Service ${name} converged`);
@@ -116,23 +145,34 @@ function addListing(service: Command, context: Context): void {
     .option("--format <template>", "a template, table TEMPLATE, or json")
     .option("-q, --quiet", "ids alone")
     .action(async (flags: { filter?: string[]; format?: string; quiet?: boolean }) => {
-      const services = await fetchRows(context, "/services", { ...filtersQuery(flags.filter), status: "true" });
-      const rows = services.map(serviceRow).sort((a, b) => textOf(a["Name"]).localeCompare(textOf(b["Name"]), "en", { numeric: true }));
-      context.print(renderList(SERVICE_COLUMNS, rows, { format: flags.format, quiet: flags.quiet, idField: "ID" }));
+      const services = await fetchRows(context, "/services", {
+        ...filtersQuery(flags.filter),
+        status: "true",
+      });
+      const rows = services
+        .map(serviceRow)
+        .sort((a, b) => textOf(a["Name"]).localeCompare(textOf(b["Name"]), "en", { numeric: true }));
+      context.print(
+        renderList(SERVICE_COLUMNS, rows, { format: flags.format, quiet: flags.quiet, idField: "ID" }),
+      );
     });
-  addTaskListFlags(service.command("ps").description("List the tasks of services").argument("<service...>", "ids or names")).action(
-    async (names: string[], flags: TaskListFlags) => {
-      const ids = await Promise.all(names.map(async (name) => textOf((await fetchService(context, name))["ID"])));
-      await printTasks(context, { service: ids }, flags);
-    },
-  );
+  addTaskListFlags(
+    service.command("ps").description("List the tasks of services").argument("<service...>", "ids or names"),
+  ).action(async (names: string[], flags: TaskListFlags) => {
+    const ids = await Promise.all(
+      names.map(async (name) => textOf((await fetchService(context, name))["ID"])),
+    );
+    await printTasks(context, { service: ids }, flags);
+  });
   service
     .command("inspect")
     .description("Show everything about services")
     .argument("<service...>", "ids or names")
     .option("-f, --format <template>", "a template")
     .option("--pretty", "for people")
-    .action((names: string[], flags: { format?: string; pretty?: boolean }) => printInspect(context, names, flags, (name) => fetchService(context, name)));
+    .action((names: string[], flags: { format?: string; pretty?: boolean }) =>
+      printInspect(context, names, flags, (name) => fetchService(context, name)),
+    );
 }
 
 export function addServiceCommands(program: Command, context: Context): void {

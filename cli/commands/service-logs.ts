@@ -25,19 +25,29 @@ interface LogSource {
 
 /** A service by that name or id, else a task by that id. @throws {Error} when there is neither. */
 async function sourceOf(context: Context, name: string): Promise<LogSource> {
-  const tty = (owner: Row, ...path: string[]): boolean => inner(owner, ...path, "ContainerSpec")["TTY"] === true;
+  const tty = (owner: Row, ...path: string[]): boolean =>
+    inner(owner, ...path, "ContainerSpec")["TTY"] === true;
   try {
     const service = await fetchService(context, name);
     const replicas = Number(inner(service, "Spec", "Mode", "Replicated")["Replicas"] ?? 1);
-    return { path: `/services/${textOf(service["ID"])}/logs`, tty: tty(service, "Spec", "TaskTemplate"), replicas };
+    return {
+      path: `/services/${textOf(service["ID"])}/logs`,
+      tty: tty(service, "Spec", "TaskTemplate"),
+      replicas,
+    };
   } catch (error) {
     if (!(error instanceof ApiError) || error.status !== 404) throw error;
   }
   try {
     const task = await fetchRow(context, `/tasks/${encodeURIComponent(name)}`);
-    return { path: `/tasks/${textOf(task["ID"])}/logs`, tty: tty(task, "Spec"), replicas: Number(task["Slot"] ?? 1) };
+    return {
+      path: `/tasks/${textOf(task["ID"])}/logs`,
+      tty: tty(task, "Spec"),
+      replicas: Number(task["Slot"] ?? 1),
+    };
   } catch (error) {
-    if (error instanceof ApiError && error.status === 404) throw new Error(`no such task or service: ${name}`, { cause: error });
+    if (error instanceof ApiError && error.status === 404)
+      throw new Error(`no such task or service: ${name}`, { cause: error });
     throw error;
   }
 }
@@ -54,10 +64,14 @@ class NameBook {
   }
 
   async load(): Promise<void> {
-    const [tasks, services, nodes] = await Promise.all(["/tasks", "/services", "/nodes"].map((path) => fetchRows(this.#context, path)));
+    const [tasks, services, nodes] = await Promise.all(
+      ["/tasks", "/services", "/nodes"].map((path) => fetchRows(this.#context, path)),
+    );
     for (const task of tasks ?? []) this.tasks.set(textOf(task["ID"]), task);
-    for (const service of services ?? []) this.serviceNames.set(textOf(service["ID"]), textOf(inner(service, "Spec")["Name"]));
-    for (const node of nodes ?? []) this.nodeNames.set(textOf(node["ID"]), textOf(inner(node, "Description")["Hostname"]));
+    for (const service of services ?? [])
+      this.serviceNames.set(textOf(service["ID"]), textOf(inner(service, "Spec")["Name"]));
+    for (const node of nodes ?? [])
+      this.nodeNames.set(textOf(node["ID"]), textOf(inner(node, "Description")["Hostname"]));
   }
 
   async learn(line: string): Promise<void> {
@@ -70,7 +84,8 @@ class NameBook {
 
 async function showLogs(context: Context, name: string, flags: ServiceLogFlags): Promise<void> {
   const source = await sourceOf(context, name);
-  if (source.tty && flags.raw !== true) throw new InvalidArgumentError("logs of a service with a terminal (--tty) can only be shown with --raw");
+  if (source.tty && flags.raw !== true)
+    throw new InvalidArgumentError("logs of a service with a terminal (--tty) can only be shown with --raw");
   if (flags.raw === true) {
     await printLog(context, source.path, logQuery(flags, flags.details === true), { tty: source.tty });
     return;

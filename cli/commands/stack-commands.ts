@@ -9,8 +9,8 @@ import { SERVICE_COLUMNS, serviceRow } from "../output/service-rows.js";
 import { renderList } from "../output/table.js";
 import { waitForServices } from "../progress/http-service-watch.js";
 import { listOption } from "../service/service-flags.js";
-import { fetchStack, stackFilter, stackOf } from "../stack/http-stack.js";
 import { removeStack } from "../stack/http-remove.js";
+import { fetchStack, stackFilter, stackOf } from "../stack/http-stack.js";
 import { addTaskListFlags, printTasks, type TaskListFlags } from "./task-list.js";
 
 interface DeployFlags {
@@ -25,10 +25,17 @@ interface DeployFlags {
 const STACK_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_-]*$/;
 
 async function deploy(context: Context, stack: string, flags: DeployFlags): Promise<void> {
-  if (!STACK_NAME.test(stack)) throw new InvalidArgumentError(`the name of a stack must begin with a letter or digit and hold only letters, digits, _ and -, got ${JSON.stringify(stack)}`);
+  if (!STACK_NAME.test(stack))
+    throw new InvalidArgumentError(
+      `the name of a stack must begin with a letter or digit and hold only letters, digits, _ and -, got ${JSON.stringify(stack)}`,
+    );
   const { composeFile = [] } = flags;
-  if (composeFile.length === 0) throw new InvalidArgumentError("stack deploy needs a compose file: -c compose.yml, or -c - for standard input");
-  if (flags.resolveImage !== undefined) context.note("Warning: --resolve-image has no effect: images are not pinned to digests");
+  if (composeFile.length === 0)
+    throw new InvalidArgumentError(
+      "stack deploy needs a compose file: -c compose.yml, or -c - for standard input",
+    );
+  if (flags.resolveImage !== undefined)
+    context.note("Warning: --resolve-image has no effect: images are not pinned to digests");
   const [{ readProject }, { stackObjects }, { deployStack }, { findingText }] = await Promise.all([
     import("../compose/file-project.js"),
     import("../compose/convert-project.js"),
@@ -37,15 +44,21 @@ async function deploy(context: Context, stack: string, flags: DeployFlags): Prom
   ]);
   const project = await readProject(composeFile);
   for (const warning of project.warnings) context.note(`Warning: ${findingText(warning)}`);
-  if (Object.keys(project.doc.services).length === 0) throw new InvalidArgumentError(`${composeFile.join(", ")}: services: needs at least one service`);
-  const services = await deployStack(context, stack, stackObjects(stack, project.doc), { prune: flags.prune === true, withRegistryAuth: flags.withRegistryAuth === true });
+  if (Object.keys(project.doc.services).length === 0)
+    throw new InvalidArgumentError(`${composeFile.join(", ")}: services: needs at least one service`);
+  const services = await deployStack(context, stack, stackObjects(stack, project.doc), {
+    prune: flags.prune === true,
+    withRegistryAuth: flags.withRegistryAuth === true,
+  });
   if (flags.detach === true) return;
   await waitForServices(context, services, { quiet: flags.quiet === true });
   if (flags.quiet !== true) context.print(`verify: Stack ${stack} converged`);
 }
 
 async function list(context: Context, flags: { format?: string }): Promise<void> {
-  const services = await fetchRows(context, "/services", { filters: JSON.stringify({ label: ["com.docker.stack.namespace"] }) });
+  const services = await fetchRows(context, "/services", {
+    filters: JSON.stringify({ label: ["com.docker.stack.namespace"] }),
+  });
   const counts = new Map<string, number>();
   for (const service of services) {
     const stack = stackOf(service);
@@ -55,7 +68,9 @@ async function list(context: Context, flags: { format?: string }): Promise<void>
     { header: "NAME", field: "Name" },
     { header: "SERVICES", field: "Services" },
   ];
-  const rows = [...counts].sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true })).map(([Name, count]) => ({ Name, Services: count, Orchestrator: "Swarm" }));
+  const rows = [...counts]
+    .sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }))
+    .map(([Name, count]) => ({ Name, Services: count, Orchestrator: "Swarm" }));
   context.print(renderList(columns, rows, { format: flags.format, idField: "Name" }));
 }
 
@@ -73,24 +88,45 @@ async function listServices(context: Context, stack: string, flags: ServicesFlag
     const key = filter.slice(0, at);
     filters[key] = [...(filters[key] ?? []), filter.slice(at + 1)];
   }
-  const services = await fetchRows(context, "/services", { filters: JSON.stringify(filters), status: "true" });
-  if (services.length === 0 && flags.filter === undefined) throw new NotFoundError(`nothing found in stack: ${stack}`);
-  const rows = services.map(serviceRow).sort((a, b) => textOf(a["Name"]).localeCompare(textOf(b["Name"]), "en", { numeric: true }));
-  context.print(renderList(SERVICE_COLUMNS, rows, { format: flags.format, quiet: flags.quiet, idField: "ID" }));
+  const services = await fetchRows(context, "/services", {
+    filters: JSON.stringify(filters),
+    status: "true",
+  });
+  if (services.length === 0 && flags.filter === undefined)
+    throw new NotFoundError(`nothing found in stack: ${stack}`);
+  const rows = services
+    .map(serviceRow)
+    .sort((a, b) => textOf(a["Name"]).localeCompare(textOf(b["Name"]), "en", { numeric: true }));
+  context.print(
+    renderList(SERVICE_COLUMNS, rows, { format: flags.format, quiet: flags.quiet, idField: "ID" }),
+  );
 }
 
 export function addStackCommands(program: Command, context: Context): void {
-  const stack = program.command("stack").description("Manage stacks: the services, networks, secrets and configs of a compose file");
+  const stack = program
+    .command("stack")
+    .description("Manage stacks: the services, networks, secrets and configs of a compose file");
   stack
     .command("deploy")
     .alias("up")
     .description("Deploy a compose file, or bring what it deployed up to date")
     .argument("<stack>", "name of the stack: it begins the names of all it holds")
-    .addOption(listOption("-c, --compose-file <file>", "compose file, or - for standard input; several merge in order"))
+    .addOption(
+      listOption(
+        "-c, --compose-file <file>",
+        "compose file, or - for standard input; several merge in order",
+      ),
+    )
     .option("--prune", "remove services of the stack that the file no longer has")
     .option("-d, --detach", "return at once instead of waiting for convergence")
     .option("-q, --quiet", "no progress")
-    .addOption(new Option("--resolve-image <when>", "accepted, without effect").choices(["always", "changed", "never"]))
+    .addOption(
+      new Option("--resolve-image <when>", "accepted, without effect").choices([
+        "always",
+        "changed",
+        "never",
+      ]),
+    )
     .option("--with-registry-auth", "send the registry's credentials along (from the docker configuration)")
     .action((name: string, flags: DeployFlags) => deploy(context, name, flags));
   stack
@@ -99,11 +135,13 @@ export function addStackCommands(program: Command, context: Context): void {
     .description("List stacks")
     .option("--format <template>", "a template, table TEMPLATE, or json")
     .action((flags: { format?: string }) => list(context, flags));
-  addTaskListFlags(stack.command("ps").description("List the tasks of a stack").argument("<stack>")).action(async (name: string, flags: TaskListFlags) => {
-    const tasks = await fetchStack(context, "tasks", name);
-    if (tasks.length === 0) throw new NotFoundError(`nothing found in stack: ${name}`);
-    await printTasks(context, { label: [stackFilter(name)] }, flags);
-  });
+  addTaskListFlags(stack.command("ps").description("List the tasks of a stack").argument("<stack>")).action(
+    async (name: string, flags: TaskListFlags) => {
+      const tasks = await fetchStack(context, "tasks", name);
+      if (tasks.length === 0) throw new NotFoundError(`nothing found in stack: ${name}`);
+      await printTasks(context, { label: [stackFilter(name)] }, flags);
+    },
+  );
   stack
     .command("services")
     .description("List the services of a stack")
@@ -119,6 +157,7 @@ export function addStackCommands(program: Command, context: Context): void {
     .argument("<stack...>")
     .option("-d, --detach", "return at once instead of waiting")
     .action(async (names: string[], flags: { detach?: boolean }) => {
-      for (const name of names) await removeStack(context, name, { wait: flags.detach !== true, clock: systemClock });
+      for (const name of names)
+        await removeStack(context, name, { wait: flags.detach !== true, clock: systemClock });
     });
 }

@@ -28,22 +28,34 @@ function addSpecFlags(command: Command): Command {
 function specOf(flags: SpecFlags, before: Record<string, unknown> = {}): Record<string, unknown> {
   const raft = { ...(before["Raft"] as object | undefined) } as Record<string, unknown>; // the API's own answer
   const spec: Record<string, unknown> = { ...before };
-  if (flags.snapshotInterval !== undefined) raft["SnapshotInterval"] = parseInteger(flags.snapshotInterval, "--snapshot-interval", 1);
-  if (flags.maxSnapshots !== undefined) raft["KeepOldSnapshots"] = parseInteger(flags.maxSnapshots, "--max-snapshots");
+  if (flags.snapshotInterval !== undefined)
+    raft["SnapshotInterval"] = parseInteger(flags.snapshotInterval, "--snapshot-interval", 1);
+  if (flags.maxSnapshots !== undefined)
+    raft["KeepOldSnapshots"] = parseInteger(flags.maxSnapshots, "--max-snapshots");
   if (Object.keys(raft).length > 0) spec["Raft"] = raft;
   if (flags.taskHistoryLimit !== undefined) {
-    spec["Orchestration"] = { TaskHistoryRetentionLimit: parseInteger(flags.taskHistoryLimit, "--task-history-limit", -1) };
+    spec["Orchestration"] = {
+      TaskHistoryRetentionLimit: parseInteger(flags.taskHistoryLimit, "--task-history-limit", -1),
+    };
   }
   if (flags.dispatcherHeartbeat !== undefined) {
-    spec["Dispatcher"] = { HeartbeatPeriod: parseDuration(flags.dispatcherHeartbeat, "--dispatcher-heartbeat") };
+    spec["Dispatcher"] = {
+      HeartbeatPeriod: parseDuration(flags.dispatcherHeartbeat, "--dispatcher-heartbeat"),
+    };
   }
   if (flags.certExpiry !== undefined) {
-    spec["CAConfig"] = { ...(before["CAConfig"] as object | undefined), NodeCertExpiry: parseDuration(flags.certExpiry, "--cert-expiry") };
+    spec["CAConfig"] = {
+      ...(before["CAConfig"] as object | undefined),
+      NodeCertExpiry: parseDuration(flags.certExpiry, "--cert-expiry"),
+    };
   }
   return spec;
 }
 
-async function tokenLine(context: Context, role: "worker" | "manager"): Promise<{ token: string; command: string }> {
+async function tokenLine(
+  context: Context,
+  role: "worker" | "manager",
+): Promise<{ token: string; command: string }> {
   const swarm = await fetchRow(context, "/swarm");
   const info = await fetchRow(context, "/info");
   const token = textOf(inner(swarm, "JoinTokens")[role === "worker" ? "Worker" : "Manager"]);
@@ -58,14 +70,25 @@ export function addSwarmCommands(program: Command, context: Context): void {
   const swarm = program.command("swarm").description("Manage the swarm");
   const addresses = (command: Command): Command =>
     command
-      .option("--advertise-addr <address>", "IP or interface, with or without port, other nodes use for this node")
+      .option(
+        "--advertise-addr <address>",
+        "IP or interface, with or without port, other nodes use for this node",
+      )
       .option("--listen-addr <address>", "where this node's manager listens", "0.0.0.0:2377")
       .option("--data-path-addr <address>", "IP or interface that carries the overlay's traffic")
-      .addOption(new Option("--availability <availability>", "first availability of this node").choices(["active", "pause", "drain"]).default("active"));
+      .addOption(
+        new Option("--availability <availability>", "first availability of this node")
+          .choices(["active", "pause", "drain"])
+          .default("active"),
+      );
 
-  addSpecFlags(addresses(swarm.command("init").description("Make this host the first manager of a new swarm")))
+  addSpecFlags(
+    addresses(swarm.command("init").description("Make this host the first manager of a new swarm")),
+  )
     .option("--data-path-port <port>", "UDP port of the overlay's traffic (default 4789)")
-    .addOption(listOption("--default-addr-pool <cidr>", "range overlay subnets are cut from (default 10.0.0.0/8)"))
+    .addOption(
+      listOption("--default-addr-pool <cidr>", "range overlay subnets are cut from (default 10.0.0.0/8)"),
+    )
     .option("--default-addr-pool-mask-length <n>", "size of each overlay subnet (default 24)")
     .option("--autolock", "managers need the unlock key after a restart")
     .option("--force-new-cluster", "make a new one-manager swarm of this manager's state")
@@ -75,9 +98,19 @@ export function addSwarmCommands(program: Command, context: Context): void {
           ListenAddr: flags["listenAddr"],
           AdvertiseAddr: flags["advertiseAddr"] ?? "",
           DataPathAddr: flags["dataPathAddr"] ?? "",
-          DataPathPort: flags["dataPathPort"] === undefined ? 0 : parseInteger(String(flags["dataPathPort"]), "--data-path-port", 1024),
+          DataPathPort:
+            flags["dataPathPort"] === undefined
+              ? 0
+              : parseInteger(String(flags["dataPathPort"]), "--data-path-port", 1024),
           DefaultAddrPool: flags["defaultAddrPool"] ?? [],
-          SubnetSize: flags["defaultAddrPoolMaskLength"] === undefined ? 0 : parseInteger(String(flags["defaultAddrPoolMaskLength"]), "--default-addr-pool-mask-length", 8),
+          SubnetSize:
+            flags["defaultAddrPoolMaskLength"] === undefined
+              ? 0
+              : parseInteger(
+                  String(flags["defaultAddrPoolMaskLength"]),
+                  "--default-addr-pool-mask-length",
+                  8,
+                ),
           ForceNewCluster: flags["forceNewCluster"] === true,
           AutoLockManagers: flags["autolock"] === true,
           Availability: flags["availability"],
@@ -87,10 +120,16 @@ export function addSwarmCommands(program: Command, context: Context): void {
       const { command } = await tokenLine(context, "worker");
       context.print(`Swarm initialized: current node (${textOf(nodeId)}) is now a manager.\n`);
       context.print(`To add a worker to this swarm, run the following command:\n\n${command}\n`);
-      context.print("To add a manager to this swarm, run 'skein swarm join-token manager' and follow the instructions.");
+      context.print(
+        "To add a manager to this swarm, run 'skein swarm join-token manager' and follow the instructions.",
+      );
     });
 
-  addresses(swarm.command("join").description("Join a swarm as a node; the token decides whether as worker or manager"))
+  addresses(
+    swarm
+      .command("join")
+      .description("Join a swarm as a node; the token decides whether as worker or manager"),
+  )
     .argument("<host:port>", "address of a manager")
     .requiredOption("--token <token>", "join token")
     .action(async (remote: string, flags: Record<string, string | undefined>) => {
@@ -105,7 +144,9 @@ export function addSwarmCommands(program: Command, context: Context): void {
         },
       });
       const info = await fetchRow(context, "/info");
-      context.print(`This node joined a swarm as a ${inner(info, "Swarm")["ControlAvailable"] === true ? "manager" : "worker"}.`);
+      context.print(
+        `This node joined a swarm as a ${inner(info, "Swarm")["ControlAvailable"] === true ? "manager" : "worker"}.`,
+      );
     });
 
   swarm
@@ -117,7 +158,10 @@ export function addSwarmCommands(program: Command, context: Context): void {
     .action(async (role: "worker" | "manager", flags: { rotate?: boolean; quiet?: boolean }) => {
       if (flags.rotate) {
         const current = await fetchRow(context, "/swarm");
-        const query = { version: textOf(inner(current, "Version")["Index"]), [role === "worker" ? "rotateWorkerToken" : "rotateManagerToken"]: "true" };
+        const query = {
+          version: textOf(inner(current, "Version")["Index"]),
+          [role === "worker" ? "rotateWorkerToken" : "rotateManagerToken"]: "true",
+        };
         await context.client().call("POST", "/swarm/update", { query, body: current["Spec"] });
         if (!flags.quiet) context.print(`Successfully rotated ${role} join token.\n`);
       }
@@ -135,10 +179,15 @@ export function addSwarmCommands(program: Command, context: Context): void {
       context.print("Node left the swarm.");
     });
 
-  addSpecFlags(swarm.command("update").description("Change settings of the swarm")).action(async (flags: SpecFlags) => {
-    const current = await fetchRow(context, "/swarm");
-    const spec = specOf(flags, inner(current, "Spec"));
-    await context.client().call("POST", "/swarm/update", { query: { version: textOf(inner(current, "Version")["Index"]) }, body: spec });
-    context.print("Swarm updated.");
-  });
+  addSpecFlags(swarm.command("update").description("Change settings of the swarm")).action(
+    async (flags: SpecFlags) => {
+      const current = await fetchRow(context, "/swarm");
+      const spec = specOf(flags, inner(current, "Spec"));
+      await context.client().call("POST", "/swarm/update", {
+        query: { version: textOf(inner(current, "Version")["Index"]) },
+        body: spec,
+      });
+      context.print("Swarm updated.");
+    },
+  );
 }

@@ -26,7 +26,10 @@ export function eventLine(event: Row): string {
   return `${time} ${textOf(event["Type"])} ${textOf(event["Action"])} ${textOf(inner(event, "Actor")["ID"])}${detail}`;
 }
 
-async function followEvents(context: Context, flags: FormatFlags & { filter?: string[]; since?: string; until?: string }): Promise<void> {
+async function followEvents(
+  context: Context,
+  flags: FormatFlags & { filter?: string[]; since?: string; until?: string },
+): Promise<void> {
   const nowMs = Date.now();
   const query = {
     ...filtersQuery(flags.filter),
@@ -51,7 +54,10 @@ export function infoText(info: Row): string {
   const lines: [string, unknown][] = [
     ["Name", info["Name"]],
     ["Server Version", info["ServerVersion"]],
-    ["Containers", `${textOf(info["Containers"])} (${textOf(info["ContainersRunning"])} running, ${textOf(info["ContainersStopped"])} stopped)`],
+    [
+      "Containers",
+      `${textOf(info["Containers"])} (${textOf(info["ContainersRunning"])} running, ${textOf(info["ContainersStopped"])} stopped)`,
+    ],
     ["Images", info["Images"]],
     ["Swarm", swarm["LocalNodeState"]],
     [" NodeID", swarm["NodeID"]],
@@ -72,19 +78,41 @@ export function infoText(info: Row): string {
     ["Total Memory", size(Number(info["MemTotal"] ?? 0))],
     ["Data Directory", info["DockerRootDir"]],
   ];
-  const warnings = Array.isArray(info["Warnings"]) ? info["Warnings"].map((warning) => `WARNING: ${textOf(warning)}`) : [];
-  return [...lines.filter(([, value]) => textOf(value) !== "").map(([key, value]) => `${key}: ${textOf(value)}`), ...warnings].join("\n");
+  const warnings = Array.isArray(info["Warnings"])
+    ? info["Warnings"].map((warning) => `WARNING: ${textOf(warning)}`)
+    : [];
+  return [
+    ...lines.filter(([, value]) => textOf(value) !== "").map(([key, value]) => `${key}: ${textOf(value)}`),
+    ...warnings,
+  ].join("\n");
+}
+
+function versionText(title: string, version: Row): string {
+  const lines: [string, unknown][] = [
+    ["Version", version["Version"]],
+    ["API version", version["ApiVersion"]],
+    ["Oldest API version", version["MinAPIVersion"]],
+    ["Node.js version", version["NodeVersion"]],
+    ["OS/Arch", `${textOf(version["Os"])}/${textOf(version["Arch"])}`],
+    ["Kernel", version["KernelVersion"]],
+  ];
+  const shown = lines.filter(([, value]) => textOf(value) !== "");
+  return [`${title}:`, ...shown.map(([key, value]) => ` ${`${key}:`.padEnd(20)}${textOf(value)}`)].join("\n");
 }
 
 export function addSystemCommands(program: Command, context: Context): void {
   program
     .command("events")
     .description("Follow what happens in the swarm and on this node")
-    .addOption(listOption("-f, --filter <key=value>", "type, event, scope, label, service, node, container, task …"))
+    .addOption(
+      listOption("-f, --filter <key=value>", "type, event, scope, label, service, node, container, task …"),
+    )
     .option("--format <template>", "a template or json")
     .option("--since <time>", "from that time on")
     .option("--until <time>", "up to that time, then end")
-    .action((flags: FormatFlags & { filter?: string[]; since?: string; until?: string }) => followEvents(context, flags));
+    .action((flags: FormatFlags & { filter?: string[]; since?: string; until?: string }) =>
+      followEvents(context, flags),
+    );
   program
     .command("info")
     .description("Show the state of this node and its swarm")
@@ -99,11 +127,16 @@ export function addSystemCommands(program: Command, context: Context): void {
     .option("-f, --format <template>", "a template or json")
     .action(async (flags: FormatFlags) => {
       const server = await fetchRow(context, "/version");
-      const client = { Version: program.version(), NodeVersion: process.version, Os: process.platform, Arch: process.arch };
-      if (flags.format !== undefined) context.print(formatted({ Client: client, Server: server }, flags.format));
+      const client = {
+        Version: program.version(),
+        NodeVersion: process.version,
+        Os: process.platform,
+        Arch: process.arch,
+      };
+      if (flags.format !== undefined)
+        context.print(formatted({ Client: client, Server: server }, flags.format));
       else {
-        context.print(`Client:\n Version:      ${textOf(client.Version)}\n Node version: ${client.NodeVersion}\n OS/Arch:      ${client.Os}/${client.Arch}\n`);
-        context.print(`Server:\n Version:      ${textOf(server["Version"])}\n API version:  ${textOf(server["ApiVersion"])} (minimum version ${textOf(server["MinAPIVersion"])})\n OS/Arch:      ${textOf(server["Os"])}/${textOf(server["Arch"])}\n Kernel:       ${textOf(server["KernelVersion"])}`);
+        context.print(`${versionText("Client", { ...client })}\n\n${versionText("Server", server)}`);
       }
     });
 }

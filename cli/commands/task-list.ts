@@ -1,5 +1,6 @@
 /**
- * Fetches and prints tasks for `service ps`, `stack ps`, `node ps`. Edge: to the API and the clock of the machine.
+ * Fetches and prints tasks for `service ps`, `stack ps`, `node ps`. Edge: to the API and the clock of the
+ * machine.
  */
 import type { Command } from "commander";
 import { type Context, fetchRows, inner, textOf } from "../context.js";
@@ -25,7 +26,11 @@ export function addTaskListFlags(command: Command): Command {
 }
 
 /** @param base filters that the command itself sets. */
-export async function printTasks(context: Context, base: Readonly<Record<string, readonly string[]>>, flags: TaskListFlags): Promise<void> {
+export async function printTasks(
+  context: Context,
+  base: Readonly<Record<string, readonly string[]>>,
+  flags: TaskListFlags,
+): Promise<void> {
   const filters: Record<string, readonly string[]> = { ...base };
   for (const filter of flags.filter ?? []) {
     const at = filter.indexOf("=");
@@ -38,8 +43,12 @@ export async function printTasks(context: Context, base: Readonly<Record<string,
     fetchRows(context, "/nodes"),
   ]);
   const rows = taskRows(tasks, {
-    serviceNames: new Map(services.map((service) => [textOf(service["ID"]), textOf(inner(service, "Spec")["Name"])])),
-    nodeNames: new Map(nodes.map((node) => [textOf(node["ID"]), textOf(inner(node, "Description")["Hostname"])])),
+    serviceNames: new Map(
+      services.map((service) => [textOf(service["ID"]), textOf(inner(service, "Spec")["Name"])]),
+    ),
+    nodeNames: new Map(
+      nodes.map((node) => [textOf(node["ID"]), textOf(inner(node, "Description")["Hostname"])]),
+    ),
     noTrunc: flags.trunc === false,
     noResolve: flags.resolve === false,
     nowMs: Date.now(),

@@ -1,5 +1,6 @@
 /**
- * What is wrong in a compose file, and where: `compose.yml:12: services.web.deploy.replicas: must be an integer, got "x"`. Pure.
+ * What is wrong in a compose file, and where: `compose.yml:12: services.web.deploy.replicas: must be an
+ * integer, got "x"`. Pure.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 
@@ -34,5 +35,7 @@ export type Path = readonly (string | number)[];
 
 /** ["services", "web", "ports", 0] as "services.web.ports[0]". */
 export function pathText(path: Path): string {
-  return path.map((part, i) => (typeof part === "number" ? `[${part}]` : `${i === 0 ? "" : "."}${part}`)).join("");
+  return path
+    .map((part, i) => (typeof part === "number" ? `[${part}]` : `${i === 0 ? "" : "."}${part}`))
+    .join("");
 }

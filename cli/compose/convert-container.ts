@@ -3,16 +3,18 @@
  */
 import { given, type Json } from "../service/flag-values.js";
 import { parseBytes, parseDuration } from "../units.js";
-import { type Naming, stackLabels } from "./naming.js";
 import type { ComposeDoc, FileDoc, FileRefDoc, HealthDoc, MountDoc, ServiceDoc } from "./model.js";
+import { type Naming, stackLabels } from "./naming.js";
 
 const MODE_DEFAULT = 0o444;
 
-export const optional = <T, U>(value: T | undefined, make: (value: T) => U): U | undefined => (value === undefined ? undefined : make(value));
+export const optional = <T, U>(value: T | undefined, make: (value: T) => U): U | undefined =>
+  value === undefined ? undefined : make(value);
 export const nonEmpty = <T extends object>(value: T | undefined): T | undefined =>
   value === undefined || (Array.isArray(value) ? value : Object.keys(value)).length === 0 ? undefined : value;
 
-export const durationNs = (text: string | undefined): number | undefined => optional(text, (each) => parseDuration(each, "duration"));
+export const durationNs = (text: string | undefined): number | undefined =>
+  optional(text, (each) => parseDuration(each, "duration"));
 
 function health(check: HealthDoc | undefined): Json | undefined {
   if (check === undefined) return undefined;
@@ -31,7 +33,10 @@ function mount(doc: MountDoc, project: ComposeDoc, naming: Naming): Json {
   const { type, source, bind, volume, tmpfs } = doc;
   const declared = type === "volume" && source !== undefined ? project.volumes[source] : undefined;
   const own = declared !== undefined && declared.external !== true;
-  const driver = declared?.driver !== undefined || declared?.driver_opts !== undefined ? { Name: declared.driver ?? "local", Options: declared.driver_opts ?? {} } : undefined;
+  const driver =
+    declared?.driver !== undefined || declared?.driver_opts !== undefined
+      ? { Name: declared.driver ?? "local", Options: declared.driver_opts ?? {} }
+      : undefined;
   const labels = own ? stackLabels(naming.stack, declared.labels) : volume?.labels;
   return given({
     Type: type,
@@ -39,7 +44,12 @@ function mount(doc: MountDoc, project: ComposeDoc, naming: Naming): Json {
     Target: doc.target,
     ReadOnly: doc.read_only === true ? true : undefined,
     Consistency: doc.consistency,
-    BindOptions: nonEmpty(given({ Propagation: bind?.propagation, CreateMountpoint: bind?.create_host_path === true ? true : undefined })),
+    BindOptions: nonEmpty(
+      given({
+        Propagation: bind?.propagation,
+        CreateMountpoint: bind?.create_host_path === true ? true : undefined,
+      }),
+    ),
     VolumeOptions: nonEmpty(
       given({
         NoCopy: volume?.nocopy === true ? true : undefined,
@@ -48,17 +58,33 @@ function mount(doc: MountDoc, project: ComposeDoc, naming: Naming): Json {
         DriverConfig: own ? driver : undefined,
       }),
     ),
-    TmpfsOptions: nonEmpty(given({ SizeBytes: optional(tmpfs?.size, (size) => parseBytes(String(size), "tmpfs.size")), Mode: tmpfs?.mode })),
+    TmpfsOptions: nonEmpty(
+      given({
+        SizeBytes: optional(tmpfs?.size, (size) => parseBytes(String(size), "tmpfs.size")),
+        Mode: tmpfs?.mode,
+      }),
+    ),
     ImageOptions: nonEmpty(given({ Subpath: doc.image?.subpath })),
   });
 }
 
 /** References by name; the deployment adds the ids, which it knows once the objects exist. */
-function fileReferences(list: readonly FileRefDoc[] | undefined, kind: "secrets" | "configs", naming: Naming, declared: Readonly<Record<string, FileDoc>>): Json[] | undefined {
+function fileReferences(
+  list: readonly FileRefDoc[] | undefined,
+  kind: "secrets" | "configs",
+  naming: Naming,
+  declared: Readonly<Record<string, FileDoc>>,
+): Json[] | undefined {
   const nameKey = kind === "secrets" ? "SecretName" : "ConfigName";
   const references = (list ?? []).map((reference) => ({
-    File: { Name: reference.target ?? reference.source, UID: reference.uid ?? "0", GID: reference.gid ?? "0", Mode: reference.mode ?? MODE_DEFAULT },
-    [nameKey]: declared[reference.source] === undefined ? reference.source : naming.nameOf(kind, reference.source),
+    File: {
+      Name: reference.target ?? reference.source,
+      UID: reference.uid ?? "0",
+      GID: reference.gid ?? "0",
+      Mode: reference.mode ?? MODE_DEFAULT,
+    },
+    [nameKey]:
+      declared[reference.source] === undefined ? reference.source : naming.nameOf(kind, reference.source),
   }));
   return nonEmpty(references.sort((a, b) => String(a[nameKey]).localeCompare(String(b[nameKey]))));
 }
@@ -70,7 +96,11 @@ export function containerSpec(service: ServiceDoc, project: ComposeDoc, naming: 
     Command: nonEmpty(service.entrypoint),
     Args: nonEmpty(service.command),
     Hostname: service.hostname,
-    Env: nonEmpty(Object.entries(service.environment ?? {}).map(([name, value]) => (value === null ? name : `${name}=${value}`)).sort()),
+    Env: nonEmpty(
+      Object.entries(service.environment ?? {})
+        .map(([name, value]) => (value === null ? name : `${name}=${value}`))
+        .sort(),
+    ),
     Dir: service.working_dir,
     User: service.user,
     Groups: nonEmpty(service.group_add),
@@ -82,7 +112,13 @@ export function containerSpec(service: ServiceDoc, project: ComposeDoc, naming: 
     StopGracePeriod: durationNs(service.stop_grace_period),
     Healthcheck: health(service.healthcheck),
     Hosts: nonEmpty(service.extra_hosts),
-    DNSConfig: nonEmpty(given({ Nameservers: nonEmpty(service.dns), Search: nonEmpty(service.dns_search), Options: nonEmpty(service.dns_opt) })),
+    DNSConfig: nonEmpty(
+      given({
+        Nameservers: nonEmpty(service.dns),
+        Search: nonEmpty(service.dns_search),
+        Options: nonEmpty(service.dns_opt),
+      }),
+    ),
     Secrets: fileReferences(service.secrets, "secrets", naming, project.secrets),
     Configs: fileReferences(service.configs, "configs", naming, project.configs),
     Isolation: service.isolation,
@@ -90,7 +126,13 @@ export function containerSpec(service: ServiceDoc, project: ComposeDoc, naming: 
     Sysctls: nonEmpty(service.sysctls),
     CapabilityAdd: nonEmpty(service.cap_add),
     CapabilityDrop: nonEmpty(service.cap_drop),
-    Ulimits: nonEmpty(Object.entries(service.ulimits ?? {}).map(([Name, { soft, hard }]) => ({ Name, Soft: soft, Hard: hard }))),
+    Ulimits: nonEmpty(
+      Object.entries(service.ulimits ?? {}).map(([Name, { soft, hard }]) => ({
+        Name,
+        Soft: soft,
+        Hard: hard,
+      })),
+    ),
     OomScoreAdj: service.oom_score_adj,
   });
 }

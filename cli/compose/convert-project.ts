@@ -34,7 +34,12 @@ export interface StackObjects {
 
 function network(stack: string, name: string, doc: NetworkDoc): StackNetwork {
   const configs = (doc.ipam?.config ?? []).map((config) =>
-    given({ Subnet: config.subnet, IPRange: config.ip_range, Gateway: config.gateway, AuxiliaryAddresses: config.aux_addresses }),
+    given({
+      Subnet: config.subnet,
+      IPRange: config.ip_range,
+      Gateway: config.gateway,
+      AuxiliaryAddresses: config.aux_addresses,
+    }),
   );
   return {
     name,
@@ -45,7 +50,9 @@ function network(stack: string, name: string, doc: NetworkDoc): StackNetwork {
       Internal: doc.internal === true ? true : undefined,
       Attachable: doc.attachable === true ? true : undefined,
       EnableIPv6: doc.enable_ipv6 === true ? true : undefined,
-      IPAM: nonEmpty(given({ Driver: doc.ipam?.driver, Options: nonEmpty(doc.ipam?.options), Config: nonEmpty(configs) })),
+      IPAM: nonEmpty(
+        given({ Driver: doc.ipam?.driver, Options: nonEmpty(doc.ipam?.options), Config: nonEmpty(configs) }),
+      ),
       Options: nonEmpty(doc.driver_opts),
       Labels: stackLabels(stack, doc.labels),
     }),
@@ -53,7 +60,9 @@ function network(stack: string, name: string, doc: NetworkDoc): StackNetwork {
 }
 
 function file(stack: string, name: string, doc: FileDoc): StackFile {
-  const source = (["file", "environment", "content"] as const).flatMap((kind) => (doc[kind] === undefined ? [] : [{ kind, value: doc[kind] }]))[0];
+  const source = (["file", "environment", "content"] as const).flatMap((kind) =>
+    doc[kind] === undefined ? [] : [{ kind, value: doc[kind] }],
+  )[0];
   return {
     name,
     external: doc.external === true,
@@ -70,11 +79,16 @@ function file(stack: string, name: string, doc: FileDoc): StackFile {
 export function stackObjects(stack: string, project: ComposeDoc): StackObjects {
   const naming = namingOf(stack, project);
   const used = new Set(
-    Object.values(project.services).flatMap(({ networks }) => (Object.keys(networks ?? {}).length === 0 ? ["default"] : Object.keys(networks ?? {}))),
+    Object.values(project.services).flatMap(({ networks }) =>
+      Object.keys(networks ?? {}).length === 0 ? ["default"] : Object.keys(networks ?? {}),
+    ),
   );
-  const files = (kind: "secrets" | "configs"): StackFile[] => Object.entries(project[kind]).map(([key, doc]) => file(stack, naming.nameOf(kind, key), doc));
+  const files = (kind: "secrets" | "configs"): StackFile[] =>
+    Object.entries(project[kind]).map(([key, doc]) => file(stack, naming.nameOf(kind, key), doc));
   return {
-    networks: [...used].sort().map((key) => network(stack, naming.nameOf("networks", key), project.networks[key] ?? {})),
+    networks: [...used]
+      .sort()
+      .map((key) => network(stack, naming.nameOf("networks", key), project.networks[key] ?? {})),
     secrets: files("secrets"),
     configs: files("configs"),
     services: Object.keys(project.services).map((key) => serviceSpec(key, project, naming)),

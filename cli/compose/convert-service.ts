@@ -1,6 +1,7 @@
 /**
  * A service of a compose file as the body of POST /services/create. Pure.
- * Names of networks, secrets and configs stand where the API takes names; ids of secrets and configs are added by the deployment.
+ * Names of networks, secrets and configs stand where the API takes names; ids of secrets and configs are
+ * added by the deployment.
  */
 import { given, type Json } from "../service/flag-values.js";
 import { parseBytes, parseCpus } from "../units.js";
@@ -12,7 +13,9 @@ import { IMAGE_LABEL, type Naming, stackLabels } from "./naming.js";
 const NODE_NETWORKS = ["host", "none", "bridge"];
 
 function amounts(doc: AmountsDoc | undefined): Json | undefined {
-  const generic = (doc?.generic_resources ?? []).map(({ discrete_resource_spec: spec }) => ({ DiscreteResourceSpec: { Kind: spec?.kind, Value: spec?.value } }));
+  const generic = (doc?.generic_resources ?? []).map(({ discrete_resource_spec: spec }) => ({
+    DiscreteResourceSpec: { Kind: spec?.kind, Value: spec?.value },
+  }));
   return nonEmpty(
     given({
       NanoCPUs: optional(doc?.cpus, (cpus) => parseCpus(String(cpus), "cpus")),
@@ -27,7 +30,12 @@ function amounts(doc: AmountsDoc | undefined): Json | undefined {
 function restartPolicy(service: ServiceDoc): Json | undefined {
   const policy = service.deploy?.restart_policy;
   if (policy !== undefined) {
-    return given({ Condition: policy.condition ?? "any", Delay: durationNs(policy.delay), MaxAttempts: policy.max_attempts, Window: durationNs(policy.window) });
+    return given({
+      Condition: policy.condition ?? "any",
+      Delay: durationNs(policy.delay),
+      MaxAttempts: policy.max_attempts,
+      Window: durationNs(policy.window),
+    });
   }
   const [word, attempts] = (service.restart ?? "").split(":");
   switch (word) {
@@ -70,7 +78,8 @@ function mode(deploy: DeployDoc | undefined, scale: number | undefined): Json {
 }
 
 function networks(key: string, service: ServiceDoc, naming: Naming): Json[] {
-  const attached = Object.keys(service.networks ?? {}).length === 0 ? { default: {} } : (service.networks ?? {});
+  const attached =
+    Object.keys(service.networks ?? {}).length === 0 ? { default: {} } : (service.networks ?? {});
   return Object.entries(attached)
     .map(([network, { aliases = [], driver_opts: options }]) => {
       const target = naming.nameOf("networks", network);
@@ -82,10 +91,19 @@ function networks(key: string, service: ServiceDoc, naming: Naming): Json[] {
 
 function endpoint(service: ServiceDoc): Json {
   const ports = (service.ports ?? []).map((port) =>
-    given({ Name: port.name, Protocol: port.protocol, TargetPort: port.target, PublishedPort: port.published, PublishMode: port.mode }),
+    given({
+      Name: port.name,
+      Protocol: port.protocol,
+      TargetPort: port.target,
+      PublishedPort: port.published,
+      PublishMode: port.mode,
+    }),
   );
   const published = (port: Json): number => Number(port["PublishedPort"] ?? 0);
-  return given({ Mode: service.deploy?.endpoint_mode, Ports: nonEmpty(ports.sort((a, b) => published(a) - published(b))) });
+  return given({
+    Mode: service.deploy?.endpoint_mode,
+    Ports: nonEmpty(ports.sort((a, b) => published(a) - published(b))),
+  });
 }
 
 export function serviceSpec(key: string, project: ComposeDoc, naming: Naming): Json {
@@ -97,17 +115,25 @@ export function serviceSpec(key: string, project: ComposeDoc, naming: Naming): J
     Labels: { ...stackLabels(naming.stack, deploy?.labels), [IMAGE_LABEL]: service.image },
     TaskTemplate: given({
       ContainerSpec: containerSpec(service, project, naming),
-      Resources: nonEmpty(given({ Limits: amounts(deploy?.resources?.limits), Reservations: amounts(deploy?.resources?.reservations) })),
+      Resources: nonEmpty(
+        given({
+          Limits: amounts(deploy?.resources?.limits),
+          Reservations: amounts(deploy?.resources?.reservations),
+        }),
+      ),
       RestartPolicy: restartPolicy(service),
       Placement: nonEmpty(
         given({
           Constraints: nonEmpty(placement?.constraints),
-          Preferences: nonEmpty(placement?.preferences?.map(({ spread }) => ({ Spread: { SpreadDescriptor: spread } }))),
+          Preferences: nonEmpty(
+            placement?.preferences?.map(({ spread }) => ({ Spread: { SpreadDescriptor: spread } })),
+          ),
           MaxReplicas: placement?.max_replicas_per_node,
         }),
       ),
       Networks: networks(key, service, naming),
-      LogDriver: logging === undefined ? undefined : given({ Name: logging.driver, Options: logging.options }),
+      LogDriver:
+        logging === undefined ? undefined : given({ Name: logging.driver, Options: logging.options }),
     }),
     Mode: mode(deploy, service.scale),
     UpdateConfig: updateConfig(deploy?.update_config),

@@ -1,5 +1,6 @@
 /**
- * Reads compose files, the files they name and the variables of the environment. Edge: to the file system, standard input and the environment.
+ * Reads compose files, the files they name and the variables of the environment. Edge: to the file system,
+ * standard input and the environment.
  */
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
@@ -10,7 +11,12 @@ import { type ComposeProject, loadProject } from "./load-project.js";
 
 /** @param paths "-" is standard input. @throws {InvalidArgumentError} */
 export async function readProject(paths: readonly string[]): Promise<ComposeProject> {
-  const files = await Promise.all(paths.map(async (path) => ({ name: path === "-" ? "stdin" : path, text: (await readInput(path)).toString("utf8") })));
+  const files = await Promise.all(
+    paths.map(async (path) => ({
+      name: path === "-" ? "stdin" : path,
+      text: (await readInput(path)).toString("utf8"),
+    })),
+  );
   const [first = "-"] = paths;
   return loadProject(files, {
     folder: first === "-" ? process.cwd() : dirname(resolve(first)),

@@ -1,7 +1,17 @@
 /**
  * Schema of a whole compose file. Pure (data). Source: as service-schema.ts.
  */
-import { BOOLEAN, ignored, mapOf, object, PAIRS, refused, type Schema, STRING, STRING_MAP } from "./schema-parts.js";
+import {
+  BOOLEAN,
+  ignored,
+  mapOf,
+  object,
+  PAIRS,
+  refused,
+  type Schema,
+  STRING,
+  STRING_MAP,
+} from "./schema-parts.js";
 import { SERVICE_SCHEMA } from "./service-schema.js";
 
 /** `true`, `false`, or the old `{name: …}`. */
@@ -56,7 +66,9 @@ export const FILE_SCHEMA: Schema = object({
   services: mapOf(SERVICE_SCHEMA),
   networks: mapOf(NETWORK, { type: ["object", "null"] }),
   volumes: mapOf(VOLUME, { type: ["object", "null"] }),
-  secrets: mapOf(object({ ...FILE_OBJECT, driver: STRING, driver_opts: STRING_MAP }), { type: ["object", "null"] }),
+  secrets: mapOf(object({ ...FILE_OBJECT, driver: STRING, driver_opts: STRING_MAP }), {
+    type: ["object", "null"],
+  }),
   configs: mapOf(object({ ...FILE_OBJECT, content: STRING }), { type: ["object", "null"] }),
   include: refused("is not supported: give several files with -c"),
   models: ignored("models are not run"),

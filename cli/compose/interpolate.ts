@@ -1,5 +1,6 @@
 /**
- * Variables in the values of a compose file: $VAR, ${VAR}, ${VAR:-default}, ${VAR-default}, ${VAR:?error}, ${VAR?error},
+ * Variables in the values of a compose file: $VAR, ${VAR}, ${VAR:-default}, ${VAR-default}, ${VAR:?error},
+ * ${VAR?error},
  * ${VAR:+other}, ${VAR+other}, and $$ for a dollar. Defaults may hold variables themselves. Pure.
  * With a colon an empty variable counts as unset. Source: Compose Specification, "Interpolation".
  */
@@ -33,7 +34,8 @@ interface State {
 }
 
 function expand(text: string, state: State): string {
-  if (state.depth > DEPTH_MAX) throw new InvalidArgumentError(`variables are nested deeper than ${DEPTH_MAX}`);
+  if (state.depth > DEPTH_MAX)
+    throw new InvalidArgumentError(`variables are nested deeper than ${DEPTH_MAX}`);
   let out = "";
   let at = 0;
   while (at < text.length) {
@@ -50,7 +52,10 @@ function expand(text: string, state: State): string {
       at = end + 1;
     } else {
       const name = NAME.exec(rest)?.[0];
-      if (name === undefined) throw new InvalidArgumentError(`invalid interpolation in ${JSON.stringify(text)}: write $$ for a dollar`);
+      if (name === undefined)
+        throw new InvalidArgumentError(
+          `invalid interpolation in ${JSON.stringify(text)}: write $$ for a dollar`,
+        );
       out += plain(name, state);
       at = dollar + 1 + name.length;
     }
@@ -82,7 +87,9 @@ function braced(expression: string, state: State): string {
   const match = /^(:?[-?+])?(.*)$/s.exec(expression.slice(name?.length ?? 0));
   const [, operator, argument = ""] = match ?? [];
   if (name === undefined || (operator === undefined && argument !== "")) {
-    throw new InvalidArgumentError(`invalid interpolation \${${expression}}: forms are \${NAME}, \${NAME:-default}, \${NAME:?error}, \${NAME:+other}`);
+    throw new InvalidArgumentError(
+      `invalid interpolation \${${expression}}: forms are \${NAME}, \${NAME:-default}, \${NAME:?error}, \${NAME:+other}`,
+    );
   }
   const value = state.variables[name];
   const isSet = value !== undefined && (operator?.startsWith(":") !== true || value !== "");
@@ -94,7 +101,9 @@ function braced(expression: string, state: State): string {
       return isSet ? expand(argument, inner) : "";
     case "?":
       if (isSet) return value ?? "";
-      throw new InvalidArgumentError(`required variable ${name} is missing${argument === "" ? "" : `: ${expand(argument, inner)}`}`);
+      throw new InvalidArgumentError(
+        `required variable ${name} is missing${argument === "" ? "" : `: ${expand(argument, inner)}`}`,
+      );
     default:
       return plain(name, state);
   }

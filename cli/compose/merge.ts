@@ -1,6 +1,7 @@
 /**
  * Several compose files as one: later files add keys and replace values. Pure.
- * Maps merge key by key; ports, volumes, secrets and configs merge by their target; commands are replaced; other lists grow.
+ * Maps merge key by key; ports, volumes, secrets and configs merge by their target; commands are replaced;
+ * other lists grow.
  */
 import type { ComposeDoc } from "./model.js";
 
@@ -22,7 +23,8 @@ export function mergeDocs(docs: readonly ComposeDoc[]): ComposeDoc {
   return docs.reduce((merged, doc) => mergeValues(merged, doc, "") as ComposeDoc, empty); // both have that shape
 }
 
-const isMap = (value: Value): value is Raw => typeof value === "object" && value !== null && !Array.isArray(value);
+const isMap = (value: Value): value is Raw =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 function mergeValues(before: Value, after: Value, key: string): Value {
   if (after === undefined) return before;
@@ -30,7 +32,8 @@ function mergeValues(before: Value, after: Value, key: string): Value {
     const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])];
     return Object.fromEntries(keys.map((each) => [each, mergeValues(before[each], after[each], each)]));
   }
-  if (Array.isArray(before) && Array.isArray(after) && !REPLACED.has(key)) return mergeLists(before, after, key);
+  if (Array.isArray(before) && Array.isArray(after) && !REPLACED.has(key))
+    return mergeLists(before, after, key);
   return after;
 }
 

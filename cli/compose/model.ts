@@ -18,7 +18,11 @@ export interface MountDoc {
   readonly read_only?: boolean;
   readonly consistency?: string;
   readonly bind?: { readonly propagation?: string; readonly create_host_path?: boolean };
-  readonly volume?: { readonly nocopy?: boolean; readonly subpath?: string; readonly labels?: Readonly<Record<string, string>> };
+  readonly volume?: {
+    readonly nocopy?: boolean;
+    readonly subpath?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+  };
   readonly tmpfs?: { readonly size?: number | string; readonly mode?: number };
   readonly image?: { readonly subpath?: string };
 }
@@ -59,7 +63,9 @@ export interface AmountsDoc {
   readonly cpus?: string | number;
   readonly memory?: string | number;
   readonly pids?: number;
-  readonly generic_resources?: readonly { readonly discrete_resource_spec?: { readonly kind: string; readonly value: number } }[];
+  readonly generic_resources?: readonly {
+    readonly discrete_resource_spec?: { readonly kind: string; readonly value: number };
+  }[];
 }
 
 export interface DeployDoc {
@@ -70,7 +76,12 @@ export interface DeployDoc {
   readonly update_config?: UpdateDoc;
   readonly rollback_config?: UpdateDoc;
   readonly resources?: { readonly limits?: AmountsDoc; readonly reservations?: AmountsDoc };
-  readonly restart_policy?: { readonly condition?: string; readonly delay?: string; readonly max_attempts?: number; readonly window?: string };
+  readonly restart_policy?: {
+    readonly condition?: string;
+    readonly delay?: string;
+    readonly max_attempts?: number;
+    readonly window?: string;
+  };
   readonly placement?: {
     readonly constraints?: readonly string[];
     readonly preferences?: readonly { readonly spread: string }[];

@@ -23,6 +23,9 @@ export function namingOf(stack: string, project: ComposeDoc): Naming {
   };
 }
 
-export function stackLabels(stack: string, labels: Readonly<Record<string, string>> = {}): Record<string, string> {
+export function stackLabels(
+  stack: string,
+  labels: Readonly<Record<string, string>> = {},
+): Record<string, string> {
   return { ...labels, [STACK_LABEL]: stack };
 }

@@ -2,11 +2,21 @@
  * One checked compose file in long form. Pure: files are read through `Surroundings`.
  */
 import { posix } from "node:path";
+import { messageOf } from "../../base/errors/errors.js";
 import { splitCommand } from "../service/flag-values.js";
 import { type Finding, type Path, pathText } from "./compose-error.js";
-import type { ComposeDoc, FileDoc, FileRefDoc, MountDoc, NetworkDoc, PortDoc, ServiceDoc, ServiceNetworkDoc, VolumeDoc } from "./model.js";
+import type {
+  ComposeDoc,
+  FileDoc,
+  FileRefDoc,
+  MountDoc,
+  NetworkDoc,
+  PortDoc,
+  ServiceDoc,
+  ServiceNetworkDoc,
+  VolumeDoc,
+} from "./model.js";
 import { shortMount, shortPorts } from "./short-forms.js";
-import { messageOf } from "../../base/errors/errors.js";
 import type { YamlTree } from "./yaml-tree.js";
 
 export interface Surroundings {
@@ -21,12 +31,16 @@ export interface Surroundings {
 
 type Raw = Readonly<Record<string, unknown>>;
 
-const listOf = (value: unknown): unknown[] => (value === undefined || value === null ? [] : Array.isArray(value) ? value : [value]);
+const listOf = (value: unknown): unknown[] =>
+  value === undefined || value === null ? [] : Array.isArray(value) ? value : [value];
 const mapOf = (value: unknown): Raw => (typeof value === "object" && value !== null ? (value as Raw) : {}); // the schema has been checked
 
 /** Lists or maps of pairs as a map; null where a value is missing. */
 function pairs(value: unknown): Record<string, string | null> {
-  if (!Array.isArray(value)) return Object.fromEntries(Object.entries(mapOf(value)).map(([key, inner]) => [key, inner === null ? null : String(inner)]));
+  if (!Array.isArray(value))
+    return Object.fromEntries(
+      Object.entries(mapOf(value)).map(([key, inner]) => [key, inner === null ? null : String(inner)]),
+    );
   return Object.fromEntries(
     value.map(String).map((text): [string, string | null] => {
       const at = text.indexOf("=");
@@ -35,14 +49,16 @@ function pairs(value: unknown): Record<string, string | null> {
   );
 }
 
-const texts = (value: unknown): Record<string, string> => Object.fromEntries(Object.entries(pairs(value)).map(([key, text]) => [key, text ?? ""]));
+const texts = (value: unknown): Record<string, string> =>
+  Object.fromEntries(Object.entries(pairs(value)).map(([key, text]) => [key, text ?? ""]));
 
 /** Drops undefined, so that an absent key stays absent when files merge. */
 function present<T extends object>(object: { [K in keyof T]: T[K] | undefined }): T {
   return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as T; // what is left is T
 }
 
-const when = <T>(value: unknown, make: (value: unknown) => T): T | undefined => (value === undefined || value === null ? undefined : make(value));
+const when = <T>(value: unknown, make: (value: unknown) => T): T | undefined =>
+  value === undefined || value === null ? undefined : make(value);
 
 /** Turns findings of short forms into findings with a place. */
 export class Normaliser {
@@ -59,9 +75,12 @@ export class Normaliser {
   async run(): Promise<ComposeDoc> {
     const file = mapOf(this.#tree.value);
     const services: Record<string, ServiceDoc> = {};
-    for (const [name, service] of Object.entries(mapOf(file["services"]))) services[name] = await this.#service(mapOf(service), ["services", name]);
+    for (const [name, service] of Object.entries(mapOf(file["services"])))
+      services[name] = await this.#service(mapOf(service), ["services", name]);
     const each = <T>(key: string, make: (raw: Raw, name: string) => T): Record<string, T> =>
-      Object.fromEntries(Object.entries(mapOf(file[key])).map(([name, value]) => [name, make(mapOf(value), name)]));
+      Object.fromEntries(
+        Object.entries(mapOf(file[key])).map(([name, value]) => [name, make(mapOf(value), name)]),
+      );
     return present<ComposeDoc>({
       name: when(file["name"], String),
       services,
@@ -72,7 +91,15 @@ export class Normaliser {
     });
   }
 
-  #named(raw: Raw, key: string): { name?: string; external?: boolean; labels?: Record<string, string>; driver_opts?: Record<string, string> } {
+  #named(
+    raw: Raw,
+    key: string,
+  ): {
+    name?: string;
+    external?: boolean;
+    labels?: Record<string, string>;
+    driver_opts?: Record<string, string>;
+  } {
     const { external } = raw;
     const isExternal = external !== undefined && external !== false;
     const oldName = when(mapOf(external)["name"], String);
@@ -86,7 +113,11 @@ export class Normaliser {
   }
 
   #file(raw: Raw, key: string): FileDoc {
-    return { ...(raw as FileDoc), ...this.#named(raw, key), ...present<FileDoc>({ file: when(raw["file"], (path) => this.#path(String(path))) }) };
+    return {
+      ...(raw as FileDoc),
+      ...this.#named(raw, key),
+      ...present<FileDoc>({ file: when(raw["file"], (path) => this.#path(String(path))) }),
+    };
   }
 
   #path(path: string): string {
@@ -97,7 +128,8 @@ export class Normaliser {
 
   async #service(raw: Raw, path: Path): Promise<ServiceDoc> {
     const deploy = mapOf(raw["deploy"]);
-    const words = (value: unknown): string[] => (typeof value === "string" ? splitCommand(value) : listOf(value).map(String));
+    const words = (value: unknown): string[] =>
+      typeof value === "string" ? splitCommand(value) : listOf(value).map(String);
     const strings = (value: unknown): string[] => listOf(value).map(String);
     return present<ServiceDoc>({
       ...(raw as ServiceDoc),
@@ -109,15 +141,31 @@ export class Normaliser {
       labels: when(raw["labels"], texts),
       sysctls: when(raw["sysctls"], texts),
       ulimits: when(raw["ulimits"], (limits) =>
-        Object.fromEntries(Object.entries(mapOf(limits)).map(([name, limit]) => [name, typeof limit === "number" ? { soft: limit, hard: limit } : (limit as { soft: number; hard: number })])),
+        Object.fromEntries(
+          Object.entries(mapOf(limits)).map(([name, limit]) => [
+            name,
+            typeof limit === "number"
+              ? { soft: limit, hard: limit }
+              : (limit as { soft: number; hard: number }),
+          ]),
+        ),
       ),
       dns: when(raw["dns"], strings),
       dns_search: when(raw["dns_search"], strings),
       extra_hosts: when(raw["extra_hosts"], extraHosts),
-      logging: when(raw["logging"], (logging) => present({ driver: when(mapOf(logging)["driver"], String), options: when(mapOf(logging)["options"], texts) })),
-      healthcheck: when(raw["healthcheck"], (health) => present({ ...mapOf(health), test: when(mapOf(health)["test"], healthTest) })),
+      logging: when(raw["logging"], (logging) =>
+        present({
+          driver: when(mapOf(logging)["driver"], String),
+          options: when(mapOf(logging)["options"], texts),
+        }),
+      ),
+      healthcheck: when(raw["healthcheck"], (health) =>
+        present({ ...mapOf(health), test: when(mapOf(health)["test"], healthTest) }),
+      ),
       networks: when(raw["networks"], serviceNetworks),
-      ports: when(raw["ports"], (list) => listOf(list).flatMap((item, i) => this.#port(item, [...path, "ports", i]))),
+      ports: when(raw["ports"], (list) =>
+        listOf(list).flatMap((item, i) => this.#port(item, [...path, "ports", i])),
+      ),
       volumes: this.#mounts(raw, path),
       configs: when(raw["configs"], (list) => listOf(list).map(fileReference)),
       secrets: when(raw["secrets"], (list) => listOf(list).map(fileReference)),
@@ -129,39 +177,72 @@ export class Normaliser {
   async #environment(raw: Raw, path: Path): Promise<Record<string, string | null> | undefined> {
     const files: Record<string, string | null>[] = [];
     for (const [i, entry] of listOf(raw["env_file"]).entries()) {
-      const { path: name, required } = typeof entry === "string" ? { path: entry, required: true } : (entry as { path: string; required?: boolean }); // as the schema has it
+      const { path: name, required } =
+        typeof entry === "string"
+          ? { path: entry, required: true }
+          : (entry as { path: string; required?: boolean }); // as the schema has it
       try {
-        const lines = (await this.#surroundings.readText(this.#path(name))).split(/\r?\n/).map((line) => line.trimStart());
+        const lines = (await this.#surroundings.readText(this.#path(name)))
+          .split(/\r?\n/)
+          .map((line) => line.trimStart());
         files.push(pairs(lines.filter((line) => line !== "" && !line.startsWith("#"))));
       } catch (error) {
-        if (required !== false) this.#found([...path, "env_file", ...(Array.isArray(raw["env_file"]) ? [i] : [])], messageOf(error));
+        if (required !== false)
+          this.#found(
+            [...path, "env_file", ...(Array.isArray(raw["env_file"]) ? [i] : [])],
+            messageOf(error),
+          );
       }
     }
     if (files.length === 0 && raw["environment"] === undefined) return undefined;
     const all: Record<string, string | null> = Object.assign({}, ...files, pairs(raw["environment"]));
-    return Object.fromEntries(Object.entries(all).map(([name, value]) => [name, value ?? this.#surroundings.variables[name] ?? null]));
+    return Object.fromEntries(
+      Object.entries(all).map(([name, value]) => [name, value ?? this.#surroundings.variables[name] ?? null]),
+    );
   }
 
   #port(item: unknown, path: Path): PortDoc[] {
     if (typeof item !== "object" || item === null) {
       return this.#guarded(path, [], () => {
         const { ports, hostIp } = shortPorts(String(item));
-        if (hostIp !== "") this.warnings.push(this.#finding(path, `host address ${hostIp} has no effect: a published port listens on all addresses of a node`));
+        if (hostIp !== "")
+          this.warnings.push(
+            this.#finding(
+              path,
+              `host address ${hostIp} has no effect: a published port listens on all addresses of a node`,
+            ),
+          );
         return [...ports];
       });
     }
     const raw = item as Raw; // the schema allows nothing else
     const published = when(raw["published"], Number);
-    return [present<PortDoc>({ target: Number(raw["target"]), published, protocol: String(raw["protocol"] ?? "tcp"), mode: String(raw["mode"] ?? "ingress"), name: when(raw["name"], String) })];
+    return [
+      present<PortDoc>({
+        target: Number(raw["target"]),
+        published,
+        protocol: String(raw["protocol"] ?? "tcp"),
+        mode: String(raw["mode"] ?? "ingress"),
+        name: when(raw["name"], String),
+      }),
+    ];
   }
 
   #mounts(raw: Raw, path: Path): MountDoc[] | undefined {
     if (raw["volumes"] === undefined && raw["tmpfs"] === undefined) return undefined;
     const mounts = listOf(raw["volumes"]).flatMap((item, i): MountDoc[] =>
-      typeof item === "string" ? this.#guarded([...path, "volumes", i], [], () => [shortMount(item)]) : [longMount(item as Raw)],
+      typeof item === "string"
+        ? this.#guarded([...path, "volumes", i], [], () => [shortMount(item)])
+        : [longMount(item as Raw)],
     );
-    const located = mounts.map((mount) => (mount.type === "bind" && mount.source !== undefined ? { ...mount, source: this.#path(mount.source) } : mount));
-    const tmpfs = listOf(raw["tmpfs"]).map((text): MountDoc => ({ type: "tmpfs", target: String(text).split(":")[0] ?? "" }));
+    const located = mounts.map((mount) =>
+      mount.type === "bind" && mount.source !== undefined
+        ? { ...mount, source: this.#path(mount.source) }
+        : mount,
+    );
+    const tmpfs = listOf(raw["tmpfs"]).map(
+      (text): MountDoc => ({ type: "tmpfs", target: String(text).split(":")[0] ?? "" }),
+    );
     return [...located, ...tmpfs];
   }
 
@@ -194,7 +275,8 @@ function longMount(raw: Raw): MountDoc {
 }
 
 /** YAML has read 0440 as octal already; text is octal too. */
-const fileMode = (value: unknown): number => (typeof value === "string" ? Number.parseInt(value, 8) : Number(value));
+const fileMode = (value: unknown): number =>
+  typeof value === "string" ? Number.parseInt(value, 8) : Number(value);
 
 function fileReference(item: unknown): FileRefDoc {
   if (typeof item === "string") return { source: item };
@@ -217,7 +299,10 @@ function serviceNetworks(value: unknown): Record<string, ServiceNetworkDoc> {
   return Object.fromEntries(
     Object.entries(mapOf(value)).map(([name, raw]) => [
       name,
-      present<ServiceNetworkDoc>({ aliases: when(mapOf(raw)["aliases"], (list) => listOf(list).map(String)), driver_opts: when(mapOf(raw)["driver_opts"], texts) }),
+      present<ServiceNetworkDoc>({
+        aliases: when(mapOf(raw)["aliases"], (list) => listOf(list).map(String)),
+        driver_opts: when(mapOf(raw)["driver_opts"], texts),
+      }),
     ]),
   );
 }
@@ -229,6 +314,8 @@ function extraHosts(value: unknown): string[] {
         const at = text.search(/[:=]/);
         return [text.slice(0, at), text.slice(at + 1)];
       })
-    : Object.entries(mapOf(value)).flatMap(([name, addresses]) => listOf(addresses).map((address): [string, string] => [name, String(address)]));
+    : Object.entries(mapOf(value)).flatMap(([name, addresses]) =>
+        listOf(addresses).map((address): [string, string] => [name, String(address)]),
+      );
   return entries.map(([name, address]) => `${address.replace(/^\[(.*)\]$/, "$1")} ${name}`);
 }

@@ -1,5 +1,6 @@
 /**
- * Schema of a service in a compose file: what `docker stack deploy` honours, and what else the specification has. Pure (data).
+ * Schema of a service in a compose file: what `docker stack deploy` honours, and what else the specification
+ * has. Pure (data).
  * Source: the Compose Specification and Docker's compose file reference, version 3, read for facts.
  */
 import {
@@ -9,21 +10,21 @@ import {
   CPUS,
   DURATION,
   ID,
-  ignored,
   INTEGER,
-  mapOf,
+  ignored,
   MODE,
+  mapOf,
   object,
   oneOf,
   PAIRS,
   refused,
   SCALAR,
   type Schema,
-  shortOr,
   STRING,
   STRING_MAP,
   STRING_OR_STRINGS,
   STRINGS,
+  shortOr,
 } from "./schema-parts.js";
 
 const UPDATE_CONFIG = (actions: readonly string[]): Schema =>
@@ -38,7 +39,9 @@ const UPDATE_CONFIG = (actions: readonly string[]): Schema =>
 
 const GENERIC_RESOURCES: Schema = {
   type: "array",
-  items: object({ discrete_resource_spec: object({ kind: STRING, value: INTEGER }, { required: ["kind", "value"] }) }),
+  items: object({
+    discrete_resource_spec: object({ kind: STRING, value: INTEGER }, { required: ["kind", "value"] }),
+  }),
 };
 
 export const DEPLOY_SCHEMA: Schema = object({
@@ -57,7 +60,12 @@ export const DEPLOY_SCHEMA: Schema = object({
       devices: ignored("devices are not reserved yet; generic_resources are"),
     }),
   }),
-  restart_policy: object({ condition: oneOf("none", "on-failure", "any"), delay: DURATION, max_attempts: COUNT, window: DURATION }),
+  restart_policy: object({
+    condition: oneOf("none", "on-failure", "any"),
+    delay: DURATION,
+    max_attempts: COUNT,
+    window: DURATION,
+  }),
   placement: object({
     constraints: STRINGS,
     preferences: { type: "array", items: object({ spread: STRING }, { required: ["spread"] }) },
@@ -92,7 +100,12 @@ const VOLUMES: Schema = {
       target: STRING,
       read_only: BOOLEAN,
       consistency: STRING,
-      bind: object({ propagation: STRING, create_host_path: BOOLEAN, selinux: ignored("SELinux labels are not set"), recursive: ignored("mounts are recursive") }),
+      bind: object({
+        propagation: STRING,
+        create_host_path: BOOLEAN,
+        selinux: ignored("SELinux labels are not set"),
+        recursive: ignored("mounts are recursive"),
+      }),
       volume: object({ nocopy: BOOLEAN, subpath: STRING, labels: PAIRS }),
       tmpfs: object({ size: BYTES, mode: MODE }),
       image: object({ subpath: STRING }),
@@ -103,7 +116,11 @@ const VOLUMES: Schema = {
 
 const FILES: Schema = {
   type: "array",
-  items: shortOr(["string"], { source: STRING, target: STRING, uid: ID, gid: ID, mode: MODE }, { required: ["source"] }),
+  items: shortOr(
+    ["string"],
+    { source: STRING, target: STRING, uid: ID, gid: ID, mode: MODE },
+    { required: ["source"] },
+  ),
 };
 
 const SERVICE_NETWORK: Schema = {
@@ -236,10 +253,8 @@ const REFUSED: Readonly<Record<string, string>> = {
   volumes_from: "is not supported: name the volumes of each service",
 };
 
-export const SERVICE_SCHEMA: Schema = object(
-  {
-    ...HONOURED,
-    ...Object.fromEntries(Object.entries(IGNORED).map(([key, reason]) => [key, ignored(reason)])),
-    ...Object.fromEntries(Object.entries(REFUSED).map(([key, reason]) => [key, refused(reason)])),
-  },
-);
+export const SERVICE_SCHEMA: Schema = object({
+  ...HONOURED,
+  ...Object.fromEntries(Object.entries(IGNORED).map(([key, reason]) => [key, ignored(reason)])),
+  ...Object.fromEntries(Object.entries(REFUSED).map(([key, reason]) => [key, refused(reason)])),
+});

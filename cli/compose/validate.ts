@@ -10,11 +10,22 @@ import type { Schema } from "./schema-parts.js";
 import { DEPLOY_SCHEMA } from "./service-schema.js";
 import { pathKey, type YamlTree } from "./yaml-tree.js";
 
-const FORMATS: Readonly<Record<string, { readonly test: (value: string | number) => boolean; readonly words: string }>> = {
-  duration: { test: (value) => value === "0" || /^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/.test(String(value)), words: "a duration such as 500ms, 10s or 1m30s" },
-  bytes: { test: (value) => /^\d+(\.\d+)?\s*([bkmgt]?i?b?)$/i.test(String(value)), words: "a size such as 64m or 1g" },
+const FORMATS: Readonly<
+  Record<string, { readonly test: (value: string | number) => boolean; readonly words: string }>
+> = {
+  duration: {
+    test: (value) => value === "0" || /^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/.test(String(value)),
+    words: "a duration such as 500ms, 10s or 1m30s",
+  },
+  bytes: {
+    test: (value) => /^\d+(\.\d+)?\s*([bkmgt]?i?b?)$/i.test(String(value)),
+    words: "a size such as 64m or 1g",
+  },
   cpus: { test: (value) => /^\d*\.?\d+$/.test(String(value)), words: "a number of CPUs such as 0.5" },
-  port: { test: (value) => /^\d{1,5}$/.test(String(value)) && Number(value) <= 65_535, words: "a port of 0 to 65535" },
+  port: {
+    test: (value) => /^\d{1,5}$/.test(String(value)) && Number(value) <= 65_535,
+    words: "a port of 0 to 65535",
+  },
   id: { test: (value) => /^\d+$/.test(String(value)), words: "a number" },
   mode: { test: (value) => /^[0-7]{1,4}$/.test(String(value)), words: "an octal mode such as 0440" },
 };
@@ -23,8 +34,15 @@ let compiled: ValidateFunction | undefined;
 
 function validator(): ValidateFunction {
   if (compiled !== undefined) return compiled;
-  const ajv = new Ajv({ allErrors: true, verbose: true, strict: false, allowUnionTypes: true, validateSchema: false });
-  for (const [name, { test }] of Object.entries(FORMATS)) ajv.addFormat(name, { type: "string", validate: test });
+  const ajv = new Ajv({
+    allErrors: true,
+    verbose: true,
+    strict: false,
+    allowUnionTypes: true,
+    validateSchema: false,
+  });
+  for (const [name, { test }] of Object.entries(FORMATS))
+    ajv.addFormat(name, { type: "string", validate: test });
   ajv.addKeyword({ keyword: "ignored" });
   ajv.addKeyword({ keyword: "refused", validate: (_reason: unknown, _value: unknown) => false });
   compiled = ajv.compile(FILE_SCHEMA);
@@ -38,7 +56,8 @@ function validator(): ValidateFunction {
 export function validate(tree: YamlTree): Finding[] {
   const check = validator();
   for (let round = 0; !check(tree.value) && round < 2; round++) {
-    if (round > 0 || !coerce(tree, check.errors ?? [])) throw new ComposeError(findingsOf(tree, check.errors ?? []));
+    if (round > 0 || !coerce(tree, check.errors ?? []))
+      throw new ComposeError(findingsOf(tree, check.errors ?? []));
   }
   const names = badNames(tree);
   if (names.length > 0) throw new ComposeError(names);
@@ -72,7 +91,9 @@ function cast(text: string, types: readonly string[]): number | boolean | undefi
 }
 
 function set(root: unknown, path: Path, value: unknown): void {
-  const parent = path.slice(0, -1).reduce((at: unknown, part) => (at as Record<string | number, unknown>)[part], root);
+  const parent = path
+    .slice(0, -1)
+    .reduce((at: unknown, part) => (at as Record<string | number, unknown>)[part], root);
   (parent as Record<string | number, unknown>)[path.at(-1) ?? ""] = value; // the path comes from this very tree
 }
 
@@ -130,7 +151,9 @@ function ruleOf(error: ErrorObject, path: Path): string {
     case "format":
       return `must be ${FORMATS[String(error.params["format"])]?.words ?? "well-formed"}, got ${found}`;
     case "pattern":
-      return path.at(-1) === "restart" ? `must be no, always, unless-stopped, on-failure or on-failure:N, got ${found}` : `has the wrong form, got ${found}`;
+      return path.at(-1) === "restart"
+        ? `must be no, always, unless-stopped, on-failure or on-failure:N, got ${found}`
+        : `has the wrong form, got ${found}`;
     case "refused":
       return String(error.schema);
     default:
@@ -146,7 +169,10 @@ function unknownKey(error: ErrorObject, path: Path): string {
   const properties = (error.parentSchema?.["properties"] ?? {}) as object; // a JSON Schema's properties are an object
   const suggestion = nearest(word, Object.keys(properties));
   const isService = path.length === 3 && path[0] === "services";
-  const deeper = isService && (UNDER_DEPLOY.includes(word) || suggestion === undefined) ? nearest(word, UNDER_DEPLOY) : undefined;
+  const deeper =
+    isService && (UNDER_DEPLOY.includes(word) || suggestion === undefined)
+      ? nearest(word, UNDER_DEPLOY)
+      : undefined;
   const hint = deeper !== undefined ? `deploy.${deeper}` : suggestion;
   return `unknown key${hint === undefined ? "" : `: did you mean ${hint}?`}`;
 }
@@ -177,7 +203,8 @@ function badNames(tree: YamlTree): Finding[] {
 
 /** Walks values along the schema to what it marks as ignored. */
 function ignoredKeys(schema: Schema, value: unknown, path: Path): { path: Path; reason: string }[] {
-  if (schema["ignored"] !== undefined) return value === null || value === undefined ? [] : [{ path, reason: String(schema["ignored"]) }];
+  if (schema["ignored"] !== undefined)
+    return value === null || value === undefined ? [] : [{ path, reason: String(schema["ignored"]) }];
   if (Array.isArray(value)) {
     const items = schema["items"] as Schema | undefined; // the keywords hold schemas
     return items === undefined ? [] : value.flatMap((item, i) => ignoredKeys(items, item, [...path, i]));
@@ -186,7 +213,11 @@ function ignoredKeys(schema: Schema, value: unknown, path: Path): { path: Path; 
   const properties = (schema["properties"] ?? {}) as Readonly<Record<string, Schema>>;
   const others = schema["additionalProperties"];
   return Object.entries(value).flatMap(([key, inner]) => {
-    const below = Object.hasOwn(properties, key) ? properties[key] : typeof others === "object" && others !== null ? (others as Schema) : undefined;
+    const below = Object.hasOwn(properties, key)
+      ? properties[key]
+      : typeof others === "object" && others !== null
+        ? (others as Schema)
+        : undefined;
     return below === undefined ? [] : ignoredKeys(below, inner, [...path, key]);
   });
 }

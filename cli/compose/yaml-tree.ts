@@ -1,10 +1,21 @@
 /**
  * A compose file as plain values, with the line of every key and with variables filled in. Pure.
- * Invariant: `positionOf` answers for every path, by its nearest known ancestor. Anchors, aliases and merge keys are resolved here.
+ * Invariant: `positionOf` answers for every path, by its nearest known ancestor. Anchors, aliases and merge
+ * keys are resolved here.
  */
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Document, type Node, parseDocument, type ScalarTag } from "yaml";
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseDocument,
+  type ScalarTag,
+} from "yaml";
 import { messageOf } from "../../base/errors/errors.js";
-import { ComposeError, type Finding, type Path, pathText, type Position } from "./compose-error.js";
+import { ComposeError, type Finding, type Path, type Position, pathText } from "./compose-error.js";
 import { interpolate, type Variables } from "./interpolate.js";
 
 export interface YamlTree {
@@ -34,12 +45,24 @@ const OCTAL: ScalarTag = {
 };
 
 /** @throws {ComposeError} text that is not YAML, or a variable that is wrong. */
-export function readYaml(text: string, options: { readonly file: string; readonly variables: Variables; readonly interpolate: boolean }): YamlTree {
+export function readYaml(
+  text: string,
+  options: { readonly file: string; readonly variables: Variables; readonly interpolate: boolean },
+): YamlTree {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: true, customTags: (tags) => [OCTAL, ...tags] });
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    prettyErrors: false,
+    merge: true,
+    customTags: (tags) => [OCTAL, ...tags],
+  });
   const findings = document.errors.map((error): Finding => {
     const line = lines.linePos(error.pos[0]).line;
-    return { position: { file: options.file, line: Math.max(1, line) }, key: "", rule: `is not YAML: ${error.message}` };
+    return {
+      position: { file: options.file, line: Math.max(1, line) },
+      key: "",
+      rule: `is not YAML: ${error.message}`,
+    };
   });
   if (findings.length > 0) throw new ComposeError(findings);
   const walk = new Walk(document, lines, options);
@@ -60,7 +83,11 @@ class Walk {
   readonly #options: { readonly file: string; readonly variables: Variables; readonly interpolate: boolean };
   #values = 0;
 
-  constructor(document: Document, lines: LineCounter, options: { readonly file: string; readonly variables: Variables; readonly interpolate: boolean }) {
+  constructor(
+    document: Document,
+    lines: LineCounter,
+    options: { readonly file: string; readonly variables: Variables; readonly interpolate: boolean },
+  ) {
     this.#document = document;
     this.#lines = lines;
     this.#options = options;
@@ -68,10 +95,12 @@ class Walk {
 
   read(node: unknown, path: Path): unknown {
     this.#values += 1;
-    if (this.#values > VALUES_MAX) throw new ComposeError([this.#finding(path, `the file unfolds to more than ${VALUES_MAX} values`)]);
+    if (this.#values > VALUES_MAX)
+      throw new ComposeError([this.#finding(path, `the file unfolds to more than ${VALUES_MAX} values`)]);
     if (isAlias(node)) {
       const target = node.resolve(this.#document);
-      if (target === undefined || path.length > 100) throw new ComposeError([this.#finding(path, `alias *${node.source} cannot be resolved`)]);
+      if (target === undefined || path.length > 100)
+        throw new ComposeError([this.#finding(path, `alias *${node.source} cannot be resolved`)]);
       return this.read(target, path);
     }
     if (isMap(node)) return Object.fromEntries(this.#entries(node.items, path));
@@ -90,7 +119,8 @@ class Walk {
     for (const { key, value } of items) {
       const name = isScalar(key) ? key.value : key;
       if (typeof name === "symbol") {
-        for (const [inner, mergedValue] of this.#mergeSources(value, path)) if (!merged.has(inner)) merged.set(inner, mergedValue);
+        for (const [inner, mergedValue] of this.#mergeSources(value, path))
+          if (!merged.has(inner)) merged.set(inner, mergedValue);
         continue;
       }
       const child = [...path, String(name)];
@@ -108,8 +138,13 @@ class Walk {
 
   #scalar(node: { value: unknown; source?: string }, path: Path): unknown {
     const { value } = node;
-    if (typeof value === "number" && path.some((part, i) => i < path.length - 1 && TEXT_MAPS.has(String(part)))) return node.source ?? String(value);
-    if (typeof value !== "string" || !this.#options.interpolate) return typeof value === "bigint" ? Number(value) : value;
+    if (
+      typeof value === "number" &&
+      path.some((part, i) => i < path.length - 1 && TEXT_MAPS.has(String(part)))
+    )
+      return node.source ?? String(value);
+    if (typeof value !== "string" || !this.#options.interpolate)
+      return typeof value === "bigint" ? Number(value) : value;
     try {
       const { text, changed, unset } = interpolate(value, this.#options.variables);
       if (changed) this.interpolated.add(pathKey(path));
@@ -124,7 +159,8 @@ class Walk {
   #locate(node: unknown, path: Path): void {
     const start = (node as Node | null | undefined)?.range?.[0]; // parsed nodes have a range
     const key = pathKey(path);
-    if (start !== undefined && !this.#lineByPath.has(key)) this.#lineByPath.set(key, this.#lines.linePos(start).line);
+    if (start !== undefined && !this.#lineByPath.has(key))
+      this.#lineByPath.set(key, this.#lines.linePos(start).line);
   }
 
   #finding(path: Path, rule: string): Finding {

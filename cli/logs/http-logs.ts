@@ -20,13 +20,17 @@ export function sinceParameter(text: string, flag: string, nowMs: number): strin
   if (/^\d+(\.\d+)?$/.test(text)) return text;
   if (/^[\d.]+(ns|us|ms|s|m|h)/.test(text)) return String((nowMs - parseDuration(text, flag) / 1e6) / 1000);
   const ms = Date.parse(text);
-  if (Number.isNaN(ms)) throw new InvalidArgumentError(`${flag} must be a time such as 2026-01-02T13:23:37Z or a duration such as 42m, got ${JSON.stringify(text)}`);
+  if (Number.isNaN(ms))
+    throw new InvalidArgumentError(
+      `${flag} must be a time such as 2026-01-02T13:23:37Z or a duration such as 42m, got ${JSON.stringify(text)}`,
+    );
   return String(ms / 1000);
 }
 
 export function logQuery(flags: LogFlags, details: boolean): Record<string, string> {
   const { tail = "all" } = flags;
-  if (tail !== "all" && !/^-?\d+$/.test(tail)) throw new InvalidArgumentError(`--tail must be a number of lines or "all", got ${JSON.stringify(tail)}`);
+  if (tail !== "all" && !/^-?\d+$/.test(tail))
+    throw new InvalidArgumentError(`--tail must be a number of lines or "all", got ${JSON.stringify(tail)}`);
   const nowMs = Date.now();
   return {
     stdout: "1",

@@ -1,6 +1,8 @@
 /**
- * Docker's framing of log streams taken apart: 8 bytes of header (stream, three zeros, length), then the data. Pure.
- * Frames may be cut anywhere between two chunks. Source: Docker Engine API, "Stream format" of POST /containers/{id}/attach.
+ * Docker's framing of log streams taken apart: 8 bytes of header (stream, three zeros, length), then the
+ * data. Pure.
+ * Frames may be cut anywhere between two chunks. Source: Docker Engine API, "Stream format" of POST
+ * /containers/{id}/attach.
  */
 import { DataLossError } from "../../base/errors/errors.js";
 
@@ -26,10 +28,15 @@ export class LogFrameReader {
       const length = this.#rest.readUInt32BE(4);
       const stream = this.#rest[0] ?? 0;
       if (stream > STDERR + 1 || length > FRAME_BYTES_MAX) {
-        throw new DataLossError(`the log stream is out of step: a frame of stream ${stream} with ${length} bytes`);
+        throw new DataLossError(
+          `the log stream is out of step: a frame of stream ${stream} with ${length} bytes`,
+        );
       }
       if (this.#rest.length < HEADER_BYTES + length) return frames;
-      frames.push({ stream: stream === STDERR ? "stderr" : "stdout", data: this.#rest.subarray(HEADER_BYTES, HEADER_BYTES + length) });
+      frames.push({
+        stream: stream === STDERR ? "stderr" : "stdout",
+        data: this.#rest.subarray(HEADER_BYTES, HEADER_BYTES + length),
+      });
       this.#rest = this.#rest.subarray(HEADER_BYTES + length);
     }
   }

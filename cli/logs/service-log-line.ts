@@ -1,6 +1,7 @@
 /**
  * A line of a service's log as people read it: `web.2.k3f…@host1    | text`. Pure.
- * With details asked for, the daemon puts `com.docker.swarm.node.id=…,…service.id=…,…task.id=…` before the text, behind the timestamp.
+ * With details asked for, the daemon puts `com.docker.swarm.node.id=…,…service.id=…,…task.id=…` before the
+ * text, behind the timestamp.
  */
 import { textOf } from "../context.js";
 import type { Row } from "../output/table.js";
@@ -29,10 +30,12 @@ const OWN = ["com.docker.swarm.node.id", "com.docker.swarm.service.id", "com.doc
 /** Ids of a line's details; undefined when the line carries none, as a warning of the daemon. */
 export function detailsOf(word: string): ReadonlyMap<string, string> | undefined {
   if (!word.startsWith("com.docker.swarm.")) return undefined;
-  return new Map(word.split(",").map((pair): [string, string] => {
-    const at = pair.indexOf("=");
-    return at < 0 ? [pair, ""] : [pair.slice(0, at), pair.slice(at + 1)];
-  }));
+  return new Map(
+    word.split(",").map((pair): [string, string] => {
+      const at = pair.indexOf("=");
+      return at < 0 ? [pair, ""] : [pair.slice(0, at), pair.slice(at + 1)];
+    }),
+  );
 }
 
 export function formatLogLine(line: string, names: LogNames, options: LogLineOptions): string {

@@ -23,7 +23,10 @@ export function imageName(name: string): ImageName {
   };
 }
 
-export function imageRows(images: readonly Row[], options: { readonly nowMs: number; readonly noTrunc: boolean }): Row[] {
+export function imageRows(
+  images: readonly Row[],
+  options: { readonly nowMs: number; readonly noTrunc: boolean },
+): Row[] {
   return images.flatMap((image) => {
     const id = textOf(image["Id"]);
     const common = {
@@ -31,7 +34,10 @@ export function imageRows(images: readonly Row[], options: { readonly nowMs: num
       CreatedSince: `${duration(options.nowMs - Number(image["Created"] ?? 0) * 1000)} ago`,
       Size: size(Number(image["Size"] ?? 0)),
     };
-    const names = Array.isArray(image["RepoTags"]) && image["RepoTags"].length > 0 ? image["RepoTags"].map(String) : ["<none>:<none>"];
+    const names =
+      Array.isArray(image["RepoTags"]) && image["RepoTags"].length > 0
+        ? image["RepoTags"].map(String)
+        : ["<none>:<none>"];
     return names.map((name) => {
       const { repository, tag } = imageName(name);
       return { Repository: repository, Tag: tag ?? "<none>", ...common };

@@ -25,8 +25,10 @@ function replicas(service: Row): string {
   const status = inner(service, "ServiceStatus");
   const spec = inner(service, "Spec");
   const counts = `${textOf(status["RunningTasks"] ?? 0)}/${textOf(status["DesiredTasks"] ?? 0)}`;
-  const job = inner(spec, "Mode")["ReplicatedJob"];
-  if (job !== undefined) return `${counts} (${textOf(status["CompletedTasks"] ?? 0)}/${textOf(inner(spec, "Mode", "ReplicatedJob")["TotalCompletions"])} completed)`;
+  if (inner(spec, "Mode")["ReplicatedJob"] !== undefined) {
+    const total = inner(spec, "Mode", "ReplicatedJob")["TotalCompletions"];
+    return `${counts} (${textOf(status["CompletedTasks"] ?? 0)}/${textOf(total)} completed)`;
+  }
   const max = inner(spec, "TaskTemplate", "Placement")["MaxReplicas"];
   return max === undefined || max === 0 ? counts : `${counts} (max ${textOf(max)} per node)`;
 }
@@ -34,7 +36,10 @@ function replicas(service: Row): string {
 export function portsText(ports: unknown): string {
   return (Array.isArray(ports) ? (ports as Row[]) : []) // the API's own list
     .filter((port) => port["PublishMode"] !== "host")
-    .map((port) => `*:${textOf(port["PublishedPort"] ?? 0)}->${textOf(port["TargetPort"])}/${textOf(port["Protocol"])}`)
+    .map(
+      (port) =>
+        `*:${textOf(port["PublishedPort"] ?? 0)}->${textOf(port["TargetPort"])}/${textOf(port["Protocol"])}`,
+    )
     .join(", ");
 }
 

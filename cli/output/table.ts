@@ -1,6 +1,7 @@
 /**
  * Tables for people and templates for scripts. Pure.
- * A template is Docker's: {{.Field}}, {{json .}}, {{.Field.Inner}}, {{index .Map "key"}}; "table TEMPLATE" adds a header; "json" prints
+ * A template is Docker's: {{.Field}}, {{json .}}, {{.Field.Inner}}, {{index .Map "key"}}; "table TEMPLATE"
+ * adds a header; "json" prints
  * one object a line.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
@@ -17,7 +18,10 @@ const GAP = 3;
 
 /** Left-aligned columns; the last one is not padded. */
 export function table(columns: readonly Column[], rows: readonly Row[]): string {
-  const cells = [columns.map(({ header }) => header), ...rows.map((row) => columns.map(({ field }) => text(row[field])))];
+  const cells = [
+    columns.map(({ header }) => header),
+    ...rows.map((row) => columns.map(({ field }) => text(row[field]))),
+  ];
   const widths = columns.map((_, i) => Math.max(...cells.map((line) => (line[i] ?? "").length)));
   return cells
     .map((line) =>
@@ -31,7 +35,11 @@ export function table(columns: readonly Column[], rows: readonly Row[]): string 
 
 function text(value: unknown): string {
   if (value === undefined || value === null) return "";
-  return typeof value === "string" ? value : typeof value === "object" ? JSON.stringify(value) : String(value);
+  return typeof value === "string"
+    ? value
+    : typeof value === "object"
+      ? JSON.stringify(value)
+      : String(value);
 }
 
 const EXPRESSION = /\{\{\s*(.*?)\s*\}\}/g;
@@ -45,7 +53,9 @@ function evaluate(expression: string, value: unknown): string {
     return text(typeof map === "object" && map !== null ? (map as Row)[index[2] ?? ""] : undefined); // any object can be indexed
   }
   if (/^\.[\w.]*$/.test(expression)) return text(lookUp(expression, value));
-  throw new InvalidArgumentError(`template {{${expression}}} is not understood: use {{.Field}}, {{json .Field}} or {{index .Map "key"}}`);
+  throw new InvalidArgumentError(
+    `template {{${expression}}} is not understood: use {{.Field}}, {{json .Field}} or {{index .Map "key"}}`,
+  );
 }
 
 function lookUp(path: string, value: unknown): unknown {
@@ -54,7 +64,11 @@ function lookUp(path: string, value: unknown): unknown {
     if (typeof current !== "object" || current === null) return undefined;
     const found = Object.entries(current).find(([key]) => key === part);
     if (found === undefined && value === current) {
-      throw new InvalidArgumentError(`template field .${part} is unknown; there are ${Object.keys(current).map((key) => `.${key}`).join(" ")}`);
+      throw new InvalidArgumentError(
+        `template field .${part} is unknown; there are ${Object.keys(current)
+          .map((key) => `.${key}`)
+          .join(" ")}`,
+      );
     }
     current = found?.[1];
   }
@@ -85,6 +99,8 @@ export function renderList(columns: readonly Column[], rows: readonly Row[], opt
   const tableTemplate = /^table\s+(.*)$/s.exec(format)?.[1];
   if (tableTemplate === undefined) return rows.map((row) => applyTemplate(format, row)).join("\n");
   const fields = [...tableTemplate.matchAll(EXPRESSION)].map((match) => (match[1] ?? "").replace(/^\./, ""));
-  const picked = fields.map((field) => columns.find((column) => column.field === field) ?? { field, header: field.toUpperCase() });
+  const picked = fields.map(
+    (field) => columns.find((column) => column.field === field) ?? { field, header: field.toUpperCase() },
+  );
   return table(picked, rows);
 }

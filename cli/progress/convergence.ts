@@ -1,6 +1,8 @@
 /**
- * How far a service is from what its specification asks for: from its API object and its up-to-date tasks. Pure.
- * Done means: as many tasks of the newest specification run as should (or, for a job, have completed), and no update is under way.
+ * How far a service is from what its specification asks for: from its API object and its up-to-date tasks.
+ * Pure.
+ * Done means: as many tasks of the newest specification run as should (or, for a job, have completed), and no
+ * update is under way.
  */
 import { inner, textOf } from "../context.js";
 import type { Row } from "../output/table.js";
@@ -50,12 +52,19 @@ function slotProgress(history: readonly Row[], label: string): SlotProgress {
   const [newest, before] = history;
   const state = newest === undefined ? "new" : stateOf(newest);
   const pending = state === "pending" ? textOf(inner(newest, "Status")["Message"]) : "";
-  const error = errorOf(newest) || (state === "running" || state === "complete" ? "" : errorOf(before)) || (pending === "pending task scheduling" ? "" : pending);
+  const error =
+    errorOf(newest) ||
+    (state === "running" || state === "complete" ? "" : errorOf(before)) ||
+    (pending === "pending task scheduling" ? "" : pending);
   return { label, state, error };
 }
 
 /** @param options.rollback the service was asked to go back, so a finished rollback is what was wanted. */
-export function convergenceOf(service: Row, tasks: readonly Row[], options: { readonly rollback: boolean }): Convergence {
+export function convergenceOf(
+  service: Row,
+  tasks: readonly Row[],
+  options: { readonly rollback: boolean },
+): Convergence {
   const mode = inner(service, "Spec", "Mode");
   const slots = bySlot(tasks.filter((task) => isWanted(task) || ENDED.includes(stateOf(task))));
   const update = inner(service, "UpdateStatus");
@@ -63,11 +72,15 @@ export function convergenceOf(service: Row, tasks: readonly Row[], options: { re
   const message = textOf(update["Message"]);
   const count = countsOf(service, tasks, slots);
   const isReplicated = mode["Global"] === undefined && mode["GlobalJob"] === undefined;
-  const shown = [...slots].filter(([key]) => !isReplicated || Number(key) <= count.wanted || count.noun === "completed");
+  const shown = [...slots].filter(
+    ([key]) => !isReplicated || Number(key) <= count.wanted || count.noun === "completed",
+  );
   const base = {
     ...count,
     message,
-    slots: shown.map(([key, history]) => slotProgress(history, isReplicated ? `${key}/${count.wanted}` : shortId(key))),
+    slots: shown.map(([key, history]) =>
+      slotProgress(history, isReplicated ? `${key}/${count.wanted}` : shortId(key)),
+    ),
   };
   const failure = failureOf(updateState, message, options.rollback);
   if (failure !== undefined) return { ...base, done: false, failure };
@@ -102,7 +115,12 @@ function countsOf(service: Row, tasks: readonly Row[], slots: ReadonlyMap<string
     const wanted = Number(status["DesiredTasks"] ?? 0);
     return { ready: running, wanted, noun: "running", known: wanted > 0 };
   }
-  return { ready: running, wanted: Number(inner(mode, "Replicated")["Replicas"] ?? 1), noun: "running", known: true };
+  return {
+    ready: running,
+    wanted: Number(inner(mode, "Replicated")["Replicas"] ?? 1),
+    noun: "running",
+    known: true,
+  };
 }
 
 function failureOf(updateState: string, message: string, rollback: boolean): string | undefined {

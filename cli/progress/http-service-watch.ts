@@ -1,6 +1,7 @@
 /**
  * Waits until services run as specified. Edge: to the API, the clock and Ctrl-C.
- * The event stream says when to look again; a look each second covers events that are lost. Ctrl-C ends the waiting alone.
+ * The event stream says when to look again; a look each second covers events that are lost. Ctrl-C ends the
+ * waiting alone.
  */
 import type { Clock } from "../../base/clock/clock.js";
 import { systemClock } from "../../base/clock/system-clock.js";
@@ -30,7 +31,11 @@ export interface WatchOptions {
 }
 
 /** @throws {Error} naming the services that will not converge; {CancelledError} at Ctrl-C. */
-export async function waitForServices(context: Context, services: readonly WatchedService[], options: WatchOptions = {}): Promise<void> {
+export async function waitForServices(
+  context: Context,
+  services: readonly WatchedService[],
+  options: WatchOptions = {},
+): Promise<void> {
   if (services.length === 0) return;
   const stop = new AbortController();
   const onInterrupt = (): void => stop.abort();
@@ -39,12 +44,21 @@ export async function waitForServices(context: Context, services: readonly Watch
   const view = viewOf(context, options.quiet === true, services.length > 1);
   const events = new EventSignal(context, stop.signal);
   try {
-    await converge(context, services, { view, events, clock: options.clock ?? systemClock, rollback: options.rollback === true, signal: stop.signal });
+    await converge(context, services, {
+      view,
+      events,
+      clock: options.clock ?? systemClock,
+      rollback: options.rollback === true,
+      signal: stop.signal,
+    });
   } catch (error) {
     if (!stop.signal.aborted) throw error;
     const [first] = services;
     const hint = services.length === 1 ? `skein service ps ${first?.name}` : "skein service ls";
-    throw new CancelledError(`interrupted: the operation continues in the background; '${hint}' shows how it goes`, { cause: error });
+    throw new CancelledError(
+      `interrupted: the operation continues in the background; '${hint}' shows how it goes`,
+      { cause: error },
+    );
   } finally {
     process.off("SIGINT", onInterrupt);
     stop.abort();
@@ -66,7 +80,11 @@ interface Waiting {
   readonly signal: AbortSignal;
 }
 
-async function converge(context: Context, services: readonly WatchedService[], waiting: Waiting): Promise<void> {
+async function converge(
+  context: Context,
+  services: readonly WatchedService[],
+  waiting: Waiting,
+): Promise<void> {
   const { view, events, clock, rollback, signal } = waiting;
   const open = new Map(services.map((service) => [service.id, service]));
   const failures: string[] = [];
@@ -74,10 +92,16 @@ async function converge(context: Context, services: readonly WatchedService[], w
   while (open.size > 0) {
     signal.throwIfAborted();
     const looks = [...open.values()].filter(({ id }) => touched?.has(id) ?? true);
-    const found = await Promise.all(looks.map(async (service) => ({ service, progress: await look(context, service, { rollback, signal }) })));
+    const found = await Promise.all(
+      looks.map(async (service) => ({
+        service,
+        progress: await look(context, service, { rollback, signal }),
+      })),
+    );
     for (const { service, progress } of found) {
       view.show(service.name, progress);
-      if (progress.failure !== undefined) failures.push(services.length > 1 ? `${service.name}: ${progress.failure}` : progress.failure);
+      if (progress.failure !== undefined)
+        failures.push(services.length > 1 ? `${service.name}: ${progress.failure}` : progress.failure);
       if (progress.done || progress.failure !== undefined) open.delete(service.id);
     }
     if (open.size > 0) touched = await events.next(open, { clock, timeoutMs: LOOK_PERIOD_MS });
@@ -86,7 +110,11 @@ async function converge(context: Context, services: readonly WatchedService[], w
   if (failures.length > 0) throw new Error(failures.join("\n"));
 }
 
-async function look(context: Context, { id, name }: WatchedService, options: { rollback: boolean; signal: AbortSignal }): Promise<Convergence> {
+async function look(
+  context: Context,
+  { id, name }: WatchedService,
+  options: { rollback: boolean; signal: AbortSignal },
+): Promise<Convergence> {
   const filters = (object: object): Record<string, string> => ({ filters: JSON.stringify(object) });
   const [services, tasks] = await Promise.all([
     fetchRows(context, "/services", { ...filters({ id: [id] }), status: "true" }),
@@ -108,12 +136,16 @@ class EventSignal {
     stop.addEventListener("abort", () => this.#wake(), { once: true });
     this.#follow(context).catch((error: unknown) => {
       // Without events the look each second remains.
-      if (!stop.aborted) context.note(`Warning: no events from the daemon (${messageOf(error)}): looking once a second`);
+      if (!stop.aborted)
+        context.note(`Warning: no events from the daemon (${messageOf(error)}): looking once a second`);
     });
   }
 
   /** @returns ids among `open` that were touched; undefined after the timeout: look at all. */
-  next(open: ReadonlyMap<string, unknown>, options: { clock: Clock; timeoutMs: number }): Promise<ReadonlySet<string> | undefined> {
+  next(
+    open: ReadonlyMap<string, unknown>,
+    options: { clock: Clock; timeoutMs: number },
+  ): Promise<ReadonlySet<string> | undefined> {
     return new Promise((resolve) => {
       const timer = options.clock.setTimer(options.timeoutMs, () => {
         this.#wake = () => undefined;

@@ -1,6 +1,7 @@
 /**
  * The daemon's JSON-lines progress of pull, load and import as text. Pure over `write`.
- * On a terminal each id has one line that is repainted; elsewhere only changes of status are printed, not each megabyte.
+ * On a terminal each id has one line that is repainted; elsewhere only changes of status are printed, not
+ * each megabyte.
  */
 import { size } from "../output/words.js";
 
@@ -38,7 +39,8 @@ export class JsonProgress {
     const lines = `${this.#rest}${chunk}`.split("\n");
     this.#rest = lines.pop() ?? "";
     if (this.#rest.length > LINE_BYTES_MAX) throw new Error("the daemon's progress is not JSON lines");
-    for (const line of lines.filter((each) => each.trim() !== "")) this.#take(JSON.parse(line) as ProgressMessage); // Docker's messages
+    for (const line of lines.filter((each) => each.trim() !== ""))
+      this.#take(JSON.parse(line) as ProgressMessage); // Docker's messages
   }
 
   #take(message: ProgressMessage): void {
@@ -75,5 +77,6 @@ function bar({ progressDetail }: ProgressMessage): string {
   const { current = 0, total = 0 } = progressDetail ?? {};
   if (total <= 0) return "";
   const filled = Math.min(BAR_WIDTH, Math.floor((current / total) * BAR_WIDTH));
-  return ` [${"=".repeat(filled)}${filled < BAR_WIDTH ? ">" : ""}${" ".repeat(Math.max(0, BAR_WIDTH - filled - 1))}] ${size(current)}/${size(total)}`;
+  const drawn = `${"=".repeat(filled)}${filled < BAR_WIDTH ? ">" : ""}`.padEnd(BAR_WIDTH);
+  return ` [${drawn}] ${size(current)}/${size(total)}`;
 }

@@ -1,5 +1,6 @@
 /**
- * Progress of services as people see it: repainted lines on a terminal, one line per change elsewhere. Pure over `write`.
+ * Progress of services as people see it: repainted lines on a terminal, one line per change elsewhere. Pure
+ * over `write`.
  */
 import type { Convergence, SlotProgress } from "./convergence.js";
 
@@ -58,7 +59,10 @@ export class TerminalProgress implements ProgressView {
   readonly #progress = new Map<string, Convergence>();
   #lines = 0;
 
-  constructor(write: (text: string) => void, options: { readonly several: boolean; readonly columns: () => number }) {
+  constructor(
+    write: (text: string) => void,
+    options: { readonly several: boolean; readonly columns: () => number },
+  ) {
     this.#write = write;
     this.#several = options.several;
     this.#columns = options.columns;
@@ -69,7 +73,9 @@ export class TerminalProgress implements ProgressView {
     const lines = [...this.#progress].flatMap(([each, state]) => this.#linesOf(each, state));
     const width = Math.max(20, this.#columns());
     const up = this.#lines > 0 ? `\x1b[${this.#lines}A` : "";
-    const painted = lines.map((line) => `\x1b[2K${line.length > width ? `${line.slice(0, width - 1)}…` : line}\n`).join("");
+    const painted = lines
+      .map((line) => `\x1b[2K${line.length > width ? `${line.slice(0, width - 1)}…` : line}\n`)
+      .join("");
     this.#write(`${up}${painted}\x1b[0J`);
     this.#lines = lines.length;
   }
@@ -81,7 +87,14 @@ export class TerminalProgress implements ProgressView {
 
   #linesOf(name: string, progress: Convergence): string[] {
     const faulty = progress.slots.filter(({ error }) => error !== "");
-    const slots = this.#several ? faulty.slice(0, 3) : progress.slots.length <= SLOTS_SHOWN_MAX ? progress.slots : faulty.slice(0, SLOTS_SHOWN_MAX);
-    return [headline(name, progress, this.#several), ...slots.map((slot) => `${this.#several ? "  " : ""}${slotLine(slot)}`)];
+    const slots = this.#several
+      ? faulty.slice(0, 3)
+      : progress.slots.length <= SLOTS_SHOWN_MAX
+        ? progress.slots
+        : faulty.slice(0, SLOTS_SHOWN_MAX);
+    return [
+      headline(name, progress, this.#several),
+      ...slots.map((slot) => `${this.#several ? "  " : ""}${slotLine(slot)}`),
+    ];
   }
 }

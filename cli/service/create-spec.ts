@@ -1,5 +1,6 @@
 /**
- * A service specification from the flags of `service create`. Pure (files and the daemon are asked through `Lookups`).
+ * A service specification from the flags of `service create`. Pure (files and the daemon are asked through
+ * `Lookups`).
  */
 import { AlreadyExistsError, InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
 import { keyValues, parseBytes, parseCpus, parseDuration, parseInteger } from "../units.js";
@@ -30,8 +31,11 @@ export function setIf(target: Json, key: string, value: unknown): void {
   if (value !== undefined) target[key] = value;
 }
 
-const mapped = <T>(text: string | undefined, parse: (text: string, flag: string) => T, flag: string): T | undefined =>
-  text === undefined ? undefined : parse(text, flag);
+const mapped = <T>(
+  text: string | undefined,
+  parse: (text: string, flag: string) => T,
+  flag: string,
+): T | undefined => (text === undefined ? undefined : parse(text, flag));
 
 export function modeOf(flags: FlagValues): Json {
   const mode = flags.text("mode") ?? "replicated";
@@ -42,26 +46,42 @@ export function modeOf(flags: FlagValues): Json {
       return { Replicated: { Replicas: replicas ?? 1 } };
     case "global":
     case "global-job":
-      if (replicas !== undefined) throw new InvalidArgumentError(`--replicas can only be used with replicated or replicated-job mode, not with ${mode}`);
+      if (replicas !== undefined)
+        throw new InvalidArgumentError(
+          `--replicas can only be used with replicated or replicated-job mode, not with ${mode}`,
+        );
       return mode === "global" ? { Global: {} } : { GlobalJob: {} };
     case "replicated-job":
-      return { ReplicatedJob: { MaxConcurrent: concurrent ?? replicas ?? 1, TotalCompletions: replicas ?? 1 } };
+      return {
+        ReplicatedJob: { MaxConcurrent: concurrent ?? replicas ?? 1, TotalCompletions: replicas ?? 1 },
+      };
     default:
-      throw new InvalidArgumentError(`--mode must be replicated, global, replicated-job or global-job, got ${JSON.stringify(mode)}`);
+      throw new InvalidArgumentError(
+        `--mode must be replicated, global, replicated-job or global-job, got ${JSON.stringify(mode)}`,
+      );
   }
 }
 
 /** Changes of an UpdateConfig or RollbackConfig; undefined when no flag was given. */
-export function updateConfigOf(flags: FlagValues, prefix: "update" | "rollback", before: Json | undefined): Json | undefined {
+export function updateConfigOf(
+  flags: FlagValues,
+  prefix: "update" | "rollback",
+  before: Json | undefined,
+): Json | undefined {
   const config: Json = {};
-  setIf(config, "Parallelism", mapped(flags.text(`${prefix}-parallelism`), parseInteger, `--${prefix}-parallelism`));
+  setIf(
+    config,
+    "Parallelism",
+    mapped(flags.text(`${prefix}-parallelism`), parseInteger, `--${prefix}-parallelism`),
+  );
   setIf(config, "Delay", mapped(flags.text(`${prefix}-delay`), parseDuration, `--${prefix}-delay`));
   setIf(config, "Order", flags.text(`${prefix}-order`));
   setIf(config, "Monitor", mapped(flags.text(`${prefix}-monitor`), parseDuration, `--${prefix}-monitor`));
   setIf(config, "FailureAction", flags.text(`${prefix}-failure-action`));
   const ratio = flags.text(`${prefix}-max-failure-ratio`);
   if (ratio !== undefined) {
-    if (!(Number(ratio) >= 0 && Number(ratio) <= 1)) throw new InvalidArgumentError(`--${prefix}-max-failure-ratio must be 0 to 1, got ${ratio}`);
+    if (!(Number(ratio) >= 0 && Number(ratio) <= 1))
+      throw new InvalidArgumentError(`--${prefix}-max-failure-ratio must be 0 to 1, got ${ratio}`);
     config["MaxFailureRatio"] = Number(ratio);
   }
   if (Object.keys(config).length === 0) return before;
@@ -72,7 +92,11 @@ export function restartOf(flags: FlagValues, before: Json | undefined): Json | u
   const policy: Json = {};
   setIf(policy, "Condition", flags.text("restart-condition"));
   setIf(policy, "Delay", mapped(flags.text("restart-delay"), parseDuration, "--restart-delay"));
-  setIf(policy, "MaxAttempts", mapped(flags.text("restart-max-attempts"), parseInteger, "--restart-max-attempts"));
+  setIf(
+    policy,
+    "MaxAttempts",
+    mapped(flags.text("restart-max-attempts"), parseInteger, "--restart-max-attempts"),
+  );
   setIf(policy, "Window", mapped(flags.text("restart-window"), parseDuration, "--restart-window"));
   return Object.keys(policy).length === 0 ? before : { Condition: "any", ...before, ...policy };
 }
@@ -84,8 +108,16 @@ export function healthOf(flags: FlagValues, before: Json | undefined): Json | un
   setIf(health, "Test", command === undefined ? undefined : ["CMD-SHELL", command]);
   setIf(health, "Interval", mapped(flags.text("health-interval"), parseDuration, "--health-interval"));
   setIf(health, "Timeout", mapped(flags.text("health-timeout"), parseDuration, "--health-timeout"));
-  setIf(health, "StartPeriod", mapped(flags.text("health-start-period"), parseDuration, "--health-start-period"));
-  setIf(health, "StartInterval", mapped(flags.text("health-start-interval"), parseDuration, "--health-start-interval"));
+  setIf(
+    health,
+    "StartPeriod",
+    mapped(flags.text("health-start-period"), parseDuration, "--health-start-period"),
+  );
+  setIf(
+    health,
+    "StartInterval",
+    mapped(flags.text("health-start-interval"), parseDuration, "--health-start-interval"),
+  );
   setIf(health, "Retries", mapped(flags.text("health-retries"), parseInteger, "--health-retries"));
   return Object.keys(health).length === 0 ? before : { ...before, ...health };
 }
@@ -100,13 +132,20 @@ export function resourcesOf(flags: FlagValues, before: Json = {}): Json {
   setIf(reservations, "NanoCPUs", mapped(flags.text("reserve-cpu"), parseCpus, "--reserve-cpu"));
   setIf(reservations, "MemoryBytes", mapped(flags.text("reserve-memory"), parseBytes, "--reserve-memory"));
   const generic = flags.list("generic-resource");
-  if (generic.length > 0) reservations["GenericResources"] = generic.map((text) => parseGenericResource(text));
+  if (generic.length > 0)
+    reservations["GenericResources"] = generic.map((text) => parseGenericResource(text));
   const swap = flags.text("memory-swap");
   return given({
     Limits: Object.keys(limits).length > 0 ? limits : undefined,
     Reservations: Object.keys(reservations).length > 0 ? reservations : undefined,
-    SwapBytes: swap === undefined ? before["SwapBytes"] : swap === "-1" ? -1 : parseBytes(swap, "--memory-swap"),
-    MemorySwappiness: mapped(flags.text("memory-swappiness"), (text, flag) => parseInteger(text, flag, -1), "--memory-swappiness") ?? before["MemorySwappiness"],
+    SwapBytes:
+      swap === undefined ? before["SwapBytes"] : swap === "-1" ? -1 : parseBytes(swap, "--memory-swap"),
+    MemorySwappiness:
+      mapped(
+        flags.text("memory-swappiness"),
+        (text, flag) => parseInteger(text, flag, -1),
+        "--memory-swappiness",
+      ) ?? before["MemorySwappiness"],
   });
 }
 
@@ -117,8 +156,16 @@ export function setContainerFields(container: Json, flags: FlagValues): void {
   setIf(container, "Hostname", flags.text("hostname"));
   setIf(container, "Isolation", flags.text("isolation"));
   setIf(container, "StopSignal", flags.text("stop-signal"));
-  setIf(container, "StopGracePeriod", mapped(flags.text("stop-grace-period"), parseDuration, "--stop-grace-period"));
-  setIf(container, "OomScoreAdj", mapped(flags.text("oom-score-adj"), (text, flag) => parseInteger(text, flag, -1000), "--oom-score-adj"));
+  setIf(
+    container,
+    "StopGracePeriod",
+    mapped(flags.text("stop-grace-period"), parseDuration, "--stop-grace-period"),
+  );
+  setIf(
+    container,
+    "OomScoreAdj",
+    mapped(flags.text("oom-score-adj"), (text, flag) => parseInteger(text, flag, -1000), "--oom-score-adj"),
+  );
   const entrypoint = flags.text("entrypoint");
   if (entrypoint !== undefined) container["Command"] = splitCommand(entrypoint);
   if (flags.has("init")) container["Init"] = true;
@@ -136,7 +183,8 @@ export async function fileReferences(
   const references = texts.map((text) => parseFileReference(text, `--${kind}`));
   const targets = new Set<string>();
   for (const { target } of references) {
-    if (targets.has(target)) throw new AlreadyExistsError(`duplicate ${kind} target for ${target} not allowed`);
+    if (targets.has(target))
+      throw new AlreadyExistsError(`duplicate ${kind} target for ${target} not allowed`);
     targets.add(target);
   }
   const names = references.map(({ source }) => source);
@@ -154,20 +202,29 @@ function withId(reference: FileReference, kind: "secret" | "config", id: string 
 
 export async function environment(flags: FlagValues, lookups: Lookups): Promise<string[]> {
   const files = await Promise.all(flags.list("env-file").map((path) => lookups.readFile(path)));
-  const lines = files.flatMap((text) => text.split(/\r?\n/)).filter((line) => line.trim() !== "" && !line.trimStart().startsWith("#"));
+  const lines = files
+    .flatMap((text) => text.split(/\r?\n/))
+    .filter((line) => line.trim() !== "" && !line.trimStart().startsWith("#"));
   return [...lines, ...flags.list("env")];
 }
 
 export function preferenceOf(text: string): Json {
   const descriptor = /^spread=(.+)$/.exec(text)?.[1];
-  if (descriptor === undefined) throw new InvalidArgumentError(`--placement-pref must be spread=LABEL, got ${JSON.stringify(text)}`);
+  if (descriptor === undefined)
+    throw new InvalidArgumentError(`--placement-pref must be spread=LABEL, got ${JSON.stringify(text)}`);
   return { Spread: { SpreadDescriptor: descriptor } };
 }
 
-const orAbsent = <T extends object>(value: T): T | undefined => ((Array.isArray(value) ? value : Object.keys(value)).length > 0 ? value : undefined);
+const orAbsent = <T extends object>(value: T): T | undefined =>
+  (Array.isArray(value) ? value : Object.keys(value)).length > 0 ? value : undefined;
 
 /** The body of POST /services/create. */
-export async function createSpec(image: string, args: readonly string[], flags: FlagValues, lookups: Lookups): Promise<Json> {
+export async function createSpec(
+  image: string,
+  args: readonly string[],
+  flags: FlagValues,
+  lookups: Lookups,
+): Promise<Json> {
   const container: Json = given({
     Image: image,
     Args: orAbsent([...args]),
@@ -209,7 +266,8 @@ export async function createSpec(image: string, args: readonly string[], flags: 
         }),
       ),
       Networks: orAbsent(flags.list("network").map((text) => parseNetwork(text))),
-      LogDriver: logDriver === undefined ? undefined : { Name: logDriver, Options: keyValues(flags.list("log-opt")) },
+      LogDriver:
+        logDriver === undefined ? undefined : { Name: logDriver, Options: keyValues(flags.list("log-opt")) },
     }),
     Mode: modeOf(flags),
     UpdateConfig: updateConfigOf(flags, "update", undefined),

@@ -1,5 +1,6 @@
 /**
- * Structured values of service flags (--publish, --mount, --network, --secret, --config, --ulimit …) as the API's JSON. Pure.
+ * Structured values of service flags (--publish, --mount, --network, --secret, --config, --ulimit …) as the
+ * API's JSON. Pure.
  * Grammar: Docker CLI's, cli-flags of 29.x. @throws {InvalidArgumentError}
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
@@ -15,7 +16,10 @@ export function given(object: Json): Json {
 /** Refuses keys nobody knows, with the ones that are known. */
 function only(pairs: ReadonlyMap<string, string>, flag: string, known: readonly string[]): void {
   for (const key of pairs.keys()) {
-    if (!known.includes(key)) throw new InvalidArgumentError(`${flag}: unknown key ${JSON.stringify(key)}; known are ${known.join(", ")}`);
+    if (!known.includes(key))
+      throw new InvalidArgumentError(
+        `${flag}: unknown key ${JSON.stringify(key)}; known are ${known.join(", ")}`,
+      );
   }
 }
 
@@ -23,7 +27,10 @@ function portRange(text: string, flag: string): [number, number] {
   const match = /^(\d+)(?:-(\d+))?$/.exec(text);
   const from = Number(match?.[1]);
   const to = Number(match?.[2] ?? match?.[1]);
-  if (match === null || from > to || to > 65_535) throw new InvalidArgumentError(`${flag} must name ports of 0 to 65535 or a range, got ${JSON.stringify(text)}`);
+  if (match === null || from > to || to > 65_535)
+    throw new InvalidArgumentError(
+      `${flag} must name ports of 0 to 65535 or a range, got ${JSON.stringify(text)}`,
+    );
   return [from, to];
 }
 
@@ -33,23 +40,29 @@ export function parsePublish(text: string, flag = "--publish"): Json[] {
     const pairs = csvPairs(text, flag);
     only(pairs, flag, ["target", "published", "protocol", "mode"]);
     const target = pairs.get("target");
-    if (target === undefined) throw new InvalidArgumentError(`${flag} needs target=PORT, got ${JSON.stringify(text)}`);
+    if (target === undefined)
+      throw new InvalidArgumentError(`${flag} needs target=PORT, got ${JSON.stringify(text)}`);
     return [
       given({
         Protocol: pairs.get("protocol") ?? "tcp",
         TargetPort: parseInteger(target, `${flag} target`, 1),
-        PublishedPort: pairs.has("published") ? parseInteger(pairs.get("published") ?? "", `${flag} published`) : undefined,
+        PublishedPort: pairs.has("published")
+          ? parseInteger(pairs.get("published") ?? "", `${flag} published`)
+          : undefined,
         PublishMode: pairs.get("mode") ?? "ingress",
       }),
     ];
   }
   const [ports = "", protocol = "tcp"] = text.split("/");
   const parts = ports.split(":");
-  if (parts.length > 2) throw new InvalidArgumentError(`${flag}: a host IP is not supported yet, got ${JSON.stringify(text)}`);
+  if (parts.length > 2)
+    throw new InvalidArgumentError(`${flag}: a host IP is not supported yet, got ${JSON.stringify(text)}`);
   const [fromTarget, toTarget] = portRange(parts[parts.length - 1] ?? "", flag);
   const published = parts.length === 2 ? portRange(parts[0] ?? "", flag) : undefined;
   if (published !== undefined && published[1] - published[0] !== toTarget - fromTarget) {
-    throw new InvalidArgumentError(`${flag}: both ranges must have the same length, got ${JSON.stringify(text)}`);
+    throw new InvalidArgumentError(
+      `${flag}: both ranges must have the same length, got ${JSON.stringify(text)}`,
+    );
   }
   return Array.from({ length: toTarget - fromTarget + 1 }, (_, i) =>
     given({
@@ -62,8 +75,25 @@ export function parsePublish(text: string, flag = "--publish"): Json[] {
 }
 
 const MOUNT_KEYS = [
-  "type", "source", "src", "target", "dst", "destination", "readonly", "ro", "consistency", "bind-propagation", "bind-nonrecursive",
-  "bind-create-src", "volume-driver", "volume-opt", "volume-label", "volume-nocopy", "volume-subpath", "tmpfs-size", "tmpfs-mode",
+  "type",
+  "source",
+  "src",
+  "target",
+  "dst",
+  "destination",
+  "readonly",
+  "ro",
+  "consistency",
+  "bind-propagation",
+  "bind-nonrecursive",
+  "bind-create-src",
+  "volume-driver",
+  "volume-opt",
+  "volume-label",
+  "volume-nocopy",
+  "volume-subpath",
+  "tmpfs-size",
+  "tmpfs-mode",
 ];
 
 /** Several volume-opt and volume-label keys may stand in one --mount; the map of csvPairs would keep the last one only. */
@@ -72,7 +102,8 @@ function repeated(text: string, key: string): Record<string, string> {
   return Object.fromEntries(found.map((match) => [match[1] ?? "", match[2] ?? ""]));
 }
 
-const isTrue = (value: string | undefined): boolean => value !== undefined && ["true", "1", ""].includes(value);
+const isTrue = (value: string | undefined): boolean =>
+  value !== undefined && ["true", "1", ""].includes(value);
 
 export function parseMount(text: string, flag = "--mount"): Json {
   const pairs = csvPairs(text, flag);
@@ -80,9 +111,15 @@ export function parseMount(text: string, flag = "--mount"): Json {
   const type = pairs.get("type") ?? "volume";
   const target = pairs.get("target") ?? pairs.get("dst") ?? pairs.get("destination");
   const source = pairs.get("source") ?? pairs.get("src");
-  if (target === undefined) throw new InvalidArgumentError(`${flag} needs target=PATH, got ${JSON.stringify(text)}`);
-  if (type === "bind" && source === undefined) throw new InvalidArgumentError(`${flag} of type bind needs source=PATH, got ${JSON.stringify(text)}`);
-  const mount: Json = { Type: type, Target: target, ...given({ Source: source, Consistency: pairs.get("consistency") }) };
+  if (target === undefined)
+    throw new InvalidArgumentError(`${flag} needs target=PATH, got ${JSON.stringify(text)}`);
+  if (type === "bind" && source === undefined)
+    throw new InvalidArgumentError(`${flag} of type bind needs source=PATH, got ${JSON.stringify(text)}`);
+  const mount: Json = {
+    Type: type,
+    Target: target,
+    ...given({ Source: source, Consistency: pairs.get("consistency") }),
+  };
   if (isTrue(pairs.get("readonly")) || isTrue(pairs.get("ro"))) mount["ReadOnly"] = true;
   const propagation = pairs.get("bind-propagation");
   if (propagation !== undefined || pairs.has("bind-nonrecursive") || pairs.has("bind-create-src")) {
@@ -95,17 +132,28 @@ export function parseMount(text: string, flag = "--mount"): Json {
   const driver = pairs.get("volume-driver");
   const volumeOptions = repeated(text, "volume-opt");
   const volumeLabels = repeated(text, "volume-label");
-  if (driver !== undefined || Object.keys(volumeOptions).length > 0 || Object.keys(volumeLabels).length > 0 || pairs.has("volume-nocopy") || pairs.has("volume-subpath")) {
+  if (
+    driver !== undefined ||
+    Object.keys(volumeOptions).length > 0 ||
+    Object.keys(volumeLabels).length > 0 ||
+    pairs.has("volume-nocopy") ||
+    pairs.has("volume-subpath")
+  ) {
     mount["VolumeOptions"] = given({
       NoCopy: isTrue(pairs.get("volume-nocopy")) || undefined,
       Labels: Object.keys(volumeLabels).length > 0 ? volumeLabels : undefined,
       Subpath: pairs.get("volume-subpath"),
-      DriverConfig: driver === undefined && Object.keys(volumeOptions).length === 0 ? undefined : { Name: driver ?? "local", Options: volumeOptions },
+      DriverConfig:
+        driver === undefined && Object.keys(volumeOptions).length === 0
+          ? undefined
+          : { Name: driver ?? "local", Options: volumeOptions },
     });
   }
   if (pairs.has("tmpfs-size") || pairs.has("tmpfs-mode")) {
     mount["TmpfsOptions"] = given({
-      SizeBytes: pairs.has("tmpfs-size") ? parseBytes(pairs.get("tmpfs-size") ?? "", `${flag} tmpfs-size`) : undefined,
+      SizeBytes: pairs.has("tmpfs-size")
+        ? parseBytes(pairs.get("tmpfs-size") ?? "", `${flag} tmpfs-size`)
+        : undefined,
       Mode: pairs.has("tmpfs-mode") ? Number.parseInt(pairs.get("tmpfs-mode") ?? "0", 8) : undefined,
     });
   }
@@ -135,9 +183,11 @@ export function parseFileReference(text: string, flag: string): FileReference {
   const pairs = csvPairs(text, flag);
   only(pairs, flag, ["source", "src", "target", "uid", "gid", "mode"]);
   const source = pairs.get("source") ?? pairs.get("src");
-  if (source === undefined) throw new InvalidArgumentError(`${flag} needs source=NAME, got ${JSON.stringify(text)}`);
+  if (source === undefined)
+    throw new InvalidArgumentError(`${flag} needs source=NAME, got ${JSON.stringify(text)}`);
   const mode = pairs.get("mode") ?? "0444";
-  if (!/^0?[0-7]{3,4}$/.test(mode)) throw new InvalidArgumentError(`${flag} mode must be octal such as 0400, got ${JSON.stringify(mode)}`);
+  if (!/^0?[0-7]{3,4}$/.test(mode))
+    throw new InvalidArgumentError(`${flag} mode must be octal such as 0400, got ${JSON.stringify(mode)}`);
   return {
     source,
     target: pairs.get("target") ?? source,
@@ -150,14 +200,16 @@ export function parseFileReference(text: string, flag: string): FileReference {
 /** "nofile=1024:2048". */
 export function parseUlimit(text: string, flag = "--ulimit"): Json {
   const match = /^(\w+)=(-?\d+)(?::(-?\d+))?$/.exec(text);
-  if (match === null) throw new InvalidArgumentError(`${flag} must be NAME=SOFT[:HARD], got ${JSON.stringify(text)}`);
+  if (match === null)
+    throw new InvalidArgumentError(`${flag} must be NAME=SOFT[:HARD], got ${JSON.stringify(text)}`);
   return { Name: match[1], Soft: Number(match[2]), Hard: Number(match[3] ?? match[2]) };
 }
 
 /** "kind=2" counts, "kind=name" names one. */
 export function parseGenericResource(text: string, flag = "--generic-resource"): Json {
   const match = /^([^=]+)=(.+)$/.exec(text);
-  if (match === null) throw new InvalidArgumentError(`${flag} must be KIND=VALUE, got ${JSON.stringify(text)}`);
+  if (match === null)
+    throw new InvalidArgumentError(`${flag} must be KIND=VALUE, got ${JSON.stringify(text)}`);
   const [, Kind, value = ""] = match;
   return /^\d+$/.test(value)
     ? { DiscreteResourceSpec: { Kind, Value: Number(value) } }
@@ -174,5 +226,7 @@ export function parseHost(text: string, flag = "--host"): string {
 /** A command line as a shell would split it: for --entrypoint, --args and --health-cmd's exec form. */
 export function splitCommand(text: string): string[] {
   const words = text.match(/(?:[^\s"']+|"[^"]*"|'[^']*')+/g) ?? [];
-  return words.map((word) => word.replace(/"([^"]*)"|'([^']*)'/g, (_, double?: string, single?: string) => double ?? single ?? ""));
+  return words.map((word) =>
+    word.replace(/"([^"]*)"|'([^']*)'/g, (_, double?: string, single?: string) => double ?? single ?? ""),
+  );
 }

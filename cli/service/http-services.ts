@@ -28,7 +28,8 @@ export function lookupsOf(context: Context): Lookups {
   };
 }
 
-export const fetchService = (context: Context, name: string): Promise<Row> => fetchRow(context, `/services/${encodeURIComponent(name)}`);
+export const fetchService = (context: Context, name: string): Promise<Row> =>
+  fetchRow(context, `/services/${encodeURIComponent(name)}`);
 
 function printWarnings(context: Context, answer: unknown): void {
   const warnings = (answer as Row | undefined)?.["Warnings"];
@@ -54,7 +55,12 @@ export interface UpdateOptions extends SendOptions {
 }
 
 /** Sends a changed specification for the version that was read. */
-export async function updateService(context: Context, service: Row, spec: Json | Row, options: UpdateOptions): Promise<void> {
+export async function updateService(
+  context: Context,
+  service: Row,
+  spec: Json | Row,
+  options: UpdateOptions,
+): Promise<void> {
   const headers = await registryHeaders(options.withRegistryAuth, imageOf(spec));
   const query = {
     version: textOf(inner(service, "Version")["Index"]),

@@ -99,18 +99,24 @@ export const LIST_FLAGS: readonly ListFlag[] = [
 ];
 
 function addCommon(command: Command): void {
-  for (const [flags, description] of [...COMMON, ...SWITCHES]) command.addOption(new Option(flags, description));
+  for (const [flags, description] of [...COMMON, ...SWITCHES])
+    command.addOption(new Option(flags, description));
 }
 
 export function addCreateFlags(command: Command): void {
   addCommon(command);
   command.option("--name <name>", "name of the service");
-  command.addOption(new Option("--mode <mode>", "replicated, global, replicated-job or global-job").default("replicated"));
+  command.addOption(
+    new Option("--mode <mode>", "replicated, global, replicated-job or global-job").default("replicated"),
+  );
   command.addOption(listOption("-e, --env <key=value>", "environment variable"));
   command.addOption(listOption("--env-file <file>", "file with environment variables"));
   command.addOption(listOption("-l, --label <key=value>", "label of the service"));
-  command.addOption(listOption("-p, --publish <port>", "published:target[/protocol], or target=…,published=…,mode=host"));
-  for (const flag of LIST_FLAGS) command.addOption(listOption(`--${flag.name} <${flag.value}>`, flag.description));
+  command.addOption(
+    listOption("-p, --publish <port>", "published:target[/protocol], or target=…,published=…,mode=host"),
+  );
+  for (const flag of LIST_FLAGS)
+    command.addOption(listOption(`--${flag.name} <${flag.value}>`, flag.description));
 }
 
 export function addUpdateFlags(command: Command): void {

@@ -16,16 +16,33 @@ import {
   setIf,
   updateConfigOf,
 } from "./create-spec.js";
-import { given, type Json, parseGenericResource, parseHost, parseMount, parseNetwork, parsePublish, parseUlimit, splitCommand } from "./flag-values.js";
+import {
+  given,
+  type Json,
+  parseGenericResource,
+  parseHost,
+  parseMount,
+  parseNetwork,
+  parsePublish,
+  parseUlimit,
+  splitCommand,
+} from "./flag-values.js";
 import type { FlagValues } from "./service-flags.js";
 
 const listOf = (value: unknown): Json[] => (Array.isArray(value) ? (value as Json[]) : []); // the API's own answer
 const textsOf = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : []);
-const mapOf = (value: unknown): Record<string, string> => ({ ...(value as Record<string, string> | undefined) }); // likewise
+const mapOf = (value: unknown): Record<string, string> => ({
+  ...(value as Record<string, string> | undefined),
+}); // likewise
 const objectOf = (value: unknown): Json => ({ ...(value as Json | undefined) }); // likewise
 
 /** Replaces entries with the same key, appends new ones, drops those whose key is to be removed. */
-export function mergeList<T>(before: readonly T[], added: readonly T[], removed: readonly string[], keyOf: (item: T) => string): T[] {
+export function mergeList<T>(
+  before: readonly T[],
+  added: readonly T[],
+  removed: readonly string[],
+  keyOf: (item: T) => string,
+): T[] {
   const addedKeys = new Set(added.map(keyOf));
   const kept = before.filter((item) => !removed.includes(keyOf(item)) && !addedKeys.has(keyOf(item)));
   return [...kept, ...added];
@@ -41,7 +58,11 @@ const portKey = (port: Json): string => `${port["TargetPort"]}/${port["Protocol"
 
 /** --publish-rm takes a target port, with or without protocol. */
 function removedPorts(before: readonly Json[], texts: readonly string[]): string[] {
-  return before.map(portKey).filter((key) => texts.some((text) => key === text || key.split("/")[0] === text || key === `${text.split(":").pop()}`));
+  return before
+    .map(portKey)
+    .filter((key) =>
+      texts.some((text) => key === text || key.split("/")[0] === text || key === `${text.split(":").pop()}`),
+    );
 }
 
 async function updateContainer(before: Json, flags: FlagValues, lookups: Lookups): Promise<Json> {
@@ -57,13 +78,27 @@ async function updateContainer(before: Json, flags: FlagValues, lookups: Lookups
   container["Sysctls"] = mergeMap(mapOf(before["Sysctls"]), flags, "sysctl");
   const plain = (key: string, name: string, add = (text: string): string => text): void => {
     const removed = flags.list(`${name}-rm`).map((text) => (name === "host" ? parseHost(text) : text));
-    container[key] = mergeList(textsOf(before[key]), flags.list(`${name}-add`).map(add), removed, (text) => text);
+    container[key] = mergeList(
+      textsOf(before[key]),
+      flags.list(`${name}-add`).map(add),
+      removed,
+      (text) => text,
+    );
   };
   plain("Groups", "group");
   plain("Hosts", "host", (text) => parseHost(text));
   const dns = objectOf(before["DNSConfig"]);
-  for (const [key, name] of [["Nameservers", "dns"], ["Search", "dns-search"], ["Options", "dns-option"]] as const) {
-    const merged = mergeList(textsOf(dns[key]), flags.list(`${name}-add`), flags.list(`${name}-rm`), (text) => text);
+  for (const [key, name] of [
+    ["Nameservers", "dns"],
+    ["Search", "dns-search"],
+    ["Options", "dns-option"],
+  ] as const) {
+    const merged = mergeList(
+      textsOf(dns[key]),
+      flags.list(`${name}-add`),
+      flags.list(`${name}-rm`),
+      (text) => text,
+    );
     dns[key] = merged.length > 0 ? merged : undefined;
   }
   container["DNSConfig"] = given(dns);
@@ -73,12 +108,29 @@ async function updateContainer(before: Json, flags: FlagValues, lookups: Lookups
     flags.list("mount-rm"),
     (mount) => String(mount["Target"]),
   );
-  container["Ulimits"] = mergeList(listOf(before["Ulimits"]), flags.list("ulimit-add").map((text) => parseUlimit(text)), flags.list("ulimit-rm"), (limit) => String(limit["Name"]));
-  container["Secrets"] = mergeList(listOf(before["Secrets"]), await fileReferences(flags.list("secret-add"), "secret", lookups), flags.list("secret-rm"), (each) => String(each["SecretName"]));
-  container["Configs"] = mergeList(listOf(before["Configs"]), await fileReferences(flags.list("config-add"), "config", lookups), flags.list("config-rm"), (each) => String(each["ConfigName"]));
+  container["Ulimits"] = mergeList(
+    listOf(before["Ulimits"]),
+    flags.list("ulimit-add").map((text) => parseUlimit(text)),
+    flags.list("ulimit-rm"),
+    (limit) => String(limit["Name"]),
+  );
+  container["Secrets"] = mergeList(
+    listOf(before["Secrets"]),
+    await fileReferences(flags.list("secret-add"), "secret", lookups),
+    flags.list("secret-rm"),
+    (each) => String(each["SecretName"]),
+  );
+  container["Configs"] = mergeList(
+    listOf(before["Configs"]),
+    await fileReferences(flags.list("config-add"), "config", lookups),
+    flags.list("config-rm"),
+    (each) => String(each["ConfigName"]),
+  );
   const [add, drop] = [flags.list("cap-add"), flags.list("cap-drop")];
-  if (add.length > 0) container["CapabilityAdd"] = mergeList(textsOf(before["CapabilityAdd"]), add, drop, (name) => name);
-  if (drop.length > 0) container["CapabilityDrop"] = mergeList(textsOf(before["CapabilityDrop"]), drop, add, (name) => name);
+  if (add.length > 0)
+    container["CapabilityAdd"] = mergeList(textsOf(before["CapabilityAdd"]), add, drop, (name) => name);
+  if (drop.length > 0)
+    container["CapabilityDrop"] = mergeList(textsOf(before["CapabilityDrop"]), drop, add, (name) => name);
   setIf(container, "Healthcheck", healthOf(flags, before["Healthcheck"] as Json | undefined));
   return container;
 }
@@ -87,7 +139,8 @@ function updateMode(before: Json, flags: FlagValues): Json {
   const replicas = flags.text("replicas");
   const concurrent = flags.text("max-concurrent");
   if (replicas === undefined && concurrent === undefined) return before;
-  if ("Replicated" in before && concurrent === undefined) return { Replicated: { Replicas: parseInteger(replicas ?? "", "--replicas") } };
+  if ("Replicated" in before && concurrent === undefined)
+    return { Replicated: { Replicas: parseInteger(replicas ?? "", "--replicas") } };
   if ("ReplicatedJob" in before) {
     return {
       ReplicatedJob: given({
@@ -97,7 +150,9 @@ function updateMode(before: Json, flags: FlagValues): Json {
       }),
     };
   }
-  throw new InvalidArgumentError(`--${replicas === undefined ? "max-concurrent" : "replicas"} can only be used with replicated or replicated-job services`);
+  throw new InvalidArgumentError(
+    `--${replicas === undefined ? "max-concurrent" : "replicas"} can only be used with replicated or replicated-job services`,
+  );
 }
 
 /** The body of POST /services/{id}/update. */
@@ -109,7 +164,12 @@ export async function updatedSpec(before: Json, flags: FlagValues, lookups: Look
   const addedPorts = flags.list("publish-add").flatMap((text) => parsePublish(text, "--publish-add"));
   endpoint["Ports"] = mergeList(ports, addedPorts, removedPorts(ports, flags.list("publish-rm")), portKey);
   setIf(endpoint, "Mode", flags.text("endpoint-mode"));
-  placement["Constraints"] = mergeList(textsOf(placement["Constraints"]), flags.list("constraint-add"), flags.list("constraint-rm"), (text) => text);
+  placement["Constraints"] = mergeList(
+    textsOf(placement["Constraints"]),
+    flags.list("constraint-add"),
+    flags.list("constraint-rm"),
+    (text) => text,
+  );
   placement["Preferences"] = mergeList(
     listOf(placement["Preferences"]),
     flags.list("placement-pref-add").map(preferenceOf),
@@ -117,13 +177,20 @@ export async function updatedSpec(before: Json, flags: FlagValues, lookups: Look
     (preference) => JSON.stringify(preference),
   );
   const maxReplicas = flags.text("replicas-max-per-node");
-  if (maxReplicas !== undefined) placement["MaxReplicas"] = parseInteger(maxReplicas, "--replicas-max-per-node");
+  if (maxReplicas !== undefined)
+    placement["MaxReplicas"] = parseInteger(maxReplicas, "--replicas-max-per-node");
   const resources = resourcesOf(flags, objectOf(task["Resources"]));
   const reservations = objectOf(resources["Reservations"]);
   if (flags.list("generic-resource-add").length + flags.list("generic-resource-rm").length > 0) {
-    const kindOf = (each: Json): string => String(objectOf(each["DiscreteResourceSpec"] ?? each["NamedResourceSpec"])["Kind"]);
+    const kindOf = (each: Json): string =>
+      String(objectOf(each["DiscreteResourceSpec"] ?? each["NamedResourceSpec"])["Kind"]);
     const added = flags.list("generic-resource-add").map((text) => parseGenericResource(text));
-    reservations["GenericResources"] = mergeList(listOf(reservations["GenericResources"]), added, flags.list("generic-resource-rm"), kindOf);
+    reservations["GenericResources"] = mergeList(
+      listOf(reservations["GenericResources"]),
+      added,
+      flags.list("generic-resource-rm"),
+      kindOf,
+    );
     resources["Reservations"] = reservations;
   }
   const logDriver = flags.text("log-driver");
@@ -136,14 +203,26 @@ export async function updatedSpec(before: Json, flags: FlagValues, lookups: Look
       Resources: resources,
       RestartPolicy: restartOf(flags, task["RestartPolicy"] as Json | undefined),
       Placement: placement,
-      Networks: mergeList(listOf(task["Networks"]), flags.list("network-add").map((text) => parseNetwork(text)), flags.list("network-rm"), (each) => String(each["Target"])),
-      LogDriver: logDriver === undefined ? task["LogDriver"] : { Name: logDriver, Options: keyValues(flags.list("log-opt")) },
+      Networks: mergeList(
+        listOf(task["Networks"]),
+        flags.list("network-add").map((text) => parseNetwork(text)),
+        flags.list("network-rm"),
+        (each) => String(each["Target"]),
+      ),
+      LogDriver:
+        logDriver === undefined
+          ? task["LogDriver"]
+          : { Name: logDriver, Options: keyValues(flags.list("log-opt")) },
       ForceUpdate: Number(task["ForceUpdate"] ?? 0) + (flags.has("force") ? 1 : 0),
     }),
     Mode: updateMode(objectOf(before["Mode"]), flags),
     EndpointSpec: given(endpoint),
   };
   setIf(after, "UpdateConfig", updateConfigOf(flags, "update", before["UpdateConfig"] as Json | undefined));
-  setIf(after, "RollbackConfig", updateConfigOf(flags, "rollback", before["RollbackConfig"] as Json | undefined));
+  setIf(
+    after,
+    "RollbackConfig",
+    updateConfigOf(flags, "rollback", before["RollbackConfig"] as Json | undefined),
+  );
   return after;
 }

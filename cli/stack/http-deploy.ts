@@ -1,11 +1,17 @@
 /**
- * Deploys the objects of a stack: networks, then secrets and configs, then services. Edge: to the API, files and the clock.
+ * Deploys the objects of a stack: networks, then secrets and configs, then services. Edge: to the API, files
+ * and the clock.
  * Each step can be repeated: what exists is updated, and the server leaves an unchanged service alone.
  */
 import { readFile } from "node:fs/promises";
 import type { Clock } from "../../base/clock/clock.js";
 import { systemClock } from "../../base/clock/system-clock.js";
-import { FailedPreconditionError, InvalidArgumentError, messageOf, NotFoundError } from "../../base/errors/errors.js";
+import {
+  FailedPreconditionError,
+  InvalidArgumentError,
+  messageOf,
+  NotFoundError,
+} from "../../base/errors/errors.js";
 import type { StackFile, StackNetwork, StackObjects } from "../compose/convert-project.js";
 import { IMAGE_LABEL } from "../compose/naming.js";
 import { type Context, fetchRow, fetchRows, inner, textOf } from "../context.js";
@@ -28,13 +34,20 @@ const NAME_TAKEN_WAIT_MS = 10_000;
 const RETRY_PAUSE_MS = 200;
 
 /** @returns the services, to be waited for. @throws {Error} at the first step that fails: it names it. */
-export async function deployStack(context: Context, stack: string, objects: StackObjects, options: DeployOptions): Promise<WatchedService[]> {
+export async function deployStack(
+  context: Context,
+  stack: string,
+  objects: StackObjects,
+  options: DeployOptions,
+): Promise<WatchedService[]> {
   if (options.prune) await prune(context, stack, objects);
   await checkExternals(context, objects);
   await createNetworks(context, stack, objects.networks, options.clock ?? systemClock);
   const secretIds = await deployFiles(context, "secret", objects.secrets);
   const configIds = await deployFiles(context, "config", objects.configs);
-  const existing = new Map((await fetchStack(context, "services", stack)).map((service) => [nameOf(service), service]));
+  const existing = new Map(
+    (await fetchStack(context, "services", stack)).map((service) => [nameOf(service), service]),
+  );
   const deployed: WatchedService[] = [];
   for (const service of objects.services) {
     const spec = withIds(service, secretIds, configIds);
@@ -58,7 +71,10 @@ async function prune(context: Context, stack: string, objects: StackObjects): Pr
     const name = nameOf(service);
     if (wanted.has(name)) continue;
     context.print(`Removing service ${name}`);
-    await named(`failed to remove service ${name}`, context.client().call("DELETE", `/services/${idOf(service)}`));
+    await named(
+      `failed to remove service ${name}`,
+      context.client().call("DELETE", `/services/${idOf(service)}`),
+    );
   }
 }
 
@@ -67,15 +83,25 @@ async function checkExternals(context: Context, objects: StackObjects): Promise<
   for (const { name, external } of objects.networks) {
     if (!external) continue;
     const network = await find(context, `/networks/${encodeURIComponent(name)}`);
-    if (network === undefined) throw new NotFoundError(`network ${JSON.stringify(name)} is declared as external, but could not be found: create it with 'skein network create ${name}'`);
+    if (network === undefined)
+      throw new NotFoundError(
+        `network ${JSON.stringify(name)} is declared as external, but could not be found: create it with 'skein network create ${name}'`,
+      );
     if (textOf(network["Scope"]) !== "swarm" && !["host", "none"].includes(name)) {
-      throw new FailedPreconditionError(`network ${JSON.stringify(name)} is declared as external, but is not of the swarm's scope: ${textOf(network["Scope"])}`);
+      throw new FailedPreconditionError(
+        `network ${JSON.stringify(name)} is declared as external, but is not of the swarm's scope: ${textOf(network["Scope"])}`,
+      );
     }
   }
-  for (const [kind, files] of [["secret", objects.secrets], ["config", objects.configs]] as const) {
+  for (const [kind, files] of [
+    ["secret", objects.secrets],
+    ["config", objects.configs],
+  ] as const) {
     for (const { name, external } of files) {
       if (external && (await find(context, `/${kind}s/${encodeURIComponent(name)}`)) === undefined) {
-        throw new NotFoundError(`${kind} ${JSON.stringify(name)} is declared as external, but could not be found`);
+        throw new NotFoundError(
+          `${kind} ${JSON.stringify(name)} is declared as external, but could not be found`,
+        );
       }
     }
   }
@@ -90,9 +116,16 @@ async function find(context: Context, path: string): Promise<Row | undefined> {
   }
 }
 
-async function createNetworks(context: Context, stack: string, networks: readonly StackNetwork[], clock: Clock): Promise<void> {
+async function createNetworks(
+  context: Context,
+  stack: string,
+  networks: readonly StackNetwork[],
+  clock: Clock,
+): Promise<void> {
   const existing = new Set((await fetchStack(context, "networks", stack)).map(nameOf));
-  for (const { name, body } of networks.filter((network) => !network.external && !existing.has(network.name))) {
+  for (const { name, body } of networks.filter(
+    (network) => !network.external && !existing.has(network.name),
+  )) {
     context.print(`Creating network ${name}`);
     await named(`failed to create network ${name}`, createNetwork(context, name, body, clock));
   }
@@ -103,11 +136,17 @@ async function createNetwork(context: Context, name: string, body: Json, clock: 
   for (;;) {
     try {
       const answer = (await context.client().call("POST", "/networks/create", { body })) as Row; // an object
-      if (textOf(answer["Warning"]) !== "") context.note(`Warning: network ${name}: ${textOf(answer["Warning"])}`);
+      if (textOf(answer["Warning"]) !== "")
+        context.note(`Warning: network ${name}: ${textOf(answer["Warning"])}`);
       return;
     } catch (error) {
       const isTaken = error instanceof ApiError && error.status === 409;
-      if (!isTaken || clock.monotonicMs() > deadlineMs || (await find(context, `/networks/${encodeURIComponent(name)}`)) !== undefined) throw error;
+      if (
+        !isTaken ||
+        clock.monotonicMs() > deadlineMs ||
+        (await find(context, `/networks/${encodeURIComponent(name)}`)) !== undefined
+      )
+        throw error;
       await clock.sleep(RETRY_PAUSE_MS);
     }
   }
@@ -121,23 +160,38 @@ async function dataOf({ name, source }: StackFile): Promise<Buffer | undefined> 
       return Buffer.from(source.value);
     case "environment": {
       const value = process.env[source.value];
-      if (value === undefined) throw new InvalidArgumentError(`${name} takes its data from the variable ${source.value}, which is not set`);
+      if (value === undefined)
+        throw new InvalidArgumentError(
+          `${name} takes its data from the variable ${source.value}, which is not set`,
+        );
       return Buffer.from(value);
     }
     case "file":
       try {
         return await readFile(source.value);
       } catch (error) {
-        throw new InvalidArgumentError(`cannot read ${source.value} for ${name}: ${messageOf(error)}`, { cause: error });
+        throw new InvalidArgumentError(`cannot read ${source.value} for ${name}: ${messageOf(error)}`, {
+          cause: error,
+        });
       }
   }
 }
 
 /** Creates and updates secrets or configs. @returns ids by name. */
-async function deployFiles(context: Context, kind: "secret" | "config", files: readonly StackFile[]): Promise<Map<string, string>> {
+async function deployFiles(
+  context: Context,
+  kind: "secret" | "config",
+  files: readonly StackFile[],
+): Promise<Map<string, string>> {
   if (files.length === 0) return new Map();
-  const data = new Map(await Promise.all(files.map(async (file): Promise<[string, Buffer | undefined]> => [file.name, await dataOf(file)])));
-  const found = await fetchRows(context, `/${kind}s`, { filters: JSON.stringify({ names: files.map(({ name }) => name) }) });
+  const data = new Map(
+    await Promise.all(
+      files.map(async (file): Promise<[string, Buffer | undefined]> => [file.name, await dataOf(file)]),
+    ),
+  );
+  const found = await fetchRows(context, `/${kind}s`, {
+    filters: JSON.stringify({ names: files.map(({ name }) => name) }),
+  });
   const existing = new Map(found.map((object) => [nameOf(object), object]));
   const ids = new Map(found.map((object) => [nameOf(object), idOf(object)]));
   for (const { name, body } of files.filter(({ external }) => !external)) {
@@ -145,7 +199,10 @@ async function deployFiles(context: Context, kind: "secret" | "config", files: r
     const before = existing.get(name);
     if (before === undefined) {
       context.print(`Creating ${kind} ${name}`);
-      const answer = await named(`failed to create ${kind} ${name}`, context.client().call("POST", `/${kind}s/create`, { body: full }));
+      const answer = await named(
+        `failed to create ${kind} ${name}`,
+        context.client().call("POST", `/${kind}s/create`, { body: full }),
+      );
       ids.set(name, textOf((answer as Row)["ID"])); // an object
     } else await updateFile(context, kind, { before, name, body: full });
   }
@@ -153,7 +210,11 @@ async function deployFiles(context: Context, kind: "secret" | "config", files: r
 }
 
 /** A config that is the same is left alone; a secret's data cannot be read, so it is sent each time. */
-async function updateFile(context: Context, kind: "secret" | "config", change: { before: Row; name: string; body: Json }): Promise<void> {
+async function updateFile(
+  context: Context,
+  kind: "secret" | "config",
+  change: { before: Row; name: string; body: Json },
+): Promise<void> {
   const { before, name, body } = change;
   const spec = inner(before, "Spec");
   const sameLabels = sameMap(inner(spec, "Labels"), body["Labels"]);
@@ -166,27 +227,52 @@ async function updateFile(context: Context, kind: "secret" | "config", change: {
 
 function sameMap(a: Row, b: unknown): boolean {
   const other = (b ?? {}) as Row; // labels are a map
-  return Object.keys(a).length === Object.keys(other).length && Object.entries(a).every(([key, value]) => other[key] === value);
+  return (
+    Object.keys(a).length === Object.keys(other).length &&
+    Object.entries(a).every(([key, value]) => other[key] === value)
+  );
 }
 
 /** Puts ids beside the names of secrets and configs. */
-export function withIds(spec: Json, secretIds: ReadonlyMap<string, string>, configIds: ReadonlyMap<string, string>): Json {
+export function withIds(
+  spec: Json,
+  secretIds: ReadonlyMap<string, string>,
+  configIds: ReadonlyMap<string, string>,
+): Json {
   const container = inner(spec, "TaskTemplate", "ContainerSpec");
-  const filled = (list: unknown, kind: "Secret" | "Config", ids: ReadonlyMap<string, string>): Json[] | undefined =>
-    Array.isArray(list) ? list.map((reference: Json) => ({ ...reference, [`${kind}ID`]: ids.get(textOf(reference[`${kind}Name`])) })) : undefined;
+  const filled = (
+    list: unknown,
+    kind: "Secret" | "Config",
+    ids: ReadonlyMap<string, string>,
+  ): Json[] | undefined =>
+    Array.isArray(list)
+      ? list.map((reference: Json) => ({
+          ...reference,
+          [`${kind}ID`]: ids.get(textOf(reference[`${kind}Name`])),
+        }))
+      : undefined;
   const secrets = filled(container["Secrets"], "Secret", secretIds);
   const configs = filled(container["Configs"], "Config", configIds);
   return {
     ...spec,
     TaskTemplate: {
       ...inner(spec, "TaskTemplate"),
-      ContainerSpec: { ...container, ...(secrets === undefined ? {} : { Secrets: secrets }), ...(configs === undefined ? {} : { Configs: configs }) },
+      ContainerSpec: {
+        ...container,
+        ...(secrets === undefined ? {} : { Secrets: secrets }),
+        ...(configs === undefined ? {} : { Configs: configs }),
+      },
     },
   };
 }
 
 /** @returns the id. */
-async function deployService(context: Context, spec: Json, before: Row | undefined, options: DeployOptions): Promise<string> {
+async function deployService(
+  context: Context,
+  spec: Json,
+  before: Row | undefined,
+  options: DeployOptions,
+): Promise<string> {
   const name = textOf(spec["Name"]);
   if (before === undefined) {
     context.print(`Creating service ${name}`);
@@ -194,7 +280,10 @@ async function deployService(context: Context, spec: Json, before: Row | undefin
   }
   const id = idOf(before);
   context.print(`Updating service ${name} (id: ${id})`);
-  await named(`failed to update service ${name}`, updateService(context, before, keptFrom(before, spec), options));
+  await named(
+    `failed to update service ${name}`,
+    updateService(context, before, keptFrom(before, spec), options),
+  );
   return id;
 }
 
@@ -205,7 +294,9 @@ export function keptFrom(before: Row, spec: Json): Json {
   const container = inner(task, "ContainerSpec");
   const force = inner(old, "TaskTemplate")["ForceUpdate"];
   const pinned = textOf(inner(old, "TaskTemplate", "ContainerSpec")["Image"]);
-  const isSameImage = inner(old, "Labels")[IMAGE_LABEL] === inner(spec, "Labels")[IMAGE_LABEL] && pinned.startsWith(`${textOf(container["Image"])}@sha256:`);
+  const isSameImage =
+    inner(old, "Labels")[IMAGE_LABEL] === inner(spec, "Labels")[IMAGE_LABEL] &&
+    pinned.startsWith(`${textOf(container["Image"])}@sha256:`);
   return {
     ...spec,
     TaskTemplate: {

@@ -1,5 +1,6 @@
 /**
- * Removes stacks: services, then secrets, configs and networks, and waits until their tasks have ended. Edge: to the API and the clock.
+ * Removes stacks: services, then secrets, configs and networks, and waits until their tasks have ended. Edge:
+ * to the API and the clock.
  */
 import type { Clock } from "../../base/clock/clock.js";
 import { messageOf } from "../../base/errors/errors.js";
@@ -32,11 +33,17 @@ export async function removeStack(context: Context, stack: string, options: Remo
     return;
   }
   const failures: string[] = [];
-  const remove = async (kind: "service" | "secret" | "config" | "network", objects: readonly Row[]): Promise<void> => {
+  const remove = async (
+    kind: "service" | "secret" | "config" | "network",
+    objects: readonly Row[],
+  ): Promise<void> => {
     for (const object of objects) {
       context.print(`Removing ${kind} ${nameOf(object)}`);
       try {
-        await removeObject(context, `/${kind}s/${encodeURIComponent(idOf(object))}`, { clock: options.clock, patient: kind === "network" });
+        await removeObject(context, `/${kind}s/${encodeURIComponent(idOf(object))}`, {
+          clock: options.clock,
+          patient: kind === "network",
+        });
       } catch (error) {
         failures.push(`failed to remove ${kind} ${nameOf(object)}: ${messageOf(error)}`);
       }
@@ -50,7 +57,11 @@ export async function removeStack(context: Context, stack: string, options: Remo
   if (options.wait) await waitForEnd(context, stack, options);
 }
 
-async function removeObject(context: Context, path: string, options: { readonly clock: Clock; readonly patient: boolean }): Promise<void> {
+async function removeObject(
+  context: Context,
+  path: string,
+  options: { readonly clock: Clock; readonly patient: boolean },
+): Promise<void> {
   const deadlineMs = options.clock.monotonicMs() + (options.patient ? NETWORK_WAIT_MS : 0);
   for (;;) {
     try {
@@ -66,13 +77,20 @@ async function removeObject(context: Context, path: string, options: { readonly 
 }
 
 /** @throws {Error} after the timeout, with the number of tasks that still run. */
-async function waitForEnd(context: Context, stack: string, { clock, timeoutMs = TIMEOUT_MS }: RemoveOptions): Promise<void> {
+async function waitForEnd(
+  context: Context,
+  stack: string,
+  { clock, timeoutMs = TIMEOUT_MS }: RemoveOptions,
+): Promise<void> {
   const deadlineMs = clock.monotonicMs() + timeoutMs;
   for (;;) {
     const tasks = await fetchStack(context, "tasks", stack);
     const left = tasks.filter((task) => !ENDED.includes(textOf(inner(task, "Status")["State"])));
     if (left.length === 0) return;
-    if (clock.monotonicMs() >= deadlineMs) throw new Error(`${left.length} tasks of stack ${stack} still run after ${timeoutMs / 1000} s: 'skein stack ps ${stack}' shows them`);
+    if (clock.monotonicMs() >= deadlineMs)
+      throw new Error(
+        `${left.length} tasks of stack ${stack} still run after ${timeoutMs / 1000} s: 'skein stack ps ${stack}' shows them`,
+      );
     await clock.sleep(LOOK_PAUSE_MS);
   }
 }

@@ -9,8 +9,16 @@ export type StackKind = "services" | "networks" | "secrets" | "configs" | "tasks
 
 export const stackFilter = (stack: string): string => `${STACK_LABEL}=${stack}`;
 
-export function fetchStack(context: Context, kind: StackKind, stack: string, query: Record<string, string> = {}): Promise<Row[]> {
-  return fetchRows(context, `/${kind}`, { filters: JSON.stringify({ label: [stackFilter(stack)] }), ...query });
+export function fetchStack(
+  context: Context,
+  kind: StackKind,
+  stack: string,
+  query: Record<string, string> = {},
+): Promise<Row[]> {
+  return fetchRows(context, `/${kind}`, {
+    filters: JSON.stringify({ label: [stackFilter(stack)] }),
+    ...query,
+  });
 }
 
 /** Services, secrets and configs have their name in the specification, networks beside it. */
