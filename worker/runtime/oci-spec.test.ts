@@ -146,20 +146,20 @@ describe("user resolution", () => {
     resolveUser({ user, groups }, files);
 
   it("nothing means root", () => {
-    assert.deepEqual(resolve(""), { uid: 0, gid: 0, additionalGids: [], home: "/root" });
+    assert.deepEqual(resolve(""), { uid: 0, gid: 0, additionalGids: [0], home: "/root" });
   });
   it("a name brings its group and memberships; a group in the request replaces them", () => {
-    assert.deepEqual(resolve("bob"), { uid: 1000, gid: 1001, additionalGids: [50, 60], home: "/users/bob" });
-    assert.deepEqual(resolve("bob:staff"), { uid: 1000, gid: 50, additionalGids: [], home: "/users/bob" });
+    assert.deepEqual(resolve("bob"), { uid: 1000, gid: 1001, additionalGids: [50, 60, 1001], home: "/users/bob" });
+    assert.deepEqual(resolve("bob:staff"), { uid: 1000, gid: 50, additionalGids: [50], home: "/users/bob" });
     assert.deepEqual(resolve("bob:7", ["docker", "9"]), {
       uid: 1000,
       gid: 7,
-      additionalGids: [9, 60],
+      additionalGids: [7, 9, 60],
       home: "/users/bob",
     });
   });
   it("numbers need no entry, a name that looks like a number wins", () => {
-    assert.deepEqual(resolve("4000:4001"), { uid: 4000, gid: 4001, additionalGids: [], home: "/" });
+    assert.deepEqual(resolve("4000:4001"), { uid: 4000, gid: 4001, additionalGids: [4001], home: "/" });
     assert.equal(resolve("1000").gid, 1001);
     assert.equal(resolve("77").uid, 88);
   });

@@ -43,7 +43,8 @@ export function resolveUser(
           .map((row) => idOf(row[2] ?? "", "/etc/group"))
       : [];
   const extra = request.groups.map((name) => groupId(name, group));
-  const additionalGids = [...new Set([...own, ...extra])].sort((a, b) => a - b);
+  // The primary group is among them: else a set-group-id program could shed it and with it what the group is denied.
+  const additionalGids = [...new Set([gid, ...own, ...extra])].sort((a, b) => a - b);
   return { uid, gid, additionalGids, home: entry?.[5] || "/" };
 }
 
