@@ -269,11 +269,11 @@ export function processStart(pid: number): string | undefined {
 /** Log lines of a service, task or container, without their frame headers. */
 export async function logLines(host: LabHost, path: string): Promise<readonly string[]> {
   const { body } = await host.api("GET", `${path}/logs?stdout=1&stderr=1`);
-  // A frame header is eight bytes: stream, three zeros, length; as text it never contains a letter of ours before the line.
+  // A frame header is eight bytes: stream, three zeros, length; the length may hold a line feed.
   return body
+    .replaceAll(/[\0-\x02]\0{3}[\s\S]{4}/g, "")
     .split("\n")
-    .filter(Boolean)
-    .map((line) => (line.charCodeAt(0) <= 2 ? line.slice(8) : line));
+    .filter(Boolean);
 }
 
 /** Whatever a swarm may leave in a host's network namespace. Empty on a host that left. */
