@@ -60,6 +60,11 @@ function certainlyNotDone(error: SkeinError): boolean {
   return error.code === "not-leader" || (error.code === "unavailable" && /ECONNREFUSED|No connection established|Failed to connect/.test(error.message));
 }
 
+function unknownOutcome(leader: string, cause: SkeinError): UnavailableError {
+  const found = "went away before it answered: the change may have been made, or not; look before you repeat it";
+  return new UnavailableError(`the leader at ${leader} ${found}`, { cause });
+}
+
 export function createLeaderGate(options: LeaderGateOptions): Guard {
   const { leader, channels, clock, log } = options;
   const methods = new Map(options.definitions.flatMap((definition) => Object.values(definition).map((m) => [m.path, m] as const)));
@@ -141,7 +146,8 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
       } catch (error) {
         const failure = error as SkeinError; // forward() rejects with fromGrpcError's result only
         const repeatable = certainlyNotDone(failure) || (failure.code === "unavailable" && options.linearizable.has(path));
-        if (!repeatable || clock.monotonicMs() >= deadlineMs) throw failure;
+        if (!repeatable) throw failure.code === "unavailable" ? unknownOutcome(address, failure) : failure;
+        if (clock.monotonicMs() >= deadlineMs) throw failure;
         log.debug("forwarding again", { path, leader: address, error: failure.message });
         failedAt = failure.code === "not-leader" ? undefined : address;
         await clock.sleep(20);

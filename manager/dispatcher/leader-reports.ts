@@ -137,20 +137,25 @@ class StoreLeaderReports implements LeaderReports {
     return this.#store.view((view) => view.list("node")).filter(isExpected).map((node) => node.id);
   }
 
-  #setTimer(): void {
+  /** Looks again when a node may be due, after `atLeastMs` at the soonest. */
+  #setTimer(atLeastMs = 1): void {
     if (this.#closed) return;
     const nowMs = this.#clock.monotonicMs();
     const { periodMs } = this.#bounds();
     // Looked at once a period at least, so that a node that became ready meanwhile is not forgotten.
     const nextMs = this.#liveness.nextMs(this.#expected()) ?? nowMs + periodMs;
-    this.#timer = this.#clock.setTimer(Math.max(1, Math.min(nextMs - nowMs, periodMs)), () => this.#check());
+    const waitMs = Math.max(atLeastMs, Math.min(nextMs - nowMs, periodMs));
+    this.#timer = this.#clock.setTimer(waitMs, () => this.#check());
   }
 
+  /** One at a time: until the verdict is stored, the silent nodes would be found again and again. */
   #check(): void {
     const silent = this.#liveness.silent(this.#expected(), this.#clock.monotonicMs());
-    this.#setTimer();
-    if (silent.length === 0) return;
-    const { downAfterMs, returnAfterMs } = this.#bounds();
+    if (silent.length === 0) {
+      this.#setTimer();
+      return;
+    }
+    const { downAfterMs, returnAfterMs, periodMs } = this.#bounds();
     const words = (node: Node): string =>
       node.status?.state === NodeState.DISCONNECTED
         ? `the node's daemon was stopped and has not come back within ${returnAfterMs} ms`
@@ -162,12 +167,14 @@ class StoreLeaderReports implements LeaderReports {
         if (node !== undefined && isExpected(node) && this.#stillSilent(nodeId))
           tx.update("node", nodeDown(node, words(node)));
       })
-      .catch((error: unknown) => {
-        this.#log.warn("nodes not marked down; trying again next period", {
-          nodes: silent,
-          error: messageOf(error),
-        });
-      });
+      .then(
+        () => this.#setTimer(),
+        (error: unknown) => {
+          const facts = { nodes: silent, error: messageOf(error) };
+          this.#log.warn("nodes not marked down; trying again next period", facts);
+          this.#setTimer(periodMs);
+        },
+      );
   }
 
   #stillSilent(nodeId: string): boolean {
