@@ -5,9 +5,8 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { Clock, Timer } from "../base/clock/clock.js";
-import { InternalError, type SkeinError } from "../base/errors/errors.js";
+import { type ErrorCode, InternalError, messageOf, type SkeinError } from "../base/errors/errors.js";
 import { errorFromCode, STATUS } from "../base/errors/status.js";
-import type { ErrorCode } from "../base/errors/errors.js";
 import type { Logger } from "../base/log/logger.js";
 import { Backoff } from "../base/loop/backoff.js";
 import type { Random } from "../base/random/random.js";
@@ -28,6 +27,8 @@ export interface ManagerChildOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  /** The program that is run. @default manager-main */
+  readonly main?: URL;
 }
 
 const STOP_TIMEOUT_MS = 10_000;
@@ -37,7 +38,9 @@ export class ManagerChild {
   readonly #backoff: Backoff;
   #child: ChildProcess | undefined;
   #identity: TlsIdentity | undefined;
-  #ready: ManagerReady | undefined;
+  /** Who the manager is, for starting it again; known from the start of a resume, else once it was ready. */
+  #self: { readonly nodeId: string; readonly clusterId: string } | undefined;
+  #started = false;
   #stopping = false;
   #restart: Timer | undefined;
 
@@ -48,16 +51,25 @@ export class ManagerChild {
 
   /** True once it has answered `ready`; it may be restarting after a crash. */
   get started(): boolean {
-    return this.#ready !== undefined && !this.#stopping;
+    return this.#started && !this.#stopping;
   }
 
-  /** Resolves when the manager serves. @throws the manager's own error when it cannot start. */
+  /**
+   * Resolves when the manager serves. A resume that fails is tried again until `stop`: what stood in its way, the port still held by the
+   * manager of a killed daemon, say, may go.
+   * @throws the manager's own error when it cannot start now.
+   */
   async start(mode: ManagerMode): Promise<ManagerReady> {
+    if (mode.kind === "resume") this.#self = mode;
     this.#identity = mode.kind === "init" ? undefined : mode.identity;
-    const ready = await this.#launch(mode);
-    this.#ready = ready;
-    this.#identity = ready.identity ?? this.#identity;
-    return ready;
+    try {
+      const ready = await this.#launch(mode);
+      this.#self = ready;
+      return ready;
+    } catch (error) {
+      this.#relaunch(messageOf(error));
+      throw error;
+    }
   }
 
   exchangeIdentity(identity: TlsIdentity): void {
@@ -82,47 +94,57 @@ export class ManagerChild {
     if (this.#child?.connected) this.#child.send(message);
   }
 
+  /** Settles once: with `ready`, or when the process has ended without it, so that never two of them are there. */
   #launch(mode: ManagerMode): Promise<ManagerReady> {
     const { place, user, logLevel, log } = this.#options;
-    const main = fileURLToPath(new URL("./manager-main.js", import.meta.url));
-    const child = fork(main, [], { execArgv: [...V8_FLAGS], stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    const main = this.#options.main ?? new URL("./manager-main.js", import.meta.url);
+    const child = fork(fileURLToPath(main), [], { execArgv: [...V8_FLAGS], stdio: ["ignore", "inherit", "inherit", "ipc"] });
     this.#child = child;
     const config: ManagerConfig = { place, mode, user, logLevel };
     return new Promise((resolve, reject) => {
-      let settled = false;
+      let isReady = false;
+      let failure: SkeinError | undefined;
       child.on("message", (message: FromManager) => {
         switch (message.kind) {
           case "ready":
-            settled = true;
+            isReady = true;
+            this.#started = true;
             this.#backoff.reset();
+            if (mode.kind === "init") this.#identity = message.identity;
+            else if (this.#identity !== undefined && this.#identity !== mode.identity) this.exchangeIdentity(this.#identity);
             resolve({ nodeId: message.nodeId, clusterId: message.clusterId, identity: message.identity });
             break;
           case "failed":
-            settled = true;
-            reject(rebuild(message.code, message.message));
+            failure = rebuild(message.code, message.message);
             break;
         }
       });
-      child.on("error", (error) => log.error("manager process failed", { error: error.message }));
-      child.once("exit", (code, signal) => {
-        if (this.#child === child) this.#child = undefined;
-        if (!settled) reject(new InternalError(`the manager process ended with ${signal ?? `code ${code}`} before it was ready`));
-        else if (this.#ready !== undefined && !this.#stopping) this.#relaunch(signal ?? `code ${code}`);
+      child.on("error", (error) => {
+        log.error("manager process failed", { error: error.message });
+        if (child.pid === undefined) ended(`an error: ${error.message}`); // it never ran: no exit follows
       });
+      const ended = (how: string): void => {
+        if (this.#child === child) this.#child = undefined;
+        if (isReady) this.#relaunch(how);
+        else reject(failure ?? new InternalError(`the manager process ended with ${how} before it was ready`));
+      };
+      child.once("exit", (code, signal) => ended(signal ?? `code ${code}`));
       child.send({ kind: "start", config } satisfies ToManager);
     });
   }
 
   #relaunch(why: string): void {
+    const self = this.#self;
+    if (self === undefined || this.#stopping) return;
     const pauseMs = this.#backoff.nextMs();
-    const ready = this.#ready;
-    const identity = this.#identity;
-    if (ready === undefined || identity === undefined) return;
     this.#options.log.warn("manager process ended; starting it again", { why, pauseMs });
     this.#restart = this.#options.clock.setTimer(pauseMs, () => {
-      this.#launch({ kind: "resume", nodeId: ready.nodeId, clusterId: ready.clusterId, identity }).catch((error: SkeinError) => {
+      const identity = this.#identity;
+      if (identity === undefined) return; // known with `self`
+      const { nodeId, clusterId } = self;
+      this.#launch({ kind: "resume", nodeId, clusterId, identity }).catch((error: SkeinError) => {
         this.#options.log.error("manager could not be started again", { error: error.message });
-        if (!this.#stopping) this.#relaunch("failed start");
+        this.#relaunch("failed start");
       });
     });
   }

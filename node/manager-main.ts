@@ -62,9 +62,13 @@ async function start(config: ManagerConfig): Promise<void> {
   }
 }
 
+/** As long as the daemon waits; without a daemon nobody else ends a close that hangs, and the next manager needs port and files. */
+const STOP_TIMEOUT_MS = 10_000;
+
 async function stop(exitCode = 0): Promise<void> {
   if (stopping) return;
   stopping = true;
+  systemClock.setTimer(STOP_TIMEOUT_MS, () => process.exit(1));
   try {
     await runtime?.close();
   } finally {

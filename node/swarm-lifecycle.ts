@@ -108,12 +108,12 @@ export class SwarmLifecycle implements SwarmBackend {
       const membership = this.#enter(state, identity);
       if (state.role === "manager") {
         membership.manager = this.#newManager(membership.state);
+        this.#options.localManager.open();
         try {
           await membership.manager.start({ kind: "resume", nodeId: state.nodeId, clusterId: state.clusterId, identity });
-          this.#options.localManager.open();
         } catch (error) {
           this.#error = messageOf(error);
-          this.#options.log.error("the manager did not come back; tasks go on", { error: this.#error });
+          this.#options.log.error("the manager did not come back yet; tasks go on, and it is tried again", { error: this.#error });
         }
       }
       await this.#startAgent(membership);
