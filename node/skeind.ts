@@ -4,7 +4,7 @@
  */
 import { systemClock } from "../base/clock/system-clock.js";
 import { messageOf } from "../base/errors/errors.js";
-import { openKoffiLinux } from "../base/linux/linux-koffi.js";
+import { openLinux } from "../base/linux/open-linux.js";
 import { createPinoLogger } from "../base/log/pino-logger.js";
 import { systemRandom } from "../base/random/system-random.js";
 import { Daemon } from "./daemon.js";
@@ -21,7 +21,12 @@ async function main(options: DaemonOptions): Promise<void> {
   process.on("unhandledRejection", (error) => fatal("unhandled rejection: this is a bug", error));
   let daemon: Daemon;
   try {
-    daemon = await Daemon.open(options, { linux: await openKoffiLinux(), clock: systemClock, random: systemRandom, log });
+    daemon = await Daemon.open(options, {
+      linux: await openLinux({ log }),
+      clock: systemClock,
+      random: systemRandom,
+      log,
+    });
   } catch (error) {
     log.error("skeind could not start", { error: messageOf(error) });
     process.exit(1);
@@ -44,7 +49,8 @@ try {
   const options = parseDaemonOptions(process.argv.slice(2));
   if (options === "help") process.stdout.write(HELP);
   else if (options === "version") process.stdout.write(`skeind ${SKEIN_VERSION}\n`);
-  else if (process.getuid?.() !== 0) throw new Error("skeind needs root: it makes namespaces, mounts and nftables rules");
+  else if (process.getuid?.() !== 0)
+    throw new Error("skeind needs root: it makes namespaces, mounts and nftables rules");
   else await main(options);
 } catch (error) {
   process.stderr.write(`skeind: ${messageOf(error)}\n`);

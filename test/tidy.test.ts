@@ -84,7 +84,7 @@ test("import arrows point down", () => {
 const DOORS: Readonly<Record<string, RegExp>> = {
   level: /\/level-[\w-]+\.ts$/,
   "classic-level": /\/level-[\w-]+\.ts$/,
-  koffi: /^base\/linux\/linux-koffi\.ts$/,
+  koffi: /^base\/linux\/linux-koffi-calls\.ts$/,
   pino: /^base\/log\/pino-logger\.ts$/,
   ws: /\/ws-[\w-]+\.ts$/,
   yaml: /^cli\/compose\//,

@@ -1,86 +1,44 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { networkInterfaces, tmpdir } from "node:os";
+import { closeSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { linuxPortContract } from "../../test/contract/linux-port.js";
 import { openKoffiLinux } from "./linux-koffi.js";
+import { cBind, cListen, cSocket } from "./linux-koffi-calls.js";
 
-const linux = await openKoffiLinux();
+linuxPortContract("linux-koffi", { open: openKoffiLinux });
 
-test("a network namespace is made, entered, left and deleted", async () => {
+test("a packet socket is connected, and a full backlog does not hold up the thread", async () => {
+  const linux = await openKoffiLinux();
   const dir = mkdtempSync(join(tmpdir(), "skein-linux-"));
-  const path = join(dir, "n");
-  linux.createNetns(path);
+  const path = join(dir, "socket");
+  const address = Buffer.concat([Buffer.from([1, 0]), Buffer.from(`${path}\0`)]);
+  const listener = cSocket(1, 5, 0);
+  const connected: number[] = [];
   try {
-    const before = JSON.stringify(networkInterfaces());
-    const inside = linux.inNetns(path, () => readFileSync("/proc/thread-self/net/dev", "utf8"));
-    assert.deepEqual(inside.match(/^\s*(\S+):/gm)?.map((line) => line.trim()).filter((n) => n === "eth0:"), []);
-    assert.equal(JSON.stringify(networkInterfaces()), before);
+    assert.equal(cBind(listener, address, address.length), 0);
+    assert.equal(cListen(listener, 1), 0);
+    assert.throws(() => {
+      for (let count = 0; count < 5; count += 1) connected.push(linux.connectSeqPacket(path));
+    }, /connect of .* failed: EAGAIN$/);
+    assert.ok(connected.length > 0 && connected.every((fd) => fd > 2));
   } finally {
-    await linux.deleteNetns(path);
-    await linux.deleteNetns(path);
+    for (const fd of [listener, ...connected]) closeSync(fd);
     rmSync(dir, { recursive: true });
   }
 });
 
-test("an nft context acts in its own namespace and names what it refuses", async () => {
-  const dir = mkdtempSync(join(tmpdir(), "skein-linux-"));
-  const path = join(dir, "n");
-  linux.createNetns(path);
-  const nft = linux.nft(path);
-  try {
-    nft.run("table inet skeintest { chain c { type filter hook input priority 0; } ; }");
-    assert.match(nft.list("list tables"), /skeintest/);
-    assert.match(nft.list("list tables", { json: true }), /"skeintest"/);
-    assert.throws(() => nft.run("add rule inet nowhere x accept"), /nft refused/);
-  } finally {
-    nft.close();
-    await linux.deleteNetns(path);
-    rmSync(dir, { recursive: true });
-  }
-});
-
-test("netlink dumps the links of a namespace", async () => {
-  const dir = mkdtempSync(join(tmpdir(), "skein-linux-"));
-  const path = join(dir, "n");
-  linux.createNetns(path);
-  const socket = linux.netlink(path);
-  try {
-    const request = Buffer.alloc(16 + 16);
-    request.writeUInt16LE(18, 4); // RTM_GETLINK
-    request.writeUInt16LE(0x301, 6); // NLM_F_REQUEST | NLM_F_DUMP
-    const links = socket.request(request);
-    assert.ok(links.some((link) => Buffer.from(link).includes("lo\0")));
-    const bad = Buffer.alloc(16 + 16);
-    bad.writeUInt16LE(17, 4); // RTM_DELLINK of index 0
-    bad.writeUInt16LE(0x5, 6);
-    assert.throws(() => socket.request(bad), /netlink request of type 17 failed: E/);
-  } finally {
-    socket.close();
-    await linux.deleteNetns(path);
-    rmSync(dir, { recursive: true });
-  }
-});
-
-test("a mount that the kernel refuses names target and errno", () => {
-  assert.throws(
-    () => linux.mount({ source: "none", target: "/nonexistent-skein", type: "tmpfs" }),
-    /mount of \/nonexistent-skein .* ENOENT/,
+test("refusals on other threads keep their own errno", async () => {
+  const linux = await openKoffiLinux();
+  const refusals = Array.from({ length: 20 }, (_, i) =>
+    linux.unmount(i % 2 === 0 ? "/usr" : "/nonexistent-skein"),
   );
-});
-
-test("sysctls are written inside a namespace only", async () => {
-  const dir = mkdtempSync(join(tmpdir(), "skein-linux-"));
-  const path = join(dir, "n");
-  linux.createNetns(path);
-  try {
-    const read = (): string => readFileSync("/proc/sys/net/ipv4/conf/all/proxy_arp", "utf8").trim();
-    const outside = read();
-    linux.setSysctls(path, { "net.ipv4.conf.all.proxy_arp": outside === "1" ? "0" : "1" });
-    assert.equal(read(), outside);
-    assert.notEqual(linux.inNetns(path, read), outside);
-  } finally {
-    await linux.deleteNetns(path);
-    rmSync(dir, { recursive: true });
-  }
+  const errnos = (await Promise.allSettled(refusals)).map((each) =>
+    each.status === "rejected" ? String(each.reason).split(" ").pop() : "",
+  );
+  assert.deepEqual(
+    errnos,
+    refusals.map((_, i) => (i % 2 === 0 ? "EINVAL" : "ENOENT")),
+  );
 });

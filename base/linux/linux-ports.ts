@@ -1,7 +1,9 @@
 /**
- * What the rest may ask of the Linux kernel beyond what Node offers: the promises of the one system-call module.
- * Pure (interface only). Implementations: linux-koffi.ts (FFI) and linux-spawn.ts (commands), chosen by linux.ts.
- * Every call throws InternalError with the call, its target and the errno name when the kernel refuses.
+ * What the rest may ask of the Linux kernel beyond what Node offers. Pure (interface only).
+ * Implementations: linux-koffi.ts (system calls) and linux-spawn.ts (commands), chosen by open-linux.ts;
+ * test/contract/linux-port.ts holds both to the same promises. When the kernel refuses, a call throws
+ * InternalError: what was attempted, on what, and the errno's name as the last word. Where only system calls
+ * would do, linux-spawn.ts throws NotImplementedError with the remedy.
  */
 
 export interface MountOptions {
@@ -9,7 +11,10 @@ export interface MountOptions {
   readonly target: string;
   /** overlay, tmpfs, proc…; "" for bind and propagation changes. */
   readonly type: string;
-  /** Names: bind, rbind, ro, nosuid, nodev, noexec, remount, private, rprivate, slave, rslave, shared, rshared. */
+  /**
+   * Names: bind, rbind, ro, nosuid, nodev, noexec, remount, private, rprivate, slave, rslave, shared,
+   * rshared.
+   */
   readonly flags?: readonly string[];
   /** Comma-separated data for the file system, e.g. lowerdir=… */
   readonly data?: string;
@@ -19,14 +24,22 @@ export interface MountOptions {
 export interface NftContext {
   /** Runs one atomic transaction of nft text. @throws {InternalError} with nft's words. */
   run(text: string): void;
-  /** Runs a list command and returns its output (JSON when `json`). */
+  /**
+   * Runs a list command and returns its output (JSON when `json`).
+   * @throws {InternalError} with nft's words.
+   */
   list(text: string, options?: { json?: boolean }): string;
   close(): void;
 }
 
 /** A netlink socket bound to a namespace: sends one request, returns the answers' payloads. */
 export interface NetlinkSocket {
-  /** @param message whole nlmsghdr + payload with NLM_F_ACK or NLM_F_DUMP set. @throws {InternalError} on a negative ack. */
+  /**
+   * @param message whole nlmsghdr + payload with NLM_F_ACK or NLM_F_DUMP set; length and sequence are filled
+   * in.
+   * @returns the payloads in their order; of a dump all of it, read anew when the table changed meanwhile.
+   * @throws {InternalError} on a negative ack.
+   */
   request(message: Uint8Array): Uint8Array[];
   close(): void;
 }
@@ -35,7 +48,10 @@ export interface Linux {
   mount(options: MountOptions): void;
   /** Off the event loop, for slow unmounts. */
   unmount(target: string, options?: { detach?: boolean }): Promise<void>;
-  /** Creates an empty network namespace and bind-mounts it at `path` (the file is made, its folder must exist). */
+  /**
+   * Creates an empty network namespace and bind-mounts it at `path` (the file is made, and must not exist;
+   * its folder must).
+   */
   createNetns(path: string): void;
   /** Unmounts and deletes the namespace file; missing is fine. */
   deleteNetns(path: string): Promise<void>;
@@ -44,18 +60,35 @@ export interface Linux {
   nft(netnsPath: string | undefined): NftContext;
   /** @param protocol route: links, addresses, routes; netfilter: connection tracking. @default route */
   netlink(netnsPath: string | undefined, protocol?: "route" | "netfilter"): NetlinkSocket;
-  /** A UDP or TCP socket bound inside the namespace; returns a file descriptor for dgram/net. TCP ones listen. */
+  /**
+   * A UDP or TCP socket bound inside the namespace; returns a file descriptor for dgram/net. TCP ones listen.
+   */
   bindSocket(options: { netnsPath: string; kind: "udp" | "tcp"; address: string; port: number }): number;
-  /** Writes /proc/sys inside a namespace, e.g. net.ipv4.ip_forward. */
+  /**
+   * Writes /proc/sys inside a namespace, e.g. net.ipv4.ip_forward; a dot within a part is written as a slash,
+   * as in sysctl(8).
+   */
   setSysctls(netnsPath: string | undefined, values: Readonly<Record<string, string>>): void;
+  /** Of the file itself, not of what a link points to. */
   setXattr(path: string, name: string, value: Uint8Array): void;
-  /** mknod(2): kind "char" | "block" | "fifo". */
-  makeNode(options: { path: string; kind: "char" | "block" | "fifo"; mode: number; major: number; minor: number }): void;
-  /** Connects an AF_UNIX SOCK_SEQPACKET socket and returns its descriptor. */
+  /**
+   * mknod(2).
+   * @param options mode: permission bits, of which the umask takes its part; device numbers up to
+   * 4095:1048575.
+   */
+  makeNode(options: {
+    path: string;
+    kind: "char" | "block" | "fifo";
+    mode: number;
+    major: number;
+    minor: number;
+  }): void;
+  /** Connects an AF_UNIX SOCK_SEQPACKET socket and returns its descriptor, which does not block. */
   connectSeqPacket(path: string): number;
   /**
-   * Marks every descriptor above 2 close-on-exec, so that a long-lived child inherits nothing (libraries open files without
-   * that mark). Call it in the same tick as the spawn. Where the kernel (before 5.11) or libc cannot, nothing happens.
+   * Marks every descriptor above 2 close-on-exec, so that a long-lived child inherits nothing (libraries open
+   * files without that mark). Call it in the same tick as the spawn. Where the kernel (before 5.11) or libc
+   * cannot, nothing happens.
    */
   keepDescriptors(): void;
 }

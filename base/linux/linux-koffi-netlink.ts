@@ -1,0 +1,122 @@
+/**
+ * Netlink sockets by system calls. Edge: to the kernel. One request at a time per socket, answered before the
+ * call returns: the kernel works within `send`, so that `recv` finds the answer there. Source: netlink(7),
+ * socket(7) and signal(7) (a receive timeout ends in EINTR).
+ */
+import { closeSync } from "node:fs";
+import { InternalError } from "../errors/errors.js";
+import { cRecv, cSend, cSetsockopt, cSocket, EINTR, lastErrno, refusal } from "./linux-koffi-calls.js";
+import { inNetns } from "./linux-koffi-netns.js";
+import type { NetlinkSocket } from "./linux-ports.js";
+import { readNetlinkAnswers } from "./netlink-answers.js";
+
+const PROTOCOLS = { route: 0, netfilter: 12 } as const;
+const AF_NETLINK = 16;
+const SOCK_RAW = 3;
+const SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1;
+const SO_RCVTIMEO = 20;
+const MSG_TRUNC = 0x20;
+const MSG_DONTWAIT = 0x40;
+/** The kernel's own datagrams of a dump have at most 32 KiB. */
+const RECEIVE_BYTES = 256 * 1024;
+/** The kernel answers within the call; this only guards against a lost answer. */
+const RECEIVE_TIMEOUT_SECONDS = 5n;
+/** How often a table may change under our eyes before we give up. */
+const DUMP_ATTEMPTS_MAX = 8;
+/** Datagrams of a request given up, thrown away before the next one. */
+const DRAINED_DATAGRAMS_MAX = 4096;
+const SEQUENCE_MAX = 0xffff_ffff;
+
+/** One for all: it is used between two synchronous calls only. */
+let receiveBuffer: Buffer | undefined;
+
+export function netlinkSocketFd(netnsPath: string | undefined, protocol: keyof typeof PROTOCOLS): number {
+  return inNetns(netnsPath, () => {
+    const fd = cSocket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, PROTOCOLS[protocol]);
+    if (fd < 0) throw refusal(lastErrno(), "socket", `netlink ${protocol}`);
+    return fd;
+  });
+}
+
+/**
+ * A signal whose handler ran meanwhile is no answer.
+ * @returns what `call` returned, with its errno when that is negative.
+ */
+function uninterrupted(call: () => number | bigint): { value: number; errno: number } {
+  for (;;) {
+    const value = Number(call());
+    const errno = value < 0 ? lastErrno() : 0;
+    if (errno !== EINTR) return { value, errno };
+  }
+}
+
+export function openNetlink(
+  netnsPath: string | undefined,
+  protocol: keyof typeof PROTOCOLS = "route",
+): NetlinkSocket {
+  const fd = netlinkSocketFd(netnsPath, protocol);
+  const timeout = Buffer.alloc(16); // struct timeval
+  timeout.writeBigInt64LE(RECEIVE_TIMEOUT_SECONDS, 0);
+  if (cSetsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, timeout, timeout.length) !== 0) {
+    const error = refusal(lastErrno(), "setsockopt", `netlink ${protocol}`);
+    closeSync(fd);
+    throw error;
+  }
+  let sequence = 0;
+  let open = true;
+
+  /** Leaves nothing of a request given up: a dump half read would refuse the next one with EBUSY. */
+  const drain = (buffer: Buffer): void => {
+    for (let count = 0; count < DRAINED_DATAGRAMS_MAX; count += 1) {
+      if (uninterrupted(() => cRecv(fd, buffer, buffer.length, MSG_DONTWAIT)).value < 0) return;
+    }
+  };
+
+  const ask = (request: Buffer, target: string): { payloads: Uint8Array[]; interrupted: boolean } => {
+    receiveBuffer ??= Buffer.alloc(RECEIVE_BYTES);
+    const buffer = receiveBuffer;
+    sequence = sequence === SEQUENCE_MAX ? 1 : sequence + 1;
+    request.writeUInt32LE(sequence, 8);
+    const sent = uninterrupted(() => cSend(fd, request, request.length, 0));
+    if (sent.value < 0) throw refusal(sent.errno, "netlink send", target);
+    const payloads: Uint8Array[] = [];
+    let interrupted = false;
+    for (;;) {
+      // MSG_TRUNC: the true length, also of a datagram that did not fit
+      const received = uninterrupted(() => cRecv(fd, buffer, buffer.length, MSG_TRUNC));
+      if (received.value < 0 || received.value > buffer.length) {
+        drain(buffer); // ENOBUFS too: part of the answer is lost, so that all of it is
+        if (received.value < 0) throw refusal(received.errno, "netlink receive", target);
+        throw new InternalError(
+          `netlink answer to ${target} must have at most ${buffer.length} bytes, got ${received.value}`,
+        );
+      }
+      const answers = readNetlinkAnswers(buffer.subarray(0, received.value), sequence);
+      for (const payload of answers.payloads) payloads.push(payload);
+      interrupted ||= answers.interrupted;
+      if (answers.end.kind === "refused") throw refusal(answers.end.errno, "netlink request", target);
+      if (answers.end.kind === "done") return { payloads, interrupted };
+    }
+  };
+
+  return {
+    request(message): Uint8Array[] {
+      if (!open) throw new InternalError("netlink socket is closed");
+      const request = Buffer.from(message);
+      request.writeUInt32LE(request.length, 0);
+      const target = `type ${request.readUInt16LE(4)}`;
+      for (let attempt = 1; attempt <= DUMP_ATTEMPTS_MAX; attempt += 1) {
+        const { payloads, interrupted } = ask(request, target);
+        if (!interrupted) return payloads;
+      }
+      throw new InternalError(
+        `netlink dump of ${target} was interrupted by changes ${DUMP_ATTEMPTS_MAX} times`,
+      );
+    },
+    close(): void {
+      if (open) closeSync(fd);
+      open = false;
+    },
+  };
+}
