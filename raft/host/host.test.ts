@@ -182,14 +182,30 @@ test("removing members keeps a quorum, tells the removed, and is refused where n
   await cluster.during(b.node.propose(word("alone")));
 });
 
-test("a node that joins again keeps its member, with its new address", async () => {
+test("a voter that joins again has lost its log: it comes back as a new member, the old one may never vote again", async () => {
   const cluster = opened(await Cluster.ofThree());
   const { leader } = cluster;
   const [b] = cluster.others(leader);
   assert.ok(b);
-  const again = await cluster.during(leader.node.addMember({ nodeId: b.name, address: "elsewhere:1" }));
-  assert.equal(again.raftId, b.node.raftId);
-  assert.equal(again.members.find((m) => m.raftId === again.raftId)?.address, "elsewhere:1");
+  await cluster.during(leader.node.propose(word("acknowledged")));
+  cluster.crash(b);
+  const back = await cluster.join(b.name, leader);
+  assert.notEqual(back.node.raftId, b.node.raftId);
+  assert.deepEqual(leader.node.status().membership.removed, [b.node.raftId]);
+  await cluster.until("it has the log again", () => back.machine.text === "acknowledged");
+});
+
+test("a learner that has acknowledged something and joins again begins anew, too", async () => {
+  const cluster = opened(await Cluster.ofThree());
+  const { leader } = cluster;
+  const reply = await cluster.during(leader.node.addMember({ nodeId: "d", address: "d:2377" }));
+  const d = await cluster.open("d", { kind: "join", ...reply });
+  await cluster.until("it has acknowledged", () =>
+    leader.node.status().progress.some(({ raftId, match }) => raftId === d.node.raftId && match > 0),
+  );
+  cluster.crash(d);
+  const back = await cluster.join("d", leader);
+  assert.notEqual(back.node.raftId, d.node.raftId);
 });
 
 test("a full disk stops the node with its reason; opened again with room it goes on", async () => {

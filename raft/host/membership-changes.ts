@@ -94,9 +94,12 @@ export class MembershipChanges {
 
   async #add(wanted: { nodeId: string; address: string }): ReturnType<RaftNode["addMember"]> {
     this.#assertLeader();
-    const present = this.#components
-      .status()
-      .membership.members.find((each) => each.nodeId === wanted.nodeId);
+    const held = this.#components.status().membership.members.find((each) => each.nodeId === wanted.nodeId);
+    // Who asks to join begins with an empty log. A member that has acknowledged entries must not come back without them under
+    // its old id: the majority that holds a committed entry would lose one of its own (thesis 4.2, and 3.8 on stable storage).
+    const isForgetful = held !== undefined && this.#hasAcknowledged(held);
+    if (isForgetful) await this.#remove(held.raftId, false);
+    const present = isForgetful ? undefined : held;
     const raftId = present?.raftId ?? newRaftId(this.#components.random);
     if (present === undefined) {
       await this.#changeWhenPossible(ConfChangeKind.ADD_LEARNER, { ...wanted, raftId, learner: true });
@@ -143,6 +146,12 @@ export class MembershipChanges {
       }
       await this.#components.nextTick();
     }
+  }
+
+  /** A voter has: it became one by holding the log. A learner this leader has not heard of yet is sent everything from the start. */
+  #hasAcknowledged({ raftId, learner }: RaftMember): boolean {
+    const progress = this.#components.status().progress.find((peer) => peer.raftId === raftId);
+    return !learner || (progress?.match ?? 0) > 0;
   }
 
   #member(raftId: RaftId): RaftMember | undefined {

@@ -52,7 +52,7 @@ export interface RaftNode {
   /** Resolves when this replica holds every write acknowledged before the call; works on followers, too. */
   readBarrier(options?: { signal?: AbortSignal }): Promise<number>;
   status(): RaftStatus;
-  /** Leader only. Adds a learner, which is promoted by itself when it has caught up. */
+  /** Leader only. Adds a learner, which is promoted by itself when it has caught up. A member that had taken part already is replaced. */
   addMember(member: {
     nodeId: string;
     address: string;
