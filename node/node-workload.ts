@@ -1,16 +1,19 @@
 /**
- * What a node runs tasks with: images, containers, network plane. Edge: to the worker's and the network's implementations.
- * It exists with and without a swarm; the agent is added when the node joins one.
+ * What a node runs tasks with: images, containers, network plane. Edge: to the worker's and the network's
+ * implementations. It exists with and without a swarm; the agent is added when the node joins one.
  */
 import { access } from "node:fs/promises";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { credentials } from "@grpc/grpc-js";
+import type { NodeFacts } from "../api/ports.js";
 import type { Clock } from "../base/clock/clock.js";
+import { NotImplementedError } from "../base/errors/errors.js";
 import { Scope } from "../base/lifecycle/scope.js";
 import type { Linux } from "../base/linux/linux-ports.js";
 import type { Logger } from "../base/log/logger.js";
 import type { Random } from "../base/random/random.js";
+import { createAbsentNetworkPlane } from "../net-overlay/absent-network-plane.js";
 import { createNetworkPlane } from "../net-overlay/linux-network-plane.js";
 import type { NetworkPlane } from "../net-overlay/network-plane.js";
 import { DispatcherClient } from "../proto/gen/skein/v1/dispatcher.js";
@@ -28,7 +31,6 @@ import type { DaemonOptions } from "./daemon-options.js";
 import { describeNode } from "./machine-facts.js";
 import { CHANNEL_OPTIONS } from "./manager-channels.js";
 import type { AgentRequest, NodeAgent } from "./swarm-lifecycle.js";
-import type { NodeFacts } from "../api/ports.js";
 
 export interface WorkloadOptions {
   readonly options: DaemonOptions;
@@ -38,6 +40,17 @@ export interface WorkloadOptions {
   readonly log: Logger;
 }
 
+/** Where the kernel is reached by commands alone there is no network; containers without one still run. */
+function openNetwork({ options, linux, clock, log }: WorkloadOptions): NetworkPlane {
+  try {
+    return createNetworkPlane({ linux, runDir: options.runDir, clock, log });
+  } catch (error) {
+    if (!(error instanceof NotImplementedError)) throw error;
+    log.error("this node has no networks: tasks that need one are refused", { error: error.message });
+    return createAbsentNetworkPlane(error.message);
+  }
+}
+
 export class NodeWorkload {
   readonly images: ImageStore;
   readonly containers: ContainerManager;
@@ -45,7 +58,10 @@ export class NodeWorkload {
   readonly #parts: WorkloadOptions;
   readonly #scope: Scope;
 
-  private constructor(parts: WorkloadOptions, made: { images: ImageStore; containers: ContainerManager; network: NetworkPlane; scope: Scope }) {
+  private constructor(
+    parts: WorkloadOptions,
+    made: { images: ImageStore; containers: ContainerManager; network: NetworkPlane; scope: Scope },
+  ) {
     this.#parts = parts;
     this.images = made.images;
     this.containers = made.containers;
@@ -80,7 +96,7 @@ export class NodeWorkload {
           log: log.child({ component: "containers" }),
         }),
       );
-      const network = scope.own(createNetworkPlane({ linux, runDir: options.runDir, clock, log }));
+      const network = scope.own(openNetwork(parts));
       return new NodeWorkload(parts, { images, containers, network, scope });
     } catch (error) {
       await scope.close();
@@ -98,7 +114,12 @@ export class NodeWorkload {
         images: this.images,
         network: this.network,
         describe,
-        node: () => ({ id: request.nodeId, hostname: facts.hostname, os: "linux", architecture: facts.architecture }),
+        node: () => ({
+          id: request.nodeId,
+          hostname: facts.hostname,
+          os: "linux",
+          architecture: facts.architecture,
+        }),
         pathExists: (path) =>
           access(path).then(
             () => true,
@@ -108,7 +129,10 @@ export class NodeWorkload {
       },
       { startsMax: 2 * cpus().length },
     );
-    const state = await openLevelAgentState({ path: this.#agentStateDir(), log: log.child({ component: "agent-state" }) });
+    const state = await openLevelAgentState({
+      path: this.#agentStateDir(),
+      log: log.child({ component: "agent-state" }),
+    });
     const agent = createAgent(
       {
         executor,
@@ -151,7 +175,11 @@ export class NodeWorkload {
   /** A channel of its own per connection: one that failed is dialled anew at once, without gRPC's pause. */
   #dial(request: AgentRequest, address: string): ManagerConnection {
     const { rootCaPem, keyPem, certificatePem } = request.channels.identity;
-    const secure = credentials.createSsl(Buffer.from(rootCaPem), Buffer.from(keyPem), Buffer.from(certificatePem));
+    const secure = credentials.createSsl(
+      Buffer.from(rootCaPem),
+      Buffer.from(keyPem),
+      Buffer.from(certificatePem),
+    );
     const dispatcher = new DispatcherClient(address, secure, CHANNEL_OPTIONS);
     const logBroker = new LogBrokerClient(address, secure, { channelOverride: dispatcher.getChannel() });
     return { dispatcher, logBroker, close: () => dispatcher.close() };
