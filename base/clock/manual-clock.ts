@@ -30,7 +30,12 @@ export class ManualClock implements Clock {
   }
 
   setTimer(delayMs: number, fire: () => void): Timer {
-    const due: Due = { atMs: this.#nowMs + Math.max(0, delayMs), order: this.#order++, fire, cancelled: false };
+    const due: Due = {
+      atMs: this.#nowMs + Math.max(0, delayMs),
+      order: this.#order++,
+      fire,
+      cancelled: false,
+    };
     this.#due.push(due);
     return {
       cancel: () => {

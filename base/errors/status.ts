@@ -32,7 +32,8 @@ export interface StatusRow {
 export const STATUS: Record<ErrorCode, StatusRow> = {
   cancelled: { grpc: 1, http: 499, retryable: false },
   "invalid-argument": { grpc: 3, http: 400, retryable: false },
-  "deadline-exceeded": { grpc: 4, http: 504, retryable: false }, // it may have happened: only the caller knows
+  // it may have happened: only the caller knows
+  "deadline-exceeded": { grpc: 4, http: 504, retryable: false },
   "not-found": { grpc: 5, http: 404, retryable: false },
   "already-exists": { grpc: 6, http: 409, retryable: false },
   "permission-denied": { grpc: 7, http: 403, retryable: false },
@@ -75,7 +76,8 @@ export function errorFromCode(code: ErrorCode, message: string, cause?: unknown)
 /** @returns the code a gRPC status stands for; `unavailable` wins over `not-leader`, which share one. */
 export function codeFromGrpc(status: number): ErrorCode {
   for (const [code, row] of Object.entries(STATUS)) {
-    if (row.grpc === status && code !== "not-leader") return code as ErrorCode; // keys of STATUS are ErrorCodes
+    // keys of STATUS are ErrorCodes
+    if (row.grpc === status && code !== "not-leader") return code as ErrorCode;
   }
   return "internal";
 }

@@ -1,6 +1,6 @@
 /**
- * Errors across gRPC. Edge: to @grpc/grpc-js. The precise code travels in the metadata key `skein-code`, because
- * several of our codes share one gRPC status.
+ * Errors across gRPC. Edge: to @grpc/grpc-js. The precise code travels in the metadata key `skein-code`,
+ * because several of our codes share one gRPC status.
  */
 import { Metadata, type ServiceError, type StatusObject } from "@grpc/grpc-js";
 import { codeOf, type ErrorCode, messageOf, NotLeaderError, SkeinError } from "../errors/errors.js";
@@ -24,7 +24,9 @@ export function fromGrpcError(error: ServiceError | Error): SkeinError {
     return errorFromCode("unavailable", error.message, error);
   }
   const named = error.metadata?.get("skein-code")[0]?.toString();
-  const code: ErrorCode = named !== undefined && named in STATUS ? (named as ErrorCode) : codeFromGrpc(error.code); // `in` proved it
+  const code: ErrorCode =
+    // `in` proved it
+    named !== undefined && named in STATUS ? (named as ErrorCode) : codeFromGrpc(error.code);
   if (code === "not-leader") {
     return new NotLeaderError(error.details, {
       cause: error,

@@ -1,6 +1,7 @@
 /**
  * Who is on the other side of an RPC: read from the client's certificate, never from the message.
- * Edge: to @grpc/grpc-js and node:tls. Subject of a node certificate: O = cluster id, OU = role, CN = node id.
+ * Edge: to @grpc/grpc-js and node:tls. Subject of a node certificate: O = cluster id, OU = role,
+ * CN = node id.
  */
 import type { Metadata } from "@grpc/grpc-js";
 
@@ -15,7 +16,9 @@ export interface PeerIdentity {
 /** The part of a server call that this needs; every grpc-js server call has it. */
 export interface IdentifiableCall {
   readonly metadata: Metadata;
-  getAuthContext(): { sslPeerCertificate?: { subject: Record<string, string | string[] | undefined> } | undefined };
+  getAuthContext(): {
+    sslPeerCertificate?: { subject: Record<string, string | string[] | undefined> } | undefined;
+  };
   getPeer(): string;
 }
 

@@ -1,6 +1,7 @@
 /**
  * A first-in first-out queue with a bound, read by one async consumer.
- * Pure. At the bound `push` answers false and changes nothing: the producer waits, refuses or closes its own stream.
+ * Pure. At the bound `push` answers false and changes nothing: the producer waits,
+ * refuses or closes its own stream.
  */
 export class BoundedQueue<T> implements AsyncIterable<T> {
   readonly #capacityMax: number;

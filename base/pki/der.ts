@@ -1,6 +1,7 @@
 /**
  * DER, the few types that certificates and requests are made of: writing, and a strict reader.
- * Pure. Invariant: the reader never leaves its buffer and refuses indefinite or non-minimal lengths. Source: ITU-T X.690.
+ * Pure. Invariant: the reader never leaves its buffer and refuses indefinite or non-minimal lengths.
+ * Source: ITU-T X.690.
  */
 import { InvalidArgumentError } from "../errors/errors.js";
 

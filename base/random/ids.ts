@@ -1,5 +1,6 @@
 /**
- * Object ids: 25 characters of base 36, 125 random bits, as SwarmKit's ids look, so that clients' patterns fit.
+ * Object ids: 25 characters of base 36, 125 random bits, as SwarmKit's ids look,
+ * so that clients' patterns fit.
  * Pure.
  */
 import type { Random } from "./random.js";
@@ -15,5 +16,7 @@ export function newId(random: Random): string {
 
 /** @returns `count` characters of lower-case hexadecimal: container and image style ids use 64. */
 export function newHexId(random: Random, count = 64): string {
-  return Buffer.from(random.bytes(Math.ceil(count / 2))).toString("hex").slice(0, count);
+  return Buffer.from(random.bytes(Math.ceil(count / 2)))
+    .toString("hex")
+    .slice(0, count);
 }
