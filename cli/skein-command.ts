@@ -6,7 +6,8 @@
  * first positional of a command that passes its options through (`service create IMAGE COMMAND`) are left
  * alone.
  */
-import { Command, InvalidArgumentError, Option, type ParseOptionsResult } from "commander";
+import { Command, Option, type ParseOptionsResult } from "commander";
+import { InvalidArgumentError } from "../base/errors/errors.js";
 
 const TRUE_WORDS = ["true", "1", "t"];
 const FALSE_WORDS = ["false", "0", "f"];

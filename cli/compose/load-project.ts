@@ -38,14 +38,11 @@ export async function loadProject(
       throw new ComposeError([
         { position: { file: name, line: 1 }, key: "", rule: `is longer than ${FILE_LENGTH_MAX} characters` },
       ]);
-    const tree = readYaml(text, { file: name, variables: surroundings.variables, interpolate: true });
-    warnings.push(
-      ...tree.unset.map((variable) => ({
-        position: { file: name, line: 1 },
-        key: "",
-        rule: `variable ${variable} is not set: it is empty`,
-      })),
-    );
+    const tree = readYaml(text, { file: name, variables: surroundings.variables });
+    for (const [variable, path] of tree.unset) {
+      const rule = `variable ${variable} is not set: it is empty`;
+      warnings.push({ position: tree.positionOf(path), key: pathText(path), rule });
+    }
     warnings.push(...validate(tree));
     const normaliser = new Normaliser(tree, surroundings);
     docs.push(await normaliser.run());

@@ -22,7 +22,8 @@ export interface YamlTree {
   readonly value: unknown;
   /** Paths, as `pathKey`, whose text came out of a variable: their type is what the schema wants. */
   readonly interpolated: ReadonlySet<string>;
-  readonly unset: readonly string[];
+  /** Variables that are not set and have no default, and where each was first met. */
+  readonly unset: ReadonlyMap<string, Path>;
   positionOf(path: Path): Position;
   /** How many parts of the path are known here. */
   knownDepth(path: Path): number;
@@ -32,6 +33,9 @@ export interface YamlTree {
 const VALUES_MAX = 200_000;
 /** Below these keys a number is text as it was written: 1.10 is not 1.1. */
 const TEXT_MAPS = new Set(["environment", "labels", "options", "driver_opts", "sysctls", "args"]);
+
+/** A value of such a map; at depth 3 the parent is the name of a service, network …, whatever it is called. */
+const isTextPlace = (path: Path): boolean => path.length !== 3 && TEXT_MAPS.has(String(path.at(-2)));
 
 export const pathKey = (path: Path): string => JSON.stringify(path);
 
@@ -47,7 +51,7 @@ const OCTAL: ScalarTag = {
 /** @throws {ComposeError} text that is not YAML, or a variable that is wrong. */
 export function readYaml(
   text: string,
-  options: { readonly file: string; readonly variables: Variables; readonly interpolate: boolean },
+  options: { readonly file: string; readonly variables: Variables },
 ): YamlTree {
   const lines = new LineCounter();
   const document = parseDocument(text, {
@@ -70,23 +74,23 @@ export function readYaml(
   if (walk.findings.length > 0) throw new ComposeError(walk.findings);
   const knownDepth = (path: Path): number => walk.knownDepth(path);
   const positionOf = (path: Path): Position => ({ file: options.file, line: walk.lineOf(path) });
-  return { value, interpolated: walk.interpolated, unset: [...new Set(walk.unset)], positionOf, knownDepth };
+  return { value, interpolated: walk.interpolated, unset: walk.unset, positionOf, knownDepth };
 }
 
 class Walk {
   readonly interpolated = new Set<string>();
-  readonly unset: string[] = [];
+  readonly unset = new Map<string, Path>();
   readonly findings: Finding[] = [];
   readonly #lineByPath = new Map<string, number>();
   readonly #document: Document;
   readonly #lines: LineCounter;
-  readonly #options: { readonly file: string; readonly variables: Variables; readonly interpolate: boolean };
+  readonly #options: { readonly file: string; readonly variables: Variables };
   #values = 0;
 
   constructor(
     document: Document,
     lines: LineCounter,
-    options: { readonly file: string; readonly variables: Variables; readonly interpolate: boolean },
+    options: { readonly file: string; readonly variables: Variables },
   ) {
     this.#document = document;
     this.#lines = lines;
@@ -138,17 +142,12 @@ class Walk {
 
   #scalar(node: { value: unknown; source?: string }, path: Path): unknown {
     const { value } = node;
-    if (
-      typeof value === "number" &&
-      path.some((part, i) => i < path.length - 1 && TEXT_MAPS.has(String(part)))
-    )
-      return node.source ?? String(value);
-    if (typeof value !== "string" || !this.#options.interpolate)
-      return typeof value === "bigint" ? Number(value) : value;
+    if (typeof value === "number" && isTextPlace(path)) return node.source ?? String(value);
+    if (typeof value !== "string") return typeof value === "bigint" ? Number(value) : value;
     try {
       const { text, changed, unset } = interpolate(value, this.#options.variables);
       if (changed) this.interpolated.add(pathKey(path));
-      this.unset.push(...unset);
+      for (const name of unset) if (!this.unset.has(name)) this.unset.set(name, path);
       return text;
     } catch (error) {
       this.findings.push(this.#finding(path, messageOf(error)));

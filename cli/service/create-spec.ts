@@ -168,9 +168,14 @@ export function setContainerFields(container: Json, flags: FlagValues): void {
   );
   const entrypoint = flags.text("entrypoint");
   if (entrypoint !== undefined) container["Command"] = splitCommand(entrypoint);
-  if (flags.has("init")) container["Init"] = true;
-  if (flags.has("tty")) container["TTY"] = true;
-  if (flags.has("read-only")) container["ReadOnly"] = true;
+  for (const [key, name] of [
+    ["Init", "init"],
+    ["TTY", "tty"],
+    ["ReadOnly", "read-only"],
+  ] as const) {
+    if (flags.has(name)) container[key] = true;
+    if (flags.negated(name)) container[key] = false;
+  }
 }
 
 /** References with ids; @throws {NotFoundError} naming what does not exist. */
@@ -206,6 +211,16 @@ export async function environment(flags: FlagValues, lookups: Lookups): Promise<
     .flatMap((text) => text.split(/\r?\n/))
     .filter((line) => line.trim() !== "" && !line.trimStart().startsWith("#"));
   return [...lines, ...flags.list("env")];
+}
+
+/** @throws {InvalidArgumentError} options for a driver that nobody named. */
+export function logDriverOf(flags: FlagValues, before: Json | undefined): Json | undefined {
+  const name = flags.text("log-driver");
+  const options = keyValues(flags.list("log-opt"));
+  if (name !== undefined) return { Name: name, Options: options };
+  if (Object.keys(options).length === 0) return before;
+  if (before === undefined) throw new InvalidArgumentError("--log-opt needs --log-driver");
+  return { ...before, Options: { ...(before["Options"] as object | undefined), ...options } }; // a map in the API
 }
 
 export function preferenceOf(text: string): Json {
@@ -249,7 +264,6 @@ export async function createSpec(
     Healthcheck: healthOf(flags, undefined),
   });
   setContainerFields(container, flags);
-  const logDriver = flags.text("log-driver");
   const maxReplicas = mapped(flags.text("replicas-max-per-node"), parseInteger, "--replicas-max-per-node");
   return given({
     Name: flags.text("name"),
@@ -266,8 +280,7 @@ export async function createSpec(
         }),
       ),
       Networks: orAbsent(flags.list("network").map((text) => parseNetwork(text))),
-      LogDriver:
-        logDriver === undefined ? undefined : { Name: logDriver, Options: keyValues(flags.list("log-opt")) },
+      LogDriver: logDriverOf(flags, undefined),
     }),
     Mode: modeOf(flags),
     UpdateConfig: updateConfigOf(flags, "update", undefined),

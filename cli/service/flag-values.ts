@@ -166,7 +166,15 @@ export function parseNetwork(text: string, flag = "--network"): Json {
   const pairs = csvPairs(text, flag);
   only(pairs, flag, ["name", "alias", "driver-opt"]);
   const aliases = [...text.matchAll(/(?:^|,)alias=([^,]+)/g)].map((match) => match[1] ?? "");
-  return given({ Target: pairs.get("name"), Aliases: aliases.length > 0 ? aliases : undefined });
+  const target = pairs.get("name");
+  if (target === undefined)
+    throw new InvalidArgumentError(`${flag} needs name=NETWORK, got ${JSON.stringify(text)}`);
+  const options = repeated(text, "driver-opt");
+  return given({
+    Target: target,
+    Aliases: aliases.length > 0 ? aliases : undefined,
+    DriverOpts: Object.keys(options).length > 0 ? options : undefined,
+  });
 }
 
 export interface FileReference {

@@ -9,6 +9,7 @@ import {
   fileReferences,
   healthOf,
   type Lookups,
+  logDriverOf,
   preferenceOf,
   resourcesOf,
   restartOf,
@@ -193,7 +194,6 @@ export async function updatedSpec(before: Json, flags: FlagValues, lookups: Look
     );
     resources["Reservations"] = reservations;
   }
-  const logDriver = flags.text("log-driver");
   const after: Json = {
     ...before,
     Labels: mergeMap(mapOf(before["Labels"]), flags, "label"),
@@ -209,10 +209,7 @@ export async function updatedSpec(before: Json, flags: FlagValues, lookups: Look
         flags.list("network-rm"),
         (each) => String(each["Target"]),
       ),
-      LogDriver:
-        logDriver === undefined
-          ? task["LogDriver"]
-          : { Name: logDriver, Options: keyValues(flags.list("log-opt")) },
+      LogDriver: logDriverOf(flags, task["LogDriver"] as Json | undefined),
       ForceUpdate: Number(task["ForceUpdate"] ?? 0) + (flags.has("force") ? 1 : 0),
     }),
     Mode: updateMode(objectOf(before["Mode"]), flags),
