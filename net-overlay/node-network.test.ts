@@ -125,6 +125,22 @@ test("a sandbox that cannot be made leaves nothing behind", async () => {
   );
 });
 
+test("a sandbox is recorded only when it is whole: one cut short by a crash is not adopted", async () => {
+  const world = await open();
+  await tell(world, network());
+  const recordedAtCreation: number[] = [];
+  const create = world.dataPlane.createSandbox.bind(world.dataPlane);
+  world.dataPlane.createSandbox = (sandbox) => {
+    recordedAtCreation.push(world.records.list().length);
+    create(sandbox);
+  };
+  await world.plane.attachTask(taskOf(11), attachment);
+  await world.dataPlane.removeSandbox("task11"); // as if somebody had deleted the namespace
+  await world.plane.attachTask(taskOf(11), attachment);
+  assert.deepEqual(recordedAtCreation, [0, 0]);
+  assert.equal(world.records.list().length, 1);
+});
+
 test("host ports: taken by a task, the mesh or a process is refused; none named is chosen", async () => {
   const world = await open();
   await tell(world, network(), service({ ports: [{ targetPort: 80, publishedPort: 8080 }] }));

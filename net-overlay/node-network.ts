@@ -134,12 +134,13 @@ export class NodeNetwork implements NetworkPlane {
       }
       const sandbox = known ?? this.#planSandbox(task, options);
       await this.#dataPlane.removeSandbox(task.id); // what a crash or a reboot left
+      this.#records.remove(task.id); // a record says "whole": a daemon killed from here on adopts no half-made sandbox
       this.#sandboxes.set(task.id, sandbox);
-      this.#records.save(sandbox);
       try {
         this.#applyFor(sandbox);
         this.#dataPlane.createSandbox(sandbox);
         this.#dns.open(sandbox);
+        this.#records.save(sandbox);
       } catch (error) {
         await this.#takeOut(sandbox);
         await this.#dataPlane.removeSandbox(task.id);

@@ -63,3 +63,23 @@ delete chain ip skein port_tcp_8080`,
   );
   assert.equal(renderMeshRuleset(base, base), "");
 });
+
+test("a node's own port is no other node's: it is looked up for local addresses alone", () => {
+  const ports = base.ports.map((port) => ({ ...port, isNodeOnly: true }));
+  const text = renderMeshRuleset(base, { ...base, ports });
+  assert.equal(
+    text,
+    `delete element ip skein ports { tcp . 8080 }
+add element ip skein node_ports { tcp . 8080 : goto port_tcp_8080 }`,
+  );
+  const skeleton = renderMeshRuleset(undefined, base);
+  for (const line of skeleton.split("\n").filter((each) => each.includes("vmap @node_ports")))
+    assert.match(line, /^ +fib daddr type local meta l4proto/);
+});
+
+test("tasks may not speak the tunnel's protocol to nodes: they would be in every overlay", () => {
+  const text = renderMeshRuleset(undefined, { ...base, vxlanUdpPort: 4999 });
+  assert.match(text, /iifname "skg\*" ip daddr @nodes udp dport 4999 drop/);
+  assert.match(text, /iifname "skg\*" fib daddr type local udp dport 4999 drop/);
+  assert.match(renderMeshRuleset(base, { ...base, vxlanUdpPort: 4999 }), /^table ip skein\ndelete table/);
+});

@@ -24,7 +24,11 @@ const MASK = `0x${MESH_MARK_MASK.toString(16)}`;
 
 /** @returns the transaction's text, "" when nothing changed. Without `previous`: the whole table, replacing whatever was there. */
 export function renderMeshRuleset(previous: MeshPlan | undefined, next: MeshPlan): string {
-  if (previous === undefined || previous.nodeNumber !== next.nodeNumber) {
+  if (
+    previous === undefined ||
+    previous.nodeNumber !== next.nodeNumber ||
+    previous.vxlanUdpPort !== next.vxlanUdpPort
+  ) {
     const empty: MeshPlan = {
       ...next,
       localAddress: "",
@@ -33,12 +37,12 @@ export function renderMeshRuleset(previous: MeshPlan | undefined, next: MeshPlan
       localTasks: [],
       exposed: [],
     };
-    return [skeleton(next.nodeNumber), ...changes(empty, next)].join("\n");
+    return [skeleton(next), ...changes(empty, next)].join("\n");
   }
   return changes(previous, next).join("\n");
 }
 
-function skeleton(nodeNumber: number): string {
+function skeleton({ nodeNumber, vxlanUdpPort }: MeshPlan): string {
   const gateway = transitGateway(nodeNumber);
   const subnet = transitSubnet(nodeNumber);
   const task = `"${GATEWAY_LINK_PREFIX}*"`;
@@ -53,11 +57,14 @@ table ${NFT_TABLE} {
   map entry_mark { type ether_addr : mark; }
   map entry_zone { typeof ether saddr : ct zone; }
   map ports { type inet_proto . inet_service : verdict; }
+  map node_ports { type inet_proto . inet_service : verdict; }
   chain arrival {
     type filter hook prerouting priority raw; policy accept;
     iifname ${transit} ip daddr 127.0.0.0/8 drop
     iifname ${task} ip daddr 127.0.0.0/8 drop
     iifname ${task} fib saddr . iif oif missing drop
+    iifname ${task} ip daddr @nodes udp dport ${vxlanUdpPort} drop
+    iifname ${task} fib daddr type local udp dport ${vxlanUdpPort} drop
     iifname ${transit} ct original zone set ether saddr map @entry_zone
   }
   chain entry {
@@ -78,11 +85,13 @@ table ${NFT_TABLE} {
     iifname ${task} ip daddr @nodes meta l4proto . th dport vmap @ports
     iifname ${task} ip daddr ${gateway} meta l4proto . th dport vmap @ports
     iifname != ${task} fib daddr type local meta l4proto . th dport vmap @ports
+    fib daddr type local meta l4proto . th dport vmap @node_ports
   }
   chain publish_own {
     type nat hook output priority -100; policy accept;
     ip daddr @nodes meta l4proto . th dport vmap @ports
     fib daddr type local meta l4proto . th dport vmap @ports
+    fib daddr type local meta l4proto . th dport vmap @node_ports
   }
   chain refuse {
     type filter hook prerouting priority filter; policy accept;
@@ -122,7 +131,8 @@ function changes(previous: MeshPlan, next: MeshPlan): string[] {
     if (port.backends.length > 0 && (after.get(chain)?.backends.length ?? 0) === 0)
       emptied.push(...removeChain(chain));
   }
-  const ports = diffMap("ports", portMap(previous), portMap(next));
+  const ports = diffMap("ports", portMap(previous, false), portMap(next, false));
+  const nodePorts = diffMap("node_ports", portMap(previous, true), portMap(next, true));
   const marks = diffMap("entry_mark", markMap(previous), markMap(next));
   const zones = diffMap("entry_zone", zoneMap(previous), zoneMap(next));
   return [
@@ -135,9 +145,11 @@ function changes(previous: MeshPlan, next: MeshPlan): string[] {
     ...zones.removals,
     ...zones.additions,
     ...ports.removals,
+    ...nodePorts.removals,
     ...filled,
     ...emptied,
     ...ports.additions,
+    ...nodePorts.additions,
   ];
 }
 
@@ -150,8 +162,11 @@ function chainOf({ protocol, publishedPort }: MeshPort): string {
   return `port_${protocol}_${publishedPort}`;
 }
 
-function portMap(plan: MeshPlan): Map<string, string> {
-  const open = plan.ports.filter(({ backends }) => backends.length > 0);
+/** Mesh ports are every node's; a node's own lead to it alone, or a task could not reach another node's. */
+function portMap(plan: MeshPlan, isNodeOnly: boolean): Map<string, string> {
+  const open = plan.ports.filter(
+    (port) => port.backends.length > 0 && (port.isNodeOnly ?? false) === isNodeOnly,
+  );
   return new Map(open.map((port) => [`${port.protocol} . ${port.publishedPort}`, `goto ${chainOf(port)}`]));
 }
 

@@ -4,7 +4,7 @@
  * the next `apply` reads the kernel first; everything is found again by its names, protocol number and table.
  * Source: docs/design/network.md, "Mesh".
  */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { FailedPreconditionError, messageOf } from "../../base/errors/errors.js";
 import type { Linux, NftContext } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
@@ -133,7 +133,10 @@ export class LinuxMesh {
       host: { name: hostName, mac: gatewayMac, mtuBytes },
       peer: { ...end, mac, mtuBytes },
     });
-    this.#linux.setSysctls(this.#netnsPath, { [`net.ipv4.conf.${hostName}.route_localnet`]: "1" });
+    this.#linux.setSysctls(this.#netnsPath, {
+      [`net.ipv4.conf.${hostName}.route_localnet`]: "1",
+      ...withoutIpv6(hostName),
+    });
     this.#socket.send(setNeighbour({ linkIndex, address, mac }));
     this.#socket.send(setRoute({ destination: `${address}/32`, linkIndex, source: gateway }));
     return { gatewayMac };
@@ -213,6 +216,7 @@ export class LinuxMesh {
       "net.ipv4.ip_forward": "1",
       [`net.ipv4.conf.${TRANSIT_LINK}.rp_filter`]: this.#reversePathFilter(),
       [`net.ipv4.conf.${TRANSIT_LINK}.route_localnet`]: "1",
+      ...withoutIpv6(TRANSIT_LINK),
     });
     socket.send(setAddress({ index: linkIndex, address: transitGateway(plan.nodeNumber), prefixLength: 32 }));
     socket.send(setRoute({ destination: transitSubnet(plan.nodeNumber), type: "unreachable" })); // no loop for a task that is gone
@@ -269,6 +273,11 @@ export function readForwardChain(listed: string): { policy: string; ownHandles: 
     policy: parsed.nftables.find(({ chain }) => chain !== undefined)?.chain?.policy ?? "accept",
     ownHandles,
   };
+}
+
+/** A host end with IPv6 would believe a task's router advertisements, and so hand it the host's IPv6 traffic. */
+function withoutIpv6(link: string): Record<string, string> {
+  return existsSync("/proc/sys/net/ipv6") ? { [`net.ipv6.conf.${link}.disable_ipv6`]: "1" } : {};
 }
 
 function udpBackendsOf(plan: MeshPlan | undefined): string[] {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { EndpointState } from "../../proto/gen/skein/v1/dispatcher.js";
+import type { NodeResource } from "../../proto/gen/skein/v1/dispatcher.js";
+import { EndpointState, PeerResource } from "../../proto/gen/skein/v1/dispatcher.js";
 import { PortProtocol, PublishMode } from "../../proto/gen/skein/v1/types.js";
 import { planMesh } from "./mesh-plan.js";
 import { endpoint, identity, network, peer, service, stateOf } from "./network-fixtures.js";
@@ -47,7 +48,12 @@ test("a host-mode port leads to the task here alone", () => {
   ];
   const plan = planMesh(stateOf(), { identity, sandboxes: new Map([["task11", sandbox({ hostPorts })]]) });
   assert.deepEqual(plan.ports, [
-    { protocol: "udp", publishedPort: 5353, backends: [{ address: "100.64.1.2", port: 53 }] },
+    {
+      protocol: "udp",
+      publishedPort: 5353,
+      backends: [{ address: "100.64.1.2", port: 53 }],
+      isNodeOnly: true,
+    },
   ]);
   assert.deepEqual(plan.exposed, [{ address: "100.64.1.2", protocol: "udp", port: 53 }]);
 });
@@ -56,4 +62,19 @@ test("a task without a gateway is no part of the mesh", () => {
   const { gatewayAddress: _none, ...inside } = sandbox();
   const plan = planMesh(stateOf(service({ ports })), { identity, sandboxes: new Map([["task11", inside]]) });
   assert.deepEqual([plan.localTasks, plan.exposed], [[], []]);
+});
+
+test("a node speaks for its own transit subnet alone: other addresses, and texts that are none, are left out", () => {
+  const told = ["100.64.3.5", "8.8.8.8", "100.64.2.5 }; flush ruleset", "", "100.64.2.7"];
+  const endpoints = told.map((gatewayAddress, at) => endpoint(21 + at, { nodeId: "node2", gatewayAddress }));
+  const value = PeerResource.fromPartial({
+    nodeId: "node4",
+    number: 4,
+    dataPathAddress: "10.99.0.4 }; flush ruleset",
+  });
+  const liar: NodeResource = { resource: { $case: "peer", value } };
+  const state = stateOf(service({ ports }), peer(2), liar, ...endpoints);
+  const plan = planMesh(state, { identity, sandboxes: new Map() });
+  assert.deepEqual(plan.ports[0]?.backends, [{ address: "100.64.2.7", port: 80 }]);
+  assert.deepEqual([...plan.peers], [[2, "10.99.0.2"]]);
 });

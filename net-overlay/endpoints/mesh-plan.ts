@@ -1,11 +1,14 @@
 /**
  * From the store's words to the routing mesh of this node: which ports it accepts, to which tasks they lead, who its peers are.
- * Pure. Invariant: the plan depends on resources, identity and local sandboxes alone, and lists come sorted.
+ * Pure. Invariants: the plan depends on resources, identity and local sandboxes alone, and lists come sorted; of what other nodes say
+ * of themselves only addresses get in, and a task's only from its own node's transit subnet.
  * Source: docs/design/network.md, "Mesh".
  */
 import { EndpointState } from "../../proto/gen/skein/v1/dispatcher.js";
 import { PublishMode } from "../../proto/gen/skein/v1/types.js";
+import { isIpv4 } from "../ipam/cidr.js";
 import type { NodeNetworkIdentity } from "../network-plane.js";
+import { isPeerNumber, isTransitAddressOf } from "../vxlan/transit.js";
 import type { NetworkState } from "./network-state.js";
 import type { NftProtocol, Sandbox } from "./sandbox.js";
 import { nftProtocol } from "./sandbox.js";
@@ -19,6 +22,8 @@ export interface MeshPort {
   readonly protocol: NftProtocol;
   readonly publishedPort: number;
   readonly backends: readonly MeshBackend[];
+  /** A host-mode port: other nodes' addresses are left alone, where the same port is another task's. @default false */
+  readonly isNodeOnly?: boolean;
 }
 
 export interface ExposedPort {
@@ -49,7 +54,7 @@ export function planMesh(
   for (const nodeId of [...state.peers.keys()].sort()) {
     const peer = state.peers.get(nodeId);
     if (peer === undefined || nodeId === identity.nodeId) continue;
-    if (peer.number > 0 && peer.number !== identity.number && peer.dataPathAddress !== "") {
+    if (peer.number !== identity.number && isPeerNumber(peer.number) && isIpv4(peer.dataPathAddress)) {
       peers.set(peer.number, peer.dataPathAddress);
     }
   }
@@ -66,8 +71,10 @@ export function planMesh(
       const backends: MeshBackend[] = [];
       for (const endpoint of state.endpointsOfService(serviceId)) {
         const local = sandboxes.get(endpoint.taskId);
-        const address = endpoint.gatewayAddress || local?.gatewayAddress;
-        if (address === undefined) continue;
+        const address = endpoint.gatewayAddress || local?.gatewayAddress || "";
+        const number =
+          endpoint.nodeId === identity.nodeId ? identity.number : state.peers.get(endpoint.nodeId)?.number;
+        if (number === undefined || !isTransitAddressOf(number, address)) continue;
         if (endpoint.state === EndpointState.READY) backends.push({ address, port: targetPort });
         if (local !== undefined) expose({ address, protocol, port: targetPort });
       }
@@ -83,7 +90,12 @@ export function planMesh(
     for (const { protocol: kind, publishedPort, targetPort } of sandbox.hostPorts) {
       const protocol = nftProtocol(kind);
       const backend = { address: sandbox.gatewayAddress, port: targetPort };
-      ports.set(`${protocol} ${publishedPort}`, { protocol, publishedPort, backends: [backend] });
+      ports.set(`${protocol} ${publishedPort}`, {
+        protocol,
+        publishedPort,
+        backends: [backend],
+        isNodeOnly: true,
+      });
       expose({ ...backend, protocol });
     }
   }

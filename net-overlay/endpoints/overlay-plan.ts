@@ -5,7 +5,9 @@
  */
 import { EndpointState } from "../../proto/gen/skein/v1/dispatcher.js";
 import { EndpointMode } from "../../proto/gen/skein/v1/types.js";
+import { isIpv4 } from "../ipam/cidr.js";
 import type { NodeNetworkIdentity } from "../network-plane.js";
+import { isPeerNumber } from "../vxlan/transit.js";
 import type { NetworkState } from "./network-state.js";
 import type { Sandbox } from "./sandbox.js";
 
@@ -48,7 +50,7 @@ export function planOverlay(
   for (const endpoint of state.endpointsOf(networkId)) {
     if (endpoint.nodeId === identity.nodeId) continue;
     const peer = state.peers.get(endpoint.nodeId);
-    if (peer === undefined || peer.number === 0 || peer.dataPathAddress === "") continue;
+    if (peer === undefined || !isPeerNumber(peer.number) || !isIpv4(peer.dataPathAddress)) continue;
     for (const address of addressesOn(endpoint.attachments, networkId)) {
       remoteTasks.set(address, peer.number);
       remoteNodes.set(peer.number, peer.dataPathAddress);

@@ -21,6 +21,11 @@ export function cidrSize(cidr: Cidr): bigint {
   return 1n << BigInt(BITS[cidr.family] - cidr.prefix);
 }
 
+/** Whether the text is an IPv4 address and nothing else. */
+export function isIpv4(text: string): boolean {
+  return parseIpv4(text) !== undefined;
+}
+
 /** @throws {InvalidArgumentError} when the text is not an IPv4 or IPv6 address. */
 export function parseAddress(text: string): { family: IpFamily; value: bigint } {
   const value = text.includes(":") ? parseIpv6(text) : parseIpv4(text);

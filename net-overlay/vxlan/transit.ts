@@ -6,7 +6,7 @@
  *   node number n (1…16383)   subnet 100.64.0.0 + n·256, /24      MAC 02:99:00:00:hh:ll  (hh·256 + ll = n)
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
-import { formatAddress } from "../ipam/cidr.js";
+import { cidrContains, formatAddress, isIpv4, parseAddress, parseCidr } from "../ipam/cidr.js";
 
 export const NODE_NUMBER_MIN = 1;
 /** 100.64.0.0/10 holds 16384 subnets of /24; number 0 is nobody's. */
@@ -20,7 +20,7 @@ export const TRANSIT_PREFIX = 24;
 const TRANSIT_BASE = 0x6440_0000n;
 
 function checkNumber(number: number): void {
-  if (!Number.isInteger(number) || number < NODE_NUMBER_MIN || number > NODE_NUMBER_MAX) {
+  if (!isPeerNumber(number)) {
     throw new InvalidArgumentError(
       `a node number must be an integer from ${NODE_NUMBER_MIN} to ${NODE_NUMBER_MAX}, got ${number}`,
     );
@@ -42,6 +42,17 @@ export function transitAddress(number: number, host: number): string {
     throw new InvalidArgumentError(`a transit host part must be an integer from 0 to 255, got ${host}`);
   }
   return formatAddress(4, TRANSIT_BASE + BigInt(number) * 256n + BigInt(host));
+}
+
+/** Whether the number can be a node's. */
+export function isPeerNumber(number: number): boolean {
+  return Number.isInteger(number) && number >= NODE_NUMBER_MIN && number <= NODE_NUMBER_MAX;
+}
+
+/** Whether the text is an address that this node may give to a task. */
+export function isTransitAddressOf(number: number, address: string): boolean {
+  if (!isPeerNumber(number) || !isIpv4(address)) return false;
+  return cidrContains(parseCidr(transitSubnet(number)), parseAddress(address));
 }
 
 /** @returns the MAC address of the node's tunnel end point. @throws {InvalidArgumentError} */

@@ -71,7 +71,10 @@ function everything(): NodeResource[] {
     { resource: { $case: "service", value: web } },
     ...world.hosts.map(
       ({ nodeId, number, address }): NodeResource => ({
-        resource: { $case: "peer", value: { nodeId, hostname: nodeId, number, dataPathAddress: address, vxlanUdpPort: 4789 } },
+        resource: {
+          $case: "peer",
+          value: { nodeId, hostname: nodeId, number, dataPathAddress: address, vxlanUdpPort: 4789 },
+        },
       }),
     ),
     ...[...endpoints.values()].map((value): NodeResource => ({ resource: { $case: "endpoint", value } })),
@@ -217,6 +220,33 @@ test("a task goes out under the node's address and its unpublished ports stay cl
   const refused = await inTask("task31", "busybox", "nc", "-w", "2", target, "81");
   assert.notEqual(refused.code, 0);
   assert.doesNotMatch(refused.out, /secret/);
+});
+
+test("a task cannot speak the tunnel's protocol to a node, and so enter an overlay from outside", async () => {
+  const got: string[] = [];
+  world.greetUdp(sandboxes.get("task21")?.netnsPath ?? "", 7777, (message) => {
+    got.push(message.toString());
+    return "";
+  });
+  const forge = async (netns: string, text: string): Promise<void> => {
+    const payload = Buffer.from(text);
+    const head = Buffer.from("08000000001001000299000000020299000000010800", "hex"); // VNI 4097, node 1 to node 2, IPv4
+    const ip = Buffer.from("00004000401100000a00011f0a000115", "hex"); // 10.0.1.31 to 10.0.1.21
+    const header = Buffer.concat([Buffer.from("4500", "hex"), Buffer.alloc(2), ip]);
+    header.writeUInt16BE(28 + payload.length, 2);
+    let sum = 0;
+    for (let at = 0; at < 20; at += 2) sum += header.readUInt16BE(at);
+    header.writeUInt16BE(~((sum & 0xffff) + (sum >> 16)) & 0xffff, 10);
+    const udp = Buffer.alloc(8);
+    udp.writeUInt16BE(7777, 0);
+    udp.writeUInt16BE(7777, 2);
+    udp.writeUInt16BE(8 + payload.length, 4);
+    const frame = Buffer.concat([head, header, udp, payload]);
+    await world.datagram(netns, 7001)("10.99.0.2", 4789, frame as unknown as string);
+  };
+  await forge(hostAt(0).netns, "from a node");
+  await forge(sandboxes.get("task31")?.netnsPath ?? "", "from a task");
+  assert.deepEqual(got, ["from a node"], "the forgery itself is sound, and a task's is dropped");
 });
 
 test("UDP reaches tasks through the mesh and the VIP; a flow leaves a backend that drains", async () => {
@@ -401,6 +431,25 @@ test("a host-mode port leads to the local task, a taken one is refused by name",
     (await world.run(world.clientNetns, "busybox", "nc", "-w", "2", host.address, "9090")).out,
     "task11 10.99.0.100",
   );
+  // The same port of another node is that node's: neither a task nor a process here is led to the task here instead.
+  world.greet(hostAt(1).netns, 9090, "node2");
+  const there = ["busybox", "nc", "-w", "2", hostAt(1).address, "9090"];
+  assert.equal((await world.run(sandbox.netnsPath, ...there)).out, "node2 10.99.0.1");
+  assert.equal((await world.run(host.netns, ...there)).out, "node2 10.99.0.1");
+  const here = ["busybox", "nc", "-w", "2", host.address, "9090"];
+  assert.match((await world.run(host.netns, ...here)).out, /^task11 /);
+  assert.match(
+    (await world.run(sandboxes.get("task12")?.netnsPath ?? sandbox.netnsPath, ...here)).out,
+    /^task11 /,
+  );
+  // A host end that took IPv6 would believe a task's router advertisements.
+  const { out } = await world.run(
+    host.netns,
+    "sh",
+    "-c",
+    "cat /proc/sys/net/ipv6/conf/skein-vxt/disable_ipv6 /proc/sys/net/ipv6/conf/skg*/disable_ipv6",
+  );
+  assert.match(out, /^(1\s*)+$/);
   await assert.rejects(
     host.plane.attachTask(taskOf(host, 2, { endpoint: { ports } }), { hostname: "h", extraHosts: [] }),
     /port 9090\/tcp is already in use on node node1/,
