@@ -166,7 +166,9 @@ export function roleOf(state: CoreState): RaftRole {
   return isVoter(state, state.id) ? "follower" : "learner";
 }
 
-/** The leader has committed an entry of its own term: only then does it know what is committed (Raft paper 8). */
+/**
+ * The leader has committed an entry of its own term: only then does it know what is committed (Raft paper 8).
+ */
 export function hasCommittedInOwnTerm(state: CoreState): boolean {
   return state.log.term(state.log.commitIndex) === state.term;
 }

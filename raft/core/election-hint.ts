@@ -1,7 +1,8 @@
 /**
  * A broken connection to the leader as a hint to elect a new one long before the election timeout.
- * Pure. Invariant: a hint changes only when we campaign and that we may vote, never how votes count. A false hint is
- * harmless: peers that still hear the leader refuse the pre-vote, and its next heartbeat clears the hint.
+ * Pure. Invariant: a hint changes only when we campaign and that we may vote, never how votes count.
+ * A false hint is harmless: peers that still hear the leader refuse the pre-vote,
+ * and its next heartbeat clears the hint.
  * Source: own; pre-vote from thesis 9.6.
  */
 import type { CoreState } from "./core-state.js";

@@ -1,6 +1,7 @@
 /**
  * Elections: campaigning with pre-vote, granting and counting votes, the leader lease.
- * Pure. Invariant: at most one leader per term, because a voter grants one vote per term and it is synced first.
+ * Pure. Invariant: at most one leader per term,
+ * because a voter grants one vote per term and it is synced first.
  * Source: Raft paper 5.2, 5.4.1; thesis 4.2.3 (disruptive servers), 9.6 (pre-vote), 3.10 (transfer).
  */
 import { EntryKind } from "../log/make-entry.js";
@@ -37,7 +38,8 @@ export function handleVoteRequest(state: CoreState, message: RaftMessage): void 
     state.vote === message.from ||
     (state.vote === 0 && state.leader === 0) ||
     (isPreVote && message.term > state.term);
-  // A learner answers, too: it may have been promoted without knowing yet. Who counts is the candidate's business.
+  // A learner answers, too: it may have been promoted without knowing yet.
+  // Who counts is the candidate's business.
   if (!mayVote || !state.log.isUpToDate(message.index, message.logTerm)) {
     send(state, response, message.from, { reject: true });
     return;

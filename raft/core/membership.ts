@@ -1,6 +1,7 @@
 /**
  * Membership changes, one voter at a time: which may be proposed, and what each does when applied.
- * Pure. Applying is total and deterministic: a change that makes no sense any more does nothing, on every member.
+ * Pure. Applying is total and deterministic: a change that makes no sense any more does nothing,
+ * on every member.
  * Invariant: neighbouring configurations differ by at most one voter, so their majorities overlap.
  * Source: thesis 4.1-4.3; the own-term rule from Ongaro's 2015 correction of single-server changes.
  */
@@ -119,7 +120,8 @@ function objectionTo(state: CoreState, kind: ConfChangeKind, raftId: RaftId): st
   if (kind === ConfChangeKind.PROMOTE && !present.learner) return "is a voter already";
   if (kind === ConfChangeKind.REMOVE && !present.learner) {
     if (state.voters.length === 1) return "is the last voter";
-    // It would step down as soon as it knows of the commit. If that news is lost, the other voter still counts two.
+    // It would step down as soon as it knows of the commit. If that news is lost,
+    // the other voter still counts two.
     if (state.voters.length === 2 && raftId === state.id) {
       return "leads one other voter: transfer the leadership first";
     }

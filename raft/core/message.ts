@@ -3,9 +3,9 @@
  * Pure. Source: Raft paper figure 2 and section 7; thesis 3.10 (transfer), 6.4 (reads), 9.6 (pre-vote).
  *
  *   APPEND               index, logTerm: the entry before the first; entries; commit
- *   APPEND_RESPONSE      index: acknowledged, or with reject the refused `index`; rejectHint, logTerm: where the
- *                        follower's log may still agree
- *   HEARTBEAT            commit, never beyond what the follower acknowledged; context: the read round, 0 for none
+ *   APPEND_RESPONSE      index: acknowledged, or with reject the refused `index`; rejectHint, logTerm:
+ *                        where the follower's log may still agree
+ *   HEARTBEAT            commit, never beyond what the follower acknowledged; context: the read round or 0
  *   HEARTBEAT_RESPONSE   context, echoed
  *   PRE_VOTE             term: the one the sender would campaign in; index, logTerm: its last entry
  *   PRE_VOTE_RESPONSE    term: the asked one when granted, else the voter's own; reject
@@ -54,7 +54,10 @@ export function isVoteRequest(kind: MessageKind): boolean {
   return kind === MessageKind.VOTE || kind === MessageKind.PRE_VOTE;
 }
 
-/** May leave before the sync of the batch it is part of (thesis 10.2.1): it promises nothing about our own disk. */
+/**
+ * May leave before the sync of the batch it is part of (thesis 10.2.1):
+ * it promises nothing about our own disk.
+ */
 export function maySendBeforeSync(kind: MessageKind): boolean {
   return kind === MessageKind.APPEND || kind === MessageKind.HEARTBEAT;
 }

@@ -1,10 +1,12 @@
 /**
- * The Raft state machine: one input in, a Ready out. This file only directs each input to the function that knows it.
+ * The Raft state machine: one input in, a Ready out.
+ * This file only directs each input to the function that knows it.
  * Pure: no socket, no disk, no clock. Invariants: Raft paper figure 3, each asserted where it could break.
- * Source: Raft paper (extended version), Ongaro's thesis; the step/ready/advance shape follows etcd-io/raft's idea.
+ * Source: Raft paper (extended version), Ongaro's thesis;
+ * the step/ready/advance shape follows etcd-io/raft's idea.
  *
- * The host's duties are listed at `Ready` in types.ts. Inputs may be given while a Ready is being carried out: what
- * they cause is part of the next one.
+ * The host's duties are listed at `Ready` in types.ts.
+ * Inputs may be given while a Ready is being carried out: what they cause is part of the next one.
  */
 import { NotLeaderError } from "../../base/errors/errors.js";
 import { entryBytes } from "../log/entry-bytes.js";
@@ -242,7 +244,9 @@ function hearsQuorum(state: CoreState): boolean {
   return result === "won";
 }
 
-/** A message of an earlier term. Its sender is told of ours where that helps it to catch up or to step down. */
+/**
+ * A message of an earlier term. Its sender is told of ours where that helps it to catch up or to step down.
+ */
 function answerStale(state: CoreState, message: RaftMessage): void {
   if (isFromLeader(message.kind)) send(state, MessageKind.APPEND_RESPONSE, message.from);
   else if (message.kind === MessageKind.PRE_VOTE) {

@@ -1,7 +1,8 @@
 /**
  * Linearizable reads without writing to the log: one round of heartbeats confirms many reads.
- * Pure. Invariant: a read is answered with a commit index taken after it was asked, by a leader that proved after
- * that moment that it still leads. Source: thesis 6.4 (ReadIndex); Raft paper 8.
+ * Pure. Invariant: a read is answered with a commit index taken after it was asked,
+ * by a leader that proved after that moment that it still leads. Source: thesis 6.4 (ReadIndex);
+ * Raft paper 8.
  */
 import { ResourceExhaustedError, UnavailableError } from "../../base/errors/errors.js";
 import { voteResult } from "../quorum/majority.js";
@@ -10,7 +11,10 @@ import { MessageKind } from "./message.js";
 import { sendHeartbeats } from "./replication.js";
 import type { RaftId, RaftMessage } from "./types.js";
 
-/** Reads that wait on the leader for a round. Beyond it own ones are refused; followers' are dropped and retried. */
+/**
+ * Reads that wait on the leader for a round. Beyond it own ones are refused;
+ * followers' are dropped and retried.
+ */
 export const READS_PENDING_MAX = 16_384;
 
 /** @throws {UnavailableError} no leader known. {ResourceExhaustedError} too many reads wait. */

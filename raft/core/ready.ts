@@ -100,7 +100,10 @@ export class ReadyMaker {
     return now.role === role && now.leader === leader && now.term === term ? undefined : now;
   }
 
-  /** With a snapshot pending the commit index stays behind: a crash in between must not find it beyond the log. */
+  /**
+   * With a snapshot pending the commit index stays behind:
+   * a crash in between must not find it beyond the log.
+   */
   #changedHardState(): HardState | undefined {
     const state = this.#state;
     const current = hardStateOf(state);
@@ -124,16 +127,17 @@ function settle(state: CoreState): void {
 }
 
 /**
- * That a change is committed is synced before anybody hears of it. Otherwise the removed one of two voters could shut
- * down, while the other one restarts without knowing that it may now decide alone.
+ * That a change is committed is synced before anybody hears of it.
+ * Otherwise the removed one of two voters could shut down,
+ * while the other one restarts without knowing that it may now decide alone.
  */
 function changesMembership(committed: readonly Entry[]): boolean {
   return committed.some((entry) => entry.kind === EntryKind.CONF_CHANGE);
 }
 
 /**
- * While term and vote are not on disk nothing may leave: a sole voter leads at once, and a crash would let it lead the
- * same term again with other entries.
+ * While term and vote are not on disk nothing may leave: a sole voter leads at once,
+ * and a crash would let it lead the same term again with other entries.
  */
 function splitMessages(outbox: readonly RaftMessage[], holdAll: boolean) {
   const before: RaftMessage[] = [];

@@ -74,7 +74,8 @@ export function handleHeartbeatResponse(state: CoreState, peer: Progress): void 
   peer.probeSent = false;
   if (peer.state === "replicate" && peer.inflight.isFull()) peer.inflight.freeOldest();
   if (peer.match < state.log.lastIndex || peer.state === "probe") oweAppend(state, peer);
-  continueTransfer(state, peer); // TIMEOUT_NOW may have been lost; a second one finds a later term and does nothing
+  // TIMEOUT_NOW may have been lost; a second one finds a later term and does nothing
+  continueTransfer(state, peer);
 }
 
 /** A heartbeat never commits more than the follower is known to share with us. */

@@ -21,7 +21,10 @@ export type RaftId = number;
 
 export type RaftRole = "follower" | "pre-candidate" | "candidate" | "leader" | "learner";
 
-/** Answer to a ReadIndex request: once `appliedIndex >= index`, reads that asked with `context` are linearizable. */
+/**
+ * Answer to a ReadIndex request: once `appliedIndex >= index`,
+ * reads that asked with `context` are linearizable.
+ */
 export interface ReadState {
   readonly context: number;
   readonly index: number;
@@ -59,9 +62,15 @@ export interface Ready {
 /** Read access to the stable log; the core asks, storage answers from memory or disk without waiting. */
 export interface LogStorage {
   initialState(): { hardState: HardState; membership: Membership };
-  /** Entries in [low, high), at least one unless empty, cut at about `bytesMax`. @throws {DataLossError} when compacted: ask `firstIndex` first. */
+  /**
+   * Entries in [low, high), at least one unless empty, cut at about `bytesMax`.
+   * @throws {DataLossError} when compacted: ask `firstIndex` first.
+   */
   entries(low: number, high: number, bytesMax: number): readonly Entry[];
-  /** Term of an entry; also answers for firstIndex - 1 (the snapshot point). undefined: compacted or beyond the end. */
+  /**
+   * Term of an entry; also answers for firstIndex - 1 (the snapshot point). undefined:
+   * compacted or beyond the end.
+   */
   term(index: number): number | undefined;
   firstIndex(): number;
   lastIndex(): number;
@@ -112,24 +121,43 @@ export interface CoreOptions {
   readonly uncommittedBytesMax?: number;
 }
 
-/** The core: synchronous, single-threaded, without a clock. Every input may make a Ready; take it when `hasReady()`. */
+/**
+ * The core: synchronous, single-threaded, without a clock. Every input may make a Ready;
+ * take it when `hasReady()`.
+ */
 export interface RaftCoreApi {
   tick(): void;
-  /** @throws {InvariantError} on what no correct peer can send; messages of removed or unknown members are ignored. */
+  /**
+   * @throws {InvariantError} on what no correct peer can send;
+   * messages of removed or unknown members are ignored.
+   */
   step(message: RaftMessage): void;
   /** Leader only. @returns where each landed. @throws {NotLeaderError} {ResourceExhaustedError} */
   propose(data: readonly Uint8Array[]): { readonly term: number; readonly firstIndex: number };
-  /** Leader only; one at a time, and only after an entry of the own term is committed. @throws {NotLeaderError} {FailedPreconditionError} another change is pending. */
+  /**
+   * Leader only; one at a time, and only after an entry of the own term is committed.
+   * @throws {NotLeaderError} {FailedPreconditionError} another change is pending.
+   */
   proposeConfChange(change: ConfChange): { readonly term: number; readonly index: number };
-  /** The host calls it for each committed CONF_CHANGE entry, in order, before `advance`. @returns the new membership. */
+  /**
+   * The host calls it for each committed CONF_CHANGE entry, in order, before `advance`.
+   * @returns the new membership.
+   */
   applyConfChange(change: ConfChange): Membership;
-  /** Asks for a linearizable read point; the answer comes in a Ready's readStates under this context (unique, > 0). Works on followers. @throws {UnavailableError} no leader known. */
+  /**
+   * Asks for a linearizable read point; the answer comes in a Ready's readStates under this context (unique,
+   * > 0). Works on followers.
+   * @throws {UnavailableError} no leader known.
+   */
   readIndex(context: number): void;
   /** Leader only. */
   transferLeadership(to: RaftId): void;
   /** Starts pre-vote now, whatever the timer says (tests, forced start of a single member). */
   campaign(): void;
-  /** The stream to or from a peer broke. From the leader: pre-vote starts within a small random number of ticks (0 to 2). */
+  /**
+   * The stream to or from a peer broke. From the leader:
+   * pre-vote starts within a small random number of ticks (0 to 2).
+   */
   connectionLost(peer: RaftId): void;
   /** A send failed: go back to probing. */
   reportUnreachable(peer: RaftId): void;

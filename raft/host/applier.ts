@@ -1,5 +1,6 @@
 /**
- * Applies committed entries to the state machine, in order and in slices, and hands the changes to the state writer.
+ * Applies committed entries to the state machine, in order and in slices,
+ * and hands the changes to the state writer.
  * Pure over its parts.
  * Invariant: `appliedIndex` only grows; an entry is applied exactly once per life of the state machine.
  * Bound: `full` at 8 MiB of entries; the host then waits before it takes more from the core.
@@ -13,7 +14,9 @@ import { nextTurn } from "./process-turn.js";
 import type { StateMachine } from "./raft-node.js";
 
 const QUEUE_BYTES_MAX = 8 * 1024 * 1024;
-/** Nothing may hold the event loop for more than 20 ms: this leaves room for what else runs in the same turn. */
+/**
+ * Nothing may hold the event loop for more than 20 ms: this leaves room for what else runs in the same turn.
+ */
 const SLICE_MS = 8;
 
 export interface ApplierOptions {

@@ -1,7 +1,7 @@
 /**
  * The RaftMembership service: joining and leaving, answered by the leader. Edge: to @grpc/grpc-js.
- * Both are idempotent by node id: a node that asks again before it took part gets the same member, perhaps with a new address; one that
- * had taken part begins anew, because who joins has an empty log.
+ * Both are idempotent by node id: a node that asks again before it took part gets the same member, perhaps
+ * with a new address; one that had taken part begins anew, because who joins has an empty log.
  */
 import type { sendUnaryData } from "@grpc/grpc-js";
 import { NotLeaderError } from "../../base/errors/errors.js";

@@ -40,7 +40,10 @@ export interface RaftNodeOptions {
   readonly dir: string;
   readonly clusterId: string;
   readonly nodeId: string;
-  /** host:port at which peers reach this manager's gRPC server. A founder's first address; changed by `addMember`. */
+  /**
+   * host:port at which peers reach this manager's gRPC server. A founder's first address;
+   * changed by `addMember`.
+   */
   readonly address: string;
   readonly start: RaftStart;
   readonly transport: RaftTransport;
@@ -56,9 +59,15 @@ export interface RaftNodeOptions {
   readonly segmentBytes?: number;
   /** Applied entries until a compaction. @default 10000 */
   readonly snapshotInterval?: number;
-  /** Called once when the node stops by itself: full disk, I/O error, broken invariant. `close` it, then open anew. */
+  /**
+   * Called once when the node stops by itself: full disk, I/O error, broken invariant. `close` it,
+   * then open anew.
+   */
   readonly onStopped?: (error: unknown) => void;
-  /** Called when this member learns that it was removed, or that a peer belongs to another cluster. May repeat. */
+  /**
+   * Called when this member learns that it was removed, or that a peer belongs to another cluster.
+   * May repeat.
+   */
   readonly onRefused?: (reason: string) => void;
   /** Other media than the folder: memory twins in tests and in the simulator. */
   readonly media?: StorageMedia;
@@ -75,9 +84,10 @@ export interface RaftHostComponents
 }
 
 /**
- * Opens the member in `dir` and resolves when it takes part, with everything applied that it knew to be committed.
- * @throws {DataLossError} its data is damaged. {FailedPreconditionError} nothing to restart, another cluster's folder,
- * or a locked data key.
+ * Opens the member in `dir` and resolves when it takes part,
+ * with everything applied that it knew to be committed.
+ * @throws {DataLossError} its data is damaged. {FailedPreconditionError} nothing to restart,
+ * another cluster's folder, or a locked data key.
  */
 export async function openRaftNode(options: RaftNodeOptions): Promise<RaftNode> {
   const { random, log, lock, segmentBytes, snapshotInterval } = options;

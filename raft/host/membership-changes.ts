@@ -24,7 +24,10 @@ const CAUGHT_UP_ENTRIES = 64;
 
 export interface MembershipChangesComponents {
   readonly status: () => CoreStatus;
-  /** Proposes and waits for the apply. @throws what the core throws; {NotLeaderError} when leadership is lost. */
+  /**
+   * Proposes and waits for the apply.
+   * @throws what the core throws; {NotLeaderError} when leadership is lost.
+   */
   readonly change: (kind: ConfChangeKind, member: RaftMember) => Promise<void>;
   readonly isReachable: (peer: RaftId) => boolean;
   readonly transferAway: () => Promise<void>;
@@ -95,8 +98,9 @@ export class MembershipChanges {
   async #add(wanted: { nodeId: string; address: string }): ReturnType<RaftNode["addMember"]> {
     this.#assertLeader();
     const held = this.#components.status().membership.members.find((each) => each.nodeId === wanted.nodeId);
-    // Who asks to join begins with an empty log. A member that has acknowledged entries must not come back without them under
-    // its old id: the majority that holds a committed entry would lose one of its own (thesis 4.2, and 3.8 on stable storage).
+    // Who asks to join begins with an empty log. A member that has acknowledged entries must not come back
+    // without them under its old id: the majority that holds a committed entry would lose one of its own
+    // (thesis 4.2, and 3.8 on stable storage).
     const isForgetful = held !== undefined && this.#hasAcknowledged(held);
     if (isForgetful) await this.#remove(held.raftId, false);
     const present = isForgetful ? undefined : held;
@@ -148,7 +152,10 @@ export class MembershipChanges {
     }
   }
 
-  /** A voter has: it became one by holding the log. A learner this leader has not heard of yet is sent everything from the start. */
+  /**
+   * A voter has: it became one by holding the log.
+   * A learner this leader has not heard of yet is sent everything from the start.
+   */
   #hasAcknowledged({ raftId, learner }: RaftMember): boolean {
     const progress = this.#components.status().progress.find((peer) => peer.raftId === raftId);
     return !learner || (progress?.match ?? 0) > 0;

@@ -1,7 +1,9 @@
 /**
- * Entries proposed here: those made in one turn go to the core together, and each proposer waits for the apply.
+ * Entries proposed here: those made in one turn go to the core together,
+ * and each proposer waits for the apply.
  * Pure over the core. Bound: the core refuses proposals when 16 MiB of them are uncommitted.
- * Invariant: each proposer hears exactly once; success only when the very entry (index and term) was applied here.
+ * Invariant: each proposer hears exactly once;
+ * success only when the very entry (index and term) was applied here.
  */
 import {
   CancelledError,

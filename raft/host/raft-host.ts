@@ -216,8 +216,8 @@ export class RaftHost implements RaftNode {
   }
 
   /**
-   * Waits a few milliseconds, a different number on each member: peers shall have noticed the loss, too, and not two
-   * of them stand for election at the same moment.
+   * Waits a few milliseconds, a different number on each member: peers shall have noticed the loss, too,
+   * and not two of them stand for election at the same moment.
    */
   #hintSoon(peer: RaftId): void {
     const { clock, random } = this.#components;

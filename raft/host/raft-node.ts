@@ -16,8 +16,9 @@ export interface KeyValuePair {
 }
 
 /**
- * The replicated state machine, owned by the consumer (manager/store). Applying is total and deterministic; it happens in
- * memory at once, and the returned changes are written to `level` in the background at that entry's index.
+ * The replicated state machine, owned by the consumer (manager/store).
+ * Applying is total and deterministic; it happens in memory at once, and the returned changes are written to
+ * `level` in the background at that entry's index.
  */
 export interface StateMachine {
   apply(entry: {
@@ -25,7 +26,9 @@ export interface StateMachine {
     readonly term: number;
     readonly data: Uint8Array;
   }): readonly KeyValueChange[];
-  /** Start-up and snapshot installation: forget everything, load these pairs, which are the state at `index`. */
+  /**
+   * Start-up and snapshot installation: forget everything, load these pairs, which are the state at `index`.
+   */
   restore(index: number, pairs: AsyncIterable<KeyValuePair>): Promise<void>;
 }
 
@@ -52,7 +55,10 @@ export interface RaftNode {
   /** Resolves when this replica holds every write acknowledged before the call; works on followers, too. */
   readBarrier(options?: { signal?: AbortSignal }): Promise<number>;
   status(): RaftStatus;
-  /** Leader only. Adds a learner, which is promoted by itself when it has caught up. A member that had taken part already is replaced. */
+  /**
+   * Leader only. Adds a learner, which is promoted by itself when it has caught up.
+   * A member that had taken part already is replaced.
+   */
   addMember(member: {
     nodeId: string;
     address: string;
@@ -65,6 +71,9 @@ export interface RaftNode {
   onLeadership(listener: (leadership: Leadership) => void): () => void;
   /** Calls back on every committed membership change and once at subscription. @returns unsubscribe. */
   onMembership(listener: (members: readonly RaftMember[]) => void): () => void;
-  /** Stops: transfers leadership first when it leads and peers are there (bounded), then closes log and streams. */
+  /**
+   * Stops: transfers leadership first when it leads and peers are there (bounded),
+   * then closes log and streams.
+   */
   close(): Promise<void>;
 }

@@ -1,6 +1,7 @@
 /**
  * What a member keeps on disk, opened together and closed together.
- * Edge: composes the storage edges (folder, level). Tests and the simulator make a `RaftStorage` of memory twins instead.
+ * Edge: composes the storage edges (folder, level).
+ * Tests and the simulator make a `RaftStorage` of memory twins instead.
  */
 import { mkdir } from "node:fs/promises";
 import type { Logger } from "../../base/log/logger.js";

@@ -1,8 +1,8 @@
 /**
  * Linearizable read points: those asked in one turn share one question to the leader.
- * Pure. Invariant: a barrier resolves at an index that the leader named after the barrier was asked, once that index is
- * applied here. A question that gets lost is asked again; contexts start at a random number, so that an answer to an
- * earlier life of this member means nothing to this one.
+ * Pure. Invariant: a barrier resolves at an index that the leader named after the barrier was asked,
+ * once that index is applied here. A question that gets lost is asked again; contexts start at a random
+ * number, so that an answer to an earlier life of this member means nothing to this one.
  */
 import {
   CancelledError,

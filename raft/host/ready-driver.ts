@@ -1,10 +1,11 @@
 /**
- * Carries out what the core asks for, in the order that keeps its promises: saved before sent, sent before applied.
+ * Carries out what the core asks for, in the order that keeps its promises: saved before sent,
+ * sent before applied.
  * Pure over its ports (storage, transport, state machine, clock). Source: the duties listed at `Ready` in
  * raft/core/types.ts; Raft paper 5, 7; thesis 10.2.
  *
- * Committed entries that an earlier Ready made durable are applied while this one's sync runs. Applying is a queue of
- * its own, so that a burst of entries does not delay heartbeats.
+ * Committed entries that an earlier Ready made durable are applied while this one's sync runs.
+ * Applying is a queue of its own, so that a burst of entries does not delay heartbeats.
  */
 import { messageOf, UnavailableError } from "../../base/errors/errors.js";
 import { invariant } from "../../base/errors/invariant.js";
@@ -85,7 +86,9 @@ export class ReadyDriver {
     return this.#applier.appliedIndex;
   }
 
-  /** Gives the core an input and lets it work. What the core throws at an input is a bug, here or at a peer. */
+  /**
+   * Gives the core an input and lets it work. What the core throws at an input is a bug, here or at a peer.
+   */
   input(give: () => void): void {
     if (this.#stopped) return;
     try {
@@ -239,8 +242,8 @@ export class ReadyDriver {
 }
 
 /**
- * How many of the committed entries are durable before this batch's sync. A membership change ends them: whom it removes
- * shall still get this batch's messages.
+ * How many of the committed entries are durable before this batch's sync. A membership change ends them:
+ * whom it removes shall still get this batch's messages.
  */
 function durableAlready({ entries, committedEntries }: Ready): number {
   const firstNew = entries[0]?.index ?? Number.POSITIVE_INFINITY;

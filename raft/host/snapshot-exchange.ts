@@ -1,7 +1,7 @@
 /**
  * Sends snapshots to followers that are too far behind, and takes them in on the other side.
- * Pure over its ports. Invariant: a received snapshot is written beside the state in use, and becomes it only when the
- * core has accepted it; whatever does not come to that leaves no trace.
+ * Pure over its ports. Invariant: a received snapshot is written beside the state in use,
+ * and becomes it only when the core has accepted it; whatever does not come to that leaves no trace.
  */
 import { CancelledError, codeOf, messageOf, UnavailableError } from "../../base/errors/errors.js";
 import type { Logger } from "../../base/log/logger.js";
@@ -40,7 +40,9 @@ export class SnapshotExchange {
     this.#components = components;
   }
 
-  /** The log must keep the entries from here on, for those who are receiving a snapshot; undefined: nobody is. */
+  /**
+   * The log must keep the entries from here on, for those who are receiving a snapshot; undefined: nobody is.
+   */
   get keepFrom(): number | undefined {
     return this.#sending.size === 0 ? undefined : Math.min(...this.#sending.values()) + 1;
   }
@@ -77,7 +79,10 @@ export class SnapshotExchange {
     this.#components.sent(to, ok);
   }
 
-  /** Receives a snapshot and resolves when it is in use, or superfluous. @throws {UnavailableError} another is coming in. */
+  /**
+   * Receives a snapshot and resolves when it is in use, or superfluous.
+   * @throws {UnavailableError} another is coming in.
+   */
   async receive(from: RaftId, transfer: SnapshotTransfer): Promise<void> {
     if (this.#receiving) throw new UnavailableError("another snapshot is being received");
     this.#receiving = true;

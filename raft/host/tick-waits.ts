@@ -14,7 +14,10 @@ export class TickWaits {
   readonly #waits = new Set<Wait>();
   #stopped: Error | undefined;
 
-  /** Resolves once `reached` answers true. @throws what `timeout` makes after `ticks`; the node's error when it stops. */
+  /**
+   * Resolves once `reached` answers true.
+   * @throws what `timeout` makes after `ticks`; the node's error when it stops.
+   */
   until(reached: () => boolean, options: { ticks: number; timeout: () => Error }): Promise<void> {
     if (this.#stopped !== undefined) return Promise.reject(this.#stopped);
     if (reached()) return Promise.resolve();

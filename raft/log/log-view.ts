@@ -1,6 +1,7 @@
 /**
  * The log as the core sees it: the stable part in storage, then what the host has not synced yet.
- * Pure. Invariants: applied <= commit <= lastIndex; entries up to commit are never replaced; everything before
+ * Pure. Invariants: applied <= commit <= lastIndex; entries up to commit are never replaced;
+ * everything before
  * `offset` is stable. Source: Raft paper 5.3, 5.4; section 7 for snapshots.
  *
  *      storage                         unstable (handed out in the next Ready)
@@ -108,8 +109,9 @@ export class LogView {
   }
 
   /**
-   * Takes a leader's entries, whose predecessor was found to match: skips those already here, replaces from the
-   * first conflict on (Raft paper 5.3). A shorter message never cuts a longer matching log: it may be old.
+   * Takes a leader's entries, whose predecessor was found to match: skips those already here,
+   * replaces from the first conflict on (Raft paper 5.3).
+   * A shorter message never cuts a longer matching log: it may be old.
    */
   merge(entries: readonly Entry[]): void {
     const from = entries.findIndex((entry) => !this.matches(entry.index, entry.term));
@@ -134,8 +136,9 @@ export class LogView {
   }
 
   /**
-   * The highest index at or before `index` whose term is at most `term`, and that term (0: compacted). Both sides
-   * use it after a rejection, so that a whole term is skipped per round trip (Raft paper, end of 5.3).
+   * The highest index at or before `index` whose term is at most `term`, and that term (0: compacted).
+   * Both sides use it after a rejection, so that a whole term is skipped per round trip (Raft paper,
+   * end of 5.3).
    */
   findConflictByTerm(index: number, term: number): { readonly index: number; readonly term: number } {
     for (let at = Math.min(index, this.lastIndex); at > 0; at--) {
@@ -161,7 +164,10 @@ export class LogView {
     this.#appliedIndex = Math.max(this.#appliedIndex, index);
   }
 
-  /** The host has synced up to this entry. Ignored when a new leader replaced it meanwhile: it is written again. */
+  /**
+   * The host has synced up to this entry. Ignored when a new leader replaced it meanwhile:
+   * it is written again.
+   */
   stableTo(index: number, term: number): void {
     const at = index - this.#offset;
     if (at < 0 || this.#unstable[at]?.term !== term) return;

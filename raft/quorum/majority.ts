@@ -1,6 +1,7 @@
 /**
  * Majority arithmetic: what a set of voters agrees on, from what each of them said.
- * Pure. Invariant: any two majorities of one voter set share a member. Source: Raft paper 5.2, 5.3; thesis 4.1.
+ * Pure. Invariant: any two majorities of one voter set share a member. Source: Raft paper 5.2, 5.3;
+ * thesis 4.1.
  */
 
 export type VoteResult = "won" | "lost" | "pending";

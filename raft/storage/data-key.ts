@@ -1,8 +1,8 @@
 /**
- * The data key: 32 random bytes under which everything of Raft is encrypted at rest, made at first start and kept in the
- * file `dek`, readable by its owner only. Edge: to node:crypto.
- * Invariant: the key itself never leaves this folder's files, nor memory. A lock (later: the unlock key of autolock) may
- * wrap it, so that the file alone opens nothing.
+ * The data key: 32 random bytes under which everything of Raft is encrypted at rest,
+ * made at first start and kept in the file `dek`, readable by its owner only. Edge: to node:crypto.
+ * Invariant: the key itself never leaves this folder's files, nor memory. A lock (later:
+ * the unlock key of autolock) may wrap it, so that the file alone opens nothing.
  */
 import { createCipheriv, createDecipheriv, hkdfSync } from "node:crypto";
 import { DataLossError, FailedPreconditionError } from "../../base/errors/errors.js";
@@ -33,7 +33,10 @@ export interface DataKeyOptions {
   readonly lock?: DataKeyLock | undefined;
 }
 
-/** Loads the data key, or makes one when the folder has none. @throws {FailedPreconditionError} locked. {DataLossError} */
+/**
+ * Loads the data key, or makes one when the folder has none.
+ * @throws {FailedPreconditionError} locked. {DataLossError}
+ */
 export async function openDataKey(options: DataKeyOptions): Promise<Uint8Array> {
   const stored = await options.disk.read(FILE);
   if (stored === undefined) {
@@ -59,7 +62,10 @@ export async function storeDataKey(key: Uint8Array, options: DataKeyOptions): Pr
   await options.disk.replace(FILE, Buffer.concat([MAGIC, kind, options.lock?.wrap(key) ?? key]));
 }
 
-/** Authenticated encryption under one key derived from the data key. Nonces are random: at most 2^32 seals per purpose. */
+/**
+ * Authenticated encryption under one key derived from the data key. Nonces are random:
+ * at most 2^32 seals per purpose.
+ */
 export class Sealer {
   readonly #key: Buffer;
   readonly #random: Random;

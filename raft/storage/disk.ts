@@ -1,11 +1,15 @@
 /**
  * The disk that storage stands on: one flat folder of named files.
- * Pure (interface only). Two implementations: file-disk.ts, and memory-disk.ts which loses and tears writes on demand.
+ * Pure (interface only). Two implementations: file-disk.ts,
+ * and memory-disk.ts which loses and tears writes on demand.
  */
 
 /** A file open for writing. One write at a time: the caller waits for each. */
 export interface DiskFile {
-  /** Resolves when the bytes would survive a power cut. @throws {Error} with `code` ENOSPC, EIO, … as the system says. */
+  /**
+   * Resolves when the bytes would survive a power cut.
+   * @throws {Error} with `code` ENOSPC, EIO, … as the system says.
+   */
   writeDurably(position: number, bytes: Uint8Array): Promise<void>;
   close(): Promise<void>;
 }

@@ -45,7 +45,10 @@ export class EntryLog {
     return this.#bytes;
   }
 
-  /** Adds entries; those that were at the same or a higher index are replaced. What is compacted already is skipped. */
+  /**
+   * Adds entries; those that were at the same or a higher index are replaced.
+   * What is compacted already is skipped.
+   */
   append(added: readonly Entry[]): void {
     const entries = added.filter((entry) => entry.index > this.#base.index);
     const first = entries[0];
@@ -89,7 +92,10 @@ export class EntryLog {
     return this.#entries[index - this.firstIndex]?.term;
   }
 
-  /** Entries in [low, high), at least one unless empty, cut at about `bytesMax`. @throws {DataLossError} compacted. */
+  /**
+   * Entries in [low, high), at least one unless empty, cut at about `bytesMax`.
+   * @throws {DataLossError} compacted.
+   */
   slice(low: number, high: number, bytesMax: number): readonly Entry[] {
     if (low <= this.#base.index) {
       throw new DataLossError(`entry ${low} is compacted, the first one is ${this.firstIndex}`);

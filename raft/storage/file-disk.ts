@@ -1,7 +1,7 @@
 /**
  * The disk of the machine: a folder on a local file system. Edge: to node:fs.
- * Writes go through O_DSYNC, one system call (and one trip to the thread pool) instead of a write and an fdatasync:
- * measured 0.18 ms against 0.25 ms for 300 bytes inside a zero-filled file.
+ * Writes go through O_DSYNC, one system call (and one trip to the thread pool) instead of a write and an
+ * fdatasync: measured 0.18 ms against 0.25 ms for 300 bytes inside a zero-filled file.
  */
 import { close, constants, fsync, open, write } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";

@@ -1,8 +1,10 @@
 /**
  * The write-ahead log of Raft: entries and hard state, durable before they count.
- * Edge: to the disk port. Group commit: what is appended while a sync runs goes into the next one, in one write.
- * Invariant: after `append` resolves, a restart finds these records; after a failed write nothing is appended any more
- * (what is on the disk is then unknown until it is opened again).
+ * Edge: to the disk port. Group commit: what is appended while a sync runs goes into the next one,
+ * in one write.
+ * Invariant: after `append` resolves, a restart finds these records;
+ * after a failed write nothing is appended any more (what is on the disk is then unknown until it is opened
+ * again).
  */
 import { InvalidArgumentError, messageOf, UnavailableError } from "../../base/errors/errors.js";
 import type { Logger } from "../../base/log/logger.js";
@@ -19,7 +21,10 @@ import { createSegment, SEGMENT_HEAD_BYTES, type SegmentContext, segmentName } f
 const SEGMENT_BYTES = 16 * 1024 * 1024;
 /** Records of one sync are sealed in frames of about this size. */
 const FRAME_BYTES_MAX = 1024 * 1024;
-/** The first frame of each segment repeats hard state and base, so that older segments can go; it fits in here. */
+/**
+ * The first frame of each segment repeats hard state and base, so that older segments can go;
+ * it fits in here.
+ */
 const CHECKPOINT_BYTES_MAX = 512;
 
 export interface WalBatch {
@@ -127,7 +132,10 @@ export class FileWal {
     return this.#older.length + 1;
   }
 
-  /** Resolves when the batch is durable. @throws {UnavailableError} the disk failed, now or before; {InvalidArgumentError} */
+  /**
+   * Resolves when the batch is durable.
+   * @throws {UnavailableError} the disk failed, now or before; {InvalidArgumentError}
+   */
   append(batch: WalBatch): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     if (this.#closed) return Promise.reject(new UnavailableError("the raft log is closed"));
@@ -264,7 +272,10 @@ export class FileWal {
     return { frames, hardState };
   }
 
-  /** The hard state is the one before this group: a newer commit index must not outrun its entries in a torn group. */
+  /**
+   * The hard state is the one before this group:
+   * a newer commit index must not outrun its entries in a torn group.
+   */
   #checkpoint(): Buffer {
     return Buffer.concat([
       encodeRecord({ kind: "base", base: this.#base }),
@@ -290,7 +301,9 @@ export class FileWal {
     this.#prepareAt = this.#segmentBytes / 2;
   }
 
-  /** Past the middle of a segment the next one is made ahead, so that no append waits for megabytes of zeros. */
+  /**
+   * Past the middle of a segment the next one is made ahead, so that no append waits for megabytes of zeros.
+   */
   #prepareNext(): void {
     if (this.#next !== undefined || this.#segment.position < this.#prepareAt || this.#closed) return;
     const next = createSegment(this.#segment.number + 1, this.#segmentBytes, this.#options);
@@ -298,7 +311,8 @@ export class FileWal {
     next.catch((error: unknown) => {
       this.#options.log.warn("cannot prepare the next log segment yet", { error: messageOf(error) });
       if (this.#next === next) this.#next = undefined;
-      this.#prepareAt = this.#segment.position + this.#segment.sizeBytes / 8; // not at every append to a full disk
+      // not at every append to a full disk
+      this.#prepareAt = this.#segment.position + this.#segment.sizeBytes / 8;
     });
   }
 }

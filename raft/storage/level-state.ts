@@ -1,9 +1,11 @@
 /**
  * The materialised state in `level`. Edge: to the level package and the folders it keeps.
  *
- * `state` names the folder in use (`state-1`, `state-2`, …); a received snapshot is written into a new one and the name
- * is switched, so that a crash at any moment leaves one whole state. Inside: `m` is the point (SnapshotMeta),
- * `k/<key>` a value; every value is sealed under a key derived from the data key, its key authenticated with it.
+ * `state` names the folder in use (`state-1`, `state-2`, …);
+ * a received snapshot is written into a new one and the name is switched, so that a crash at any moment
+ * leaves one whole state. Inside: `m` is the point (SnapshotMeta),
+ * `k/<key>` a value; every value is sealed under a key derived from the data key,
+ * its key authenticated with it.
  */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";

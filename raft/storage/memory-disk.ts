@@ -1,7 +1,8 @@
 /**
- * A disk in memory that fails on demand: lost and torn writes at a crash, a full disk, I/O errors, rotten bytes.
- * Pure. Invariant: what `writeDurably` or `replace` has resolved for survives `crash`; of what was still under way, any
- * set of 512-byte sectors may have reached the disk, in any order.
+ * A disk in memory that fails on demand: lost and torn writes at a crash, a full disk, I/O errors,
+ * rotten bytes.
+ * Pure. Invariant: what `writeDurably` or `replace` has resolved for survives `crash`;
+ * of what was still under way, any set of 512-byte sectors may have reached the disk, in any order.
  */
 import type { Random } from "../../base/random/random.js";
 import type { Disk, DiskFile } from "./disk.js";
@@ -15,7 +16,10 @@ interface InFlight {
 }
 
 export interface MemoryDiskOptions {
-  /** Called before each write becomes durable; a test or the simulator makes it wait. @default resolves at once */
+  /**
+   * Called before each write becomes durable; a test or the simulator makes it wait.
+   * @default resolves at once
+   */
   readonly latency?: () => Promise<void>;
   /** Bytes the files may hold together before writes fail with ENOSPC. @default unlimited */
   readonly capacityBytes?: number;
@@ -91,7 +95,8 @@ export class MemoryDisk implements Disk {
   }
 
   /**
-   * The machine loses power: writes under way are lost, kept or torn as `random` says. This object never answers again.
+   * The machine loses power: writes under way are lost, kept or torn as `random` says.
+   * This object never answers again.
    * @returns the same disk as the next start finds it.
    */
   crash(random: Random): MemoryDisk {

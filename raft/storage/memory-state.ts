@@ -1,7 +1,7 @@
 /**
  * The materialised state in memory: the twin of level-state.ts for tests and simulation.
- * Pure. What lives in a `MemoryStateFolder` survives the store that wrote it, as a disk would; a power cut may take it
- * back to what was synced last.
+ * Pure. What lives in a `MemoryStateFolder` survives the store that wrote it, as a disk would;
+ * a power cut may take it back to what was synced last.
  */
 import { FailedPreconditionError } from "../../base/errors/errors.js";
 import type { SnapshotMeta } from "../core/types.js";

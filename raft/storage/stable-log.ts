@@ -1,6 +1,7 @@
 /**
  * What the core reads as its stable log: recent entries in memory, made durable by the write-ahead log first.
- * Pure over its parts. Invariant: nothing is visible here before it is durable; the base never passes the stored state.
+ * Pure over its parts. Invariant: nothing is visible here before it is durable;
+ * the base never passes the stored state.
  */
 
 import { DataLossError } from "../../base/errors/errors.js";

@@ -26,8 +26,9 @@ export interface StateStore {
   /** What the state holds now. Index 0: nothing yet. */
   readonly meta: SnapshotMeta;
   /**
-   * Writes changes and the point they lead to, as one. A process that dies finds all or nothing of it; the machine's
-   * power failing may lose newest batches, in order, unless `sync` was asked of them or of a later one.
+   * Writes changes and the point they lead to, as one. A process that dies finds all or nothing of it;
+   * the machine's power failing may lose newest batches, in order,
+   * unless `sync` was asked of them or of a later one.
    */
   write(batch: { meta: SnapshotMeta; changes: readonly KeyValueChange[]; sync?: boolean }): Promise<void>;
   snapshot(): Promise<StateSnapshot>;

@@ -1,6 +1,7 @@
 /**
- * Carries applied changes to the materialised state in the background, merged by key: one write at each `kick` (the
- * host's tick), or when much has gathered. Nobody waits for it: until then the log holds the entries.
+ * Carries applied changes to the materialised state in the background, merged by key:
+ * one write at each `kick` (the host's tick), or when much has gathered. Nobody waits for it:
+ * until then the log holds the entries.
  * Pure over the StateStore port.
  * Invariant: the stored point only moves forward, together with exactly the changes up to it.
  */

@@ -10,8 +10,9 @@
  *  28  u32 zero
  *  32  body: nonce, AES-256-GCM ciphertext of records, tag; bytes 0..23 are authenticated with it
  *
- * Why the group: the frames of one sync may reach the disk in any order, those of an earlier sync were all there before.
- * So a damaged frame is a torn tail exactly when no intact frame of a later group follows it.
+ * Why the group: the frames of one sync may reach the disk in any order,
+ * those of an earlier sync were all there before. So a damaged frame is a torn tail exactly when no intact
+ * frame of a later group follows it.
  */
 import { crc32 } from "node:zlib";
 import { SEAL_BYTES, type Sealer } from "./data-key.js";
@@ -64,7 +65,10 @@ export function openFrame(bytes: Buffer, at: number, head: FrameHead, sealer: Se
   return sealer.open(bytes.subarray(at + FRAME_HEAD_BYTES, head.end), bytes.subarray(at, at + CHECKED_BYTES));
 }
 
-/** The first intact frame at or after `from` that a later sync wrote than the one frame `sequence` belonged to. */
+/**
+ * The first intact frame at or after `from` that a later sync wrote than the one frame `sequence` belonged
+ * to.
+ */
 export function findLaterGroup(bytes: Buffer, from: number, sequence: number): number | undefined {
   for (let at = bytes.indexOf(MAGIC, from); at >= 0; at = bytes.indexOf(MAGIC, at + 1)) {
     const head = readFrameHead(bytes, at);

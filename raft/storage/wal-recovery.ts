@@ -1,8 +1,10 @@
 /**
- * Reading the write-ahead log at start: all records in order, a torn tail found and named, anything else refused.
+ * Reading the write-ahead log at start: all records in order, a torn tail found and named,
+ * anything else refused.
  * Pure over the disk port.
- * Invariant: no record that was acknowledged as durable is dropped without a DataLossError. One case cannot be told from a
- * torn write and is taken for one: rot inside the very last group that was written.
+ * Invariant: no record that was acknowledged as durable is dropped without a DataLossError.
+ * One case cannot be told from a torn write and is taken for one:
+ * rot inside the very last group that was written.
  */
 import { DataLossError } from "../../base/errors/errors.js";
 import { invariant } from "../../base/errors/invariant.js";

@@ -54,7 +54,10 @@ export async function createSegment(
   return sealerOf(head, context);
 }
 
-/** @throws {DataLossError} the head is damaged (a segment appears under its name only when its head is durable). */
+/**
+ * @throws {DataLossError} the head is damaged (a segment appears under its name only when its head is
+ * durable).
+ */
 export function openSegment(bytes: Buffer, number: number, context: SegmentContext): Sealer {
   const whole = bytes.length >= SEGMENT_HEAD_BYTES && bytes.subarray(0, MAGIC.length).equals(MAGIC);
   if (!whole || crc32(bytes.subarray(0, CRC_AT)) !== bytes.readUInt32LE(CRC_AT)) {

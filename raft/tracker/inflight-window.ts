@@ -56,7 +56,10 @@ export class InflightWindow {
     }
   }
 
-  /** Makes room for one message when a heartbeat answer shows that the follower lives but its acknowledgements were lost. */
+  /**
+   * Makes room for one message when a heartbeat answer shows that the follower lives but its acknowledgements
+   * were lost.
+   */
   freeOldest(): void {
     const oldest = this.#ring[this.#start];
     if (this.#count > 0 && oldest !== undefined) this.#dropOldest(oldest);

@@ -1,6 +1,7 @@
 /**
  * What the leader knows about one peer's log, and whether it may send to it now.
- * Pure. Invariant: 0 <= match < next. Source: Raft paper 5.3 (nextIndex, matchIndex); thesis 10.2.1 (pipelining).
+ * Pure. Invariant: 0 <= match < next. Source: Raft paper 5.3 (nextIndex, matchIndex);
+ * thesis 10.2.1 (pipelining).
  *
  *              acknowledgement                     rejection, unreachable
  *     probe ───────────────────▶ replicate      replicate ───────────────▶ probe
@@ -34,7 +35,9 @@ export class Progress {
   probeSent = false;
   /** Heard from since the last check-quorum round. */
   recentlyActive = false;
-  /** An append is owed even without entries: it carries the commit index, or asks where the follower stands. */
+  /**
+   * An append is owed even without entries: it carries the commit index, or asks where the follower stands.
+   */
   appendOwed = false;
 
   constructor(raftId: RaftId, next: number, learner: boolean, limits: ProgressLimits) {

@@ -8,7 +8,10 @@ const MESSAGE_BYTES_MAX = 32 * 1024 * 1024;
 /** A fast disk and a slow round trip: 4 MiB in flight fill 300 Mbit/s at 100 ms. */
 const WINDOW_BYTES = 4 * 1024 * 1024;
 
-/** A dead host is noticed after one ping period and one timeout: 3 s. Heartbeats keep Raft itself faster than that. */
+/**
+ * A dead host is noticed after one ping period and one timeout: 3 s.
+ * Heartbeats keep Raft itself faster than that.
+ */
 const KEEPALIVE: ChannelOptions = {
   "grpc.keepalive_time_ms": 1_500,
   "grpc.keepalive_timeout_ms": 1_500,
@@ -32,8 +35,8 @@ export const PEER_CHANNEL_OPTIONS: ChannelOptions = {
 };
 
 /**
- * For the server that the Raft handlers are registered on. Channelz stays on: without it grpc-js 1.14 does not keep
- * track of its sessions, and `forceShutdown` leaves them open.
+ * For the server that the Raft handlers are registered on. Channelz stays on:
+ * without it grpc-js 1.14 does not keep track of its sessions, and `forceShutdown` leaves them open.
  */
 export const RAFT_SERVER_OPTIONS: ChannelOptions = {
   ...KEEPALIVE,

@@ -1,7 +1,8 @@
 /**
  * The stream of Raft messages to one peer, kept up for as long as the peer is a member.
- * Edge: to @grpc/grpc-js. Invariant: sending never waits; the queue is bounded, and when it overflows or the stream
- * breaks, all of it is dropped and reported once, because a gap makes what follows useless.
+ * Edge: to @grpc/grpc-js. Invariant: sending never waits; the queue is bounded,
+ * and when it overflows or the stream breaks, all of it is dropped and reported once,
+ * because a gap makes what follows useless.
  */
 import { type ChannelCredentials, type ChannelOptions, type ClientDuplexStream, status } from "@grpc/grpc-js";
 import type { Clock, Timer } from "../../base/clock/clock.js";
@@ -17,7 +18,10 @@ import type { TransportEvents, TransportIdentity } from "./transport.js";
 /** The core keeps at most 256 appends and 4 MiB in flight to a peer; heartbeats and answers come on top. */
 const QUEUE_MESSAGES_MAX = 2_048;
 const QUEUE_BYTES_MAX = 16 * 1024 * 1024;
-/** While the stream is not up: enough for an election, and not a heap of stale heartbeats when it comes up at last. */
+/**
+ * While the stream is not up: enough for an election,
+ * and not a heap of stale heartbeats when it comes up at last.
+ */
 const QUEUE_MESSAGES_CONNECTING_MAX = 64;
 /** A host that does not answer is dialled anew, because TCP's own pauses between tries grow fast. */
 const CONNECT_TIMEOUT_MS = 3_000;
@@ -91,7 +95,9 @@ export class GrpcPeer {
     }
   }
 
-  /** The peer is a member no more: what was written may still arrive (it tells it so), then the stream closes. */
+  /**
+   * The peer is a member no more: what was written may still arrive (it tells it so), then the stream closes.
+   */
   retire(): void {
     this.#closed = true;
     this.#retry?.cancel();

@@ -1,6 +1,7 @@
 /**
  * Snapshots on streams of their own, so that heartbeats never queue behind them. Edge: to @grpc/grpc-js.
- * Chunks are answered one by one; the sender keeps a few unanswered, which makes the receiver's disk set the pace.
+ * Chunks are answered one by one; the sender keeps a few unanswered,
+ * which makes the receiver's disk set the pace.
  */
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import type { Clock } from "../../base/clock/clock.js";
@@ -27,7 +28,10 @@ function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** Sends one snapshot. @throws {SkeinError} as the peer said; {UnavailableError}; {DeadlineExceededError}; {CancelledError} */
+/**
+ * Sends one snapshot.
+ * @throws {SkeinError} as the peer said; {UnavailableError}; {DeadlineExceededError}; {CancelledError}
+ */
 export async function sendSnapshotOver(
   client: RaftClient,
   from: RaftId,

@@ -1,6 +1,7 @@
 /**
  * Raft peers over gRPC: one long-lived stream per direction and peer, snapshots on connections of their own.
- * Edge: to @grpc/grpc-js. The server that `createRaftHandlers` is registered on, TLS and the role check are the node's.
+ * Edge: to @grpc/grpc-js. The server that `createRaftHandlers` is registered on,
+ * TLS and the role check are the node's.
  */
 import { Metadata, type ServerDuplexStream } from "@grpc/grpc-js";
 import type { Clock } from "../../base/clock/clock.js";
@@ -22,7 +23,10 @@ export interface GrpcTransportOptions {
   readonly log: Logger;
 }
 
-/** Answers the Raft service with a transport's node. Before the node has started every call is refused as unavailable. */
+/**
+ * Answers the Raft service with a transport's node.
+ * Before the node has started every call is refused as unavailable.
+ */
 export function createRaftHandlers(transport: GrpcTransport): RaftServer {
   return {
     stream: (call) => transport.acceptStream(call),

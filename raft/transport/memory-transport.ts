@@ -1,6 +1,7 @@
 /**
  * Peers in one process: the twin of grpc-transport.ts for tests and simulation.
- * Pure. Messages are delivered in the order sent, each in a turn of its own; `cut` and `crash` break connections.
+ * Pure. Messages are delivered in the order sent, each in a turn of its own;
+ * `cut` and `crash` break connections.
  */
 import { UnavailableError } from "../../base/errors/errors.js";
 import type { RaftId, RaftMember, RaftMessage } from "../core/types.js";

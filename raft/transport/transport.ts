@@ -1,6 +1,6 @@
 /**
- * How Raft peers reach each other. Pure (interface only). Two implementations, one contract suite: grpc-transport.ts,
- * memory-transport.ts.
+ * How Raft peers reach each other. Pure (interface only). Two implementations,
+ * one contract suite: grpc-transport.ts, memory-transport.ts.
  * Guarantee: messages to one peer arrive in order or not at all; none waits for ever, none blocks the sender.
  */
 import type { RaftId, RaftMember, RaftMessage, SnapshotMeta } from "../core/types.js";
@@ -38,7 +38,10 @@ export interface RaftTransport {
   setPeers(members: readonly RaftMember[], removed: readonly RaftId[]): void;
   /** Sends what can be sent; messages to unknown or unreachable peers are dropped and reported. */
   send(messages: readonly RaftMessage[]): void;
-  /** Resolves when the peer uses the snapshot. @throws {SkeinError} as the peer said; {UnavailableError}; {CancelledError} */
+  /**
+   * Resolves when the peer uses the snapshot.
+   * @throws {SkeinError} as the peer said; {UnavailableError}; {CancelledError}
+   */
   sendSnapshot(to: RaftId, snapshot: SnapshotTransfer, options: { signal: AbortSignal }): Promise<void>;
   /** Our stream to the peer is up. */
   isReachable(peer: RaftId): boolean;
