@@ -1,5 +1,6 @@
 /**
- * The network plane of a Linux node, put together from its parts. Edge: to the kernel, the run directory and the node's resolv.conf.
+ * The network plane of a Linux node, put together from its parts. Edge: to the kernel,
+ * the run directory and the node's resolv.conf.
  */
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -23,9 +24,15 @@ export interface NetworkPlaneOptions {
   readonly runDir: string;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Path of the namespace that plays the host: mesh, tunnels' sockets and upstream questions live there. @default the daemon's own */
+  /**
+   * Path of the namespace that plays the host: mesh, tunnels' sockets and upstream questions live there.
+   * @default the daemon's own
+   */
   readonly hostNetns?: string;
-  /** Addresses, with a port when it is not 53. @default the nameservers of /etc/resolv.conf, read anew when it changes */
+  /**
+   * Addresses, with a port when it is not 53.
+   * @default the nameservers of /etc/resolv.conf, read anew when it changes
+   */
   readonly upstreamResolvers?: readonly string[];
 }
 

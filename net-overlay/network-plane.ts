@@ -1,7 +1,8 @@
 /**
  * The network of one node as the agent sees it: resources of the store in, sandboxes for tasks out.
- * Pure (interfaces only). Promises: what is applied is a function of the resources alone; applying again repairs; after
- * a restart of the daemon running tasks keep their sandboxes, addresses and connections.
+ * Pure (interfaces only). Promises: what is applied is a function of the resources alone;
+ * applying again repairs; after a restart of the daemon running tasks keep their sandboxes,
+ * addresses and connections.
  */
 import type { NodeResource, ResourceKey } from "../proto/gen/skein/v1/dispatcher.js";
 import type { Task } from "../proto/gen/skein/v1/objects.js";
@@ -36,12 +37,17 @@ export interface NetworkChangeSet {
 export interface NetworkPlane {
   /** Must be called before the rest, and again when a fact changes. */
   configure(identity: NodeNetworkIdentity): Promise<void>;
-  /** Resolves when kernel, balancer and DNS have it. Ignores tasks, secrets and configs. Calls are applied in order. */
+  /**
+   * Resolves when kernel, balancer and DNS have it. Ignores tasks, secrets and configs.
+   * Calls are applied in order.
+   */
   apply(changes: NetworkChangeSet): Promise<void>;
   readonly appliedRevision: number;
   /**
-   * Namespace, interfaces, addresses, routes, DNS sockets for a task. Idempotent for a task id: after a restart it adopts.
-   * @throws {FailedPreconditionError} host port taken ("port 8080/tcp is already in use on node …"), network unknown.
+   * Namespace, interfaces, addresses, routes, DNS sockets for a task. Idempotent for a task id:
+   * after a restart it adopts.
+   * @throws {FailedPreconditionError} host port taken ("port 8080/tcp is already in use on node …"),
+   * network unknown.
    */
   attachTask(task: Task, options: { hostname: string; extraHosts: readonly string[] }): Promise<TaskSandbox>;
   /** Removes the sandbox. Missing is fine. */

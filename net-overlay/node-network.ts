@@ -1,7 +1,9 @@
 /**
- * The network of this node: resources in, plans out to the data plane, sandboxes for tasks. One thing at a time, in the order asked.
- * Pure (the world comes as ports). Invariants: kernel state follows from resources and sandboxes alone; what failed to apply is tried
- * again with the next change and keeps `appliedRevision` back; a sandbox is remembered before it is handed out.
+ * The network of this node: resources in, plans out to the data plane, sandboxes for tasks.
+ * One thing at a time, in the order asked.
+ * Pure (the world comes as ports). Invariants: kernel state follows from resources and sandboxes alone;
+ * what failed to apply is tried again with the next change and keeps `appliedRevision` back; a sandbox is
+ * remembered before it is handed out.
  * Source: docs/design/network.md.
  */
 import type { Clock, Timer } from "../base/clock/clock.js";
@@ -134,7 +136,8 @@ export class NodeNetwork implements NetworkPlane {
       }
       const sandbox = known ?? this.#planSandbox(task, options);
       await this.#dataPlane.removeSandbox(task.id); // what a crash or a reboot left
-      this.#records.remove(task.id); // a record says "whole": a daemon killed from here on adopts no half-made sandbox
+      // a record says "whole": a daemon killed from here on adopts no half-made sandbox
+      this.#records.remove(task.id);
       this.#sandboxes.set(task.id, sandbox);
       try {
         this.#applyFor(sandbox);
@@ -193,7 +196,10 @@ export class NodeNetwork implements NetworkPlane {
     this.#dataPlane.close();
   }
 
-  /** One call after the other; a failed one does not stop the next. A long queue lets others have a turn now and then. */
+  /**
+   * One call after the other; a failed one does not stop the next.
+   * A long queue lets others have a turn now and then.
+   */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     if (this.#queueLength === 0) this.#heldSinceMs = this.#clock.monotonicMs();
     this.#queueLength += 1;
@@ -233,7 +239,10 @@ export class NodeNetwork implements NetworkPlane {
     }
   }
 
-  /** Until somebody said what there is, the kernel keeps what it has from the daemon's life before: tasks are served meanwhile. */
+  /**
+   * Until somebody said what there is, the kernel keeps what it has from the daemon's life before:
+   * tasks are served meanwhile.
+   */
   async #applyKnown(): Promise<void> {
     if (this.#identity === undefined || !this.#isInformed) return;
     this.#hostCheck ??= this.#clock.setInterval(HOST_CHECK_PERIOD_MS, () => this.#checkHost());
@@ -380,7 +389,10 @@ export class NodeNetwork implements NetworkPlane {
     this.#sandboxes.delete(taskId);
   }
 
-  /** Takes a sandbox out of DNS, records and plans. What cannot be applied now is applied with the next change. */
+  /**
+   * Takes a sandbox out of DNS, records and plans.
+   * What cannot be applied now is applied with the next change.
+   */
   async #takeOut(sandbox: Sandbox): Promise<void> {
     this.#forget(sandbox.taskId);
     this.#dirtyMesh ||= sandbox.gatewayAddress !== undefined;

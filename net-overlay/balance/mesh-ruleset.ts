@@ -1,7 +1,9 @@
 /**
- * The nft ruleset of the host's namespace: the routing mesh that keeps the client's address, host-mode ports, egress.
- * Pure. Invariants: a change is one transaction and touches only what changed; cost per packet does not grow with services, tasks or
- * peers; nothing outside our own interfaces and published ports is matched.
+ * The nft ruleset of the host's namespace: the routing mesh that keeps the client's address,
+ * host-mode ports, egress.
+ * Pure. Invariants: a change is one transaction and touches only what changed;
+ * cost per packet does not grow with services, tasks or peers; nothing outside our own interfaces and
+ * published ports is matched.
  * Source: docs/design/network.md, "Mesh": there stands why each rule exists.
  */
 import type { MeshPlan, MeshPort } from "../endpoints/mesh-plan.js";
@@ -22,7 +24,10 @@ export const GATEWAY_LINK_PREFIX = "skg";
 const FLAG = `0x${MESH_MARK_FLAG.toString(16)}`;
 const MASK = `0x${MESH_MARK_MASK.toString(16)}`;
 
-/** @returns the transaction's text, "" when nothing changed. Without `previous`: the whole table, replacing whatever was there. */
+/**
+ * @returns the transaction's text, "" when nothing changed. Without `previous`: the whole table,
+ * replacing whatever was there.
+ */
 export function renderMeshRuleset(previous: MeshPlan | undefined, next: MeshPlan): string {
   if (
     previous === undefined ||

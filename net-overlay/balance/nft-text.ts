@@ -1,6 +1,7 @@
 /**
  * Differences of nft sets, maps and chains as text: what is kept in the kernel against what should be.
- * Pure. Invariant: applying the lines of diff(a, b) to a table that holds a gives one that holds b. Source: nft(8).
+ * Pure. Invariant: applying the lines of diff(a, b) to a table that holds a gives one that holds b.
+ * Source: nft(8).
  */
 
 export const NFT_TABLE = "ip skein";

@@ -1,7 +1,9 @@
 /**
- * The nft ruleset of one overlay network's namespace: VIPs to ready tasks, refusal where there is none, hairpin.
- * Pure. Invariants: a change is one transaction and touches only what changed; the client's address is kept, except when a task
- * reaches itself through a VIP; established connections are never moved.
+ * The nft ruleset of one overlay network's namespace: VIPs to ready tasks,
+ * refusal where there is none, hairpin.
+ * Pure. Invariants: a change is one transaction and touches only what changed;
+ * the client's address is kept, except when a task reaches itself through a VIP;
+ * established connections are never moved.
  * Source: docs/design/network.md, "VIP".
  */
 import type { BalancedService } from "../endpoints/overlay-plan.js";
@@ -21,7 +23,10 @@ export interface OverlayBalance {
   readonly localTasks: readonly string[];
 }
 
-/** @returns the transaction's text, "" when nothing changed. Without `previous`: the whole table, replacing whatever was there. */
+/**
+ * @returns the transaction's text, "" when nothing changed. Without `previous`: the whole table,
+ * replacing whatever was there.
+ */
 export function renderOverlayRuleset(previous: OverlayBalance | undefined, next: OverlayBalance): string {
   if (previous === undefined || previous.gateway !== next.gateway) {
     const empty = { gateway: next.gateway, services: [], localTasks: [] };

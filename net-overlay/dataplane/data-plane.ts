@@ -1,14 +1,17 @@
 /**
  * What the node's network asks of the machine: bring the kernel to a plan, make and remove sandboxes.
- * Pure (interface only). Implementations: linux-data-plane.ts and memory-data-plane.ts. Calls that return nothing are done when they
- * return; removals resolve when the namespace is let go.
+ * Pure (interface only). Implementations: linux-data-plane.ts and memory-data-plane.ts.
+ * Calls that return nothing are done when they return; removals resolve when the namespace is let go.
  */
 import type { MeshPlan } from "../endpoints/mesh-plan.js";
 import type { OverlayPlan } from "../endpoints/overlay-plan.js";
 import type { NftProtocol, Sandbox } from "../endpoints/sandbox.js";
 
 export interface DataPlane {
-  /** The first call after a start compares with the kernel and repairs; later ones change what differs from the call before. */
+  /**
+   * The first call after a start compares with the kernel and repairs;
+   * later ones change what differs from the call before.
+   */
   applyMesh(plan: MeshPlan): void;
   /** Creates the network's namespace when it is not there. First call as above. */
   applyOverlay(plan: OverlayPlan): void;
@@ -27,8 +30,9 @@ export interface DataPlane {
   /** Whether a process on the node listens on the port. */
   isPortHeld(protocol: NftProtocol, port: number): boolean;
   /**
-   * Looks at what others may have done to the host: a packet filter that drops forwarded packets by default, as docker installs, is opened
-   * for ours. @returns false when our own rules are gone and the mesh must be applied again.
+   * Looks at what others may have done to the host: a packet filter that drops forwarded packets by default,
+   * as docker installs, is opened for ours. @returns false when our own rules are gone and the mesh must be
+   * applied again.
    */
   checkHost(): boolean;
   removeAll(): Promise<void>;

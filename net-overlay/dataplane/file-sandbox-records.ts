@@ -1,6 +1,7 @@
 /**
  * Sandboxes remembered as one JSON file each. Edge: to the file system.
- * Invariant: a file is whole or absent (written aside, then renamed); it lives as long as the namespaces do, so it is never synced.
+ * Invariant: a file is whole or absent (written aside, then renamed);
+ * it lives as long as the namespaces do, so it is never synced.
  */
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,5 +1,6 @@
 /**
- * Makes UDP clients find another backend: a flow in the connection table sticks to the one it was given, dead or not.
+ * Makes UDP clients find another backend: a flow in the connection table sticks to the one it was given,
+ * dead or not.
  * Edge: to the kernel's connection table by the Linux port.
  */
 import { messageOf } from "../../base/errors/errors.js";
@@ -20,7 +21,9 @@ export class LinuxConntrack {
     this.#log = options.log;
   }
 
-  /** A kernel that cannot filter (before Linux 5.8) is no reason to fail: flows then end by their own timeout. */
+  /**
+   * A kernel that cannot filter (before Linux 5.8) is no reason to fail: flows then end by their own timeout.
+   */
   forgetUdpFlowsOf(servers: readonly string[]): void {
     try {
       for (const server of servers) this.#forget(server);

@@ -1,7 +1,8 @@
 /**
  * The data plane on Linux: namespaces under the run directory, tunnels, veths, nft.
- * Edge: to the kernel by the Linux port, to the run directory by fs. Invariants: nothing outside the run directory, the host's namespace
- * and names of our own is touched; creating a sandbox is all or nothing and spawns no process.
+ * Edge: to the kernel by the Linux port, to the run directory by fs. Invariants: nothing outside the run
+ * directory, the host's namespace and names of our own is touched;
+ * creating a sandbox is all or nothing and spawns no process.
  */
 import { createHash } from "node:crypto";
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync } from "node:fs";
@@ -59,7 +60,9 @@ class LinuxDataPlane implements DataPlane {
   readonly #host: RouteSocket;
   readonly #mesh: LinuxMesh;
   readonly #overlays = new Map<string, LinuxOverlay>();
-  /** Namespaces on their way out: a second removal, or a new sandbox of the same task, waits for the first. */
+  /**
+   * Namespaces on their way out: a second removal, or a new sandbox of the same task, waits for the first.
+   */
   readonly #removals = new Map<string, Promise<void>>();
   #meshPlan: MeshPlan | undefined;
 

@@ -1,7 +1,8 @@
 /**
  * The routing mesh in the host's namespace: transit tunnel, routes back through the entry node, ruleset.
- * Edge: to the kernel by the Linux port. Invariants: after `apply` the kernel holds what the plan says; after a failure, or a restart,
- * the next `apply` reads the kernel first; everything is found again by its names, protocol number and table.
+ * Edge: to the kernel by the Linux port. Invariants: after `apply` the kernel holds what the plan says;
+ * after a failure, or a restart, the next `apply` reads the kernel first; everything is found again by its
+ * names, protocol number and table.
  * Source: docs/design/network.md, "Mesh".
  */
 import { existsSync, readFileSync } from "node:fs";
@@ -37,7 +38,10 @@ import {
   setRoute,
 } from "./rtnetlink-messages.js";
 
-/** One rule sends what is not ours past the rest, so other traffic pays for one comparison however many peers there are. */
+/**
+ * One rule sends what is not ours past the rest,
+ * so other traffic pays for one comparison however many peers there are.
+ */
 const RULE_PRIORITY = 2200;
 const PASS_BY: MarkRule = {
   priority: RULE_PRIORITY,
@@ -90,7 +94,8 @@ export class LinuxMesh {
     this.#applied = undefined; // until everything below is done
     const { tunnelIndex } = before;
     const socket = this.#socket;
-    // Also without a task here: a refusal of what a peer still sends to one that is gone must find its way back.
+    // Also without a task here: a refusal of what a peer still sends to one that is gone must find its way
+    // back.
     const returnPeers = new Set(plan.ports.length > 0 ? plan.peers.keys() : []);
     for (const number of before.returnPeers) {
       if (!returnPeers.has(number)) socket.discard(deleteRule(returnRule(number)));
@@ -117,7 +122,10 @@ export class LinuxMesh {
     this.#applied = { plan, tunnelIndex, peers, returnPeers };
   }
 
-  /** The host end of a task's gateway interface; the task's end is born in its namespace under the index given. */
+  /**
+   * The host end of a task's gateway interface;
+   * the task's end is born in its namespace under the index given.
+   */
   attach(options: {
     plan: { readonly nodeNumber: number; readonly localAddress: string };
     address: string;
@@ -142,7 +150,10 @@ export class LinuxMesh {
     return { gatewayMac };
   }
 
-  /** Adds accept rules to iptables' FORWARD chain when its policy is drop. Repeated, because docker makes the chain anew. */
+  /**
+   * Adds accept rules to iptables' FORWARD chain when its policy is drop. Repeated,
+   * because docker makes the chain anew.
+   */
   openForwarding(): void {
     const chain = this.#listForward();
     if (chain === undefined || chain.policy !== "drop" || chain.ownHandles.length > 0) return;
@@ -157,7 +168,10 @@ export class LinuxMesh {
     );
   }
 
-  /** Whether the ruleset is there: a reload of the host's own firewall may have flushed it. If not, the next `apply` makes it anew. */
+  /**
+   * Whether the ruleset is there: a reload of the host's own firewall may have flushed it. If not,
+   * the next `apply` makes it anew.
+   */
   isInPlace(): boolean {
     if (this.#nft.list("list tables ip").includes(`table ${NFT_TABLE}`)) return true;
     this.#applied = undefined;
@@ -219,7 +233,8 @@ export class LinuxMesh {
       ...withoutIpv6(TRANSIT_LINK),
     });
     socket.send(setAddress({ index: linkIndex, address: transitGateway(plan.nodeNumber), prefixLength: 32 }));
-    socket.send(setRoute({ destination: transitSubnet(plan.nodeNumber), type: "unreachable" })); // no loop for a task that is gone
+    // no loop for a task that is gone
+    socket.send(setRoute({ destination: transitSubnet(plan.nodeNumber), type: "unreachable" }));
     const rules = socket.listRules().filter(({ isOurs }) => isOurs);
     const hasRule = (wanted: MarkRule): boolean => rules.some(({ priority }) => priority === wanted.priority);
     for (const rule of [PASSED, PASS_BY]) if (!hasRule(rule)) socket.ensure(addRule(rule));
@@ -244,7 +259,10 @@ export class LinuxMesh {
     return { plan: undefined, tunnelIndex: linkIndex, peers, returnPeers };
   }
 
-  /** Clients' packets come out of the tunnel by design. The kernel takes the larger of this and the setting for all; 1 would drop them. */
+  /**
+   * Clients' packets come out of the tunnel by design. The kernel takes the larger of this and the setting
+   * for all; 1 would drop them.
+   */
   #reversePathFilter(): string {
     const read = (): string => readFileSync("/proc/sys/net/ipv4/conf/all/rp_filter", "utf8").trim();
     const all = this.#netnsPath === undefined ? read() : this.#linux.inNetns(this.#netnsPath, read);
@@ -275,7 +293,9 @@ export function readForwardChain(listed: string): { policy: string; ownHandles: 
   };
 }
 
-/** A host end with IPv6 would believe a task's router advertisements, and so hand it the host's IPv6 traffic. */
+/**
+ * A host end with IPv6 would believe a task's router advertisements, and so hand it the host's IPv6 traffic.
+ */
 function withoutIpv6(link: string): Record<string, string> {
   return existsSync("/proc/sys/net/ipv6") ? { [`net.ipv6.conf.${link}.disable_ipv6`]: "1" } : {};
 }

@@ -1,7 +1,8 @@
 /**
  * One overlay network on this node: a namespace that routes between the tasks here and the VXLAN device.
- * Edge: to the kernel by the Linux port. Invariants: after `apply` the kernel holds what the plan says; after a failure, or a restart,
- * the next `apply` reads the kernel first; local tasks' routes belong to their interfaces and vanish with them.
+ * Edge: to the kernel by the Linux port. Invariants: after `apply` the kernel holds what the plan says;
+ * after a failure, or a restart, the next `apply` reads the kernel first; local tasks' routes belong to their
+ * interfaces and vanish with them.
  * Source: docs/design/network.md, "Overlay".
  */
 import { closeSync, existsSync, openSync, unlinkSync } from "node:fs";
@@ -34,7 +35,8 @@ const HOST_END_MAC = "02:42:00:00:00:01";
 /** Set before any interface exists, so that each is born with them. */
 const SYSCTLS = {
   "net.ipv4.ip_forward": "1",
-  "net.ipv4.conf.all.rp_filter": "1", // every path here is symmetric, so this is the guard against spoofed sources
+  // every path here is symmetric, so this is the guard against spoofed sources
+  "net.ipv4.conf.all.rp_filter": "1",
   "net.ipv4.conf.default.rp_filter": "1",
   "net.ipv4.conf.all.send_redirects": "0",
   "net.ipv4.conf.default.send_redirects": "0",

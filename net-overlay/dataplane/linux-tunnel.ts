@@ -26,7 +26,8 @@ export interface TunnelOptions {
 /**
  * Finds the device or makes it, replacing one that differs.
  * @param options.underlay socket of the host's namespace, where the UDP socket lives.
- * @param options.inside socket of the namespace the device belongs to, with an open descriptor of it when it is another one.
+ * @param options.inside socket of the namespace the device belongs to,
+ * with an open descriptor of it when it is another one.
  */
 export function ensureTunnel(
   tunnel: TunnelOptions,

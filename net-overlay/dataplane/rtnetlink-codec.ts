@@ -1,6 +1,7 @@
 /**
  * Bytes of rtnetlink messages: header, fixed part, attributes.
- * Pure. Invariant: everything is padded to four bytes and host-endian (little on the machines we run on), addresses in network order.
+ * Pure. Invariant: everything is padded to four bytes and host-endian (little on the machines we run on),
+ * addresses in network order.
  * Source: rtnetlink(7), netlink(7), linux/rtnetlink.h.
  */
 
@@ -97,7 +98,8 @@ export function decodeAttributes(bytes: Buffer): Map<number, Buffer> {
   while (offset + 4 <= bytes.length) {
     const length = bytes.readUInt16LE(offset);
     if (length < 4 || offset + length > bytes.length) break;
-    attributes.set(bytes.readUInt16LE(offset + 2) & 0x3fff, bytes.subarray(offset + 4, offset + length)); // upper bits: nested, byte order
+    // upper bits: nested, byte order
+    attributes.set(bytes.readUInt16LE(offset + 2) & 0x3fff, bytes.subarray(offset + 4, offset + length));
     offset += aligned(length);
   }
   return attributes;

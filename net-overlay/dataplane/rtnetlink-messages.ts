@@ -1,7 +1,10 @@
 /**
- * The rtnetlink requests we send, and what we read of the answers: links, addresses, routes, neighbours, forwarding entries, rules.
- * Pure. Invariant: whatever we add to routes, and rules carries protocol 83, so that it can be told from what others added.
- * Source: rtnetlink(7), linux/if_link.h, linux/neighbour.h, linux/fib_rules.h, drivers/net/vxlan and veth of Linux.
+ * The rtnetlink requests we send, and what we read of the answers: links, addresses, routes,
+ * neighbours, forwarding entries, rules.
+ * Pure. Invariant: whatever we add to routes, and rules carries protocol 83,
+ * so that it can be told from what others added.
+ * Source: rtnetlink(7), linux/if_link.h, linux/neighbour.h, linux/fib_rules.h,
+ * drivers/net/vxlan and veth of Linux.
  */
 import type { Attribute } from "./rtnetlink-codec.js";
 import {
@@ -97,7 +100,10 @@ export interface VethEnd {
   readonly mtuBytes: number;
 }
 
-/** A veth pair; the peer is born in another namespace under the index given, down: it can only be opened when both exist. */
+/**
+ * A veth pair; the peer is born in another namespace under the index given, down:
+ * it can only be opened when both exist.
+ */
 export function newVeth(options: {
   host: VethEnd;
   peer: VethEnd & { index: number; netnsFd: number };
@@ -113,7 +119,10 @@ export function newVeth(options: {
   return newLink("veth", end(host), [data], true);
 }
 
-/** A VXLAN device without learning; with `netnsFd` it is born in that namespace while its UDP socket stays in the sender's. */
+/**
+ * A VXLAN device without learning; with `netnsFd` it is born in that namespace while its UDP socket stays in
+ * the sender's.
+ */
 export function newVxlan(options: {
   name: string;
   vni: number;

@@ -1,6 +1,7 @@
 /**
  * DNS messages as bytes. Edge: to the wire library dns-packet; no input or output.
- * Invariants: an answer never exceeds what the asker's transport carries: it is cut and marked, and the asker comes back by TCP.
+ * Invariants: an answer never exceeds what the asker's transport carries: it is cut and marked,
+ * and the asker comes back by TCP.
  * Source: RFC 1035 section 4, RFC 6891 (payload size).
  */
 import type { Answer } from "dns-packet";
@@ -67,7 +68,8 @@ function encode(query: Query, answers: Answer[], rcode: number, flags: number): 
     type: "response",
     id: query.id,
     flags: AUTHORITATIVE | RECURSION_AVAILABLE | desired | flags | rcode,
-    questions: [{ name: query.question.name, type: query.question.type as "A" }], // any type name the library decoded
+    // any type name the library decoded
+    questions: [{ name: query.question.name, type: query.question.type as "A" }],
     answers,
   });
 }

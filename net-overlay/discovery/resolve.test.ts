@@ -55,6 +55,16 @@ test("a service without a VIP is its ready tasks, in turns", () => {
   assert.deepEqual(addresses(view, "web", "A", 1), ["10.0.1.31", "10.0.1.21"]);
 });
 
+test("a task whose hostname is a service's name adds nothing to the service", () => {
+  const tasks = [
+    endpoint(21, { hostname: "web" }),
+    endpoint(22, { hostname: "Tasks.web", state: EndpointState.JOINING }),
+  ];
+  const view = viewOf([network(), service({ aliases }), ...tasks]);
+  assert.deepEqual(addresses(view, "web"), ["10.0.1.2"]);
+  assert.deepEqual(addresses(view, "tasks.web"), ["10.0.1.21", "10.0.1.22"]);
+});
+
 test("containers and tasks have names of their own", () => {
   for (const name of ["box21", "web.21", "web.21.task21"])
     assert.deepEqual(addresses(viewOf(all), name), ["10.0.1.21"], name);

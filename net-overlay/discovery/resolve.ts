@@ -1,7 +1,9 @@
 /**
- * What to answer a question asked inside a sandbox: from the names of its networks, or by asking a resolver outside.
- * Pure. Invariants: only names on the asker's own networks are known; a known name of which we have no record of that type gets an empty
- * answer, never "no such name"; a sandbox without a way out never asks outside.
+ * What to answer a question asked inside a sandbox: from the names of its networks,
+ * or by asking a resolver outside.
+ * Pure. Invariants: only names on the asker's own networks are known;
+ * a known name of which we have no record of that type gets an empty answer, never "no such name"; a sandbox
+ * without a way out never asks outside.
  * Source: RFC 1035, RFC 2308 section 2 (no such name against no data).
  */
 import type { NetworkNames } from "./network-names.js";

@@ -1,7 +1,9 @@
 /**
- * From the store's words to the routing mesh of this node: which ports it accepts, to which tasks they lead, who its peers are.
- * Pure. Invariants: the plan depends on resources, identity and local sandboxes alone, and lists come sorted; of what other nodes say
- * of themselves only addresses get in, and a task's only from its own node's transit subnet.
+ * From the store's words to the routing mesh of this node: which ports it accepts,
+ * to which tasks they lead, who its peers are.
+ * Pure. Invariants: the plan depends on resources, identity and local sandboxes alone,
+ * and lists come sorted; of what other nodes say of themselves only addresses get in, and a task's only from
+ * its own node's transit subnet.
  * Source: docs/design/network.md, "Mesh".
  */
 import { EndpointState } from "../../proto/gen/skein/v1/dispatcher.js";
@@ -22,7 +24,10 @@ export interface MeshPort {
   readonly protocol: NftProtocol;
   readonly publishedPort: number;
   readonly backends: readonly MeshBackend[];
-  /** A host-mode port: other nodes' addresses are left alone, where the same port is another task's. @default false */
+  /**
+   * A host-mode port: other nodes' addresses are left alone, where the same port is another task's.
+   * @default false
+   */
   readonly isNodeOnly?: boolean;
 }
 

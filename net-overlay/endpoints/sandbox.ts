@@ -1,6 +1,6 @@
 /**
- * The sandbox of one task as data: which interfaces, addresses and host ports it has. Made once at attach, kept in a file beside the
- * namespace, so that a restarted daemon adopts it as it is.
+ * The sandbox of one task as data: which interfaces, addresses and host ports it has.
+ * Made once at attach, kept in a file beside the namespace, so that a restarted daemon adopts it as it is.
  * Pure. Invariant: a sandbox without a gateway reaches its overlays only.
  */
 import { FailedPreconditionError, ResourceExhaustedError } from "../../base/errors/errors.js";
@@ -45,7 +45,10 @@ export function nftProtocol(protocol: PortProtocol): NftProtocol {
   }
 }
 
-/** A task's IPv4 attachments, in the task's order. @throws {FailedPreconditionError} for a network this node does not know. */
+/**
+ * A task's IPv4 attachments, in the task's order.
+ * @throws {FailedPreconditionError} for a network this node does not know.
+ */
 export function overlaysOf(task: Task, state: NetworkState): OverlayAttachment[] {
   const overlays: OverlayAttachment[] = [];
   for (const attachment of task.networks) {

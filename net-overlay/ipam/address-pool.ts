@@ -1,6 +1,6 @@
 /**
- * Addresses of one subnet, leased to owners; the network address, IPv4's broadcast address, the gateway and reserved
- * addresses are never handed out.
+ * Addresses of one subnet, leased to owners; the network address, IPv4's broadcast address,
+ * the gateway and reserved addresses are never handed out.
  * Pure. Invariant: an address has at most one owner. Host parts beyond 2^24 of a large prefix stay unused.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
@@ -38,7 +38,9 @@ export class AddressPool {
   readonly #assignable: { readonly min: number; readonly max: number };
   readonly #rangePool: IntegerPool;
 
-  /** @throws {InvalidArgumentError} when subnet, range or gateway are no addresses or do not fit each other. */
+  /**
+   * @throws {InvalidArgumentError} when subnet, range or gateway are no addresses or do not fit each other.
+   */
   constructor(init: AddressPoolInit) {
     this.cidr = parseCidr(init.subnet);
     this.subnet = formatCidr(this.cidr);
@@ -88,7 +90,10 @@ export class AddressPool {
     return `${this.#format(host)}/${this.cidr.prefix}`;
   }
 
-  /** @param address with or without prefix length. @returns false when outside the subnet or somebody else's. */
+  /**
+   * @param address with or without prefix length.
+   * @returns false when outside the subnet or somebody else's.
+   */
   reserve(address: string, owner: string): boolean {
     const host = this.#hostOf(address);
     if (host === undefined || !this.#hosts.reserve(host, owner)) return false;

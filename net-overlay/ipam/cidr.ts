@@ -1,6 +1,7 @@
 /**
  * Addresses and prefixes of both families as numbers that can be compared, cut and counted.
- * Pure. Invariant: a `Cidr` has no host bits set. Source: RFC 4632 (prefixes), RFC 4291 section 2.2 (IPv6 text).
+ * Pure. Invariant: a `Cidr` has no host bits set. Source: RFC 4632 (prefixes),
+ * RFC 4291 section 2.2 (IPv6 text).
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 

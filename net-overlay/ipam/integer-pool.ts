@@ -1,5 +1,6 @@
 /**
- * Leases on integers of one range, each held by a named owner: VNIs, node numbers, published ports, host parts.
+ * Leases on integers of one range, each held by a named owner: VNIs, node numbers, published ports,
+ * host parts.
  * Pure. Invariants: an integer has at most one owner; `usedCount` is the number of leased integers.
  */
 import { invariant } from "../../base/errors/invariant.js";

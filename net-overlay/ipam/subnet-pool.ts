@@ -1,5 +1,6 @@
 /**
- * Subnets of one size cut from the cluster's address pools, lowest free first; subnets that users chose are skipped.
+ * Subnets of one size cut from the cluster's address pools, lowest free first;
+ * subnets that users chose are skipped.
  * Pure. Invariant: no two leased subnets overlap, save those that users chose to overlap.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";

@@ -1,11 +1,15 @@
 /**
- * What the data plane derives from a node's number beside its transit subnet: next hop, mark, conntrack zone, routing table.
+ * What the data plane derives from a node's number beside its transit subnet: next hop, mark,
+ * conntrack zone, routing table.
  * Pure. Invariant: no two nodes of a cluster share any of these, because numbers are unique (1 … 16383).
  * Source: docs/design/network.md; 169.254.0.0/16 is link-local (RFC 3927).
  */
 import { transitAddress } from "./transit.js";
 
-/** Bit 30 says "belongs to the mesh", bits 16-29 are the entry node's number; the low 16 are others' (kube-proxy uses 14 and 15). */
+/**
+ * Bit 30 says "belongs to the mesh", bits 16-29 are the entry node's number; the low 16 are others'
+ * (kube-proxy uses 14 and 15).
+ */
 export const MESH_MARK_FLAG = 0x4000_0000;
 export const MESH_MARK_MASK = 0x7fff_0000;
 const MESH_TABLE_BASE = 1_000_000;

@@ -1,6 +1,6 @@
 /**
- * Arithmetic of the routing mesh's transit network and of the tunnel end points: everything follows from a node's
- * number, so that no two nodes ever have to agree on it.
+ * Arithmetic of the routing mesh's transit network and of the tunnel end points:
+ * everything follows from a node's number, so that no two nodes ever have to agree on it.
  * Pure. Invariant: number → subnet and number → MAC are one to one. Source: design note "control plane".
  *
  *   node number n (1…16383)   subnet 100.64.0.0 + n·256, /24      MAC 02:99:00:00:hh:ll  (hh·256 + ll = n)
