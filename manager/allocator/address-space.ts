@@ -1,7 +1,9 @@
 /**
- * Everything the allocator leases, as a view of the store: node numbers, VNIs, subnets, addresses, published ports.
- * Pure. Invariants: `sync…` makes an owner's leases equal to what its object in the store says, so leases survive a
- * change of leader and none leaks; what was taken meanwhile counts until the next sync of its owner.
+ * Everything the allocator leases, as a view of the store: node numbers, VNIs, subnets, addresses,
+ * published ports.
+ * Pure. Invariants: `sync…` makes an owner's leases equal to what its object in the store says,
+ * so leases survive a change of leader and none leaks;
+ * what was taken meanwhile counts until the next sync of its owner.
  */
 import { InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
 import { AddressPool } from "../../net-overlay/ipam/address-pool.js";
@@ -95,7 +97,10 @@ export class AddressSpace {
     );
   }
 
-  /** @returns the pools of an allocated network, in the order of its subnets; undefined before it is allocated. */
+  /**
+   * @returns the pools of an allocated network, in the order of its subnets;
+   * undefined before it is allocated.
+   */
   pools(networkId: string): readonly AddressPool[] | undefined {
     return this.#networks.get(networkId)?.pools;
   }

@@ -1,8 +1,9 @@
 /**
- * The allocator: gives nodes their number, networks their VNI and subnets, services their ports and virtual addresses,
- * and new tasks their addresses, after which a task is PENDING and may be scheduled.
- * Pure (the store is handed in). Invariants: every lease is rebuilt from the store when the loop starts; a task is
- * allocated once; what cannot be had is said on the task and tried again when something changed.
+ * The allocator: gives nodes their number, networks their VNI and subnets,
+ * services their ports and virtual addresses, and new tasks their addresses,
+ * after which a task is PENDING and may be scheduled.
+ * Pure (the store is handed in). Invariants: every lease is rebuilt from the store when the loop starts;
+ * a task is allocated once; what cannot be had is said on the task and tried again when something changed.
  */
 import { invariant } from "../../base/errors/invariant.js";
 import type { Cluster, Network, Service, Task } from "../../proto/gen/skein/v1/objects.js";

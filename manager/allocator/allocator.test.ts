@@ -1,5 +1,6 @@
 /**
- * The allocator on a store: what it gives, what it refuses and how it says so, and that nothing is used twice or leaks.
+ * The allocator on a store: what it gives, what it refuses and how it says so,
+ * and that nothing is used twice or leaks.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";

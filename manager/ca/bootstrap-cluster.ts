@@ -1,6 +1,8 @@
 /**
- * What `swarm init` makes: root CA, join tokens, the Cluster object, the first Node and its certificate, the ingress network.
- * Pure but for key generation. Invariant: nothing is stored here; the caller proposes the objects in one transaction.
+ * What `swarm init` makes: root CA, join tokens, the Cluster object, the first Node and its certificate,
+ * the ingress network.
+ * Pure but for key generation. Invariant: nothing is stored here;
+ * the caller proposes the objects in one transaction.
  */
 import { createKeyAndCsr } from "../../base/pki/x509-csr.js";
 import { newId } from "../../base/random/ids.js";

@@ -1,7 +1,8 @@
 /**
- * The CA's RPCs: the root certificate for everybody, node certificates for a join token or for the certificate being renewed.
- * Pure but for the gRPC shape. Invariants: the role in a certificate is the token's or the node's desired role, never the
- * caller's wish; a node id is given by the cluster; a removed node gets nothing.
+ * The CA's RPCs: the root certificate for everybody,
+ * node certificates for a join token or for the certificate being renewed.
+ * Pure but for the gRPC shape. Invariants: the role in a certificate is the token's or the node's desired
+ * role, never the caller's wish; a node id is given by the cluster; a removed node gets nothing.
  */
 import type { ServerUnaryCall } from "@grpc/grpc-js";
 import type { Clock } from "../../base/clock/clock.js";
@@ -137,8 +138,8 @@ class NodeCa {
   }
 
   /**
-   * A demoted manager gets its worker certificate when Raft has let it go, not before: with that certificate it stops its
-   * manager, and the cluster would lose a vote it still counts on.
+   * A demoted manager gets its worker certificate when Raft has let it go, not before:
+   * with that certificate it stops its manager, and the cluster would lose a vote it still counts on.
    */
   async #untilOutOfRaft(nodeId: string): Promise<void> {
     const { store, clock } = this.#components;

@@ -37,8 +37,8 @@ export const RPC_ROLES: ReadonlyMap<string, RequiredRole> = new Map([
 
 /**
  * Passes when the peer may call the method.
- * @throws {UnauthenticatedError} no valid certificate; {PermissionDeniedError} of another cluster, of too low a role, or an
- * RPC without a rule.
+ * @throws {UnauthenticatedError} no valid certificate; {PermissionDeniedError} of another cluster,
+ * of too low a role, or an RPC without a rule.
  */
 export function authorize(path: string, peer: PeerIdentity | undefined, clusterId: string): void {
   const required = RPC_ROLES.get(path);

@@ -1,7 +1,8 @@
 /**
  * Makes the root certificate and node certificates, and reads them back.
- * Edge: to node:crypto (keys, signatures, parsing; only the DER frame is written here, because a certificate library
- * costs 20 MB of memory for three fixed shapes). Source: RFC 5280; the subjects follow SwarmKit's.
+ * Edge: to node:crypto (keys, signatures, parsing; only the DER frame is written here,
+ * because a certificate library costs 20 MB of memory for three fixed shapes). Source: RFC 5280;
+ * the subjects follow SwarmKit's.
  */
 import {
   createHash,
@@ -50,7 +51,8 @@ export async function createRootCertificate(options: {
     notBeforeMs: options.nowMs - BACKDATE_MS,
     notAfterMs: options.nowMs + ROOT_EXPIRY_MS,
     extensions: [
-      extension("2.5.29.19", true, sequence(bool(true), integer(Uint8Array.of(1)))), // a CA, one level below it
+      // a CA, one level below it
+      extension("2.5.29.19", true, sequence(bool(true), integer(Uint8Array.of(1)))),
       extension("2.5.29.15", true, bits(Uint8Array.of(0b0000_0110), 1)), // keyCertSign, cRLSign
       extension("2.5.29.14", false, octets(keyIdentifier(publicKey))),
     ],

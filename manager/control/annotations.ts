@@ -65,7 +65,10 @@ export function checkLabels(annotations: Annotations | undefined): void {
   }
 }
 
-/** An update names the version it was made from. @throws {AbortedError} when somebody changed the object since. */
+/**
+ * An update names the version it was made from.
+ * @throws {AbortedError} when somebody changed the object since.
+ */
 export function checkVersion<K extends TableName>(object: Tables[K], version: number): void {
   if (versionOf(object) !== version) throw outOfSequence();
 }

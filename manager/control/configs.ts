@@ -92,7 +92,8 @@ export class ConfigControl {
 
   #reply(id: string): ConfigReply {
     const config = this.#components.store.view((tx) => tx.get("config", id));
-    if (config === undefined) throw new NotFoundError(`config ${id} not found`); // removed since by somebody else
+    // removed since by somebody else
+    if (config === undefined) throw new NotFoundError(`config ${id} not found`);
     return { config };
   }
 }

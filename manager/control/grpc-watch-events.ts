@@ -1,7 +1,8 @@
 /**
  * Streams cluster events to one client from this manager's own replica. Edge: to @grpc/grpc-js.
- * Bounded: while the client reads slowly the changes wait in the store's watch queue; when that overflows, or a snapshot
- * replaces the state, the stream ends with an error, because events were lost. There is no history: a stream begins now.
+ * Bounded: while the client reads slowly the changes wait in the store's watch queue; when that overflows,
+ * or a snapshot replaces the state, the stream ends with an error, because events were lost. There is no
+ * history: a stream begins now.
  */
 import type { ServerWritableStream } from "@grpc/grpc-js";
 import { AbortedError } from "../../base/errors/errors.js";

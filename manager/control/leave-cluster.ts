@@ -1,6 +1,7 @@
 /**
- * A manager leaves: it is demoted in the store, the role manager takes it out of Raft, and the answer comes when that has
- * happened, so that the leaving manager stays up for as long as its vote is needed.
+ * A manager leaves: it is demoted in the store, the role manager takes it out of Raft,
+ * and the answer comes when that has happened,
+ * so that the leaving manager stays up for as long as its vote is needed.
  * Pure over the store and Raft's notices.
  */
 import type { Clock } from "../../base/clock/clock.js";
@@ -19,8 +20,9 @@ import { keepsQuorumWithout, memberOf, voters } from "./raft-view.js";
 const REMOVAL_WAIT_MS = 10_000;
 
 /**
- * @throws {FailedPreconditionError} a manager leaves without force; {NotLeaderError} the leader itself leaves and has handed
- * over: ask again, at the new leader; {DeadlineExceededError} Raft did not let go of the member in time.
+ * @throws {FailedPreconditionError} a manager leaves without force;
+ * {NotLeaderError} the leader itself leaves and has handed over: ask again, at the new leader;
+ * {DeadlineExceededError} Raft did not let go of the member in time.
  */
 export async function leaveCluster(
   components: ControlComponents,
@@ -42,7 +44,8 @@ export async function leaveCluster(
       status: { address: node.status?.address ?? "", state: NodeState.DOWN, message: "node left the swarm" },
     });
   });
-  // Without a quorum afterwards Raft refuses the change, and waiting for it helps nobody: force means to go all the same.
+  // Without a quorum afterwards Raft refuses the change, and waiting for it helps nobody:
+  // force means to go all the same.
   if (member === undefined || !keepsQuorumWithout(status, member.raftId)) return;
   await removal(components.clock, raft, request.nodeId);
 }

@@ -22,7 +22,10 @@ import { checkNetworkName } from "./annotations.js";
 
 const MTU_OPTION = "com.docker.network.driver.mtu";
 
-/** @throws {InvalidArgumentError} {NotImplementedError} {FailedPreconditionError} naming the field and the rule. */
+/**
+ * @throws {InvalidArgumentError} {NotImplementedError} {FailedPreconditionError} naming the field and the
+ * rule.
+ */
 export function checkNetworkSpec(spec: NetworkSpec, existing: readonly Network[]): void {
   checkNetworkName(spec.annotations);
   if (spec.driver !== "" && spec.driver !== "overlay") {

@@ -1,5 +1,6 @@
 /**
- * Networks: created, listed, removed. A network whose tasks still stop loses its name at once and goes with the last of them.
+ * Networks: created, listed, removed. A network whose tasks still stop loses its name at once and goes with
+ * the last of them.
  * Pure over the store.
  */
 import {
@@ -45,7 +46,8 @@ export class NetworkControl {
       tx.create("network", Network.fromPartial({ id, spec: { ...spec, driver: "overlay", scope: "swarm" } }));
     });
     const network = store.view((tx) => tx.get("network", id));
-    if (network === undefined) throw new NotFoundError(`network ${id} not found`); // removed since by somebody else
+    // removed since by somebody else
+    if (network === undefined) throw new NotFoundError(`network ${id} not found`);
     return { network };
   }
 

@@ -1,7 +1,8 @@
 /**
  * Nodes: listed, labelled, drained, promoted, demoted, removed.
- * Pure over the store. Invariants: the last manager stays one; a demotion that would cost quorum is refused; a node leaves
- * the list only when it is down, or by force, and never while it is a Raft member.
+ * Pure over the store. Invariants: the last manager stays one;
+ * a demotion that would cost quorum is refused; a node leaves the list only when it is down, or by force, and
+ * never while it is a Raft member.
  */
 import { FailedPreconditionError, InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
 import type {

@@ -109,7 +109,8 @@ export class SecretControl {
 
 function stored(tx: ReadTx, id: string): Secret {
   const secret = tx.get("secret", id);
-  if (secret === undefined) throw new NotFoundError(`secret ${id} not found`); // removed since by somebody else
+  // removed since by somebody else
+  if (secret === undefined) throw new NotFoundError(`secret ${id} not found`);
   return secret;
 }
 

@@ -9,7 +9,12 @@ test("tasks on a node that is down do not run, those on a disconnected one do", 
   const nodes = Object.entries(states).map(([id, state]) => Node.fromPartial({ id, status: { state } }));
   const service = Service.fromPartial({ spec: { mode: { $case: "replicated", value: { replicas: 3 } } } });
   const tasks = nodes.map(({ id }) =>
-    Task.fromPartial({ id, nodeId: id, desiredState: TaskState.RUNNING, status: { state: TaskState.RUNNING } }),
+    Task.fromPartial({
+      id,
+      nodeId: id,
+      desiredState: TaskState.RUNNING,
+      status: { state: TaskState.RUNNING },
+    }),
   );
   const counts = countTasks(service, { tasks, node: (id) => nodes.find((node) => node.id === id) });
   assert.deepEqual(counts, { running: 2, desired: 3, completed: 0 });

@@ -98,7 +98,9 @@ function refuseSameTarget(
   }
 }
 
-/** @throws {InvalidArgumentError} when another service has one of the published ports, chosen or given to it. */
+/**
+ * @throws {InvalidArgumentError} when another service has one of the published ports, chosen or given to it.
+ */
 export function refuseTakenPorts(tx: ReadTx, spec: ServiceSpec, ownId: string): void {
   const ports = (spec.endpoint?.ports ?? []).filter(({ publishedPort }) => publishedPort !== 0);
   if (ports.length === 0) return;
@@ -124,13 +126,18 @@ export function refuseTakenPorts(tx: ReadTx, spec: ServiceSpec, ownId: string): 
 function refuseClusterPorts(tx: ReadTx, ports: readonly PortConfig[]): void {
   const vxlan = tx.list("cluster")[0]?.vxlanUdpPort;
   const managers = new Set(
-    tx.list("node").flatMap(({ managerStatus }) => Number(/:(\d+)$/.exec(managerStatus?.address ?? "")?.[1] ?? [])),
+    tx
+      .list("node")
+      .flatMap(({ managerStatus }) => Number(/:(\d+)$/.exec(managerStatus?.address ?? "")?.[1] ?? [])),
   );
   for (const { protocol, publishedPort } of ports) {
     const taken =
       (protocol === PortProtocol.TCP && managers.has(publishedPort)) ||
       (protocol === PortProtocol.UDP && publishedPort === vxlan);
-    if (taken) throw new InvalidArgumentError(`port '${publishedPort}' is used by the swarm itself and cannot be published`);
+    if (taken)
+      throw new InvalidArgumentError(
+        `port '${publishedPort}' is used by the swarm itself and cannot be published`,
+      );
   }
 }
 

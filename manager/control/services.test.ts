@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ListServicesRequest } from "../../proto/gen/skein/v1/control.js";
 import { Network, Node, type Service, Task } from "../../proto/gen/skein/v1/objects.js";
-import { EndpointMode, PortProtocol, PublishMode, type ServiceSpec, TaskState } from "../../proto/gen/skein/v1/types.js";
+import {
+  EndpointMode,
+  PortProtocol,
+  PublishMode,
+  type ServiceSpec,
+  TaskState,
+} from "../../proto/gen/skein/v1/types.js";
 import {
   addReferences,
   createService as create,
@@ -236,8 +242,14 @@ test("a port that the swarm itself talks through cannot be published", async () 
   });
   const publishing = (publishedPort: number, protocol: PortProtocol): ServiceSpec =>
     serviceSpec("web", { endpoint: { ports: [{ targetPort: 80, publishedPort, protocol }] } });
-  await assert.rejects(create(t, publishing(2377, PortProtocol.TCP)), /port '2377' is used by the swarm itself/);
-  await assert.rejects(create(t, publishing(4789, PortProtocol.UDP)), /port '4789' is used by the swarm itself/);
+  await assert.rejects(
+    create(t, publishing(2377, PortProtocol.TCP)),
+    /port '2377' is used by the swarm itself/,
+  );
+  await assert.rejects(
+    create(t, publishing(4789, PortProtocol.UDP)),
+    /port '4789' is used by the swarm itself/,
+  );
   await create(t, publishing(4789, PortProtocol.TCP));
 });
 

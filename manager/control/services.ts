@@ -1,7 +1,8 @@
 /**
  * Services: created, updated, rolled back, scaled, listed, removed.
- * Pure over the store. Invariants: a stored specification is valid and refers by id; `spec_version` moves exactly when the
- * meaning of the specification does; credentials for pulling are never answered.
+ * Pure over the store. Invariants: a stored specification is valid and refers by id;
+ * `spec_version` moves exactly when the meaning of the specification does;
+ * credentials for pulling are never answered.
  */
 import {
   FailedPreconditionError,
@@ -176,7 +177,8 @@ export class ServiceControl {
 
   #reply(id: string): ServiceReply {
     const service = this.#components.store.view((tx) => tx.get("service", id));
-    if (service === undefined) throw new NotFoundError(`service ${id} not found`); // removed since by somebody else
+    // removed since by somebody else
+    if (service === undefined) throw new NotFoundError(`service ${id} not found`);
     return { service: withoutCredentials(service), warnings: [] };
   }
 }
@@ -200,7 +202,8 @@ export function modeName(spec: ServiceSpec | undefined): string {
 }
 
 /**
- * Any version since the specification last changed will do: the allocator and the orchestrator write to the object, too,
+ * Any version since the specification last changed will do:
+ * the allocator and the orchestrator write to the object, too,
  * and nobody's change of the specification can be lost.
  */
 function refuseStale(service: Service, version: number): void {

@@ -1,6 +1,7 @@
 /**
- * When two service specifications mean the same: order does not count where it has no meaning, and an absent setting
- * equals its default. What means the same keeps its old spelling, so that nothing is restarted over it.
+ * When two service specifications mean the same: order does not count where it has no meaning,
+ * and an absent setting equals its default. What means the same keeps its old spelling,
+ * so that nothing is restarted over it.
  * Pure.
  */
 import {

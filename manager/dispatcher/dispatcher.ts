@@ -1,7 +1,8 @@
 /**
  * The dispatcher of one manager: sessions with agents, served from this manager's own replica.
- * Pure: the gRPC handlers are made in grpc-dispatcher.ts. Invariants: one session per node, the newest; a session never
- * goes back in revision; a manager that has lost the leader ends its sessions, so that its agents find another.
+ * Pure: the gRPC handlers are made in grpc-dispatcher.ts. Invariants: one session per node, the newest;
+ * a session never goes back in revision; a manager that has lost the leader ends its sessions,
+ * so that its agents find another.
  */
 import type { Clock, Timer } from "../../base/clock/clock.js";
 import { AbortedError, NotFoundError, UnavailableError } from "../../base/errors/errors.js";

@@ -120,7 +120,10 @@ test("a goodbye outlives the leader that heard it", async () => {
   reports.close();
   const next = createLeaderReports({ store, clock, log: silentLogger });
   await pass(9_999);
-  assert.deepEqual(["n1", "n2"].map((id) => node(id)?.status?.state), [NodeState.DISCONNECTED, NodeState.DOWN]);
+  assert.deepEqual(
+    ["n1", "n2"].map((id) => node(id)?.status?.state),
+    [NodeState.DISCONNECTED, NodeState.DOWN],
+  );
   await pass(1);
   assert.equal(node("n1")?.status?.state, NodeState.DOWN);
   next.close();

@@ -1,8 +1,9 @@
 /**
  * The leader's ear: what agents said to any manager becomes stored statuses, descriptions and node states.
- * Pure: the store and the clock are handed in. Lives as long as one leadership. Invariants: `report` resolves only when
- * everything in it is committed or known to be void; a node is DOWN only after silence past the bound, or
- * when it left. A daemon that stops for a restart says so: its node is DISCONNECTED at once, and has longer to come back.
+ * Pure: the store and the clock are handed in. Lives as long as one leadership. Invariants:
+ * `report` resolves only when everything in it is committed or known to be void;
+ * a node is DOWN only after silence past the bound, or when it left. A daemon that stops for a restart says
+ * so: its node is DISCONNECTED at once, and has longer to come back.
  */
 import type { Clock, Timer } from "../../base/clock/clock.js";
 import { messageOf } from "../../base/errors/errors.js";
@@ -18,7 +19,10 @@ import { withReportedStatus } from "./task-status.js";
 
 /** Heartbeats that may be missed before a node is down, when the cluster sets no time of its own. */
 export const MISSED_HEARTBEATS_MAX = 3;
-/** Milliseconds for a daemon that said goodbye to be back, when the cluster sets no time of its own: an upgrade fits. */
+/**
+ * Milliseconds for a daemon that said goodbye to be back, when the cluster sets no time of its own:
+ * an upgrade fits.
+ */
 export const RETURN_AFTER_GOODBYE_MS = 10_000;
 /** Periods of extra patience after a leader change. */
 export const GRACE_PERIODS = 2;
@@ -124,7 +128,10 @@ class StoreLeaderReports implements LeaderReports {
     return { periodMs, downAfterMs, returnAfterMs };
   }
 
-  /** Nodes whose goodbye an earlier leader heard: a daemon restarting beside that leader made the leadership move. */
+  /**
+   * Nodes whose goodbye an earlier leader heard:
+   * a daemon restarting beside that leader made the leadership move.
+   */
   #awaitReturns(): void {
     const { returnAfterMs } = this.#bounds();
     for (const node of this.#store.view((view) => view.list("node"))) {
@@ -134,7 +141,10 @@ class StoreLeaderReports implements LeaderReports {
   }
 
   #expected(): readonly string[] {
-    return this.#store.view((view) => view.list("node")).filter(isExpected).map((node) => node.id);
+    return this.#store
+      .view((view) => view.list("node"))
+      .filter(isExpected)
+      .map((node) => node.id);
   }
 
   /** Looks again when a node may be due, after `atLeastMs` at the soonest. */

@@ -1,7 +1,7 @@
 /**
  * Who is alive: instants of last words in, verdicts out.
- * Pure. Invariant: a node is pronounced down only after `downAfterMs` of silence under this leader, longer by the grace
- * while the leadership is new, because agents and followers need time to find it.
+ * Pure. Invariant: a node is pronounced down only after `downAfterMs` of silence under this leader,
+ * longer by the grace while the leadership is new, because agents and followers need time to find it.
  */
 export interface LivenessOptions {
   readonly nowMs: number;

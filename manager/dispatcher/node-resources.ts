@@ -1,7 +1,8 @@
 /**
  * What one node must know, and how that set changed since it was last told.
  * Pure. Invariant: the sum of all changes handed out equals `nodeResources` of the newest state.
- * Cost: O(dirty keys) per batch, O(own tasks) when the node's tasks changed, O(set) when a network comes or goes.
+ * Cost: O(dirty keys) per batch, O(own tasks) when the node's tasks changed,
+ * O(set) when a network comes or goes.
  */
 import { type NodeResource, type ResourceKey, ResourceKind } from "../../proto/gen/skein/v1/dispatcher.js";
 import type { ReadTx } from "../store/types.js";
@@ -152,7 +153,9 @@ export class NodeView {
     return { networks, secrets, configs };
   }
 
-  /** Ids of everything of a kind that the node should know; some twice, some of them perhaps not there yet. */
+  /**
+   * Ids of everything of a kind that the node should know; some twice, some of them perhaps not there yet.
+   */
   *#wanted($case: Case): Iterable<string> {
     const index = this.#index;
     switch ($case) {

@@ -1,6 +1,7 @@
 /**
  * What a node's word, or its silence, does to the stored node.
- * Pure. Invariant: a report that says nothing new changes nothing, so that liveness alone never costs a commit.
+ * Pure. Invariant: a report that says nothing new changes nothing,
+ * so that liveness alone never costs a commit.
  */
 import { isDeepStrictEqual } from "node:util";
 import type { NodeReport } from "../../proto/gen/skein/v1/dispatcher.js";

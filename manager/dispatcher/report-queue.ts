@@ -1,7 +1,8 @@
 /**
  * Gathers reports on their way to the leader: what arrives while deliveries run goes into the next one.
- * Pure: `deliver` crosses the network. Invariants: a report is kept until a leader has committed it or the queue is
- * closed; a failed delivery is repeated, at once when the leader changes.
+ * Pure: `deliver` crosses the network. Invariants:
+ * a report is kept until a leader has committed it or the queue is closed; a failed delivery is repeated, at
+ * once when the leader changes.
  */
 import type { Clock, Timer } from "../../base/clock/clock.js";
 import { CancelledError, messageOf, ResourceExhaustedError } from "../../base/errors/errors.js";
@@ -11,7 +12,10 @@ import type { Random } from "../../base/random/random.js";
 import type { NodeReport } from "../../proto/gen/skein/v1/dispatcher.js";
 import type { ReportSink } from "./report-sink.js";
 
-/** Reports that wait or are under way; past it `send` refuses, the session ends, and the agent keeps its statuses. */
+/**
+ * Reports that wait or are under way; past it `send` refuses, the session ends,
+ * and the agent keeps its statuses.
+ */
 export const REPORTS_QUEUED_MAX = 50_000;
 /** Task statuses in one delivery: about 1 MiB. */
 export const DELIVERY_UPDATES_MAX = 4_000;

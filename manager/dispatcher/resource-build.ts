@@ -1,6 +1,7 @@
 /**
  * What workers are told, made of stored objects: one builder per kind of resource.
- * Pure. Invariant: a resource is a function of the objects given; nothing secret enters endpoints, services or peers.
+ * Pure. Invariant: a resource is a function of the objects given; nothing secret enters endpoints,
+ * services or peers.
  */
 import {
   type EndpointResource,
@@ -38,8 +39,9 @@ export function isLive(task: Task): boolean {
 }
 
 /**
- * The task is its node's business: assigned, and kept there until the object goes, because the container of a finished
- * task still has logs. A task given up as orphaned is left out, so that a node that comes back removes what runs.
+ * The task is its node's business: assigned, and kept there until the object goes,
+ * because the container of a finished task still has logs. A task given up as orphaned is left out, so that a
+ * node that comes back removes what runs.
  */
 export function isAssigned(task: Task): boolean {
   const state = rank(observedState(task));

@@ -1,7 +1,8 @@
 /**
  * The resources of the whole cluster, made once per change and shared by all sessions of this manager.
- * Pure. Invariants: after `apply` the index equals `ResourceIndex.of` the same state; an object is replaced only when its
- * value changed, so that sessions compare by identity; `apply` costs O(changes), not O(cluster).
+ * Pure. Invariants: after `apply` the index equals `ResourceIndex.of` the same state;
+ * an object is replaced only when its value changed, so that sessions compare by identity; `apply` costs
+ * O(changes), not O(cluster).
  */
 import { isDeepStrictEqual } from "node:util";
 import type {
@@ -122,7 +123,8 @@ export class ResourceIndex {
   resourceOf($case: NonNullable<NodeResource["resource"]>["$case"], value: object): NodeResource {
     const made = this.#messages.get(value);
     if (made !== undefined) return made;
-    const message = { resource: { $case, value } } as NodeResource; // the caller took the object from the map of its case
+    // the caller took the object from the map of its case
+    const message = { resource: { $case, value } } as NodeResource;
     this.#messages.set(value, message);
     return message;
   }
@@ -243,7 +245,8 @@ export class ResourceIndex {
     const before = this.nodes.get(id);
     if (node === undefined) this.nodes.delete(id);
     else this.nodes.set(id, node);
-    if (replace(this.peers, id, node === undefined ? undefined : peerResourceOf(node, this.#vxlanUdpPort))) dirty.peers.add(id);
+    if (replace(this.peers, id, node === undefined ? undefined : peerResourceOf(node, this.#vxlanUdpPort)))
+      dirty.peers.add(id);
     if (before?.status?.state === node?.status?.state) return;
     for (const taskId of this.#tasksOfNode.of(id))
       this.#setEndpoint(taskId, this.#tasks.get(taskId)?.task, dirty);

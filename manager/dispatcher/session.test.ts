@@ -111,7 +111,8 @@ interface FakeCall {
 }
 
 function begin(dispatcher: { handlers: unknown }, appliedRevision = 0) {
-  const handlers = dispatcher.handlers as { session(call: FakeCall): void }; // the part of a call that it uses
+  // the part of a call that it uses
+  const handlers = dispatcher.handlers as { session(call: FakeCall): void };
   const { call, line } = connect((fake) => handlers.session(fake));
   const say = (message: unknown): boolean => call.emit("data", { message });
   say({ $case: "hello", value: { description: undefined, appliedRevision, protocolVersion: 1 } });

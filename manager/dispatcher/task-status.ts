@@ -6,7 +6,10 @@ import type { TaskStatusUpdate } from "../../proto/gen/skein/v1/dispatcher.js";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import { observedState, rank } from "./resource-build.js";
 
-/** @returns the task with its new status; undefined when the update says nothing new or is not the node's to give. */
+/**
+ * @returns the task with its new status; undefined when the update says nothing new or is not the node's to
+ * give.
+ */
 export function withReportedStatus(task: Task, nodeId: string, update: TaskStatusUpdate): Task | undefined {
   const { status } = update;
   if (status === undefined || task.nodeId !== nodeId) return undefined;

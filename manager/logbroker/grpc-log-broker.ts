@@ -68,7 +68,8 @@ export function createLogBrokerHandlers(broker: Broker, identify: IdentifyNode |
       let over = false;
       const listener = broker.listen(nodeId, {
         send: (subscription) => {
-          if (!over) call.write(subscription); // a few hundred bytes for each open subscription, which are bounded
+          // a few hundred bytes for each open subscription, which are bounded
+          if (!over) call.write(subscription);
         },
         end: (error) => {
           if (over) return;

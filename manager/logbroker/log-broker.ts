@@ -1,8 +1,9 @@
 /**
  * Brings the logs of tasks from the nodes where they run to whoever asks at this manager.
- * Pure: streams, store and clock are handed in. Every agent listens at every manager, so a subscription reaches all nodes
- * from the manager where it was made, without a hop between managers. Invariants: a one-off subscription always ends; what
- * is missing is said in words; a slow reader slows its own publishers, and nobody else.
+ * Pure: streams, store and clock are handed in. Every agent listens at every manager,
+ * so a subscription reaches all nodes from the manager where it was made, without a hop between managers.
+ * Invariants: a one-off subscription always ends; what is missing is said in words; a slow reader slows its
+ * own publishers, and nobody else.
  */
 import type { Clock } from "../../base/clock/clock.js";
 import { ResourceExhaustedError } from "../../base/errors/errors.js";
@@ -78,7 +79,10 @@ export class ManagerLogBroker implements LogBroker {
     this.logsHandlers = createLogsHandlers(this);
   }
 
-  /** @throws {NotFoundError} nothing by that id; {InvalidArgumentError} nothing selected; {ResourceExhaustedError}. */
+  /**
+   * @throws {NotFoundError} nothing by that id;
+   * {InvalidArgumentError} nothing selected; {ResourceExhaustedError}.
+   */
   subscribe(request: SubscribeLogsRequest, output: LogOutput): { closed(): void; drained(): void } {
     const { store, clock, random } = this.#components;
     if (this.#feeds.size >= SUBSCRIPTIONS_MAX) {

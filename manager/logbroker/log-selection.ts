@@ -14,7 +14,8 @@ function mayHaveLogs(task: Task): boolean {
 
 /**
  * @returns assigned tasks only, in order of id.
- * @throws {NotFoundError} when `strict` and a service or task does not exist; {InvalidArgumentError} nothing is named.
+ * @throws {NotFoundError} when `strict` and a service or task does not exist;
+ * {InvalidArgumentError} nothing is named.
  */
 export function selectedTasks(
   view: ReadTx,

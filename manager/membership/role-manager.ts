@@ -1,6 +1,7 @@
 /**
- * Keeps Raft's members and the node list in agreement while this manager leads: demoted and removed nodes leave Raft, and each node's
- * manager status names its member. Pure loop over ports; decisions are in role-plan.ts.
+ * Keeps Raft's members and the node list in agreement while this manager leads: demoted and removed nodes
+ * leave Raft, and each node's manager status names its member. Pure loop over ports;
+ * decisions are in role-plan.ts.
  */
 import type { Clock } from "../../base/clock/clock.js";
 import { messageOf } from "../../base/errors/errors.js";
@@ -50,7 +51,11 @@ export function startRoleManager({ store, raft, clock, log }: RoleManagerCompone
     log,
     pass: async (signal) => {
       watch.take();
-      const steps = planRoles({ nodes: store.view((tx) => tx.list("node")), members, selfRaftId: raft.raftId });
+      const steps = planRoles({
+        nodes: store.view((tx) => tx.list("node")),
+        members,
+        selfRaftId: raft.raftId,
+      });
       for (const step of steps) {
         if (signal.aborted) return;
         try {

@@ -18,11 +18,18 @@ function node(raftId: number, options: { desired?: NodeRole; status?: boolean } 
 }
 
 test("planRoles, everything agrees: no step", () => {
-  assert.deepEqual(planRoles({ nodes: [node(1), node(2)], members: [member(1), member(2)], selfRaftId: 1 }), []);
+  assert.deepEqual(
+    planRoles({ nodes: [node(1), node(2)], members: [member(1), member(2)], selfRaftId: 1 }),
+    [],
+  );
 });
 
 test("planRoles, a new member: its node gets a manager status", () => {
-  const steps = planRoles({ nodes: [node(1), node(2, { status: false })], members: [member(1), member(2)], selfRaftId: 1 });
+  const steps = planRoles({
+    nodes: [node(1), node(2, { status: false })],
+    members: [member(1), member(2)],
+    selfRaftId: 1,
+  });
   assert.deepEqual(
     steps.map((step) => step.kind),
     ["set-status"],
@@ -42,5 +49,8 @@ test("planRoles, the leader is demoted: it hands over instead of removing itself
 });
 
 test("planRoles, the last voter: never removed", () => {
-  assert.deepEqual(planRoles({ nodes: [node(1, { desired: NodeRole.WORKER })], members: [member(1)], selfRaftId: 1 }), []);
+  assert.deepEqual(
+    planRoles({ nodes: [node(1, { desired: NodeRole.WORKER })], members: [member(1)], selfRaftId: 1 }),
+    [],
+  );
 });

@@ -1,6 +1,7 @@
 /**
  * What must happen so that Raft's members, the nodes' wishes and the nodes' manager status agree.
- * Pure. Invariant: a plan removes at most one member, never the last voter, and never the leader itself, which hands over first.
+ * Pure. Invariant: a plan removes at most one member, never the last voter,
+ * and never the leader itself, which hands over first.
  */
 import type { Node } from "../../proto/gen/skein/v1/objects.js";
 import type { RaftMember } from "../../proto/gen/skein/v1/raft.js";
@@ -25,7 +26,9 @@ function whyUnwanted(node: Node | undefined): string | undefined {
 }
 
 function statusOf(member: RaftMember | undefined): ManagerStatus | undefined {
-  return member === undefined ? undefined : { raftId: member.raftId, address: member.address, leader: false, reachability: "" };
+  return member === undefined
+    ? undefined
+    : { raftId: member.raftId, address: member.address, leader: false, reachability: "" };
 }
 
 function sameStatus(a: ManagerStatus | undefined, b: ManagerStatus | undefined): boolean {

@@ -1,6 +1,6 @@
 /**
- * Why a task exists, in words. The first word is fixed, so that control loops of a new leader read it back from the
- * store; what follows is for people.
+ * Why a task exists, in words. The first word is fixed,
+ * so that control loops of a new leader read it back from the store; what follows is for people.
  * Pure.
  */
 import type { Task } from "../../proto/gen/skein/v1/objects.js";

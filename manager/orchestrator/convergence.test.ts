@@ -1,6 +1,6 @@
 /**
- * Convergence as a property: whatever happens while commits are in flight, and whoever leads, in the end every service
- * has exactly the tasks it asks for, on nodes that take tasks.
+ * Convergence as a property: whatever happens while commits are in flight, and whoever leads,
+ * in the end every service has exactly the tasks it asks for, on nodes that take tasks.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";

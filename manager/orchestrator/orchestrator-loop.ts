@@ -1,8 +1,9 @@
 /**
- * The orchestrator: keeps for every service the tasks it should have. One loop for replicated and global services,
- * jobs, restarts, updates, node loss and the reaper, so that one writer decides about a task.
- * Pure (store, clock and randomness are handed in). Invariant: all it remembers beside the store are times it saw, which
- * a new leader replaces by the times in the store.
+ * The orchestrator: keeps for every service the tasks it should have.
+ * One loop for replicated and global services, jobs, restarts, updates, node loss and the reaper, so that one
+ * writer decides about a task.
+ * Pure (store, clock and randomness are handed in). Invariant:
+ * all it remembers beside the store are times it saw, which a new leader replaces by the times in the store.
  */
 import type { Clock } from "../../base/clock/clock.js";
 import { codeOf, type ErrorCode, messageOf } from "../../base/errors/errors.js";
@@ -41,7 +42,9 @@ class Orchestrator {
   readonly #random: Random;
   /** Services to plan in the next pass. */
   readonly #due = new Set<string>();
-  /** When to plan a service again although nothing changed, ms since the epoch. One entry per service at most. */
+  /**
+   * When to plan a service again although nothing changed, ms since the epoch. One entry per service at most.
+   */
   readonly #wakeAtMs = new Map<string, number>();
   /** One entry per node that is down. */
   readonly #downSinceMs = new Map<string, number>();
@@ -63,7 +66,10 @@ class Orchestrator {
     return this.#wakeAtMs.size === 0 ? undefined : Math.min(...this.#wakeAtMs.values());
   }
 
-  /** All steps together; one by one when the store refuses some, so that one service cannot hold up the others. */
+  /**
+   * All steps together; one by one when the store refuses some,
+   * so that one service cannot hold up the others.
+   */
   async #execute(steps: readonly Step[], signal: AbortSignal): Promise<void> {
     const { store, log, clock } = this.#components;
     try {

@@ -1,7 +1,8 @@
 /**
- * Global services: one task on every node that is neither drained, down nor excluded by a constraint. Tasks name their
- * node from the start. A paused node keeps its task and gets no new one; one that is down keeps its task until the
- * cluster gives up on it, for it may return with the container running.
+ * Global services: one task on every node that is neither drained, down nor excluded by a constraint.
+ * Tasks name their node from the start. A paused node keeps its task and gets no new one;
+ * one that is down keeps its task until the cluster gives up on it,
+ * for it may return with the container running.
  * Pure.
  */
 import type { Node } from "../../proto/gen/skein/v1/objects.js";

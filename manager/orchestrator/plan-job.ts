@@ -1,7 +1,8 @@
 /**
- * Jobs: tasks that run to completion. Replicated jobs fill `totalCompletions` slots, at most `maxConcurrent` at a time;
- * global jobs run once on every node that takes the service. An iteration is one execution of the specification:
- * a new specification, or a forced update, starts the next one and removes the tasks of the one before.
+ * Jobs: tasks that run to completion. Replicated jobs fill `totalCompletions` slots,
+ * at most `maxConcurrent` at a time; global jobs run once on every node that takes the service. An iteration
+ * is one execution of the specification: a new specification, or a forced update, starts the next one and
+ * removes the tasks of the one before.
  * Pure. Source: Docker's replicated-job and global-job modes.
  */
 import type { Task } from "../../proto/gen/skein/v1/objects.js";

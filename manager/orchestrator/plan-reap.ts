@@ -1,7 +1,8 @@
 /**
- * The reaper: deletes what is only history and too much of it, and what was removed and has ended; declares tasks of
- * lost nodes orphaned after a while, which frees what they hold.
- * Pure. Invariant: the newest task of a slot that had a node stays, so that "ran once and is finished" is not forgotten.
+ * The reaper: deletes what is only history and too much of it, and what was removed and has ended;
+ * declares tasks of lost nodes orphaned after a while, which frees what they hold.
+ * Pure. Invariant: the newest task of a slot that had a node stays,
+ * so that "ran once and is finished" is not forgotten.
  */
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import { NodeState, TaskState, UpdateState } from "../../proto/gen/skein/v1/types.js";
@@ -68,7 +69,8 @@ export function planHistory(plan: PlanBuilder, slots: readonly Slot[]): void {
       if (task === newest && !neverRan) continue;
       if (!neverRan && (excess <= 0 || !isTerminal(task))) continue;
       const judged = updating !== undefined && hasCause(task, "update", "rollback");
-      if (judged && createdAtMs(task) >= updating.startedAtMs) continue; // the update supervisor still counts it
+      // the update supervisor still counts it
+      if (judged && createdAtMs(task) >= updating.startedAtMs) continue;
       plan.steps.push({ kind: "removeTask", taskId: task.id });
       excess--;
     }

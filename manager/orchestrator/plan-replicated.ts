@@ -1,6 +1,7 @@
 /**
- * Replicated services: as many slots as replicas. New slots take the lowest free numbers; when there are too many, those
- * without a running task go first, newest first, then one at a time from the node that runs most of the service.
+ * Replicated services: as many slots as replicas. New slots take the lowest free numbers;
+ * when there are too many, those without a running task go first, newest first, then one at a time from the
+ * node that runs most of the service.
  * Pure.
  */
 import type { Task } from "../../proto/gen/skein/v1/objects.js";

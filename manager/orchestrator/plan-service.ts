@@ -1,6 +1,8 @@
 /**
- * The whole plan of one service: which tasks should be made, started, stopped and forgotten, given everything known.
- * Pure. Invariant: planning again on the state that a plan's steps lead to gives no steps, until time or the world moves.
+ * The whole plan of one service: which tasks should be made, started, stopped and forgotten,
+ * given everything known.
+ * Pure. Invariant: planning again on the state that a plan's steps lead to gives no steps,
+ * until time or the world moves.
  */
 import { TaskState } from "../../proto/gen/skein/v1/types.js";
 import { planGlobal } from "./plan-global.js";

@@ -1,11 +1,13 @@
 /**
- * Keeps one slot at one good task: restarts what ended, replaces what lost its node, finishes start-first handovers,
- * and lets a waiting task start. Replacing tasks of an older specification is the update supervisor's part.
+ * Keeps one slot at one good task: restarts what ended, replaces what lost its node,
+ * finishes start-first handovers, and lets a waiting task start. Replacing tasks of an older specification is
+ * the update supervisor's part.
  * Pure.
  *
  *   clean task there ............ everything else in the slot stops, the older ones once the clean one runs
  *   only dirty ones alive ....... what ended or was lost stops; the update supervisor paces the rest
- *   none alive .................. the newest gets a successor: at once when its node is lost or drained (and another
+ *   none alive .................. the newest gets a successor:
+ *   at once when its node is lost or drained (and another
  *                                 node could take it), after the
  *                                 restart delay when it ended, not at all when its policy says so
  */
@@ -92,7 +94,9 @@ function succeed(plan: PlanBuilder, slot: Slot): void {
   }
 }
 
-/** Nothing in the slot is wanted any more, though nobody removed it: its task was stopped without a successor. */
+/**
+ * Nothing in the slot is wanted any more, though nobody removed it: its task was stopped without a successor.
+ */
 function repair(plan: PlanBuilder, slot: Slot): void {
   const newest = slot.tasks[0];
   if (newest === undefined || isWanted(newest) || isFinished(slot)) return;

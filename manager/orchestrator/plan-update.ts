@@ -1,8 +1,8 @@
 /**
- * The update supervisor: rolls a service's slots to its current specification, watches the new tasks, and pauses, goes
- * on or rolls back when too many fail.
- * Pure. Everything it needs is in the store (which tasks an update made, when they came to run), so a new leader goes on
- * where the old one was. Source: Docker's update settings.
+ * The update supervisor: rolls a service's slots to its current specification, watches the new tasks,
+ * and pauses, goes on or rolls back when too many fail.
+ * Pure. Everything it needs is in the store (which tasks an update made, when they came to run),
+ * so a new leader goes on where the old one was. Source: Docker's update settings.
  *
  *   (dirty slots) ──► UPDATING ──► COMPLETED                 ROLLBACK_STARTED ──► ROLLBACK_COMPLETED
  *                        │ too many failures                      │ too many failures

@@ -1,7 +1,8 @@
 /**
  * The restart supervisor's rules: whether an ended task gets a successor, and when that one may start.
- * Pure. Attempts are counted from the tasks kept in the store, so a new leader counts the same; the reaper keeps enough
- * of them. Source: Docker's restart policy of services (condition, delay, max attempts, window).
+ * Pure. Attempts are counted from the tasks kept in the store, so a new leader counts the same;
+ * the reaper keeps enough of them. Source: Docker's restart policy of services (condition, delay,
+ * max attempts, window).
  */
 import type { Node, Task } from "../../proto/gen/skein/v1/objects.js";
 import { NodeState, RestartCondition, TaskState } from "../../proto/gen/skein/v1/types.js";
@@ -9,7 +10,9 @@ import { hasCause } from "./cause.js";
 import { createdAtMs, isTerminal, isUnassigned, observedState } from "./task-state.js";
 
 export const RESTART_DELAY_DEFAULT_MS = 5_000;
-/** A successor waits for its predecessor to stop at most this long beyond the grace period. Source: SwarmKit. */
+/**
+ * A successor waits for its predecessor to stop at most this long beyond the grace period. Source: SwarmKit.
+ */
 const OLD_TASK_TIMEOUT_MS = 60_000;
 const STOP_GRACE_DEFAULT_MS = 10_000;
 

@@ -85,7 +85,10 @@ export function groupBySlot<K extends number | string>(
   return groups;
 }
 
-/** The slot has no task to wait for and its policy asks for no further one: "run once" that ran, or attempts used up. */
+/**
+ * The slot has no task to wait for and its policy asks for no further one: "run once" that ran,
+ * or attempts used up.
+ */
 export function isFinished(slot: Slot): boolean {
   const newest = slot.tasks[0];
   return newest !== undefined && !isWanted(newest) && !mayRestart(newest, slot.tasks);

@@ -1,8 +1,9 @@
 /**
- * When a task no longer is what its service asks for. Labels, replicas and update settings of the service do not
- * count: only what a task is made from, and the published ports.
- * Pure. Source: SwarmKit's rule that a difference in pull credentials, or in constraints which the task's node still
- * meets, is no reason to replace a task.
+ * When a task no longer is what its service asks for. Labels,
+ * replicas and update settings of the service do not count: only what a task is made from,
+ * and the published ports.
+ * Pure. Source: SwarmKit's rule that a difference in pull credentials,
+ * or in constraints which the task's node still meets, is no reason to replace a task.
  */
 import type { Node, Service, Task } from "../../proto/gen/skein/v1/objects.js";
 import { EndpointMode, type EndpointSpec, type TaskSpec, TaskState } from "../../proto/gen/skein/v1/types.js";

@@ -1,7 +1,8 @@
 /**
  * What the orchestrator may do to the store, as data, and how each kind is carried out in a transaction.
- * Pure. Invariants: each step is atomic and checks again that it is still called for, so that running it twice, or on a
- * newer state than it was planned on, does no harm; a task's desired state never decreases.
+ * Pure. Invariants: each step is atomic and checks again that it is still called for,
+ * so that running it twice, or on a newer state than it was planned on, does no harm;
+ * a task's desired state never decreases.
  */
 import type { Service, Task } from "../../proto/gen/skein/v1/objects.js";
 import { type JobStatus, TaskState, type UpdateStatus } from "../../proto/gen/skein/v1/types.js";
@@ -108,6 +109,7 @@ const EXECUTORS: Executors = {
 
 /** Carries one step out in a transaction. */
 export function executeStep(tx: WriteTx, step: Step): void {
-  const execute = EXECUTORS[step.kind] as (tx: WriteTx, args: Step) => void; // the mapped type pairs kind and arguments
+  // the mapped type pairs kind and arguments
+  const execute = EXECUTORS[step.kind] as (tx: WriteTx, args: Step) => void;
   execute(tx, step);
 }

@@ -1,7 +1,8 @@
 /**
- * A control loop over the store: wakes at each commit that concerns it or when time comes, takes everything that arrived
- * meanwhile as one batch, and starts over from the whole state after a failure.
- * Pure. Invariants: never two passes at once; after a failed pass the next one sees `reset`; after `close` nothing runs.
+ * A control loop over the store: wakes at each commit that concerns it or when time comes,
+ * takes everything that arrived meanwhile as one batch, and starts over from the whole state after a failure.
+ * Pure. Invariants: never two passes at once; after a failed pass the next one sees `reset`;
+ * after `close` nothing runs.
  */
 import type { Clock, Timer } from "../../base/clock/clock.js";
 import { codeOf, messageOf } from "../../base/errors/errors.js";

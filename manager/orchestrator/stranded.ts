@@ -1,6 +1,7 @@
 /**
- * Tasks of a node that is down, and that no other node could take: they are left alone for a while, because the node's
- * daemon may only be restarting, and then finds its containers running and goes on with them.
+ * Tasks of a node that is down, and that no other node could take: they are left alone for a while,
+ * because the node's daemon may only be restarting,
+ * and then finds its containers running and goes on with them.
  * Pure. Invariant: nothing is held back for longer than the cluster's time to orphan.
  */
 import type { Node, Task } from "../../proto/gen/skein/v1/objects.js";

@@ -1,6 +1,7 @@
 /**
  * The order of task states, and the questions every control loop asks about a task.
- * Pure. Invariant: a task's observed state never decreases in `stateRank`. Source: design note "control plane".
+ * Pure. Invariant: a task's observed state never decreases in `stateRank`. Source:
+ * design note "control plane".
  */
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import { TaskState, taskStateToNumber } from "../../proto/gen/skein/v1/types.js";
@@ -47,7 +48,9 @@ export function createdAtMs(task: Task): number {
   return task.meta?.createdAtMs ?? 0;
 }
 
-/** @returns the tasks, newest first; within one millisecond a successor counts as newer than its predecessor. */
+/**
+ * @returns the tasks, newest first; within one millisecond a successor counts as newer than its predecessor.
+ */
 export function newestFirst(tasks: readonly Task[]): readonly Task[] {
   const byId = new Map(tasks.map((task) => [task.id, task]));
   const generation = (task: Task): number => {

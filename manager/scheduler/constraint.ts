@@ -1,8 +1,11 @@
 /**
- * Placement constraints: "node.labels.zone == east". Keys and values compare without regard to case, as in Docker.
- * Pure. An unknown key or operator is refused when the service is made, so that it can never silently match nothing.
+ * Placement constraints: "node.labels.zone == east". Keys and values compare without regard to case,
+ * as in Docker.
+ * Pure. An unknown key or operator is refused when the service is made,
+ * so that it can never silently match nothing.
  *
- *   node.id  node.hostname  node.ip  node.role  node.platform.os  node.platform.arch  node.labels.KEY  engine.labels.KEY
+ *   node.id  node.hostname  node.ip  node.role  node.platform.os  node.platform.arch  node.labels.KEY
+ *   engine.labels.KEY
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import { cidrContains, parseAddress, parseCidr } from "../../net-overlay/ipam/cidr.js";
@@ -126,7 +129,8 @@ function addressMatches(address: string, wanted: string): boolean {
 }
 
 /**
- * @param path one of the keys above; also what spread preferences name. Label keys are exact, the rest ignores case.
+ * @param path one of the keys above; also what spread preferences name. Label keys are exact,
+ * the rest ignores case.
  * @returns undefined when the node has no such label or has not told yet.
  */
 export function attributeOf(node: Node, path: string): string | undefined {

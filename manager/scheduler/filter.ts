@@ -1,6 +1,6 @@
 /**
- * What may keep a task off a node. A filter prepares what depends on the task alone, checks nodes, and explains how many
- * it refused and why.
+ * What may keep a task off a node. A filter prepares what depends on the task alone, checks nodes,
+ * and explains how many it refused and why.
  * Pure. Source of the shape: SwarmKit's scheduling filters.
  */
 import type { Task } from "../../proto/gen/skein/v1/objects.js";

@@ -1,6 +1,6 @@
 /**
- * A binary heap of nodes for one service: where it does not keep failing first, then fewest tasks of the service, then
- * fewest tasks, then lowest id.
+ * A binary heap of nodes for one service: where it does not keep failing first,
+ * then fewest tasks of the service, then fewest tasks, then lowest id.
  * Pure. Invariant: a node's counts do not change while it is inside.
  */
 import type { NodeInfo } from "./node-info.js";

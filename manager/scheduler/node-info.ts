@@ -1,7 +1,7 @@
 /**
  * A node as the scheduler sees it: what it is, and what its tasks hold of it.
- * Pure. Invariants: what tasks hold is the sum over `held`; counts are of tasks that should run, resources and ports
- * are of tasks that may still run.
+ * Pure. Invariants: what tasks hold is the sum over `held`; counts are of tasks that should run,
+ * resources and ports are of tasks that may still run.
  */
 import type { Node, Task } from "../../proto/gen/skein/v1/objects.js";
 import { type PortConfig, PublishMode, type Resources } from "../../proto/gen/skein/v1/types.js";
@@ -55,7 +55,9 @@ export function holdingOf(task: Task): Held | undefined {
   };
 }
 
-/** A service that failed this often on a node within the window is placed there only when nothing else fits. */
+/**
+ * A service that failed this often on a node within the window is placed there only when nothing else fits.
+ */
 const FAILURES_MAX = 5;
 /** Milliseconds. Source: SwarmKit. */
 const FAILURE_WINDOW_MS = 5 * 60_000;

@@ -1,6 +1,7 @@
 /**
- * All nodes with what runs on them, kept up to date one change at a time, and ordered by number of tasks in buckets so
- * that the least loaded node is found without looking at the others.
+ * All nodes with what runs on them, kept up to date one change at a time,
+ * and ordered by number of tasks in buckets so that the least loaded node is found without looking at the
+ * others.
  * Pure. Invariants: a node is in the bucket of its `taskCount`; a task is held by at most one node.
  */
 import type { Node, Task } from "../../proto/gen/skein/v1/objects.js";

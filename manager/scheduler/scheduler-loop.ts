@@ -1,7 +1,8 @@
 /**
- * The scheduler: gives every allocated, pending task a node, or says on the task why there is none and tries again when
- * nodes or what they hold have changed.
- * Pure (the store is handed in). Invariant: after a pass the node set equals the store, whatever became of the writes.
+ * The scheduler: gives every allocated, pending task a node,
+ * or says on the task why there is none and tries again when nodes or what they hold have changed.
+ * Pure (the store is handed in). Invariant: after a pass the node set equals the store,
+ * whatever became of the writes.
  */
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import { TaskState } from "../../proto/gen/skein/v1/types.js";

@@ -1,6 +1,7 @@
 /**
  * Applies one committed transaction to the state: whole, or not at all.
- * Pure. Invariant: the outcome depends on the state, the transaction and its index alone; versions are that index.
+ * Pure. Invariant: the outcome depends on the state, the transaction and its index alone;
+ * versions are that index.
  */
 
 import { DataLossError } from "../../base/errors/errors.js";
@@ -64,10 +65,14 @@ function finalObjects(transaction: Transaction, index: number): Map<string, Fina
 }
 
 function toFinal(row: TableRow): FinalObject {
-  return { table: row.$case, id: row.value.id, after: row.value } as FinalObject; // table and value come from one row
+  // table and value come from one row
+  return { table: row.$case, id: row.value.id, after: row.value } as FinalObject;
 }
 
-/** The object with the entry's index as its version; a service whose spec changed gets it as spec version, too. */
+/**
+ * The object with the entry's index as its version;
+ * a service whose spec changed gets it as spec version, too.
+ */
 function atVersion(object: StoreObject, index: number): TableRow {
   const row = object.object;
   if (row === undefined) throw new DataLossError("log entry holds an object of an unknown table");
@@ -78,7 +83,8 @@ function atVersion(object: StoreObject, index: number): TableRow {
   };
   if (row.$case === "service")
     return { $case: "service", value: { ...row.value, meta, ...specVersion(row.value, index) } };
-  return { $case: row.$case, value: { ...row.value, meta } } as TableRow; // the spread keeps the row's own type
+  // the spread keeps the row's own type
+  return { $case: row.$case, value: { ...row.value, meta } } as TableRow;
 }
 
 function specVersion(service: Service, index: number): Partial<Service> {
@@ -90,11 +96,13 @@ function write(state: StoreState, final: FinalObject): StoreChange | undefined {
   if (final.after === undefined) {
     if (before === undefined) return undefined;
     state.table(final.table).delete(final.id);
-    return { table: final.table, kind: "remove", id: final.id, before, after: undefined } as StoreChange; // one table
+    // one table
+    return { table: final.table, kind: "remove", id: final.id, before, after: undefined } as StoreChange;
   }
   put(state, final);
   const kind = before === undefined ? "create" : "update";
-  return { table: final.table, kind, id: final.id, before, after: final.after } as StoreChange; // before is of the same table
+  // before is of the same table
+  return { table: final.table, kind, id: final.id, before, after: final.after } as StoreChange;
 }
 
 function put<K extends FinalObject["table"]>(

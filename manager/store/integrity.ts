@@ -1,7 +1,8 @@
 /**
- * What must hold across objects after a transaction, whoever wrote it: unique names, references that exist, nothing
- * removed while a service needs it, published ports taken once. Checked while applying, so that two proposals in flight
- * cannot both pass the control API's own checks and then contradict each other.
+ * What must hold across objects after a transaction, whoever wrote it: unique names,
+ * references that exist, nothing removed while a service needs it, published ports taken once. Checked while
+ * applying, so that two proposals in flight cannot both pass the control API's own checks and then contradict
+ * each other.
  * Pure. Invariant: reads the committed state and the transaction only, so every replica decides alike.
  */
 import { chosenPorts, conflictingPortKeys, indexKeys, nameKey, nameOf, portKey } from "./index-keys.js";
@@ -80,7 +81,8 @@ function brokenByService(
 ): Violation | undefined {
   const { before, after } = change;
   if (before?.spec === after.spec) return undefined;
-  // What the service had, or goes back to, is not questioned: a rollback must not be voided for ever by a removed secret.
+  // What the service had, or goes back to, is not questioned:
+  // a rollback must not be voided for ever by a removed secret.
   const had = new Set(before === undefined ? [] : indexKeys("service", before));
   if (before?.previousSpec !== undefined) {
     for (const key of indexKeys("service", { ...before, spec: before.previousSpec })) had.add(key);

@@ -1,8 +1,9 @@
 /**
  * The replicated store of one manager: committed objects in memory, changed only by applying log entries.
- * Pure (consensus, time and randomness are handed in). Invariants: reads see committed state only; an update resolves
- * after its entry was applied here; two updates of this process that touch the same object are proposed one after the
- * other, so that voided entries are the exception.
+ * Pure (consensus, time and randomness are handed in). Invariants: reads see committed state only;
+ * an update resolves after its entry was applied here;
+ * two updates of this process that touch the same object are proposed one after the other,
+ * so that voided entries are the exception.
  */
 import type { Clock } from "../../base/clock/clock.js";
 import {
@@ -36,7 +37,10 @@ import type {
 import { WatchQueue } from "./watch-queue.js";
 import { WriteTransaction } from "./write-transaction.js";
 
-/** A change of the materialised state; has the shape of raft/host's KeyValueChange. `value` is encoded when first read. */
+/**
+ * A change of the materialised state; has the shape of raft/host's KeyValueChange.
+ * `value` is encoded when first read.
+ */
 export interface StateChange {
   readonly key: string;
   readonly value: Uint8Array | undefined;
@@ -66,12 +70,18 @@ export interface MemoryStoreComponents {
   readonly log: Logger;
 }
 
-/** Largest encoded transaction of one update, bytes: above the largest config (1000 KiB) with room for the rest. */
+/**
+ * Largest encoded transaction of one update, bytes:
+ * above the largest config (1000 KiB) with room for the rest.
+ */
 export const TRANSACTION_BYTES_MAX = 4 * 1024 * 1024;
 /** Where `batch` cuts: actions and encoded bytes of one transaction. */
 export const BATCH_ACTIONS_MAX = 200;
 export const BATCH_BYTES_MAX = 1024 * 1024;
-/** Transactions of one `batch` in flight: enough to fill a log sync, few enough to keep the event loop responsive. */
+/**
+ * Transactions of one `batch` in flight: enough to fill a log sync,
+ * few enough to keep the event loop responsive.
+ */
 const BATCH_IN_FLIGHT_MAX = 4;
 const ATTEMPTS_DEFAULT = 5;
 /** How often one update waits for others to finish with its objects before it gives up. */
@@ -211,7 +221,10 @@ class ReplicatedStore implements MemoryStore {
     return { tx, items: taken };
   }
 
-  /** Commits a slice; in a conflict runs its items again, in ever smaller slices, so that one busy object delays few. */
+  /**
+   * Commits a slice; in a conflict runs its items again, in ever smaller slices,
+   * so that one busy object delays few.
+   */
   async #commitSlice<I>(
     slice: Slice<I>,
     step: (tx: WriteTx, item: I) => void,
@@ -234,7 +247,10 @@ class ReplicatedStore implements MemoryStore {
     }
   }
 
-  /** Proposes what the transaction changed, unless one of its objects is being changed right now: then waits for that. */
+  /**
+   * Proposes what the transaction changed, unless one of its objects is being changed right now:
+   * then waits for that.
+   */
   async #tryCommit(tx: WriteTransaction, signal: AbortSignal | undefined): Promise<Tried> {
     tx.seal();
     const { preconditions, actions } = tx.proposal();
@@ -332,7 +348,8 @@ function toStateChange(change: StoreChange): StateChange {
 }
 
 function storeObjectOf(change: StoreChange): StoreObject {
-  return { object: { $case: change.table, value: change.after } as TableRow }; // `after` is of the change's own table
+  // `after` is of the change's own table
+  return { object: { $case: change.table, value: change.after } as TableRow };
 }
 
 function restorePair(state: StoreState, key: string, value: Uint8Array): void {
@@ -344,5 +361,6 @@ function restorePair(state: StoreState, key: string, value: Uint8Array): void {
 }
 
 function putRow<K extends TableName>(state: StoreState, table: K, value: TableRow["value"]): void {
-  state.table(table).put(value as Parameters<ReturnType<typeof state.table<K>>["put"]>[0]); // table and value are one row
+  // table and value are one row
+  state.table(table).put(value as Parameters<ReturnType<typeof state.table<K>>["put"]>[0]);
 }

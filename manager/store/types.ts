@@ -51,7 +51,10 @@ export interface ReadTx {
 export interface WriteTx extends ReadTx {
   /** @throws {AlreadyExistsError} when the id, or the name in a table with unique names, is taken. */
   create<K extends TableName>(table: K, object: Tables[K]): void;
-  /** The object must have been read in this transaction or before: its meta.version guards the commit. @throws {NotFoundError} */
+  /**
+   * The object must have been read in this transaction or before: its meta.version guards the commit.
+   * @throws {NotFoundError}
+   */
   update<K extends TableName>(table: K, object: Tables[K]): void;
   /** @throws {NotFoundError} */
   remove(table: TableName, id: string): void;
@@ -87,8 +90,8 @@ export interface ReadStore {
   readonly index: number;
   view<T>(read: (tx: ReadTx) => T): T;
   /**
-   * Calls `wake` (once until the next `take`) when something in these tables changed. Bounded: past 10 000 queued batches
-   * they collapse into one with `reset`.
+   * Calls `wake` (once until the next `take`) when something in these tables changed. Bounded:
+   * past 10 000 queued batches they collapse into one with `reset`.
    */
   watch(options: { tables?: readonly TableName[]; wake: () => void }): StoreWatch;
 }
@@ -108,8 +111,9 @@ export interface Store extends ReadStore {
    */
   update<T>(write: (tx: WriteTx) => T, options?: UpdateOptions): Promise<T>;
   /**
-   * Cuts a large change into transactions of at most 200 actions or 1 MiB: `step` is called for each item in order and
-   * transactions are pipelined. Not atomic as a whole; items whose objects changed meanwhile are run again.
+   * Cuts a large change into transactions of at most 200 actions or 1 MiB:
+   * `step` is called for each item in order and transactions are pipelined. Not atomic as a whole; items
+   * whose objects changed meanwhile are run again.
    */
   batch<I>(items: readonly I[], step: (tx: WriteTx, item: I) => void, options?: UpdateOptions): Promise<void>;
 }

@@ -1,7 +1,7 @@
 /**
  * One watcher's queue of committed changes.
- * Pure. Invariants: batches come in order of index; `wake` is called once between two takes; past the bound the queue is
- * one `reset` batch, so a watcher that sleeps costs a constant.
+ * Pure. Invariants: batches come in order of index; `wake` is called once between two takes;
+ * past the bound the queue is one `reset` batch, so a watcher that sleeps costs a constant.
  */
 import { messageOf } from "../../base/errors/errors.js";
 import type { Logger } from "../../base/log/logger.js";

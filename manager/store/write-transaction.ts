@@ -1,6 +1,7 @@
 /**
  * A transaction being written: the committed state under an overlay of changes.
- * Pure. Invariant: each changed object is proposed with the version it was read at, so a commit loses nobody's write.
+ * Pure. Invariant: each changed object is proposed with the version it was read at,
+ * so a commit loses nobody's write.
  */
 import {
   AbortedError,
@@ -73,7 +74,8 @@ export class WriteTransaction implements WriteTx {
       throw new AlreadyExistsError(`${table} ${object.id} already exists`);
     }
     this.#assertNameFree(table, object);
-    const versionIndex = versionOf(this.#state.get(table, object.id)); // not 0 when this transaction removed it
+    // not 0 when this transaction removed it
+    const versionIndex = versionOf(this.#state.get(table, object.id));
     const meta = { version: { index: versionIndex }, createdAtMs: this.#nowMs, updatedAtMs: this.#nowMs };
     this.#write({ table, id: object.id, versionIndex, after: { ...object, meta } });
   }
