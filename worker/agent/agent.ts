@@ -1,8 +1,9 @@
 /**
- * The agent of one node: a session with any manager, what it assigns applied to network and tasks, statuses back.
- * Pure: connections, executor, network, state and clock are handed in. Invariants: the network knows a revision before
- * its tasks start; a task found running after a restart goes on untouched, with or without a manager; a status is
- * reported until a leader has committed it.
+ * The agent of one node: a session with any manager, what it assigns applied to network and tasks,
+ * statuses back.
+ * Pure: connections, executor, network, state and clock are handed in. Invariants:
+ * the network knows a revision before its tasks start; a task found running after a restart goes on
+ * untouched, with or without a manager; a status is reported until a leader has committed it.
  */
 import type { Clock } from "../../base/clock/clock.js";
 import { CancelledError, messageOf } from "../../base/errors/errors.js";
@@ -58,8 +59,8 @@ export interface Agent {
   /** Stops and removes all tasks and their sandboxes: before leaving the cluster. */
   removeTasks(): Promise<void>;
   /**
-   * Stops; containers go on. Says goodbye, upon which nothing new is placed here and the node has longer to come back;
-   * when `leaving`, it is down at once and its tasks are replaced. `silent`: says nothing.
+   * Stops; containers go on. Says goodbye, upon which nothing new is placed here and the node has longer to
+   * come back; when `leaving`, it is down at once and its tasks are replaced. `silent`: says nothing.
    */
   close(options?: { leaving?: boolean; silent?: boolean }): Promise<void>;
 }

@@ -1,7 +1,8 @@
 /**
  * Makes this node what its assignments say: network first, then what must survive a restart, then tasks.
- * Pure over its collaborators. Invariants: one pass at a time; the applied revision counts only what the network has taken;
- * a task found with a container after a restart goes on untouched, with or without a manager.
+ * Pure over its collaborators. Invariants: one pass at a time;
+ * the applied revision counts only what the network has taken; a task found with a container after a restart
+ * goes on untouched, with or without a manager.
  */
 import type { Clock } from "../../base/clock/clock.js";
 import { messageOf } from "../../base/errors/errors.js";
@@ -108,7 +109,9 @@ export class AssignmentApplier {
     this.#book.begin();
   }
 
-  /** @throws {FailedPreconditionError} changes on a revision that is not here: the session must start anew. */
+  /**
+   * @throws {FailedPreconditionError} changes on a revision that is not here: the session must start anew.
+   */
   accept(part: AssignmentSet): void {
     if (!this.#book.accept(part)) return;
     this.#told = true;
@@ -203,8 +206,9 @@ export class AssignmentApplier {
   }
 
   /**
-   * Once, when a manager has said what is ours: what else was left from before goes. Begun before new tasks are, so that
-   * nothing of theirs is taken for a leftover; not waited for, because stopping a container may take its time.
+   * Once, when a manager has said what is ours: what else was left from before goes.
+   * Begun before new tasks are, so that nothing of theirs is taken for a leftover; not waited for, because
+   * stopping a container may take its time.
    */
   #retain(changes: BookChanges): void {
     this.#retained = true;

@@ -1,7 +1,8 @@
 /**
  * What this node has been told, part by part, and what of it still has to be applied.
- * Pure. Invariants: a revision becomes visible whole or not at all; changes on a base we do not have are refused; what
- * arrives while an older state is being applied is merged, so the book is never larger than the set itself.
+ * Pure. Invariants: a revision becomes visible whole or not at all;
+ * changes on a base we do not have are refused; what arrives while an older state is being applied is merged,
+ * so the book is never larger than the set itself.
  */
 import { FailedPreconditionError } from "../../base/errors/errors.js";
 import {
@@ -76,7 +77,10 @@ export class AssignmentBook {
     this.#parts = [];
   }
 
-  /** @returns whether a whole set is now in the book. @throws {FailedPreconditionError} a base that we do not have. */
+  /**
+   * @returns whether a whole set is now in the book.
+   * @throws {FailedPreconditionError} a base that we do not have.
+   */
   accept(part: AssignmentSet): boolean {
     if (!part.complete && part.baseRevision !== this.#revision) {
       const words = `changes are based on revision ${part.baseRevision}, this node has ${this.#revision}`;

@@ -49,7 +49,8 @@ export class ManagerSession {
   }
 
   send(message: NonNullable<AgentMessage["message"]>): void {
-    // The stream buffers what the transport does not take yet: heartbeats and status batches, which are bounded.
+    // The stream buffers what the transport does not take yet: heartbeats and status batches,
+    // which are bounded.
     if (!this.#over) this.#call.write({ message });
   }
 

@@ -1,7 +1,7 @@
 /**
  * Answers one log subscription: reads the logs of the tasks it means and hands them out in batches.
- * Pure: the stream is handed in. Invariants: lines keep their order per task; readers wait while the stream does; every
- * reader's failure is told; a one-off publication ends with `done`.
+ * Pure: the stream is handed in. Invariants: lines keep their order per task;
+ * readers wait while the stream does; every reader's failure is told; a one-off publication ends with `done`.
  */
 import { messageOf } from "../../base/errors/errors.js";
 import type { LogMessage, LogSubscription, PublishedLogs } from "../../proto/gen/skein/v1/logs.js";

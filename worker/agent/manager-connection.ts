@@ -1,6 +1,7 @@
 /**
  * Connections to managers: one channel per address, shared by the session and the log streams.
- * Pure (the dialling is handed in). Invariant: an address is dialled once while it is in use, and closed when it is not.
+ * Pure (the dialling is handed in). Invariant: an address is dialled once while it is in use,
+ * and closed when it is not.
  */
 import type { DispatcherClient } from "../../proto/gen/skein/v1/dispatcher.js";
 import type { LogBrokerClient } from "../../proto/gen/skein/v1/logs.js";
@@ -30,7 +31,9 @@ export class ConnectionPool {
     return open;
   }
 
-  /** A channel that failed is dialled anew next time, without the pause gRPC puts before its own next attempt. */
+  /**
+   * A channel that failed is dialled anew next time, without the pause gRPC puts before its own next attempt.
+   */
   drop(address: string): void {
     this.#open.get(address)?.close();
     this.#open.delete(address);

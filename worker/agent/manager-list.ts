@@ -1,6 +1,7 @@
 /**
  * Which manager to turn to next.
- * Pure. Invariant: every known manager is tried once before any is tried again; the one that just failed comes last.
+ * Pure. Invariant: every known manager is tried once before any is tried again;
+ * the one that just failed comes last.
  */
 import type { Random } from "../../base/random/random.js";
 import { MANAGERS_MAX } from "./manager-connection.js";

@@ -1,6 +1,7 @@
 /**
  * Who this node is to the network: its number and its address for traffic between nodes.
- * Pure. Invariant: the same object while nothing changed, so that the network is configured again only when it must be.
+ * Pure. Invariant: the same object while nothing changed,
+ * so that the network is configured again only when it must be.
  */
 import { isDeepStrictEqual } from "node:util";
 import type { NodeNetworkIdentity } from "../../net-overlay/network-plane.js";

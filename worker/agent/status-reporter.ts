@@ -1,7 +1,8 @@
 /**
  * Statuses on their way to a manager: batched, and kept until acknowledged, whichever manager that is.
- * Pure. Invariants: per task only the newest status waits; what was sent and not acknowledged goes out again when the
- * session ends; what people wait for (running, ended) does not queue behind what they do not.
+ * Pure. Invariants: per task only the newest status waits;
+ * what was sent and not acknowledged goes out again when the session ends; what people wait for (running,
+ * ended) does not queue behind what they do not.
  */
 import type { TaskStatusBatch, TaskStatusUpdate } from "../../proto/gen/skein/v1/dispatcher.js";
 import { TaskState } from "../../proto/gen/skein/v1/types.js";

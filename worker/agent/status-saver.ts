@@ -1,6 +1,7 @@
 /**
  * Keeps the newest status of each task on disk, for the next life of the daemon.
- * Pure over its state. Invariant: what is reported while a save runs goes into the next one; per task the newest counts.
+ * Pure over its state. Invariant: what is reported while a save runs goes into the next one;
+ * per task the newest counts.
  */
 import type { Logger } from "../../base/log/logger.js";
 import { ComponentLoop } from "../../base/loop/component-loop.js";

@@ -1,7 +1,7 @@
 /**
  * Drives one task through its life, one step at a time.
- * Pure: the controller and the clock are handed in. Invariants: never two steps at once; a step that the assignment has
- * overtaken is cancelled; closing leaves the container as it is.
+ * Pure: the controller and the clock are handed in. Invariants: never two steps at once;
+ * a step that the assignment has overtaken is cancelled; closing leaves the container as it is.
  */
 import type { Clock } from "../../base/clock/clock.js";
 import { messageOf } from "../../base/errors/errors.js";
@@ -204,7 +204,10 @@ export class TaskManager {
     });
   }
 
-  /** Takes over the outcome of a step, and with it the changes of state that need no work: one report for all of them. */
+  /**
+   * Takes over the outcome of a step, and with it the changes of state that need no work:
+   * one report for all of them.
+   */
   #advance(step: Step, outcome: StepOutcome): void {
     const { controller } = this;
     const facts = {

@@ -1,6 +1,7 @@
 /**
  * The tasks of this node, each with its manager, and the secrets and configs they may use.
- * Pure. Invariant: a task has at most one manager; data of secrets is in memory only while some task refers to it.
+ * Pure. Invariant: a task has at most one manager;
+ * data of secrets is in memory only while some task refers to it.
  */
 import type { Clock } from "../../base/clock/clock.js";
 import type { Logger } from "../../base/log/logger.js";

@@ -1,5 +1,6 @@
 /**
- * What is decided about a container before it exists: is the request one that can be honoured, and what will its record be.
+ * What is decided about a container before it exists: is the request one that can be honoured,
+ * and what will its record be.
  * Pure. Everything that can be refused without a root file system is refused here, by name.
  */
 import { InvalidArgumentError, NotImplementedError } from "../../base/errors/errors.js";
@@ -38,7 +39,8 @@ export function admitContainer(
   const change = { add: specification.capAdd, drop: specification.capDrop };
   const capabilities = capabilitySet(change, maker.lastCapability);
   const { bpf, json } = maker.seccomp(specification, capabilities);
-  // Built once with stand-ins for what is known only at the start: it checks limits, sysctls, targets and paths.
+  // Built once with stand-ins for what is known only at the start: it checks limits, sysctls,
+  // targets and paths.
   buildOciSpec({
     ...specification,
     rootfs: "/",
@@ -106,7 +108,9 @@ export function newRecord(options: {
   };
 }
 
-/** Docker's codes for a command that cannot be started: 127 missing, 126 not executable, 128 anything else. */
+/**
+ * Docker's codes for a command that cannot be started: 127 missing, 126 not executable, 128 anything else.
+ */
 export function exitCodeOfRefusal(words: string): number {
   if (/not found|no such file/i.test(words)) return 127;
   return /permission denied/i.test(words) ? 126 : 128;

@@ -1,4 +1,7 @@
-/** Containers outlive the daemon: found again, with their codes, whatever died meanwhile. Nothing is left after the last one. */
+/**
+ * Containers outlive the daemon: found again, with their codes, whatever died meanwhile.
+ * Nothing is left after the last one.
+ */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";

@@ -52,7 +52,10 @@ export class ContainerEntry {
     });
   }
 
-  /** Resolves at the next exit, or at once when it has exited. @throws {CancelledError} when the signal fires first. */
+  /**
+   * Resolves at the next exit, or at once when it has exited.
+   * @throws {CancelledError} when the signal fires first.
+   */
   wait(signal?: AbortSignal): Promise<ContainerRecord> {
     const { record } = this.stored;
     if (record.state === "exited" || record.state === "dead") return Promise.resolve(record);

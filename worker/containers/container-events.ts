@@ -1,6 +1,7 @@
 /**
  * Tells listeners what happens to containers. Pure.
- * What happened before anybody listened (exits found when opening) waits for the first listener; 1024 at most, the oldest are dropped.
+ * What happened before anybody listened (exits found when opening) waits for the first listener; 1024 at
+ * most, the oldest are dropped.
  */
 import type { Clock } from "../../base/clock/clock.js";
 import type { ContainerEvent, ContainerRecord } from "./container-manager.js";

@@ -1,6 +1,7 @@
 /**
  * Gives running containers their health monitors. Pure: runtime and clock are handed in.
- * Bound: four probes at a time on a node, because each spawns processes and would delay starts; the rest wait.
+ * Bound: four probes at a time on a node, because each spawns processes and would delay starts;
+ * the rest wait.
  */
 import type { Clock } from "../../base/clock/clock.js";
 import type { Logger } from "../../base/log/logger.js";

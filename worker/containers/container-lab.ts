@@ -1,5 +1,6 @@
 /**
- * For tests: a container manager on real crun and conmon with a busybox image of its own, all in a temporary folder.
+ * For tests: a container manager on real crun and conmon with a busybox image of its own,
+ * all in a temporary folder.
  * Edge: to the file system and the kernel. Clears up containers, mounts and groups also after a failed test.
  */
 import { execFileSync } from "node:child_process";

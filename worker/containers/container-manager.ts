@@ -1,7 +1,7 @@
 /**
  * Containers of one node, tasks and plain ones alike. Pure (interfaces only).
- * Promises: a container outlives the daemon; after a restart `open` finds it again with its true state; an exit is
- * reported once with its code, also when it happened while the daemon was down.
+ * Promises: a container outlives the daemon; after a restart `open` finds it again with its true state;
+ * an exit is reported once with its code, also when it happened while the daemon was down.
  */
 
 export type ContainerState = "created" | "running" | "exited" | "dead";
@@ -96,7 +96,10 @@ export interface ContainerSpecification {
     | { readonly kind: "netns"; readonly path: string }
     | { readonly kind: "host" }
     | { readonly kind: "none" };
-  /** Content of /etc/hosts and /etc/resolv.conf; undefined: made from hostname, or the host's own resolver file. */
+  /**
+   * Content of /etc/hosts and /etc/resolv.conf; undefined: made from hostname,
+   * or the host's own resolver file.
+   */
   readonly etcHosts: string | undefined;
   readonly resolvConf: string | undefined;
   readonly log: { readonly driver: string; readonly maxSizeBytes: number; readonly maxFiles: number };
@@ -154,7 +157,9 @@ export interface ContainerManager {
    * @throws {InvalidArgumentError} "exec: not found" and the like, with the runtime's words.
    */
   start(id: string): Promise<ContainerRecord>;
-  /** Stop signal, then SIGKILL after the grace period. Resolves when it has exited; stopped already: at once. */
+  /**
+   * Stop signal, then SIGKILL after the grace period. Resolves when it has exited; stopped already: at once.
+   */
   stop(id: string, options?: { gracePeriodMs?: number; signal?: string }): Promise<ContainerRecord>;
   kill(id: string, signal?: string): Promise<void>;
   /** @throws {FailedPreconditionError} still running, unless forced. */

@@ -1,6 +1,7 @@
 /**
  * What a container runs: the request laid over the image's configuration.
- * Pure. Rules are Docker's: an entrypoint in the request drops the image's command; environment is overridden by name.
+ * Pure. Rules are Docker's: an entrypoint in the request drops the image's command;
+ * environment is overridden by name.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import type { ImageConfig } from "../images/image-store.js";

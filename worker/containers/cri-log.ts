@@ -1,7 +1,9 @@
 /**
  * Lines of the CRI log format, and the joining of pieces into lines.
- * Pure. `2026-11-20T22:00:59.066641879+00:00 stdout F text`; P marks a piece that goes on in the next record of its stream.
- * Invariant: at most `LINE_BYTES_MAX` of a line are held; a longer one leaves in pieces. Source: CRI logging, as conmon writes it.
+ * Pure. `2026-11-20T22:00:59.066641879+00:00 stdout F text`;
+ * P marks a piece that goes on in the next record of its stream.
+ * Invariant: at most `LINE_BYTES_MAX` of a line are held; a longer one leaves in pieces. Source:
+ * CRI logging, as conmon writes it.
  */
 import type { LogRecord } from "./container-manager.js";
 
@@ -31,7 +33,10 @@ export function parseCriLine(line: Buffer): CriPiece | undefined {
   return { stream, timestamp, whole: tag === "F", text: line.subarray(third + 1) };
 }
 
-/** Cuts a byte stream into lines. Memory: one unfinished line, `LINE_BYTES_MAX` at most; more than that is dropped as no record. */
+/**
+ * Cuts a byte stream into lines. Memory: one unfinished line, `LINE_BYTES_MAX` at most;
+ * more than that is dropped as no record.
+ */
 export class LineSplitter {
   #rest: Buffer = Buffer.alloc(0);
 
@@ -42,7 +47,8 @@ export class LineSplitter {
       lines.push(data.subarray(0, end));
       data = data.subarray(end + 1);
     }
-    this.#rest = data.length > LINE_BYTES_MAX ? Buffer.alloc(0) : Buffer.from(data); // a copy: the chunk's memory is used again
+    // a copy: the chunk's memory is used again
+    this.#rest = data.length > LINE_BYTES_MAX ? Buffer.alloc(0) : Buffer.from(data);
     return lines;
   }
 }

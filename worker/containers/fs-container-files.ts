@@ -1,5 +1,6 @@
 /**
- * The small files a container gets from its node: hosts, hostname, resolv.conf, secrets and configs. Edge: to the file system.
+ * The small files a container gets from its node: hosts, hostname, resolv.conf, secrets and configs. Edge:
+ * to the file system.
  * Invariant: secret data is written only below the tmpfs at <runDir>/s; it never reaches a disk of the node.
  */
 import { chmod, chown, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
@@ -19,7 +20,10 @@ const TMPFS_DATA = "size=256m,mode=0700";
 export interface ContainerFiles {
   /** Writes the files of a container; all or nothing. */
   place(id: string, files: readonly FileToPlace[]): Promise<readonly PlacedFile[]>;
-  /** Writes hosts, hostname and resolv.conf, and says how everything is mounted. @throws when placed files were lost by a reboot. */
+  /**
+   * Writes hosts, hostname and resolv.conf, and says how everything is mounted.
+   * @throws when placed files were lost by a reboot.
+   */
   mounts(container: StoredContainer, hostname: string): Promise<readonly OciMount[]>;
   /** hosts, hostname and resolv.conf go; placed files stay for the next start. */
   release(id: string): Promise<void>;

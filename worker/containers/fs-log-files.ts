@@ -1,5 +1,6 @@
 /**
- * The log files of one container: the live one and the rotated ones, <path>.1 the youngest. Edge: to the file system.
+ * The log files of one container: the live one and the rotated ones, <path>.1 the youngest. Edge:
+ * to the file system.
  */
 import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
 import { isErrno } from "../runtime/linux-process.js";
@@ -24,7 +25,10 @@ export async function openLog(path: string): Promise<OpenLog | undefined> {
   }
 }
 
-/** Oldest first. Opened from the youngest on, so that a rotation in between shows a file twice instead of hiding it. */
+/**
+ * Oldest first. Opened from the youngest on, so that a rotation in between shows a file twice instead of
+ * hiding it.
+ */
 export async function openLogs(path: string): Promise<OpenLog[]> {
   const logs: OpenLog[] = [];
   for (let number = 0; number <= ROTATED_FILES_MAX; number++) {
@@ -66,7 +70,8 @@ export async function shiftLogs(path: string, filesMax: number): Promise<void> {
 }
 
 /**
- * Where the last `lines` lines of the wanted streams begin, reading backwards. A last piece without an end counts as a line.
+ * Where the last `lines` lines of the wanted streams begin, reading backwards.
+ * A last piece without an end counts as a line.
  * @returns `found` below `lines` when the file holds fewer.
  */
 export async function tailOffset(

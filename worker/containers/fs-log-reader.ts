@@ -1,7 +1,9 @@
 /**
- * Reads a container's log: all of it or its tail, across rotations, and on as it grows. Edge: to the file system and fs.watch.
- * Invariants: lines come in the order they were written; a follower loses nothing by a rotation unless it is slower than all kept files
- * together. Memory: one block and one unfinished line per stream.
+ * Reads a container's log: all of it or its tail, across rotations, and on as it grows. Edge:
+ * to the file system and fs.watch.
+ * Invariants: lines come in the order they were written;
+ * a follower loses nothing by a rotation unless it is slower than all kept files together. Memory: one block
+ * and one unfinished line per stream.
  */
 import { type FSWatcher, watch } from "node:fs";
 import { dirname } from "node:path";
@@ -114,7 +116,8 @@ class LogCursor {
       const current = this.#logs[0];
       if (current === undefined) return;
       const hasNext = this.#logs.length > 1 || (await this.#rotated(current));
-      yield* this.#readToEnd(current, block); // after looking for a newer file: the older one is whole by then
+      // after looking for a newer file: the older one is whole by then
+      yield* this.#readToEnd(current, block);
       if (!hasNext || !(await this.#next(current))) return;
     }
   }
@@ -145,7 +148,8 @@ class LogCursor {
       this.#logs.shift();
     } else {
       const logs = await openLogs(this.#path);
-      const at = logs.findIndex((log) => log.inode === current?.inode); // not found: rotated away, go on with the oldest kept
+      // not found: rotated away, go on with the oldest kept
+      const at = logs.findIndex((log) => log.inode === current?.inode);
       for (const passed of logs.splice(0, at + 1)) await passed.file.close();
       if (logs.length === 0) return false;
       this.#logs = logs;

@@ -1,6 +1,7 @@
 /**
- * Keeps the logs of running containers within their sizes: looks at them every two seconds, moves the full ones aside, and has the
- * monitor open a new file. Edge: to the log files. Bound: size x files, plus what is written in two seconds.
+ * Keeps the logs of running containers within their sizes: looks at them every two seconds,
+ * moves the full ones aside, and has the monitor open a new file. Edge: to the log files. Bound: size x
+ * files, plus what is written in two seconds.
  */
 import { rm } from "node:fs/promises";
 import type { Clock, Timer } from "../../base/clock/clock.js";
@@ -8,7 +9,10 @@ import { messageOf } from "../../base/errors/errors.js";
 import type { Logger } from "../../base/log/logger.js";
 import { logSize, ROTATED_FILES_MAX, shiftLogs } from "./fs-log-files.js";
 
-/** Often enough that a fast writer stays near its limit, seldom enough to cost nothing: one stat per running container. */
+/**
+ * Often enough that a fast writer stays near its limit, seldom enough to cost nothing:
+ * one stat per running container.
+ */
 const LOOK_EVERY_MS = 2_000;
 /** When the request names no size: logs are bounded always. */
 const DEFAULT_SIZE_BYTES = 20 * 1024 * 1024;

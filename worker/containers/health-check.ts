@@ -1,8 +1,9 @@
 /**
  * Health of a container from the results of its probes.
- * Pure. Rules are Docker's: healthy at the first success, unhealthy after `retries` failures in a row, failures in the start period do not
- * count. Ours beside them: until the first interval has passed there are early probes whose failures do not count either, so that
- * what is ready at once is known to be ready at once.
+ * Pure. Rules are Docker's: healthy at the first success, unhealthy after `retries` failures in a row,
+ * failures in the start period do not count. Ours beside them: until the first interval has passed there are
+ * early probes whose failures do not count either,
+ * so that what is ready at once is known to be ready at once.
  */
 import type { HealthCheck } from "./container-manager.js";
 

@@ -1,6 +1,7 @@
 /**
  * Container records on disk. Edge: to `level`; the only door to it in this folder.
- * Invariant: writes of one container land in call order; a damaged record is an error, never silently skipped.
+ * Invariant: writes of one container land in call order; a damaged record is an error,
+ * never silently skipped.
  */
 import { Level } from "level";
 import { DataLossError } from "../../base/errors/errors.js";
@@ -25,7 +26,8 @@ export async function openLevelContainerState(folder: string): Promise<Container
 function parse(key: string, text: string): StoredContainer {
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value === "object" && value !== null && "record" in value) return value as StoredContainer; // written by `save` alone
+    // written by `save` alone
+    if (typeof value === "object" && value !== null && "record" in value) return value as StoredContainer;
   } catch (error) {
     throw new DataLossError(`record of container ${key} is damaged`, { cause: error });
   }

@@ -42,7 +42,8 @@ describe("container life cycle", () => {
       lab.spec({ args: ["sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.02; done"] }),
     );
     await lab.manager.start(id);
-    await new Promise((resolve) => setTimeout(resolve, 100)); // the shell has no way to tell that its trap is set
+    // the shell has no way to tell that its trap is set
+    await new Promise((resolve) => setTimeout(resolve, 100));
     assert.equal((await lab.manager.stop(id)).exitCode, 7);
     await lab.manager.remove(id);
   });

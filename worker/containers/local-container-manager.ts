@@ -1,8 +1,8 @@
 /**
  * The container manager of a node: records, the runtime, images, volumes and logs joined into one life cycle.
  * Edge: the loop that carries it out; decisions are in the pure files beside it.
- * Invariants: start, clean-up and removal of one container never overlap; `die` is told once per run, before its clean-up;
- * a record says "running" only while its process is known.
+ * Invariants: start, clean-up and removal of one container never overlap; `die` is told once per run,
+ * before its clean-up; a record says "running" only while its process is known.
  *
  *   create -> created -> start -> running -> (exit) -> exited -> start ... -> remove
  */
@@ -84,7 +84,10 @@ export class ConmonContainerManager implements LocalContainerManager {
     runtime.onExit((exit) => this.#exited(exit));
   }
 
-  /** Meets what ran on without us: living ones are adopted, ended ones get their exit codes, half-started ones are cleared up. */
+  /**
+   * Meets what ran on without us: living ones are adopted, ended ones get their exit codes,
+   * half-started ones are cleared up.
+   */
   async recover(): Promise<void> {
     const { runtime, state } = this.#parts;
     for (const stored of await state.load()) {
@@ -275,7 +278,8 @@ export class ConmonContainerManager implements LocalContainerManager {
     const exited = entry.wait();
     this.#signal(entry, signal);
     const kill = (): void => this.#signal(entry, SIGKILL);
-    const timer = graceMs < 0 ? undefined : this.#init.clock.setTimer(graceMs, kill); // -1: wait for ever, as in Docker
+    // -1: wait for ever, as in Docker
+    const timer = graceMs < 0 ? undefined : this.#init.clock.setTimer(graceMs, kill);
     try {
       const ended = await exited;
       this.#events.emit("stop", ended);

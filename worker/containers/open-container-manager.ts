@@ -1,5 +1,6 @@
 /**
- * Opens the container manager of a node: finds the runtime, the records and volumes, and meets the containers that ran on.
+ * Opens the container manager of a node: finds the runtime, the records and volumes,
+ * and meets the containers that ran on.
  * Edge: composition of the edges below it.
  */
 import { readFileSync } from "node:fs";

@@ -1,5 +1,6 @@
 /**
- * At most so many at a time; the rest wait in order. Pure. The waiting list is as long as its callers make it.
+ * At most so many at a time; the rest wait in order. Pure.
+ * The waiting list is as long as its callers make it.
  */
 export class Permits {
   #free: number;

@@ -1,7 +1,8 @@
 /**
  * One task as a container: image, sandbox, container, health, exit, removal.
- * Pure: containers, images and network are handed in. Invariants: a container that runs is never started again; one that
- * has exited is never restarted; the sandbox, and with it the host ports, is gone before an end is reported.
+ * Pure: containers, images and network are handed in. Invariants:
+ * a container that runs is never started again; one that has exited is never restarted; the sandbox, and with
+ * it the host ports, is gone before an end is reported.
  */
 import { CancelledError, messageOf, NotFoundError, SkeinError } from "../../base/errors/errors.js";
 import type { Logger } from "../../base/log/logger.js";
@@ -223,7 +224,10 @@ export class ContainerController implements Controller {
     return { kind: "sandbox", sandbox: this.#sandbox };
   }
 
-  /** After a restart of the daemon: the plane serves the sandbox again. A running container outweighs a failure here. */
+  /**
+   * After a restart of the daemon: the plane serves the sandbox again.
+   * A running container outweighs a failure here.
+   */
   async #adoptSandbox(): Promise<void> {
     const record = this.#record();
     if (record === undefined || record.state === "exited" || record.state === "dead") return;

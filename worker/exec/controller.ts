@@ -1,7 +1,7 @@
 /**
  * The life cycle of one task on its node, and what runs such life cycles. Pure (interfaces only).
- * Each call is idempotent and may be repeated after a restart of the daemon; `prepare` on a task whose container exists
- * adopts it.
+ * Each call is idempotent and may be repeated after a restart of the daemon;
+ * `prepare` on a task whose container exists adopts it.
  */
 import type { Config, Secret, Task } from "../../proto/gen/skein/v1/objects.js";
 import type { ContainerStatus, NodeDescription, PortConfig } from "../../proto/gen/skein/v1/types.js";
@@ -9,13 +9,19 @@ import type { LogReadOptions, LogRecord } from "../containers/container-manager.
 
 /** A failure that must not be retried on this node: REJECTED when before RUNNING. */
 export interface TaskFailure {
-  /** Machine-readable, e.g. image-not-found, port-in-use, mount-missing, exit-nonzero, oom, unhealthy, runtime-error. */
+  /**
+   * Machine-readable, e.g. image-not-found, port-in-use, mount-missing, exit-nonzero, oom,
+   * unhealthy, runtime-error.
+   */
   readonly cause: string;
   readonly message: string;
 }
 
 export interface Controller {
-  /** Image, sandbox, container. @throws SkeinError; the task machine turns it into REJECTED with the words. */
+  /**
+   * Image, sandbox, container.
+   * @throws SkeinError; the task machine turns it into REJECTED with the words.
+   */
   prepare(options: { signal: AbortSignal }): Promise<void>;
   /** Starts the container; with a health check, resolves when it is healthy. */
   start(options: { signal: AbortSignal }): Promise<void>;

@@ -1,6 +1,7 @@
 /**
  * Why a task did not run: from whatever was thrown to a cause for machines and words for people.
- * Pure. Invariant: the words are the thrower's own (the registry's, the runtime's); the cause is one of a short list.
+ * Pure. Invariant: the words are the thrower's own (the registry's, the runtime's);
+ * the cause is one of a short list.
  */
 import { type ErrorCode, messageOf, SkeinError } from "../../base/errors/errors.js";
 import type { ContainerRecord } from "../containers/container-manager.js";
@@ -54,7 +55,10 @@ export function pullFailure(error: unknown): TaskFailureError {
   return new TaskFailureError(PULL_CAUSES[code] ?? "runtime-error", messageOf(error), { code, cause: error });
 }
 
-/** What a sandbox that could not be made means. The plane refuses with one class; its documented words tell which. */
+/**
+ * What a sandbox that could not be made means. The plane refuses with one class;
+ * its documented words tell which.
+ */
 export function sandboxFailure(error: unknown): TaskFailureError {
   const message = messageOf(error);
   const refused = error instanceof SkeinError && error.code === "failed-precondition";

@@ -1,6 +1,7 @@
 /**
  * Makes sure an image is here: no pull when it is, one pull for all tasks that want it at the same time.
- * Pure. Invariant: a pull is cancelled only when nobody wants it any more; its failure carries the registry's words.
+ * Pure. Invariant: a pull is cancelled only when nobody wants it any more;
+ * its failure carries the registry's words.
  */
 import { CancelledError } from "../../base/errors/errors.js";
 import type { ImageStore } from "../images/image-store.js";
@@ -21,7 +22,10 @@ export class ImagePuller {
     this.#images = images;
   }
 
-  /** @throws {TaskFailureError} the pull failed; {CancelledError}; {InvalidArgumentError} malformed credentials. */
+  /**
+   * @throws {TaskFailureError} the pull failed; {CancelledError};
+   * {InvalidArgumentError} malformed credentials.
+   */
   async ensure(reference: string, encodedAuth: string, signal: AbortSignal): Promise<void> {
     if (this.#images.find(reference) !== undefined) return;
     const key = `${reference} ${encodedAuth}`; // never shown

@@ -1,7 +1,7 @@
 /**
  * Containers that exist only in memory: the twin of the real manager for tests of what stands above it.
- * Pure. Invariant: keeps the promises of ContainerManager; a second instance on the same `world` finds the containers of
- * the first, as after a restart of the daemon.
+ * Pure. Invariant: keeps the promises of ContainerManager;
+ * a second instance on the same `world` finds the containers of the first, as after a restart of the daemon.
  */
 import type { Clock } from "../../base/clock/clock.js";
 import {

@@ -1,7 +1,7 @@
 /**
  * Secrets and configs of a task as files in its container.
- * Pure. Invariants: secrets stand under /run/secrets and configs under / unless an absolute target says otherwise; a
- * missing one is named; data never enters a message.
+ * Pure. Invariants: secrets stand under /run/secrets and configs under / unless an absolute target says
+ * otherwise; a missing one is named; data never enters a message.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
@@ -43,7 +43,10 @@ function missing(kind: "secret" | "config", name: string): TaskFailureError {
   return new TaskFailureError("dependency-missing", `${kind} ${name} is not available on this node`);
 }
 
-/** @throws {TaskFailureError} dependency-missing; {InvalidArgumentError} a uid, gid or placeholder that is none. */
+/**
+ * @throws {TaskFailureError} dependency-missing; {InvalidArgumentError} a uid,
+ * gid or placeholder that is none.
+ */
 export function filesOfTask(input: FilesInput): readonly FileToPlace[] {
   const { task, node, env, dependencies } = input;
   const spec = task.spec?.container;

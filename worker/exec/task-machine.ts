@@ -1,7 +1,8 @@
 /**
- * The life of a task on its node, one step at a time: what to do next, and what the outcome makes of the status.
- * Pure. Invariant: the observed state never goes backwards (asserted); the same input gives the same step, so a restart
- * of the daemon goes on where it stopped.
+ * The life of a task on its node, one step at a time: what to do next,
+ * and what the outcome makes of the status.
+ * Pure. Invariant: the observed state never goes backwards (asserted); the same input gives the same step,
+ * so a restart of the daemon goes on where it stopped.
  *
  *   ASSIGNED > ACCEPTED > PREPARING > READY > STARTING > RUNNING > COMPLETE | FAILED
  *                        prepare     (waits   start     wait

@@ -1,5 +1,6 @@
 /**
- * How a task's container is called and labelled, so that it is found again after a restart and by Docker's tools.
+ * How a task's container is called and labelled,
+ * so that it is found again after a restart and by Docker's tools.
  * Pure. Source: the names and labels Docker gives to the containers of swarm tasks.
  */
 import type { Task } from "../../proto/gen/skein/v1/objects.js";

@@ -1,6 +1,7 @@
 /**
  * From a task to the container that runs it.
- * Pure. Invariant: every field of the specification is honoured or refused by name; none is dropped in silence.
+ * Pure. Invariant: every field of the specification is honoured or refused by name;
+ * none is dropped in silence.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import type { TaskSandbox } from "../../net-overlay/network-plane.js";
@@ -141,7 +142,10 @@ export interface SpecificationInput {
   readonly dependencies: TaskDependencies;
 }
 
-/** @throws {InvalidArgumentError} what cannot be honoured; {TaskFailureError} a secret or config that is missing. */
+/**
+ * @throws {InvalidArgumentError} what cannot be honoured;
+ * {TaskFailureError} a secret or config that is missing.
+ */
 export function containerSpecification(input: SpecificationInput): ContainerSpecification {
   const { task, node, network, dependencies } = input;
   const spec = containerOf(task);

@@ -87,7 +87,8 @@ test("a pull brings an image whose command runs, with Docker's progress; a secon
     `Status: Downloaded newer image for ${reference}`,
   ]);
   assert.deepEqual(readdirSync(join(dir, "tmp")), []);
-  assert.equal(readdirSync(join(dir, "blobs/sha256")).length, 2); // config and manifest; layers are unpacked and gone
+  // config and manifest; layers are unpacked and gone
+  assert.equal(readdirSync(join(dir, "blobs/sha256")).length, 2);
   const root = await store.mountRootfs(record.id, "c");
   assert.equal(readFileSync(join(root, "etc/motd"), "utf8"), "hi");
 
@@ -349,7 +350,8 @@ test("a registry with a CA of its own is spoken to by TLS with that CA, and not 
     server.closeAllConnections();
     server.close();
   });
-  const host = `localhost:${(server.address() as AddressInfo).port}`; // a TCP server's address is an AddressInfo
+  // a TCP server's address is an AddressInfo
+  const host = `localhost:${(server.address() as AddressInfo).port}`;
   for (const name of ["right", "wrong"]) {
     mkdirSync(join(folder, name, host), { recursive: true });
     copyFileSync(join(folder, `${name}.pem`), join(folder, name, host, "ca.crt"));

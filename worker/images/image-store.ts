@@ -67,8 +67,8 @@ export interface ImageStore {
   find(reference: string): ImageRecord | undefined;
   list(): readonly ImageRecord[];
   /**
-   * @throws {NotFoundError} unknown name, with the registry's own words; {UnauthenticatedError} {UnavailableError}
-   * {DataLossError} a blob whose digest is wrong.
+   * @throws {NotFoundError} unknown name, with the registry's own words;
+   * {UnauthenticatedError} {UnavailableError} {DataLossError} a blob whose digest is wrong.
    */
   pull(
     reference: string,
@@ -89,13 +89,18 @@ export interface ImageStore {
     tar: AsyncIterable<Uint8Array>,
     options?: { onProgress?: (progress: ImageProgress) => void; signal?: AbortSignal },
   ): Promise<readonly ImageRecord[]>;
-  /** A root file system tar becomes a one-layer image. `changes` are Dockerfile lines (CMD, ENV, ENTRYPOINT…). */
+  /**
+   * A root file system tar becomes a one-layer image. `changes` are Dockerfile lines (CMD, ENV, ENTRYPOINT…).
+   */
   importRootfs(
     tar: AsyncIterable<Uint8Array>,
     options: { reference?: string; message?: string; changes?: readonly string[]; signal?: AbortSignal },
   ): Promise<ImageRecord>;
   tag(reference: string, target: string): Promise<void>;
-  /** Docker's rmi: untags, and deletes when the last name goes. @throws {AbortedError}(409) in use by a container, unless forced. */
+  /**
+   * Docker's rmi: untags, and deletes when the last name goes.
+   * @throws {AbortedError}(409) in use by a container, unless forced.
+   */
   remove(
     reference: string,
     options?: { force?: boolean; usedBy?: (imageId: string) => string | undefined },

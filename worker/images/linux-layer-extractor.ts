@@ -234,7 +234,8 @@ export class LayerExtractor {
     const path = joinBelow(parent, hidden);
     const existing = this.#lstat(path);
     if (existing?.isDirectory() === true) return await this.#setOpaque(path);
-    if (existing !== undefined) return; // whiteouts speak of lower layers: a file of this layer hides them anyway
+    // whiteouts speak of lower layers: a file of this layer hides them anyway
+    if (existing !== undefined) return;
     await this.#options.kernel.makeNode({
       path: this.#absolute(path),
       kind: "char",

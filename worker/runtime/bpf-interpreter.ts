@@ -1,6 +1,7 @@
 /**
  * Runs the few classic BPF instructions our filters use: the tests' stand-in for the kernel.
- * Pure. Throws on anything the kernel's checker would refuse: unknown instructions, running off the end, loads outside the data.
+ * Pure. Throws on anything the kernel's checker would refuse: unknown instructions,
+ * running off the end, loads outside the data.
  */
 import { InvariantError, invariant } from "../../base/errors/invariant.js";
 import type { BpfInstruction } from "./seccomp-bpf.js";

@@ -1,5 +1,6 @@
 /**
- * Control groups of the host: which kind, where a container's files are, and clearing up. Edge: to /sys/fs/cgroup.
+ * Control groups of the host: which kind, where a container's files are, and clearing up. Edge:
+ * to /sys/fs/cgroup.
  * Source: cgroups(7). Hybrid means v1 controllers with the v2 tree mounted at `unified`.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -52,7 +53,9 @@ export async function removeCgroup(mode: CgroupMode, cgroupPath: string): Promis
   );
 }
 
-/** The trees by which systemd knows (and ends) the processes of a service; empty where systemd does not run. */
+/**
+ * The trees by which systemd knows (and ends) the processes of a service; empty where systemd does not run.
+ */
 export function systemdTrees(mode: CgroupMode): readonly string[] {
   if (!existsSync("/run/systemd/system")) return [];
   if (mode === "v2") return [ROOT];

@@ -1,7 +1,8 @@
 /**
- * Learns of the ends of containers from the exit files their monitors write. Edge: to exit files, fs.watch and /proc.
- * Invariant: each watched container is reported once. The watch tells at once; a slow poll finds what it missed, and containers
- * whose monitor was killed: their code cannot be learned.
+ * Learns of the ends of containers from the exit files their monitors write. Edge: to exit files,
+ * fs.watch and /proc.
+ * Invariant: each watched container is reported once. The watch tells at once;
+ * a slow poll finds what it missed, and containers whose monitor was killed: their code cannot be learned.
  */
 import { existsSync, type FSWatcher, readdirSync, readFileSync, statSync, watch } from "node:fs";
 import { join } from "node:path";
@@ -74,7 +75,8 @@ export class ConmonExits {
 
   #checkAll(): void {
     if (this.#watched.size === 0) return;
-    const ended = new Set(exitFileNames(this.#init.layout)); // one look at the folder: 500 containers take some 10 ms
+    // one look at the folder: 500 containers take some 10 ms
+    const ended = new Set(exitFileNames(this.#init.layout));
     for (const [id, target] of [...this.#watched]) if (ended.has(id) || !isAlive(target)) this.check(id);
   }
 

@@ -1,6 +1,7 @@
 /**
  * What the container manager asks of the thing that runs containers. Pure (interface only).
- * Promises: a started container outlives this process; its exit is reported once by `onExit`, also when it happened before `open`.
+ * Promises: a started container outlives this process; its exit is reported once by `onExit`,
+ * also when it happened before `open`.
  */
 import type { OciSpec } from "./oci-types.js";
 
@@ -38,18 +39,27 @@ export interface ExecResult {
 
 export interface OciRuntime {
   readonly name: "crun" | "runc";
-  /** The container exists, its process waits for `start`. @throws {InvalidArgumentError} with the runtime's words. */
+  /**
+   * The container exists, its process waits for `start`.
+   * @throws {InvalidArgumentError} with the runtime's words.
+   */
   create(options: RuntimeCreateOptions): Promise<ProcessIdentity>;
   start(id: string): Promise<void>;
   /** Number of the signal. A process that is gone already is no error. */
   kill(process: ProcessIdentity, signal: number): void;
-  /** Runs a command inside, as the container's user and with its environment, and waits `timeoutMs` at most; then it is killed. */
+  /**
+   * Runs a command inside, as the container's user and with its environment,
+   * and waits `timeoutMs` at most; then it is killed.
+   */
   exec(id: string, args: readonly string[], options: { timeoutMs: number }): Promise<ExecResult>;
   /** Makes the monitor open its log file anew (after a rename). */
   reopenLog(id: string): Promise<void>;
   /** Runtime state, cgroup and run files go. Missing is fine. */
   delete(id: string): Promise<void>;
-  /** Watches a container found again after a restart; its exit is reported even if it has ended already. Finishes a start cut short. */
+  /**
+   * Watches a container found again after a restart; its exit is reported even if it has ended already.
+   * Finishes a start cut short.
+   */
   adopt(id: string, process: ProcessIdentity): Promise<void>;
   /** The container's process if one is left from before, whatever the records say. */
   findLeftover(id: string): Promise<ProcessIdentity | undefined>;

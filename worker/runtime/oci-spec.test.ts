@@ -149,7 +149,12 @@ describe("user resolution", () => {
     assert.deepEqual(resolve(""), { uid: 0, gid: 0, additionalGids: [0], home: "/root" });
   });
   it("a name brings its group and memberships; a group in the request replaces them", () => {
-    assert.deepEqual(resolve("bob"), { uid: 1000, gid: 1001, additionalGids: [50, 60, 1001], home: "/users/bob" });
+    assert.deepEqual(resolve("bob"), {
+      uid: 1000,
+      gid: 1001,
+      additionalGids: [50, 60, 1001],
+      home: "/users/bob",
+    });
     assert.deepEqual(resolve("bob:staff"), { uid: 1000, gid: 50, additionalGids: [50], home: "/users/bob" });
     assert.deepEqual(resolve("bob:7", ["docker", "9"]), {
       uid: 1000,

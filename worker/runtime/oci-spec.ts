@@ -1,6 +1,7 @@
 /**
  * The OCI configuration of a container, from what was already resolved (user, capabilities, mounts, seccomp).
- * Pure. Invariant: equal input gives equal JSON. Sources: OCI runtime-spec 1.0.2; Docker's defaults for masked and read-only paths.
+ * Pure. Invariant: equal input gives equal JSON. Sources: OCI runtime-spec 1.0.2; Docker's defaults for
+ * masked and read-only paths.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import { ociResources, type ResourceLimits } from "./oci-resources.js";

@@ -1,6 +1,7 @@
 /**
  * Who a container's process is: Docker's user syntax resolved against the image's /etc/passwd and /etc/group.
- * Pure. Forms: "", name, uid, name:group, uid:gid in any mix. Names win over numbers that look alike, as in Docker.
+ * Pure. Forms: "", name, uid, name:group, uid:gid in any mix. Names win over numbers that look alike,
+ * as in Docker.
  * Source: passwd(5), group(5), Docker's USER instruction.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
@@ -43,7 +44,8 @@ export function resolveUser(
           .map((row) => idOf(row[2] ?? "", "/etc/group"))
       : [];
   const extra = request.groups.map((name) => groupId(name, group));
-  // The primary group is among them: else a set-group-id program could shed it and with it what the group is denied.
+  // The primary group is among them: else a set-group-id program could shed it and with it what the group is
+  // denied.
   const additionalGids = [...new Set([gid, ...own, ...extra])].sort((a, b) => a - b);
   return { uid, gid, additionalGids, home: entry?.[5] || "/" };
 }

@@ -1,6 +1,7 @@
 /**
- * Starts the conmon of one container and waits until the runtime under it has created the container. Edge: to child processes.
- * The spawned process ends at once: conmon forks itself away from us, which is why containers outlive this process.
+ * Starts the conmon of one container and waits until the runtime under it has created the container. Edge:
+ * to child processes. The spawned process ends at once: conmon forks itself away from us, which is why
+ * containers outlive this process.
  * Source: conmon(8); sync and start pipes as conmon 2.1 uses them.
  */
 import { spawn } from "node:child_process";
@@ -18,10 +19,16 @@ export interface MonitorSettings {
   readonly runtime: string;
   readonly stateDir: string;
   readonly exitDir: string;
-  /** Trees in which monitors are moved out of the daemon's own group, so that systemd spares them when it ends the daemon. */
+  /**
+   * Trees in which monitors are moved out of the daemon's own group,
+   * so that systemd spares them when it ends the daemon.
+   */
   readonly trees: readonly string[];
   readonly monitorGroup: string;
-  /** crun refuses hybrid hosts with v2 controllers; it looks no further when that tree is not mounted in its namespace. */
+  /**
+   * crun refuses hybrid hosts with v2 controllers;
+   * it looks no further when that tree is not mounted in its namespace.
+   */
   readonly hideUnified: boolean;
   readonly linux: Pick<Linux, "keepDescriptors">;
   readonly clock: Clock;
@@ -38,18 +45,25 @@ export interface MonitorOptions {
   readonly openStdin: boolean;
 }
 
-/** `exec` keeps the process number, so the shell's becomes conmon's. Slave: later unmounts on the host reach this namespace too. */
+/**
+ * `exec` keeps the process number, so the shell's becomes conmon's. Slave:
+ * later unmounts on the host reach this namespace too.
+ */
 const HIDE_UNIFIED = ["unshare", "--mount", "--propagation", "slave", "sh", "-c"].concat(
   'umount /sys/fs/cgroup/unified; exec "$@"',
   "conmon",
 );
 const CREATE_TIMEOUT_MS = 120_000;
 
-/** @returns the pid of the container's process. @throws {InvalidArgumentError} with the runtime's words; {InternalError}. */
+/**
+ * @returns the pid of the container's process.
+ * @throws {InvalidArgumentError} with the runtime's words; {InternalError}.
+ */
 export async function spawnMonitor(settings: MonitorSettings, options: MonitorOptions): Promise<number> {
   const command = [settings.conmon, ...monitorArguments(settings, options)];
   const [program = "", ...args] = settings.hideUnified ? [...HIDE_UNIFIED, ...command] : command;
-  settings.linux.keepDescriptors(); // the monitor lives long: a database file it inherited could never be freed
+  // the monitor lives long: a database file it inherited could never be freed
+  settings.linux.keepDescriptors();
   const child = spawn(program, args, {
     stdio: ["ignore", "ignore", "pipe", "pipe", "pipe"],
     env: { ...HELPER_ENV, _OCI_SYNCPIPE: "3", _OCI_STARTPIPE: "4" },

@@ -1,7 +1,8 @@
 /**
  * Containers by crun (else runc), each under a conmon of its own. Edge: to child processes and run files.
- * Invariants: a container that was created or adopted is reported by `onExit` exactly once; nothing here is the container's parent, so
- * the end of this process touches none. Sources: conmon(8), crun(1).
+ * Invariants: a container that was created or adopted is reported by `onExit` exactly once;
+ * nothing here is the container's parent, so the end of this process touches none. Sources:
+ * conmon(8), crun(1).
  *
  *   create: spawn conmon -> (own cgroup) -> start byte -> {"data": pid} on the sync pipe      start: spawn `crun start`
  *   exit:   conmon writes <exitDir>/<id> -> fs.watch -> onExit      delete: spawn `crun delete`, run files go
@@ -146,13 +147,15 @@ class ConmonRuntime implements OciRuntime {
     const stem = join(bundle, `exec-${(this.#execCount++).toString(36)}`);
     const pidFile = `${stem}.pid`;
     const specFile = `${stem}.json`;
-    const config = JSON.parse(await readFile(join(bundle, "config.json"), "utf8")) as OciSpec; // written by `create`
+    // written by `create`
+    const config = JSON.parse(await readFile(join(bundle, "config.json"), "utf8")) as OciSpec;
     const process: OciProcess = { ...config.process, args, terminal: false };
     await writeFile(specFile, JSON.stringify(process), { mode: 0o600 });
     let late = false;
     const onTimeout = (): void => {
       late = true;
-      const inner = processOf(readNumber(pidFile)); // a child of the command, which lives until this function has returned
+      // a child of the command, which lives until this function has returned
+      const inner = processOf(readNumber(pidFile));
       if (inner !== undefined) signalProcess(inner, SIGKILL);
     };
     try {
@@ -196,7 +199,8 @@ class ConmonRuntime implements OciRuntime {
 
   async adopt(id: string, target: ProcessIdentity): Promise<void> {
     this.#exits.watch(id, target);
-    // Both runtimes keep this fifo until the process has been started: a start cut short is brought to its end.
+    // Both runtimes keep this fifo until the process has been started:
+    // a start cut short is brought to its end.
     if (isAlive(target) && existsSync(join(this.#layout.stateDir, id, "exec.fifo"))) {
       try {
         await this.start(id);

@@ -1,6 +1,7 @@
 /**
  * Where the run files of a container are. Pure.
- * Invariant: the attach socket's path stays below the 107 bytes that a unix socket address holds, so folder names are short.
+ * Invariant: the attach socket's path stays below the 107 bytes that a unix socket address holds,
+ * so folder names are short.
  */
 import { join } from "node:path";
 import { InvalidArgumentError } from "../../base/errors/errors.js";

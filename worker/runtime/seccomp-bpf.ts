@@ -1,9 +1,12 @@
 /**
- * Compiles a system call policy to a classic BPF program: a search tree over the numbers of each instruction set.
- * Pure. Invariants: the instruction set is checked before any number is believed; every path ends in a return; jumps go forward only.
+ * Compiles a system call policy to a classic BPF program:
+ * a search tree over the numbers of each instruction set.
+ * Pure. Invariants: the instruction set is checked before any number is believed; every path ends in a
+ * return; jumps go forward only.
  * Sources: seccomp(2), linux/bpf_common.h, linux/audit.h.
  *
- *   load arch -> for each known one: load number -> tree of "number >= k" -> allow | errno | argument tests -> allow | errno
+ *   load arch -> for each known one: load number -> tree of "number >= k" -> allow | errno | argument tests
+ *   -> allow | errno
  */
 import { ResourceExhaustedError } from "../../base/errors/errors.js";
 import type { ArgTest, SeccompPolicy } from "./seccomp-policy.js";
@@ -121,7 +124,8 @@ function leavesByNumber(policy: SeccompPolicy, table: SyscallTable): Map<number,
     }
   }
   for (const [number, tests] of alternatives) {
-    if (!leaves.has(number)) leaves.set(number, compileTests(tests, policy.refusedErrno)); // an unconditional rule wins
+    // an unconditional rule wins
+    if (!leaves.has(number)) leaves.set(number, compileTests(tests, policy.refusedErrno));
   }
   return leaves;
 }

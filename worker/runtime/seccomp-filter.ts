@@ -1,7 +1,8 @@
 /**
  * Which seccomp filter a container gets, in the form its runtime takes. Pure.
- * crun takes a compiled program (saves it 10 ms of compiling per start); runc takes the rules as JSON. Custom profiles go as JSON to both.
- * Cache: one program per set of policy-changing capabilities, 64 at most, the oldest dropped.
+ * crun takes a compiled program (saves it 10 ms of compiling per start); runc takes the rules as JSON. Custom
+ * profiles go as JSON to both. Cache: one program per set of policy-changing capabilities, 64 at most,
+ * the oldest dropped.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import type { OciSeccomp } from "./oci-types.js";

@@ -1,8 +1,9 @@
 /**
  * The default system call policy of containers, as rules on names: what is not allowed here is refused.
- * Pure. The permissions are those of Docker's public default profile: kernel keyrings, modules, kexec, namespaces, mounts, BPF and
- * clocks need a capability or are refused. Argument tests look at the low 32 bits, because that is what the kernel reads of these
- * arguments: a test of all 64 could be stepped around by setting a high bit.
+ * Pure. The permissions are those of Docker's public default profile: kernel keyrings, modules, kexec,
+ * namespaces, mounts, BPF and clocks need a capability or are refused. Argument tests look at the low 32
+ * bits, because that is what the kernel reads of these arguments:
+ * a test of all 64 could be stepped around by setting a high bit.
  */
 
 export type SeccompAction = { readonly kind: "allow" } | { readonly kind: "errno"; readonly errno: number };

@@ -1,7 +1,8 @@
 /**
  * A custom seccomp profile in Docker's JSON, turned into the OCI form.
  * Rules that ask for capabilities or instruction sets are decided here.
- * Pure. Unknown keys are refused by name, so that no rule is dropped in silence. Source: Docker's seccomp documentation.
+ * Pure. Unknown keys are refused by name, so that no rule is dropped in silence. Source:
+ * Docker's seccomp documentation.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import type { OciSeccomp } from "./oci-types.js";
@@ -64,7 +65,8 @@ function ruleToOci(value: unknown, host: Parameters<typeof profileToOci>[1]): Oc
 
 /** Included: every capability named is held and an instruction set matches. Excluded: none does. */
 function applies(value: unknown, host: Parameters<typeof profileToOci>[1], including: boolean): boolean {
-  if (value === undefined || value === null) return true; // null is Go's empty struct pointer in generated profiles
+  // null is Go's empty struct pointer in generated profiles
+  if (value === undefined || value === null) return true;
   const filter = object(value, including ? "includes" : "excludes", FILTER_KEYS);
   const caps = strings(filter["caps"], "caps");
   const arches = strings(filter["arches"], "arches");

@@ -1,8 +1,9 @@
 /**
  * System call numbers of the three instruction sets the seccomp compiler knows.
- * Pure. Each line opens with a number; the names behind it count up from there, a line that opens with a name goes on.
- * Source: the kernel's user-space headers (asm/unistd_64.h, asm/unistd_32.h, asm-generic/unistd.h), Linux 6.1, and the
- * numbers 451-466 that later kernels share on every architecture.
+ * Pure. Each line opens with a number; the names behind it count up from there,
+ * a line that opens with a name goes on.
+ * Source: the kernel's user-space headers (asm/unistd_64.h, asm/unistd_32.h, asm-generic/unistd.h),
+ * Linux 6.1, and the numbers 451-466 that later kernels share on every architecture.
  */
 
 export type SyscallTable = ReadonlyMap<string, number>;
@@ -162,7 +163,10 @@ function parse(text: string): SyscallTable {
   return table;
 }
 
-/** @returns the table of an architecture; parsed anew at each call, so the caller keeps it only while it compiles. */
+/**
+ * @returns the table of an architecture; parsed anew at each call,
+ * so the caller keeps it only while it compiles.
+ */
 export function syscallTable(arch: "x86_64" | "i386" | "aarch64"): SyscallTable {
   return parse(arch === "x86_64" ? X86_64 : arch === "i386" ? I386 : AARCH64);
 }

@@ -1,7 +1,7 @@
 /**
  * What an agent must still know after a restart of the daemon. Pure (interface, and the twin in memory).
- * Invariants: never holds the data of secrets or configs, nor registry credentials; what was saved is read back as it
- * was, or not at all.
+ * Invariants: never holds the data of secrets or configs, nor registry credentials;
+ * what was saved is read back as it was, or not at all.
  */
 import type { ManagerPeer, NodeResource, TaskStatusUpdate } from "../../proto/gen/skein/v1/dispatcher.js";
 import type { Node } from "../../proto/gen/skein/v1/objects.js";

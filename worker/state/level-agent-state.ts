@@ -1,8 +1,10 @@
 /**
  * The agent's state on disk. Edge: to `level`.
- * Keys: `r/<kind>/<id>` resources, `t/<task id>` statuses, `s` the session, `v` the revision. Values are protobuf.
- * Invariant: one batch per change, so that a crash leaves the state before or after it. Not synced to the disk: what
- * matters is a crash of the daemon, and after a crash of the machine no container is left to adopt.
+ * Keys: `r/<kind>/<id>` resources, `t/<task id>` statuses, `s` the session, `v` the revision.
+ * Values are protobuf.
+ * Invariant: one batch per change, so that a crash leaves the state before or after it.
+ * Not synced to the disk: what matters is a crash of the daemon, and after a crash of the machine no
+ * container is left to adopt.
  */
 import { mkdir } from "node:fs/promises";
 import type { Level } from "level";
@@ -15,7 +17,10 @@ import { type AgentState, type SavedAgent, type SavedChanges, storable } from ".
 type Database = Level<string, Uint8Array>;
 type Operation = { type: "put"; key: string; value: Uint8Array } | { type: "del"; key: string };
 
-/** @param options.path folder of the database, made for root alone. @throws what `level` throws when it cannot be opened. */
+/**
+ * @param options.path folder of the database, made for root alone.
+ * @throws what `level` throws when it cannot be opened.
+ */
 export async function openLevelAgentState(options: { path: string; log: Logger }): Promise<AgentState> {
   await mkdir(options.path, { recursive: true, mode: 0o700 });
   const { Level } = await import("level");
@@ -53,7 +58,8 @@ class LevelAgentState implements AgentState {
         else if (key === "s") session = decoded(key, SessionUpdate.decode, value);
         else if (key === "v") revision = Number(Buffer.from(value).toString("utf8"));
       } catch (error) {
-        // The manager tells it all again; a container whose task is not known is then judged by the first whole set.
+        // The manager tells it all again; a container whose task is not known is then judged by the first
+        // whole set.
         this.#log.error("record of the agent's state is skipped", { key, error: String(error) });
       }
     }

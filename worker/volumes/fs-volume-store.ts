@@ -49,7 +49,8 @@ class LocalVolumes implements VolumeStore {
     if (!entry.isDirectory()) return;
     const path = join(this.#dir, entry.name, "volume.json");
     try {
-      const record = JSON.parse(await readFile(path, "utf8")) as Omit<VolumeRecord, "mountpoint">; // written by #make alone
+      // written by #make alone
+      const record = JSON.parse(await readFile(path, "utf8")) as Omit<VolumeRecord, "mountpoint">;
       this.#records.set(entry.name, { ...record, mountpoint: join(this.#dir, entry.name, "_data") });
     } catch (error) {
       if (isErrno(error, "ENOENT")) return; // its making was interrupted: the next `ensure` finishes it
@@ -115,7 +116,8 @@ class LocalVolumes implements VolumeStore {
   async remove(name: string): Promise<void> {
     if (!this.#records.has(name)) throw new NotFoundError(`no such volume: ${name}`);
     this.#records.delete(name);
-    await rm(join(this.#dir, name, "volume.json"), { force: true }); // first: an interrupted removal leaves no half volume behind
+    // first: an interrupted removal leaves no half volume behind
+    await rm(join(this.#dir, name, "volume.json"), { force: true });
     await rm(join(this.#dir, name), { recursive: true, force: true });
   }
 

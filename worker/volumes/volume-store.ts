@@ -32,6 +32,9 @@ export interface VolumeStore {
   list(): readonly VolumeRecord[];
   /** Deletes it with its data. @throws {NotFoundError}. */
   remove(name: string): Promise<void>;
-  /** Fills an empty volume with what the image has at the target, owner and mode of the folder included. Not empty: nothing happens. */
+  /**
+   * Fills an empty volume with what the image has at the target, owner and mode of the folder included.
+   * Not empty: nothing happens.
+   */
   copyUp(name: string, imageFolder: string): Promise<void>;
 }
