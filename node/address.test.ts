@@ -23,5 +23,8 @@ test("formatHostPort puts brackets around IPv6", () => {
 
 test("resolveAddress keeps an IP and refuses an interface that is not there", () => {
   assert.equal(resolveAddress("192.0.2.7", "--advertise-addr"), "192.0.2.7");
-  assert.throws(() => resolveAddress("nosuch0", "--advertise-addr"), /--advertise-addr must be an IP address or the name of an interface/);
+  assert.throws(
+    () => resolveAddress("nosuch0", "--advertise-addr"),
+    /--advertise-addr must be an IP address or the name of an interface/,
+  );
 });

@@ -18,7 +18,9 @@ export function parseHostPort(text: string, defaultPort: number): HostPort {
   const host = bare ?? match?.[1] ?? match?.[2];
   const port = bare === undefined && match?.[3] !== undefined ? Number(match[3]) : defaultPort;
   if (host === undefined || host === "" || port < 1 || port > 65_535) {
-    throw new InvalidArgumentError(`address must be HOST or HOST:PORT with a port of 1 to 65535, got ${JSON.stringify(text)}`);
+    throw new InvalidArgumentError(
+      `address must be HOST or HOST:PORT with a port of 1 to 65535, got ${JSON.stringify(text)}`,
+    );
   }
   return { host, port };
 }
@@ -46,7 +48,8 @@ export function resolveAddress(text: string, flag: string): string {
   const addresses = machineAddresses().filter(({ name }) => !/^(skein|vx|gw|docker)/.test(name));
   if (text === "") {
     const [only, ...others] = addresses;
-    if (only === undefined) throw new InvalidArgumentError(`this host has no address other nodes could use: give ${flag}`);
+    if (only === undefined)
+      throw new InvalidArgumentError(`this host has no address other nodes could use: give ${flag}`);
     if (others.length > 0) {
       throw new InvalidArgumentError(
         `could not choose an IP address to advertise since this system has multiple addresses on different interfaces (${addresses
@@ -58,6 +61,9 @@ export function resolveAddress(text: string, flag: string): string {
   }
   if (isIP(text) !== 0) return text;
   const onInterface = machineAddresses().find(({ name }) => name === text);
-  if (onInterface === undefined) throw new InvalidArgumentError(`${flag} must be an IP address or the name of an interface with one, got ${JSON.stringify(text)}`);
+  if (onInterface === undefined)
+    throw new InvalidArgumentError(
+      `${flag} must be an IP address or the name of an interface with one, got ${JSON.stringify(text)}`,
+    );
   return onInterface.address;
 }

@@ -1,7 +1,17 @@
 /**
- * Files that are whole or absent after a crash. Edge: to node:fs. Written beside the target, synced, then renamed.
+ * Files that are whole or absent after a crash. Edge: to node:fs. Written beside the target, synced,
+ * then renamed.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
 import { dirname } from "node:path";
 
 /** @param mode permission bits, e.g. 0o600 for keys. */

@@ -19,7 +19,16 @@ test("parseDaemonOptions, defaults", () => {
 });
 
 test("parseDaemonOptions, the socket follows the run directory", () => {
-  const options = parseDaemonOptions(["--run-dir", "/r", "--label", "a=b", "--label", "c=d", "--cgroup-parent", "/x/"]);
+  const options = parseDaemonOptions([
+    "--run-dir",
+    "/r",
+    "--label",
+    "a=b",
+    "--label",
+    "c=d",
+    "--cgroup-parent",
+    "/x/",
+  ]);
   assert.ok(typeof options === "object");
   assert.equal(options.socketPath, "/r/skein.sock");
   assert.deepEqual(options.labels, ["a=b", "c=d"]);
@@ -28,7 +37,10 @@ test("parseDaemonOptions, the socket follows the run directory", () => {
 
 test("parseDaemonOptions refuses unknown flags and levels by name", () => {
   assert.throws(() => parseDaemonOptions(["--nonsense"]), /--nonsense.*see skeind --help/);
-  assert.throws(() => parseDaemonOptions(["--log-level", "loud"]), /--log-level must be debug, info, warn or error, got "loud"/);
+  assert.throws(
+    () => parseDaemonOptions(["--log-level", "loud"]),
+    /--log-level must be debug, info, warn or error, got "loud"/,
+  );
   assert.equal(parseDaemonOptions(["-h"]), "help");
 });
 

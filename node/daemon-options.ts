@@ -1,5 +1,6 @@
 /**
- * The command line of skeind. Edge: to node:util and node:os. Every flag has a default that fits one daemon on one host.
+ * The command line of skeind. Edge: to node:util and node:os.
+ * Every flag has a default that fits one daemon on one host.
  */
 import { hostname } from "node:os";
 import { parseArgs } from "node:util";
@@ -36,7 +37,10 @@ Options:
   --version                 the version
 `;
 
-/** @returns "help" or "version" when that was asked for. @throws {InvalidArgumentError} an unknown flag or a bad value. */
+/**
+ * @returns "help" or "version" when that was asked for.
+ * @throws {InvalidArgumentError} an unknown flag or a bad value.
+ */
 export function parseDaemonOptions(args: readonly string[]): DaemonOptions | "help" | "version" {
   let values: ReturnType<typeof parse>["values"];
   try {
@@ -48,7 +52,9 @@ export function parseDaemonOptions(args: readonly string[]): DaemonOptions | "he
   if (values.version) return "version";
   const level = values["log-level"] ?? "info";
   if (!["debug", "info", "warn", "error"].includes(level)) {
-    throw new InvalidArgumentError(`--log-level must be debug, info, warn or error, got ${JSON.stringify(level)}`);
+    throw new InvalidArgumentError(
+      `--log-level must be debug, info, warn or error, got ${JSON.stringify(level)}`,
+    );
   }
   const runDir = values["run-dir"] ?? "/run/skein";
   return {

@@ -1,7 +1,7 @@
 /**
  * skeind put together: workload, swarm life cycle, HTTP API. Edge: to everything it composes.
- * Order of start: workload (finds running containers), API (answers at once), swarm (may wait for managers). Stopping leaves containers,
- * connections and kernel state as they are.
+ * Order of start: workload (finds running containers), API (answers at once), swarm (may wait for managers).
+ * Stopping leaves containers, connections and kernel state as they are.
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -37,7 +37,9 @@ function managerUser(name: string): { uid: number; gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const line = (readFileIfThere("/etc/passwd") ?? "").split("\n").find((text) => text.startsWith(`${name}:`));
   const [, , uid, gid] = line?.split(":") ?? [];
-  return uid === undefined || gid === undefined ? { uid: FALLBACK_UID, gid: FALLBACK_UID } : { uid: Number(uid), gid: Number(gid) };
+  return uid === undefined || gid === undefined
+    ? { uid: FALLBACK_UID, gid: FALLBACK_UID }
+    : { uid: Number(uid), gid: Number(gid) };
 }
 
 export class Daemon {
@@ -88,10 +90,16 @@ export class Daemon {
         clock,
         log: log.child({ component: "api" }),
       };
-      const resumed = swarm.resume().catch((error: unknown) => log.error("returning to the swarm failed", { error: messageOf(error) }));
+      const resumed = swarm
+        .resume()
+        .catch((error: unknown) => log.error("returning to the swarm failed", { error: messageOf(error) }));
       scope.own(await openApiServer(backend, { socketPath: options.socketPath }));
       scope.defer(() => resumed.then(() => undefined));
-      log.info("skeind is up", { version: facts.version, socket: options.socketPath, engine: facts.engineId });
+      log.info("skeind is up", {
+        version: facts.version,
+        socket: options.socketPath,
+        engine: facts.engineId,
+      });
       return new Daemon(scope);
     } catch (error) {
       await scope.close();

@@ -1,6 +1,7 @@
 /**
- * One daemon per data directory. Edge: to node:fs and /proc. The lock is the pid in <data>/skeind.pid together with the process's start
- * time, so that a pid used again by another process does not lock out a restart.
+ * One daemon per data directory. Edge: to node:fs and /proc. The lock is the pid in <data>/skeind.pid
+ * together with the process's start time, so that a pid used again by another process does not lock out a
+ * restart.
  */
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";

@@ -1,7 +1,8 @@
 /**
- * How a node gets its certificate: the root CA by the token's digest, then a CSR. Edge: to @grpc/grpc-js, node:tls and node:crypto.
- * The first contact trusts nobody: the root certificate fetched over an unverified connection must hash to the digest
- * inside the join token, and only then is the token shown, over a connection verified by that root.
+ * How a node gets its certificate: the root CA by the token's digest, then a CSR. Edge:
+ * to @grpc/grpc-js, node:tls and node:crypto. The first contact trusts nobody: the root certificate fetched
+ * over an unverified connection must hash to the digest inside the join token, and only then is the token
+ * shown, over a connection verified by that root.
  */
 import { createHash, X509Certificate } from "node:crypto";
 import { credentials } from "@grpc/grpc-js";
@@ -71,16 +72,24 @@ export interface JoinRequest {
   readonly advertiseIp: string;
 }
 
-/** @throws {InvalidArgumentError} a malformed or foreign token; {UnauthenticatedError} a wrong secret; {UnavailableError} nobody answers. */
+/**
+ * @throws {InvalidArgumentError} a malformed or foreign token; {UnauthenticatedError} a wrong secret;
+ * {UnavailableError} nobody answers.
+ */
 export async function requestIdentity(request: JoinRequest): Promise<IssuedIdentity> {
   const digest = TOKEN.exec(request.token)?.[1];
-  if (digest === undefined) throw new InvalidArgumentError("invalid join token: it must have the form SWMTKN-1-<digest>-<secret>");
+  if (digest === undefined)
+    throw new InvalidArgumentError("invalid join token: it must have the form SWMTKN-1-<digest>-<secret>");
   let last: SkeinError | undefined;
   for (const address of request.remoteAddresses) {
     try {
       return await joinThrough(address, request, digest);
     } catch (error) {
-      if (!(error instanceof SkeinError) || (error.code !== "unavailable" && error.code !== "deadline-exceeded")) throw error;
+      if (
+        !(error instanceof SkeinError) ||
+        (error.code !== "unavailable" && error.code !== "deadline-exceeded")
+      )
+        throw error;
       last = error;
     }
   }
@@ -101,4 +110,3 @@ export async function renewIdentity(channels: ManagerChannels, address: string):
   );
   return { identity: { keyPem, certificatePem: reply.certificatePem, rootCaPem: reply.caCertPem }, reply };
 }
-

@@ -1,7 +1,7 @@
 /**
  * What a manager does only while it leads: control loops, role manager, merging of reports.
- * Pure over its components. Invariant: duties begin after everything committed before is applied here, and end before others may lead
- * for long: a duty that still runs cannot write, because its proposals fail.
+ * Pure over its components. Invariant: duties begin after everything committed before is applied here,
+ * and end before others may lead for long: a duty that still runs cannot write, because its proposals fail.
  */
 import type { Clock } from "../base/clock/clock.js";
 import { messageOf } from "../base/errors/errors.js";
@@ -34,7 +34,11 @@ export class LeaderDuties {
   constructor(components: LeaderDutiesComponents, options: { onChange: () => void }) {
     this.#components = components;
     this.#onReports = options.onChange;
-    this.#loop = new ComponentLoop({ name: "leader-duties", log: components.log, pass: (signal) => this.#pass(signal) });
+    this.#loop = new ComponentLoop({
+      name: "leader-duties",
+      log: components.log,
+      pass: (signal) => this.#pass(signal),
+    });
     this.#unsubscribe = components.raft.onLeadership(({ isLeader, term }) => {
       this.#wanted = isLeader ? { term } : undefined;
       this.#loop.wake();

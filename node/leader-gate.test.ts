@@ -42,12 +42,16 @@ function lab(handler: (callback: (error: unknown, value?: unknown) => void) => v
     },
     isKnownNode: (nodeId) => nodeId !== "removed",
     leader,
-    channels: { credentials: () => credentials.createInsecure(), to: (address) => new Channel(address, credentials.createInsecure(), {}) },
+    channels: {
+      credentials: () => credentials.createInsecure(),
+      to: (address) => new Channel(address, credentials.createInsecure(), {}),
+    },
     self: { nodeId: "m0", role: "swarm-manager", clusterId: "c" },
     clock,
     log: silentLogger,
   });
-  const unary = ((_call: unknown, callback: (error: unknown, value?: unknown) => void) => handler(callback)) as UntypedHandleCall;
+  const unary = ((_call: unknown, callback: (error: unknown, value?: unknown) => void) =>
+    handler(callback)) as UntypedHandleCall;
   return {
     leader,
     clock,
@@ -58,7 +62,10 @@ function lab(handler: (callback: (error: unknown, value?: unknown) => void) => v
         metadata.set("skein-forwarded-role", "swarm-manager");
       }
       const subject = { O: "c", OU: nodeId === "w1" ? "swarm-worker" : "swarm-manager", CN: nodeId };
-      const guarded = gate(PATH, unary, { local, streaming: false }) as (call: unknown, callback: (error: Error | null, value: unknown) => void) => void;
+      const guarded = gate(PATH, unary, { local, streaming: false }) as (
+        call: unknown,
+        callback: (error: Error | null, value: unknown) => void,
+      ) => void;
       const call = {
         metadata,
         request: {},
@@ -66,7 +73,9 @@ function lab(handler: (callback: (error: unknown, value?: unknown) => void) => v
         getPeer: () => "ipv4:10.0.0.1:1",
         getDeadline: () => Number.POSITIVE_INFINITY,
       };
-      return new Promise((resolve, reject) => guarded(call, (error, value) => (error ? reject(fromGrpcError(error)) : resolve(value))));
+      return new Promise((resolve, reject) =>
+        guarded(call, (error, value) => (error ? reject(fromGrpcError(error)) : resolve(value))),
+      );
     },
   };
 }
@@ -85,7 +94,10 @@ test("the role check comes first, but not for the local socket", async () => {
 
 test("a removed node's certificate opens nothing", async () => {
   const { call } = lab((callback) => callback(null, "nodes"));
-  await assert.rejects(call({ nodeId: "removed" }), { code: "permission-denied", message: "node removed was removed from this swarm" });
+  await assert.rejects(call({ nodeId: "removed" }), {
+    code: "permission-denied",
+    message: "node removed was removed from this swarm",
+  });
 });
 
 test("the handler's own error passes with its code", async () => {

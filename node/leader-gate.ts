@@ -1,21 +1,34 @@
 /**
  * The guard in front of every RPC of a manager: role check, then leader forwarding, then a read barrier.
- * Edge: to @grpc/grpc-js. A follower passes the call on with the original caller's identity; while no leader is known it waits, so that a
- * failover looks like a slow call. A call that may have been carried out by a leader that died is not repeated: its caller is told.
+ * Edge: to @grpc/grpc-js. A follower passes the call on with the original caller's identity; while no leader
+ * is known it waits, so that a failover looks like a slow call. A call that may have been carried out by a
+ * leader that died is not repeated: its caller is told.
  */
 import {
   Client,
   Metadata,
-  type sendUnaryData,
   type ServerUnaryCall,
   type ServiceDefinition,
   type ServiceError,
+  type sendUnaryData,
   type UntypedHandleCall,
 } from "@grpc/grpc-js";
 import type { Clock } from "../base/clock/clock.js";
-import { messageOf, NotLeaderError, PermissionDeniedError, type SkeinError, UnavailableError } from "../base/errors/errors.js";
+import {
+  messageOf,
+  NotLeaderError,
+  PermissionDeniedError,
+  type SkeinError,
+  UnavailableError,
+} from "../base/errors/errors.js";
 import { fromGrpcError, toGrpcStatus } from "../base/grpc/grpc-errors.js";
-import { type IdentifiableCall, isForwarded, markForwarded, type PeerIdentity, peerOf } from "../base/grpc/peer-identity.js";
+import {
+  type IdentifiableCall,
+  isForwarded,
+  markForwarded,
+  type PeerIdentity,
+  peerOf,
+} from "../base/grpc/peer-identity.js";
 import type { Logger } from "../base/log/logger.js";
 import type { ManagerChannels } from "./manager-channels.js";
 import type { Guard } from "./rpc-host.js";
@@ -57,24 +70,33 @@ type UnaryCall = ServerUnaryCall<unknown, unknown> & IdentifiableCall;
 
 /** Raised when the call certainly was not carried out, so that it may be sent again. */
 function certainlyNotDone(error: SkeinError): boolean {
-  return error.code === "not-leader" || (error.code === "unavailable" && /ECONNREFUSED|No connection established|Failed to connect/.test(error.message));
+  return (
+    error.code === "not-leader" ||
+    (error.code === "unavailable" &&
+      /ECONNREFUSED|No connection established|Failed to connect/.test(error.message))
+  );
 }
 
 function unknownOutcome(leader: string, cause: SkeinError): UnavailableError {
-  const found = "went away before it answered: the change may have been made, or not; look before you repeat it";
+  const found =
+    "went away before it answered: the change may have been made, or not; look before you repeat it";
   return new UnavailableError(`the leader at ${leader} ${found}`, { cause });
 }
 
 export function createLeaderGate(options: LeaderGateOptions): Guard {
   const { leader, channels, clock, log } = options;
-  const methods = new Map(options.definitions.flatMap((definition) => Object.values(definition).map((m) => [m.path, m] as const)));
+  const methods = new Map(
+    options.definitions.flatMap((definition) => Object.values(definition).map((m) => [m.path, m] as const)),
+  );
   let waitingCount = 0;
 
   /** Resolves when a leader other than `except` is known, or when this node leads. */
   async function waitForLeader(deadlineMs: number, except: string | undefined): Promise<void> {
-    const usable = (): boolean => leader.isLeader || (leader.leaderAddress !== undefined && leader.leaderAddress !== except);
+    const usable = (): boolean =>
+      leader.isLeader || (leader.leaderAddress !== undefined && leader.leaderAddress !== except);
     if (usable()) return;
-    if (waitingCount >= WAITING_MAX) throw new UnavailableError("the cluster has no leader, and too many calls wait for one");
+    if (waitingCount >= WAITING_MAX)
+      throw new UnavailableError("the cluster has no leader, and too many calls wait for one");
     waitingCount += 1;
     try {
       await new Promise<void>((resolve, reject) => {
@@ -89,7 +111,9 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
         const timer = clock.setTimer(Math.max(0, deadlineMs - clock.monotonicMs()), () =>
           finish(() =>
             reject(
-              new UnavailableError("the swarm has no leader: it is possible that too few managers are online to keep a quorum"),
+              new UnavailableError(
+                "the swarm has no leader: it is possible that too few managers are online to keep a quorum",
+              ),
             ),
           ),
         );
@@ -99,7 +123,12 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
     }
   }
 
-  function forward(path: string, call: UnaryCall, caller: PeerIdentity | undefined, address: string): Promise<{ value: unknown }> {
+  function forward(
+    path: string,
+    call: UnaryCall,
+    caller: PeerIdentity | undefined,
+    address: string,
+  ): Promise<{ value: unknown }> {
     const method = methods.get(path);
     if (method === undefined) throw new UnavailableError(`${path} cannot be forwarded`);
     const metadata = new Metadata();
@@ -113,7 +142,8 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
         call.request,
         metadata,
         { deadline: call.getDeadline() },
-        (error: ServiceError | null, value: unknown) => (error ? reject(fromGrpcError(error)) : resolve({ value })),
+        (error: ServiceError | null, value: unknown) =>
+          error ? reject(fromGrpcError(error)) : resolve({ value }),
       );
     });
   }
@@ -145,7 +175,8 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
         return await forward(path, call, caller, address);
       } catch (error) {
         const failure = error as SkeinError; // forward() rejects with fromGrpcError's result only
-        const repeatable = certainlyNotDone(failure) || (failure.code === "unavailable" && options.linearizable.has(path));
+        const repeatable =
+          certainlyNotDone(failure) || (failure.code === "unavailable" && options.linearizable.has(path));
         if (!repeatable) throw failure.code === "unavailable" ? unknownOutcome(address, failure) : failure;
         if (clock.monotonicMs() >= deadlineMs) throw failure;
         log.debug("forwarding again", { path, leader: address, error: failure.message });
@@ -158,7 +189,10 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
 
   return (path, handler, { local, streaming }) => {
     if (streaming) {
-      const guarded = (call: IdentifiableCall & { emit(event: string, error: unknown): boolean }, ...rest: unknown[]): void => {
+      const guarded = (
+        call: IdentifiableCall & { emit(event: string, error: unknown): boolean },
+        ...rest: unknown[]
+      ): void => {
         try {
           if (!local) options.authorize(path, peerOf(call));
         } catch (error) {
@@ -167,11 +201,13 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
         }
         (handler as (call: unknown, ...rest: unknown[]) => void)(call, ...rest);
       };
-      return guarded as unknown as UntypedHandleCall; // grpc-js types handlers by shape; the call passes through untouched
+      // grpc-js types handlers by shape; the call passes through untouched
+      return guarded as unknown as UntypedHandleCall;
     }
     const runLocal = (call: UnaryCall): Promise<{ value: unknown }> =>
       new Promise((resolve, reject) => {
-        const callback: sendUnaryData<unknown> = (error, value) => (error ? reject(error) : resolve({ value }));
+        const callback: sendUnaryData<unknown> = (error, value) =>
+          error ? reject(error) : resolve({ value });
         (handler as (call: UnaryCall, callback: sendUnaryData<unknown>) => void)(call, callback);
       });
     const guarded = (call: UnaryCall, callback: sendUnaryData<unknown>): void => {
@@ -184,7 +220,12 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
         ({ value }) => callback(null, value),
         (error: unknown) => {
           // A handler's own answer passes unchanged; anything else is translated here.
-          if (typeof error === "object" && error !== null && "code" in error && typeof error.code === "number") {
+          if (
+            typeof error === "object" &&
+            error !== null &&
+            "code" in error &&
+            typeof error.code === "number"
+          ) {
             callback(error as ServiceError);
             return;
           }
@@ -198,8 +239,15 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
   };
 }
 
-/** Ends a streaming call before its handler saw it: client-streaming calls have a callback, the others an error event. */
-function refuseStream(call: { emit(event: string, error: unknown): boolean }, error: unknown, rest: readonly unknown[]): void {
+/**
+ * Ends a streaming call before its handler saw it: client-streaming calls have a callback,
+ * the others an error event.
+ */
+function refuseStream(
+  call: { emit(event: string, error: unknown): boolean },
+  error: unknown,
+  rest: readonly unknown[],
+): void {
   const status = toGrpcStatus(error);
   const callback = rest[0];
   if (typeof callback === "function") callback(status);

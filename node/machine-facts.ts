@@ -23,7 +23,10 @@ function operatingSystem(): string {
   return /^PRETTY_NAME="?([^"\n]*)"?$/m.exec(text)?.[1] ?? "Linux";
 }
 
-/** Memory a container could get: the machine's, or this daemon's cgroup limit when smaller is not known to matter. */
+/**
+ * Memory a container could get: the machine's,
+ * or this daemon's cgroup limit when smaller is not known to matter.
+ */
 function memoryBytes(): number {
   const text = readFileSync("/proc/meminfo", "utf8");
   const kib = Number(/^MemTotal:\s+(\d+) kB$/m.exec(text)?.[1] ?? 0);

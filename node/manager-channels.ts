@@ -1,6 +1,7 @@
 /**
  * gRPC channels to managers under mutual TLS, one per address, shared by every client in the process.
- * Edge: to @grpc/grpc-js. Managers are verified by the name `swarm-manager` against the cluster's root, not by host name.
+ * Edge: to @grpc/grpc-js. Managers are verified by the name `swarm-manager` against the cluster's root,
+ * not by host name.
  */
 import { Channel, type ChannelCredentials, type ChannelOptions, credentials } from "@grpc/grpc-js";
 import type { TlsIdentity } from "./rpc-host.js";

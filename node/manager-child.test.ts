@@ -9,7 +9,9 @@ import { silentLogger } from "../base/log/logger.js";
 import { SeededRandom } from "../base/random/seeded-random.js";
 import { ManagerChild } from "./manager-child.js";
 
-/** A manager that notes each start, and serves or fails as the plan in its folder says: one letter per start. */
+/**
+ * A manager that notes each start, and serves or fails as the plan in its folder says: one letter per start.
+ */
 const FAKE_MAIN = `
 import { appendFileSync, readFileSync } from "node:fs";
 const dir = new URL(".", import.meta.url).pathname;
@@ -48,7 +50,13 @@ function lab(plan: string): Lab {
   writeFileSync(join(dir, "starts"), "");
   const clock = new ManualClock();
   const child = new ManagerChild({
-    place: { dir, socketPath: join(dir, "m.sock"), listen: { host: "127.0.0.1", port: 1 }, advertiseAddress: "127.0.0.1:1", hostname: "h" },
+    place: {
+      dir,
+      socketPath: join(dir, "m.sock"),
+      listen: { host: "127.0.0.1", port: 1 },
+      advertiseAddress: "127.0.0.1:1",
+      hostname: "h",
+    },
     user: undefined,
     logLevel: "error",
     clock,
@@ -91,7 +99,8 @@ test("a resume that fails says why, and is tried again until it serves", async (
   await assert.rejects(it.child.start(mode), { code: "unavailable", message: "the port is taken" });
   assert.equal(it.child.started, false);
   await it.untilStarts(3);
-  for (let turn = 0; turn < 500 && !it.child.started; turn++) await new Promise((resolve) => setTimeout(resolve, 10));
+  for (let turn = 0; turn < 500 && !it.child.started; turn++)
+    await new Promise((resolve) => setTimeout(resolve, 10));
   assert.equal(it.child.started, true);
 });
 

@@ -1,6 +1,7 @@
 /**
- * The manager process as skeind sees it: started, supervised, told of new certificates, stopped. Edge: to node:child_process.
- * A manager that crashes is started again with a growing pause, resuming from its disk; containers and networks notice nothing.
+ * The manager process as skeind sees it: started, supervised, told of new certificates, stopped. Edge:
+ * to node:child_process. A manager that crashes is started again with a growing pause, resuming from its
+ * disk; containers and networks notice nothing.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -55,8 +56,8 @@ export class ManagerChild {
   }
 
   /**
-   * Resolves when the manager serves. A resume that fails is tried again until `stop`: what stood in its way, the port still held by the
-   * manager of a killed daemon, say, may go.
+   * Resolves when the manager serves. A resume that fails is tried again until `stop`:
+   * what stood in its way, the port still held by the manager of a killed daemon, say, may go.
    * @throws the manager's own error when it cannot start now.
    */
   async start(mode: ManagerMode): Promise<ManagerReady> {
@@ -94,11 +95,17 @@ export class ManagerChild {
     if (this.#child?.connected) this.#child.send(message);
   }
 
-  /** Settles once: with `ready`, or when the process has ended without it, so that never two of them are there. */
+  /**
+   * Settles once: with `ready`, or when the process has ended without it,
+   * so that never two of them are there.
+   */
   #launch(mode: ManagerMode): Promise<ManagerReady> {
     const { place, user, logLevel, log } = this.#options;
     const main = this.#options.main ?? new URL("./manager-main.js", import.meta.url);
-    const child = fork(fileURLToPath(main), [], { execArgv: [...V8_FLAGS], stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    const child = fork(fileURLToPath(main), [], {
+      execArgv: [...V8_FLAGS],
+      stdio: ["ignore", "inherit", "inherit", "ipc"],
+    });
     this.#child = child;
     const config: ManagerConfig = { place, mode, user, logLevel };
     return new Promise((resolve, reject) => {
@@ -111,7 +118,8 @@ export class ManagerChild {
             this.#started = true;
             this.#backoff.reset();
             if (mode.kind === "init") this.#identity = message.identity;
-            else if (this.#identity !== undefined && this.#identity !== mode.identity) this.exchangeIdentity(this.#identity);
+            else if (this.#identity !== undefined && this.#identity !== mode.identity)
+              this.exchangeIdentity(this.#identity);
             resolve({ nodeId: message.nodeId, clusterId: message.clusterId, identity: message.identity });
             break;
           case "failed":
@@ -126,7 +134,8 @@ export class ManagerChild {
       const ended = (how: string): void => {
         if (this.#child === child) this.#child = undefined;
         if (isReady) this.#relaunch(how);
-        else reject(failure ?? new InternalError(`the manager process ended with ${how} before it was ready`));
+        else
+          reject(failure ?? new InternalError(`the manager process ended with ${how} before it was ready`));
       };
       child.once("exit", (code, signal) => ended(signal ?? `code ${code}`));
       child.send({ kind: "start", config } satisfies ToManager);

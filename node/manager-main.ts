@@ -1,5 +1,6 @@
 /**
- * Entry of the manager process: waits for its configuration on the IPC channel, builds the manager, gives up root, serves.
+ * Entry of the manager process: waits for its configuration on the IPC channel, builds the manager,
+ * gives up root, serves.
  * Edge: to the process. It ends when its daemon ends.
  */
 import { chownSync, existsSync, mkdirSync, readdirSync } from "node:fs";
@@ -54,7 +55,12 @@ async function start(config: ManagerConfig): Promise<void> {
         void stop(1);
       },
     });
-    tell({ kind: "ready", nodeId: runtime.nodeId, clusterId: runtime.clusterId, identity: runtime.createdIdentity });
+    tell({
+      kind: "ready",
+      nodeId: runtime.nodeId,
+      clusterId: runtime.clusterId,
+      identity: runtime.createdIdentity,
+    });
   } catch (error) {
     log.error("manager could not start", { error: messageOf(error) });
     tell({ kind: "failed", code: codeOf(error), message: messageOf(error) });
@@ -62,7 +68,10 @@ async function start(config: ManagerConfig): Promise<void> {
   }
 }
 
-/** As long as the daemon waits; without a daemon nobody else ends a close that hangs, and the next manager needs port and files. */
+/**
+ * As long as the daemon waits; without a daemon nobody else ends a close that hangs,
+ * and the next manager needs port and files.
+ */
 const STOP_TIMEOUT_MS = 10_000;
 
 async function stop(exitCode = 0): Promise<void> {

@@ -25,8 +25,19 @@ export type ManagerMode =
       readonly availability: NodeAvailability;
       readonly autolock: boolean;
     }
-  | { readonly kind: "join"; readonly nodeId: string; readonly clusterId: string; readonly identity: TlsIdentity; readonly managers: readonly string[] }
-  | { readonly kind: "resume"; readonly nodeId: string; readonly clusterId: string; readonly identity: TlsIdentity };
+  | {
+      readonly kind: "join";
+      readonly nodeId: string;
+      readonly clusterId: string;
+      readonly identity: TlsIdentity;
+      readonly managers: readonly string[];
+    }
+  | {
+      readonly kind: "resume";
+      readonly nodeId: string;
+      readonly clusterId: string;
+      readonly identity: TlsIdentity;
+    };
 
 export interface ManagerConfig {
   readonly place: ManagerPlace;
@@ -43,5 +54,10 @@ export type ToManager =
 
 export type FromManager =
   /** Sent once; the identity only after `init`, where the manager made it. */
-  | { readonly kind: "ready"; readonly nodeId: string; readonly clusterId: string; readonly identity: TlsIdentity | undefined }
+  | {
+      readonly kind: "ready";
+      readonly nodeId: string;
+      readonly clusterId: string;
+      readonly identity: TlsIdentity | undefined;
+    }
   | { readonly kind: "failed"; readonly code: string; readonly message: string };

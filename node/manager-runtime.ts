@@ -1,5 +1,6 @@
 /**
- * One manager put together: Raft, store, CA, control API, dispatcher, log broker, leader's duties, behind one RPC host.
+ * One manager put together: Raft, store, CA, control API, dispatcher, log broker, leader's duties,
+ * behind one RPC host.
  * Edge: composition of edges. Runs in the manager process; the world (clock, randomness, log) is handed in.
  */
 import type { ServiceDefinition, UntypedServiceImplementation } from "@grpc/grpc-js";
@@ -9,7 +10,7 @@ import { callUnary } from "../base/grpc/grpc-call.js";
 import { Scope } from "../base/lifecycle/scope.js";
 import type { Logger } from "../base/log/logger.js";
 import type { Random } from "../base/random/random.js";
-import { bootstrapCluster, storeBootstrap, type Bootstrap } from "../manager/ca/bootstrap-cluster.js";
+import { type Bootstrap, bootstrapCluster, storeBootstrap } from "../manager/ca/bootstrap-cluster.js";
 import { createNodeCaHandlers } from "../manager/ca/node-ca.js";
 import { authorize } from "../manager/ca/rpc-roles.js";
 import { createControlHandlers } from "../manager/control/control-handlers.js";
@@ -21,9 +22,18 @@ import { createMemoryStore, type MemoryStore } from "../manager/store/memory-sto
 import type { Proposer } from "../manager/store/types.js";
 import { NodeCaService } from "../proto/gen/skein/v1/ca.js";
 import { ControlService } from "../proto/gen/skein/v1/control.js";
-import { DispatcherService, LeaderReportsClient, LeaderReportsService } from "../proto/gen/skein/v1/dispatcher.js";
+import {
+  DispatcherService,
+  LeaderReportsClient,
+  LeaderReportsService,
+} from "../proto/gen/skein/v1/dispatcher.js";
 import { LogBrokerService, LogsService } from "../proto/gen/skein/v1/logs.js";
-import { type JoinReply, RaftMembershipClient, RaftMembershipService, RaftService } from "../proto/gen/skein/v1/raft.js";
+import {
+  type JoinReply,
+  RaftMembershipClient,
+  RaftMembershipService,
+  RaftService,
+} from "../proto/gen/skein/v1/raft.js";
 import { ClusterSpec } from "../proto/gen/skein/v1/types.js";
 import { createMembershipHandlers } from "../raft/host/grpc-membership.js";
 import { openRaftNode, type RaftStart } from "../raft/host/host.js";
@@ -31,7 +41,7 @@ import type { RaftNode } from "../raft/host/raft-node.js";
 import { createRaftHandlers, GrpcTransport } from "../raft/transport/grpc-transport.js";
 import { LeaderDuties } from "./leader-duties.js";
 import { createLeaderGate, type LeaderView } from "./leader-gate.js";
-import { ManagerChannels, MANAGER_SERVER_NAME } from "./manager-channels.js";
+import { MANAGER_SERVER_NAME, ManagerChannels } from "./manager-channels.js";
 import { ManagerDirectoryView } from "./manager-directory.js";
 import type { ManagerConfig } from "./manager-messages.js";
 import { type HostedService, RpcHost, type TlsIdentity } from "./rpc-host.js";
@@ -40,7 +50,10 @@ export interface ManagerWorld {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
-  /** Raft stopped by itself (full disk, I/O error): end the process; its daemon starts it again with a growing pause. */
+  /**
+   * Raft stopped by itself (full disk, I/O error): end the process;
+   * its daemon starts it again with a growing pause.
+   */
   readonly onStopped: (error: unknown) => void;
 }
 
@@ -58,7 +71,9 @@ const LEADER_ONLY: ReadonlySet<string> = new Set([
   ...pathsOf(LeaderReportsService),
   ...pathsOf(NodeCaService, (name) => name === "Issue"),
 ]);
-const LINEARIZABLE: ReadonlySet<string> = new Set(pathsOf(ControlService, (name) => /^(Get|List)/.test(name)));
+const LINEARIZABLE: ReadonlySet<string> = new Set(
+  pathsOf(ControlService, (name) => /^(Get|List)/.test(name)),
+);
 
 /** The store's way into consensus, bound once the member is open. */
 class RaftProposer implements Proposer {
@@ -115,17 +130,26 @@ export class ManagerRuntime {
       const clusterId = mode.kind === "init" ? (founded?.cluster.id ?? "") : mode.clusterId;
       const channels = new ManagerChannels(identity);
       scope.defer(() => channels.close());
-      // Raft hands leadership over while it closes, and the new leader's vote request comes in here: so the host closes after Raft.
+      // Raft hands leadership over while it closes, and the new leader's vote request comes in here:
+      // so the host closes after Raft.
       let host: RpcHost | undefined;
       scope.defer(() => host?.close());
 
       const proposer = new RaftProposer();
-      const store = createMemoryStore({ proposer, clock, random: random.child("store"), log: log.child({ component: "store" }) });
+      const store = createMemoryStore({
+        proposer,
+        clock,
+        random: random.child("store"),
+        log: log.child({ component: "store" }),
+      });
       const raftLog = log.child({ component: "raft" });
       const transport = new GrpcTransport({
         dial: () => ({
           credentials: channels.credentials(),
-          options: { "grpc.ssl_target_name_override": MANAGER_SERVER_NAME, "grpc.default_authority": MANAGER_SERVER_NAME },
+          options: {
+            "grpc.ssl_target_name_override": MANAGER_SERVER_NAME,
+            "grpc.default_authority": MANAGER_SERVER_NAME,
+          },
         }),
         clock,
         random: random.child("transport"),
@@ -149,7 +173,18 @@ export class ManagerRuntime {
       scope.own(raft);
       if (founded !== undefined) await storeWhenLeading(raft, store, founded);
 
-      host = await serve({ config, world, scope, channels, identity, clusterId, nodeId, store, raft, transport });
+      host = await serve({
+        config,
+        world,
+        scope,
+        channels,
+        identity,
+        clusterId,
+        nodeId,
+        store,
+        raft,
+        transport,
+      });
       return new ManagerRuntime({
         nodeId,
         clusterId,
@@ -195,7 +230,10 @@ async function serve(parts: ServeParts): Promise<RpcHost> {
   const view = leaderViewOf(raft);
   const directory = new ManagerDirectoryView(raft);
   scope.own(directory);
-  const duties = new LeaderDuties({ store, raft, clock, random, log }, { onChange: () => sink.leaderChanged() });
+  const duties = new LeaderDuties(
+    { store, raft, clock, random, log },
+    { onChange: () => sink.leaderChanged() },
+  );
   scope.own(duties);
   const sink = createGrpcReportSink({
     managerNodeId: nodeId,
@@ -206,7 +244,8 @@ async function serve(parts: ServeParts): Promise<RpcHost> {
   });
   scope.own(sink);
   scope.defer(raft.onLeadership(() => sink.leaderChanged()));
-  const rootCaPem = (): string => store.view((tx) => tx.list("cluster")[0]?.rootCa?.caCertPem) ?? identity.rootCaPem;
+  const rootCaPem = (): string =>
+    store.view((tx) => tx.list("cluster")[0]?.rootCa?.caCertPem) ?? identity.rootCaPem;
   const dispatcher = createDispatcher({
     store,
     reports: sink,
@@ -217,16 +256,36 @@ async function serve(parts: ServeParts): Promise<RpcHost> {
     log: log.child({ component: "dispatcher" }),
   });
   scope.own(dispatcher);
-  const broker = createLogBroker({ store, clock, random: random.child("logs"), log: log.child({ component: "logs" }) });
+  const broker = createLogBroker({
+    store,
+    clock,
+    random: random.child("logs"),
+    log: log.child({ component: "logs" }),
+  });
   scope.own(broker);
   const managerAddresses = (): string[] => directory.list().map(({ address }) => address);
-  const control = { store, clock, random: random.child("control"), log: log.child({ component: "control" }), raft };
-  const ca = { store, clock, random: random.child("ca"), log: log.child({ component: "ca" }), managerAddresses };
+  const control = {
+    store,
+    clock,
+    random: random.child("control"),
+    log: log.child({ component: "control" }),
+    raft,
+  };
+  const ca = {
+    store,
+    clock,
+    random: random.child("ca"),
+    log: log.child({ component: "ca" }),
+    managerAddresses,
+  };
   const services: HostedService[] = [
     hosted(NodeCaService, createNodeCaHandlers(ca)),
     hosted(ControlService, createControlHandlers(control)),
     hosted(DispatcherService, dispatcher.handlers),
-    hosted(LeaderReportsService, createLeaderReportsHandlers(() => duties.reports)),
+    hosted(
+      LeaderReportsService,
+      createLeaderReportsHandlers(() => duties.reports),
+    ),
     hosted(LogsService, broker.logsHandlers),
     hosted(LogBrokerService, broker.brokerHandlers),
     hosted(RaftService, createRaftHandlers(transport)),
@@ -245,7 +304,14 @@ async function serve(parts: ServeParts): Promise<RpcHost> {
     log: log.child({ component: "gate" }),
   });
   const { listen, socketPath } = config.place;
-  return RpcHost.open({ services, guard, identity, listen, socketPath, log: log.child({ component: "rpc" }) });
+  return RpcHost.open({
+    services,
+    guard,
+    identity,
+    listen,
+    socketPath,
+    log: log.child({ component: "rpc" }),
+  });
 }
 
 function hosted(definition: ServiceDefinition, handlers: UntypedServiceImplementation): HostedService {
@@ -253,10 +319,17 @@ function hosted(definition: ServiceDefinition, handlers: UntypedServiceImplement
 }
 
 function identityOf(founded: Bootstrap | undefined): TlsIdentity {
-  return { certificatePem: founded?.certificatePem ?? "", keyPem: founded?.keyPem ?? "", rootCaPem: founded?.caCertPem ?? "" };
+  return {
+    certificatePem: founded?.certificatePem ?? "",
+    keyPem: founded?.keyPem ?? "",
+    rootCaPem: founded?.caCertPem ?? "",
+  };
 }
 
-async function found({ mode, place }: ManagerConfig, { clock, random }: ManagerWorld): Promise<Bootstrap | undefined> {
+async function found(
+  { mode, place }: ManagerConfig,
+  { clock, random }: ManagerWorld,
+): Promise<Bootstrap | undefined> {
   if (mode.kind !== "init") return undefined;
   return bootstrapCluster({
     random: random.child("bootstrap"),
@@ -270,7 +343,11 @@ async function found({ mode, place }: ManagerConfig, { clock, random }: ManagerW
   });
 }
 
-async function startOf({ mode, place }: ManagerConfig, channels: ManagerChannels, nodeId: string): Promise<RaftStart> {
+async function startOf(
+  { mode, place }: ManagerConfig,
+  channels: ManagerChannels,
+  nodeId: string,
+): Promise<RaftStart> {
   if (mode.kind === "init") return { kind: "bootstrap" };
   if (mode.kind === "resume") return { kind: "restart" };
   let last: unknown;
@@ -286,8 +363,14 @@ async function startOf({ mode, place }: ManagerConfig, channels: ManagerChannels
   throw new UnavailableError(`no manager let this node join raft: ${messageOf(last)}`, { cause: last });
 }
 
-function joinRaft(channels: ManagerChannels, address: string, request: { nodeId: string; address: string }): Promise<JoinReply> {
-  const client = new RaftMembershipClient(address, channels.credentials(), { channelOverride: channels.to(address) });
+function joinRaft(
+  channels: ManagerChannels,
+  address: string,
+  request: { nodeId: string; address: string },
+): Promise<JoinReply> {
+  const client = new RaftMembershipClient(address, channels.credentials(), {
+    channelOverride: channels.to(address),
+  });
   return callUnary(client.join.bind(client), request, { timeoutMs: JOIN_TIMEOUT_MS });
 }
 
@@ -321,8 +404,14 @@ function leaderViewOf(raft: RaftNode): LeaderView {
 }
 
 function leaderLink(view: LeaderView, duties: LeaderDuties, channels: ManagerChannels): LeaderLink {
-  if (view.isLeader) return duties.reports === undefined ? { kind: "none" } : { kind: "local", reports: duties.reports };
+  if (view.isLeader)
+    return duties.reports === undefined ? { kind: "none" } : { kind: "local", reports: duties.reports };
   const address = view.leaderAddress;
   if (address === undefined) return { kind: "none" };
-  return { kind: "remote", client: new LeaderReportsClient(address, channels.credentials(), { channelOverride: channels.to(address) }) };
+  return {
+    kind: "remote",
+    client: new LeaderReportsClient(address, channels.credentials(), {
+      channelOverride: channels.to(address),
+    }),
+  };
 }

@@ -1,10 +1,11 @@
 /**
  * Hosts gRPC services twice: under mutual TLS for the cluster, and on a unix socket for the daemon beside it.
- * Edge: to node:tls, node:net and @grpc/grpc-js. The TLS side asks for a client certificate but does not insist, because joining nodes have
- * none; who may call what is decided per RPC by `guard`. Certificates can be exchanged while connections are open.
+ * Edge: to node:tls, node:net and @grpc/grpc-js. The TLS side asks for a client certificate but does not
+ * insist, because joining nodes have none; who may call what is decided per RPC by `guard`. Certificates can
+ * be exchanged while connections are open.
  */
 import { chmodSync, rmSync } from "node:fs";
-import { createServer, type Server as TlsServer, type TLSSocket } from "node:tls";
+import { createServer, type TLSSocket, type Server as TlsServer } from "node:tls";
 import {
   Server,
   ServerCredentials,
@@ -27,8 +28,15 @@ export interface HostedService {
   readonly handlers: UntypedServiceImplementation;
 }
 
-/** Wraps one handler: role check, leader forwarding. `local` marks the unix socket, whose callers are root on this host. */
-export type Guard = (path: string, handler: UntypedHandleCall, options: { local: boolean; streaming: boolean }) => UntypedHandleCall;
+/**
+ * Wraps one handler: role check, leader forwarding. `local` marks the unix socket,
+ * whose callers are root on this host.
+ */
+export type Guard = (
+  path: string,
+  handler: UntypedHandleCall,
+  options: { local: boolean; streaming: boolean },
+) => UntypedHandleCall;
 
 const SERVER_OPTIONS = { ...RAFT_SERVER_OPTIONS, "grpc.http2.min_ping_interval_without_data_ms": 1_000 };
 
@@ -64,7 +72,13 @@ export class RpcHost {
   readonly #sockets = new Set<TLSSocket>();
   readonly port: number;
 
-  private constructor(parts: { tls: TlsServer; remote: Server; local: Server; sockets: Set<TLSSocket>; port: number }) {
+  private constructor(parts: {
+    tls: TlsServer;
+    remote: Server;
+    local: Server;
+    sockets: Set<TLSSocket>;
+    port: number;
+  }) {
     this.#tls = parts.tls;
     this.#remote = parts.remote;
     this.#local = parts.local;
@@ -78,12 +92,19 @@ export class RpcHost {
     const local = guardedServer(options.services, options.guard, true);
     const injector = remote.createConnectionInjector(ServerCredentials.createInsecure());
     const sockets = new Set<TLSSocket>();
-    const tls = createServer({ ...contextOf(options.identity), requestCert: true, rejectUnauthorized: false, ALPNProtocols: ["h2"] });
+    const tls = createServer({
+      ...contextOf(options.identity),
+      requestCert: true,
+      rejectUnauthorized: false,
+      ALPNProtocols: ["h2"],
+    });
     tls.on("secureConnection", (socket) => {
       sockets.add(socket);
       socket.setNoDelay(true);
       socket.on("close", () => sockets.delete(socket));
-      socket.on("error", (error) => options.log.debug("rpc connection failed", { peer: socket.remoteAddress, error: error.message }));
+      socket.on("error", (error) =>
+        options.log.debug("rpc connection failed", { peer: socket.remoteAddress, error: error.message }),
+      );
       injector.injectConnection(socket);
     });
     tls.on("tlsClientError", (error, socket) =>
@@ -91,18 +112,32 @@ export class RpcHost {
     );
     const { host, port } = options.listen;
     await new Promise<void>((resolve, reject) => {
-      tls.once("error", (error) => reject(new InternalError(`listening on ${host}:${port} failed: ${error.message}`, { cause: error })));
+      tls.once("error", (error) =>
+        reject(new InternalError(`listening on ${host}:${port} failed: ${error.message}`, { cause: error })),
+      );
       tls.listen(port, host, resolve);
     });
     rmSync(options.socketPath, { force: true });
     await new Promise<void>((resolve, reject) => {
       local.bindAsync(`unix:${options.socketPath}`, ServerCredentials.createInsecure(), (error) =>
-        error ? reject(new InternalError(`listening on ${options.socketPath} failed: ${error.message}`, { cause: error })) : resolve(),
+        error
+          ? reject(
+              new InternalError(`listening on ${options.socketPath} failed: ${error.message}`, {
+                cause: error,
+              }),
+            )
+          : resolve(),
       );
     });
     chmodSync(options.socketPath, 0o600);
     const address = tls.address();
-    return new RpcHost({ tls, remote, local, sockets, port: typeof address === "object" && address ? address.port : port });
+    return new RpcHost({
+      tls,
+      remote,
+      local,
+      sockets,
+      port: typeof address === "object" && address ? address.port : port,
+    });
   }
 
   /** New connections use the new certificate; open ones live on. */
@@ -120,5 +155,10 @@ export class RpcHost {
 }
 
 function contextOf(identity: TlsIdentity): { cert: string; key: string; ca: string; minVersion: "TLSv1.2" } {
-  return { cert: identity.certificatePem, key: identity.keyPem, ca: identity.rootCaPem, minVersion: "TLSv1.2" };
+  return {
+    cert: identity.certificatePem,
+    key: identity.keyPem,
+    ca: identity.rootCaPem,
+    minVersion: "TLSv1.2",
+  };
 }

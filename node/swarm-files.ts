@@ -34,12 +34,17 @@ export class SwarmFiles {
   load(): { state: SwarmState; identity: TlsIdentity } | undefined {
     const text = readFileIfThere(join(this.#dir, "state.json"));
     if (text === undefined) return undefined;
-    const [keyPem, certificatePem, rootCaPem] = ["node.key", "node.crt", "ca.crt"].map((name) => readFileIfThere(join(this.#dir, name)));
+    const [keyPem, certificatePem, rootCaPem] = ["node.key", "node.crt", "ca.crt"].map((name) =>
+      readFileIfThere(join(this.#dir, name)),
+    );
     if (keyPem === undefined || certificatePem === undefined || rootCaPem === undefined) {
-      throw new DataLossError(`${this.#dir} lacks node.key, node.crt or ca.crt: leave the swarm with --force and join again`);
+      throw new DataLossError(
+        `${this.#dir} lacks node.key, node.crt or ca.crt: leave the swarm with --force and join again`,
+      );
     }
     try {
-      return { state: JSON.parse(text) as SwarmState, identity: { keyPem, certificatePem, rootCaPem } }; // written by saveState
+      // written by saveState
+      return { state: JSON.parse(text) as SwarmState, identity: { keyPem, certificatePem, rootCaPem } };
     } catch (error) {
       throw new DataLossError(`${this.#dir}/state.json is not JSON: ${messageOf(error)}`, { cause: error });
     }

@@ -1,11 +1,19 @@
 /**
- * A node's life in a swarm: init, join, promotion and demotion, certificate renewal, leave, and coming back after a restart.
- * Edge: to the manager process and the node's files. Operations run one after another; each leaves either the old state or the new one.
+ * A node's life in a swarm: init, join, promotion and demotion, certificate renewal, leave,
+ * and coming back after a restart.
+ * Edge: to the manager process and the node's files. Operations run one after another;
+ * each leaves either the old state or the new one.
  */
 import { rmSync } from "node:fs";
 import type { SwarmBackend, SwarmInfo, SwarmInitRequest, SwarmJoinRequest } from "../api/ports.js";
 import type { Clock, Timer } from "../base/clock/clock.js";
-import { codeOf, FailedPreconditionError, messageOf, NotImplementedError, UnavailableError } from "../base/errors/errors.js";
+import {
+  codeOf,
+  FailedPreconditionError,
+  messageOf,
+  NotImplementedError,
+  UnavailableError,
+} from "../base/errors/errors.js";
 import { callUnary } from "../base/grpc/grpc-call.js";
 import type { Logger } from "../base/log/logger.js";
 import type { Random } from "../base/random/random.js";
@@ -15,10 +23,10 @@ import { NodeRole } from "../proto/gen/skein/v1/types.js";
 import { formatHostPort, parseHostPort, resolveAddress } from "./address.js";
 import { certificateRole, renewalDelayMs } from "./certificate-clock.js";
 import { renewIdentity, requestIdentity } from "./join-client.js";
+import type { LocalManager } from "./local-manager.js";
 import { ManagerChannels } from "./manager-channels.js";
 import { ManagerChild } from "./manager-child.js";
 import type { ManagerMode } from "./manager-messages.js";
-import type { LocalManager } from "./local-manager.js";
 import type { TlsIdentity } from "./rpc-host.js";
 import type { SwarmFiles, SwarmState } from "./swarm-files.js";
 
@@ -91,15 +99,26 @@ export class SwarmLifecycle implements SwarmBackend {
     const membership = this.#membership;
     return {
       nodeId: membership?.state.nodeId ?? "",
-      nodeAddr: membership === undefined ? "" : parseHostPort(membership.state.advertiseAddress, DEFAULT_PORT).host,
-      state: this.#error !== "" ? "error" : membership !== undefined ? "active" : this.#pending ? "pending" : "inactive",
+      nodeAddr:
+        membership === undefined ? "" : parseHostPort(membership.state.advertiseAddress, DEFAULT_PORT).host,
+      state:
+        this.#error !== ""
+          ? "error"
+          : membership !== undefined
+            ? "active"
+            : this.#pending
+              ? "pending"
+              : "inactive",
       controlAvailable: membership?.manager?.started ?? false,
       error: this.#error,
       remoteManagers: membership?.managerNodes ?? [],
     };
   }
 
-  /** Called once at start-up: goes back to the swarm this node belonged to. Containers go on whatever happens here. */
+  /**
+   * Called once at start-up: goes back to the swarm this node belonged to.
+   * Containers go on whatever happens here.
+   */
   resume(): Promise<void> {
     return this.#exclusively(async () => {
       const saved = this.#options.files.load();
@@ -110,10 +129,17 @@ export class SwarmLifecycle implements SwarmBackend {
         membership.manager = this.#newManager(membership.state);
         this.#options.localManager.open();
         try {
-          await membership.manager.start({ kind: "resume", nodeId: state.nodeId, clusterId: state.clusterId, identity });
+          await membership.manager.start({
+            kind: "resume",
+            nodeId: state.nodeId,
+            clusterId: state.clusterId,
+            identity,
+          });
         } catch (error) {
           this.#error = messageOf(error);
-          this.#options.log.error("the manager did not come back yet; tasks go on, and it is tried again", { error: this.#error });
+          this.#options.log.error("the manager did not come back yet; tasks go on, and it is tried again", {
+            error: this.#error,
+          });
         }
       }
       await this.#startAgent(membership);
@@ -123,8 +149,10 @@ export class SwarmLifecycle implements SwarmBackend {
   init(request: SwarmInitRequest): Promise<string> {
     return this.#exclusively(async () => {
       this.#refuseWhenMember();
-      if (request.forceNewCluster) throw new NotImplementedError("swarm init --force-new-cluster is not implemented yet");
-      if (request.autoLockManagers) throw new NotImplementedError("swarm init --autolock is not implemented yet");
+      if (request.forceNewCluster)
+        throw new NotImplementedError("swarm init --force-new-cluster is not implemented yet");
+      if (request.autoLockManagers)
+        throw new NotImplementedError("swarm init --autolock is not implemented yet");
       const addresses = this.#addresses(request);
       const mode: ManagerMode = {
         kind: "init",
@@ -158,7 +186,9 @@ export class SwarmLifecycle implements SwarmBackend {
   join(request: SwarmJoinRequest): Promise<void> {
     return this.#exclusively(async () => {
       this.#refuseWhenMember();
-      const remoteAddresses = request.remoteAddrs.map((text) => formatHostPort(parseHostPort(text, DEFAULT_PORT)));
+      const remoteAddresses = request.remoteAddrs.map((text) =>
+        formatHostPort(parseHostPort(text, DEFAULT_PORT)),
+      );
       const addresses = this.#addresses(request);
       this.#pending = true;
       try {
@@ -234,7 +264,9 @@ export class SwarmLifecycle implements SwarmBackend {
 
   #exclusively<T>(operation: () => Promise<T>): Promise<T> {
     const turn = this.#queue.then(operation, operation);
-    this.#queue = turn.catch((error: unknown) => this.#options.log.debug("swarm operation failed", { error: messageOf(error) }));
+    this.#queue = turn.catch((error: unknown) =>
+      this.#options.log.debug("swarm operation failed", { error: messageOf(error) }),
+    );
     return turn;
   }
 
@@ -251,15 +283,22 @@ export class SwarmLifecycle implements SwarmBackend {
     advertiseAddress: string;
     dataPathAddress: string;
   } {
-    const listen = parseHostPort(request.listenAddr === "" ? `0.0.0.0:${DEFAULT_PORT}` : request.listenAddr, DEFAULT_PORT);
+    const listen = parseHostPort(
+      request.listenAddr === "" ? `0.0.0.0:${DEFAULT_PORT}` : request.listenAddr,
+      DEFAULT_PORT,
+    );
     const listenIp = listen.host === "0.0.0.0" ? "0.0.0.0" : resolveAddress(listen.host, "--listen-addr");
-    const wanted = request.advertiseAddr === "" ? { host: "", port: listen.port } : parseHostPort(request.advertiseAddr, listen.port);
+    const wanted =
+      request.advertiseAddr === ""
+        ? { host: "", port: listen.port }
+        : parseHostPort(request.advertiseAddr, listen.port);
     const fallback = listenIp === "0.0.0.0" ? "" : listenIp;
     const advertiseIp = resolveAddress(wanted.host === "" ? fallback : wanted.host, "--advertise-addr");
     return {
       listenAddress: formatHostPort({ host: listenIp, port: listen.port }),
       advertiseAddress: formatHostPort({ host: advertiseIp, port: wanted.port }),
-      dataPathAddress: request.dataPathAddr === "" ? advertiseIp : resolveAddress(request.dataPathAddr, "--data-path-addr"),
+      dataPathAddress:
+        request.dataPathAddr === "" ? advertiseIp : resolveAddress(request.dataPathAddr, "--data-path-addr"),
     };
   }
 
@@ -284,7 +323,13 @@ export class SwarmLifecycle implements SwarmBackend {
   async #joinAsManager(state: SwarmState, identity: TlsIdentity): Promise<ManagerChild> {
     rmSync(this.#options.managerDir, { recursive: true, force: true });
     const manager = this.#newManager(state);
-    await manager.start({ kind: "join", nodeId: state.nodeId, clusterId: state.clusterId, identity, managers: state.managers });
+    await manager.start({
+      kind: "join",
+      nodeId: state.nodeId,
+      clusterId: state.clusterId,
+      identity,
+      managers: state.managers,
+    });
     return manager;
   }
 
@@ -335,7 +380,9 @@ export class SwarmLifecycle implements SwarmBackend {
   async #leaveRaft(membership: Membership, force: boolean): Promise<void> {
     const endpoint = this.#options.localManager.endpoint();
     if (endpoint === undefined) return;
-    const client = new ControlClient(endpoint.address, endpoint.credentials, { channelOverride: endpoint.channel });
+    const client = new ControlClient(endpoint.address, endpoint.credentials, {
+      channelOverride: endpoint.channel,
+    });
     const deadlineMs = this.#options.clock.monotonicMs() + LEAVE_TIMEOUT_MS;
     for (;;) {
       try {
@@ -367,11 +414,18 @@ export class SwarmLifecycle implements SwarmBackend {
       this.#options.files.saveState(membership.state);
     }
     const desired = update.node?.spec?.desiredRole;
-    const wanted = desired === NodeRole.MANAGER ? "manager" : desired === NodeRole.WORKER ? "worker" : membership.state.role;
+    const wanted =
+      desired === NodeRole.MANAGER
+        ? "manager"
+        : desired === NodeRole.WORKER
+          ? "worker"
+          : membership.state.role;
     if (wanted !== membership.state.role) this.#changeRole(membership);
   }
 
-  /** Renews the certificate, which then carries the wished role, and starts or stops the manager accordingly. */
+  /**
+   * Renews the certificate, which then carries the wished role, and starts or stops the manager accordingly.
+   */
   #changeRole(membership: Membership): void {
     if (this.#roleChange === "running") return;
     this.#roleChange = "running";
@@ -447,4 +501,3 @@ export class SwarmLifecycle implements SwarmBackend {
     });
   }
 }
-

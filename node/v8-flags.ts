@@ -1,13 +1,16 @@
 /**
  * How Node is started for skeind and its manager. Pure.
- * Both idle most of the time with a few MiB of live data: a small young generation and no spare threads for garbage collection keep
- * 15 to 20 MB per process from being resident for nothing (`npm run bench -- memory`). The old generation grows as it must.
+ * Both idle most of the time with a few MiB of live data:
+ * a small young generation and no spare threads for garbage collection keep
+ * 15 to 20 MB per process from being resident for nothing (`npm run bench -- memory`).
+ * The old generation grows as it must.
  */
 export const V8_FLAGS: readonly string[] = [
   "--max-semi-space-size=1",
   "--optimize-for-size",
   "--single-threaded-gc",
   "--v8-pool-size=1",
-  // Optimised code is made only for what is really hot (thirty times the usual budget): the compiler alone costs 9 MB once it has run.
+  // Optimised code is made only for what is really hot (thirty times the usual budget): the compiler alone
+  // costs 9 MB once it has run.
   "--interrupt-budget=2000000",
 ];
