@@ -1,6 +1,7 @@
 /**
  * Images and containers as the HTTP surface needs them. Pure (interfaces only).
- * worker/images/image-store.ts and worker/containers/container-manager.ts satisfy them structurally; only what is used stands here.
+ * worker/images/image-store.ts and worker/containers/container-manager.ts satisfy them structurally;
+ * only what is used stands here.
  */
 
 export interface EngineImage {
@@ -116,7 +117,15 @@ export interface ContainerBackend {
   list(): readonly EngineContainer[];
   logs(
     id: string,
-    options: { follow: boolean; tail: number; sinceMs: number; untilMs?: number; stdout: boolean; stderr: boolean; signal?: AbortSignal },
+    options: {
+      follow: boolean;
+      tail: number;
+      sinceMs: number;
+      untilMs?: number;
+      stdout: boolean;
+      stderr: boolean;
+      signal?: AbortSignal;
+    },
   ): AsyncIterable<EngineLogRecord>;
   onEvent(listener: (event: EngineContainerEvent) => void): () => void;
 }

@@ -37,7 +37,10 @@ export function parseFilters(text: string | null, known: readonly string[]): Fil
 }
 
 /** "a=b" and "a" as the two label fields. */
-export function labelFilters(values: readonly string[] = []): { labels: Record<string, string>; keys: string[] } {
+export function labelFilters(values: readonly string[] = []): {
+  labels: Record<string, string>;
+  keys: string[];
+} {
   const labels: Record<string, string> = {};
   const keys: string[] = [];
   for (const value of values) {

@@ -12,11 +12,17 @@ import { Exchange } from "./http-exchange.js";
 function exchangeOf(): { exchange: Exchange; response: EventEmitter } {
   const response = new EventEmitter();
   // Only `once("close")` of the response is used here.
-  const parts = { request: {} as IncomingMessage, response: response as unknown as ServerResponse, params: {}, query: new URLSearchParams() };
+  const parts = {
+    request: {} as IncomingMessage,
+    response: response as unknown as ServerResponse,
+    params: {},
+    query: new URLSearchParams(),
+  };
   return { exchange: new Exchange(parts), response };
 }
 
-const fired = (signal: AbortSignal): Promise<void> => new Promise((done) => signal.addEventListener("abort", () => done(), { once: true }));
+const fired = (signal: AbortSignal): Promise<void> =>
+  new Promise((done) => signal.addEventListener("abort", () => done(), { once: true }));
 
 test("the signal of an exchange fires when the client goes away", async () => {
   const { exchange, response } = exchangeOf();

@@ -51,7 +51,8 @@ export class Exchange {
   /** The object's version, which every update must name. @throws {InvalidArgumentError} */
   version(): number {
     const text = this.query.get("version") ?? "";
-    if (!/^\d+$/.test(text)) throw new InvalidArgumentError(`invalid object version ${JSON.stringify(text)}: it must be a number`);
+    if (!/^\d+$/.test(text))
+      throw new InvalidArgumentError(`invalid object version ${JSON.stringify(text)}: it must be a number`);
     return Number(text);
   }
 
@@ -65,7 +66,8 @@ export class Exchange {
     let size = 0;
     for await (const chunk of this.request as AsyncIterable<Buffer>) {
       size += chunk.length;
-      if (size > JSON_BODY_BYTES_MAX) throw new ResourceExhaustedError(`the body must have at most ${JSON_BODY_BYTES_MAX} bytes`);
+      if (size > JSON_BODY_BYTES_MAX)
+        throw new ResourceExhaustedError(`the body must have at most ${JSON_BODY_BYTES_MAX} bytes`);
       chunks.push(chunk);
     }
     const text = Buffer.concat(chunks).toString("utf8");
@@ -73,7 +75,8 @@ export class Exchange {
     try {
       return Fields.of(JSON.parse(text));
     } catch (error) {
-      if (error instanceof SyntaxError) throw new InvalidArgumentError(`the body must be JSON: ${error.message}`, { cause: error });
+      if (error instanceof SyntaxError)
+        throw new InvalidArgumentError(`the body must be JSON: ${error.message}`, { cause: error });
       throw error;
     }
   }
@@ -103,13 +106,16 @@ export class Exchange {
   }
 
   /**
-   * A signal that fires when the client goes away, or after `withinMs`. Not AbortSignal.any with AbortSignal.timeout: Node 20 may collect
-   * the latter, and then it never fires.
+   * A signal that fires when the client goes away, or after `withinMs`. Not AbortSignal.any with
+   * AbortSignal.timeout: Node 20 may collect the latter, and then it never fires.
    */
   gone(options: { withinMs?: number } = {}): AbortSignal {
     const abort = new AbortController();
     const { withinMs } = options;
-    const timer = withinMs === undefined ? undefined : setTimeout(() => abort.abort(), Math.min(Math.max(0, withinMs), TIMER_MS_MAX));
+    const timer =
+      withinMs === undefined
+        ? undefined
+        : setTimeout(() => abort.abort(), Math.min(Math.max(0, withinMs), TIMER_MS_MAX));
     this.response.once("close", () => {
       clearTimeout(timer);
       abort.abort();
@@ -125,7 +131,10 @@ export function sendReply(response: ServerResponse, reply: Reply): void {
     return;
   }
   const text = `${JSON.stringify(reply.json)}\n`;
-  response.writeHead(reply.status, { "content-type": "application/json", "content-length": Buffer.byteLength(text) });
+  response.writeHead(reply.status, {
+    "content-type": "application/json",
+    "content-length": Buffer.byteLength(text),
+  });
   response.end(text);
 }
 

@@ -64,7 +64,14 @@ const containers: ContainerBackend = {
 };
 
 const swarm: SwarmBackend = {
-  info: () => ({ nodeId: "", nodeAddr: "", state: "inactive", controlAvailable: false, error: "", remoteManagers: [] }),
+  info: () => ({
+    nodeId: "",
+    nodeAddr: "",
+    state: "inactive",
+    controlAvailable: false,
+    error: "",
+    remoteManagers: [],
+  }),
   init: async () => "node1",
   join: async () => undefined,
   leave: async () => undefined,
@@ -120,7 +127,9 @@ function ask(method: string, path: string, body?: string): Promise<Answer> {
       response.on("data", (chunk: string) => {
         text += chunk;
       });
-      response.on("end", () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text }));
+      response.on("end", () =>
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text }),
+      );
     });
     outgoing.on("error", reject);
     outgoing.end(body);
@@ -138,7 +147,10 @@ test("ping tells version and swarm state in its headers", async () => {
 });
 
 test("versions outside the range are refused in Docker's words", async () => {
-  assert.match(messageOf(await ask("GET", "/v1.12/version")), /client version 1\.12 is too old\. Minimum supported API version is 1\.24/);
+  assert.match(
+    messageOf(await ask("GET", "/v1.12/version")),
+    /client version 1\.12 is too old\. Minimum supported API version is 1\.24/,
+  );
   assert.match(messageOf(await ask("GET", "/v1.99/version")), /client version 1\.99 is too new/);
   assert.equal((await ask("GET", "/v1.24/version")).status, 200);
 });
@@ -155,12 +167,18 @@ test("an endpoint that is not served answers 501 and its name, never 404", async
 test("cluster endpoints of a node outside a swarm answer 503 in Docker's words", async () => {
   const answer = await ask("GET", "/services");
   assert.equal(answer.status, 503);
-  assert.match(messageOf(answer), /This node is not a swarm manager\. Use "docker swarm init" or "docker swarm join"/);
+  assert.match(
+    messageOf(answer),
+    /This node is not a swarm manager\. Use "docker swarm init" or "docker swarm join"/,
+  );
 });
 
 test("bad JSON, bad filters and unknown filter keys are 400 with the rule", async () => {
   assert.match(messageOf(await ask("POST", "/swarm/init", "{")), /the body must be JSON/);
-  assert.match(messageOf(await ask("POST", "/swarm/init", '{"ListenAddr": 5}')), /body\.ListenAddr must be a string, got 5/);
+  assert.match(
+    messageOf(await ask("POST", "/swarm/init", '{"ListenAddr": 5}')),
+    /body\.ListenAddr must be a string, got 5/,
+  );
   assert.match(messageOf(await ask("GET", "/images/json?filters=nope")), /invalid filters/);
   const unknown = await ask("GET", `/images/json?filters=${encodeURIComponent('{"colour":["red"]}')}`);
   assert.deepEqual([unknown.status, messageOf(unknown)], [400, "invalid filter 'colour'"]);
@@ -169,7 +187,10 @@ test("bad JSON, bad filters and unknown filter keys are 400 with the rule", asyn
 test("image names may hold slashes and tags", async () => {
   const found = await ask("GET", "/images/registry.lan/team/web:1/json");
   assert.equal(found.status, 200);
-  assert.deepEqual((JSON.parse(found.body) as { RepoTags: string[] }).RepoTags, ["web:latest", "registry.lan/team/web:1"]);
+  assert.deepEqual((JSON.parse(found.body) as { RepoTags: string[] }).RepoTags, [
+    "web:latest",
+    "registry.lan/team/web:1",
+  ]);
   assert.equal((await ask("GET", "/images/no/such/json")).status, 404);
   const answer = await ask("DELETE", "/images/registry.lan/team/web:1");
   assert.deepEqual(JSON.parse(answer.body), [{ Untagged: "web:latest" }, { Deleted: IMAGE.id }]);
@@ -179,7 +200,10 @@ test("image names may hold slashes and tags", async () => {
 test("a pull that fails after its first line tells so inside the stream", async () => {
   const { status, body } = await ask("POST", "/images/create?fromImage=nope&tag=1");
   assert.equal(status, 200);
-  const lines = body.trim().split("\r\n").map((line) => JSON.parse(line) as { status?: string; error?: string });
+  const lines = body
+    .trim()
+    .split("\r\n")
+    .map((line) => JSON.parse(line) as { status?: string; error?: string });
   assert.equal(lines[0]?.status, "Pulling fs layer");
   assert.equal(lines[1]?.error, "manifest for nope:1 not found: manifest unknown");
 });

@@ -1,12 +1,17 @@
 /**
  * The Docker Engine API on a unix socket. Edge: to node:http, node:fs and find-my-way.
- * Versions 1.24 to the newest are one surface: fields a client does not know, it ignores. Errors are JSON; an endpoint that is not served
- * answers 501 with its name.
+ * Versions 1.24 to the newest are one surface: fields a client does not know, it ignores. Errors are JSON; an
+ * endpoint that is not served answers 501 with its name.
  */
 import { chmodSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import findMyWay, { type HTTPMethod } from "find-my-way";
-import { InternalError, InvalidArgumentError, messageOf, NotImplementedError } from "../base/errors/errors.js";
+import {
+  InternalError,
+  InvalidArgumentError,
+  messageOf,
+  NotImplementedError,
+} from "../base/errors/errors.js";
 import { Exchange, sendError, sendReply } from "./http-exchange.js";
 import { ManagerClients } from "./manager-clients.js";
 import type { EngineBackend } from "./ports.js";
@@ -27,7 +32,8 @@ const VERSION_PREFIX = /^\/v(\d+)\.(\d+)(?=\/)/;
 /** Newest version clients may ask for; a newer one than API_VERSION is answered as API_VERSION is. */
 const VERSION_MINOR_MAX = 56;
 /** An image name may hold slashes: they are escaped so that it is one path segment. */
-const IMAGE_NAME = /^\/(images|distribution)\/(?!json$|create$|load$|get$|search$|prune$)(.+?)(\/(?:json|tag|push|history|get|attestations))?$/;
+const IMAGE_NAME =
+  /^\/(images|distribution)\/(?!json$|create$|load$|get$|search$|prune$)(.+?)(\/(?:json|tag|push|history|get|attestations))?$/;
 
 export interface ApiServer {
   close(): Promise<void>;
@@ -46,7 +52,11 @@ function routesOf(backend: EngineBackend, clients: ManagerClients): Route[] {
     ...configRoutes(clients),
     ...networkRoutes(clients, { facts: backend.facts, isManager }),
     ...imageRoutes(backend.images, backend.containers),
-    ...containerRoutes({ containers: backend.containers, images: backend.images, nowMs: () => backend.clock.nowMs() }),
+    ...containerRoutes({
+      containers: backend.containers,
+      images: backend.images,
+      nowMs: () => backend.clock.nowMs(),
+    }),
     ...eventRoutes({ clients, containers: backend.containers, isManager }),
   ];
 }
@@ -57,7 +67,9 @@ function unversioned(path: string): string {
   if (match === null) return path;
   const minor = Number(match[2]);
   if (match[1] !== "1" || minor > VERSION_MINOR_MAX) {
-    throw new InvalidArgumentError(`client version ${match[1]}.${minor} is too new. Maximum supported API version is ${API_VERSION}`);
+    throw new InvalidArgumentError(
+      `client version ${match[1]}.${minor} is too new. Maximum supported API version is ${API_VERSION}`,
+    );
   }
   if (minor < Number(API_VERSION_MIN.split(".")[1])) {
     throw new InvalidArgumentError(
@@ -73,7 +85,10 @@ function oneSegmentImageName(path: string): string {
   return `/${match[1]}/${(match[2] ?? "").replaceAll("/", "%2F")}${match[3] ?? ""}`;
 }
 
-export async function openApiServer(backend: EngineBackend, options: { socketPath: string }): Promise<ApiServer> {
+export async function openApiServer(
+  backend: EngineBackend,
+  options: { socketPath: string },
+): Promise<ApiServer> {
   const clients = new ManagerClients({ manager: () => backend.manager(), swarm: backend.swarm });
   const router = findMyWay({ ignoreTrailingSlash: true, maxParamLength: 1_000 });
   const handlers = new Map<object, Route>();
@@ -86,7 +101,8 @@ export async function openApiServer(backend: EngineBackend, options: { socketPat
     const route: Route = {
       method: method as Route["method"], // the table holds these words only
       path,
-      handle: () => Promise.reject(new NotImplementedError(`${method} ${path} is not implemented by Skein yet`)),
+      handle: () =>
+        Promise.reject(new NotImplementedError(`${method} ${path} is not implemented by Skein yet`)),
     };
     router.on(route.method as HTTPMethod, path, () => undefined, route);
     handlers.set(route, route);
@@ -97,17 +113,21 @@ export async function openApiServer(backend: EngineBackend, options: { socketPat
     const method = request.method ?? "GET";
     const startedMs = backend.clock.monotonicMs();
     for (const [name, value] of Object.entries(pingHeaders(backend))) {
-      if (name !== "cache-control" && name !== "pragma" && name !== "builder-version") response.setHeader(name, value);
+      if (name !== "cache-control" && name !== "pragma" && name !== "builder-version")
+        response.setHeader(name, value);
     }
     response.setHeader("server", `Skein/${backend.facts.version} (linux)`);
     try {
       const path = unversioned(url.pathname);
       const found = router.find(method as HTTPMethod, oneSegmentImageName(path));
-      const route = found === null ? undefined : handlers.get(found.store as object); // we stored the route itself
+      // we stored the route itself
+      const route = found === null ? undefined : handlers.get(found.store as object);
       if (found === null || route === undefined) {
         throw new NotImplementedError(`${method} ${path} is not implemented by Skein`);
       }
-      const reply = await route.handle(new Exchange({ request, response, params: found.params, query: url.searchParams }));
+      const reply = await route.handle(
+        new Exchange({ request, response, params: found.params, query: url.searchParams }),
+      );
       if (reply !== undefined) sendReply(response, reply);
     } catch (error) {
       const status = sendError(response, error);
@@ -115,7 +135,12 @@ export async function openApiServer(backend: EngineBackend, options: { socketPat
       if (status >= 500 && status !== 501 && status !== 503) backend.log.error("request failed", fields);
       else backend.log.debug("request refused", fields);
     }
-    backend.log.debug("request", { method, path: url.pathname, status: response.statusCode, tookMs: backend.clock.monotonicMs() - startedMs });
+    backend.log.debug("request", {
+      method,
+      path: url.pathname,
+      status: response.statusCode,
+      tookMs: backend.clock.monotonicMs() - startedMs,
+    });
   }
 
   const server = createServer((request, response) => void serve(request, response));
@@ -134,7 +159,9 @@ export async function openApiServer(backend: EngineBackend, options: { socketPat
 async function listen(server: Server, socketPath: string): Promise<void> {
   rmSync(socketPath, { force: true });
   await new Promise<void>((resolve, reject) => {
-    server.once("error", (error) => reject(new InternalError(`listening on ${socketPath} failed: ${error.message}`, { cause: error })));
+    server.once("error", (error) =>
+      reject(new InternalError(`listening on ${socketPath} failed: ${error.message}`, { cause: error })),
+    );
     server.listen(socketPath, resolve);
   });
   chmodSync(socketPath, 0o660);

@@ -1,5 +1,6 @@
 /**
- * Docker's framing of log and attach streams: 8 bytes of header (stream, three zeros, length), then the data. Pure.
+ * Docker's framing of log and attach streams: 8 bytes of header (stream, three zeros, length),
+ * then the data. Pure.
  * Source: Docker Engine API, "Stream format" of POST /containers/{id}/attach.
  */
 

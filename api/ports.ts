@@ -1,5 +1,6 @@
 /**
- * What the HTTP surface needs of the daemon that hosts it. Pure (interfaces only). The consumer owns the port; node/ hands in the real ones.
+ * What the HTTP surface needs of the daemon that hosts it. Pure (interfaces only). The consumer owns the
+ * port; node/ hands in the real ones.
  */
 import type { Channel, ChannelCredentials } from "@grpc/grpc-js";
 import type { Clock } from "../base/clock/clock.js";
@@ -45,7 +46,10 @@ export interface SwarmJoinRequest {
 
 export interface SwarmBackend {
   info(): SwarmInfo;
-  /** @returns the node id. @throws {FailedPreconditionError} already part of a swarm (HTTP 503, Docker's words). */
+  /**
+   * @returns the node id.
+   * @throws {FailedPreconditionError} already part of a swarm (HTTP 503, Docker's words).
+   */
   init(request: SwarmInitRequest): Promise<string>;
   join(request: SwarmJoinRequest): Promise<void>;
   leave(options: { force: boolean }): Promise<void>;

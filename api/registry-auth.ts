@@ -1,5 +1,6 @@
 /**
- * The X-Registry-Auth header: base64 (url-safe or not) of a JSON object. Pure. Its content is a secret: never logged.
+ * The X-Registry-Auth header: base64 (url-safe or not) of a JSON object. Pure. Its content is a secret:
+ * never logged.
  */
 import { InvalidArgumentError } from "../base/errors/errors.js";
 import { Fields } from "./convert/fields.js";
@@ -10,7 +11,9 @@ export function registryAuthIn(header: string): EngineAuth | undefined {
   if (header === "") return undefined;
   let fields: Fields;
   try {
-    fields = Fields.of(JSON.parse(Buffer.from(header.replaceAll("-", "+").replaceAll("_", "/"), "base64").toString("utf8")));
+    fields = Fields.of(
+      JSON.parse(Buffer.from(header.replaceAll("-", "+").replaceAll("_", "/"), "base64").toString("utf8")),
+    );
   } catch {
     // The cause would quote the header: it stays out of the error.
     throw new InvalidArgumentError("X-Registry-Auth must be base64 of a JSON object");

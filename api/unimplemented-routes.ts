@@ -1,14 +1,28 @@
 /**
- * Endpoints of the Docker Engine API that exist and that Skein does not serve yet: each answers 501 and its own name, never 404 and never
- * silence. Pure. Whatever is asked for and is neither here nor served answers 501 with its path as well.
+ * Endpoints of the Docker Engine API that exist and that Skein does not serve yet: each answers 501 and its
+ * own name, never 404 and never silence. Pure.
+ * Whatever is asked for and is neither here nor served answers 501 with its path as well.
  */
 export const UNIMPLEMENTED: readonly (readonly [method: string, path: string])[] = [
   ["POST", "/containers/create"],
   ["POST", "/containers/prune"],
-  ...["start", "stop", "restart", "kill", "update", "rename", "pause", "unpause", "attach", "resize", "wait", "exec"].map(
-    (action) => ["POST", `/containers/:id/${action}`] as const,
+  ...[
+    "start",
+    "stop",
+    "restart",
+    "kill",
+    "update",
+    "rename",
+    "pause",
+    "unpause",
+    "attach",
+    "resize",
+    "wait",
+    "exec",
+  ].map((action) => ["POST", `/containers/:id/${action}`] as const),
+  ...["top", "changes", "export", "stats", "attach/ws", "archive"].map(
+    (action) => ["GET", `/containers/:id/${action}`] as const,
   ),
-  ...["top", "changes", "export", "stats", "attach/ws", "archive"].map((action) => ["GET", `/containers/:id/${action}`] as const),
   ["HEAD", "/containers/:id/archive"],
   ["PUT", "/containers/:id/archive"],
   ["DELETE", "/containers/:id"],
@@ -45,5 +59,7 @@ export const UNIMPLEMENTED: readonly (readonly [method: string, path: string])[]
   ["POST", "/plugins/create"],
   ["GET", "/plugins/:name/json"],
   ["DELETE", "/plugins/:name"],
-  ...["enable", "disable", "upgrade", "push", "set"].map((action) => ["POST", `/plugins/:name/${action}`] as const),
+  ...["enable", "disable", "upgrade", "push", "set"].map(
+    (action) => ["POST", `/plugins/:name/${action}`] as const,
+  ),
 ];

@@ -14,16 +14,29 @@ import type { Fields } from "./fields.js";
 
 function fileIn(file: Fields | undefined): FileTarget | undefined {
   if (file === undefined) return undefined;
-  return { name: file.string("Name"), uid: file.string("UID") || "0", gid: file.string("GID") || "0", mode: file.integer("Mode") };
+  return {
+    name: file.string("Name"),
+    uid: file.string("UID") || "0",
+    gid: file.string("GID") || "0",
+    mode: file.integer("Mode"),
+  };
 }
 
 function secretIn(fields: Fields): SecretReference {
-  return { secretId: fields.string("SecretID"), secretName: fields.string("SecretName"), file: fileIn(fields.object("File")) };
+  return {
+    secretId: fields.string("SecretID"),
+    secretName: fields.string("SecretName"),
+    file: fileIn(fields.object("File")),
+  };
 }
 
 function configIn(fields: Fields): ConfigReference {
   fields.object("Runtime");
-  return { configId: fields.string("ConfigID"), configName: fields.string("ConfigName"), file: fileIn(fields.object("File")) };
+  return {
+    configId: fields.string("ConfigID"),
+    configName: fields.string("ConfigName"),
+    file: fileIn(fields.object("File")),
+  };
 }
 
 function mountIn(fields: Fields): Mount {
@@ -60,7 +73,11 @@ function mountIn(fields: Fields): Mount {
     tmpfsOptions:
       tmpfs === undefined
         ? undefined
-        : { sizeBytes: tmpfs.integer("SizeBytes"), mode: tmpfs.integer("Mode"), options: tmpfsOptionsIn(tmpfs) },
+        : {
+            sizeBytes: tmpfs.integer("SizeBytes"),
+            mode: tmpfs.integer("Mode"),
+            options: tmpfsOptionsIn(tmpfs),
+          },
     imageSubpath: fields.object("ImageOptions")?.string("Subpath") ?? "",
   };
 }
@@ -87,7 +104,10 @@ function healthIn(fields: Fields | undefined): HealthConfig | undefined {
 function privilegesIn(fields: Fields | undefined): Privileges | undefined {
   if (fields === undefined) return undefined;
   const seccomp = fields.object("Seccomp");
-  const other = { CredentialSpec: fields.raw("CredentialSpec"), SELinuxContext: fields.raw("SELinuxContext") };
+  const other = {
+    CredentialSpec: fields.raw("CredentialSpec"),
+    SELinuxContext: fields.raw("SELinuxContext"),
+  };
   const used = other.CredentialSpec !== undefined || other.SELinuxContext !== undefined;
   return {
     noNewPrivileges: fields.bool("NoNewPrivileges"),
@@ -123,7 +143,11 @@ export function containerSpecIn(fields: Fields | undefined): ContainerSpec {
     dnsConfig:
       dns === undefined
         ? undefined
-        : { nameservers: dns.strings("Nameservers"), search: dns.strings("Search"), options: dns.strings("Options") },
+        : {
+            nameservers: dns.strings("Nameservers"),
+            search: dns.strings("Search"),
+            options: dns.strings("Options"),
+          },
     secrets: fields.objects("Secrets").map(secretIn),
     configs: fields.objects("Configs").map(configIn),
     oomScoreAdj: fields.integer("OomScoreAdj", { min: -1000 }),

@@ -1,6 +1,7 @@
 /**
  * Reads a JSON object the way Go's decoder does: keys in any case, null as absent. Pure.
- * It remembers which keys were asked for, so that what nobody honours can be named instead of dropped in silence.
+ * It remembers which keys were asked for, so that what nobody honours can be named instead of dropped in
+ * silence.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 
@@ -69,7 +70,8 @@ export class Fields {
     const value = this.optionalNumber(key);
     if (value === undefined) return undefined;
     const min = options.min ?? 0;
-    if (!Number.isSafeInteger(value) || value < min) throw this.#wrong(key, `an integer of at least ${min}`, value);
+    if (!Number.isSafeInteger(value) || value < min)
+      throw this.#wrong(key, `an integer of at least ${min}`, value);
     return value;
   }
 
@@ -94,14 +96,16 @@ export class Fields {
     const value = this.#take(key);
     if (value === undefined) return [];
     if (typeof value === "string") return [value];
-    if (!Array.isArray(value) || value.some((item) => typeof item !== "string")) throw this.#wrong(key, "a list of strings", value);
+    if (!Array.isArray(value) || value.some((item) => typeof item !== "string"))
+      throw this.#wrong(key, "a list of strings", value);
     return value as string[]; // checked above
   }
 
   stringMap(key: string): Record<string, string> {
     const value = this.#take(key);
     if (value === undefined) return {};
-    if (typeof value !== "object" || value === null || Array.isArray(value)) throw this.#wrong(key, "a map of strings", value);
+    if (typeof value !== "object" || value === null || Array.isArray(value))
+      throw this.#wrong(key, "a map of strings", value);
     const entries = Object.entries(value);
     const bad = entries.find(([, inner]) => typeof inner !== "string");
     if (bad !== undefined) throw this.#wrong(`${key}.${bad[0]}`, "a string", bad[1]);

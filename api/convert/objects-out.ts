@@ -43,7 +43,10 @@ export function nodeOut(node: Node, rootCaPem: string): JsonObject {
     },
     Description: {
       Hostname: description?.hostname ?? "",
-      Platform: { Architecture: machineName(description?.platform?.architecture ?? ""), OS: description?.platform?.os ?? "" },
+      Platform: {
+        Architecture: machineName(description?.platform?.architecture ?? ""),
+        OS: description?.platform?.os ?? "",
+      },
       Resources: resourcesOut(description?.resources) ?? {},
       Engine: omitEmpty({
         EngineVersion: description?.engineVersion,
@@ -98,7 +101,10 @@ export function networkOut(network: Network): JsonObject {
     ConfigFrom: { Network: "" },
     ConfigOnly: false,
     Containers: null,
-    Options: { ...spec?.driverOptions, "com.docker.network.driver.overlay.vxlanid_list": String(network.vni) },
+    Options: {
+      ...spec?.driverOptions,
+      "com.docker.network.driver.overlay.vxlanid_list": String(network.vni),
+    },
     Labels: spec?.annotations?.labels ?? {},
   };
 }
@@ -133,7 +139,8 @@ export function secretOut(secret: Secret): JsonObject {
       Name: secret.annotations?.name ?? "",
       Labels: secret.annotations?.labels ?? {},
       ...omitEmpty({
-        Driver: secret.driverName === "" ? undefined : { Name: secret.driverName, Options: secret.driverOptions },
+        Driver:
+          secret.driverName === "" ? undefined : { Name: secret.driverName, Options: secret.driverOptions },
         Templating: secret.templateDriver === "" ? undefined : { Name: secret.templateDriver },
       }),
     },
@@ -148,7 +155,9 @@ export function configOut(config: Config): JsonObject {
       Name: config.annotations?.name ?? "",
       Labels: config.annotations?.labels ?? {},
       Data: Buffer.from(config.data).toString("base64"),
-      ...omitEmpty({ Templating: config.templateDriver === "" ? undefined : { Name: config.templateDriver } }),
+      ...omitEmpty({
+        Templating: config.templateDriver === "" ? undefined : { Name: config.templateDriver },
+      }),
     },
   };
 }
@@ -172,11 +181,16 @@ export function clusterSpecOut(spec: ClusterSpec | undefined): JsonObject {
     CAConfig: {
       NodeCertExpiry: nanoseconds(spec?.nodeCertExpiryMs || DEFAULT_CERT_EXPIRY_MS),
       ...omitEmpty({
-        ExternalCAs: spec?.externalCas.map(({ protocol, url, options }) => omitEmpty({ Protocol: protocol, URL: url, Options: options })),
+        ExternalCAs: spec?.externalCas.map(({ protocol, url, options }) =>
+          omitEmpty({ Protocol: protocol, URL: url, Options: options }),
+        ),
       }),
     },
     TaskDefaults: omitEmpty({
-      LogDriver: spec?.defaultLogDriver && { Name: spec.defaultLogDriver.name, Options: spec.defaultLogDriver.options },
+      LogDriver: spec?.defaultLogDriver && {
+        Name: spec.defaultLogDriver.name,
+        Options: spec.defaultLogDriver.options,
+      },
     }),
     EncryptionConfig: { AutoLockManagers: spec?.autoLockManagers ?? false },
   };
@@ -194,7 +208,12 @@ export function clusterOut(cluster: Cluster, options: { tokens: boolean }): Json
     SubnetSize: cluster.subnetSize,
     DataPathPort: cluster.vxlanUdpPort,
     ...(options.tokens
-      ? { JoinTokens: { Worker: cluster.rootCa?.workerToken ?? "", Manager: cluster.rootCa?.managerToken ?? "" } }
+      ? {
+          JoinTokens: {
+            Worker: cluster.rootCa?.workerToken ?? "",
+            Manager: cluster.rootCa?.managerToken ?? "",
+          },
+        }
       : {}),
   };
 }

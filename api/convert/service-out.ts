@@ -80,7 +80,10 @@ function modeOut(spec: ServiceSpec): JsonObject {
       return { GlobalJob: {} };
     case "replicatedJob":
       return {
-        ReplicatedJob: { MaxConcurrent: spec.mode.value.maxConcurrent, TotalCompletions: spec.mode.value.totalCompletions },
+        ReplicatedJob: {
+          MaxConcurrent: spec.mode.value.maxConcurrent,
+          TotalCompletions: spec.mode.value.totalCompletions,
+        },
       };
     default:
       return { Replicated: { Replicas: spec.mode?.value.replicas ?? 0 } };
@@ -100,7 +103,10 @@ export function serviceSpecOut(spec: ServiceSpec): JsonObject {
     Labels: spec.annotations?.labels ?? {},
     TaskTemplate: spec.task === undefined ? {} : taskSpecOut(spec.task),
     Mode: modeOut(spec),
-    ...omitEmpty({ UpdateConfig: updateConfigOut(spec.update), RollbackConfig: updateConfigOut(spec.rollback) }),
+    ...omitEmpty({
+      UpdateConfig: updateConfigOut(spec.update),
+      RollbackConfig: updateConfigOut(spec.rollback),
+    }),
     EndpointSpec: endpointSpecOut(spec.endpoint),
   };
 }
@@ -113,10 +119,15 @@ export function serviceOut(service: Service, counts?: ServiceCounts): JsonObject
     Spec: service.spec === undefined ? {} : serviceSpecOut(service.spec),
     ...omitEmpty({ PreviousSpec: service.previousSpec && serviceSpecOut(service.previousSpec) }),
     Endpoint: {
-      Spec: endpoint?.spec === undefined && service.spec?.endpoint === undefined ? {} : endpointSpecOut(service.spec?.endpoint),
+      Spec:
+        endpoint?.spec === undefined && service.spec?.endpoint === undefined
+          ? {}
+          : endpointSpecOut(service.spec?.endpoint),
       ...omitEmpty({
         Ports: endpoint?.ports.map(portOut),
-        VirtualIPs: endpoint?.virtualIps.map(({ networkId, address }) => omitEmpty({ NetworkID: networkId, Addr: address })),
+        VirtualIPs: endpoint?.virtualIps.map(({ networkId, address }) =>
+          omitEmpty({ NetworkID: networkId, Addr: address }),
+        ),
       }),
     },
     ...omitEmpty({
@@ -126,16 +137,29 @@ export function serviceOut(service: Service, counts?: ServiceCounts): JsonObject
           : {
               State: UPDATE_WORDS[updateStatus.state],
               ...(updateStatus.startedAtMs === 0 ? {} : { StartedAt: timeText(updateStatus.startedAtMs) }),
-              ...(updateStatus.completedAtMs === 0 ? {} : { CompletedAt: timeText(updateStatus.completedAtMs) }),
+              ...(updateStatus.completedAtMs === 0
+                ? {}
+                : { CompletedAt: timeText(updateStatus.completedAtMs) }),
               Message: updateStatus.message,
             },
     }),
     ...(counts === undefined
       ? {}
-      : { ServiceStatus: { RunningTasks: counts.running, DesiredTasks: counts.desired, CompletedTasks: counts.completed } }),
+      : {
+          ServiceStatus: {
+            RunningTasks: counts.running,
+            DesiredTasks: counts.desired,
+            CompletedTasks: counts.completed,
+          },
+        }),
     ...(jobStatus === undefined
       ? {}
-      : { JobStatus: { JobIteration: { Index: jobStatus.iteration }, LastExecution: timeText(jobStatus.lastExecutionMs) } }),
+      : {
+          JobStatus: {
+            JobIteration: { Index: jobStatus.iteration },
+            LastExecution: timeText(jobStatus.lastExecutionMs),
+          },
+        }),
   };
 }
 
@@ -149,7 +173,13 @@ function taskStatusOut(task: Task): JsonObject {
     ...omitEmpty({ Message: status?.message, Err: status?.err }),
     ...(container === undefined
       ? {}
-      : { ContainerStatus: { ContainerID: container.containerId, PID: container.pid, ExitCode: container.exitCode ?? 0 } }),
+      : {
+          ContainerStatus: {
+            ContainerID: container.containerId,
+            PID: container.pid,
+            ExitCode: container.exitCode ?? 0,
+          },
+        }),
     PortStatus: omitEmpty({ Ports: status?.hostPorts.map(portOut) }),
   };
 }

@@ -15,7 +15,11 @@ import {
 import type { Fields } from "./fields.js";
 import { attachmentsIn, taskSpecIn } from "./task-spec-in.js";
 
-const FAILURE_ACTIONS = { pause: FailureAction.PAUSE, continue: FailureAction.CONTINUE, rollback: FailureAction.ROLLBACK };
+const FAILURE_ACTIONS = {
+  pause: FailureAction.PAUSE,
+  continue: FailureAction.CONTINUE,
+  rollback: FailureAction.ROLLBACK,
+};
 const ORDERS = { "stop-first": UpdateOrder.STOP_FIRST, "start-first": UpdateOrder.START_FIRST };
 const ENDPOINT_MODES = { vip: EndpointMode.VIP, dnsrr: EndpointMode.DNSRR };
 export const PROTOCOLS = { tcp: PortProtocol.TCP, udp: PortProtocol.UDP, sctp: PortProtocol.SCTP };

@@ -6,7 +6,8 @@ import { serviceSpecOut } from "./service-out.js";
 import { serviceSpecIn } from "./service-spec-in.js";
 import type { JsonObject } from "./shape.js";
 
-const roundTrip = (json: JsonObject): JsonObject => serviceSpecOut(serviceSpecIn(Fields.of(JSON.parse(JSON.stringify(json)))));
+const roundTrip = (json: JsonObject): JsonObject =>
+  serviceSpecOut(serviceSpecIn(Fields.of(JSON.parse(JSON.stringify(json)))));
 
 const FULL: JsonObject = {
   Name: "web",
@@ -27,7 +28,12 @@ const FULL: JsonObject = {
       ReadOnly: true,
       Mounts: [
         { Type: "bind", Source: "/a", Target: "/b", ReadOnly: true, BindOptions: { Propagation: "rslave" } },
-        { Type: "volume", Source: "v", Target: "/v", VolumeOptions: { NoCopy: true, DriverConfig: { Name: "local" } } },
+        {
+          Type: "volume",
+          Source: "v",
+          Target: "/v",
+          VolumeOptions: { NoCopy: true, DriverConfig: { Name: "local" } },
+        },
         { Type: "tmpfs", Target: "/t", TmpfsOptions: { SizeBytes: 65536, Mode: 511 } },
       ],
       StopSignal: "SIGINT",
@@ -47,7 +53,10 @@ const FULL: JsonObject = {
     },
     Resources: {
       Limits: { NanoCPUs: 500_000_000, MemoryBytes: 67_108_864, Pids: 100 },
-      Reservations: { MemoryBytes: 33_554_432, GenericResources: [{ DiscreteResourceSpec: { Kind: "gpu", Value: 1 } }] },
+      Reservations: {
+        MemoryBytes: 33_554_432,
+        GenericResources: [{ DiscreteResourceSpec: { Kind: "gpu", Value: 1 } }],
+      },
     },
     RestartPolicy: { Condition: "on-failure", Delay: 0, MaxAttempts: 3 },
     Placement: {
@@ -62,9 +71,24 @@ const FULL: JsonObject = {
     Runtime: "container",
   },
   Mode: { Replicated: { Replicas: 3 } },
-  UpdateConfig: { Parallelism: 0, Delay: 1_000_000_000, FailureAction: "rollback", MaxFailureRatio: 0.5, Order: "start-first" },
-  RollbackConfig: { Parallelism: 1, FailureAction: "pause", Monitor: 2_000_000, MaxFailureRatio: 0, Order: "stop-first" },
-  EndpointSpec: { Mode: "vip", Ports: [{ Protocol: "udp", TargetPort: 53, PublishedPort: 5353, PublishMode: "host" }] },
+  UpdateConfig: {
+    Parallelism: 0,
+    Delay: 1_000_000_000,
+    FailureAction: "rollback",
+    MaxFailureRatio: 0.5,
+    Order: "start-first",
+  },
+  RollbackConfig: {
+    Parallelism: 1,
+    FailureAction: "pause",
+    Monitor: 2_000_000,
+    MaxFailureRatio: 0,
+    Order: "stop-first",
+  },
+  EndpointSpec: {
+    Mode: "vip",
+    Ports: [{ Protocol: "udp", TargetPort: 53, PublishedPort: 5353, PublishMode: "host" }],
+  },
 };
 
 test("a full service specification survives the way in and out", () => {
@@ -85,7 +109,10 @@ test("what the stock CLI sends and shows back is the same specification: nothing
         Image: "i",
         DNSConfig: {},
         Init: false,
-        Mounts: [{ Type: "volume", Target: "/v", VolumeOptions: {} }, { Type: "bind", Source: "/a", Target: "/b", BindOptions: {} }],
+        Mounts: [
+          { Type: "volume", Target: "/v", VolumeOptions: {} },
+          { Type: "bind", Source: "/a", Target: "/b", BindOptions: {} },
+        ],
       },
       Resources: { Limits: {}, Reservations: {} },
       Placement: {},
@@ -101,7 +128,9 @@ test("what the stock CLI sends and shows back is the same specification: nothing
 });
 
 test("keys count in any case, as with Go", () => {
-  const spec = serviceSpecIn(Fields.of({ name: "w", tasktemplate: { containerspec: { IMAGE: "i" } }, mode: { global: {} } }));
+  const spec = serviceSpecIn(
+    Fields.of({ name: "w", tasktemplate: { containerspec: { IMAGE: "i" } }, mode: { global: {} } }),
+  );
   assert.equal(spec.annotations?.name, "w");
   assert.equal(spec.task?.container?.image, "i");
   assert.equal(spec.mode?.$case, "global");
@@ -110,13 +139,21 @@ test("keys count in any case, as with Go", () => {
 test("a wrong type is refused with path, rule and value", () => {
   assert.throws(
     () => serviceSpecIn(Fields.of({ TaskTemplate: { ContainerSpec: { Image: 7 } } })),
-    (error: unknown) => error instanceof InvalidArgumentError && error.message === "body.TaskTemplate.ContainerSpec.Image must be a string, got 7",
+    (error: unknown) =>
+      error instanceof InvalidArgumentError &&
+      error.message === "body.TaskTemplate.ContainerSpec.Image must be a string, got 7",
   );
-  assert.throws(() => serviceSpecIn(Fields.of({ UpdateConfig: { Order: "sideways" } })), /one of stop-first, start-first, got "sideways"/);
+  assert.throws(
+    () => serviceSpecIn(Fields.of({ UpdateConfig: { Order: "sideways" } })),
+    /one of stop-first, start-first, got "sideways"/,
+  );
 });
 
 test("fields that nothing honours are named, empty ones are not", () => {
-  const body = Fields.of({ Name: "w", TaskTemplate: { ContainerSpec: { Image: "i", Gadget: true, Widget: "" } } });
+  const body = Fields.of({
+    Name: "w",
+    TaskTemplate: { ContainerSpec: { Image: "i", Gadget: true, Widget: "" } },
+  });
   serviceSpecIn(body);
   assert.deepEqual(body.unread(), ["body.TaskTemplate.ContainerSpec.Gadget"]);
 });

@@ -2,7 +2,13 @@
  * Small rules of Docker's JSON: zero values dropped, times as RFC 3339, durations as nanoseconds. Pure.
  */
 
-export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue | undefined };
+export type JsonValue =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly JsonValue[]
+  | { readonly [key: string]: JsonValue | undefined };
 export type JsonObject = { readonly [key: string]: JsonValue | undefined };
 
 function isZero(value: JsonValue | undefined): boolean {

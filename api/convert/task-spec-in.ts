@@ -1,6 +1,8 @@
 /**
  * Docker's TaskSpec to ours: container, resources, restart policy, placement, networks. Pure.
  */
+
+import { NotImplementedError } from "../../base/errors/errors.js";
 import {
   type GenericResource,
   type NetworkAttachmentConfig,
@@ -8,11 +10,14 @@ import {
   RestartCondition,
   TaskSpec,
 } from "../../proto/gen/skein/v1/types.js";
-import { NotImplementedError } from "../../base/errors/errors.js";
 import { containerSpecIn } from "./container-spec-in.js";
 import type { Fields } from "./fields.js";
 
-const CONDITIONS = { any: RestartCondition.ANY, "on-failure": RestartCondition.ON_FAILURE, none: RestartCondition.NONE };
+const CONDITIONS = {
+  any: RestartCondition.ANY,
+  "on-failure": RestartCondition.ON_FAILURE,
+  none: RestartCondition.NONE,
+};
 
 export function attachmentsIn(fields: Fields | undefined, key: string): NetworkAttachmentConfig[] {
   return (fields?.objects(key) ?? []).map((network) => ({
@@ -29,7 +34,10 @@ function genericIn(fields: Fields): GenericResource {
     return { kind: discrete.string("Kind"), value: { $case: "discrete", value: discrete.integer("Value") } };
   }
   const named = fields.object("NamedResourceSpec");
-  return { kind: named?.string("Kind") ?? "", value: { $case: "named", value: named?.string("Value") ?? "" } };
+  return {
+    kind: named?.string("Kind") ?? "",
+    value: { $case: "named", value: named?.string("Value") ?? "" },
+  };
 }
 
 function resourcesIn(fields: Fields | undefined): Resources | undefined {
@@ -50,7 +58,8 @@ function platformsIn(placement: Fields | undefined): { architecture: string; os:
 
 export function taskSpecIn(fields: Fields | undefined): TaskSpec {
   for (const other of ["PluginSpec", "NetworkAttachmentSpec"]) {
-    if (fields?.has(other)) throw new NotImplementedError(`TaskTemplate.${other} is not supported: only ContainerSpec is`);
+    if (fields?.has(other))
+      throw new NotImplementedError(`TaskTemplate.${other} is not supported: only ContainerSpec is`);
   }
   const resources = fields?.object("Resources");
   const limits = resources?.object("Limits");
@@ -93,6 +102,9 @@ export function taskSpecIn(fields: Fields | undefined): TaskSpec {
           },
     forceUpdate: fields?.integer("ForceUpdate") ?? 0,
     networks: attachmentsIn(fields, "Networks"),
-    logDriver: logDriver === undefined ? undefined : { name: logDriver.string("Name"), options: logDriver.stringMap("Options") },
+    logDriver:
+      logDriver === undefined
+        ? undefined
+        : { name: logDriver.string("Name"), options: logDriver.stringMap("Options") },
   });
 }

@@ -1,5 +1,6 @@
 /**
- * Our TaskSpec as Docker shows it. Pure. Registry credentials are left out: they are stored for the agents and shown to nobody.
+ * Our TaskSpec as Docker shows it. Pure. Registry credentials are left out:
+ * they are stored for the agents and shown to nobody.
  */
 import {
   type ContainerSpec,
@@ -57,7 +58,11 @@ function mountOut(mount: Mount): JsonObject {
       }),
     TmpfsOptions:
       tmpfs &&
-      omitEmpty({ SizeBytes: tmpfs.sizeBytes, Mode: tmpfs.mode, Options: tmpfs.options.map((option) => option.split("=")) }),
+      omitEmpty({
+        SizeBytes: tmpfs.sizeBytes,
+        Mode: tmpfs.mode,
+        Options: tmpfs.options.map((option) => option.split("=")),
+      }),
   };
 }
 
@@ -77,7 +82,8 @@ function privilegesOut(privileges: Privileges | undefined): JsonObject | undefin
   if (privileges === undefined) return undefined;
   const other =
     privileges.otherJson.length > 0
-      ? (JSON.parse(Buffer.from(privileges.otherJson).toString("utf8")) as JsonObject) // written by container-spec-in
+      ? // written by container-spec-in
+        (JSON.parse(Buffer.from(privileges.otherJson).toString("utf8")) as JsonObject)
       : {};
   return {
     CredentialSpec: other["CredentialSpec"] ?? null,
@@ -97,10 +103,17 @@ function containerOut(spec: ContainerSpec): JsonObject {
   const { dnsConfig, init } = spec;
   return {
     ...filledOut(spec),
-    // Present and empty differs from absent: what a client sends back must be what it sent. So does Init false, which says "no".
+    // Present and empty differs from absent: what a client sends back must be what it sent.
+    // So does Init false, which says "no".
     ...(dnsConfig === undefined
       ? {}
-      : { DNSConfig: omitEmpty({ Nameservers: dnsConfig.nameservers, Search: dnsConfig.search, Options: dnsConfig.options }) }),
+      : {
+          DNSConfig: omitEmpty({
+            Nameservers: dnsConfig.nameservers,
+            Search: dnsConfig.search,
+            Options: dnsConfig.options,
+          }),
+        }),
     ...(init === undefined ? {} : { Init: init }),
   };
 }
@@ -181,7 +194,9 @@ export function taskSpecOut(spec: TaskSpec): JsonObject {
             Limits: resourcesOut(resources.limits, resources.limitPids),
             Reservations: resourcesOut(resources.reservations),
             ...(resources.swapBytes === undefined ? {} : { SwapBytes: resources.swapBytes }),
-            ...(resources.memorySwappiness === undefined ? {} : { MemorySwappiness: resources.memorySwappiness }),
+            ...(resources.memorySwappiness === undefined
+              ? {}
+              : { MemorySwappiness: resources.memorySwappiness }),
           },
         }),
     ...(restart === undefined ? {} : { RestartPolicy: restartOut(restart) }),
@@ -190,9 +205,13 @@ export function taskSpecOut(spec: TaskSpec): JsonObject {
       : {
           Placement: omitEmpty({
             Constraints: placement.constraints,
-            Preferences: placement.spreadPreferences.map((descriptor) => ({ Spread: { SpreadDescriptor: descriptor } })),
+            Preferences: placement.spreadPreferences.map((descriptor) => ({
+              Spread: { SpreadDescriptor: descriptor },
+            })),
             MaxReplicas: placement.maxReplicas,
-            Platforms: placement.platforms.map(({ architecture, os }) => omitEmpty({ Architecture: architecture, OS: os })),
+            Platforms: placement.platforms.map(({ architecture, os }) =>
+              omitEmpty({ Architecture: architecture, OS: os }),
+            ),
           }),
         }),
     ...omitEmpty({

@@ -10,13 +10,33 @@ import { familiarName } from "./image-routes.js";
 import type { Route } from "./route.js";
 
 const FILTER_KEYS = [
-  "ancestor", "before", "expose", "exited", "health", "id", "isolation", "is-task", "label", "name", "network", "publish", "since", "status", "volume",
+  "ancestor",
+  "before",
+  "expose",
+  "exited",
+  "health",
+  "id",
+  "isolation",
+  "is-task",
+  "label",
+  "name",
+  "network",
+  "publish",
+  "since",
+  "status",
+  "volume",
 ];
 const TASK_LABEL = "com.docker.swarm.task.id";
 
 function age(ms: number): string {
   const seconds = Math.max(0, Math.floor(ms / 1000));
-  const steps: readonly [number, string][] = [[60, "second"], [60, "minute"], [24, "hour"], [7, "day"], [Number.POSITIVE_INFINITY, "week"]];
+  const steps: readonly [number, string][] = [
+    [60, "second"],
+    [60, "minute"],
+    [24, "hour"],
+    [7, "day"],
+    [Number.POSITIVE_INFINITY, "week"],
+  ];
   let value = seconds;
   for (const [size, unit] of steps) {
     if (value < size) return `${value} ${unit}${value === 1 ? "" : "s"}`;
@@ -26,7 +46,10 @@ function age(ms: number): string {
 }
 
 function statusText(container: EngineContainer, nowMs: number): string {
-  const health = container.health === "" ? "" : ` (${container.health === "starting" ? "health: starting" : container.health})`;
+  const health =
+    container.health === ""
+      ? ""
+      : ` (${container.health === "starting" ? "health: starting" : container.health})`;
   switch (container.state) {
     case "running":
       return `Up ${age(nowMs - container.startedMs)}${health}`;
@@ -42,7 +65,8 @@ function statusText(container: EngineContainer, nowMs: number): string {
 function commandOf(container: EngineContainer, images: ImageBackend): readonly string[] {
   const { specification } = container;
   const config = images.find(container.imageId)?.config;
-  const entrypoint = specification.entrypoint.length > 0 ? specification.entrypoint : (config?.entrypoint ?? []);
+  const entrypoint =
+    specification.entrypoint.length > 0 ? specification.entrypoint : (config?.entrypoint ?? []);
   const imageArgs = specification.entrypoint.length > 0 ? [] : (config?.cmd ?? []);
   return [...entrypoint, ...(specification.args.length > 0 ? specification.args : imageArgs)];
 }
@@ -110,7 +134,11 @@ function details(container: EngineContainer, images: ImageBackend): JsonObject {
   };
 }
 
-export function containerRoutes(options: { containers: ContainerBackend; images: ImageBackend; nowMs: () => number }): Route[] {
+export function containerRoutes(options: {
+  containers: ContainerBackend;
+  images: ImageBackend;
+  nowMs: () => number;
+}): Route[] {
   const { containers, images, nowMs } = options;
   const find = (id: string): EngineContainer => {
     const container = containers.find(id);
@@ -124,7 +152,8 @@ export function containerRoutes(options: { containers: ContainerBackend; images:
       handle: async (exchange) => {
         const filters = parseFilters(exchange.query.get("filters"), FILTER_KEYS);
         const { labels, keys } = labelFilters(filters.get("label"));
-        const any = (key: string, test: (value: string) => boolean): boolean => filters.get(key)?.some(test) ?? true;
+        const any = (key: string, test: (value: string) => boolean): boolean =>
+          filters.get(key)?.some(test) ?? true;
         const limit = Number(exchange.query.get("limit") ?? 0);
         const all = exchange.flag("all") || limit > 0 || filters.has("status") || filters.has("exited");
         const list = containers
@@ -138,7 +167,10 @@ export function containerRoutes(options: { containers: ContainerBackend; images:
               any("id", (value) => container.id.startsWith(value)) &&
               any("name", (value) => container.name.includes(value.replace(/^\//, ""))) &&
               any("status", (value) => container.state === value) &&
-              any("exited", (value) => container.state === "exited" && container.exitCode === Number(value)) &&
+              any(
+                "exited",
+                (value) => container.state === "exited" && container.exitCode === Number(value),
+              ) &&
               any("health", (value) => (container.health || "none") === value) &&
               any("is-task", (value) => (value === "true") === TASK_LABEL in own) &&
               any("ancestor", (value) => container.imageId === images.find(value)?.id)
@@ -149,7 +181,11 @@ export function containerRoutes(options: { containers: ContainerBackend; images:
         return { status: 200, json: shown.map((container) => summary(container, images, nowMs())) };
       },
     },
-    { method: "GET", path: "/containers/:id/json", handle: async (exchange) => ({ status: 200, json: details(find(exchange.param("id")), images) }) },
+    {
+      method: "GET",
+      path: "/containers/:id/json",
+      handle: async (exchange) => ({ status: 200, json: details(find(exchange.param("id")), images) }),
+    },
     {
       method: "GET",
       path: "/containers/:id/logs",

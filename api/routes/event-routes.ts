@@ -1,5 +1,6 @@
 /**
- * GET /events: containers of this node and, on a manager, the objects of the cluster, as JSON lines. Edge: to both sources.
+ * GET /events: containers of this node and, on a manager, the objects of the cluster, as JSON lines. Edge:
+ * to both sources.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import { type JsonObject, parseTime } from "../convert/shape.js";
@@ -10,10 +11,36 @@ import type { ManagerClients } from "../manager-clients.js";
 import type { Route } from "./route.js";
 
 const FILTER_KEYS = [
-  "config", "container", "daemon", "event", "image", "label", "network", "node", "plugin", "scope", "secret", "service", "task", "type", "volume",
+  "config",
+  "container",
+  "daemon",
+  "event",
+  "image",
+  "label",
+  "network",
+  "node",
+  "plugin",
+  "scope",
+  "secret",
+  "service",
+  "task",
+  "type",
+  "volume",
 ];
-const OBJECT_KEYS = ["config", "container", "image", "network", "node", "secret", "service", "task", "volume"];
-/** Events a slow client has not taken yet; past that its stream ends, so that it knows it missed something. */
+const OBJECT_KEYS = [
+  "config",
+  "container",
+  "image",
+  "network",
+  "node",
+  "secret",
+  "service",
+  "task",
+  "volume",
+];
+/**
+ * Events a slow client has not taken yet; past that its stream ends, so that it knows it missed something.
+ */
 const UNSENT_BYTES_MAX = 4 * 1024 * 1024;
 
 interface EngineEvent {
@@ -26,7 +53,10 @@ interface EngineEvent {
 }
 
 function eventOut(event: EngineEvent): JsonObject {
-  const legacy = event.type === "container" ? { status: event.action, id: event.id, from: event.attributes["image"] ?? "" } : {};
+  const legacy =
+    event.type === "container"
+      ? { status: event.action, id: event.id, from: event.attributes["image"] ?? "" }
+      : {};
   return {
     ...legacy,
     Type: event.type,
@@ -39,10 +69,13 @@ function eventOut(event: EngineEvent): JsonObject {
 }
 
 function wanted(event: EngineEvent, filters: Filters): boolean {
-  const any = (key: string, test: (value: string) => boolean): boolean => filters.get(key)?.some(test) ?? true;
+  const any = (key: string, test: (value: string) => boolean): boolean =>
+    filters.get(key)?.some(test) ?? true;
   const objects = OBJECT_KEYS.filter((key) => filters.has(key));
   const named = objects.some(
-    (key) => key === event.type && any(key, (value) => event.id.startsWith(value) || event.attributes["name"] === value),
+    (key) =>
+      key === event.type &&
+      any(key, (value) => event.id.startsWith(value) || event.attributes["name"] === value),
   );
   return (
     any("type", (value) => value === event.type) &&
@@ -57,14 +90,19 @@ function wanted(event: EngineEvent, filters: Filters): boolean {
   );
 }
 
-export function eventRoutes(options: { clients: ManagerClients; containers: ContainerBackend; isManager: () => boolean }): Route[] {
+export function eventRoutes(options: {
+  clients: ManagerClients;
+  containers: ContainerBackend;
+  isManager: () => boolean;
+}): Route[] {
   const { clients, containers, isManager } = options;
   return [{ method: "GET", path: "/events", handle: (exchange) => streamEvents(exchange) }];
 
   async function streamEvents(exchange: Exchange): Promise<undefined> {
     const filters = parseFilters(exchange.query.get("filters"), FILTER_KEYS);
     const untilMs = parseTime(exchange.query.get("until") ?? "");
-    if (untilMs === undefined) throw new InvalidArgumentError("until must be a time as RFC 3339 or seconds since 1970");
+    if (untilMs === undefined)
+      throw new InvalidArgumentError("until must be a time as RFC 3339 or seconds since 1970");
     const signal = exchange.gone(untilMs > 0 ? { withinMs: untilMs - Date.now() } : {});
     exchange.startStream("application/json");
     const send = (event: EngineEvent): void => {
@@ -88,8 +126,15 @@ export function eventRoutes(options: { clients: ManagerClients; containers: Cont
       }),
     );
     const call = isManager() ? clients.control().watchEvents({ sinceIndex: 0 }) : undefined;
-    call?.on("data", (event: { type: string; action: string; id: string; attributes: Record<string, string>; timeMs: number }) =>
-      send({ ...event, scope: "swarm" }),
+    call?.on(
+      "data",
+      (event: {
+        type: string;
+        action: string;
+        id: string;
+        attributes: Record<string, string>;
+        timeMs: number;
+      }) => send({ ...event, scope: "swarm" }),
     );
     call?.on("error", () => {
       // Cancelled by us, or the manager went away: then the client's stream ends and it asks again.

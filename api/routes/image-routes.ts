@@ -1,5 +1,6 @@
 /**
- * /images and /distribution. Edge: to the node's image store. Progress is streamed as JSON lines, errors inside the stream included.
+ * /images and /distribution. Edge: to the node's image store. Progress is streamed as JSON lines, errors
+ * inside the stream included.
  */
 import { codeOf, InvalidArgumentError, messageOf, NotFoundError } from "../../base/errors/errors.js";
 import { type JsonObject, omitEmpty, timeText } from "../convert/shape.js";
@@ -24,7 +25,10 @@ function summary(image: EngineImage, references: readonly string[] | undefined):
   return {
     Id: image.id,
     ParentId: "",
-    RepoTags: references === undefined ? names : names.filter((name) => references.some((pattern) => matchesReference(name, pattern))),
+    RepoTags:
+      references === undefined
+        ? names
+        : names.filter((name) => references.some((pattern) => matchesReference(name, pattern))),
     RepoDigests: image.repoDigests.map(familiarName),
     Created: Math.floor(image.createdMs / 1000),
     Size: image.sizeBytes,
@@ -66,7 +70,10 @@ function details(image: EngineImage): JsonObject {
 }
 
 function progressLine(progress: EngineProgress): string {
-  const detail = progress.totalBytes === undefined ? {} : { current: progress.currentBytes ?? 0, total: progress.totalBytes };
+  const detail =
+    progress.totalBytes === undefined
+      ? {}
+      : { current: progress.currentBytes ?? 0, total: progress.totalBytes };
   return `${JSON.stringify({ status: progress.status, progressDetail: detail, ...(progress.id === undefined ? {} : { id: progress.id }) })}\r\n`;
 }
 
@@ -85,7 +92,8 @@ async function streamed(
   };
   const report = (progress: EngineProgress): void => {
     begin();
-    if (exchange.response.writableLength < PROGRESS_BYTES_MAX && !signal.aborted) exchange.response.write(progressLine(progress));
+    if (exchange.response.writableLength < PROGRESS_BYTES_MAX && !signal.aborted)
+      exchange.response.write(progressLine(progress));
   };
   try {
     const lines = await work(report, signal);
@@ -94,7 +102,9 @@ async function streamed(
   } catch (error) {
     if (!begun) throw error;
     const message = messageOf(error);
-    await exchange.write(`${JSON.stringify({ errorDetail: { message, code: codeOf(error) }, error: message })}\r\n`);
+    await exchange.write(
+      `${JSON.stringify({ errorDetail: { message, code: codeOf(error) }, error: message })}\r\n`,
+    );
   }
   exchange.response.end();
   return undefined;
@@ -113,7 +123,8 @@ export function imageRoutes(images: ImageBackend, containers: ContainerBackend):
     if (image === undefined) throw new NotFoundError(`No such image: ${reference}`);
     return image;
   };
-  const usedBy = (imageId: string): string | undefined => containers.list().find((container) => container.imageId === imageId)?.id;
+  const usedBy = (imageId: string): string | undefined =>
+    containers.list().find((container) => container.imageId === imageId)?.id;
   return [
     {
       method: "GET",
@@ -129,11 +140,17 @@ export function imageRoutes(images: ImageBackend, containers: ContainerBackend):
           return (
             Object.entries(labels).every(([key, value]) => own[key] === value) &&
             keys.every((key) => key in own) &&
-            (references === undefined || references.some((pattern) => names.some((name) => matchesReference(name, pattern)))) &&
+            (references === undefined ||
+              references.some((pattern) => names.some((name) => matchesReference(name, pattern)))) &&
             (dangling === undefined || ["true", "1"].includes(dangling) === (image.repoTags.length === 0))
           );
         });
-        return { status: 200, json: [...list].sort((a, b) => b.createdMs - a.createdMs).map((image) => summary(image, references)) };
+        return {
+          status: 200,
+          json: [...list]
+            .sort((a, b) => b.createdMs - a.createdMs)
+            .map((image) => summary(image, references)),
+        };
       },
     },
     {
@@ -142,7 +159,8 @@ export function imageRoutes(images: ImageBackend, containers: ContainerBackend):
       handle: async (exchange) => {
         const source = exchange.query.get("fromSrc");
         if (source !== null) {
-          if (source !== "-") throw new InvalidArgumentError('fromSrc must be "-": the tar is read from the body');
+          if (source !== "-")
+            throw new InvalidArgumentError('fromSrc must be "-": the tar is read from the body');
           const repo = exchange.query.get("repo") ?? "";
           const tag = exchange.query.get("tag") ?? "";
           return streamed(exchange, async (_report, signal) => {
@@ -157,7 +175,11 @@ export function imageRoutes(images: ImageBackend, containers: ContainerBackend):
         }
         const auth = registryAuthIn(exchange.header("x-registry-auth"));
         return streamed(exchange, async (report, signal) => {
-          await images.pull(referenceOf(exchange), { ...(auth === undefined ? {} : { auth }), signal, onProgress: report });
+          await images.pull(referenceOf(exchange), {
+            ...(auth === undefined ? {} : { auth }),
+            signal,
+            onProgress: report,
+          });
           return [];
         });
       },
@@ -168,10 +190,16 @@ export function imageRoutes(images: ImageBackend, containers: ContainerBackend):
       handle: (exchange) =>
         streamed(exchange, async (report, signal) => {
           const quiet = exchange.flag("quiet");
-          const loaded = await images.load(exchange.request, { signal, ...(quiet ? {} : { onProgress: report }) });
+          const loaded = await images.load(exchange.request, {
+            signal,
+            ...(quiet ? {} : { onProgress: report }),
+          });
           return loaded.flatMap((image) => {
             const names = image.repoTags.map(familiarName);
-            const words = names.length > 0 ? names.map((name) => `Loaded image: ${name}\n`) : [`Loaded image ID: ${image.id}\n`];
+            const words =
+              names.length > 0
+                ? names.map((name) => `Loaded image: ${name}\n`)
+                : [`Loaded image ID: ${image.id}\n`];
             return words.map((stream) => `${JSON.stringify({ stream })}\r\n`);
           });
         }),
@@ -186,16 +214,26 @@ export function imageRoutes(images: ImageBackend, containers: ContainerBackend):
         return { status: 201 };
       },
     },
-    { method: "GET", path: "/images/:name/json", handle: async (exchange) => ({ status: 200, json: details(find(exchange.param("name"))) }) },
+    {
+      method: "GET",
+      path: "/images/:name/json",
+      handle: async (exchange) => ({ status: 200, json: details(find(exchange.param("name"))) }),
+    },
     {
       method: "DELETE",
       path: "/images/:name",
       handle: async (exchange) => {
-        const removed = await images.remove(exchange.param("name"), { force: exchange.flag("force"), usedBy });
+        const removed = await images.remove(exchange.param("name"), {
+          force: exchange.flag("force"),
+          usedBy,
+        });
         return {
           status: 200,
           json: removed.map(({ untagged, deleted }) =>
-            omitEmpty({ Untagged: untagged === undefined ? undefined : familiarName(untagged), Deleted: deleted }),
+            omitEmpty({
+              Untagged: untagged === undefined ? undefined : familiarName(untagged),
+              Deleted: deleted,
+            }),
           ),
         };
       },
@@ -206,12 +244,17 @@ export function imageRoutes(images: ImageBackend, containers: ContainerBackend):
       handle: async (exchange) => {
         const auth = registryAuthIn(exchange.header("x-registry-auth"));
         const signal = exchange.gone({ withinMs: DESCRIBE_TIMEOUT_MS });
-        const remote = await images.describeRemote(exchange.param("name"), { ...(auth === undefined ? {} : { auth }), signal });
+        const remote = await images.describeRemote(exchange.param("name"), {
+          ...(auth === undefined ? {} : { auth }),
+          signal,
+        });
         return {
           status: 200,
           json: {
             Descriptor: { mediaType: remote.mediaType, digest: remote.digest, size: remote.sizeBytes },
-            Platforms: remote.platforms.map(({ architecture, os, variant }) => omitEmpty({ architecture, os, variant })),
+            Platforms: remote.platforms.map(({ architecture, os, variant }) =>
+              omitEmpty({ architecture, os, variant }),
+            ),
           },
         };
       },
@@ -221,6 +264,9 @@ export function imageRoutes(images: ImageBackend, containers: ContainerBackend):
 
 /** "web*" or "web" against "web:latest". */
 function matchesReference(name: string, pattern: string): boolean {
-  const escaped = pattern.replace(/[.+^${}()|[\]\\]/g, "\\$&").replaceAll("*", "[^/]*").replaceAll("?", "[^/]");
+  const escaped = pattern
+    .replace(/[.+^${}()|[\]\\]/g, "\\$&")
+    .replaceAll("*", "[^/]*")
+    .replaceAll("?", "[^/]");
   return new RegExp(`^${escaped}(:[^/]*)?$`).test(name);
 }

@@ -19,17 +19,30 @@ function prefixOf(message: LogMessage, options: { timestamps: boolean; details: 
   return `${options.timestamps ? `${message.timestamp} ` : ""}${options.details ? `${details} ` : ""}`;
 }
 
-async function streamLogs(exchange: Exchange, clients: ManagerClients, selector: LogSelector, tty: boolean): Promise<undefined> {
+async function streamLogs(
+  exchange: Exchange,
+  clients: ManagerClients,
+  selector: LogSelector,
+  tty: boolean,
+): Promise<undefined> {
   const tail = exchange.query.get("tail") ?? "all";
   const sinceMs = parseTime(exchange.query.get("since") ?? "");
   const stdout = exchange.flag("stdout");
   const stderr = exchange.flag("stderr");
-  if (!stdout && !stderr) throw new InvalidArgumentError("Bad parameters: you must choose at least one stream");
-  if (sinceMs === undefined) throw new InvalidArgumentError("since must be a time as RFC 3339 or seconds since 1970");
+  if (!stdout && !stderr)
+    throw new InvalidArgumentError("Bad parameters: you must choose at least one stream");
+  if (sinceMs === undefined)
+    throw new InvalidArgumentError("since must be a time as RFC 3339 or seconds since 1970");
   const options = { timestamps: exchange.flag("timestamps"), details: exchange.flag("details") };
   const call = clients.logs().subscribeLogs({
     selector,
-    options: { follow: exchange.flag("follow"), tail: /^\d+$/.test(tail) ? Number(tail) : -1, sinceMs, stdout, stderr },
+    options: {
+      follow: exchange.flag("follow"),
+      tail: /^\d+$/.test(tail) ? Number(tail) : -1,
+      sinceMs,
+      stdout,
+      stderr,
+    },
   });
   const signal = exchange.gone();
   signal.addEventListener("abort", () => call.cancel(), { once: true });
@@ -38,15 +51,20 @@ async function streamLogs(exchange: Exchange, clients: ManagerClients, selector:
     for await (const batch of call as AsyncIterable<LogBatch>) {
       for (const message of batch.messages) {
         const prefix = prefixOf(message, options);
-        const data = tty ? Buffer.concat([Buffer.from(prefix), message.data]) : frame(message.stream, prefix, message.data);
+        const data = tty
+          ? Buffer.concat([Buffer.from(prefix), message.data])
+          : frame(message.stream, prefix, message.data);
         if (!(await exchange.write(data))) return undefined;
       }
       // A warning has no task to be told from; with details the CLI wants all three, so it goes without.
-      if (batch.warning !== "" && !options.details) await exchange.write(frame("stderr", "", Buffer.from(`${batch.warning}\n`)));
+      if (batch.warning !== "" && !options.details)
+        await exchange.write(frame("stderr", "", Buffer.from(`${batch.warning}\n`)));
     }
   } catch (error) {
     if (!signal.aborted && error instanceof Error) {
-      await exchange.write(frame("stderr", "", Buffer.from(`error from daemon in stream: ${messageOf(fromGrpcError(error))}\n`)));
+      await exchange.write(
+        frame("stderr", "", Buffer.from(`error from daemon in stream: ${messageOf(fromGrpcError(error))}\n`)),
+      );
     }
   }
   exchange.response.end();

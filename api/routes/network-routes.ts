@@ -1,5 +1,6 @@
 /**
- * /networks. Edge: to the manager's control API. Overlay networks only; bridge, host and none of the node are shown, not managed yet.
+ * /networks. Edge: to the manager's control API. Overlay networks only; bridge,
+ * host and none of the node are shown, not managed yet.
  */
 import { createHash } from "node:crypto";
 import { NotFoundError, NotImplementedError, PermissionDeniedError } from "../../base/errors/errors.js";
@@ -42,7 +43,9 @@ function localNetworks(facts: NodeFacts): JsonObject[] {
 function networkSpecIn(fields: Fields): NetworkSpec {
   const driver = fields.string("Driver") || "overlay";
   if (driver !== "overlay") {
-    throw new NotImplementedError(`network driver ${JSON.stringify(driver)} is not supported yet: use overlay`);
+    throw new NotImplementedError(
+      `network driver ${JSON.stringify(driver)} is not supported yet: use overlay`,
+    );
   }
   const ipam = fields.object("IPAM");
   const options = fields.stringMap("Options");
@@ -88,14 +91,24 @@ function matches(network: JsonObject, filters: ReadonlyMap<string, readonly stri
   );
 }
 
-export function networkRoutes(clients: ManagerClients, options: { facts: NodeFacts; isManager: () => boolean }): Route[] {
+export function networkRoutes(
+  clients: ManagerClients,
+  options: { facts: NodeFacts; isManager: () => boolean },
+): Route[] {
   const { facts, isManager } = options;
   const local = (id: string): JsonObject | undefined =>
     localNetworks(facts).find((network) => network["Name"] === id || String(network["Id"]).startsWith(id));
   const list: Route["handle"] = async ({ query }) => {
     const filters = parseFilters(query.get("filters"), FILTER_KEYS);
-    const swarm = isManager() ? (await clients.call((control) => control.listNetworks, { filters: listFilters(new Map()) })).networks : [];
-    return { status: 200, json: [...localNetworks(facts), ...swarm.map(networkOut)].filter((network) => matches(network, filters)) };
+    const swarm = isManager()
+      ? (await clients.call((control) => control.listNetworks, { filters: listFilters(new Map()) })).networks
+      : [];
+    return {
+      status: 200,
+      json: [...localNetworks(facts), ...swarm.map(networkOut)].filter((network) =>
+        matches(network, filters),
+      ),
+    };
   };
   return [
     { method: "GET", path: "/networks", handle: list },
@@ -105,8 +118,12 @@ export function networkRoutes(clients: ManagerClients, options: { facts: NodeFac
       path: "/networks/create",
       handle: async (exchange) => {
         const body = await exchange.body();
-        const { network } = await clients.call((control) => control.createNetwork, { spec: networkSpecIn(body) });
-        const unread = body.unread().map((path) => `${path.replace(/^body\./, "")} is not supported and has no effect`);
+        const { network } = await clients.call((control) => control.createNetwork, {
+          spec: networkSpecIn(body),
+        });
+        const unread = body
+          .unread()
+          .map((path) => `${path.replace(/^body\./, "")} is not supported and has no effect`);
         return { status: 201, json: { Id: network?.id ?? "", Warning: unread.join("; ") } };
       },
     },
@@ -127,7 +144,8 @@ export function networkRoutes(clients: ManagerClients, options: { facts: NodeFac
       path: "/networks/:id",
       handle: async (exchange) => {
         const id = exchange.param("id");
-        if (local(id) !== undefined) throw new PermissionDeniedError(`${id} is a pre-defined network and cannot be removed`);
+        if (local(id) !== undefined)
+          throw new PermissionDeniedError(`${id} is a pre-defined network and cannot be removed`);
         await clients.call((control) => control.removeNetwork, { id });
         return { status: 204 };
       },

@@ -36,7 +36,9 @@ export function nodeRoutes(clients: ManagerClients): Route[] {
       handle: async ({ query }) => {
         const filters = parseFilters(query.get("filters"), FILTER_KEYS);
         const nodeLabels = labelFilters(filters.get("node.label"));
-        const roles = (filters.get("role") ?? []).flatMap((role) => (role === "manager" ? [NodeRole.MANAGER] : role === "worker" ? [NodeRole.WORKER] : []));
+        const roles = (filters.get("role") ?? []).flatMap((role) =>
+          role === "manager" ? [NodeRole.MANAGER] : role === "worker" ? [NodeRole.WORKER] : [],
+        );
         const [{ nodes }, rootCaPem] = await Promise.all([
           clients.call((control) => control.listNodes, {
             filters: listFilters(filters),
@@ -65,7 +67,10 @@ export function nodeRoutes(clients: ManagerClients): Route[] {
       method: "DELETE",
       path: "/nodes/:id",
       handle: async (exchange) => {
-        await clients.call((control) => control.removeNode, { id: exchange.param("id"), force: exchange.flag("force") });
+        await clients.call((control) => control.removeNode, {
+          id: exchange.param("id"),
+          force: exchange.flag("force"),
+        });
         return { status: 200 };
       },
     },
@@ -74,7 +79,11 @@ export function nodeRoutes(clients: ManagerClients): Route[] {
       path: "/nodes/:id/update",
       handle: async (exchange) => {
         const spec = nodeSpecIn(await exchange.body());
-        await clients.call((control) => control.updateNode, { id: exchange.param("id"), version: exchange.version(), spec });
+        await clients.call((control) => control.updateNode, {
+          id: exchange.param("id"),
+          version: exchange.version(),
+          spec,
+        });
         return { status: 200 };
       },
     },

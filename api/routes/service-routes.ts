@@ -12,7 +12,16 @@ import type { ManagerClients } from "../manager-clients.js";
 import type { Route } from "./route.js";
 
 const SERVICE_FILTER_KEYS = ["id", "label", "mode", "name", "runtime"];
-const TASK_FILTER_KEYS = ["desired-state", "id", "label", "name", "node", "service", "runtime", "_up-to-date"];
+const TASK_FILTER_KEYS = [
+  "desired-state",
+  "id",
+  "label",
+  "name",
+  "node",
+  "service",
+  "runtime",
+  "_up-to-date",
+];
 
 /** Fields that were given and that nothing honours: each is named in a warning. */
 function unreadWarnings(body: Fields): string[] {
@@ -32,7 +41,10 @@ export function serviceRoutes(clients: ManagerClients): Route[] {
           modes: [...(filters.get("mode") ?? [])],
           status,
         });
-        return { status: 200, json: services.map((service) => serviceOut(service, status ? counts[service.id] : undefined)) };
+        return {
+          status: 200,
+          json: services.map((service) => serviceOut(service, status ? counts[service.id] : undefined)),
+        };
       },
     },
     {

@@ -18,7 +18,8 @@ function clusterSpecIn(fields: Fields | undefined): ClusterSpec | undefined {
   raft?.integer("ElectionTick");
   raft?.integer("HeartbeatTick");
   const renewal = ca?.optionalDurationMs("NodeCertExpiry") ?? 0;
-  if (renewal !== 0 && renewal < 3_600_000) throw new InvalidArgumentError("minimum certificate expiry time is 1h0m0s");
+  if (renewal !== 0 && renewal < 3_600_000)
+    throw new InvalidArgumentError("minimum certificate expiry time is 1h0m0s");
   for (const key of ["SigningCACert", "SigningCAKey", "ForceRotate"]) {
     if (ca?.has(key) && ca.raw(key) !== "" && ca.raw(key) !== 0) {
       throw new InvalidArgumentError(`Spec.CAConfig.${key} is not supported yet`);
@@ -26,7 +27,9 @@ function clusterSpecIn(fields: Fields | undefined): ClusterSpec | undefined {
   }
   return ClusterSpec.fromPartial({
     annotations: { name: fields.string("Name") || "default", labels: fields.stringMap("Labels") },
-    taskHistoryRetentionLimit: fields.object("Orchestration")?.optionalInteger("TaskHistoryRetentionLimit", { min: -1 }),
+    taskHistoryRetentionLimit: fields
+      .object("Orchestration")
+      ?.optionalInteger("TaskHistoryRetentionLimit", { min: -1 }),
     snapshotInterval: raft?.integer("SnapshotInterval") ?? 0,
     keepOldSnapshots: raft?.integer("KeepOldSnapshots") ?? 0,
     logEntriesForSlowFollowers: raft?.integer("LogEntriesForSlowFollowers") ?? 0,
@@ -39,11 +42,16 @@ function clusterSpecIn(fields: Fields | undefined): ClusterSpec | undefined {
       caCert: new Uint8Array(Buffer.from(external.string("CACert"))),
     })),
     autoLockManagers: fields.object("EncryptionConfig")?.bool("AutoLockManagers") ?? false,
-    defaultLogDriver: logDriver === undefined ? undefined : { name: logDriver.string("Name"), options: logDriver.stringMap("Options") },
+    defaultLogDriver:
+      logDriver === undefined
+        ? undefined
+        : { name: logDriver.string("Name"), options: logDriver.stringMap("Options") },
   });
 }
 
-/** The stock CLI sends the heartbeat default of Docker, 5 s, with every init; only another value was meant. */
+/**
+ * The stock CLI sends the heartbeat default of Docker, 5 s, with every init; only another value was meant.
+ */
 const DOCKER_DEFAULT_HEARTBEAT_MS = 5_000;
 
 function initSpecIn(fields: Fields | undefined): ClusterSpec | undefined {
@@ -138,4 +146,3 @@ export function swarmRoutes(clients: ManagerClients, swarm: SwarmBackend): Route
     },
   ];
 }
-

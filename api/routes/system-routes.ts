@@ -12,7 +12,13 @@ export const API_VERSION = "1.50";
 export const API_VERSION_MIN = "1.24";
 
 function versionJson({ facts }: EngineBackend): JsonObject {
-  const common = { ApiVersion: API_VERSION, MinAPIVersion: API_VERSION_MIN, Os: "linux", Arch: facts.architecture, KernelVersion: facts.kernelVersion };
+  const common = {
+    ApiVersion: API_VERSION,
+    MinAPIVersion: API_VERSION_MIN,
+    Os: "linux",
+    Arch: facts.architecture,
+    KernelVersion: facts.kernelVersion,
+  };
   return {
     Platform: { Name: "Skein" },
     Version: facts.version,
@@ -21,7 +27,17 @@ function versionJson({ facts }: EngineBackend): JsonObject {
     GoVersion: "",
     BuildTime: "",
     Components: [
-      { Name: "Engine", Version: facts.version, Details: { ...common, GitCommit: "", GoVersion: `node ${process.version}`, BuildTime: "", Experimental: "false" } },
+      {
+        Name: "Engine",
+        Version: facts.version,
+        Details: {
+          ...common,
+          GitCommit: "",
+          GoVersion: `node ${process.version}`,
+          BuildTime: "",
+          Experimental: "false",
+        },
+      },
     ],
   };
 }
@@ -53,12 +69,20 @@ export function systemRoutes(backend: EngineBackend, clients: ManagerClients): R
       LocalNodeState: state,
       ControlAvailable: controlAvailable,
       Error: error,
-      RemoteManagers: remoteManagers.length > 0 ? remoteManagers.map((manager) => ({ NodeID: manager.nodeId, Addr: manager.addr })) : null,
+      RemoteManagers:
+        remoteManagers.length > 0
+          ? remoteManagers.map((manager) => ({ NodeID: manager.nodeId, Addr: manager.addr }))
+          : null,
     };
     if (!controlAvailable) return base;
     try {
       const { cluster, nodes, managers } = await clients.call((control) => control.getCluster, {});
-      return { ...base, Nodes: nodes, Managers: managers, ...(cluster === undefined ? {} : { Cluster: clusterOut(cluster, { tokens: false }) }) };
+      return {
+        ...base,
+        Nodes: nodes,
+        Managers: managers,
+        ...(cluster === undefined ? {} : { Cluster: clusterOut(cluster, { tokens: false }) }),
+      };
     } catch (failure) {
       return { ...base, Error: failure instanceof Error ? failure.message : String(failure) };
     }
@@ -85,7 +109,12 @@ export function systemRoutes(backend: EngineBackend, clients: ManagerClients): R
             Images: images.list().length,
             Driver: "overlay2",
             DriverStatus: [["Backing Filesystem", "overlayfs"]],
-            Plugins: { Volume: ["local"], Network: ["host", "null", "overlay"], Authorization: null, Log: ["json-file", "local", "none"] },
+            Plugins: {
+              Volume: ["local"],
+              Network: ["host", "null", "overlay"],
+              Authorization: null,
+              Log: ["json-file", "local", "none"],
+            },
             MemoryLimit: true,
             SwapLimit: true,
             CpuCfsPeriod: true,
