@@ -16,6 +16,8 @@ export interface TestRegistry extends AsyncDisposable {
 
 export interface TestRegistryOptions {
   readonly basic?: { readonly username: string; readonly password: string };
+  /** Network namespace (ip netns) whose loopback it listens on. @default the test's own */
+  readonly netns?: string;
 }
 
 export async function startRegistry(options: TestRegistryOptions = {}): Promise<TestRegistry> {
@@ -35,9 +37,10 @@ export async function startRegistry(options: TestRegistryOptions = {}): Promise<
     writeFileSync(join(folder, "htpasswd"), line);
   }
   writeFileSync(join(folder, "config.yml"), JSON.stringify(config)); // JSON is YAML
-  const child = spawn("docker-registry", ["serve", join(folder, "config.yml")], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const command = ["docker-registry", "serve", join(folder, "config.yml")];
+  const inside = options.netns === undefined ? [] : ["nsenter", `--net=/run/netns/${options.netns}`];
+  const [program = "", ...args] = [...inside, ...command];
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
   const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
   const close = async (): Promise<void> => {
     child.kill();

@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { pack, type Pack } from "tar-stream";
+import { type Pack, pack } from "tar-stream";
 
 const BUSYBOX_PATHS = ["/bin/busybox", "/usr/bin/busybox"];
 const APPLETS = (
@@ -37,7 +37,11 @@ export interface BusyboxImageOptions {
   readonly user?: string;
   /** More files: path (without leading slash) to content. */
   readonly files?: Readonly<Record<string, string>>;
-  readonly healthcheck?: { readonly Test: readonly string[]; readonly Interval?: number; readonly Retries?: number };
+  readonly healthcheck?: {
+    readonly Test: readonly string[];
+    readonly Interval?: number;
+    readonly Retries?: number;
+  };
 }
 
 /** The root file system alone, as `import` takes it. */
@@ -50,16 +54,19 @@ export function busyboxRootfs(options: BusyboxImageOptions = {}): Promise<Buffer
       return false; // the other place is tried
     }
   });
-  if (path === undefined) throw new Error(`busybox is in none of ${BUSYBOX_PATHS.join(", ")}: apt-get install busybox-static`);
+  if (path === undefined)
+    throw new Error(`busybox is in none of ${BUSYBOX_PATHS.join(", ")}: apt-get install busybox-static`);
   const tar = pack();
   const mtime = new Date(0);
   for (const name of ["bin", "etc", "tmp", "www", "www/cgi-bin", "greeter", "root", "var", "run"]) {
     tar.entry({ name: `${name}/`, type: "directory", mode: name === "tmp" ? 0o1777 : 0o755, mtime });
   }
   tar.entry({ name: "bin/busybox", mode: 0o755, mtime }, readFileSync(path));
-  for (const applet of APPLETS) tar.entry({ name: `bin/${applet}`, type: "symlink", linkname: "busybox", mtime });
+  for (const applet of APPLETS)
+    tar.entry({ name: `bin/${applet}`, type: "symlink", linkname: "busybox", mtime });
   const files: Record<string, string> = {
-    "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/tmp:/bin/sh\nweb:x:1000:1000:web:/tmp:/bin/sh\n",
+    "etc/passwd":
+      "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/tmp:/bin/sh\nweb:x:1000:1000:web:/tmp:/bin/sh\n",
     "etc/group": "root:x:0:\nnogroup:x:65534:\nweb:x:1000:\nextra:x:2000:web\n",
     "www/index.html": "hello from skein\n",
     "greeter/greeting": "honk\n",
@@ -94,7 +101,9 @@ export async function busyboxImage(options: BusyboxImageOptions = {}): Promise<B
   tar.entry({ name: "layer.tar" }, layer);
   tar.entry(
     { name: "manifest.json" },
-    JSON.stringify([{ Config: configName, RepoTags: options.tags ?? ["skein-hello:latest"], Layers: ["layer.tar"] }]),
+    JSON.stringify([
+      { Config: configName, RepoTags: options.tags ?? ["skein-hello:latest"], Layers: ["layer.tar"] },
+    ]),
   );
   tar.finalize();
   return collect(tar);

@@ -39,13 +39,16 @@ async function until(what: string, timeoutMs: number, condition: () => Promise<b
   throw new Error(`${what} did not happen within ${timeoutMs / 1000} s`);
 }
 
-
 async function replicas(host: LabHost): Promise<string> {
   const { stdout } = await host.skein(["service", "ls", "--format", "{{.Name}} {{.Replicas}}"]);
   return stdout.trim().replaceAll("\n", ", ");
 }
 
-async function converged(host: LabHost, expected: Readonly<Record<string, string>>, timeoutMs = 60_000): Promise<void> {
+async function converged(
+  host: LabHost,
+  expected: Readonly<Record<string, string>>,
+  timeoutMs = 60_000,
+): Promise<void> {
   let last = "";
   await until(`convergence to ${JSON.stringify(expected)}`, timeoutMs, async () => {
     const now = await replicas(host);
@@ -69,11 +72,25 @@ async function deploy(lab: Lab): Promise<void> {
   const token = (await must("join-token", first.skein(["swarm", "join-token", "-q", "manager"]))).trim();
   for (const host of lab.hosts.slice(1)) {
     say(`swarm join on ${host.name}, as a manager that also works`);
-    await must("swarm join", host.skein(["swarm", "join", "--token", token, "--advertise-addr", host.address, `${first.address}:2377`]));
+    await must(
+      "swarm join",
+      host.skein([
+        "swarm",
+        "join",
+        "--token",
+        token,
+        "--advertise-addr",
+        host.address,
+        `${first.address}:2377`,
+      ]),
+    );
   }
   await until("three ready managers", 30_000, async () => {
     const { stdout } = await first.skein(["node", "ls", "--format", "{{.Status}} {{.ManagerStatus}}"]);
-    return stdout.split("\n").filter((line) => /^Ready (Leader|Reachable)$/.test(line.trim())).length === lab.hosts.length;
+    return (
+      stdout.split("\n").filter((line) => /^Ready (Leader|Reachable)$/.test(line.trim())).length ===
+      lab.hosts.length
+    );
   });
   say("building a small image from busybox and loading it on each host");
   const image = await busyboxImage();
@@ -82,7 +99,10 @@ async function deploy(lab: Lab): Promise<void> {
     if (status !== 200) throw new Error(`image load on ${host.name} answered ${status}: ${body}`);
   }
   say("stack deploy -c examples/hello/compose.yml hello");
-  await must("stack deploy", first.skein(["stack", "deploy", "-c", resolve(PROJECT, "examples/hello/compose.yml"), "hello"]));
+  await must(
+    "stack deploy",
+    first.skein(["stack", "deploy", "-c", resolve(PROJECT, "examples/hello/compose.yml"), "hello"]),
+  );
   await converged(first, { hello_web: "2/2", hello_greeter: "1/1" });
   show(await first.skein(["node", "ls"]));
   show(await first.skein(["service", "ps", "hello_web"]));
@@ -97,18 +117,48 @@ async function visit(lab: Lab): Promise<void> {
     });
     say(`curl http://${host.address}:8080/cgi-bin/hello from outside, through ${host.name}:`);
     show(answer);
-    for (const expected of [`client: ${lab.clients[0]?.address}`, "motto: The formation holds", "secret: present"]) {
-      if (!answer.stdout.includes(expected)) throw new Error(`the answer through ${host.name} lacks ${JSON.stringify(expected)}`);
+    for (const expected of [
+      `client: ${lab.clients[0]?.address}`,
+      "motto: The formation holds",
+      "secret: present",
+    ]) {
+      if (!answer.stdout.includes(expected))
+        throw new Error(`the answer through ${host.name} lacks ${JSON.stringify(expected)}`);
     }
   }
 }
 
 async function leaderOf(lab: Lab, ask: LabHost): Promise<LabHost> {
   const { stdout } = await ask.skein(["node", "ls", "--format", "{{.Hostname}} {{.ManagerStatus}}"]);
-  const name = stdout.split("\n").find((line) => line.endsWith(" Leader"))?.split(" ")[0];
+  const name = stdout
+    .split("\n")
+    .find((line) => line.endsWith(" Leader"))
+    ?.split(" ")[0];
   const leader = lab.hosts.find((host) => host.name === name);
   if (leader === undefined) throw new Error(`node ls names no leader:\n${stdout}`);
   return leader;
+}
+
+/** Requests through each host in turn, while something happens. @returns how many there were and how many failed. */
+async function requestsDuring(lab: Lab, hosts: readonly LabHost[], work: Promise<unknown>): Promise<[number, number]> {
+  let done = false;
+  let [count, failed] = [0, 0];
+  const settled = work.finally(() => {
+    done = true;
+  });
+  while (!done || count < 40) {
+    const host = hosts[count % hosts.length];
+    if (host === undefined) break;
+    if ((await curl(lab, host, "/index.html")).code !== 0) failed += 1;
+    count += 1;
+  }
+  await settled;
+  return [count, failed];
+}
+
+async function nodeStatus(ask: LabHost, name: string): Promise<string> {
+  const { stdout } = await ask.skein(["node", "ls", "--format", "{{.Hostname}} {{.Status}}"]);
+  return stdout.split("\n").find((line) => line.startsWith(`${name} `))?.split(" ")[1] ?? "";
 }
 
 async function killTheLeader(lab: Lab): Promise<LabHost> {
@@ -116,23 +166,25 @@ async function killTheLeader(lab: Lab): Promise<LabHost> {
   const survivors = lab.hosts.filter((host) => host !== leader);
   const [survivor] = survivors;
   if (survivor === undefined) throw new Error("no host would survive");
-  say(`kill -9 of everything on ${leader.name}, the leader`);
-  await leader.killHost();
-  const killedAt = Date.now();
-  const create = ["service", "create", "--detach", "--name", "after", "--replicas", "2", "--restart-delay", "500ms", "skein-hello:latest", "sleep", "100000"];
-  await must("service create after the kill", survivor.skein(create));
-  say(`  a new service was accepted ${Date.now() - killedAt} ms after the kill (the command's own start included)`);
-  let failures = 0;
-  for (let i = 0; i < 40; i++) {
-    const host = survivors[i % survivors.length] ?? survivor;
-    if ((await curl(lab, host, "/index.html")).code !== 0) failures += 1;
-  }
-  say(`  40 requests through the survivors: ${failures} failed while the dead host's tasks were taken out`);
+  say(`kill -9 of skeind and manager on ${leader.name}, the leader, under requests through all three hosts`);
+  const work = async (): Promise<void> => {
+    await leader.killDaemon();
+    const killedAt = Date.now();
+    const flags = ["--detach", "--name", "after", "--replicas", "2", "--restart-delay", "500ms"];
+    await must("service create", survivor.skein(["service", "create", ...flags, "skein-hello:latest", "sleep", "100000"]));
+    say(`  a new service was accepted ${Date.now() - killedAt} ms after the kill, the command's own start included`);
+    await until(`${leader.name} being down`, 15_000, async () => (await nodeStatus(survivor, leader.name)) === "Down");
+    say(`  ${leader.name} is down; its tasks are replaced on the others`);
+    await converged(survivor, { hello_web: "6/6", hello_greeter: "1/1", after: "2/2" });
+  };
+  const [count, failed] = await requestsDuring(lab, lab.hosts, work());
+  say(`  ${count} requests meanwhile, ${failed} failed`);
+  if (failed > 0) throw new Error(`${failed} of ${count} requests failed while the leader was dead`);
+  show(await survivor.skein(["node", "ls"]));
+  say(`skeind starts again on ${leader.name}`);
+  await leader.start();
+  await until(`${leader.name} being ready`, 20_000, async () => (await nodeStatus(survivor, leader.name)) === "Ready");
   await converged(survivor, { hello_web: "6/6", hello_greeter: "1/1", after: "2/2" });
-  for (const host of survivors) {
-    const answer = await curl(lab, host);
-    if (answer.code !== 0) throw new Error(`no answer through ${host.name} after the kill: ${answer.stderr}`);
-  }
   show(await survivor.skein(["node", "ls"]));
   return survivor;
 }

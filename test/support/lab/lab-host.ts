@@ -114,7 +114,9 @@ export class LabHost {
   }
 
   logTail(lines = 30): string {
-    return existsSync(this.logPath) ? readFileSync(this.logPath, "utf8").trimEnd().split("\n").slice(-lines).join("\n") : "(no log)";
+    return existsSync(this.logPath)
+      ? readFileSync(this.logPath, "utf8").trimEnd().split("\n").slice(-lines).join("\n")
+      : "(no log)";
   }
 
   /** SIGTERM, then SIGKILL after 15 s. Containers go on, as after any stop of the daemon. */
@@ -137,7 +139,8 @@ export class LabHost {
   /** Everything on this host ends at once, as when its power fails; the link stays up, as with a host whose processes died. */
   async killHost(): Promise<void> {
     const daemon = this.#daemon;
-    const gone = daemon === undefined ? undefined : new Promise<void>((done) => daemon.once("exit", () => done()));
+    const gone =
+      daemon === undefined ? undefined : new Promise<void>((done) => daemon.once("exit", () => done()));
     for (let round = 0; round < 10; round++) {
       const pids = labProcesses({ dir: this.dir, prefix: this.cgroupParent });
       if (pids.length === 0) break;
@@ -152,7 +155,11 @@ export class LabHost {
     if (daemon === undefined) return [];
     const path = `/proc/${daemon}/task/${daemon}/children`;
     return existsSync(path)
-      ? readFileSync(path, "utf8").split(" ").filter(Boolean).map(Number).filter((pid) => commandLine(pid).includes("manager-main"))
+      ? readFileSync(path, "utf8")
+          .split(" ")
+          .filter(Boolean)
+          .map(Number)
+          .filter((pid) => commandLine(pid).includes("manager-main"))
       : [];
   }
 
@@ -169,7 +176,10 @@ export class LabHost {
 
   /** The stock docker CLI against this host. */
   docker(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
-    return attempt("docker", args, { ...options, env: { ...process.env, DOCKER_HOST: `unix://${this.socketPath}`, ...options.env } });
+    return attempt("docker", args, {
+      ...options,
+      env: { ...process.env, DOCKER_HOST: `unix://${this.socketPath}`, ...options.env },
+    });
   }
 
   /** Our own CLI against this host. */
@@ -186,9 +196,15 @@ export class LabHost {
   }
 
   /** One HTTP request to the daemon's socket. Body: JSON unless bytes. */
-  api(method: string, path: string, body?: unknown, options: { timeoutMs?: number; headers?: Record<string, string> } = {}): Promise<HttpAnswer> {
+  api(
+    method: string,
+    path: string,
+    body?: unknown,
+    options: { timeoutMs?: number; headers?: Record<string, string> } = {},
+  ): Promise<HttpAnswer> {
     return new Promise((done, failed) => {
-      const payload = body === undefined ? undefined : body instanceof Uint8Array ? body : JSON.stringify(body);
+      const payload =
+        body === undefined ? undefined : body instanceof Uint8Array ? body : JSON.stringify(body);
       const type = body instanceof Uint8Array ? "application/x-tar" : "application/json";
       const request = httpRequest(
         {

@@ -10,7 +10,10 @@ import type { CommandResult } from "./shell.js";
 /** A task with what GET /tasks shows beyond its state. */
 export interface SeenTask extends SwarmTask {
   readonly Spec: { readonly ContainerSpec: { readonly Env?: readonly string[] } };
-  readonly NetworksAttachments?: readonly { readonly Network: { readonly Spec?: { readonly Name: string } }; readonly Addresses: readonly string[] }[];
+  readonly NetworksAttachments?: readonly {
+    readonly Network: { readonly Spec?: { readonly Name: string } };
+    readonly Addresses: readonly string[];
+  }[];
 }
 
 /** @throws {Error} with the command's words when it failed. @returns its standard output. */
@@ -32,7 +35,10 @@ export const seenTasks = async (host: LabHost, service: string): Promise<readonl
 
 function describeTasks(all: readonly SwarmTask[]): string {
   return all
-    .map(({ ID, Slot, DesiredState, Status }) => `${ID}.${Slot ?? "-"} wants ${DesiredState}, is ${Status.State} ${Status.Message ?? ""} ${Status.Err ?? ""}`)
+    .map(
+      ({ ID, Slot, DesiredState, Status }) =>
+        `${ID}.${Slot ?? "-"} wants ${DesiredState}, is ${Status.State} ${Status.Message ?? ""} ${Status.Err ?? ""}`,
+    )
     .join("\n");
 }
 
@@ -57,14 +63,21 @@ export function fromTasks<T>(
 }
 
 /** Waits until exactly `count` tasks are wanted and run. @returns them. */
-export function running(host: LabHost, service: string, count: number, timeoutMs = 20_000): Promise<readonly SeenTask[]> {
+export function running(
+  host: LabHost,
+  service: string,
+  count: number,
+  timeoutMs = 20_000,
+): Promise<readonly SeenTask[]> {
   return fromTasks(
     host,
     service,
     `${count} running and none else wanted`,
     (all) => {
       const wanted = all.filter((task) => task.DesiredState === "running");
-      return wanted.length === count && wanted.every((task) => task.Status.State === "running") ? wanted : undefined;
+      return wanted.length === count && wanted.every((task) => task.Status.State === "running")
+        ? wanted
+        : undefined;
     },
     timeoutMs,
   );
@@ -86,7 +99,13 @@ export async function noContainers(lab: Lab, label: string, timeoutMs = 20_000):
     timeoutMs,
     async () => {
       const lists = await Promise.all(
-        lab.hosts.map((host) => call<{ Names: string[]; State: string }[]>(host, "GET", `/containers/json?all=1&filters=${filters}`)),
+        lab.hosts.map((host) =>
+          call<{ Names: string[]; State: string }[]>(
+            host,
+            "GET",
+            `/containers/json?all=1&filters=${filters}`,
+          ),
+        ),
       );
       left = lists.flat().map(({ Names, State }) => `${Names[0]} ${State}`);
       return left.length === 0 ? true : undefined;

@@ -111,14 +111,18 @@ export function nodes(host: LabHost): Promise<readonly SwarmNode[]> {
   return call(host, "GET", "/nodes");
 }
 
-/** Starts all hosts; the first `managers` of them become managers, the others workers; the image is on each. */
-export async function formSwarm(lab: Lab, options: { managers: number }): Promise<void> {
+/**
+ * Starts all hosts; the first `managers` of them become managers, the others up to `members` workers; the image is on each.
+ * @default members: all hosts
+ */
+export async function formSwarm(lab: Lab, options: { managers: number; members?: number }): Promise<void> {
+  const count = options.members ?? lab.hosts.length;
   await Promise.all(lab.hosts.map((host) => host.start()));
   const first = lab.host(1);
   await initSwarm(first);
   const { Manager, Worker } = await tokens(first);
   for (const [index, host] of lab.hosts.entries()) {
-    if (index === 0) continue;
+    if (index === 0 || index >= count) continue;
     const answer = await join(host, first, index < options.managers ? Manager : Worker);
     if (answer.status !== 200) throw new Error(`${host.name} could not join: ${answer.body}`);
   }
@@ -127,7 +131,7 @@ export async function formSwarm(lab: Lab, options: { managers: number }): Promis
   await untilNodes(
     first,
     "all nodes ready",
-    (all) => all.length === lab.hosts.length && all.every((node) => node.Status.State === "ready"),
+    (all) => all.length === count && all.every((node) => node.Status.State === "ready"),
   );
 }
 

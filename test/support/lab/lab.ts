@@ -33,7 +33,11 @@ export class LabClient {
     this.address = options.address;
   }
 
-  attempt(command: string, args: readonly string[], options: { timeoutMs?: number } = {}): Promise<CommandResult> {
+  attempt(
+    command: string,
+    args: readonly string[],
+    options: { timeoutMs?: number } = {},
+  ): Promise<CommandResult> {
     return attempt("nsenter", [`--net=/run/netns/${this.netns}`, command, ...args], options);
   }
 }
@@ -87,7 +91,12 @@ export class Lab {
     await run("ip", ["-n", bridge, "link", "add", "br0", "type", "bridge"]);
     await run("ip", ["-n", bridge, "link", "set", "br0", "up"]);
     await run("ip", ["-n", bridge, "addr", "add", "10.99.0.254/24", "dev", "br0"]);
-    await attempt("nsenter", [`--net=/run/netns/${bridge}`, "sysctl", "-qw", "net.bridge.bridge-nf-call-iptables=0"]);
+    await attempt("nsenter", [
+      `--net=/run/netns/${bridge}`,
+      "sysctl",
+      "-qw",
+      "net.bridge.bridge-nf-call-iptables=0",
+    ]);
     for (let i = 1; i <= options.hosts; i++) {
       const netns = `${this.prefix}-h${i}`;
       await this.#plug(netns, `p${i}`, `10.99.0.${i}`);
@@ -118,7 +127,20 @@ export class Lab {
     const bridge = `${this.prefix}-sw`;
     await run("ip", ["netns", "add", netns]);
     await run("ip", ["-n", netns, "link", "set", "lo", "up"]);
-    await run("ip", ["-n", bridge, "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", netns]);
+    await run("ip", [
+      "-n",
+      bridge,
+      "link",
+      "add",
+      link,
+      "type",
+      "veth",
+      "peer",
+      "name",
+      "eth0",
+      "netns",
+      netns,
+    ]);
     await run("ip", ["-n", bridge, "link", "set", link, "master", "br0", "up"]);
     await run("ip", ["-n", netns, "addr", "add", `${address}/24`, "dev", "eth0"]);
     await run("ip", ["-n", netns, "link", "set", "eth0", "up"]);

@@ -18,7 +18,11 @@ export interface CommandOptions {
 }
 
 /** Never throws for a non-zero exit; code 127 when the command cannot be started, 124 on timeout. */
-export function attempt(command: string, args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
+export function attempt(
+  command: string,
+  args: readonly string[],
+  options: CommandOptions = {},
+): Promise<CommandResult> {
   return new Promise((resolve) => {
     const child = execFile(
       command,
@@ -31,7 +35,8 @@ export function attempt(command: string, args: readonly string[], options: Comma
         maxBuffer: 64 * 1024 * 1024,
       },
       (error, stdout, stderr) => {
-        const code = error === null ? 0 : typeof error.code === "number" ? error.code : error.killed ? 124 : 127;
+        const code =
+          error === null ? 0 : typeof error.code === "number" ? error.code : error.killed ? 124 : 127;
         resolve({ code, stdout, stderr });
       },
     );
@@ -41,9 +46,14 @@ export function attempt(command: string, args: readonly string[], options: Comma
 }
 
 /** @throws {Error} with command, code and standard error when the command fails. @returns standard output. */
-export async function run(command: string, args: readonly string[], options: CommandOptions = {}): Promise<string> {
+export async function run(
+  command: string,
+  args: readonly string[],
+  options: CommandOptions = {},
+): Promise<string> {
   const { code, stdout, stderr } = await attempt(command, args, options);
-  if (code !== 0) throw new Error(`${command} ${args.join(" ")} exited with ${code}: ${stderr.trim() || stdout.trim()}`);
+  if (code !== 0)
+    throw new Error(`${command} ${args.join(" ")} exited with ${code}: ${stderr.trim() || stdout.trim()}`);
   return stdout;
 }
 

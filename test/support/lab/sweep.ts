@@ -14,7 +14,9 @@ export interface LabTraces {
 }
 
 function processIds(): number[] {
-  return readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number);
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
 }
 
 function readOrEmpty(path: string): string {
@@ -57,10 +59,13 @@ function mountPointsUnder(dir: string): string[] {
 /** Processes that belong to the lab: by a path of it in their command line, or by its cgroups. */
 export function labProcesses({ dir, prefix }: LabTraces): number[] {
   const inCgroups = new Set(
-    cgroupFolders(prefix).flatMap((folder) => readOrEmpty(join(folder, "cgroup.procs")).split("\n").filter(Boolean).map(Number)),
+    cgroupFolders(prefix).flatMap((folder) =>
+      readOrEmpty(join(folder, "cgroup.procs")).split("\n").filter(Boolean).map(Number),
+    ),
   );
   return processIds().filter(
-    (pid) => pid !== process.pid && (inCgroups.has(pid) || readOrEmpty(`/proc/${pid}/cmdline`).includes(`${dir}/`)),
+    (pid) =>
+      pid !== process.pid && (inCgroups.has(pid) || readOrEmpty(`/proc/${pid}/cmdline`).includes(`${dir}/`)),
   );
 }
 
@@ -82,7 +87,9 @@ function killAll(traces: LabTraces): void {
 /** Removes all traces. */
 export function sweep(traces: LabTraces): void {
   killAll(traces);
-  const namespaces = existsSync("/run/netns") ? readdirSync("/run/netns").filter((name) => name.startsWith(traces.prefix)) : [];
+  const namespaces = existsSync("/run/netns")
+    ? readdirSync("/run/netns").filter((name) => name.startsWith(traces.prefix))
+    : [];
   for (const path of mountPointsUnder(traces.dir)) runSync("umount", ["-l", path]);
   for (const name of namespaces) runSync("ip", ["netns", "del", name]);
   for (let round = 0; round < 20; round++) {
@@ -102,12 +109,15 @@ export function sweep(traces: LabTraces): void {
 
 /** What is left of a lab, in words; empty when it is clean. */
 export function remains(traces: LabTraces): string[] {
-  const namespaces = existsSync("/run/netns") ? readdirSync("/run/netns").filter((name) => name.startsWith(traces.prefix)) : [];
+  const namespaces = existsSync("/run/netns")
+    ? readdirSync("/run/netns").filter((name) => name.startsWith(traces.prefix))
+    : [];
   return [
-    ...labProcesses(traces).map((pid) => `process ${pid}: ${readOrEmpty(`/proc/${pid}/cmdline`).replaceAll("\0", " ").slice(0, 120)}`),
+    ...labProcesses(traces).map(
+      (pid) => `process ${pid}: ${readOrEmpty(`/proc/${pid}/cmdline`).replaceAll("\0", " ").slice(0, 120)}`,
+    ),
     ...mountPointsUnder(traces.dir).map((path) => `mount ${path}`),
     ...namespaces.map((name) => `netns ${name}`),
     ...cgroupFolders(traces.prefix).map((folder) => `cgroup ${folder}`),
   ];
 }
-
