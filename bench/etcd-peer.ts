@@ -1,5 +1,6 @@
 /**
- * The peer of the failover benchmark: three etcd members on loopback with their default timers, driven through the JSON gateway.
+ * The peer of the failover benchmark: three etcd members on loopback with their default timers,
+ * driven through the JSON gateway.
  * Edge: to processes and node:http. Runs only where etcd is installed (Debian: etcd-server).
  */
 import { type ChildProcess, spawn } from "node:child_process";
@@ -20,22 +21,29 @@ export function etcdInstalled(): boolean {
   }
 }
 
-function post(port: number, path: string, body: unknown): Promise<{ status: number; json: Record<string, unknown> }> {
+function post(
+  port: number,
+  path: string,
+  body: unknown,
+): Promise<{ status: number; json: Record<string, unknown> }> {
   return new Promise((resolve, reject) => {
-    const outgoing = request({ host: "127.0.0.1", port, method: "POST", path, timeout: 10_000 }, (response) => {
-      let text = "";
-      response.setEncoding("utf8");
-      response.on("data", (chunk: string) => {
-        text += chunk;
-      });
-      response.on("end", () => {
-        try {
-          resolve({ status: response.statusCode ?? 0, json: JSON.parse(text) as Record<string, unknown> });
-        } catch (error) {
-          reject(error instanceof Error ? error : new Error(String(error)));
-        }
-      });
-    });
+    const outgoing = request(
+      { host: "127.0.0.1", port, method: "POST", path, timeout: 10_000 },
+      (response) => {
+        let text = "";
+        response.setEncoding("utf8");
+        response.on("data", (chunk: string) => {
+          text += chunk;
+        });
+        response.on("end", () => {
+          try {
+            resolve({ status: response.statusCode ?? 0, json: JSON.parse(text) as Record<string, unknown> });
+          } catch (error) {
+            reject(error instanceof Error ? error : new Error(String(error)));
+          }
+        });
+      },
+    );
     outgoing.on("timeout", () => outgoing.destroy(new Error("timeout")));
     outgoing.on("error", reject);
     outgoing.end(JSON.stringify(body));
@@ -70,13 +78,20 @@ export class EtcdCluster {
       const answers = await Promise.all(
         [0, 1, 2].map((i) =>
           post(this.clientPort(i), "/v3/maintenance/status", {}).then(
-            ({ json }) => ({ leader: json["leader"], id: (json["header"] as Record<string, unknown> | undefined)?.["member_id"] }),
+            ({ json }) => ({
+              leader: json["leader"],
+              id: (json["header"] as Record<string, unknown> | undefined)?.["member_id"],
+            }),
             () => undefined, // not up yet: asked again
           ),
         ),
       );
-      found = answers.findIndex((answer) => answer !== undefined && answer.leader !== "0" && answer.leader === answer.id);
-      return found >= 0 && answers.every((answer) => answer !== undefined && answer.leader === answers[found]?.id);
+      found = answers.findIndex(
+        (answer) => answer !== undefined && answer.leader !== "0" && answer.leader === answer.id,
+      );
+      return (
+        found >= 0 && answers.every((answer) => answer !== undefined && answer.leader === answers[found]?.id)
+      );
     });
     return found;
   }

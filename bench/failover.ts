@@ -1,8 +1,9 @@
 /**
  * Question: how long are writes refused after kill -9 of the leading manager?
- * Workload: a config is created every 5 ms through the two survivors, none waiting for the other. Measured: from the kill to the first
- * acknowledged write that was sent after it; and the longest time without an acknowledgement. Seven rounds.
- * Beside it, in the same run, three etcd members with default timers under the same load. Command: npm run bench -- failover.
+ * Workload: a config is created every 5 ms through the two survivors, none waiting for the other.
+ * Measured: from the kill to the first acknowledged write that was sent after it; and the longest time
+ * without an acknowledgement. Seven rounds. Beside it, in the same run, three etcd members with default
+ * timers under the same load. Command: npm run bench -- failover.
  * Edge: to the lab.
  */
 import { performance } from "node:perf_hooks";
@@ -26,9 +27,15 @@ async function leader(lab: Lab): Promise<LabHost> {
         if (error instanceof Error) return [] as JsonRecord[]; // still electing: asked again
         throw error;
       });
-      const managers = list.map((node) => ({ ...(node["ManagerStatus"] as JsonRecord), name: (node["Description"] as JsonRecord)["Hostname"] }));
+      const managers = list.map((node) => ({
+        ...(node["ManagerStatus"] as JsonRecord),
+        name: (node["Description"] as JsonRecord)["Hostname"],
+      }));
       const leading = managers.find((manager) => (manager as JsonRecord)["Leader"] === true);
-      if (leading !== undefined && managers.every((manager) => (manager as JsonRecord)["Reachability"] === "reachable")) {
+      if (
+        leading !== undefined &&
+        managers.every((manager) => (manager as JsonRecord)["Reachability"] === "reachable")
+      ) {
         name = leading.name;
         return true;
       }
@@ -83,7 +90,9 @@ async function round(lab: Lab, number: number): Promise<Outcome> {
   const outcome = await measure(
     async (i) => {
       const host = survivors[i % 2] ?? victim;
-      return (await host.api("POST", "/configs/create", { Name: `f${number}-${i}`, Data: "eA==" })).status === 201;
+      return (
+        (await host.api("POST", "/configs/create", { Name: `f${number}-${i}`, Data: "eA==" })).status === 201
+      );
     },
     () => victim.killDaemon(),
   );
@@ -100,7 +109,12 @@ async function etcdRounds(): Promise<Outcome[]> {
       const victim = await etcd.leader();
       const survivors = [0, 1, 2].filter((member) => member !== victim);
       await pause(500);
-      outcomes.push(await measure((i) => etcd.put(survivors[i % 2] ?? 0, `f${number}-${i}`), () => etcd.kill(victim)));
+      outcomes.push(
+        await measure(
+          (i) => etcd.put(survivors[i % 2] ?? 0, `f${number}-${i}`),
+          () => etcd.kill(victim),
+        ),
+      );
       etcd.start(victim);
     }
     return outcomes;
@@ -120,7 +134,8 @@ export async function run(): Promise<void> {
   }
   const peers = etcdInstalled() ? await etcdRounds() : [];
   if (peers.length === 0) console.error("etcd is not installed (Debian: etcd-server): no peer in this run");
-  const peer = (pick: (outcome: Outcome) => number): { peer?: number } => (peers.length === 0 ? {} : { peer: median(peers.map(pick)) });
+  const peer = (pick: (outcome: Outcome) => number): { peer?: number } =>
+    peers.length === 0 ? {} : { peer: median(peers.map(pick)) };
   report("failover", [
     {
       name: "kill -9 of the leader to the first acknowledged write",

@@ -1,9 +1,10 @@
 /**
  * Question: what do the daemons cost when idle, and what does a container cost beyond its own processes?
- * Resident memory (Rss) of skeind + manager on a one-node swarm and of skeind on a worker; proportional memory (Pss) of conmon and of the
- * daemon's growth per container. Command: npm run bench -- memory. Edge: to the lab and /proc.
+ * Resident memory (Rss) of skeind + manager on a one-node swarm and of skeind on a worker; proportional
+ * memory (Pss) of conmon and of the daemon's growth per container. Command: npm run bench -- memory. Edge:
+ * to the lab and /proc.
  */
-import { readFileSync, readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import type { LabHost } from "../test/support/lab/lab-host.js";
 import { report } from "./report.js";
 import { ask, IDLE_ARGS, openSwarm, pause, until } from "./swarm-lab.js";
@@ -50,7 +51,10 @@ export async function run(): Promise<void> {
   try {
     const [manager, worker] = [lab.host(1), lab.host(2)];
     await pause(SETTLE_MS);
-    const one = await sampled(() => field(pidOf(manager), "Rss") + manager.managerPids().reduce((sum, pid) => sum + field(pid, "Rss"), 0));
+    const one = await sampled(
+      () =>
+        field(pidOf(manager), "Rss") + manager.managerPids().reduce((sum, pid) => sum + field(pid, "Rss"), 0),
+    );
     const workerOnly = await sampled(() => field(pidOf(worker), "Rss"));
     const before = field(pidOf(worker), "Pss");
     await ask(
@@ -59,12 +63,20 @@ export async function run(): Promise<void> {
       "/services/create",
       {
         Name: "many",
-        TaskTemplate: { ContainerSpec: { Image: "skein-hello:latest", Args: IDLE_ARGS }, Placement: { Constraints: ["node.role==worker"] } },
+        TaskTemplate: {
+          ContainerSpec: { Image: "skein-hello:latest", Args: IDLE_ARGS },
+          Placement: { Constraints: ["node.role==worker"] },
+        },
         Mode: { Replicated: { Replicas: CONTAINERS } },
       },
       201,
     );
-    await until("all containers", 60_000, async () => ((await ask(worker, "GET", "/containers/json")) as unknown as unknown[]).length === CONTAINERS);
+    await until(
+      "all containers",
+      60_000,
+      async () =>
+        ((await ask(worker, "GET", "/containers/json")) as unknown as unknown[]).length === CONTAINERS,
+    );
     await pause(SETTLE_MS);
     const perContainer = await sampled(() => {
       const own = monitors(worker).reduce((sum, pid) => sum + field(pid, "Pss"), 0);

@@ -1,5 +1,6 @@
 /**
- * How benchmarks report: a table for people, then one JSON line for programs. Edge: to the process and node:os.
+ * How benchmarks report: a table for people, then one JSON line for programs. Edge:
+ * to the process and node:os.
  */
 import { cpus, release, totalmem } from "node:os";
 
@@ -32,7 +33,12 @@ export function report(bench: string, samples: readonly Sample[]): void {
   const rows = samples.map((sample) => {
     const value = round(median(sample.values));
     const better = sample.better ?? "lower";
-    const met = sample.goal === undefined ? undefined : better === "lower" ? value <= sample.goal : value >= sample.goal;
+    const met =
+      sample.goal === undefined
+        ? undefined
+        : better === "lower"
+          ? value <= sample.goal
+          : value >= sample.goal;
     return { ...sample, value, better, met };
   });
   const cells = [
@@ -43,13 +49,21 @@ export function report(bench: string, samples: readonly Sample[]): void {
       String(round(Math.min(...row.values))),
       String(round(Math.max(...row.values))),
       String(row.values.length),
-      row.goal === undefined ? "" : `${row.better === "lower" ? "<" : ">"} ${row.goal}: ${row.met ? "met" : "MISSED"}`,
+      row.goal === undefined
+        ? ""
+        : `${row.better === "lower" ? "<" : ">"} ${row.goal}: ${row.met ? "met" : "MISSED"}`,
       row.peer === undefined ? "" : String(round(row.peer)),
     ]),
   ];
   const widths = (cells[0] ?? []).map((_, i) => Math.max(...cells.map((line) => (line[i] ?? "").length)));
   console.log(`\n${bench} on ${machine()}`);
-  for (const line of cells) console.log(`  ${line.map((cell, i) => cell.padEnd((widths[i] ?? 0) + 2)).join("").trimEnd()}`);
+  for (const line of cells)
+    console.log(
+      `  ${line
+        .map((cell, i) => cell.padEnd((widths[i] ?? 0) + 2))
+        .join("")
+        .trimEnd()}`,
+    );
   console.log(
     JSON.stringify({
       bench,

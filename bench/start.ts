@@ -1,7 +1,8 @@
 /**
- * Question: how long from POST /services/create until all tasks run, on three hosts with an overlay? And one container by our container
- * manager, beside `crun run` alone?
- * Command: npm run bench -- start. Tasks are polled every 20 ms, as the peers were measured. Edge: to the lab.
+ * Question: how long from POST /services/create until all tasks run,
+ * on three hosts with an overlay? And one container by our container manager, beside `crun run` alone?
+ * Command: npm run bench -- start. Tasks are polled every 20 ms, as the peers were measured. Edge:
+ * to the lab.
  */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -16,7 +17,8 @@ const POLL_MS = 20;
 
 async function tasksOf(host: LabHost, name: string): Promise<JsonRecord[]> {
   const filters = encodeURIComponent(JSON.stringify({ service: [name], "desired-state": ["running"] }));
-  return (await ask(host, "GET", `/tasks?filters=${filters}`)) as unknown as JsonRecord[]; // the listing is an array
+  // the listing is an array
+  return (await ask(host, "GET", `/tasks?filters=${filters}`)) as unknown as JsonRecord[];
 }
 
 async function startService(host: LabHost, replicas: number, network: string | undefined): Promise<number> {
@@ -39,7 +41,9 @@ async function startService(host: LabHost, replicas: number, network: string | u
   await until(
     `${replicas} running tasks`,
     60_000,
-    async () => (await tasksOf(host, name)).filter((task) => (task["Status"] as JsonRecord)["State"] === "running").length === replicas,
+    async () =>
+      (await tasksOf(host, name)).filter((task) => (task["Status"] as JsonRecord)["State"] === "running")
+        .length === replicas,
     POLL_MS,
   );
   const tookMs = performance.now() - startedAt;
@@ -63,8 +67,13 @@ function crunAlone(rounds: number): number[] {
     for (const folder of ["proc", "sys", "dev"]) mkdirSync(join(dir, "rootfs", folder));
     execFileSync("cp", ["/bin/busybox", join(dir, "rootfs", "bin", "true")]);
     execFileSync("crun", ["spec"], { cwd: dir });
-    const spec = JSON.parse(execFileSync("cat", [join(dir, "config.json")], { encoding: "utf8" })) as JsonRecord;
-    const spawned = { ...spec, process: { ...(spec["process"] as JsonRecord), args: ["true"], terminal: false } };
+    const spec = JSON.parse(
+      execFileSync("cat", [join(dir, "config.json")], { encoding: "utf8" }),
+    ) as JsonRecord;
+    const spawned = {
+      ...spec,
+      process: { ...(spec["process"] as JsonRecord), args: ["true"], terminal: false },
+    };
     const linux = { ...(spec["linux"] as JsonRecord), cgroupsPath: "/skein-bench" };
     writeFileSync(join(dir, "config.json"), JSON.stringify({ ...spawned, linux }));
     return Array.from({ length: rounds }, () => {
@@ -87,7 +96,10 @@ export async function run(): Promise<void> {
     await ask(host, "POST", "/networks/create", { Name: "bench", Driver: "overlay" }, 201);
     await startService(host, 3, "bench"); // warm: code, image, overlay
     await quiet(lab.hosts);
-    for (const [label, network] of [["overlay", "bench"], ["no network", undefined]] as const) {
+    for (const [label, network] of [
+      ["overlay", "bench"],
+      ["no network", undefined],
+    ] as const) {
       for (const replicas of [1, 10, 30]) {
         const values: number[] = [];
         for (let round = 0; round < ROUNDS; round++) {
@@ -107,6 +119,10 @@ export async function run(): Promise<void> {
     const left = await lab.close();
     if (left.length > 0) console.error(`left behind: ${left.join(", ")}`);
   }
-  samples.push({ name: "crun run of true alone (create, start, delete; with unshare)", unit: "ms", values: crunAlone(20) });
+  samples.push({
+    name: "crun run of true alone (create, start, delete; with unshare)",
+    unit: "ms",
+    values: crunAlone(20),
+  });
   report("start", samples);
 }

@@ -8,9 +8,16 @@ import type { LabHost } from "../test/support/lab/lab-host.js";
 export type JsonRecord = Readonly<Record<string, unknown>>;
 
 /** @throws {Error} with the daemon's words when it does not answer with the status. */
-export async function ask(host: LabHost, method: string, path: string, body?: unknown, status = 200): Promise<JsonRecord> {
+export async function ask(
+  host: LabHost,
+  method: string,
+  path: string,
+  body?: unknown,
+  status = 200,
+): Promise<JsonRecord> {
   const answer = await host.api(method, path, body);
-  if (answer.status !== status) throw new Error(`${method} ${path} on ${host.name} answered ${answer.status}: ${answer.body}`);
+  if (answer.status !== status)
+    throw new Error(`${method} ${path} on ${host.name} answered ${answer.status}: ${answer.body}`);
   return (answer.json ?? {}) as JsonRecord; // our own API: objects where benchmarks ask
 }
 
@@ -18,7 +25,12 @@ export async function pause(ms: number): Promise<void> {
   await new Promise((wake) => setTimeout(wake, ms));
 }
 
-export async function until(what: string, timeoutMs: number, condition: () => Promise<boolean>, everyMs = 50): Promise<void> {
+export async function until(
+  what: string,
+  timeoutMs: number,
+  condition: () => Promise<boolean>,
+  everyMs = 50,
+): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`${what} did not happen within ${timeoutMs} ms`);
@@ -48,8 +60,12 @@ export async function openSwarm(options: { managers: number; workers?: number })
         JoinToken: i < options.managers ? tokens["Manager"] : tokens["Worker"],
       });
     }
-    await until("all nodes ready", 30_000, async () =>
-      (await nodes(first)).filter((node) => (node["Status"] as JsonRecord)["State"] === "ready").length === count,
+    await until(
+      "all nodes ready",
+      30_000,
+      async () =>
+        (await nodes(first)).filter((node) => (node["Status"] as JsonRecord)["State"] === "ready").length ===
+        count,
     );
     const image = await busyboxImage();
     for (const host of lab.hosts) await host.api("POST", "/images/load?quiet=1", image);
