@@ -1,6 +1,7 @@
 /**
- * Reads the source tree and refuses what a linter cannot see: import arrows, doors of packages, impure calls in pure files, files without a
- * header, leftover debugging, paths of a machine. Edge: to node:fs. Source: style.md sections 2 and 3, kept in CONTRIBUTING.md.
+ * Reads the source tree and refuses what a linter cannot see: import arrows, doors of packages, impure calls
+ * in pure files, files without a header, leftover debugging, paths of a machine. Edge: to node:fs. Source:
+ * style.md sections 2 and 3, kept in CONTRIBUTING.md.
  */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
@@ -10,7 +11,18 @@ import { fileURLToPath } from "node:url";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = HERE.includes("/dist/") ? resolve(HERE, "../..") : resolve(HERE, "..");
-const FOLDERS = ["base", "raft", "net-overlay", "manager", "worker", "node", "api", "cli", "test", "bench"] as const;
+const FOLDERS = [
+  "base",
+  "raft",
+  "net-overlay",
+  "manager",
+  "worker",
+  "node",
+  "api",
+  "cli",
+  "test",
+  "bench",
+] as const;
 type Folder = (typeof FOLDERS)[number] | "proto";
 
 interface Source {
@@ -33,7 +45,10 @@ function readSources(): Source[] {
         const path = join(folder, name);
         const text = readFileSync(join(ROOT, path), "utf8");
         const imports = [
-          ...[...text.matchAll(IMPORT)].map((match) => ({ target: match[2] ?? "", typeOnly: match[1] !== undefined })),
+          ...[...text.matchAll(IMPORT)].map((match) => ({
+            target: match[2] ?? "",
+            typeOnly: match[1] !== undefined,
+          })),
           ...[...text.matchAll(DYNAMIC_IMPORT)].map((match) => ({ target: match[1] ?? "", typeOnly: false })),
         ];
         return { path, folder, text, imports };
@@ -43,23 +58,62 @@ function readSources(): Source[] {
 
 const sources = readSources();
 const isTest = (source: Source): boolean =>
-  source.folder === "test" || source.folder === "bench" || source.path.endsWith(".test.ts") || /-(fixtures|harness)\.ts$/.test(source.path);
+  source.folder === "test" ||
+  source.folder === "bench" ||
+  source.path.endsWith(".test.ts") ||
+  /-(fixtures|harness)\.ts$/.test(source.path);
 const header = (source: Source): string => /^(?:#!.*\n)?\/\*\*([\s\S]*?)\*\//.exec(source.text)?.[1] ?? "";
 const isEdge = (source: Source): boolean => header(source).includes("Edge:");
 
 /** Which folders a folder may import; "types" allows `import type` alone. Folders not named are refused. */
-const ARROWS: Readonly<Record<Folder, Readonly<Partial<Record<Folder, "all" | "types" | readonly string[]>>>>> = {
+const ARROWS: Readonly<
+  Record<Folder, Readonly<Partial<Record<Folder, "all" | "types" | readonly string[]>>>>
+> = {
   proto: {},
   base: {},
   raft: { base: "all", proto: "all" },
   "net-overlay": { base: "all", proto: "all" },
-  manager: { base: "all", proto: "all", raft: "types", "net-overlay": ["net-overlay/ipam/", "net-overlay/vxlan/"] },
+  manager: {
+    base: "all",
+    proto: "all",
+    raft: "types",
+    "net-overlay": ["net-overlay/ipam/", "net-overlay/vxlan/"],
+  },
   worker: { base: "all", proto: "all", "net-overlay": "all" },
-  node: { base: "all", proto: "all", raft: "all", "net-overlay": "all", manager: "all", worker: "all", api: "all" },
+  node: {
+    base: "all",
+    proto: "all",
+    raft: "all",
+    "net-overlay": "all",
+    manager: "all",
+    worker: "all",
+    api: "all",
+  },
   api: { base: "all", proto: "all" },
   cli: { base: "all", proto: "all" },
-  test: { base: "all", proto: "all", raft: "all", "net-overlay": "all", manager: "all", worker: "all", node: "all", api: "all", cli: "all" },
-  bench: { base: "all", proto: "all", raft: "all", "net-overlay": "all", manager: "all", worker: "all", node: "all", api: "all", cli: "all", test: "all" },
+  test: {
+    base: "all",
+    proto: "all",
+    raft: "all",
+    "net-overlay": "all",
+    manager: "all",
+    worker: "all",
+    node: "all",
+    api: "all",
+    cli: "all",
+  },
+  bench: {
+    base: "all",
+    proto: "all",
+    raft: "all",
+    "net-overlay": "all",
+    manager: "all",
+    worker: "all",
+    node: "all",
+    api: "all",
+    cli: "all",
+    test: "all",
+  },
 };
 
 test("import arrows point down", () => {
@@ -73,7 +127,9 @@ test("import arrows point down", () => {
       if (isTest(source) && folder === "test") continue;
       const allowed = ARROWS[source.folder][folder];
       const fine =
-        allowed === "all" || (allowed === "types" && (typeOnly || isTest(source))) || (Array.isArray(allowed) && allowed.some((prefix) => path.startsWith(prefix)));
+        allowed === "all" ||
+        (allowed === "types" && (typeOnly || isTest(source))) ||
+        (Array.isArray(allowed) && allowed.some((prefix) => path.startsWith(prefix)));
       if (!fine) wrong.push(`${source.path} imports ${target}`);
     }
   }
@@ -102,7 +158,9 @@ test("each package has its doors", () => {
   for (const source of sources.filter((candidate) => !isTest(candidate))) {
     for (const { target, typeOnly } of source.imports) {
       if (target.startsWith(".") || target.startsWith("node:") || typeOnly) continue;
-      const name = target.startsWith("@") ? target.split("/").slice(0, 2).join("/") : (target.split("/")[0] ?? "");
+      const name = target.startsWith("@")
+        ? target.split("/").slice(0, 2).join("/")
+        : (target.split("/")[0] ?? "");
       const door = DOORS[name];
       if (door === undefined) wrong.push(`${source.path} imports ${name}, which has no door`);
       else if (!door.test(source.path)) wrong.push(`${source.path} is no door of ${name}`);
@@ -111,9 +169,11 @@ test("each package has its doors", () => {
   assert.deepEqual(wrong, []);
 });
 
-const IMPURE = /(?<!\.)\b(Date\.now|Math\.random|randomUUID|new Date\(\)|setTimeout|setInterval|process\.env|process\.hrtime|performance\.now)\b/;
+const IMPURE =
+  /(?<!\.)\b(Date\.now|Math\.random|randomUUID|new Date\(\)|setTimeout|setInterval|process\.env|process\.hrtime|performance\.now)\b/;
 /** base/clock names its methods after what it wraps. */
-const mustBePure = (source: Source): boolean => !isTest(source) && !isEdge(source) && !source.path.startsWith("base/clock/");
+const mustBePure = (source: Source): boolean =>
+  !isTest(source) && !isEdge(source) && !source.path.startsWith("base/clock/");
 const IMPURE_MODULES = /^node:(fs|net|http|https|tls|dgram|child_process|worker_threads|dns|os)(\/|$)/;
 
 test("files that are no edges touch no clock, chance, environment, disk or network", () => {
@@ -140,7 +200,11 @@ test("every source file says what it is, and whether it is pure or an edge", () 
 test("names of files are ideas in kebab-case, not drawers", () => {
   const wrong = sources
     .map((source) => source.path)
-    .filter((path) => !/^[a-z0-9]+(-[a-z0-9]+)*(\.test)?\.ts$/.test(path.split("/").pop() ?? "") || /\/(utils?|helpers?|common|misc)(\/|\.ts$)/.test(path));
+    .filter(
+      (path) =>
+        !/^[a-z0-9]+(-[a-z0-9]+)*(\.test)?\.ts$/.test(path.split("/").pop() ?? "") ||
+        /\/(utils?|helpers?|common|misc)(\/|\.ts$)/.test(path),
+    );
   assert.deepEqual(wrong, []);
 });
 
@@ -148,8 +212,10 @@ test("no leftover debugging, focus, or paths of a machine", () => {
   const wrong: string[] = [];
   for (const source of sources) {
     if (source.path === join("test", "tidy.test.ts")) continue;
-    if (/\bdebugger\b|\b(test|it|describe)\.only\b/.test(source.text)) wrong.push(`${source.path}: leftover debugging`);
-    if (!isTest(source) && source.folder !== "cli" && /\bconsole\.(log|debug)\b/.test(source.text)) wrong.push(`${source.path}: console`);
+    if (/\bdebugger\b|\b(test|it|describe)\.only\b/.test(source.text))
+      wrong.push(`${source.path}: leftover debugging`);
+    if (!isTest(source) && source.folder !== "cli" && /\bconsole\.(log|debug)\b/.test(source.text))
+      wrong.push(`${source.path}: console`);
     if (/["'`]\/(work|home)\//.test(source.text)) wrong.push(`${source.path}: a path of a machine`);
   }
   assert.deepEqual(wrong, []);
@@ -161,7 +227,8 @@ test("lines stop at 140 columns and files below 500 lines", () => {
     const lines = source.text.split("\n");
     if (lines.length > 500) wrong.push(`${source.path} has ${lines.length} lines: look for the second idea`);
     lines.forEach((line, i) => {
-      if (line.length > 140) wrong.push(`${relative(ROOT, join(ROOT, source.path))}:${i + 1} has ${line.length} columns`);
+      if (line.length > 140)
+        wrong.push(`${relative(ROOT, join(ROOT, source.path))}:${i + 1} has ${line.length} columns`);
     });
   }
   assert.deepEqual(wrong, []);

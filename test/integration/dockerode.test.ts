@@ -1,5 +1,6 @@
 /**
- * dockerode, unmodified, against one host's socket: what programs written for Docker call, and the shapes they read.
+ * dockerode, unmodified, against one host's socket: what programs written for Docker call,
+ * and the shapes they read.
  */
 import assert from "node:assert/strict";
 import { Readable } from "node:stream";
@@ -30,7 +31,10 @@ function serviceSpec(name: string, replicas = 1): Docker.CreateServiceOptions {
   return {
     Name: name,
     Labels: { made: "by dockerode" },
-    TaskTemplate: { ContainerSpec: { Image: "skein-hello:latest", Command: [...SLEEPER], Env: ["A=1"] }, RestartPolicy: { Condition: "any", Delay: 0 } },
+    TaskTemplate: {
+      ContainerSpec: { Image: "skein-hello:latest", Command: [...SLEEPER], Env: ["A=1"] },
+      RestartPolicy: { Condition: "any", Delay: 0 },
+    },
     Mode: { Replicated: { Replicas: replicas } },
   };
 }
@@ -70,7 +74,10 @@ test("swarmInspect and listNodes: the cluster and its one manager", async () => 
   assert.match(swarm.TLSInfo.TrustRoot, /BEGIN CERTIFICATE/);
   const [node, ...others] = await docker.listNodes();
   assert.deepEqual(others, []);
-  assert.deepEqual([node.Description.Hostname, node.Status.State, node.Status.Addr, node.ManagerStatus.Leader], ["host1", "ready", "10.99.0.1", true]);
+  assert.deepEqual(
+    [node.Description.Hostname, node.Status.State, node.Status.Addr, node.ManagerStatus.Leader],
+    ["host1", "ready", "10.99.0.1", true],
+  );
   const found = await docker.getNode(node.ID).inspect();
   assert.equal(found.ID, node.ID);
   assert.equal((await refused(docker.getNode("nobody").inspect())).statusCode, 404);
@@ -87,12 +94,18 @@ test("services: create, list, inspect, update, remove", async () => {
   const seen = await service.inspect();
   await service.update({ version: seen.Version.Index, ...seen.Spec, Mode: { Replicated: { Replicas: 2 } } });
   const two = await running(host, "app", 2);
-  assert.ok(two.some((task) => task.ID === first.ID), "the first task stays");
+  assert.ok(
+    two.some((task) => task.ID === first.ID),
+    "the first task stays",
+  );
 
   const stale = await refused(service.update({ version: seen.Version.Index, ...seen.Spec }));
   assert.match(stale.message, /update out of sequence/);
   const again = await service.inspect();
-  const template = { ...again.Spec.TaskTemplate, ContainerSpec: { ...again.Spec.TaskTemplate.ContainerSpec, Env: ["A=2"] } };
+  const template = {
+    ...again.Spec.TaskTemplate,
+    ContainerSpec: { ...again.Spec.TaskTemplate.ContainerSpec, Env: ["A=2"] },
+  };
   await service.update({ version: again.Version.Index, ...again.Spec, TaskTemplate: template });
   await until("both tasks are new", 20_000, async () => {
     const tasks = await running(host, "app", 2);
@@ -107,7 +120,17 @@ test("createService: what is wrong is refused with Docker's status", async () =>
   await docker.createService(serviceSpec("taken", 0));
   assert.equal((await refused(docker.createService(serviceSpec("taken", 0)))).statusCode, 409);
   assert.equal((await refused(docker.createService({ ...serviceSpec("not a name", 0) }))).statusCode, 400);
-  assert.equal((await refused(docker.createService({ Name: "imageless", TaskTemplate: { ContainerSpec: {} } } as Docker.CreateServiceOptions))).statusCode, 400);
+  assert.equal(
+    (
+      await refused(
+        docker.createService({
+          Name: "imageless",
+          TaskTemplate: { ContainerSpec: {} },
+        } as Docker.CreateServiceOptions),
+      )
+    ).statusCode,
+    400,
+  );
   await docker.getService("taken").remove();
 });
 
@@ -117,7 +140,10 @@ test("listTasks: filters by service, node, desired state and label", async () =>
   const tasks = await docker.listTasks({ filters: { service: ["tasked"], "desired-state": ["running"] } });
   assert.deepEqual(tasks.map((task) => task.Slot).sort(), [1, 2]);
   assert.equal(tasks[0]?.ServiceID, service.id);
-  assert.deepEqual(await docker.listTasks({ filters: { service: ["tasked"], "desired-state": ["shutdown"] } }), []);
+  assert.deepEqual(
+    await docker.listTasks({ filters: { service: ["tasked"], "desired-state": ["shutdown"] } }),
+    [],
+  );
   const [node] = await docker.listNodes();
   assert.equal((await docker.listTasks({ filters: { node: [node.ID], service: [service.id] } })).length, 2);
   const id = tasks[0]?.ID ?? "";
@@ -136,7 +162,10 @@ test("secrets and configs: create, list, inspect, update labels, remove", async 
   const seen = await docker.getSecret(secret.id).inspect();
   assert.deepEqual(seen.Spec, { Name: "s1", Labels: { a: "1" } }, "the data never comes back");
   await docker.getSecret(secret.id).update({ version: seen.Version?.Index, Name: "s1", Labels: { a: "2" } });
-  assert.deepEqual((await docker.listSecrets({ filters: { label: ["a=2"] } })).map((one: { ID: string }) => one.ID), [secret.id]);
+  assert.deepEqual(
+    (await docker.listSecrets({ filters: { label: ["a=2"] } })).map((one: { ID: string }) => one.ID),
+    [secret.id],
+  );
   assert.equal((await refused(docker.createSecret({ Name: "s1", Data: data }))).statusCode, 409);
   await docker.getSecret(secret.id).remove();
   assert.deepEqual(await docker.listSecrets(), []);
@@ -149,10 +178,21 @@ test("secrets and configs: create, list, inspect, update labels, remove", async 
 });
 
 test("networks: create, list, inspect, remove", async () => {
-  const network = await docker.createNetwork({ Name: "n1", Driver: "overlay", IPAM: { Config: [{ Subnet: "10.30.0.0/24" }] }, Labels: { x: "y" } });
+  const network = await docker.createNetwork({
+    Name: "n1",
+    Driver: "overlay",
+    IPAM: { Config: [{ Subnet: "10.30.0.0/24" }] },
+    Labels: { x: "y" },
+  });
   const seen = await docker.getNetwork(network.id).inspect();
-  assert.deepEqual([seen.Name, seen.Scope, seen.Driver, seen.IPAM?.Config?.[0]?.Subnet], ["n1", "swarm", "overlay", "10.30.0.0/24"]);
-  assert.deepEqual((await docker.listNetworks({ filters: { name: ["n1"] } })).map((one) => one.Id), [network.id]);
+  assert.deepEqual(
+    [seen.Name, seen.Scope, seen.Driver, seen.IPAM?.Config?.[0]?.Subnet],
+    ["n1", "swarm", "overlay", "10.30.0.0/24"],
+  );
+  assert.deepEqual(
+    (await docker.listNetworks({ filters: { name: ["n1"] } })).map((one) => one.Id),
+    [network.id],
+  );
   assert.equal((await refused(docker.createNetwork({ Name: "n1", Driver: "overlay" }))).statusCode, 409);
   await docker.getNetwork(network.id).remove();
   assert.equal((await refused(docker.getNetwork(network.id).inspect())).statusCode, 404);
@@ -160,7 +200,12 @@ test("networks: create, list, inspect, remove", async () => {
 
 test("events: a stream of JSON, filtered, from the moment of asking", async () => {
   const stream = await docker.getEvents({ filters: { type: ["service"] } });
-  const seen: { Type: string; Action: string; Actor: { ID: string; Attributes: { name: string } }; scope: string }[] = [];
+  const seen: {
+    Type: string;
+    Action: string;
+    Actor: { ID: string; Attributes: { name: string } };
+    scope: string;
+  }[] = [];
   let text = "";
   stream.on("data", (chunk: Buffer) => {
     text += chunk.toString("utf8");
@@ -170,7 +215,12 @@ test("events: a stream of JSON, filtered, from the moment of asking", async () =
   });
   const service = await docker.createService(serviceSpec("told", 0));
   await service.remove();
-  await until("both events", 10_000, async () => (seen.length >= 2 ? true : undefined), () => JSON.stringify(seen));
+  await until(
+    "both events",
+    10_000,
+    async () => (seen.length >= 2 ? true : undefined),
+    () => JSON.stringify(seen),
+  );
   assert.deepEqual(
     seen.map((event) => [event.Type, event.Action, event.Actor.ID, event.Actor.Attributes.name, event.scope]),
     [
@@ -182,14 +232,20 @@ test("events: a stream of JSON, filtered, from the moment of asking", async () =
 });
 
 test("images: import, load, inspect, tag, remove", async () => {
-  const imported = await followed(await docker.importImage(Readable.from([await busyboxRootfs()]), { repo: "bare", tag: "1" }));
+  const imported = await followed(
+    await docker.importImage(Readable.from([await busyboxRootfs()]), { repo: "bare", tag: "1" }),
+  );
   const id = imported.at(-1)?.status ?? "";
   assert.match(id, /^sha256:[0-9a-f]{64}$/);
   assert.equal((await docker.getImage("bare:1").inspect()).Id, id);
-  const loaded = await followed(await docker.loadImage(Readable.from([await busyboxImage({ tags: ["loaded:1"] })])));
+  const loaded = await followed(
+    await docker.loadImage(Readable.from([await busyboxImage({ tags: ["loaded:1"] })])),
+  );
   assert.ok(loaded.some((line) => line.stream === "Loaded image: loaded:1\n"));
   await docker.getImage("loaded:1").tag({ repo: "loaded", tag: "2" });
-  const tags = (await docker.listImages({ filters: { reference: ["loaded"] } })).flatMap((image) => image.RepoTags ?? []);
+  const tags = (await docker.listImages({ filters: { reference: ["loaded"] } })).flatMap(
+    (image) => image.RepoTags ?? [],
+  );
   assert.deepEqual(tags.sort(), ["loaded:1", "loaded:2"]);
   assert.deepEqual(await docker.getImage("loaded:2").remove(), [{ Untagged: "loaded:2" }]);
   await docker.getImage("loaded:1").remove();

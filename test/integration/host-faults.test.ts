@@ -1,5 +1,6 @@
 /**
- * Managers and whole hosts that die or are cut off, under traffic and writes. Real daemons on three hosts, all managers.
+ * Managers and whole hosts that die or are cut off, under traffic and writes.
+ * Real daemons on three hosts, all managers.
  */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -51,7 +52,10 @@ const ok = async (host: LabHost): Promise<boolean> => {
   );
 };
 
-/** Requests through the hosts in turn, until told to end. @returns when each failed one began, ms since `probe` was called. */
+/**
+ * Requests through the hosts in turn, until told to end.
+ * @returns when each failed one began, ms since `probe` was called.
+ */
 function probe(hosts: readonly LabHost[]): { end: () => Promise<{ failedAtMs: number[]; count: number }> } {
   const startedAt = Date.now();
   const failedAtMs: number[] = [];

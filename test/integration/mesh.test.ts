@@ -1,6 +1,6 @@
 /**
- * Traffic as users see it on three hosts: from outside through any host to any task with the client's own address, between services by name,
- * out of tasks, and no trace of what was removed.
+ * Traffic as users see it on three hosts: from outside through any host to any task with the client's own
+ * address, between services by name, out of tasks, and no trace of what was removed.
  */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -10,12 +10,24 @@ import { after, before, test } from "node:test";
 import { Lab, type LabClient } from "../support/lab/lab.js";
 import type { LabHost } from "../support/lab/lab-host.js";
 import { fromTasks, must, oneRunning, removed, running, type SeenTask } from "../support/lab/lab-services.js";
-import { call, createService, formSwarm, logLines, pidOf, serviceSpec, type ServiceWish, until } from "../support/lab/lab-swarm.js";
+import {
+  call,
+  createService,
+  formSwarm,
+  logLines,
+  pidOf,
+  type ServiceWish,
+  serviceSpec,
+  until,
+} from "../support/lab/lab-swarm.js";
 import { attempt, type CommandResult } from "../support/lab/shell.js";
 
 /** What a client outside the cluster has as its address. */
 const CLIENT = "10.99.0.101";
-/** Logs each request with its client; the shell passes the stop signal on, which httpd as first process would not heed. */
+/**
+ * Logs each request with its client; the shell passes the stop signal on,
+ * which httpd as first process would not heed.
+ */
 const HTTPD = ["sh", "-c", "trap 'kill $!; exit 0' TERM; httpd -f -vv -p 8080 -h /www & wait"];
 
 let lab: Lab;
@@ -44,28 +56,48 @@ const published = (port: number, mode: "ingress" | "host" = "ingress"): Record<s
 
 async function createNetwork(name: string, subnet?: string): Promise<string> {
   const ipam = subnet === undefined ? {} : { IPAM: { Config: [{ Subnet: subnet }] } };
-  return (await call<{ Id: string }>(host, "POST", "/networks/create", { Name: name, Driver: "overlay", ...ipam })).Id;
+  return (
+    await call<{ Id: string }>(host, "POST", "/networks/create", { Name: name, Driver: "overlay", ...ipam })
+  ).Id;
 }
 
 async function scale(service: string, replicas: number): Promise<void> {
-  const { Version, Spec } = await call<{ Version: { Index: number }; Spec: object }>(host, "GET", `/services/${service}`);
-  await call(host, "POST", `/services/${service}/update?version=${Version.Index}`, { ...Spec, Mode: { Replicated: { Replicas: replicas } } });
+  const { Version, Spec } = await call<{ Version: { Index: number }; Spec: object }>(
+    host,
+    "GET",
+    `/services/${service}`,
+  );
+  await call(host, "POST", `/services/${service}/update?version=${Version.Index}`, {
+    ...Spec,
+    Mode: { Replicated: { Replicas: replicas } },
+  });
 }
 
 /** The page that names the task, the client and more, one `key: value` a line. */
 function page(text: string): Record<string, string> {
-  return Object.fromEntries(text.split("\n").flatMap((line) => {
-    const [key, ...value] = line.split(": ");
-    return key === undefined || value.length === 0 ? [] : [[key, value.join(": ")]];
-  }));
+  return Object.fromEntries(
+    text.split("\n").flatMap((line) => {
+      const [key, ...value] = line.split(": ");
+      return key === undefined || value.length === 0 ? [] : [[key, value.join(": ")]];
+    }),
+  );
 }
 
 function curl(through: LabHost, port: number): Promise<CommandResult> {
-  return client.attempt("curl", ["-sS", "--max-time", "5", `http://${through.address}:${port}/cgi-bin/hello`]);
+  return client.attempt("curl", [
+    "-sS",
+    "--max-time",
+    "5",
+    `http://${through.address}:${port}/cgi-bin/hello`,
+  ]);
 }
 
 async function hostOf(task: SeenTask): Promise<LabHost> {
-  const { Description } = await call<{ Description: { Hostname: string } }>(host, "GET", `/nodes/${task.NodeID}`);
+  const { Description } = await call<{ Description: { Hostname: string } }>(
+    host,
+    "GET",
+    `/nodes/${task.NodeID}`,
+  );
   const found = lab.hosts.find((candidate) => candidate.name === Description.Hostname);
   assert.ok(found);
   return found;
@@ -74,13 +106,17 @@ async function hostOf(task: SeenTask): Promise<LabHost> {
 /** A command of the image, in the namespaces of a task. */
 async function inTask(task: SeenTask, ...command: string[]): Promise<CommandResult> {
   const pid = await pidOf(await hostOf(task), task.Status.ContainerStatus?.ContainerID ?? "");
-  return attempt("nsenter", ["-t", String(pid), "-m", "-n", "/bin/busybox", ...command], { timeoutMs: 15_000 });
+  return attempt("nsenter", ["-t", String(pid), "-m", "-n", "/bin/busybox", ...command], {
+    timeoutMs: 15_000,
+  });
 }
 
 /** A request out of a task's network namespace. */
 async function getFrom(task: SeenTask, url: string): Promise<CommandResult> {
   const pid = await pidOf(await hostOf(task), task.Status.ContainerStatus?.ContainerID ?? "");
-  return attempt("nsenter", ["-t", String(pid), "-n", "curl", "-sS", "--max-time", "3", url], { timeoutMs: 15_000 });
+  return attempt("nsenter", ["-t", String(pid), "-n", "curl", "-sS", "--max-time", "3", url], {
+    timeoutMs: 15_000,
+  });
 }
 
 /** Addresses of a name, asked as the task would. */
@@ -95,12 +131,20 @@ function addressOn(task: SeenTask, network: string): string {
 }
 
 async function vipOn(service: string, networkId: string): Promise<string> {
-  const { Endpoint } = await call<{ Endpoint: { VirtualIPs?: { NetworkID: string; Addr: string }[] } }>(host, "GET", `/services/${service}`);
+  const { Endpoint } = await call<{ Endpoint: { VirtualIPs?: { NetworkID: string; Addr: string }[] } }>(
+    host,
+    "GET",
+    `/services/${service}`,
+  );
   return Endpoint.VirtualIPs?.find((vip) => vip.NetworkID === networkId)?.Addr.split("/")[0] ?? "";
 }
 
 /** Asks until all of `names` have answered; each answer is looked at. */
-async function untilAllAnswered(ask: () => Promise<CommandResult>, names: readonly string[], look: (seen: Record<string, string>) => void): Promise<void> {
+async function untilAllAnswered(
+  ask: () => Promise<CommandResult>,
+  names: readonly string[],
+  look: (seen: Record<string, string>) => void,
+): Promise<void> {
   const missing = new Set(names);
   let last = "";
   await until(
@@ -120,7 +164,10 @@ async function untilAllAnswered(ask: () => Promise<CommandResult>, names: readon
   );
 }
 
-/** The task's host name inside: its container's short id, or what Docker's default gives; asked from the task itself. */
+/**
+ * The task's host name inside: its container's short id, or what Docker's default gives;
+ * asked from the task itself.
+ */
 async function insideName(task: SeenTask): Promise<string> {
   const pid = await pidOf(await hostOf(task), task.Status.ContainerStatus?.ContainerID ?? "");
   return (await must(attempt("nsenter", ["-t", String(pid), "-u", "hostname"]))).trim();
@@ -132,16 +179,25 @@ test("a client outside, through any host, reaches every task, and each task sees
   assert.equal(new Set(names).size, 3);
   let answers = 0;
   for (const through of lab.hosts) {
-    await untilAllAnswered(() => curl(through, 8080), names, (seen) => {
-      answers += 1;
-      assert.equal(seen["client"], CLIENT, `through ${through.name}`);
-    });
+    await untilAllAnswered(
+      () => curl(through, 8080),
+      names,
+      (seen) => {
+        answers += 1;
+        assert.equal(seen["client"], CLIENT, `through ${through.name}`);
+      },
+    );
   }
   const logged = await until("each request in the logs", 10_000, async () => {
-    const lines = (await logLines(host, "/services/web")).filter((line) => line.includes("url:/cgi-bin/hello"));
+    const lines = (await logLines(host, "/services/web")).filter((line) =>
+      line.includes("url:/cgi-bin/hello"),
+    );
     return lines.length >= answers ? lines : undefined;
   });
-  assert.deepEqual(logged.filter((line) => !line.includes(CLIENT)), []);
+  assert.deepEqual(
+    logged.filter((line) => !line.includes(CLIENT)),
+    [],
+  );
   await removed(lab, "web");
 });
 
@@ -150,7 +206,10 @@ test("services of a network find each other by name: VIP, alias and tasks.NAME, 
   await call(host, "POST", "/services/create", {
     ...serviceSpec({ name: "server", command: HTTPD }),
     Mode: { Global: {} },
-    TaskTemplate: { ...taskTemplate({ name: "server", command: HTTPD }), Networks: [{ Target: "front", Aliases: ["www"] }] },
+    TaskTemplate: {
+      ...taskTemplate({ name: "server", command: HTTPD }),
+      Networks: [{ Target: "front", Aliases: ["www"] }],
+    },
   });
   await call(host, "POST", "/services/create", {
     ...serviceSpec({ name: "listed", networks: ["front"], replicas: 2 }),
@@ -162,14 +221,27 @@ test("services of a network find each other by name: VIP, alias and tasks.NAME, 
   const asker = await oneRunning(host, "asker");
   const vip = await vipOn("server", front);
   assert.match(vip, /^10\./);
-  await until("every server ready", 10_000, async () => ((await resolve(asker, "tasks.server")).length === 3 ? true : undefined));
+  await until("every server ready", 10_000, async () =>
+    (await resolve(asker, "tasks.server")).length === 3 ? true : undefined,
+  );
   assert.deepEqual(await resolve(asker, "server"), [vip]);
   assert.deepEqual(await resolve(asker, "www"), [vip]);
-  assert.deepEqual(await resolve(asker, "tasks.server"), servers.map((task) => addressOn(task, "front")).sort());
-  assert.deepEqual(await resolve(asker, "listed"), listed.map((task) => addressOn(task, "front")).sort(), "dnsrr: the tasks themselves");
+  assert.deepEqual(
+    await resolve(asker, "tasks.server"),
+    servers.map((task) => addressOn(task, "front")).sort(),
+  );
+  assert.deepEqual(
+    await resolve(asker, "listed"),
+    listed.map((task) => addressOn(task, "front")).sort(),
+    "dnsrr: the tasks themselves",
+  );
   const names = await Promise.all(servers.map(insideName));
   const own = addressOn(asker, "front");
-  await untilAllAnswered(() => getFrom(asker, `http://${vip}:8080/cgi-bin/hello`), names, (seen) => assert.equal(seen["client"], own));
+  await untilAllAnswered(
+    () => getFrom(asker, `http://${vip}:8080/cgi-bin/hello`),
+    names,
+    (seen) => assert.equal(seen["client"], own),
+  );
   await Promise.all(["server", "listed", "asker"].map((service) => removed(lab, service)));
   await call(host, "DELETE", "/networks/front");
 });
@@ -177,20 +249,52 @@ test("services of a network find each other by name: VIP, alias and tasks.NAME, 
 test("networks are apart: a name and an address of one mean nothing in the other, also when it looks like the hosts' own network", async () => {
   await createNetwork("left", "10.99.0.0/24"); // what the hosts themselves live in
   await createNetwork("right");
-  await createService(host, { name: "onleft", command: HTTPD, networks: ["left"], constraints: ["node.hostname==host1"] });
-  await createService(host, { name: "onright", command: HTTPD, networks: ["right"], constraints: ["node.hostname==host2"] });
-  await createService(host, { name: "onboth", networks: ["left", "right"], constraints: ["node.hostname==host3"] });
+  await createService(host, {
+    name: "onleft",
+    command: HTTPD,
+    networks: ["left"],
+    constraints: ["node.hostname==host1"],
+  });
+  await createService(host, {
+    name: "onright",
+    command: HTTPD,
+    networks: ["right"],
+    constraints: ["node.hostname==host2"],
+  });
+  await createService(host, {
+    name: "onboth",
+    networks: ["left", "right"],
+    constraints: ["node.hostname==host3"],
+  });
   const left = await oneRunning(host, "onleft");
   const right = await oneRunning(host, "onright");
   const both = await oneRunning(host, "onboth");
-  const get = (from: SeenTask, address: string): Promise<CommandResult> => getFrom(from, `http://${address}:8080/index.html`);
-  for (const [to, network] of [[left, "left"], [right, "right"]] as const) {
+  const get = (from: SeenTask, address: string): Promise<CommandResult> =>
+    getFrom(from, `http://${address}:8080/index.html`);
+  for (const [to, network] of [
+    [left, "left"],
+    [right, "right"],
+  ] as const) {
     const name = `on${network}`;
-    await until(`${name} by name`, 10_000, async () => ((await resolve(both, name)).length === 1 ? true : undefined));
-    assert.equal((await get(both, addressOn(to, network))).stdout, "hello from skein\n", `from both to ${network}`);
-    assert.equal((await get(both, (await resolve(both, name))[0] ?? "")).stdout, "hello from skein\n", `from both to ${network} by VIP`);
+    await until(`${name} by name`, 10_000, async () =>
+      (await resolve(both, name)).length === 1 ? true : undefined,
+    );
+    assert.equal(
+      (await get(both, addressOn(to, network))).stdout,
+      "hello from skein\n",
+      `from both to ${network}`,
+    );
+    assert.equal(
+      (await get(both, (await resolve(both, name))[0] ?? "")).stdout,
+      "hello from skein\n",
+      `from both to ${network} by VIP`,
+    );
   }
-  const foreign = await Promise.all([resolve(left, "onright"), resolve(right, "onleft"), get(left, addressOn(right, "right"))]);
+  const foreign = await Promise.all([
+    resolve(left, "onright"),
+    resolve(right, "onleft"),
+    get(left, addressOn(right, "right")),
+  ]);
   assert.deepEqual([foreign[0], foreign[1]], [[], []]);
   assert.notEqual(foreign[2].code, 0);
   await Promise.all(["onleft", "onright", "onboth"].map((service) => removed(lab, service)));
@@ -198,7 +302,12 @@ test("networks are apart: a name and an address of one mean nothing in the other
 });
 
 test("a host-mode port: each host answers with its own task; one task too many waits and says why", async () => {
-  await createService(host, { name: "hosted", command: HTTPD, replicas: 3, ports: [published(9090, "host")] });
+  await createService(host, {
+    name: "hosted",
+    command: HTTPD,
+    replicas: 3,
+    ports: [published(9090, "host")],
+  });
   const tasks = await running(host, "hosted", 3);
   for (const task of tasks) {
     const on = await hostOf(task);
@@ -210,7 +319,9 @@ test("a host-mode port: each host answers with its own task; one task too many w
     assert.deepEqual([seen["host"], seen["client"]], [name, CLIENT]);
   }
   await scale("hosted", 4);
-  const waiting = await fromTasks(host, "hosted", "a task that waits", (all) => all.find((task) => task.Status.State === "pending" && task.Status.Err !== undefined));
+  const waiting = await fromTasks(host, "hosted", "a task that waits", (all) =>
+    all.find((task) => task.Status.State === "pending" && task.Status.Err !== undefined),
+  );
   assert.match(waiting.Status.Err ?? "", /no suitable node \(host port 9090 already in use on 3 nodes\)/);
   await removed(lab, "hosted");
 });
@@ -219,7 +330,21 @@ test("a task reaches the outside, where it appears as its host", async () => {
   const folder = join(lab.dir, "outside");
   mkdirSync(folder);
   writeFileSync(join(folder, "index.html"), "the world\n");
-  const server = spawn("nsenter", [`--net=/run/netns/${client.netns}`, "busybox", "httpd", "-f", "-vv", "-p", `${CLIENT}:9000`, "-h", folder], { stdio: ["ignore", "ignore", "pipe"] });
+  const server = spawn(
+    "nsenter",
+    [
+      `--net=/run/netns/${client.netns}`,
+      "busybox",
+      "httpd",
+      "-f",
+      "-vv",
+      "-p",
+      `${CLIENT}:9000`,
+      "-h",
+      folder,
+    ],
+    { stdio: ["ignore", "ignore", "pipe"] },
+  );
   const ended = new Promise<void>((done) => server.once("exit", () => done()));
   let log = "";
   server.stderr.on("data", (chunk: Buffer) => {
@@ -227,13 +352,22 @@ test("a task reaches the outside, where it appears as its host", async () => {
   });
   try {
     await createNetwork("inner");
-    await createService(host, { name: "explorer", networks: ["inner"], constraints: ["node.hostname==host2"] });
+    await createService(host, {
+      name: "explorer",
+      networks: ["inner"],
+      constraints: ["node.hostname==host2"],
+    });
     const task = await oneRunning(host, "explorer");
     await until("the outside", 10_000, async () => {
       const { stdout } = await getFrom(task, `http://${CLIENT}:9000/index.html`);
       return stdout === "the world\n" ? true : undefined;
     });
-    await until("the visit in the log", 5_000, async () => (log.includes("url:/index.html") ? true : undefined), () => log);
+    await until(
+      "the visit in the log",
+      5_000,
+      async () => (log.includes("url:/index.html") ? true : undefined),
+      () => log,
+    );
     assert.match(log, /10\.99\.0\.2\]?:\d+: url:\/index\.html/);
     await removed(lab, "explorer");
     await call(host, "DELETE", "/networks/inner");
@@ -250,9 +384,14 @@ test("with no task left, a connection is refused at once, from outside and insid
   await oneRunning(host, "shy");
   const visitor = await oneRunning(host, "visitor");
   const vip = await vipOn("shy", back);
-  for (const through of lab.hosts) await until(`an answer through ${through.name}`, 10_000, async () => ((await curl(through, 8081)).code === 0 ? true : undefined));
+  for (const through of lab.hosts)
+    await until(`an answer through ${through.name}`, 10_000, async () =>
+      (await curl(through, 8081)).code === 0 ? true : undefined,
+    );
   await scale("shy", 0);
-  await fromTasks(host, "shy", "no task that runs", (all) => (all.every((task) => task.Status.State !== "running") ? true : undefined));
+  await fromTasks(host, "shy", "no task that runs", (all) =>
+    all.every((task) => task.Status.State !== "running") ? true : undefined,
+  );
   for (const through of lab.hosts) {
     const before = Date.now();
     const { code, stderr } = await curl(through, 8081);
@@ -262,7 +401,9 @@ test("with no task left, a connection is refused at once, from outside and insid
   const { code, stderr } = await getFrom(visitor, `http://${vip}:8080/`);
   assert.equal(code, 7, `by VIP: ${stderr}`);
   await scale("shy", 1);
-  await until("answers again", 10_000, async () => ((await curl(lab.host(3), 8081)).code === 0 ? true : undefined));
+  await until("answers again", 10_000, async () =>
+    (await curl(lab.host(3), 8081)).code === 0 ? true : undefined,
+  );
   await Promise.all(["shy", "visitor"].map((service) => removed(lab, service)));
   await call(host, "DELETE", "/networks/back");
 });
@@ -277,16 +418,26 @@ async function kernelTraces(on: LabHost): Promise<string[]> {
     on.attempt("ip", ["neigh", "show", "nud", "permanent"]),
   ]);
   const lines = texts.flatMap(({ stdout }) => stdout.split("\n")).map((line) => line.trim());
-  const mounts = readFileSync("/proc/self/mountinfo", "utf8").split("\n").map((line) => line.split(" ")[4] ?? "");
+  const mounts = readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .map((line) => line.split(" ")[4] ?? "");
   return [...lines, ...mounts.filter((path) => path.startsWith(`${on.dir}/`))].filter(Boolean).sort();
 }
 
 test("removed services and networks leave nothing in the kernel", async () => {
   const clean = await Promise.all(lab.hosts.map(kernelTraces));
   await createNetwork("passing");
-  await createService(host, { name: "passer", command: HTTPD, replicas: 6, networks: ["passing"], ports: [published(8082), published(9092, "ingress")] });
+  await createService(host, {
+    name: "passer",
+    command: HTTPD,
+    replicas: 6,
+    networks: ["passing"],
+    ports: [published(8082), published(9092, "ingress")],
+  });
   await running(host, "passer", 6);
-  await until("an answer", 10_000, async () => ((await curl(lab.host(2), 8082)).code === 0 ? true : undefined));
+  await until("an answer", 10_000, async () =>
+    (await curl(lab.host(2), 8082)).code === 0 ? true : undefined,
+  );
   await removed(lab, "passer");
   await call(host, "DELETE", "/networks/passing");
   for (const [i, on] of lab.hosts.entries()) {
@@ -298,7 +449,15 @@ test("removed services and networks leave nothing in the kernel", async () => {
         now = await kernelTraces(on);
         return now.join("\n") === clean[i]?.join("\n") ? true : undefined;
       },
-      () => JSON.stringify({ added: now.filter((line) => !clean[i]?.includes(line)), gone: clean[i]?.filter((line) => !now.includes(line)) }, undefined, 2),
+      () =>
+        JSON.stringify(
+          {
+            added: now.filter((line) => !clean[i]?.includes(line)),
+            gone: clean[i]?.filter((line) => !now.includes(line)),
+          },
+          undefined,
+          2,
+        ),
     );
   }
 });

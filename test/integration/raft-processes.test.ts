@@ -6,7 +6,9 @@ import { test } from "node:test";
 import type { RaftStart } from "../../raft/host/host.js";
 import { RaftProcess } from "../support/raft-processes.js";
 
-/** Generous for a busy machine; about 100 ms when it is idle. The election timeout alone would be 1 to 2 s. */
+/**
+ * Generous for a busy machine; about 100 ms when it is idle. The election timeout alone would be 1 to 2 s.
+ */
 const FAILOVER_MS_MAX = 900;
 
 function words(from: number, count: number): string[] {
@@ -74,7 +76,8 @@ test("three processes over gRPC: kill -9 of the leader, of a follower, and of al
 
     const other = next === b ? c : b;
     await other.kill();
-    await next.ask({ kind: "burst", words: words(350, 1_500) }); // beyond what the log keeps: it will need a snapshot
+    // beyond what the log keeps: it will need a snapshot
+    await next.ask({ kind: "burst", words: words(350, 1_500) });
     await untilCompacted(next.dir);
     const lagging = await open(other.name, { kind: "restart" }, other.port);
     assert.deepEqual(await lagging.ask({ kind: "words" }), words(0, 1_850));

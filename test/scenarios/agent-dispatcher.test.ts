@@ -1,6 +1,6 @@
 /**
- * Agents and dispatchers over real gRPC on loopback: from an assigned task to a running one, and through the failures in
- * between.
+ * Agents and dispatchers over real gRPC on loopback: from an assigned task to a running one,
+ * and through the failures in between.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";

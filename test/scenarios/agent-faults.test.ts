@@ -1,6 +1,6 @@
 /**
- * Managers that die, agents that restart, leaders that come and go, all drawn from a seed: afterwards every task is what it
- * should be, and no container was started twice.
+ * Managers that die, agents that restart, leaders that come and go, all drawn from a seed:
+ * afterwards every task is what it should be, and no container was started twice.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";

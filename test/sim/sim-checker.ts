@@ -1,6 +1,7 @@
 /**
  * What must hold at every moment, checked as members append, lead, commit, apply and answer.
- * Pure. It sees all members at once, which none of them can. Source: Raft paper figure 3; thesis 6.4 for reads.
+ * Pure. It sees all members at once, which none of them can. Source: Raft paper figure 3;
+ * thesis 6.4 for reads.
  */
 import type { Entry, RaftId } from "../../raft/core/types.js";
 import { EntryKind } from "../../raft/log/make-entry.js";

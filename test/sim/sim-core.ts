@@ -1,6 +1,6 @@
 /**
- * The core as the simulator runs it: the real one with a window into its log, or one with a planted bug, which proves
- * that the checkers would notice. Pure.
+ * The core as the simulator runs it: the real one with a window into its log,
+ * or one with a planted bug, which proves that the checkers would notice. Pure.
  */
 import { RaftCore } from "../../raft/core/raft-core.js";
 import type { CoreOptions, RaftMessage } from "../../raft/core/types.js";

@@ -1,7 +1,8 @@
 /**
- * The disk of one simulated member: what was written is visible at once, but only what was synced survives a crash.
- * Pure. Invariant: after a crash the log is what it was at the last sync plus a prefix of the later writes, whose last
- * append may be torn. Source: contract of LogStorage in raft/core/types.ts.
+ * The disk of one simulated member: what was written is visible at once,
+ * but only what was synced survives a crash.
+ * Pure. Invariant: after a crash the log is what it was at the last sync plus a prefix of the later writes,
+ * whose last append may be torn. Source: contract of LogStorage in raft/core/types.ts.
  */
 import type { Random } from "../../base/random/random.js";
 import type { Entry, HardState, SnapshotMeta } from "../../raft/core/types.js";

@@ -1,6 +1,8 @@
 /**
- * Draws the faults of a run from its seed: crashes, partitions, bad links, stalls, transfers, membership changes.
- * Pure. Invariant: every fault ends by itself or at `end`, so that a run can be judged for liveness afterwards.
+ * Draws the faults of a run from its seed: crashes, partitions, bad links, stalls, transfers,
+ * membership changes.
+ * Pure. Invariant: every fault ends by itself or at `end`,
+ * so that a run can be judged for liveness afterwards.
  */
 import type { Random } from "../../base/random/random.js";
 import type { RaftId } from "../../raft/core/types.js";

@@ -17,7 +17,10 @@ export interface NetworkQuality {
   readonly duplication: number;
   /** Share of messages that take ten times as long. */
   readonly stragglers: number;
-  /** Messages of one link arrive in the order of sending, as on a stream. Loss, duplicates and snapshots aside. */
+  /**
+   * Messages of one link arrive in the order of sending, as on a stream. Loss,
+   * duplicates and snapshots aside.
+   */
   readonly isOrdered: boolean;
 }
 

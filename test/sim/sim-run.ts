@@ -27,7 +27,9 @@ export interface RunResult {
   readonly leaders: number;
 }
 
-/** From healing to full agreement: two election timeouts of the slowest clock, then catching up by snapshot. */
+/**
+ * From healing to full agreement: two election timeouts of the slowest clock, then catching up by snapshot.
+ */
 export const AGREEMENT_BOUND_MS = 15_000;
 
 export function runSeed(options: RunOptions): RunResult {

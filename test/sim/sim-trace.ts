@@ -1,5 +1,6 @@
 /**
- * The trace of a run: a running hash of everything that happened, and its text when somebody reads along. Pure.
+ * The trace of a run: a running hash of everything that happened,
+ * and its text when somebody reads along. Pure.
  * Invariant: the hash does not depend on whether the text is kept.
  */
 import type { EventQueue } from "./event-queue.js";

@@ -1,5 +1,6 @@
 /**
- * A simulated cluster from one seed: members, network, clients, and the answer whether it came back to health.
+ * A simulated cluster from one seed: members, network, clients,
+ * and the answer whether it came back to health.
  * Pure. Invariant: a seed and its options decide everything that happens.
  */
 import type { Random } from "../../base/random/random.js";
@@ -18,9 +19,10 @@ import { type NodeTuning, type NodeWorld, SimNode } from "./sim-node.js";
 import { SimTrace } from "./sim-trace.js";
 
 /**
- * `mixed`: everything that can go wrong, drawn by the seed. `leader-hunt`: five members on a slow network, one entry
- * per message, and every leader struck down soon, which makes the logs of Raft paper figure 8. `restart-storm`: members
- * with slow disks restart again and again, so that crashes meet unsynced votes and entries.
+ * `mixed`: everything that can go wrong, drawn by the seed. `leader-hunt`:
+ * five members on a slow network, one entry per message, and every leader struck down soon, which makes the
+ * logs of Raft paper figure 8. `restart-storm`: members with slow disks restart again and again, so that
+ * crashes meet unsynced votes and entries.
  */
 export const SIM_PROFILES = ["mixed", "leader-hunt", "restart-storm"] as const;
 
@@ -201,7 +203,9 @@ export class SimWorld implements NodeWorld {
     return `no agreement ${boundMs} ms after healing: ${lines.join("; ")}`;
   }
 
-  /** The founders' logs begin with the entries that make them members, as at the founding of a real cluster. */
+  /**
+   * The founders' logs begin with the entries that make them members, as at the founding of a real cluster.
+   */
   #found(count: number): void {
     const entries = [];
     for (let id = 1; id <= count; id++) {

@@ -1,6 +1,7 @@
 /**
- * A small cluster in one process for scenario tests: one replicated store, managers that serve sessions over real gRPC on
- * loopback, agents with containers, images and networks in memory.
+ * A small cluster in one process for scenario tests: one replicated store,
+ * managers that serve sessions over real gRPC on loopback, agents with containers,
+ * images and networks in memory.
  * Edge: to loopback sockets. Invariant: `close` ends everything that was made here.
  */
 import {
@@ -272,7 +273,10 @@ export class AgentLab {
   }
 }
 
-/** A connection that claims to be of a node: the lab's servers believe it, as certificates are not what is tested here. */
+/**
+ * A connection that claims to be of a node: the lab's servers believe it,
+ * as certificates are not what is tested here.
+ */
 function dialAs(nodeId: string, address: string): ManagerConnection {
   const interceptor = (options: InterceptorOptions, nextCall: NextCall): InterceptingCall =>
     new InterceptingCall(nextCall(options), {
@@ -291,8 +295,8 @@ function dialAs(nodeId: string, address: string): ManagerConnection {
     dispatcher,
     logBroker,
     close: () => {
-      // grpc-js 1.14 forgets the socket of a channel that is closed between TCP and HTTP/2 connect, and the test's process
-      // would not end: by then it has connected or failed.
+      // grpc-js 1.14 forgets the socket of a channel that is closed between TCP and HTTP/2 connect,
+      // and the test's process would not end: by then it has connected or failed.
       systemClock.setTimer(CLOSE_DELAY_MS, () => dispatcher.close());
     },
   };

@@ -1,6 +1,6 @@
 /**
- * The control loops on a store of their own, with make-believe agents that do at once what they are told: for scenario
- * tests. Time is a manual clock; nothing runs between calls.
+ * The control loops on a store of their own, with make-believe agents that do at once what they are told:
+ * for scenario tests. Time is a manual clock; nothing runs between calls.
  * Pure.
  */
 import { type ControlLoops, createControlLoops } from "../../manager/orchestrator/control-loops.js";
@@ -131,7 +131,10 @@ export class ControlLab {
     await this.settle();
   }
 
-  /** As the control API does it: a new specification keeps the old one and forgets the state of the last update. */
+  /**
+   * As the control API does it: a new specification keeps the old one and forgets the state of the last
+   * update.
+   */
   async updateService(id: string, change: (spec: ServiceSpec) => ServiceSpec): Promise<void> {
     await this.test.store.update((tx) => {
       const service = tx.get("service", id);

@@ -17,7 +17,10 @@ export interface LocalProposer extends Proposer {
   attach(store: Pick<MemoryStore, "apply">): void;
 }
 
-/** @param options.delay awaited before each entry is applied, to have several in flight. @default applies at once */
+/**
+ * @param options.delay awaited before each entry is applied, to have several in flight.
+ * @default applies at once
+ */
 export function createLocalProposer(options: { delay?: () => Promise<void> } = {}): LocalProposer {
   const state = new Map<string, Uint8Array>();
   const entries: { index: number; term: number; data: Uint8Array }[] = [];

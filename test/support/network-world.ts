@@ -38,7 +38,10 @@ export interface TestWorld {
   readonly clientAddress: string;
   /** Runs a command inside a namespace, given by path. @returns its output and exit code. */
   run(netnsPath: string, ...command: string[]): Promise<{ out: string; code: number }>;
-  /** Listens in a sandbox and greets every connection with `<name> <peer address>`, then repeats what it is told. */
+  /**
+   * Listens in a sandbox and greets every connection with `<name> <peer address>`,
+   * then repeats what it is told.
+   */
   greet(netnsPath: string, port: number, name: string): void;
   /** The same by UDP, or whatever `reply` makes of a datagram. */
   greetUdp(netnsPath: string, port: number, reply: (message: Buffer, from: string) => Buffer | string): void;

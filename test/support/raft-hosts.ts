@@ -1,5 +1,6 @@
 /**
- * A cluster of whole Raft members in one process: real hosts over memory disks, a memory network and a manual clock.
+ * A cluster of whole Raft members in one process: real hosts over memory disks,
+ * a memory network and a manual clock.
  * Pure: equal seeds give equal runs.
  */
 import assert from "node:assert/strict";

@@ -1,5 +1,6 @@
 /**
- * One Raft member as a process of its own: real folder, real gRPC on loopback, a list of words as its state machine.
+ * One Raft member as a process of its own: real folder, real gRPC on loopback,
+ * a list of words as its state machine.
  * Edge: to the parent process, which forks it, talks to it over IPC and may kill it at any moment.
  */
 import { mkdirSync } from "node:fs";

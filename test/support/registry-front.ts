@@ -18,7 +18,10 @@ export interface RegistryFrontOptions {
   readonly behind: string;
   /** Asks for a token; the token server is part of the front. */
   readonly token?: { readonly username: string; readonly password: string };
-  /** Answers a request itself, by returning true; called with the number of requests for the same path before it. */
+  /**
+   * Answers a request itself, by returning true;
+   * called with the number of requests for the same path before it.
+   */
   readonly intercept?: (request: IncomingMessage, response: ServerResponse, before: number) => boolean;
   /** Cuts the connection after so many bytes of the answer's body; undefined lets it pass. */
   readonly cutAfterBytes?: (path: string, before: number) => number | undefined;
@@ -47,7 +50,8 @@ export async function startFront(options: RegistryFrontOptions): Promise<Registr
     forward(incoming, response, options.behind, options.cutAfterBytes?.(path, before));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const host = `localhost:${(server.address() as AddressInfo).port}`; // a TCP server's address is an AddressInfo
+  // a TCP server's address is an AddressInfo
+  const host = `localhost:${(server.address() as AddressInfo).port}`;
   origin = `http://${host}`;
   return {
     host,

@@ -1,5 +1,6 @@
 /**
- * Debian's docker-registry for tests: own port on loopback, own storage, optional basic authentication; and pushing to it.
+ * Debian's docker-registry for tests: own port on loopback, own storage, optional basic authentication;
+ * and pushing to it.
  * Edge: process, files, HTTP.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";

@@ -16,7 +16,10 @@ export interface TestStore {
   readonly log: MemoryLogger;
 }
 
-/** @example const { store } = createTestStore(); await store.update((tx) => tx.create("node", Node.fromPartial({ id: "n1" }))); */
+/**
+ * @example const { store } = createTestStore(); await store.update((tx) => tx.create("node",
+ * Node.fromPartial({ id: "n1" })));
+ */
 export function createTestStore(options: { seed?: string; delay?: () => Promise<void> } = {}): TestStore {
   const proposer = createLocalProposer(options.delay === undefined ? {} : { delay: options.delay });
   const clock = new ManualClock();

@@ -1,6 +1,7 @@
 /**
  * A small image made from the machine's static busybox: a docker-archive tar. Edge: to node:fs.
- * It holds a shell, the usual applets and the pages of examples/hello; httpd's log names each client's address.
+ * It holds a shell, the usual applets and the pages of examples/hello;
+ * httpd's log names each client's address.
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";

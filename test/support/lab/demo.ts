@@ -1,6 +1,7 @@
 /**
  * The demo: three hosts on this machine form a swarm and run examples/hello, for real. Edge: to the lab.
- * With --check it exits 0 when every step held, 1 with the step that did not; without, it stays up until Ctrl-C.
+ * With --check it exits 0 when every step held, 1 with the step that did not; without,
+ * it stays up until Ctrl-C.
  */
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -139,8 +140,15 @@ async function leaderOf(lab: Lab, ask: LabHost): Promise<LabHost> {
   return leader;
 }
 
-/** Requests through each host in turn, while something happens. @returns how many there were and how many failed. */
-async function requestsDuring(lab: Lab, hosts: readonly LabHost[], work: Promise<unknown>): Promise<[number, number]> {
+/**
+ * Requests through each host in turn, while something happens.
+ * @returns how many there were and how many failed.
+ */
+async function requestsDuring(
+  lab: Lab,
+  hosts: readonly LabHost[],
+  work: Promise<unknown>,
+): Promise<[number, number]> {
   let done = false;
   let [count, failed] = [0, 0];
   const settled = work.finally(() => {
@@ -158,7 +166,12 @@ async function requestsDuring(lab: Lab, hosts: readonly LabHost[], work: Promise
 
 async function nodeStatus(ask: LabHost, name: string): Promise<string> {
   const { stdout } = await ask.skein(["node", "ls", "--format", "{{.Hostname}} {{.Status}}"]);
-  return stdout.split("\n").find((line) => line.startsWith(`${name} `))?.split(" ")[1] ?? "";
+  return (
+    stdout
+      .split("\n")
+      .find((line) => line.startsWith(`${name} `))
+      ?.split(" ")[1] ?? ""
+  );
 }
 
 async function killTheLeader(lab: Lab): Promise<LabHost> {
@@ -171,9 +184,18 @@ async function killTheLeader(lab: Lab): Promise<LabHost> {
     await leader.killDaemon();
     const killedAt = Date.now();
     const flags = ["--detach", "--name", "after", "--replicas", "2", "--restart-delay", "500ms"];
-    await must("service create", survivor.skein(["service", "create", ...flags, "skein-hello:latest", "sleep", "100000"]));
-    say(`  a new service was accepted ${Date.now() - killedAt} ms after the kill, the command's own start included`);
-    await until(`${leader.name} being down`, 15_000, async () => (await nodeStatus(survivor, leader.name)) === "Down");
+    await must(
+      "service create",
+      survivor.skein(["service", "create", ...flags, "skein-hello:latest", "sleep", "100000"]),
+    );
+    say(
+      `  a new service was accepted ${Date.now() - killedAt} ms after the kill, the command's own start included`,
+    );
+    await until(
+      `${leader.name} being down`,
+      15_000,
+      async () => (await nodeStatus(survivor, leader.name)) === "Down",
+    );
     say(`  ${leader.name} is down; its tasks are replaced on the others`);
     await converged(survivor, { hello_web: "6/6", hello_greeter: "1/1", after: "2/2" });
   };
@@ -183,7 +205,11 @@ async function killTheLeader(lab: Lab): Promise<LabHost> {
   show(await survivor.skein(["node", "ls"]));
   say(`skeind starts again on ${leader.name}`);
   await leader.start();
-  await until(`${leader.name} being ready`, 20_000, async () => (await nodeStatus(survivor, leader.name)) === "Ready");
+  await until(
+    `${leader.name} being ready`,
+    20_000,
+    async () => (await nodeStatus(survivor, leader.name)) === "Ready",
+  );
   await converged(survivor, { hello_web: "6/6", hello_greeter: "1/1", after: "2/2" });
   show(await survivor.skein(["node", "ls"]));
   return survivor;

@@ -71,7 +71,10 @@ export class LabHost {
     return this.#daemon?.pid;
   }
 
-  /** Starts skeind and waits until its API answers. @throws {Error} with the end of its log when it does not. */
+  /**
+   * Starts skeind and waits until its API answers.
+   * @throws {Error} with the end of its log when it does not.
+   */
   async start(extraArgs: readonly string[] = []): Promise<void> {
     const log = createWriteStream(this.logPath, { flags: "a" });
     const daemon = spawn(
@@ -136,7 +139,10 @@ export class LabHost {
     for (const pid of this.managerPids()) killQuietly(pid);
   }
 
-  /** Everything on this host ends at once, as when its power fails; the link stays up, as with a host whose processes died. */
+  /**
+   * Everything on this host ends at once, as when its power fails; the link stays up,
+   * as with a host whose processes died.
+   */
   async killHost(): Promise<void> {
     const daemon = this.#daemon;
     const gone =

@@ -1,5 +1,6 @@
 /**
- * What tests of everyday use ask beside lab-swarm.ts: tasks that run and no others, containers that are gone, words of a refusal.
+ * What tests of everyday use ask beside lab-swarm.ts: tasks that run and no others,
+ * containers that are gone, words of a refusal.
  * Edge: to the daemons' sockets.
  */
 import type { Lab } from "./lab.js";

@@ -112,7 +112,8 @@ export function nodes(host: LabHost): Promise<readonly SwarmNode[]> {
 }
 
 /**
- * Starts all hosts; the first `managers` of them become managers, the others up to `members` workers; the image is on each.
+ * Starts all hosts; the first `managers` of them become managers, the others up to `members` workers;
+ * the image is on each.
  * @default members: all hosts
  */
 export async function formSwarm(lab: Lab, options: { managers: number; members?: number }): Promise<void> {
@@ -263,7 +264,10 @@ export async function pidOf(host: LabHost, containerId: string): Promise<number>
   return (await call<{ State: { Pid: number } }>(host, "GET", `/containers/${containerId}/json`)).State.Pid;
 }
 
-/** When the process started, in clock ticks since boot: tells a process from a later one of the same id. undefined: it is gone. */
+/**
+ * When the process started, in clock ticks since boot:
+ * tells a process from a later one of the same id. undefined: it is gone.
+ */
 export function processStart(pid: number): string | undefined {
   const path = `/proc/${pid}/stat`;
   if (!existsSync(path)) return undefined;

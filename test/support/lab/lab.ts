@@ -1,7 +1,8 @@
 /**
- * N hosts on one machine: a network namespace each on one bridge, own data and run directories, real daemons. Edge: to iproute2 and processes.
- * Each host can be killed, restarted, partitioned and healed. Whatever happens to the test, `close` or the exit of the process sweeps all
- * traces, and the next lab sweeps those of a lab whose process was killed.
+ * N hosts on one machine: a network namespace each on one bridge, own data and run directories, real daemons.
+ * Edge: to iproute2 and processes. Each host can be killed, restarted, partitioned and healed. Whatever
+ * happens to the test, `close` or the exit of the process sweeps all traces, and the next lab sweeps those of
+ * a lab whose process was killed.
  *
  *   host 1: 10.99.0.1   host 2: 10.99.0.2 …   clients: 10.99.0.101 …   (the same in every lab: each has a bridge of its own)
  */
@@ -75,7 +76,10 @@ export class Lab {
     return host;
   }
 
-  /** Stops all daemons and removes every trace. @returns what could not be removed: a test asserts that it is empty. */
+  /**
+   * Stops all daemons and removes every trace.
+   * @returns what could not be removed: a test asserts that it is empty.
+   */
   async close(): Promise<string[]> {
     if (this.#closed) return [];
     this.#closed = true;

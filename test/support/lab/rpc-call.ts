@@ -1,6 +1,7 @@
 /**
- * Calls RPCs of a manager as whoever the certificate says, and prints how each ended. Edge: to the process and grpc-js.
- * Run inside a lab's namespace, with `RpcCall`s as JSON on standard input; answers with as many `RpcOutcome`s.
+ * Calls RPCs of a manager as whoever the certificate says, and prints how each ended. Edge:
+ * to the process and grpc-js. Run inside a lab's namespace, with `RpcCall`s as JSON on standard input;
+ * answers with as many `RpcOutcome`s.
  */
 import { credentials } from "@grpc/grpc-js";
 import { messageOf } from "../../../base/errors/errors.js";
@@ -86,7 +87,8 @@ async function outcomeOf(call: RpcCall): Promise<RpcOutcome> {
 
 async function main(): Promise<void> {
   const chunks: Buffer[] = [];
-  for await (const chunk of process.stdin) chunks.push(chunk as Buffer); // a pipe without encoding yields Buffers
+  // a pipe without encoding yields Buffers
+  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
   const calls = JSON.parse(Buffer.concat(chunks).toString("utf8")) as readonly RpcCall[]; // the test wrote it
   const outcomes = await Promise.all(calls.map(outcomeOf));
   process.stdout.write(JSON.stringify(outcomes), () => process.exit(0));
