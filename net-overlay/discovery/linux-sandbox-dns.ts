@@ -23,6 +23,8 @@ export const FORWARDS_MAX = 64;
 export const TCP_CONNECTIONS_MAX = 32;
 const TCP_IDLE_MS = 10_000;
 const TCP_QUERY_MAX_BYTES = 4_096;
+/** Answers that a task has not read yet; past that its connection ends. */
+const TCP_UNREAD_MAX_BYTES = 256 * 1024;
 
 export interface LinuxSandboxDnsOptions {
   readonly linux: Linux;
@@ -73,13 +75,14 @@ export class LinuxSandboxDns implements SandboxDns {
     });
     tcp.on("connection", (socket) => this.#serveTcp(taskId, served, socket));
     tcp.maxConnections = TCP_CONNECTIONS_MAX;
-    udp.bind({
-      fd: linux.bindSocket({ netnsPath, kind: "udp", address: DNS_ADDRESS, port: DNS_SERVED_PORT }),
-      exclusive: true,
-    });
-    tcp.listen({
-      fd: linux.bindSocket({ netnsPath, kind: "tcp", address: DNS_ADDRESS, port: DNS_SERVED_PORT }),
-    });
+    const at = { netnsPath, address: DNS_ADDRESS, port: DNS_SERVED_PORT };
+    try {
+      udp.bind({ fd: linux.bindSocket({ ...at, kind: "udp" }), exclusive: true });
+      tcp.listen({ fd: linux.bindSocket({ ...at, kind: "tcp" }) });
+    } catch (error) {
+      udp.close(); // the second may fail when the first is open
+      throw error;
+    }
     this.#served.set(taskId, served);
   }
 
@@ -146,11 +149,12 @@ export class LinuxSandboxDns implements SandboxDns {
     const reply = (answer: Buffer): void => {
       const length = Buffer.alloc(2);
       length.writeUInt16BE(answer.length, 0);
+      if (socket.writableLength > TCP_UNREAD_MAX_BYTES) socket.destroy();
       if (!socket.destroyed) socket.write(Buffer.concat([length, answer]));
     };
     socket.on("data", (chunk) => {
       received = Buffer.concat([received, chunk]);
-      while (received.length >= 2) {
+      while (received.length >= 2 && !socket.destroyed) {
         const length = received.readUInt16BE(0);
         if (length > TCP_QUERY_MAX_BYTES) {
           socket.destroy();

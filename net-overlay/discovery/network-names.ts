@@ -1,7 +1,8 @@
 /**
  * The names of one overlay network, as its tasks may ask for them.
  * Pure. Invariants: a name that exists has an entry, perhaps without addresses; names are lower case; a service is its VIP, or its ready
- * tasks where it has none; tasks that are starting are listed under `tasks.` and their own names, but get no balanced traffic.
+ * tasks where it has none, and a task that has the same hostname adds nothing to it; tasks that are starting are listed under `tasks.`
+ * and their own names, but get no balanced traffic.
  * Source: Docker's documentation of swarm service discovery; docs/design/network.md, "DNS".
  */
 import type { EndpointResource, ServiceResource } from "../../proto/gen/skein/v1/dispatcher.js";
@@ -49,6 +50,7 @@ export function buildNetworkNames(state: NetworkState, networkId: string): Netwo
     }
     for (const vip of vips) byAddress.set(vip, service.name);
   }
+  const ofServices = new Set(byName.keys());
   for (const endpoint of state.endpointsOf(networkId)) {
     const addresses = addressesOf([endpoint]);
     const service = state.services.get(endpoint.serviceId);
@@ -56,6 +58,7 @@ export function buildNetworkNames(state: NetworkState, networkId: string): Netwo
     if (endpoint.slot > 0 && endpoint.serviceName !== "")
       names.push(`${endpoint.serviceName}.${endpoint.slot}`);
     for (const name of new Set(names)) {
+      if (ofServices.has(name.toLowerCase())) continue;
       if (endpoint.state !== EndpointState.DRAINING || !byName.has(name.toLowerCase())) add(name, addresses);
     }
     if (service === undefined) {

@@ -344,6 +344,15 @@ test("names are answered by TCP, too", async () => {
   assert.equal(answer.answers?.length, 3);
 });
 
+test("a task that asks by TCP and never reads is cut off", async () => {
+  const script = `const ask = Buffer.concat(Array(2000).fill(Buffer.from("001b000901000001000000000000057461736b73037765620000010001", "hex")));
+    const socket = require("net").connect(53, "127.0.0.11", () => more());
+    const more = () => { while (socket.writable && socket.write(ask)); };
+    socket.pause().on("drain", more).on("error", () => process.exit(0)).on("close", () => process.exit(0));
+    setTimeout(() => process.exit(3), 4500);`;
+  assert.equal((await inTask("task21", process.execPath, "-e", script)).code, 0);
+});
+
 test("connections and mesh survive a restart of the daemon and a foreign drop policy", {
   timeout: 20_000,
 }, async () => {
