@@ -38,6 +38,9 @@ export async function runCommand(
   const timer = options.clock.setTimer(options.timeoutMs, () => {
     options.onTimeout?.();
     child.kill("SIGKILL");
+    // What the command left running may hold its output open for ever: nobody waits for that.
+    child.stdout.destroy();
+    child.stderr.destroy();
   });
   try {
     const code = await new Promise<number>((resolve, reject) => {
