@@ -37,7 +37,8 @@ async function copyEntry(from: string, to: string): Promise<void> {
   }
 }
 
-async function takeOver(path: string, info: Stats): Promise<void> {
+/** Owner, mode and times of another file. */
+export async function takeOver(path: string, info: Stats): Promise<void> {
   await lchown(path, info.uid, info.gid); // before chmod: changing the owner clears set-uid bits
   await chmod(path, info.mode & 0o7777);
   await utimes(path, info.atime, info.mtime);

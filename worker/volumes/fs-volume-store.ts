@@ -1,9 +1,10 @@
 /**
  * Local volumes: <dir>/<name>/_data with a small record beside it. Edge: to the file system.
- * Invariant: a volume exists when its record file does; the record is written last and renamed into place.
+ * Invariants: a volume exists when its record file does; the record is written last and renamed into place. What an image has is copied to
+ * <dir>/<name>/filling first, renamed to `filled` when whole, then moved in: a crash is made good by the next container.
  */
-import type { Dirent } from "node:fs";
-import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import type { Dirent, Stats } from "node:fs";
+import { chmod, lstat, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../../base/clock/clock.js";
 import {
@@ -14,8 +15,10 @@ import {
 } from "../../base/errors/errors.js";
 import { newHexId } from "../../base/random/ids.js";
 import type { Random } from "../../base/random/random.js";
+import { KeyedLock } from "../images/keyed-lock.js";
+import { writeFileAtomic } from "../images/linux-atomic-file.js";
 import { isErrno } from "../runtime/linux-process.js";
-import { copyTree } from "./fs-copy-tree.js";
+import { copyTree, takeOver } from "./fs-copy-tree.js";
 import type { VolumeRecord, VolumeRequest, VolumeStore } from "./volume-store.js";
 
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/;
@@ -25,7 +28,8 @@ export async function openVolumeStore(init: {
   clock: Clock;
   random: Random;
 }): Promise<VolumeStore> {
-  await mkdir(init.dir, { recursive: true, mode: 0o711 });
+  await mkdir(init.dir, { recursive: true });
+  await chmod(init.dir, 0o700); // a set-uid file that a container left must not be run by people of the host
   const store = new LocalVolumes(init);
   for (const entry of await readdir(init.dir, { withFileTypes: true })) await store.load(entry);
   return store;
@@ -38,6 +42,7 @@ class LocalVolumes implements VolumeStore {
   readonly #records = new Map<string, VolumeRecord>();
   /** Two containers that first use a volume at the same time share one making of it. */
   readonly #making = new Map<string, Promise<VolumeRecord>>();
+  readonly #filling = new KeyedLock();
 
   constructor(init: { dir: string; clock: Clock; random: Random }) {
     this.#dir = init.dir;
@@ -106,9 +111,9 @@ class LocalVolumes implements VolumeStore {
       createdMs: this.#clock.nowMs(),
       anonymous,
     };
-    const file = join(folder, "volume.json");
-    await writeFile(`${file}.new`, JSON.stringify({ ...record, mountpoint: undefined }));
-    await rename(`${file}.new`, file);
+    // Synced when somebody means to keep it: a record torn by a power failure would keep the daemon from starting.
+    const text = JSON.stringify({ ...record, mountpoint: undefined });
+    await writeFileAtomic(join(folder, "volume.json"), text, { sync: !anonymous });
     this.#records.set(name, record);
     return record;
   }
@@ -124,7 +129,44 @@ class LocalVolumes implements VolumeStore {
   async copyUp(name: string, imageFolder: string): Promise<void> {
     const record = this.#records.get(name);
     if (record === undefined) throw new NotFoundError(`no such volume: ${name}`);
-    if ((await readdir(record.mountpoint)).length > 0) return;
-    await copyTree(imageFolder, record.mountpoint);
+    // Containers that first use a volume at the same time: the second finds it full.
+    await this.#filling.run(name, () => this.#fill(record.mountpoint, imageFolder));
+  }
+
+  /** The copy is made beside the volume, where no container can put links in its way, and counts once it is whole. */
+  async #fill(mountpoint: string, imageFolder: string): Promise<void> {
+    const filling = join(mountpoint, "..", "filling");
+    const filled = join(mountpoint, "..", "filled");
+    if ((await folderAt(filled)) === undefined) {
+      if ((await readdir(mountpoint)).length > 0) return;
+      await rm(filling, { recursive: true, force: true });
+      await copyTree(imageFolder, filling);
+      if ((await folderAt(filling)) === undefined) return; // the image has nothing there
+      await rename(filling, filled);
+    }
+    for (const name of await readdir(filled))
+      await moveUnlessThere(join(filled, name), join(mountpoint, name));
+    const like = await folderAt(filled);
+    if (like !== undefined) await takeOver(mountpoint, like);
+    await rm(filled, { recursive: true, force: true });
+  }
+}
+
+async function folderAt(path: string): Promise<Stats | undefined> {
+  try {
+    return await lstat(path);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return undefined;
+    throw error;
+  }
+}
+
+/** What a container has made meanwhile stays. */
+async function moveUnlessThere(from: string, to: string): Promise<void> {
+  if ((await folderAt(to)) !== undefined) return;
+  try {
+    await rename(from, to);
+  } catch (error) {
+    if (!isErrno(error, "EEXIST", "ENOTEMPTY", "ENOTDIR", "EISDIR")) throw error;
   }
 }
