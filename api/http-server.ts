@@ -73,7 +73,8 @@ function unversioned(path: string): string {
   }
   if (minor < Number(API_VERSION_MIN.split(".")[1])) {
     throw new InvalidArgumentError(
-      `client version ${match[1]}.${minor} is too old. Minimum supported API version is ${API_VERSION_MIN}, please upgrade your client to a newer version`,
+      `client version ${match[1]}.${minor} is too old. Minimum supported API version is ` +
+        `${API_VERSION_MIN}, please upgrade your client to a newer version`,
     );
   }
   return path.slice(match[0].length);

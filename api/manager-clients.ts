@@ -28,7 +28,8 @@ export class ManagerClients {
     if (endpoint !== undefined) return endpoint;
     throw new UnavailableError(
       this.#swarm.info().state === "inactive"
-        ? 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.'
+        ? 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect ' +
+            "this node to swarm and try again."
         : "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. " +
             "Please run this command on a manager node or promote the current node to a manager.",
     );

@@ -25,7 +25,10 @@ export function median(values: readonly number[]): number {
 const round = (value: number): number => Number(value.toPrecision(4));
 
 function machine(): string {
-  return `${cpus().length} x ${cpus()[0]?.model ?? "cpu"}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, node ${process.version}`;
+  return (
+    `${cpus().length} x ${cpus()[0]?.model ?? "cpu"}, ${Math.round(totalmem() / 2 ** 30)} GiB, ` +
+    `Linux ${release()}, node ${process.version}`
+  );
 }
 
 /** Prints the table and, last, the JSON line. */

@@ -94,7 +94,8 @@ export async function requestIdentity(request: JoinRequest): Promise<IssuedIdent
     }
   }
   throw new UnavailableError(
-    `no manager answered at ${request.remoteAddresses.join(", ")}: ${last?.message ?? "no address was given"}`,
+    `no manager answered at ${request.remoteAddresses.join(", ")}: ` +
+      `${last?.message ?? "no address was given"}`,
     { cause: last },
   );
 }

@@ -227,7 +227,8 @@ export class SwarmLifecycle implements SwarmBackend {
       if (membership.manager !== undefined && !force) {
         throw new UnavailableError(
           "You are attempting to leave the swarm on a node that is participating as a manager. " +
-            "Removing the last manager erases all current state of the swarm. Use `--force` to ignore this message.",
+            "Removing the last manager erases all current state of the swarm. " +
+            "Use `--force` to ignore this message.",
         );
       }
       if (membership.manager !== undefined) await this.#leaveRaft(membership, force);
@@ -273,7 +274,8 @@ export class SwarmLifecycle implements SwarmBackend {
   #refuseWhenMember(): void {
     if (this.#membership !== undefined) {
       throw new UnavailableError(
-        'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.',
+        'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join ' +
+          "another one.",
       );
     }
   }

@@ -183,7 +183,8 @@ function allocatePorts(
     }
     return new Refusal(
       "port-in-use",
-      `port ${port.publishedPort}/${protocolName(port)} is already published by service ${view.serviceName(taken.holder)}`,
+      `port ${port.publishedPort}/${protocolName(port)} is already published by service ` +
+        `${view.serviceName(taken.holder)}`,
     );
   }
   return ports;

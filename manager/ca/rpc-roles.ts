@@ -28,10 +28,10 @@ export const RPC_ROLES: ReadonlyMap<string, RequiredRole> = new Map([
   ...rows(
     "Control",
     "manager",
-    "GetCluster UpdateCluster GetUnlockKey ListNodes GetNode UpdateNode RemoveNode CreateService GetService " +
-      "UpdateService RemoveService ListServices ListTasks GetTask CreateNetwork GetNetwork RemoveNetwork ListNetworks " +
-      "CreateSecret GetSecret UpdateSecret RemoveSecret ListSecrets CreateConfig GetConfig UpdateConfig RemoveConfig " +
-      "ListConfigs WatchEvents LeaveCluster",
+    "GetCluster UpdateCluster GetUnlockKey ListNodes GetNode UpdateNode RemoveNode CreateService " +
+      "GetService UpdateService RemoveService ListServices ListTasks GetTask CreateNetwork GetNetwork " +
+      "RemoveNetwork ListNetworks CreateSecret GetSecret UpdateSecret RemoveSecret ListSecrets " +
+      "CreateConfig GetConfig UpdateConfig RemoveConfig ListConfigs WatchEvents LeaveCluster",
   ),
 ]);
 

@@ -27,7 +27,8 @@ export function checkNetworkName(annotations: Annotations | undefined): void {
   const name = requiredName(annotations, "network");
   if (!NETWORK_NAME.test(name) || name.length > 128) {
     throw new InvalidArgumentError(
-      `invalid network name "${name}": 1 to 128 of [a-zA-Z0-9_.-] are allowed, the first one a letter or a digit`,
+      `invalid network name "${name}": 1 to 128 of [a-zA-Z0-9_.-] are allowed, ` +
+        "the first one a letter or a digit",
     );
   }
   if (["host", "bridge", "none", "default"].includes(name)) {
@@ -40,7 +41,8 @@ export function checkFileName(annotations: Annotations | undefined, kind: "secre
   const name = requiredName(annotations, kind);
   if (name.length > 64 || !FILE_NAME.test(name)) {
     throw new InvalidArgumentError(
-      "invalid name, only 64 [a-zA-Z0-9-_.] characters allowed, and the start and end character must be [a-zA-Z0-9]",
+      "invalid name, only 64 [a-zA-Z0-9-_.] characters allowed, " +
+        "and the start and end character must be [a-zA-Z0-9]",
     );
   }
 }

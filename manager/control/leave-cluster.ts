@@ -54,8 +54,10 @@ function refusal(voterCount: number): FailedPreconditionError {
   const what = "You are attempting to leave the swarm on a node that is participating as a manager. ";
   return new FailedPreconditionError(
     voterCount === 1
-      ? `${what}Removing the last manager erases all current state of the swarm. Use \`--force\` to ignore this message.`
-      : `${what}The swarm is left with ${voterCount - 1} managers. Demote the node first, or use \`--force\` to suppress this message.`,
+      ? `${what}Removing the last manager erases all current state of the swarm. ` +
+          `Use \`--force\` to ignore this message.`
+      : `${what}The swarm is left with ${voterCount - 1} managers. Demote the node first, ` +
+          `or use \`--force\` to suppress this message.`,
   );
 }
 

@@ -90,7 +90,8 @@ export class NodeControl {
       const node = findObject(tx, "node", request.id);
       if (memberOf(raft.status(), node.id) !== undefined) {
         throw new FailedPreconditionError(
-          `node ${node.id} is a cluster manager and is a member of the raft cluster. It must be demoted to worker before removal`,
+          `node ${node.id} is a cluster manager and is a member of the raft cluster. ` +
+            "It must be demoted to worker before removal",
         );
       }
       if (!request.force && node.status?.state !== NodeState.DOWN) {

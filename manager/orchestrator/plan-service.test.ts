@@ -63,9 +63,15 @@ function expectSteps(steps: readonly Step[], expected: readonly string[]): void 
   const text = (step: Step): string => {
     switch (step.kind) {
       case "create":
-        return `create ${step.task.id} slot ${step.task.slot} ${short(step.task.desiredState)}: ${step.task.createdBecause}`;
+        return (
+          `create ${step.task.id} slot ${step.task.slot} ${short(step.task.desiredState)}: ` +
+          `${step.task.createdBecause}`
+        );
       case "replace":
-        return `replace ${step.oldTaskId} by ${step.task.id} ${short(step.task.desiredState)}: ${step.task.createdBecause}`;
+        return (
+          `replace ${step.oldTaskId} by ${step.task.id} ${short(step.task.desiredState)}: ` +
+          `${step.task.createdBecause}`
+        );
       case "desire":
         return `desire ${step.taskId} ${short(step.state)}`;
       case "orphan":

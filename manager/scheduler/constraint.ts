@@ -62,7 +62,8 @@ export function parseConstraint(text: string): Constraint {
   const labelled = LABEL_PREFIXES.some((prefix) => lower.startsWith(prefix) && lower.length > prefix.length);
   if (!labelled && !FIXED_KEYS.some((fixed) => fixed === lower)) {
     throw new InvalidArgumentError(
-      `constraint "${text}": unknown key "${key}"; known are ${FIXED_KEYS.join(", ")}, node.labels.KEY and engine.labels.KEY`,
+      `constraint "${text}": unknown key "${key}"; known are ${FIXED_KEYS.join(", ")}, ` +
+        "node.labels.KEY and engine.labels.KEY",
     );
   }
   if (lower === "node.role" && !/^(manager|worker)$/i.test(value)) {

@@ -88,7 +88,8 @@ export class WriteTransaction implements WriteTx {
     const versionIndex = versionOf(current);
     if (versionOf(object) !== versionIndex) {
       throw new AbortedError(
-        `update out of sequence: ${table} ${object.id} is at version ${versionIndex}, the change was made from ${versionOf(object)}`,
+        `update out of sequence: ${table} ${object.id} is at version ${versionIndex}, ` +
+          `the change was made from ${versionOf(object)}`,
       );
     }
     if (nameOf(table, object) !== nameOf(table, current)) this.#assertNameFree(table, object);

@@ -28,7 +28,8 @@ export class SubnetPool {
     for (const pool of this.#pools) {
       if (pool.family === 4 && (init.subnetSize < pool.prefix || init.subnetSize > 29)) {
         throw new InvalidArgumentError(
-          `subnet size must be a prefix length from that of the pool ${formatCidr(pool)} to 29, got ${init.subnetSize}`,
+          `subnet size must be a prefix length from that of the pool ${formatCidr(pool)} to 29, ` +
+            `got ${init.subnetSize}`,
         );
       }
     }

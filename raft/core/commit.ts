@@ -24,7 +24,8 @@ export function reserveUncommitted(state: CoreState, lastIndex: number, bytes: n
   const { uncommittedBytesMax } = state.limits;
   if (state.uncommittedBytes > 0 && state.uncommittedBytes + bytes > uncommittedBytesMax) {
     throw new ResourceExhaustedError(
-      `propose ${bytes} bytes: ${state.uncommittedBytes} of at most ${uncommittedBytesMax} already wait for commit`,
+      `propose ${bytes} bytes: ${state.uncommittedBytes} of at most ${uncommittedBytesMax} already wait ` +
+        "for commit",
     );
   }
   state.uncommitted.push({ lastIndex, bytes });

@@ -121,7 +121,8 @@ async function identityOf(options: RaftNodeOptions, media: StorageMedia): Promis
   if (stored !== undefined) {
     if (stored.clusterId !== clusterId || stored.nodeId !== nodeId) {
       throw new FailedPreconditionError(
-        `the raft folder belongs to node ${stored.nodeId} of cluster ${stored.clusterId}, not to ${nodeId} of ${clusterId}`,
+        `the raft folder belongs to node ${stored.nodeId} of cluster ${stored.clusterId}, ` +
+          `not to ${nodeId} of ${clusterId}`,
       );
     }
     return stored;

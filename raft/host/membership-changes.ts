@@ -128,7 +128,8 @@ export class MembershipChanges {
     const quorum = Math.floor(rest.length / 2) + 1;
     if (!member.learner && !force && reachable < quorum) {
       throw new FailedPreconditionError(
-        `remove member ${raftId}: of the ${rest.length} voters that remain ${reachable} can be reached, ${quorum} are needed`,
+        `remove member ${raftId}: of the ${rest.length} voters that remain ${reachable} can be reached, ` +
+          `${quorum} are needed`,
       );
     }
     if (raftId === id) {

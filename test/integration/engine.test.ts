@@ -104,7 +104,8 @@ test("a process: command, arguments, environment with placeholders, user, groups
       Command: [
         "sh",
         "-c",
-        'echo "args $0 $1"; id; pwd; hostname; env; ulimit -n; cat /proc/sys/net/ipv4/ip_unprivileged_port_start; cat /etc/hosts /etc/resolv.conf',
+        'echo "args $0 $1"; id; pwd; hostname; env; ulimit -n; cat ' +
+          "/proc/sys/net/ipv4/ip_unprivileged_port_start; cat /etc/hosts /etc/resolv.conf",
         "zero",
       ],
       Args: ["one"],
@@ -197,7 +198,8 @@ test("secrets and configs: files in memory with owner and mode; nothing of a sec
   });
   const { task, lines } = await runOnce("files", {
     script:
-      "cd /run/secrets; stat -c '%n %u %g %a' word mine /etc/app.conf; cmp word mine && wc -c < word; cat /etc/app.conf; grep -c ' tmpfs ' /proc/mounts; grep ' /run/secrets' /proc/mounts | cut -d' ' -f3 | sort -u",
+      "cd /run/secrets; stat -c '%n %u %g %a' word mine /etc/app.conf; cmp word mine && wc -c < word; " +
+      "cat /etc/app.conf; grep -c ' tmpfs ' /proc/mounts; grep ' /run/secrets' /proc/mounts | cut -d' ' -f3 | sort -u",
     container: {
       Secrets: [
         { SecretID: secret.ID, SecretName: "word", File: { Name: "word", UID: "0", GID: "0", Mode: 0o444 } },
@@ -243,7 +245,8 @@ test("limits of memory, CPU and processes are the kernel's", async () => {
 
 test("isolation by default: no mounting, Docker's capabilities, a seccomp filter; a read-only root on demand", async () => {
   const script =
-    "mount -t tmpfs none /tmp 2>&1; unshare -U true 2>&1; grep -E '^(CapEff|CapBnd|Seccomp|NoNewPrivs):' /proc/self/status; touch /new && echo writable; cat /proc/keys /proc/timer_list 2>/dev/null | wc -c; echo x > /proc/sys/kernel/domainname";
+    "mount -t tmpfs none /tmp 2>&1; unshare -U true 2>&1; grep -E '^(CapEff|CapBnd|Seccomp|NoNewPrivs):' " +
+    "/proc/self/status; touch /new && echo writable; cat /proc/keys /proc/timer_list 2>/dev/null | wc -c; echo x > /proc/sys/kernel/domainname";
   const { lines } = await runOnce("walled", { script });
   const text = lines.join("\n");
   assert.match(text, /^mount: (permission denied|mounting none on \/tmp failed: Operation not permitted)/);
@@ -402,7 +405,8 @@ test("service logs: both streams, the last lines, since a moment, and following"
   const flags = folder("log-flags");
   await create("talker", {
     script:
-      "for i in 1 2 3 4 5; do echo line $i; done; echo wrong >&2; while [ ! -f /flags/go ]; do sleep 0.05; done; echo late; while :; do sleep 0.1; done",
+      "for i in 1 2 3 4 5; do echo line $i; done; echo wrong >&2; while [ ! -f /flags/go ]; do sleep 0.05; " +
+      "done; echo late; while :; do sleep 0.1; done",
     container: { Mounts: [{ Type: "bind", Source: flags, Target: "/flags" }], StopGracePeriod: 200_000_000 },
   });
   await oneRunning(host, "talker");

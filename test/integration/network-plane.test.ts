@@ -310,7 +310,8 @@ test("one client port through two nodes to one task gives two connections", { ti
   }
   await tellAll(everything());
   const script = (address: string): string =>
-    `process.stdin.pipe(require("net").connect({ host: "${address}", port: 8080, localPort: 45454 })).pipe(process.stdout)`;
+    `process.stdin.pipe(require("net").connect({ host: "${address}", port: 8080, localPort: ` +
+    "45454 })).pipe(process.stdout)";
   const clients = [0, 1].map((index) => {
     const client = spawn("nsenter", [
       `--net=${world.clientNetns}`,

@@ -55,7 +55,8 @@ test("three processes over gRPC: kill -9 of the leader, of a follower, and of al
       (x, y) => x - y,
     );
     t.diagnostic(
-      `sequential durable propose: p50 ${latenciesMs[150]?.toFixed(2)} ms, p99 ${latenciesMs[297]?.toFixed(2)} ms`,
+      `sequential durable propose: p50 ${latenciesMs[150]?.toFixed(2)} ms, ` +
+        `p99 ${latenciesMs[297]?.toFixed(2)} ms`,
     );
 
     const startMs = performance.now();

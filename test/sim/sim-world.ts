@@ -198,7 +198,10 @@ export class SimWorld implements NodeWorld {
       const status = node.core?.status();
       if (status === undefined) return `${node.id} is down`;
       const { role, term, leader, commitIndex, appliedIndex, lastIndex } = status;
-      return `${node.id} ${role} term=${term} leader=${leader} commit=${commitIndex} applied=${appliedIndex} last=${lastIndex}`;
+      return (
+        `${node.id} ${role} term=${term} leader=${leader} commit=${commitIndex} ` +
+        `applied=${appliedIndex} last=${lastIndex}`
+      );
     });
     return `no agreement ${boundMs} ms after healing: ${lines.join("; ")}`;
   }

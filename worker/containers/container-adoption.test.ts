@@ -122,7 +122,8 @@ describe("container adoption", () => {
 
   it("logs are rotated by size, and every line is kept while the files suffice", async () => {
     const { id } = await started(
-      "i=0; while test $i -lt 4000; do echo line $i; i=$((i+1)); done; while ! test -e /tmp/go; do sleep 0.02; done; echo last",
+      "i=0; while test $i -lt 4000; do echo line $i; i=$((i+1)); done; while ! test -e /tmp/go; " +
+        "do sleep 0.02; done; echo last",
       {
         log: { driver: "json-file", maxSizeBytes: 50_000, maxFiles: 10 },
       },

@@ -44,7 +44,8 @@ describe("container isolation", () => {
 
   it("environment, hostname, working folder and name files are set", async () => {
     const { stdout } = await shell(
-      "echo $FROM_IMAGE $MINE $PATH; hostname; pwd; cat /etc/hostname; grep -c box1 /etc/hosts; cat /etc/resolv.conf",
+      "echo $FROM_IMAGE $MINE $PATH; hostname; pwd; cat /etc/hostname; grep -c box1 /etc/hosts; " +
+        "cat /etc/resolv.conf",
       {
         env: ["MINE=2", "FROM_IMAGE=changed"],
         hostname: "box1",
@@ -74,7 +75,8 @@ describe("container isolation", () => {
 
   it("the default seccomp filter refuses mounts and namespaces, normal work runs", async () => {
     const script =
-      "grep Seccomp: /proc/self/status; unshare -m true; mount -t tmpfs none /tmp; mkdir /tmp/x && touch /tmp/x/y && ls /tmp/x";
+      "grep Seccomp: /proc/self/status; unshare -m true; mount -t tmpfs none /tmp; " +
+      "mkdir /tmp/x && touch /tmp/x/y && ls /tmp/x";
     const { stdout, stderr } = await shell(script, { capAdd: ["SYS_CHROOT"] });
     assert.equal(stdout, "Seccomp:\t2\ny\n");
     assert.match(stderr, /unshare.*Operation not permitted/);

@@ -133,7 +133,8 @@ class NodeFiles implements ContainerFiles {
     for (const placed of container.files) {
       if (!(await exists(join(folder, placed.file)))) {
         throw new FailedPreconditionError(
-          `${placed.target} of container ${container.record.id} was lost by a reboot: create the container anew`,
+          `${placed.target} of container ${container.record.id} was lost by a reboot: ` +
+            "create the container anew",
         );
       }
       if (dirname(placed.file) === "run-secrets") continue;

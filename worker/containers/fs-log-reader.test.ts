@@ -12,7 +12,10 @@ const all: LogReadOptions = { follow: false, tail: -1, sinceMs: 0, stdout: true,
 
 function line(number: number, text: string, options: { stream?: string; tag?: string } = {}): string {
   const second = String(number % 60).padStart(2, "0");
-  return `2026-11-20T22:00:${second}.066641879+00:00 ${options.stream ?? "stdout"} ${options.tag ?? "F"} ${text}\n`;
+  return (
+    `2026-11-20T22:00:${second}.066641879+00:00 ${options.stream ?? "stdout"} ${options.tag ?? "F"} ` +
+    `${text}\n`
+  );
 }
 
 describe("log reader", () => {

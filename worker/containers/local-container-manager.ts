@@ -119,7 +119,8 @@ export class ConmonContainerManager implements LocalContainerManager {
     const holder = this.#names.get(kept.name);
     if (holder !== undefined) {
       throw new AlreadyExistsError(
-        `the container name "/${kept.name}" is already in use by container ${holder}: remove or rename it first`,
+        `the container name "/${kept.name}" is already in use by container ${holder}: ` +
+          "remove or rename it first",
       );
     }
     this.#names.set(kept.name, id); // taken before the first wait: two creates of one name cannot both go on

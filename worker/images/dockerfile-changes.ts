@@ -18,7 +18,8 @@ export function applyChanges(config: ImageConfig, changes: readonly string[]): I
       const apply = INSTRUCTIONS[match?.[1]?.toUpperCase() ?? ""];
       if (match === null || apply === undefined) {
         throw new InvalidArgumentError(
-          `${JSON.stringify(line)} is not a valid change command: use ${Object.keys(INSTRUCTIONS).join(", ")}`,
+          `${JSON.stringify(line)} is not a valid change command: ` +
+            `use ${Object.keys(INSTRUCTIONS).join(", ")}`,
         );
       }
       const rest = match[2] ?? "";

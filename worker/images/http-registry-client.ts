@@ -148,7 +148,8 @@ class HttpRegistrySession implements RegistrySession {
     const error =
       broken ??
       new UnavailableError(
-        `${this.#place.host} ended blob ${descriptor.digest} after ${sink.writtenBytes} of ${descriptor.sizeBytes} bytes`,
+        `${this.#place.host} ended blob ${descriptor.digest} after ${sink.writtenBytes} of ` +
+          `${descriptor.sizeBytes} bytes`,
       );
     if (codeOf(error) === "unavailable" && sink.writtenBytes > before) return error;
     throw error;
@@ -222,7 +223,10 @@ class HttpRegistrySession implements RegistrySession {
   }
 
   #denied(words: string): string {
-    return `pull access denied for ${this.#repository}, repository does not exist or may require 'docker login': ${words}`;
+    return (
+      `pull access denied for ${this.#repository}, repository does not exist or may require 'docker ` +
+      `login': ${words}`
+    );
   }
 
   get #name(): string {

@@ -187,7 +187,8 @@ function withoutForeignCredentials(options: SendOptions, first: URL, url: URL): 
 function checkNear(address: string, host: string): void {
   if (rangeOf(address) !== "public") return;
   throw new PermissionDeniedError(
-    `${host} has the public address ${address}: plain http and unchecked certificates are for loopback and private addresses`,
+    `${host} has the public address ${address}: plain http and unchecked certificates are for loopback and ` +
+      "private addresses",
   );
 }
 

@@ -102,7 +102,8 @@ test("an image in use is kept, unless forced; taking away one of its names is fr
   assert.throws(
     () => planRemoval(imagesOf(one), "1111", { usedBy }),
     new AbortedError(
-      "conflict: unable to delete 111100000000 (must be forced) - image is being used by container cccccccccccc",
+      "conflict: unable to delete 111100000000 (must be forced) - image is being used by container " +
+        "cccccccccccc",
     ),
   );
   assert.equal(planRemoval(imagesOf(one), "1111", { usedBy, force: true }).deletes, true);

@@ -161,7 +161,8 @@ function checkLayerCount(configBytes: Uint8Array, manifest: ImageManifest): void
   const { diffIds } = parseImageConfig(configBytes, `config ${manifest.config.digest}`);
   if (diffIds.length !== manifest.layers.length) {
     throw new DataLossError(
-      `config ${manifest.config.digest} names ${diffIds.length} layers, its manifest ${manifest.layers.length}`,
+      `config ${manifest.config.digest} names ${diffIds.length} layers, ` +
+        `its manifest ${manifest.layers.length}`,
     );
   }
 }

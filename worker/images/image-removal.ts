@@ -49,7 +49,8 @@ function planById({ image }: Found, options: RemovalOptions): RemovalPlan {
   const repositories = new Set(names.map(repositoryOfName));
   if (repositories.size > 1 && options.force !== true) {
     throw new AbortedError(
-      `conflict: unable to delete ${shortIdOf(image.id)} (must be forced) - image is referenced in multiple repositories`,
+      `conflict: unable to delete ${shortIdOf(image.id)} (must be forced) - image is referenced in ` +
+        "multiple repositories",
     );
   }
   return { image, untag: names, deletes: true };

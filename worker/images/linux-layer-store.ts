@@ -142,7 +142,8 @@ export class LayerStore {
       }
       if (expected !== undefined && result.diffId !== expected.diffId) {
         throw new DataLossError(
-          `layer ${digest ?? expected.diffId} unpacks to diff id ${result.diffId}, the image's config says ${expected.diffId}`,
+          `layer ${digest ?? expected.diffId} unpacks to diff id ${result.diffId}, ` +
+            `the image's config says ${expected.diffId}`,
         );
       }
       const { diffId, sizeBytes } = result;

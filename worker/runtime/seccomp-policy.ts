@@ -38,57 +38,74 @@ const ALLOW: SeccompAction = { kind: "allow" };
 const words = (text: string): string[] => text.split(/\s+/).filter((word) => word !== "");
 
 const FILES = words(`
-  access cachestat chdir chmod chown chown32 close close_range copy_file_range creat dup dup2 dup3 faccessat faccessat2 fadvise64
-  fadvise64_64 fallocate fchdir fchmod fchmodat fchmodat2 fchown fchown32 fchownat fcntl fcntl64 fdatasync fgetxattr flistxattr flock
-  fremovexattr fsetxattr fstat fstat64 fstatat64 fstatfs fstatfs64 fsync ftruncate ftruncate64 futimesat getcwd getdents getdents64
-  getxattr getxattrat lchown lchown32 lgetxattr link linkat listmount listxattr listxattrat llistxattr lremovexattr lseek _llseek
-  lsetxattr lstat lstat64 mkdir mkdirat mknod mknodat name_to_handle_at newfstatat open openat openat2 pread64 preadv preadv2 pwrite64
-  pwritev pwritev2 read readahead readlink readlinkat readv remap_file_pages removexattr removexattrat rename renameat renameat2 rmdir
-  sendfile sendfile64 setxattr setxattrat splice stat stat64 statfs statfs64 statmount statx symlink symlinkat sync sync_file_range
-  syncfs tee truncate truncate64 umask unlink unlinkat utime utimensat utimensat_time64 utimes vmsplice write writev ioctl
-  inotify_add_watch inotify_init inotify_init1 inotify_rm_watch fanotify_mark io_cancel io_destroy io_getevents io_pgetevents
-  io_pgetevents_time64 io_setup io_submit`);
+  access cachestat chdir chmod chown chown32 close close_range copy_file_range creat dup dup2 dup3
+  faccessat faccessat2 fadvise64 fadvise64_64 fallocate fchdir fchmod fchmodat fchmodat2 fchown fchown32
+  fchownat fcntl fcntl64 fdatasync fgetxattr flistxattr flock fremovexattr fsetxattr fstat fstat64
+  fstatat64 fstatfs fstatfs64 fsync ftruncate ftruncate64 futimesat getcwd getdents getdents64 getxattr
+  getxattrat lchown lchown32 lgetxattr link linkat listmount listxattr listxattrat llistxattr lremovexattr
+  lseek _llseek lsetxattr lstat lstat64 mkdir mkdirat mknod mknodat name_to_handle_at newfstatat open
+  openat openat2 pread64 preadv preadv2 pwrite64 pwritev pwritev2 read readahead readlink readlinkat readv
+  remap_file_pages removexattr removexattrat rename renameat renameat2 rmdir sendfile sendfile64 setxattr
+  setxattrat splice stat stat64 statfs statfs64 statmount statx symlink symlinkat sync sync_file_range
+  syncfs tee truncate truncate64 umask unlink unlinkat utime utimensat utimensat_time64 utimes vmsplice
+  write writev ioctl inotify_add_watch inotify_init inotify_init1 inotify_rm_watch fanotify_mark io_cancel
+  io_destroy io_getevents io_pgetevents io_pgetevents_time64 io_setup io_submit
+`);
 
 const MEMORY = words(`
-  brk madvise map_shadow_stack membarrier memfd_create memfd_secret mincore mlock mlock2 mlockall mmap mmap2 mprotect mremap mseal msync
-  munlock munlockall munmap pkey_alloc pkey_free pkey_mprotect process_mrelease`);
+  brk madvise map_shadow_stack membarrier memfd_create memfd_secret mincore mlock mlock2 mlockall mmap
+  mmap2 mprotect mremap mseal msync munlock munlockall munmap pkey_alloc pkey_free pkey_mprotect
+  process_mrelease
+`);
 
 const PROCESSES = words(`
-  alarm capget capset execve execveat exit exit_group fork futex futex_time64 futex_requeue futex_wait futex_waitv futex_wake getcpu
-  getegid getegid32 geteuid geteuid32 getgid getgid32 getgroups getgroups32 getpgid getpgrp getpid getppid getpriority getresgid
-  getresgid32 getresuid getresuid32 getrlimit get_robust_list getrusage getsid get_thread_area gettid getuid getuid32 ioprio_get
-  ioprio_set kill landlock_add_rule landlock_create_ruleset landlock_restrict_self pause pidfd_open pidfd_send_signal prctl prlimit64
-  rseq sched_getaffinity sched_getattr sched_getparam sched_get_priority_max sched_get_priority_min sched_getscheduler
-  sched_rr_get_interval sched_rr_get_interval_time64 sched_setaffinity sched_setattr sched_setparam sched_setscheduler sched_yield
-  seccomp setfsgid setfsgid32 setfsuid setfsuid32 setgid setgid32 setgroups setgroups32 setpgid setpriority setregid setregid32 setresgid
-  setresgid32 setresuid setresuid32 setreuid setreuid32 setrlimit set_robust_list setsid set_thread_area set_tid_address setuid setuid32
-  sysinfo tgkill times tkill ugetrlimit uname vfork wait4 waitid waitpid ptrace process_vm_readv process_vm_writev
-  arch_prctl modify_ldt`);
+  alarm capget capset execve execveat exit exit_group fork futex futex_time64 futex_requeue futex_wait
+  futex_waitv futex_wake getcpu getegid getegid32 geteuid geteuid32 getgid getgid32 getgroups getgroups32
+  getpgid getpgrp getpid getppid getpriority getresgid getresgid32 getresuid getresuid32 getrlimit
+  get_robust_list getrusage getsid get_thread_area gettid getuid getuid32 ioprio_get ioprio_set kill
+  landlock_add_rule landlock_create_ruleset landlock_restrict_self pause pidfd_open pidfd_send_signal
+  prctl prlimit64 rseq sched_getaffinity sched_getattr sched_getparam sched_get_priority_max
+  sched_get_priority_min sched_getscheduler sched_rr_get_interval sched_rr_get_interval_time64
+  sched_setaffinity sched_setattr sched_setparam sched_setscheduler sched_yield seccomp setfsgid
+  setfsgid32 setfsuid setfsuid32 setgid setgid32 setgroups setgroups32 setpgid setpriority setregid
+  setregid32 setresgid setresgid32 setresuid setresuid32 setreuid setreuid32 setrlimit set_robust_list
+  setsid set_thread_area set_tid_address setuid setuid32 sysinfo tgkill times tkill ugetrlimit uname vfork
+  wait4 waitid waitpid ptrace process_vm_readv process_vm_writev arch_prctl modify_ldt
+`);
 
 const SIGNALS = words(`
-  restart_syscall rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn rt_sigsuspend rt_sigtimedwait
-  rt_sigtimedwait_time64 rt_tgsigqueueinfo sigaction sigaltstack signal signalfd signalfd4 sigpending sigprocmask sigreturn sigsuspend`);
+  restart_syscall rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn rt_sigsuspend
+  rt_sigtimedwait rt_sigtimedwait_time64 rt_tgsigqueueinfo sigaction sigaltstack signal signalfd signalfd4
+  sigpending sigprocmask sigreturn sigsuspend
+`);
 
 const TIME = words(`
-  adjtimex clock_adjtime clock_adjtime64 clock_getres clock_getres_time64 clock_gettime clock_gettime64 clock_nanosleep
-  clock_nanosleep_time64 getitimer gettimeofday nanosleep setitimer time timer_create timer_delete timer_getoverrun timer_gettime
-  timer_gettime64 timer_settime timer_settime64 timerfd_create timerfd_gettime timerfd_gettime64 timerfd_settime timerfd_settime64`);
+  adjtimex clock_adjtime clock_adjtime64 clock_getres clock_getres_time64 clock_gettime clock_gettime64
+  clock_nanosleep clock_nanosleep_time64 getitimer gettimeofday nanosleep setitimer time timer_create
+  timer_delete timer_getoverrun timer_gettime timer_gettime64 timer_settime timer_settime64 timerfd_create
+  timerfd_gettime timerfd_gettime64 timerfd_settime timerfd_settime64
+`);
 
 const COMMUNICATION = words(`
-  accept accept4 bind connect epoll_create epoll_create1 epoll_ctl epoll_ctl_old epoll_pwait epoll_pwait2 epoll_wait epoll_wait_old
-  eventfd eventfd2 getpeername getrandom getsockname getsockopt ipc listen mq_getsetattr mq_notify mq_open mq_timedreceive
-  mq_timedreceive_time64 mq_timedsend mq_timedsend_time64 mq_unlink msgctl msgget msgrcv msgsnd _newselect pipe pipe2 poll ppoll
-  ppoll_time64 pselect6 pselect6_time64 recvfrom recvmmsg recvmmsg_time64 recvmsg select semctl semget semop semtimedop
-  semtimedop_time64 sendmmsg sendmsg sendto setsockopt shmat shmctl shmdt shmget shutdown socketcall socketpair`);
+  accept accept4 bind connect epoll_create epoll_create1 epoll_ctl epoll_ctl_old epoll_pwait epoll_pwait2
+  epoll_wait epoll_wait_old eventfd eventfd2 getpeername getrandom getsockname getsockopt ipc listen
+  mq_getsetattr mq_notify mq_open mq_timedreceive mq_timedreceive_time64 mq_timedsend mq_timedsend_time64
+  mq_unlink msgctl msgget msgrcv msgsnd _newselect pipe pipe2 poll ppoll ppoll_time64 pselect6
+  pselect6_time64 recvfrom recvmmsg recvmmsg_time64 recvmsg select semctl semget semop semtimedop
+  semtimedop_time64 sendmmsg sendmsg sendto setsockopt shmat shmctl shmdt shmget shutdown socketcall
+  socketpair
+`);
 
 /** Allowed when the container has any of the capabilities named. */
 const BY_CAPABILITY: readonly (readonly [capability: string, names: readonly string[]])[] = [
   ["CAP_DAC_READ_SEARCH", words("open_by_handle_at")],
   [
     "CAP_SYS_ADMIN",
-    words(`bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie lsm_get_self_attr lsm_list_modules
-      lsm_set_self_attr mount mount_setattr move_mount open_tree perf_event_open quotactl quotactl_fd setdomainname sethostname setns
-      syslog umount umount2 unshare`),
+    words(`
+      bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie lsm_get_self_attr
+      lsm_list_modules lsm_set_self_attr mount mount_setattr move_mount open_tree perf_event_open quotactl
+      quotactl_fd setdomainname sethostname setns syslog umount umount2 unshare
+    `),
   ],
   ["CAP_SYS_BOOT", words("reboot")],
   ["CAP_SYS_CHROOT", words("chroot")],

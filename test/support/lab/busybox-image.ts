@@ -9,8 +9,9 @@ import { type Pack, pack } from "tar-stream";
 
 const BUSYBOX_PATHS = ["/bin/busybox", "/usr/bin/busybox"];
 const APPLETS = (
-  "sh ls cat echo sleep httpd wget nslookup nc hostname id env ps kill mkdir touch rm stat mount umount true false date head tail " +
-  "grep sed awk ip ping traceroute chmod chown dd df free sync test seq yes sort wc vi tee find xargs cut tr stty printf expr unshare setsid trap"
+  "sh ls cat echo sleep httpd wget nslookup nc hostname id env ps kill mkdir touch rm stat mount umount " +
+  "true false date head tail grep sed awk ip ping traceroute chmod chown dd df free sync test seq yes " +
+  "sort wc vi tee find xargs cut tr stty printf expr unshare setsid trap"
 ).split(" ");
 
 const INDEX_CGI = `#!/bin/sh

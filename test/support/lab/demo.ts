@@ -189,7 +189,8 @@ async function killTheLeader(lab: Lab): Promise<LabHost> {
       survivor.skein(["service", "create", ...flags, "skein-hello:latest", "sleep", "100000"]),
     );
     say(
-      `  a new service was accepted ${Date.now() - killedAt} ms after the kill, the command's own start included`,
+      `  a new service was accepted ${Date.now() - killedAt} ms after the kill, ` +
+        "the command's own start included",
     );
     await until(
       `${leader.name} being down`,

@@ -38,7 +38,8 @@ function describeTasks(all: readonly SwarmTask[]): string {
   return all
     .map(
       ({ ID, Slot, DesiredState, Status }) =>
-        `${ID}.${Slot ?? "-"} wants ${DesiredState}, is ${Status.State} ${Status.Message ?? ""} ${Status.Err ?? ""}`,
+        `${ID}.${Slot ?? "-"} wants ${DesiredState}, ` +
+        `is ${Status.State} ${Status.Message ?? ""} ${Status.Err ?? ""}`,
     )
     .join("\n");
 }
