@@ -21,14 +21,12 @@ export function familiarName(reference: string): string {
 
 /** With a filter by reference, only the names that match it are shown, as in Docker. */
 function summary(image: EngineImage, references: readonly string[] | undefined): JsonObject {
-  const names = image.repoTags.map(familiarName);
+  const wanted = (name: string): boolean =>
+    references === undefined || references.some((pattern) => matchesReference(name, pattern));
   return {
     Id: image.id,
     ParentId: "",
-    RepoTags:
-      references === undefined
-        ? names
-        : names.filter((name) => references.some((pattern) => matchesReference(name, pattern))),
+    RepoTags: image.repoTags.map(familiarName).filter(wanted),
     RepoDigests: image.repoDigests.map(familiarName),
     Created: Math.floor(image.createdMs / 1000),
     Size: image.sizeBytes,
@@ -74,7 +72,8 @@ function progressLine(progress: EngineProgress): string {
     progress.totalBytes === undefined
       ? {}
       : { current: progress.currentBytes ?? 0, total: progress.totalBytes };
-  return `${JSON.stringify({ status: progress.status, progressDetail: detail, ...(progress.id === undefined ? {} : { id: progress.id }) })}\r\n`;
+  const id = progress.id === undefined ? {} : { id: progress.id };
+  return `${JSON.stringify({ status: progress.status, progressDetail: detail, ...id })}\r\n`;
 }
 
 /** Lines not yet taken by a slow client; past that, progress (not results) is left out. */
