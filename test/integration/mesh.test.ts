@@ -246,8 +246,8 @@ test("services of a network find each other by name: VIP, alias and tasks.NAME, 
   await call(host, "DELETE", "/networks/front");
 });
 
-test("networks are apart: a name and an address of one mean nothing in the other, also when it looks like the hosts' own network", async () => {
-  await createNetwork("left", "10.99.0.0/24"); // what the hosts themselves live in
+test("networks are apart: names and addresses of one mean nothing in another", async () => {
+  await createNetwork("left", "10.99.0.0/24"); // the hosts' own addresses: an overlay may look like them
   await createNetwork("right");
   await createService(host, {
     name: "onleft",

@@ -10,15 +10,19 @@ import { join } from "node:path";
 import { type BuiltBlob, type BuiltImage, blobOf, descriptorOf } from "./image-tar.js";
 
 export interface TestRegistry extends AsyncDisposable {
-  /** localhost:port */
+  /** localhost:port, or with the address it was told to listen at */
   readonly host: string;
   close(): Promise<void>;
 }
 
 export interface TestRegistryOptions {
   readonly basic?: { readonly username: string; readonly password: string };
-  /** Network namespace (ip netns) whose loopback it listens on. @default the test's own */
+  /** Network namespace (ip netns) in which it listens. @default the test's own */
   readonly netns?: string;
+  /** Where it listens, port 0 for any. @default 127.0.0.1:0 */
+  readonly listen?: string;
+  /** Folder of its blobs; several registries may serve one. @default its own, removed at the end */
+  readonly storage?: string;
 }
 
 export async function startRegistry(options: TestRegistryOptions = {}): Promise<TestRegistry> {
@@ -26,8 +30,11 @@ export async function startRegistry(options: TestRegistryOptions = {}): Promise<
   const config = {
     version: 0.1,
     log: { level: "info", accesslog: { disabled: true } },
-    storage: { filesystem: { rootdirectory: join(folder, "storage") }, delete: { enabled: true } },
-    http: { addr: "127.0.0.1:0" },
+    storage: {
+      filesystem: { rootdirectory: options.storage ?? join(folder, "storage") },
+      delete: { enabled: true },
+    },
+    http: { addr: options.listen ?? "127.0.0.1:0" },
     ...(options.basic === undefined
       ? {}
       : { auth: { htpasswd: { realm: "test", path: join(folder, "htpasswd") } } }),
@@ -49,7 +56,8 @@ export async function startRegistry(options: TestRegistryOptions = {}): Promise<
     rmSync(folder, { recursive: true, force: true });
   };
   try {
-    const host = `localhost:${await listeningPort(child)}`;
+    const port = await listeningPort(child);
+    const host = `${options.listen?.split(":")[0] ?? "localhost"}:${port}`;
     return { host, close, [Symbol.asyncDispose]: close };
   } catch (error) {
     await close();
@@ -62,7 +70,7 @@ function listeningPort(child: ChildProcess): Promise<number> {
     let words = "";
     const read = (chunk: Buffer): void => {
       words = (words + chunk.toString("utf8")).slice(-20_000);
-      const match = /listening on 127\.0\.0\.1:(\d+)/.exec(words);
+      const match = /listening on [\d.]+:(\d+)/.exec(words);
       if (match !== null) resolve(Number(match[1]));
     };
     child.stdout?.on("data", read);

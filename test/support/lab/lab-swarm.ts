@@ -277,11 +277,17 @@ export function processStart(pid: number): string | undefined {
 /** Log lines of a service, task or container, without their frame headers. */
 export async function logLines(host: LabHost, path: string): Promise<readonly string[]> {
   const { body } = await host.api("GET", `${path}/logs?stdout=1&stderr=1`);
-  // A frame header is eight bytes: stream, three zeros, length; the length may hold a line feed.
-  return body
-    .replaceAll(/[\0-\x02]\0{3}[\s\S]{4}/g, "")
-    .split("\n")
-    .filter(Boolean);
+  return unframed(body).split("\n").filter(Boolean);
+}
+
+/** Without the frame headers: eight bytes each, stream, three zeros, length (which may hold a line feed). */
+export function unframed(body: string): string {
+  let text = "";
+  for (let at = 0; at < body.length; at += 1) {
+    if (body.charCodeAt(at) <= 2 && body.startsWith("\0\0\0", at + 1)) at += 7;
+    else text += body[at];
+  }
+  return text;
 }
 
 /** Whatever a swarm may leave in a host's network namespace. Empty on a host that left. */
