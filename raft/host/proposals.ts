@@ -10,6 +10,7 @@ import {
   InvalidArgumentError,
   NotLeaderError,
   ResourceExhaustedError,
+  UnavailableError,
 } from "../../base/errors/errors.js";
 import type { ConfChangeKind } from "../../proto/gen/skein/v1/raft.js";
 import type { RaftCoreApi, RaftMember } from "../core/types.js";
@@ -72,11 +73,26 @@ export class Proposals {
     else pending.proposer.reject(new NotLeaderError("the proposed entry was replaced by another leader's"));
   }
 
+  /** What is in the log already may be committed by the next leader. */
+  leadershipLost(notLeader: NotLeaderError): void {
+    const unknown =
+      "leadership was lost before the change was committed: " +
+      "it may have been made, or not; look before you repeat it";
+    this.#rejectPending(new UnavailableError(unknown, { cause: notLeader }));
+    this.rejectAll(notLeader);
+  }
+
   rejectAll(error: Error): void {
-    const all = [...this.#pending.values(), ...this.#unsent];
-    this.#pending.clear();
+    this.#rejectPending(error);
+    const unsent = this.#unsent;
     this.#unsent = [];
-    for (const { proposer } of all) proposer.reject(error);
+    for (const { proposer } of unsent) proposer.reject(error);
+  }
+
+  #rejectPending(error: Error): void {
+    const pending = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const { proposer } of pending) proposer.reject(error);
   }
 
   #sendUnsent(): void {

@@ -250,7 +250,7 @@ export class RaftHost implements RaftNode {
     const was = this.#leadership.value;
     const now: Leadership = { isLeader: role === "leader", term, leader: this.#member(leader) };
     const isLost = was.isLeader && !(now.isLeader && now.term === was.term);
-    if (isLost) this.#proposals.rejectAll(this.#notLeader());
+    if (isLost) this.#proposals.leadershipLost(this.#notLeader());
     if (was.isLeader === now.isLeader && was.term === term && was.leader === now.leader) return;
     const leaderAddress = now.leader?.address;
     this.#components.log.info("raft leadership", { role, term, leader, leaderAddress });
