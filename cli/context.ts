@@ -68,7 +68,10 @@ export async function readInput(path: string): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-/** Runs `each` on all names; prints each name that worked; reports all failures. @throws {Error} after the last, when one failed. */
+/**
+ * Runs `each` on all names; prints each name that worked; reports all failures.
+ * @throws {Error} after the last, when one failed.
+ */
 export async function forEachName(
   context: Context,
   names: readonly string[],

@@ -1,5 +1,6 @@
 /**
- * A daemon for tests of the command line: an HTTP server on a unix socket whose answers the test decides. Edge: to node:http and files.
+ * A daemon for tests of the command line: an HTTP server on a unix socket whose answers the test decides.
+ * Edge: to node:http and files.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";

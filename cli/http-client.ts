@@ -85,7 +85,10 @@ export class ApiClient {
     });
   }
 
-  /** @returns the answer's JSON, undefined for an empty one. @throws {ApiError} for a status of 400 or more. */
+  /**
+   * @returns the answer's JSON, undefined for an empty one.
+   * @throws {ApiError} for a status of 400 or more.
+   */
   async call(method: string, path: string, options: CallOptions = {}): Promise<unknown> {
     const text = await this.text(method, path, options);
     return text === "" ? undefined : (JSON.parse(text) as unknown);

@@ -80,7 +80,8 @@ async function main(argv: readonly string[]): Promise<void> {
 }
 
 function exitCodeOf(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // it has printed its message itself
+  // it has printed its message itself
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   process.stderr.write(`Error: ${messageOf(error)}\n`);
   if (error instanceof CancelledError) return 130;
   return error instanceof InvalidArgumentError ? 2 : 1;

@@ -38,14 +38,18 @@ export function registryOf(image: string): string {
   return isHost ? first : "docker.io";
 }
 
-/** @returns the header's value; undefined when there are no credentials. @throws {InvalidArgumentError} an unreadable configuration. */
+/**
+ * @returns the header's value; undefined when there are no credentials.
+ * @throws {InvalidArgumentError} an unreadable configuration.
+ */
 export async function registryAuthFor(image: string): Promise<string | undefined> {
   const path = join(process.env["DOCKER_CONFIG"] ?? join(homedir(), ".docker"), "config.json");
   let text: string;
   try {
     text = await readFile(path, "utf8");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined; // readFile throws such errors alone
+    // readFile throws such errors alone
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw new InvalidArgumentError(`cannot read ${path}`, { cause: error });
   }
   let config: DockerConfig;

@@ -72,7 +72,10 @@ export function keyValues(items: readonly string[]): Record<string, string> {
   );
 }
 
-/** "type=bind,source=/a,readonly" as ordered pairs; keys in lower case. Commas inside double quotes belong to the value. */
+/**
+ * "type=bind,source=/a,readonly" as ordered pairs; keys in lower case.
+ * Commas inside double quotes belong to the value.
+ */
 export function csvPairs(text: string, flag: string): Map<string, string> {
   const parts = text.match(/(?:"[^"]*"|[^,])+/g) ?? [];
   const pairs = new Map<string, string>();

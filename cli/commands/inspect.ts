@@ -29,18 +29,31 @@ export async function printInspect(
   if (failures.length > 0) throw new Error(failures.join("\n"));
 }
 
-/** Nested objects as indented lines. */
+/** Nested objects as indented lines; what is empty is left out, but for the choice that an empty object stands for. */
 function pretty(value: unknown, indent = ""): string {
+  if (Array.isArray(value))
+    return value.map((item) => `${indent}- ${pretty(item, `${indent}  `).trimStart()}`).join("\n");
   if (typeof value !== "object" || value === null) return `${indent}${String(value)}`;
   return Object.entries(value)
-    .filter(
-      ([, inner]) =>
-        inner !== null && inner !== "" && !(typeof inner === "object" && Object.keys(inner).length === 0),
-    )
-    .map(([key, inner]) =>
-      typeof inner === "object"
-        ? `${indent}${key}:\n${pretty(inner, `${indent}  `)}`
-        : `${indent}${key}: ${String(inner)}`,
-    )
+    .filter(([, inner]) => !isEmpty(inner))
+    .map(([key, inner]) => {
+      if (typeof inner !== "object" || inner === null)
+        return `${indent}${key}: ${indented(String(inner), indent)}`;
+      const below = pretty(inner, `${indent}  `);
+      return below === ""
+        ? `${indent}${key}: ${Object.keys(inner).join(", ")}`
+        : `${indent}${key}:\n${below}`;
+    })
     .join("\n");
+}
+
+const isEmpty = (value: unknown): boolean =>
+  value === null ||
+  value === "" ||
+  (typeof value === "object" && value !== null && Object.keys(value).length === 0);
+
+/** Text of several lines under its key. */
+function indented(text: string, indent: string): string {
+  const lines = text.trimEnd().split("\n");
+  return lines.length === 1 ? text : `\n${lines.map((line) => `${indent}  ${line}`).join("\n")}`;
 }

@@ -41,7 +41,9 @@ const ipv4 = (address: string): number =>
     ?.split(".")
     .reduce((sum, part) => sum * 256 + Number(part), 0) ?? 0;
 
-/** Whether an IPv4 address lies in a subnet; for IPv6, whether they begin alike: the daemon checks exactly. */
+/**
+ * Whether an IPv4 address lies in a subnet; for IPv6, whether they begin alike: the daemon checks exactly.
+ */
 export function inSubnet(address: string, subnet: string): boolean {
   if (subnet.includes(":") || address.includes(":")) return address.split(":")[0] === subnet.split(":")[0];
   const bits = 2 ** (32 - Number(subnet.split("/")[1] ?? 32));
@@ -181,7 +183,8 @@ export function addNetworkCommands(program: Command, context: Context): void {
         try {
           await context.client().call("DELETE", `/networks/${encodeURIComponent(name)}`);
         } catch (error) {
-          if (flags.force === true && (error as { status?: unknown }).status === 404) return undefined; // an ApiError has a status
+          // an ApiError has a status
+          if (flags.force === true && (error as { status?: unknown }).status === 404) return undefined;
           throw error;
         }
         return name;

@@ -102,7 +102,8 @@ async function rollBack(context: Context, name: string, flags: WaitFlags): Promi
 export function scaledMode(mode: Json, name: string, replicas: number): Json {
   if ("Replicated" in mode) return { Replicated: { Replicas: replicas } };
   if ("ReplicatedJob" in mode)
-    return { ReplicatedJob: { ...(mode["ReplicatedJob"] as Json), TotalCompletions: replicas } }; // an object in the API
+    // an object in the API
+    return { ReplicatedJob: { ...(mode["ReplicatedJob"] as Json), TotalCompletions: replicas } };
   throw new InvalidArgumentError(`${name}: scale can only be used with replicated or replicated-job mode`);
 }
 

@@ -26,7 +26,8 @@ function addSpecFlags(command: Command): Command {
 
 /** The cluster spec with what the flags say over what was there. */
 function specOf(flags: SpecFlags, before: Record<string, unknown> = {}): Record<string, unknown> {
-  const raft = { ...(before["Raft"] as object | undefined) } as Record<string, unknown>; // the API's own answer
+  // the API's own answer
+  const raft = { ...(before["Raft"] as object | undefined) } as Record<string, unknown>;
   const spec: Record<string, unknown> = { ...before };
   if (flags.snapshotInterval !== undefined)
     raft["SnapshotInterval"] = parseInteger(flags.snapshotInterval, "--snapshot-interval", 1);

@@ -19,6 +19,8 @@ const load = (...texts: string[]): Promise<ComposeProject> =>
     surroundings,
   );
 
+const lines = (...texts: readonly string[]): string => texts.map((text) => `${text}\n`).join("");
+
 async function errorsOf(...texts: string[]): Promise<string[]> {
   try {
     await load(...texts);
@@ -147,7 +149,14 @@ services:
 
 test("interpolated text takes the type its key wants", async () => {
   const { doc } = await load(
-    "services:\n  web:\n    image: i\n    init: ${INIT:-true}\n    deploy: {replicas: '${COUNT}'}\n    environment: {N: '${COUNT}'}\n",
+    lines(
+      "services:",
+      "  web:",
+      "    image: i",
+      "    init: ${INIT:-true}",
+      "    deploy: {replicas: '${COUNT}'}",
+      "    environment: {N: '${COUNT}'}",
+    ),
   );
   assert.equal(doc.services["web"]?.deploy?.replicas, 3);
   assert.equal(doc.services["web"]?.init, true);
@@ -159,7 +168,17 @@ test("interpolated text takes the type its key wants", async () => {
 
 test("environment overrides env_file, keeps numbers as written, and asks the shell for names alone", async () => {
   const { doc } = await load(
-    "services:\n  web:\n    image: i\n    env_file: web.env\n    environment:\n      B: own\n      VERSION: 1.10\n      SHELL_ONLY:\n      NOWHERE:\n",
+    lines(
+      "services:",
+      "  web:",
+      "    image: i",
+      "    env_file: web.env",
+      "    environment:",
+      "      B: own",
+      "      VERSION: 1.10",
+      "      SHELL_ONLY:",
+      "      NOWHERE:",
+    ),
   );
   assert.deepEqual(doc.services["web"]?.environment, {
     A: "file",
@@ -194,8 +213,26 @@ secrets: {key: {file: ./key.txt}}
 
 test("later files add, replace and merge by key", async () => {
   const { doc, locate } = await load(
-    "services:\n  web:\n    image: one\n    command: [a]\n    environment: [A=1, B=1]\n    ports: ['80:80']\n    networks: [front]\nnetworks: {front: {}}\n",
-    "services:\n  web:\n    image: two\n    command: [b]\n    environment: {B: 2}\n    ports: ['80:80', '90:90']\n    networks: {back: {aliases: [w]}}\nnetworks: {back: {}}\n",
+    lines(
+      "services:",
+      "  web:",
+      "    image: one",
+      "    command: [a]",
+      "    environment: [A=1, B=1]",
+      "    ports: ['80:80']",
+      "    networks: [front]",
+      "networks: {front: {}}",
+    ),
+    lines(
+      "services:",
+      "  web:",
+      "    image: two",
+      "    command: [b]",
+      "    environment: {B: 2}",
+      "    ports: ['80:80', '90:90']",
+      "    networks: {back: {aliases: [w]}}",
+      "networks: {back: {}}",
+    ),
   );
   const web = doc.services["web"];
   assert.equal(web?.image, "two");

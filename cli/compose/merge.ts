@@ -20,7 +20,8 @@ const KEYS_OF_LISTS: Readonly<Record<string, (item: Raw) => string>> = {
 
 export function mergeDocs(docs: readonly ComposeDoc[]): ComposeDoc {
   const empty: ComposeDoc = { services: {}, networks: {}, volumes: {}, secrets: {}, configs: {} };
-  return docs.reduce((merged, doc) => mergeValues(merged, doc, "") as ComposeDoc, empty); // both have that shape
+  // both have that shape
+  return docs.reduce((merged, doc) => mergeValues(merged, doc, "") as ComposeDoc, empty);
 }
 
 const isMap = (value: Value): value is Raw =>

@@ -33,7 +33,8 @@ type Raw = Readonly<Record<string, unknown>>;
 
 const listOf = (value: unknown): unknown[] =>
   value === undefined || value === null ? [] : Array.isArray(value) ? value : [value];
-const mapOf = (value: unknown): Raw => (typeof value === "object" && value !== null ? (value as Raw) : {}); // the schema has been checked
+// the schema has been checked
+const mapOf = (value: unknown): Raw => (typeof value === "object" && value !== null ? (value as Raw) : {});
 
 /** Lists or maps of pairs as a map; null where a value is missing. */
 function pairs(value: unknown): Record<string, string | null> {
@@ -54,7 +55,8 @@ const texts = (value: unknown): Record<string, string> =>
 
 /** Drops undefined, so that an absent key stays absent when files merge. */
 function present<T extends object>(object: { [K in keyof T]: T[K] | undefined }): T {
-  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as T; // what is left is T
+  // what is left is T
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as T;
 }
 
 const when = <T>(value: unknown, make: (value: unknown) => T): T | undefined =>

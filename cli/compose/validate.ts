@@ -94,7 +94,8 @@ function set(root: unknown, path: Path, value: unknown): void {
   const parent = path
     .slice(0, -1)
     .reduce((at: unknown, part) => (at as Record<string | number, unknown>)[part], root);
-  (parent as Record<string | number, unknown>)[path.at(-1) ?? ""] = value; // the path comes from this very tree
+  // the path comes from this very tree
+  (parent as Record<string | number, unknown>)[path.at(-1) ?? ""] = value;
 }
 
 /** "/services/web/ports/0" as a path; numbers where the value is a list. */
@@ -131,7 +132,8 @@ const TYPE_WORDS: Readonly<Record<string, string>> = {
   null: "empty",
 };
 
-const typesOf = (error: ErrorObject): string[] => [error.params["type"] as string | string[]].flat(); // ajv's parameter of "type"
+// ajv's parameter of "type"
+const typesOf = (error: ErrorObject): string[] => [error.params["type"] as string | string[]].flat();
 
 function ruleOf(error: ErrorObject, path: Path): string {
   const found = shortened(error.data);
@@ -139,7 +141,8 @@ function ruleOf(error: ErrorObject, path: Path): string {
     case "type":
       return `must be ${alternatives(typesOf(error).map((type) => TYPE_WORDS[type] ?? type))}, got ${found}`;
     case "enum":
-      return `must be ${alternatives((error.params["allowedValues"] as unknown[]).map(String))}, got ${found}`; // ajv's parameter of "enum"
+      // ajv's parameter of "enum"
+      return `must be ${alternatives((error.params["allowedValues"] as unknown[]).map(String))}, got ${found}`;
     case "additionalProperties":
       return unknownKey(error, path);
     case "required":
@@ -166,7 +169,8 @@ const UNDER_DEPLOY = Object.keys(DEPLOY_SCHEMA["properties"] as object); // obje
 
 function unknownKey(error: ErrorObject, path: Path): string {
   const word = String(error.params["additionalProperty"]);
-  const properties = (error.parentSchema?.["properties"] ?? {}) as object; // a JSON Schema's properties are an object
+  // a JSON Schema's properties are an object
+  const properties = (error.parentSchema?.["properties"] ?? {}) as object;
   const suggestion = nearest(word, Object.keys(properties));
   const isService = path.length === 3 && path[0] === "services";
   const deeper =

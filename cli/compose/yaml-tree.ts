@@ -34,7 +34,9 @@ const VALUES_MAX = 200_000;
 /** Below these keys a number is text as it was written: 1.10 is not 1.1. */
 const TEXT_MAPS = new Set(["environment", "labels", "options", "driver_opts", "sysctls", "args"]);
 
-/** A value of such a map; at depth 3 the parent is the name of a service, network …, whatever it is called. */
+/**
+ * A value of such a map; at depth 3 the parent is the name of a service, network …, whatever it is called.
+ */
 const isTextPlace = (path: Path): boolean => path.length !== 3 && TEXT_MAPS.has(String(path.at(-2)));
 
 export const pathKey = (path: Path): string => JSON.stringify(path);

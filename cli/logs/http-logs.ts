@@ -15,7 +15,10 @@ export interface LogFlags {
   readonly details?: boolean;
 }
 
-/** "10m" ago, RFC 3339, a date or seconds since 1970, as what the API takes. @throws {InvalidArgumentError} */
+/**
+ * "10m" ago, RFC 3339, a date or seconds since 1970, as what the API takes.
+ * @throws {InvalidArgumentError}
+ */
 export function sinceParameter(text: string, flag: string, nowMs: number): string {
   if (/^\d+(\.\d+)?$/.test(text)) return text;
   if (/^[\d.]+(ns|us|ms|s|m|h)/.test(text)) return String((nowMs - parseDuration(text, flag) / 1e6) / 1000);

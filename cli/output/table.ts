@@ -50,7 +50,8 @@ function evaluate(expression: string, value: unknown): string {
   const index = /^index\s+(\.\S+)\s+"([^"]*)"$/.exec(expression);
   if (index !== null) {
     const map = lookUp(index[1] ?? ".", value);
-    return text(typeof map === "object" && map !== null ? (map as Row)[index[2] ?? ""] : undefined); // any object can be indexed
+    // any object can be indexed
+    return text(typeof map === "object" && map !== null ? (map as Row)[index[2] ?? ""] : undefined);
   }
   if (/^\.[\w.]*$/.test(expression)) return text(lookUp(expression, value));
   throw new InvalidArgumentError(

@@ -69,7 +69,7 @@ function viewOf(context: Context, quiet: boolean, several: boolean): ProgressVie
   const write = (text: string): void => void process.stdout.write(text);
   if (quiet) return { show: () => undefined, end: () => undefined };
   if (!context.terminal) return new PlainProgress(write, { several });
-  return new TerminalProgress(write, { several, columns: () => process.stdout.columns ?? 80 });
+  return new TerminalProgress(write, { several, columns: () => process.stdout.columns || 80 });
 }
 
 interface Waiting {

@@ -36,7 +36,8 @@ export class PlainProgress implements ProgressView {
   show(name: string, progress: Convergence): void {
     this.#once(name, headline(name, progress, this.#several));
     for (const slot of progress.slots.filter(({ error }) => error !== "")) {
-      this.#once(`${name}/${slot.label}`, `${this.#several ? `${name} ` : ""}${slotLine(slot)}`);
+      const line = `${this.#several ? `${name} ` : ""}${slot.label}: ${slot.error}`;
+      this.#once(`${name}/${slot.label}`, line);
     }
   }
 

@@ -220,7 +220,8 @@ export function logDriverOf(flags: FlagValues, before: Json | undefined): Json |
   if (name !== undefined) return { Name: name, Options: options };
   if (Object.keys(options).length === 0) return before;
   if (before === undefined) throw new InvalidArgumentError("--log-opt needs --log-driver");
-  return { ...before, Options: { ...(before["Options"] as object | undefined), ...options } }; // a map in the API
+  // a map in the API
+  return { ...before, Options: { ...(before["Options"] as object | undefined), ...options } };
 }
 
 export function preferenceOf(text: string): Json {

@@ -96,7 +96,10 @@ const MOUNT_KEYS = [
   "tmpfs-mode",
 ];
 
-/** Several volume-opt and volume-label keys may stand in one --mount; the map of csvPairs would keep the last one only. */
+/**
+ * Several volume-opt and volume-label keys may stand in one --mount;
+ * the map of csvPairs would keep the last one only.
+ */
 function repeated(text: string, key: string): Record<string, string> {
   const found = [...text.matchAll(new RegExp(`(?:^|,)"?${key}=([^=,"]+)=([^,"]*)`, "g"))];
   return Object.fromEntries(found.map((match) => [match[1] ?? "", match[2] ?? ""]));

@@ -30,7 +30,8 @@ import {
 } from "./flag-values.js";
 import type { FlagValues } from "./service-flags.js";
 
-const listOf = (value: unknown): Json[] => (Array.isArray(value) ? (value as Json[]) : []); // the API's own answer
+// the API's own answer
+const listOf = (value: unknown): Json[] => (Array.isArray(value) ? (value as Json[]) : []);
 const textsOf = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : []);
 const mapOf = (value: unknown): Record<string, string> => ({
   ...(value as Record<string, string> | undefined),

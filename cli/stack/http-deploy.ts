@@ -78,7 +78,10 @@ async function prune(context: Context, stack: string, objects: StackObjects): Pr
   }
 }
 
-/** @throws {NotFoundError} an external network, secret or config that is not there; nothing has been changed then. */
+/**
+ * @throws {NotFoundError} an external network, secret or config that is not there;
+ * nothing has been changed then.
+ */
 async function checkExternals(context: Context, objects: StackObjects): Promise<void> {
   for (const { name, external } of objects.networks) {
     if (!external) continue;
@@ -287,7 +290,9 @@ async function deployService(
   return id;
 }
 
-/** What an update without change must not lose: the count of forced updates, and the digest of the same image. */
+/**
+ * What an update without change must not lose: the count of forced updates, and the digest of the same image.
+ */
 export function keptFrom(before: Row, spec: Json): Json {
   const old = inner(before, "Spec");
   const task = inner(spec, "TaskTemplate");

@@ -23,7 +23,10 @@ const NETWORK_WAIT_MS = 15_000;
 const LOOK_PAUSE_MS = 150;
 const ENDED = ["complete", "failed", "rejected", "shutdown", "orphaned", "remove"];
 
-/** Nothing of that name is no failure, as with Docker. @throws {Error} naming everything that could not be removed. */
+/**
+ * Nothing of that name is no failure, as with Docker.
+ * @throws {Error} naming everything that could not be removed.
+ */
 export async function removeStack(context: Context, stack: string, options: RemoveOptions): Promise<void> {
   const [services = [], secrets = [], configs = [], networks = []] = await Promise.all(
     (["services", "secrets", "configs", "networks"] as const).map((kind) => fetchStack(context, kind, stack)),
