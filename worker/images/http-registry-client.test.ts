@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { createServer as createPlainServer } from "node:http";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -363,6 +365,32 @@ test("a registry with a CA of its own is spoken to by TLS with that CA, and not 
     other.store.pull(`${host}/x:1`),
     (error: unknown) => error instanceof UnavailableError && /certificate|SELF_SIGNED/i.test(error.message),
   );
+});
+
+test("a request that carries a token in its body is not redirected to another host", async (t) => {
+  const bodies: string[] = [];
+  const listen = async (handler: Parameters<typeof createPlainServer>[1]): Promise<string> => {
+    const server = createPlainServer({}, handler).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    t.after(() => server.close());
+    return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  };
+  const thief = await listen(async (request, response) => {
+    for await (const chunk of request) bodies.push(String(chunk));
+    response.end("{}");
+  });
+  const honest = await listen((_request, response) =>
+    response.writeHead(307, { location: `http://${thief}/token` }).end(),
+  );
+  const transport = new RegistryTransport(honest, { insecureRegistries: [] });
+  const sent = transport.sendTo(new URL(`http://${honest}/token`), {
+    method: "POST",
+    body: "refresh_token=secret",
+    headers: { "content-length": "20" },
+  });
+  await assert.rejects(sent, PermissionDeniedError);
+  assert.deepEqual(bodies, []);
+  transport.close();
 });
 
 test("a registry that is not allowed plain http cannot send the client there by a redirect", async () => {

@@ -78,7 +78,7 @@ export class RegistryTransport {
     }
   }
 
-  /** Follows redirects; the Authorization header goes to the first host only. */
+  /** Follows redirects; the Authorization header goes to the first host only, and so does a body, which holds a token. */
   async sendTo(first: URL, options: SendOptions): Promise<IncomingMessage> {
     let url = first;
     for (let followed = 0; followed <= REDIRECTS_MAX; followed += 1) {
@@ -88,6 +88,11 @@ export class RegistryTransport {
         return answer;
       answer.resume();
       url = new URL(location, url);
+      if (options.body !== undefined && url.origin !== first.origin) {
+        throw new PermissionDeniedError(
+          `${first.host} redirects a request that holds credentials to ${url.host}`,
+        );
+      }
       if (url.protocol !== "https:" && url.protocol !== "http:")
         throw new UnavailableError(`${first.host} redirects to ${url.protocol}`);
     }

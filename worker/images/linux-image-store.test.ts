@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -72,6 +73,11 @@ const UPPER: readonly TarEntry[] = [
   { name: "var/.wh..wh..opq" },
   { name: "var/b", content: "b" },
 ];
+
+test("people of the host cannot walk to the files of layers and containers", async (t) => {
+  const { dir } = await open(t);
+  assert.equal(statSync(dir).mode & 0o077, 0);
+});
 
 test("a docker archive is loaded, found by name, id and prefix, and mounted with its whiteouts", async (t) => {
   const { store, dir } = await open(t);

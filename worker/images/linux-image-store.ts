@@ -4,7 +4,7 @@
  * Invariant: after any crash the store opens with every image that was named before, and without leftovers.
  * Source: OCI image-spec 1.1; Docker Engine API for names, texts and rules.
  */
-import { mkdir } from "node:fs/promises";
+import { chmod, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../../base/clock/clock.js";
 import { FailedPreconditionError, InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
@@ -60,7 +60,8 @@ export async function openImageStore(options: ImageStoreOptions): Promise<ImageS
     throw new InvalidArgumentError(
       `image folder must not hold : , or \\, which mount data gives a meaning, got ${dir}`,
     );
-  await mkdir(dir, { recursive: true, mode: 0o711 });
+  await mkdir(dir, { recursive: true });
+  await chmod(dir, 0o700); // set-uid files of layers and containers must not be run by people of the host
   const thread = new UnpackThread({ linux, clock });
   const limits = options.layerLimits;
   const layers = await LayerStore.open({ dir, thread, log, ...(limits === undefined ? {} : { limits }) });
