@@ -182,3 +182,27 @@ test("statuses move tasks forward only, and only those of the node that speaks",
   await send({ updates: [{ taskId: "gone", status: undefined, gatewayAddress: "" }] });
   reports.close();
 });
+
+test("while a commit hangs, silent nodes are pronounced down once, not at every look", async () => {
+  let hang: Promise<void> | undefined;
+  const { store, clock, log } = createTestStore({ delay: () => hang ?? Promise.resolve() });
+  await store.update((tx) => {
+    tx.create("cluster", Cluster.fromPartial({ id: "c" }));
+    tx.create("node", Node.fromPartial({ id: "n1", status: { state: NodeState.READY } }));
+  });
+  const reports = createLeaderReports({ store, clock, log });
+  let release: () => void = () => undefined;
+  hang = new Promise((resolve) => {
+    release = resolve;
+  });
+  clock.advance(5_000);
+  for (let step = 0; step < 50; step++) {
+    clock.advance(20);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.equal(log.lines.filter(({ message }) => message === "nodes are down").length, 1);
+  release();
+  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(store.view((view) => view.get("node", "n1"))?.status?.state, NodeState.DOWN);
+  reports.close();
+});
