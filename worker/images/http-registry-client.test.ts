@@ -70,7 +70,7 @@ async function front(t: TestContext, options: Omit<RegistryFrontOptions, "behind
 
 const busybox = () => ({ name: "bin/busybox", content: readFileSync("/bin/busybox"), mode: 0o755 });
 
-test("a pull brings an image whose command runs, with Docker's progress; a second one finds it up to date", async (t) => {
+test("a pull brings an image that runs, with Docker's progress; a second one finds it up to date", async (t) => {
   const { store, dir } = await open(t);
   const image = await buildImage({ layers: [[busybox()], [{ name: "etc/motd", content: "hi" }]] });
   const digest = await pushImage(image, { host: registry.host, path: "team/bb", tag: "1" });
@@ -165,7 +165,7 @@ test("an unknown image is refused with the registry's words", async (t) => {
   });
 });
 
-test("basic authentication is answered with the given credentials, and refused without or with wrong ones", async (t) => {
+test("basic authentication gets the given credentials, and is refused without or with wrong ones", async (t) => {
   const basic = { username: "ann", password: "secret-of-ann" };
   const closed = await startRegistry({ basic });
   t.after(() => closed.close());

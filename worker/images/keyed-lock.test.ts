@@ -28,7 +28,7 @@ test("tasks of one key run one after the other, also after a failure; keys do no
   assert.deepEqual(seen, ["b1", "a1", "a2"]);
 });
 
-test("a cancelled task that waits is refused at once and never begins; one that runs is heard of at its end", async () => {
+test("a cancelled task that waits is refused at once and never begins; one that runs goes to its end", async () => {
   const gate = new Gate(1);
   const abort = new AbortController();
   const running = deferred();

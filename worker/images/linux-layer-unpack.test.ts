@@ -130,7 +130,7 @@ function opaqueOf(path: string): string {
   ]).toString();
 }
 
-test("an attribute with bytes that are not text arrives unchanged; those that steer overlayfs are dropped", async () => {
+test("attributes arrive unchanged, also bytes that are no text; those that steer overlayfs are dropped", async () => {
   const capability = Buffer.from("0100000200a4ff8000000000000000000000fe00", "hex");
   const marker = "A".repeat(capability.length);
   const tar = await buildTar([

@@ -103,3 +103,23 @@ test("closing refuses what is under way and what comes after", async () => {
   await assert.rejects(world.thread.unpack(world.request(tar)), UnavailableError);
   assert.equal(world.clock.pendingCount, 0);
 });
+
+test("a layer cancelled at the moment it is done does not cancel the next one", async () => {
+  await using world = scene();
+  const abort = new AbortController();
+  const push = world.calls.push.bind(world.calls);
+  world.calls.push = (...calls) => {
+    // The thread goes on once this returns; it is done while the parent is held, and the cancellation comes before the result is heard.
+    setImmediate(() => {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+      abort.abort();
+    });
+    return push(...calls);
+  };
+  const first = world.thread.unpack(world.request(await buildTar([{ name: ".wh.gone" }])), {
+    signal: abort.signal,
+  });
+  const second = world.thread.unpack(world.request(await buildTar([{ name: "a", content: "1" }])));
+  await Promise.allSettled([first]);
+  assert.equal((await second).sizeBytes, 1);
+});

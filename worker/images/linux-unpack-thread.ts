@@ -107,6 +107,7 @@ export class UnpackThread {
     );
     worker.on("exit", (code) => lost(new InternalError(`the unpacking thread ended with ${code}`)));
     worker.on("message", (message: FromWorker) => {
+      if (this.#worker !== worker) return; // ended by us meanwhile: who waited is told so, and the next has a thread of its own
       if (message.kind === "kernel") {
         worker.postMessage({ kind: "kernel-done", error: this.#callKernel(message.call) } satisfies ToWorker);
       } else if (message.kind === "failed") {
