@@ -1,12 +1,13 @@
 /**
  * What a node must remember about its swarm across restarts: who it is, its certificate, where managers are.
- * Edge: to node:fs. The key file is readable by root only; nothing else here is secret.
+ * Edge: to node:fs. Readable by root only, because of the key. Key and certificate stand in one file: a renewal changes both, and a
+ * crash in between must not leave a pair that does not fit.
  *
- *   <data>/swarm/state.json   <data>/swarm/node.key   <data>/swarm/node.crt   <data>/swarm/ca.crt
+ *   <data>/swarm/state.json   <data>/swarm/identity.json
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { DataLossError, messageOf } from "../base/errors/errors.js";
+import { DataLossError } from "../base/errors/errors.js";
 import { readFileIfThere, writeFileAtomic } from "./atomic-file.js";
 import type { TlsIdentity } from "./rpc-host.js";
 
@@ -34,20 +35,11 @@ export class SwarmFiles {
   load(): { state: SwarmState; identity: TlsIdentity } | undefined {
     const text = readFileIfThere(join(this.#dir, "state.json"));
     if (text === undefined) return undefined;
-    const [keyPem, certificatePem, rootCaPem] = ["node.key", "node.crt", "ca.crt"].map((name) =>
-      readFileIfThere(join(this.#dir, name)),
-    );
-    if (keyPem === undefined || certificatePem === undefined || rootCaPem === undefined) {
-      throw new DataLossError(
-        `${this.#dir} lacks node.key, node.crt or ca.crt: leave the swarm with --force and join again`,
-      );
+    const identity = readFileIfThere(join(this.#dir, "identity.json"));
+    if (identity === undefined) {
+      throw new DataLossError(`${this.#dir} lacks identity.json: leave the swarm with --force and join again`);
     }
-    try {
-      // written by saveState
-      return { state: JSON.parse(text) as SwarmState, identity: { keyPem, certificatePem, rootCaPem } };
-    } catch (error) {
-      throw new DataLossError(`${this.#dir}/state.json is not JSON: ${messageOf(error)}`, { cause: error });
-    }
+    return { state: this.#parsed<SwarmState>("state.json", text), identity: this.#parsed("identity.json", identity) };
   }
 
   saveState(state: SwarmState): void {
@@ -55,9 +47,17 @@ export class SwarmFiles {
   }
 
   saveIdentity(identity: TlsIdentity): void {
-    writeFileAtomic(join(this.#dir, "node.key"), identity.keyPem);
-    writeFileAtomic(join(this.#dir, "node.crt"), identity.certificatePem);
-    writeFileAtomic(join(this.#dir, "ca.crt"), identity.rootCaPem);
+    const { keyPem, certificatePem, rootCaPem } = identity;
+    writeFileAtomic(join(this.#dir, "identity.json"), `${JSON.stringify({ keyPem, certificatePem, rootCaPem })}\n`);
+  }
+
+  /** The parser's own words are left out: they quote the text, which may be a key. */
+  #parsed<T>(name: string, text: string): T {
+    try {
+      return JSON.parse(text) as T; // written by this class
+    } catch {
+      throw new DataLossError(`${this.#dir}/${name} is not JSON: leave the swarm with --force and join again`);
+    }
   }
 
   remove(): void {

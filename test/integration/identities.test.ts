@@ -40,8 +40,7 @@ after(async () => {
 });
 
 function identityOf(host: LabHost): TlsIdentity {
-  const read = (name: string): string => readFileSync(joinPath(host.dataDir, "swarm", name), "utf8");
-  return { keyPem: read("node.key"), certificatePem: read("node.crt"), rootCaPem: read("ca.crt") };
+  return JSON.parse(readFileSync(joinPath(host.dataDir, "swarm", "identity.json"), "utf8")) as TlsIdentity;
 }
 
 const clusterIdOf = (host: LabHost): string =>
