@@ -32,8 +32,10 @@ const VERSION_PREFIX = /^\/v(\d+)\.(\d+)(?=\/)/;
 /** Newest version clients may ask for; a newer one than API_VERSION is answered as API_VERSION is. */
 const VERSION_MINOR_MAX = 56;
 /** An image name may hold slashes: they are escaped so that it is one path segment. */
-const IMAGE_NAME =
-  /^\/(images|distribution)\/(?!json$|create$|load$|get$|search$|prune$)(.+?)(\/(?:json|tag|push|history|get|attestations))?$/;
+const IMAGE_NAME = new RegExp(
+  "^/(images|distribution)/(?!json$|create$|load$|get$|search$|prune$)(.+?)" +
+    "(/(?:json|tag|push|history|get|attestations))?$",
+);
 
 export interface ApiServer {
   close(): Promise<void>;

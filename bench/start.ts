@@ -79,7 +79,8 @@ function crunAlone(rounds: number): number[] {
     return Array.from({ length: rounds }, () => {
       const startedAt = performance.now();
       // On a hybrid cgroup host crun refuses the unified hierarchy: it is hidden, as the daemon does it.
-      const command = `umount /sys/fs/cgroup/unified 2>/dev/null; exec crun run --bundle ${dir} skein-bench-${process.pid}`;
+      const crun = `exec crun run --bundle ${dir} skein-bench-${process.pid}`;
+      const command = `umount /sys/fs/cgroup/unified 2>/dev/null; ${crun}`;
       execFileSync("unshare", ["-m", "sh", "-c", command], { stdio: "ignore" });
       return performance.now() - startedAt;
     });

@@ -52,9 +52,10 @@ export function resolveAddress(text: string, flag: string): string {
       throw new InvalidArgumentError(`this host has no address other nodes could use: give ${flag}`);
     if (others.length > 0) {
       throw new InvalidArgumentError(
-        `could not choose an IP address to advertise since this system has multiple addresses on different interfaces (${addresses
-          .map(({ name, address }) => `${address} on ${name}`)
-          .join(", ")}): give ${flag}`,
+        "could not choose an IP address to advertise since this system has multiple addresses " +
+          `on different interfaces (${addresses
+            .map(({ name, address }) => `${address} on ${name}`)
+            .join(", ")}): give ${flag}`,
       );
     }
     return only.address;

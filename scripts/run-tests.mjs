@@ -8,7 +8,10 @@ import { spec } from "node:test/reporters";
 const wanted = process.argv.slice(2);
 const files = readdirSync("dist", { recursive: true })
   .map((name) => join("dist", name))
-  .filter((name) => name.endsWith(".test.js") && (wanted.length === 0 || wanted.some((part) => name.includes(part))))
+  .filter(
+    (name) =>
+      name.endsWith(".test.js") && (wanted.length === 0 || wanted.some((part) => name.includes(part))),
+  )
   .sort();
 const isIntegration = (name) => name.startsWith(join("dist", "test", "integration"));
 const totals = { pass: 0, fail: 0, skipped: 0 };
@@ -32,7 +35,11 @@ async function runPart(title, part, concurrency) {
   });
 }
 
-await runPart("unit and simulation", files.filter((name) => !isIntegration(name)), 2);
+await runPart(
+  "unit and simulation",
+  files.filter((name) => !isIntegration(name)),
+  2,
+);
 await runPart("integration", files.filter(isIntegration), 1);
 console.log(`\n${totals.pass} passed, ${totals.fail} failed, ${totals.skipped} skipped`);
 process.exit(totals.fail > 0 || totals.pass === 0 ? 1 : 0);

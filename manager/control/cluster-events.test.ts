@@ -81,7 +81,8 @@ test("changes become events with what changed, and machinery makes none", async 
     'task create t1 {"name":"web.1.t1","service.id":"s1","node.id":"n1"}',
     'service update s1 {"name":"web","replicas.old":"1","replicas.new":"4"}',
     'node update n1 {"name":"h1","state.old":"unknown","state.new":"ready"}',
-    'task update t1 {"name":"web.1.t1","service.id":"s1","node.id":"n1","state.old":"new","state.new":"failed","error":"exit code 1"}',
+    'task update t1 {"name":"web.1.t1","service.id":"s1","node.id":"n1",' +
+      '"state.old":"new","state.new":"failed","error":"exit code 1"}',
     'service remove s1 {"name":"web"}',
   ]);
   assert.deepEqual(

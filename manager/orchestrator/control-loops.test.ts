@@ -128,7 +128,7 @@ test("a task that completes under on-failure is not started again, one that fail
   await lab.close();
 });
 
-test("tasks of a node that is down are replaced at once and orphaned later; its return makes no duplicates", async () => {
+test("tasks of a down node are replaced at once and orphaned later; its return makes no duplicates", async () => {
   const lab = new ControlLab();
   await lab.addNodes("n1", "n2");
   await lab.createNetwork("net");

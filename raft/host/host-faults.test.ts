@@ -75,6 +75,6 @@ async function storm(seed: number): Promise<void> {
 }
 
 for (let seed = 1; seed <= 8; seed++) {
-  test(`members under crashes, torn writes and cuts lose nothing acknowledged and agree after healing (seed ${seed})`, () =>
+  test(`after crashes, torn writes and cuts members agree, and nothing acknowledged is lost (seed ${seed})`, () =>
     storm(seed));
 }

@@ -64,7 +64,7 @@ test("a follower refuses proposals and names the leader; its read barrier sees a
   assert.equal(follower.machine.text, "seen");
 });
 
-test("a read barrier without a quorum fails after a bound, and one asked before a leader exists waits for it", async () => {
+test("a read barrier without a quorum fails after a bound; one without a leader yet waits for it", async () => {
   const cluster = opened(await Cluster.ofThree());
   const { leader } = cluster;
   const [b, c] = cluster.others(leader);
@@ -99,7 +99,8 @@ test("a leader cut off says of waiting proposals that their fate is unknown, and
   for (const other of [b, c]) cluster.network.setCut(leader.node.raftId, other.node.raftId, true);
   const lost = leader.node.propose(word("lost"));
   await assert.rejects(cluster.during(lost), (error: unknown) => {
-    assert.ok(error instanceof UnavailableError); // not-leader would mean: certainly not done, so that others repeat it
+    // not-leader would mean: certainly not done, so that others repeat it
+    assert.ok(error instanceof UnavailableError);
     assert.match(error.message, /may have been made, or not/);
     return true;
   });
@@ -187,7 +188,7 @@ test("removing members keeps a quorum, tells the removed, and is refused where n
   await cluster.during(b.node.propose(word("alone")));
 });
 
-test("a voter that joins again has lost its log: it comes back as a new member, the old one may never vote again", async () => {
+test("a voter that joins again without its log is a new member, and the old one may never vote again", async () => {
   const cluster = opened(await Cluster.ofThree());
   const { leader } = cluster;
   const [b] = cluster.others(leader);

@@ -48,7 +48,8 @@ export interface RaftNode {
   readonly raftId: RaftId;
   /**
    * Resolves when the entry is committed and applied here.
-   * @throws {NotLeaderError} not the leader, or another leader's entry took its place: it certainly was not done.
+   * @throws {NotLeaderError} not the leader, or another leader's entry took its place:
+   * it certainly was not done.
    * @throws {UnavailableError} leadership was lost, or the node stops, and the entry's fate is unknown.
    * @throws {ResourceExhaustedError} too many uncommitted bytes: retry after a pause.
    */

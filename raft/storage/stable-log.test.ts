@@ -57,7 +57,7 @@ test("a stable log takes the commit index from the state when the log's own is o
   assert.deepEqual((await open(where)).initialState().hardState, { term: 1, vote: 2, commit: 7 });
 });
 
-test("a stable log whose machine stopped between installing a snapshot and noting it begins after the snapshot", async () => {
+test("a stable log stopped between installing a snapshot and noting it begins after the snapshot", async () => {
   const where = media();
   const log = await open(where);
   await log.append(entries(1, 9), { term: 1, vote: 0, commit: 5 });
@@ -67,7 +67,7 @@ test("a stable log whose machine stopped between installing a snapshot and notin
   assert.deepEqual([(await open(where)).firstIndex(), (await open(where)).lastIndex()], [51, 50]);
 });
 
-test("a stable log refuses a state that contradicts what is committed, or that ends before the log begins", async () => {
+test("a stable log refuses a state that contradicts what is committed, or ends before the log begins", async () => {
   const where = media();
   const log = await open(where);
   await log.append(entries(1, 9), { term: 1, vote: 0, commit: 8 });

@@ -1,5 +1,6 @@
 /**
- * What a user gets wrong, and what he is told: by the command line, the API, the scheduler, the puller and the image loader.
+ * What a user gets wrong, and what he is told: by the command line, the API, the scheduler,
+ * the puller and the image loader.
  */
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";

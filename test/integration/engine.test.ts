@@ -98,7 +98,7 @@ function cgroupFile(pid: number, v2: string, controller: string, v1: string): st
   return readFileSync(path, "utf8").trim();
 }
 
-test("a process: command, arguments, environment with placeholders, user, groups, folder, host name, limits of its own", async () => {
+test("a process: command, environment with placeholders, user, groups, folder, host name, own limits", async () => {
   const { task, lines } = await runOnce("process", {
     script: "",
     container: {
@@ -148,7 +148,7 @@ test("a process: command, arguments, environment with placeholders, user, groups
   assert.ok(lines.some((line) => /^options .*ndots:2/.test(line)));
 });
 
-test("mounts: bind read-write and read-only, tmpfs with its size, a volume that outlives its task and starts with the image's files", async () => {
+test("mounts: binds, tmpfs with its size, a volume that outlives its task and has the image's files", async () => {
   const shared = folder("shared");
   writeFileSync(join(shared, "from-host"), "out\n");
   const Mounts = [
@@ -201,7 +201,7 @@ test("secrets and configs: files in memory with owner and mode; nothing of a sec
     script:
       "cd /run/secrets; stat -c '%n %u %g %a' word mine /etc/app.conf; cmp word mine && wc -c < word; " +
       "cat /etc/app.conf; grep -c ' tmpfs ' /proc/mounts; " +
-        "grep ' /run/secrets' /proc/mounts | cut -d' ' -f3 | sort -u",
+      "grep ' /run/secrets' /proc/mounts | cut -d' ' -f3 | sort -u",
     container: {
       Secrets: [
         { SecretID: secret.ID, SecretName: "word", File: { Name: "word", UID: "0", GID: "0", Mode: 0o444 } },
@@ -245,11 +245,11 @@ test("limits of memory, CPU and processes are the kernel's", async () => {
   await removed(lab, "limited");
 });
 
-test("isolation by default: no mounting, Docker's capabilities, a seccomp filter; a read-only root on demand", async () => {
+test("isolation by default: no mounting, Docker's capabilities, seccomp; a read-only root on demand", async () => {
   const script =
     "mount -t tmpfs none /tmp 2>&1; unshare -U true 2>&1; grep -E '^(CapEff|CapBnd|Seccomp|NoNewPrivs):' " +
     "/proc/self/status; touch /new && echo writable; cat /proc/keys /proc/timer_list 2>/dev/null | wc -c; " +
-      "echo x > /proc/sys/kernel/domainname";
+    "echo x > /proc/sys/kernel/domainname";
   const { lines } = await runOnce("walled", { script });
   const text = lines.join("\n");
   assert.match(text, /^mount: (permission denied|mounting none on \/tmp failed: Operation not permitted)/);
@@ -413,8 +413,7 @@ test("service logs: both streams, the last lines, since a moment, and following"
     container: { Mounts: [{ Type: "bind", Source: flags, Target: "/flags" }], StopGracePeriod: 200_000_000 },
   });
   await oneRunning(host, "talker");
-  const logs = async (query: string): Promise<readonly string[]> =>
-    linesOf(unframed(await must(raw(query))));
+  const logs = async (query: string): Promise<readonly string[]> => linesOf(unframed(await must(raw(query))));
   const raw = (query: string) =>
     attempt("curl", [
       "-sS",

@@ -173,7 +173,7 @@ async function insideName(task: SeenTask): Promise<string> {
   return (await must(attempt("nsenter", ["-t", String(pid), "-u", "hostname"]))).trim();
 }
 
-test("a client outside, through any host, reaches every task, and each task sees the client's own address", async () => {
+test("a client outside reaches every task through any host, and each task sees the client's address", async () => {
   await createService(host, { name: "web", command: HTTPD, replicas: 3, ports: [published(8080)] });
   const names = await Promise.all((await running(host, "web", 3)).map(insideName));
   assert.equal(new Set(names).size, 3);

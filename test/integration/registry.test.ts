@@ -1,5 +1,6 @@
 /**
- * Services whose image is only in a registry: Debian's docker-registry beside the hosts, with and without a password.
+ * Services whose image is only in a registry: Debian's docker-registry beside the hosts,
+ * with and without a password.
  */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -163,7 +164,7 @@ test("a registry with a password: the service's credentials reach every node, an
   await removed(lab, "locked");
 });
 
-test("a registry with a password and none given, or a wrong one: the task is rejected in the registry's words", async () => {
+test("a registry's password not given, or a wrong one: the task is rejected in the registry's words", async () => {
   // A tag no node has: what is there already is not pulled again.
   await create("keyless", `${LOCKED}/apps/hello:3`);
   assert.match((await rejected("keyless")).Status.Err ?? "", /no basic auth credentials/);

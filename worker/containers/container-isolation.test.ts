@@ -55,7 +55,8 @@ describe("container isolation", () => {
     );
     assert.equal(
       stdout,
-      "changed 2 /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nbox1\n/new/folder\nbox1\n1\nnameserver 127.0.0.11\n",
+      "changed 2 /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n" +
+        "box1\n/new/folder\nbox1\n1\nnameserver 127.0.0.11\n",
     );
   });
 
@@ -167,7 +168,7 @@ describe("container isolation", () => {
     );
   });
 
-  it("a named volume takes what the image has and keeps what was written, an anonymous one goes with its container", async () => {
+  it("a named volume takes what the image has and keeps what was written, an anonymous one goes", async () => {
     const volume = {
       kind: "volume",
       name: "data1",

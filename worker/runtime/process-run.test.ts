@@ -3,7 +3,9 @@ import { test } from "node:test";
 import { systemClock } from "../../base/clock/system-clock.js";
 import { runCommand } from "./process-run.js";
 
-test("a command whose output somebody else keeps open ends when its time is up", { timeout: 5_000 }, async () => {
+test("a command whose output somebody else keeps open ends when its time is up", {
+  timeout: 5_000,
+}, async () => {
   const startedMs = systemClock.monotonicMs();
   const result = await runCommand("sh", ["-c", "echo begun; sleep 8 & exit 0"], {
     clock: systemClock,
