@@ -1,6 +1,8 @@
 /**
- * DNS at 127.0.0.11 inside every sandbox, served by this process. Edge: to sockets made in the sandboxes' namespaces by the Linux port.
- * Invariants: a descriptor has one owner, the socket object made from it; per sandbox at most 64 questions are asked outside at a time and
+ * DNS at 127.0.0.11 inside every sandbox, served by this process. Edge: to sockets made in the sandboxes'
+ * namespaces by the Linux port.
+ * Invariants: a descriptor has one owner, the socket object made from it; per sandbox at most 64 questions
+ * are asked outside at a time and
  * 32 TCP connections are open; beyond that askers get a failure at once, or wait in the listen queue.
  */
 import type { Socket as UdpSocket } from "node:dgram";

@@ -1,8 +1,9 @@
 /**
  * The names of one overlay network, as its tasks may ask for them.
- * Pure. Invariants: a name that exists has an entry, perhaps without addresses; names are lower case; a service is its VIP, or its ready
- * tasks where it has none, and a task that has the same hostname adds nothing to it; tasks that are starting are listed under `tasks.`
- * and their own names, but get no balanced traffic.
+ * Pure. Invariants: a name that exists has an entry, perhaps without addresses; names are lower case; a
+ * service is its VIP, or its ready tasks where it has none, and a task that has the same hostname adds
+ * nothing to it; tasks that are starting are listed under `tasks.` and their own names,
+ * but get no balanced traffic.
  * Source: Docker's documentation of swarm service discovery; docs/design/network.md, "DNS".
  */
 import type { EndpointResource, ServiceResource } from "../../proto/gen/skein/v1/dispatcher.js";

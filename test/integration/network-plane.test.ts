@@ -230,7 +230,8 @@ test("a task cannot speak the tunnel's protocol to a node, and so enter an overl
   });
   const forge = async (netns: string, text: string): Promise<void> => {
     const payload = Buffer.from(text);
-    const head = Buffer.from("08000000001001000299000000020299000000010800", "hex"); // VNI 4097, node 1 to node 2, IPv4
+    // VNI 4097, node 1 to node 2, IPv4
+    const head = Buffer.from("08000000001001000299000000020299000000010800", "hex");
     const ip = Buffer.from("00004000401100000a00011f0a000115", "hex"); // 10.0.1.31 to 10.0.1.21
     const header = Buffer.concat([Buffer.from("4500", "hex"), Buffer.alloc(2), ip]);
     header.writeUInt16BE(28 + payload.length, 2);
@@ -441,7 +442,8 @@ test("a host-mode port leads to the local task, a taken one is refused by name",
     (await world.run(world.clientNetns, "busybox", "nc", "-w", "2", host.address, "9090")).out,
     "task11 10.99.0.100",
   );
-  // The same port of another node is that node's: neither a task nor a process here is led to the task here instead.
+  // The same port of another node is that node's:
+  // neither a task nor a process here is led to the task here instead.
   world.greet(hostAt(1).netns, 9090, "node2");
   const there = ["busybox", "nc", "-w", "2", hostAt(1).address, "9090"];
   assert.equal((await world.run(sandbox.netnsPath, ...there)).out, "node2 10.99.0.1");

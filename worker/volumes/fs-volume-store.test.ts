@@ -1,4 +1,6 @@
-/** Local volumes: filling from an image, also at the same time, after a crash, and beside somebody who writes. */
+/**
+ * Local volumes: filling from an image, also at the same time, after a crash, and beside somebody who writes.
+ */
 import assert from "node:assert/strict";
 import {
   existsSync,

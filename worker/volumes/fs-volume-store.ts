@@ -1,7 +1,8 @@
 /**
  * Local volumes: <dir>/<name>/_data with a small record beside it. Edge: to the file system.
- * Invariants: a volume exists when its record file does; the record is written last and renamed into place. What an image has is copied to
- * <dir>/<name>/filling first, renamed to `filled` when whole, then moved in: a crash is made good by the next container.
+ * Invariants: a volume exists when its record file does; the record is written last and renamed into place.
+ * What an image has is copied to <dir>/<name>/filling first, renamed to `filled` when whole, then moved in: a
+ * crash is made good by the next container.
  */
 import type { Dirent, Stats } from "node:fs";
 import { chmod, lstat, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
@@ -111,7 +112,8 @@ class LocalVolumes implements VolumeStore {
       createdMs: this.#clock.nowMs(),
       anonymous,
     };
-    // Synced when somebody means to keep it: a record torn by a power failure would keep the daemon from starting.
+    // Synced when somebody means to keep it: a record torn by a power failure would keep the daemon from
+    // starting.
     const text = JSON.stringify({ ...record, mountpoint: undefined });
     await writeFileAtomic(join(folder, "volume.json"), text, { sync: !anonymous });
     this.#records.set(name, record);
@@ -133,7 +135,10 @@ class LocalVolumes implements VolumeStore {
     await this.#filling.run(name, () => this.#fill(record.mountpoint, imageFolder));
   }
 
-  /** The copy is made beside the volume, where no container can put links in its way, and counts once it is whole. */
+  /**
+   * The copy is made beside the volume, where no container can put links in its way,
+   * and counts once it is whole.
+   */
   async #fill(mountpoint: string, imageFolder: string): Promise<void> {
     const filling = join(mountpoint, "..", "filling");
     const filled = join(mountpoint, "..", "filled");
