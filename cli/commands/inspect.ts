@@ -29,7 +29,10 @@ export async function printInspect(
   if (failures.length > 0) throw new Error(failures.join("\n"));
 }
 
-/** Nested objects as indented lines; what is empty is left out, but for the choice that an empty object stands for. */
+/**
+ * Nested objects as indented lines; what is empty is left out,
+ * but for the choice that an empty object stands for.
+ */
 function pretty(value: unknown, indent = ""): string {
   if (Array.isArray(value))
     return value.map((item) => `${indent}- ${pretty(item, `${indent}  `).trimStart()}`).join("\n");

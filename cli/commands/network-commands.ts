@@ -64,10 +64,10 @@ export function ipamConfigs(flags: NetworkFlags): Json[] {
     const bySubnet = new Map<string, string[]>();
     for (const value of values) {
       const subnet = subnets.find((each) => inSubnet(address(value), each));
-      if (subnet === undefined)
-        throw new InvalidArgumentError(
-          `${flag} ${value} is in none of the given subnets${subnets.length === 0 ? ": --subnet is missing" : ` (${subnets.join(", ")})`}`,
-        );
+      if (subnet === undefined) {
+        const given = subnets.length === 0 ? ": --subnet is missing" : ` (${subnets.join(", ")})`;
+        throw new InvalidArgumentError(`${flag} ${value} is in none of the given subnets${given}`);
+      }
       bySubnet.set(subnet, [...(bySubnet.get(subnet) ?? []), value]);
     }
     return bySubnet;

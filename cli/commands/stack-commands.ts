@@ -27,7 +27,8 @@ const STACK_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_-]*$/;
 async function deploy(context: Context, stack: string, flags: DeployFlags): Promise<void> {
   if (!STACK_NAME.test(stack))
     throw new InvalidArgumentError(
-      `the name of a stack must begin with a letter or digit and hold only letters, digits, _ and -, got ${JSON.stringify(stack)}`,
+      `the name of a stack must begin with a letter or digit and hold only letters, digits, _ and -, ` +
+        `got ${JSON.stringify(stack)}`,
     );
   const { composeFile = [] } = flags;
   if (composeFile.length === 0)

@@ -56,7 +56,8 @@ export function infoText(info: Row): string {
     ["Server Version", info["ServerVersion"]],
     [
       "Containers",
-      `${textOf(info["Containers"])} (${textOf(info["ContainersRunning"])} running, ${textOf(info["ContainersStopped"])} stopped)`,
+      `${textOf(info["Containers"])} (${textOf(info["ContainersRunning"])} running, ` +
+        `${textOf(info["ContainersStopped"])} stopped)`,
     ],
     ["Images", info["Images"]],
     ["Swarm", swarm["LocalNodeState"]],

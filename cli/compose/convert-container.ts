@@ -1,7 +1,7 @@
 /**
  * The container part of a service of a compose file as the API's JSON. Pure.
  */
-import { given, type Json } from "../service/flag-values.js";
+import { capability, given, type Json } from "../service/flag-values.js";
 import { parseBytes, parseDuration } from "../units.js";
 import type { ComposeDoc, FileDoc, FileRefDoc, HealthDoc, MountDoc, ServiceDoc } from "./model.js";
 import { type Naming, stackLabels } from "./naming.js";
@@ -35,7 +35,7 @@ function mount(doc: MountDoc, project: ComposeDoc, naming: Naming): Json {
   const own = declared !== undefined && declared.external !== true;
   const driver =
     declared?.driver !== undefined || declared?.driver_opts !== undefined
-      ? { Name: declared.driver ?? "local", Options: declared.driver_opts ?? {} }
+      ? given({ Name: declared.driver, Options: declared.driver_opts })
       : undefined;
   const labels = own ? stackLabels(naming.stack, declared.labels) : volume?.labels;
   return given({
@@ -124,14 +124,12 @@ export function containerSpec(service: ServiceDoc, project: ComposeDoc, naming: 
     Isolation: service.isolation,
     Init: service.init,
     Sysctls: nonEmpty(service.sysctls),
-    CapabilityAdd: nonEmpty(service.cap_add),
-    CapabilityDrop: nonEmpty(service.cap_drop),
+    CapabilityAdd: nonEmpty(service.cap_add?.map(capability)),
+    CapabilityDrop: nonEmpty(service.cap_drop?.map(capability)),
     Ulimits: nonEmpty(
-      Object.entries(service.ulimits ?? {}).map(([Name, { soft, hard }]) => ({
-        Name,
-        Soft: soft,
-        Hard: hard,
-      })),
+      Object.entries(service.ulimits ?? {})
+        .sort(([a], [b]) => a.localeCompare(b))
+        .map(([Name, { soft, hard }]) => ({ Name, Soft: soft, Hard: hard })),
     ),
     OomScoreAdj: service.oom_score_adj,
   });

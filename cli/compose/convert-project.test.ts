@@ -209,11 +209,11 @@ test("every honoured key reaches the API's specification", async () => {
         DNSConfig: { Nameservers: ["1.1.1.1"], Search: ["a", "b"], Options: ["ndots:1"] },
         Init: true,
         Sysctls: { "net.core.somaxconn": "1024" },
-        CapabilityAdd: ["NET_ADMIN"],
+        CapabilityAdd: ["CAP_NET_ADMIN"],
         CapabilityDrop: ["ALL"],
         Ulimits: [
-          { Name: "nproc", Soft: 10, Hard: 10 },
           { Name: "nofile", Soft: 1, Hard: 2 },
+          { Name: "nproc", Soft: 10, Hard: 10 },
         ],
         OomScoreAdj: 5,
       },

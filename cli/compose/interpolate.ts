@@ -88,7 +88,8 @@ function braced(expression: string, state: State): string {
   const [, operator, argument = ""] = match ?? [];
   if (name === undefined || (operator === undefined && argument !== "")) {
     throw new InvalidArgumentError(
-      `invalid interpolation \${${expression}}: forms are \${NAME}, \${NAME:-default}, \${NAME:?error}, \${NAME:+other}`,
+      `invalid interpolation \${${expression}}: forms are ` +
+        `\${NAME}, \${NAME:-default}, \${NAME:?error}, \${NAME:+other}`,
     );
   }
   const value = state.variables[name];

@@ -52,7 +52,8 @@ test("an error names file, line, key, rule and value", async () => {
     'compose.yml:9: services.web.deploy.resources.limits.memory: must be a size such as 64m or 1g, got "lots"',
     "compose.yml:10: services.web.stop_grace_period: must be a string, got 10",
     "compose.yml:12: services.web.ports[0].target: must be at least 1, got 0",
-    'compose.yml:13: services.web.restart: must be no, always, unless-stopped, on-failure or on-failure:N, got "sometimes"',
+    "compose.yml:13: services.web.restart: must be no, always, unless-stopped, on-failure or " +
+      'on-failure:N, got "sometimes"',
   ]);
 });
 
@@ -79,7 +80,8 @@ test("text that is no YAML is an error with its line", async () => {
 test("short forms have rules of their own", async () => {
   assert.deepEqual(
     await errorsOf(
-      "services:\n  web:\n    image: i\n    ports:\n      - 80:80:80:80\n      - 1-3:1-2\n    volumes:\n      - /a:/b:what\n",
+      "services:\n  web:\n    image: i\n    ports:\n      - 80:80:80:80\n      - 1-3:1-2\n" +
+        "    volumes:\n      - /a:/b:what\n",
     ),
     [
       'compose.yml:5: services.web.ports[0]: must be PUBLISHED:TARGET[/PROTOCOL], got "80:80:80:80"',
@@ -91,7 +93,8 @@ test("short forms have rules of their own", async () => {
 
 test("what a service names must be declared", async () => {
   const text =
-    "services:\n  web:\n    image: i\n    networks:\n      - front\n    secrets: [key]\n    volumes: ['data:/d']\n  db:\n    command: x\n";
+    "services:\n  web:\n    image: i\n    networks:\n      - front\n    secrets: [key]\n" +
+    "    volumes: ['data:/d']\n  db:\n    command: x\n";
   assert.deepEqual(await errorsOf(text), [
     'compose.yml:4: services.web.networks.front: network "front" is not declared under the top-level networks',
     'compose.yml:7: services.web.volumes: volume "data" is not declared under the top-level volumes',
@@ -109,10 +112,12 @@ secrets:
   outside: {external: true, file: a}
 `;
   assert.deepEqual(await errorsOf(text), [
-    "compose.yml:2: services.web.deploy.replicas: can only be used with mode replicated or replicated-job, not with global",
+    "compose.yml:2: services.web.deploy.replicas: can only be used with mode replicated or " +
+      "replicated-job, not with global",
     "compose.yml:2: services.web.healthcheck.disable: excludes test",
     "compose.yml:4: secrets.none: needs exactly one of file, environment, driver and external",
-    "compose.yml:5: secrets.both: needs exactly one of file, environment, driver and external, has file and environment",
+    "compose.yml:5: secrets.both: needs exactly one of file, environment, driver and external, " +
+      "has file and environment",
     "compose.yml:6: secrets.outside: is external: file must be left out",
   ]);
 });
@@ -143,7 +148,8 @@ services:
     "compose.yml:9: services.web.command: variable UNSET is not set: it is empty",
     "compose.yml:5: services.web.build: has no effect: images are not built here: build and push them first",
     "compose.yml:7: services.web.depends_on: has no effect: services start together, each as soon as it can",
-    "compose.yml:8: services.web.ports[0]: host address 127.0.0.1 has no effect: a published port listens on all addresses of a node",
+    "compose.yml:8: services.web.ports[0]: host address 127.0.0.1 has no effect: " +
+      "a published port listens on all addresses of a node",
   ]);
 });
 

@@ -171,13 +171,15 @@ class EventSignal {
       const lines = `${rest}${(chunk as Buffer).toString("utf8")}`.split("\n"); // no encoding is set
       rest = lines.pop() ?? "";
       if (rest.length > EVENT_BYTES_MAX) rest = "";
-      for (const line of lines.filter((each) => each.trim() !== "")) this.#note(JSON.parse(line) as Row); // one object a line
+      // one object a line
+      for (const line of lines.filter((each) => each.trim() !== "")) this.#note(JSON.parse(line) as Row);
       this.#wake();
     }
   }
 
   #note(event: Row): void {
-    const actor = event["Actor"] as { ID?: string; Attributes?: Record<string, string> } | undefined; // Docker's event
+    // Docker's event
+    const actor = event["Actor"] as { ID?: string; Attributes?: Record<string, string> } | undefined;
     const id = event["Type"] === "task" ? actor?.Attributes?.["service.id"] : actor?.ID;
     this.#touched.add(textOf(id));
   }

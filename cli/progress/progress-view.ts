@@ -14,7 +14,8 @@ export interface ProgressView {
 const SLOTS_SHOWN_MAX = 20;
 
 function headline(name: string, progress: Convergence, several: boolean): string {
-  const tasks = `overall progress: ${progress.ready} out of ${progress.wanted} tasks${progress.noun === "completed" ? " completed" : ""}`;
+  const done = progress.noun === "completed" ? " completed" : "";
+  const tasks = `overall progress: ${progress.ready} out of ${progress.wanted} tasks${done}`;
   return several ? `${name}: ${tasks}` : tasks;
 }
 

@@ -5,6 +5,7 @@
 import { AlreadyExistsError, InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
 import { keyValues, parseBytes, parseCpus, parseDuration, parseInteger } from "../units.js";
 import {
+  capability,
   type FileReference,
   given,
   type Json,
@@ -252,8 +253,8 @@ export async function createSpec(
     Secrets: orAbsent(await fileReferences(flags.list("secret"), "secret", lookups)),
     Configs: orAbsent(await fileReferences(flags.list("config"), "config", lookups)),
     Sysctls: orAbsent(keyValues(flags.list("sysctl"))),
-    CapabilityAdd: orAbsent([...flags.list("cap-add")]),
-    CapabilityDrop: orAbsent([...flags.list("cap-drop")]),
+    CapabilityAdd: orAbsent(flags.list("cap-add").map(capability)),
+    CapabilityDrop: orAbsent(flags.list("cap-drop").map(capability)),
     Ulimits: orAbsent(flags.list("ulimit").map((text) => parseUlimit(text))),
     DNSConfig: orAbsent(
       given({

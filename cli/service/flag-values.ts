@@ -241,3 +241,9 @@ export function splitCommand(text: string): string[] {
     word.replace(/"([^"]*)"|'([^']*)'/g, (_, double?: string, single?: string) => double ?? single ?? ""),
   );
 }
+
+/** "net_admin" as "CAP_NET_ADMIN", "all" as "ALL". */
+export function capability(text: string): string {
+  const name = text.trim().toUpperCase();
+  return name === "ALL" || name.startsWith("CAP_") ? name : `CAP_${name}`;
+}

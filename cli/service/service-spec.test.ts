@@ -179,6 +179,13 @@ test("update adds, replaces and removes by key", async () => {
   assert.equal(at(after, "TaskTemplate", "ForceUpdate"), 1);
 });
 
+test("update gives and takes capabilities, whatever their spelling", async () => {
+  const before = await create("--cap-add", "net_admin", "--cap-drop", "ALL");
+  const after = await update(before, "--cap-drop", "NET_ADMIN", "--cap-add", "CAP_CHOWN");
+  assert.deepEqual(at(after, "TaskTemplate", "ContainerSpec", "CapabilityAdd"), ["CAP_CHOWN"]);
+  assert.deepEqual(at(after, "TaskTemplate", "ContainerSpec", "CapabilityDrop"), ["ALL", "CAP_NET_ADMIN"]);
+});
+
 test("update takes a switch back", async () => {
   const before = await create("--init", "--read-only");
   const after = await update(before, "--init=false");

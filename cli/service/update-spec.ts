@@ -18,6 +18,7 @@ import {
   updateConfigOf,
 } from "./create-spec.js";
 import {
+  capability,
   given,
   type Json,
   parseGenericResource,
@@ -128,11 +129,12 @@ async function updateContainer(before: Json, flags: FlagValues, lookups: Lookups
     flags.list("config-rm"),
     (each) => String(each["ConfigName"]),
   );
-  const [add, drop] = [flags.list("cap-add"), flags.list("cap-drop")];
-  if (add.length > 0)
-    container["CapabilityAdd"] = mergeList(textsOf(before["CapabilityAdd"]), add, drop, (name) => name);
-  if (drop.length > 0)
-    container["CapabilityDrop"] = mergeList(textsOf(before["CapabilityDrop"]), drop, add, (name) => name);
+  // What is given is no longer taken, and the other way round.
+  const [add, drop] = [flags.list("cap-add").map(capability), flags.list("cap-drop").map(capability)];
+  if (add.length + drop.length > 0) {
+    container["CapabilityAdd"] = mergeList(textsOf(before["CapabilityAdd"]), add, drop, capability);
+    container["CapabilityDrop"] = mergeList(textsOf(before["CapabilityDrop"]), drop, add, capability);
+  }
   setIf(container, "Healthcheck", healthOf(flags, before["Healthcheck"] as Json | undefined));
   return container;
 }

@@ -88,11 +88,13 @@ async function checkExternals(context: Context, objects: StackObjects): Promise<
     const network = await find(context, `/networks/${encodeURIComponent(name)}`);
     if (network === undefined)
       throw new NotFoundError(
-        `network ${JSON.stringify(name)} is declared as external, but could not be found: create it with 'skein network create ${name}'`,
+        `network ${JSON.stringify(name)} is declared as external, but could not be found: ` +
+          `create it with 'skein network create ${name}'`,
       );
     if (textOf(network["Scope"]) !== "swarm" && !["host", "none"].includes(name)) {
       throw new FailedPreconditionError(
-        `network ${JSON.stringify(name)} is declared as external, but is not of the swarm's scope: ${textOf(network["Scope"])}`,
+        `network ${JSON.stringify(name)} is declared as external, but is not of the swarm's scope: ` +
+          textOf(network["Scope"]),
       );
     }
   }

@@ -92,7 +92,8 @@ async function waitForEnd(
     if (left.length === 0) return;
     if (clock.monotonicMs() >= deadlineMs)
       throw new Error(
-        `${left.length} tasks of stack ${stack} still run after ${timeoutMs / 1000} s: 'skein stack ps ${stack}' shows them`,
+        `${left.length} tasks of stack ${stack} still run after ${timeoutMs / 1000} s: ` +
+          `'skein stack ps ${stack}' shows them`,
       );
     await clock.sleep(LOOK_PAUSE_MS);
   }
