@@ -6,11 +6,11 @@
  */
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import { NodeState, TaskState, UpdateState } from "../../proto/gen/skein/v1/types.js";
-import { hasCause } from "./cause.js";
+import { isMadeByUpdate } from "./plan-update.js";
 import type { PlanBuilder, PlanInput } from "./service-plan.js";
 import type { Slot } from "./slot.js";
 import type { Step } from "./steps.js";
-import { createdAtMs, isTerminal, isUnassigned, isWanted } from "./task-state.js";
+import { isTerminal, isUnassigned, isWanted } from "./task-state.js";
 
 /** Steps for tasks whose node will not speak for them; returns when to look again. */
 export function planOrphans(input: PlanInput): { steps: readonly Step[]; wakeAtMs: number | undefined } {
@@ -54,11 +54,8 @@ function keepCount(task: Task, historyLimit: number): number {
 
 export function planHistory(plan: PlanBuilder, slots: readonly Slot[]): void {
   const { historyLimit } = plan.input;
-  const status = plan.service.updateStatus;
-  const updating =
-    status?.state === UpdateState.UPDATING || status?.state === UpdateState.ROLLBACK_STARTED
-      ? status
-      : undefined;
+  const state = plan.service.updateStatus?.state;
+  const updating = state === UpdateState.UPDATING || state === UpdateState.ROLLBACK_STARTED;
   for (const slot of slots) {
     const newest = slot.tasks[0];
     if (newest === undefined || slot.tasks.length === 1) continue;
@@ -68,9 +65,7 @@ export function planHistory(plan: PlanBuilder, slots: readonly Slot[]): void {
       const neverRan = isUnassigned(task);
       if (task === newest && !neverRan) continue;
       if (!neverRan && (excess <= 0 || !isTerminal(task))) continue;
-      const judged = updating !== undefined && hasCause(task, "update", "rollback");
-      // the update supervisor still counts it
-      if (judged && createdAtMs(task) >= updating.startedAtMs) continue;
+      if (updating && isMadeByUpdate(task, plan.service)) continue; // the update supervisor still counts it
       plan.steps.push({ kind: "removeTask", taskId: task.id });
       excess--;
     }

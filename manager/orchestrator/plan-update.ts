@@ -9,7 +9,7 @@
  *                        ├─ pause ──► PAUSED                      └──► ROLLBACK_PAUSED
  *                        └─ rollback ──► ROLLBACK_STARTED     a new specification starts over
  */
-import type { Task } from "../../proto/gen/skein/v1/objects.js";
+import type { Service, Task } from "../../proto/gen/skein/v1/objects.js";
 import {
   FailureAction,
   RestartCondition,
@@ -24,7 +24,7 @@ import { mustWaitFor } from "./restart-policy.js";
 import type { PlanBuilder } from "./service-plan.js";
 import { isFinished, type Slot } from "./slot.js";
 import { isDirty } from "./spec-equality.js";
-import { createdAtMs, isRunning, isTerminal, isWanted, observedState } from "./task-state.js";
+import { isRunning, isTerminal, isWanted, observedState } from "./task-state.js";
 
 export const MONITOR_DEFAULT_MS = 5_000;
 const DEFAULT_CONFIG: UpdateConfig = {
@@ -64,7 +64,7 @@ export function planUpdate(plan: PlanBuilder, slots: readonly Slot[]): void {
     replaceSome(plan, dirty, { config, busyCount: 0, rollback });
     return;
   }
-  const made = madeBy(plan, slots, status);
+  const made = madeBy(plan, slots);
   const failure = tooManyFailures(plan, made, { config, total: dirty.length + made.size });
   if (failure !== undefined) {
     react(plan, { config, status, rollback, failure });
@@ -79,14 +79,22 @@ function setStatus(plan: PlanBuilder, status: UpdateStatus): void {
   plan.steps.push({ kind: "updateStatus", serviceId: plan.service.id, status });
 }
 
-/** The task this update made in each slot it has come to. */
-function madeBy(plan: PlanBuilder, slots: readonly Slot[], status: UpdateStatus): ReadonlyMap<Slot, Task> {
+/**
+ * The update, or rollback, under way made this task. Told by the specification's version, not by time: the clock of a new leader
+ * may be behind that of the one that began.
+ */
+export function isMadeByUpdate(task: Task, service: Service): boolean {
+  const kind = service.updateStatus?.state === UpdateState.ROLLBACK_STARTED ? "rollback" : "update";
+  return hasCause(task, kind) && (task.specVersion?.index ?? 0) === (service.specVersion?.index ?? 0);
+}
+
+/** The newest task this update made in each slot it has come to. */
+function madeBy(plan: PlanBuilder, slots: readonly Slot[]): ReadonlyMap<Slot, Task> {
   const made = new Map<Slot, Task>();
   for (const slot of slots) {
     const task = slot.tasks.find(
       (candidate) =>
-        hasCause(candidate, "update", "rollback") &&
-        createdAtMs(candidate) >= status.startedAtMs &&
+        isMadeByUpdate(candidate, plan.service) &&
         !isDirty(candidate, plan.service, plan.input.node(candidate.nodeId)),
     );
     if (task !== undefined) made.set(slot, task);

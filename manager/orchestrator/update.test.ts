@@ -365,3 +365,23 @@ test("a drained node's task moves start-first when the service updates start-fir
   assert.notEqual(lab.running("web")[0]?.nodeId, home);
   await lab.close();
 });
+
+test("a new leader whose clock is behind goes on slot by slot", async () => {
+  const lab = new ControlLab();
+  await lab.addNodes("n1");
+  await lab.createService("web", { mode: replicas(4), update: config() });
+  lab.run = (task) => ({
+    state: task.spec?.container?.image === "app:2" ? TaskState.STARTING : TaskState.RUNNING,
+  });
+  await lab.setImage("web", "app:2");
+  assert.deepEqual(images(lab), ["app:1", "app:1", "app:1"]);
+  lab.test.clock.advance(-3_000);
+  await lab.changeLeader();
+  lab.run = (task) => ({
+    state:
+      task.spec?.container?.image === "app:2" && task.slot > 1 ? TaskState.STARTING : TaskState.RUNNING,
+  });
+  await lab.settle();
+  assert.deepEqual(images(lab).sort(), ["app:1", "app:1", "app:2"]);
+  await lab.close();
+});
