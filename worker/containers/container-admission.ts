@@ -3,6 +3,7 @@
  * and what will its record be.
  * Pure. Everything that can be refused without a root file system is refused here, by name.
  */
+import { posix } from "node:path";
 import { InvalidArgumentError, NotImplementedError } from "../../base/errors/errors.js";
 import type { ImageRecord } from "../images/image-store.js";
 import { capabilitySet } from "../runtime/capabilities.js";
@@ -65,8 +66,8 @@ export function admitContainer(
 /** Volumes asked for, and an anonymous one for each volume of the image that nothing is mounted on. */
 export function wantedVolumes(specification: KeptSpecification, image: ImageRecord): readonly VolumeMount[] {
   const asked = specification.mounts.flatMap((mount) => (mount.kind === "volume" ? [mount] : []));
-  const taken = new Set(specification.mounts.map((mount) => mount.target));
-  const ofImage = image.config.volumes
+  const taken = new Set(specification.mounts.map((mount) => plainPath(mount.target)));
+  const ofImage = [...new Set(image.config.volumes.map(plainPath))]
     .filter((target) => !taken.has(target))
     .map(
       (target): VolumeMount => ({
@@ -82,6 +83,11 @@ export function wantedVolumes(specification: KeptSpecification, image: ImageReco
       }),
     );
   return [...asked, ...ofImage];
+}
+
+/** Images write /data/ as well as /data, and relative ones are meant from the root. */
+function plainPath(path: string): string {
+  return posix.join("/", path).replace(/(.)\/$/, "$1");
 }
 
 export function newRecord(options: {

@@ -3,7 +3,7 @@
  * Nothing is left after the last one.
  */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
@@ -92,6 +92,37 @@ describe("container adoption", () => {
     await lab.reopen();
     await assert.rejects(lab.manager.start(id), /\/run\/secrets\/a of container .* was lost by a reboot/);
     assert.equal(lab.manager.find(id)?.state, "created");
+  });
+
+  it("what a create cut short left is cleared up, its secrets too; what a release left is released", async () => {
+    const stray = "f".repeat(64);
+    const { id } = await lab.manager.create(lab.spec({ args: ["true"] }));
+    await lab.manager.start(id);
+    await lab.manager.wait(id);
+    await lab.manager.close();
+    const left = [
+      join(lab.runDir, "s", stray),
+      join(lab.runDir, "e", stray.slice(0, 16)),
+      join(lab.runDir, "e", id.slice(0, 16)),
+      join(lab.dir, "containers", stray),
+    ];
+    for (const path of left) mkdirSync(path, { recursive: true });
+    writeFileSync(join(lab.runDir, "s", stray, "0"), "secret");
+    await lab.reopen();
+    assert.deepEqual(
+      left.filter((path) => existsSync(path)),
+      [],
+    );
+    assert.ok(existsSync(join(lab.dir, "containers", id)));
+  });
+
+  it("a custom seccomp profile survives the daemon", async () => {
+    const profile = Buffer.from(JSON.stringify({ defaultAction: "SCMP_ACT_ALLOW", syscalls: [] }));
+    const seccomp = { kind: "custom" as const, profile: new Uint8Array(profile) };
+    const { id } = await lab.manager.create(lab.spec({ args: ["true"], seccomp }));
+    await lab.reopen();
+    await lab.manager.start(id);
+    assert.equal((await lab.manager.wait(id)).exitCode, 0);
   });
 
   it("a start that never ended is cleared up", async () => {

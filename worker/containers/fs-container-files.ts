@@ -3,8 +3,8 @@
  * to the file system.
  * Invariant: secret data is written only below the tmpfs at <runDir>/s; it never reaches a disk of the node.
  */
-import { chmod, chown, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { chmod, chown, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { FailedPreconditionError, InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
@@ -28,6 +28,8 @@ export interface ContainerFiles {
   /** hosts, hostname and resolv.conf go; placed files stay for the next start. */
   release(id: string): Promise<void>;
   remove(id: string): Promise<void>;
+  /** Files of containers that are not in the set go. */
+  sweep(known: ReadonlySet<string>): Promise<void>;
   /** Unmounts the tmpfs; only when no container is left. */
   unmount(): Promise<void>;
 }
@@ -158,6 +160,15 @@ class NodeFiles implements ContainerFiles {
   async remove(id: string): Promise<void> {
     await this.release(id);
     await rm(this.#secretDir(id), { recursive: true, force: true });
+  }
+
+  async sweep(known: ReadonlySet<string>): Promise<void> {
+    const etc = new Set([...known].map((id) => basename(this.#etcDir(id))));
+    for (const [folder, kept] of [["s", known] as const, ["e", etc] as const]) {
+      for (const name of await readdir(join(this.#runDir, folder))) {
+        if (!kept.has(name)) await rm(join(this.#runDir, folder, name), { recursive: true, force: true });
+      }
+    }
   }
 
   async unmount(): Promise<void> {

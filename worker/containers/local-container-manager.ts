@@ -6,7 +6,7 @@
  *
  *   create -> created -> start -> running -> (exit) -> exited -> start ... -> remove
  */
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import {
   AlreadyExistsError,
@@ -94,7 +94,7 @@ export class ConmonContainerManager implements LocalContainerManager {
       this.#entries.set(stored.record.id, new ContainerEntry(stored));
       this.#names.set(stored.record.name, stored.record.id);
     }
-    await runtime.sweep(new Set(this.#entries.keys()));
+    await this.#sweep(new Set(this.#entries.keys()));
     for (const entry of this.#entries.values()) {
       const { id, stored } = entry;
       if (stored.process !== undefined) {
@@ -105,8 +105,18 @@ export class ConmonContainerManager implements LocalContainerManager {
       if ((await runtime.findLeftover(id)) !== undefined) {
         this.#init.log.warn("container was half started when the daemon ended", { container: id });
       }
-      await runtime.delete(id);
+      await this.#release(id); // also of a run whose clean-up was cut short
     }
+  }
+
+  /** What a create or removal cut short left of containers nobody knows: secrets above all. */
+  async #sweep(known: ReadonlySet<string>): Promise<void> {
+    await this.#parts.runtime.sweep(known);
+    await this.#parts.maker.files.sweep(known);
+    const logs = join(this.#init.dir, "containers");
+    await mkdir(logs, { recursive: true, mode: 0o710 });
+    for (const id of await readdir(logs))
+      if (!known.has(id)) await rm(join(logs, id), { recursive: true, force: true });
   }
 
   async create(specification: ContainerSpecification): Promise<ContainerRecord> {
