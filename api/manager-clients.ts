@@ -2,7 +2,7 @@
  * The local manager's control API as promises. Edge: to @grpc/grpc-js.
  * On a node that is no manager every call fails with 503 in Docker's words.
  */
-import { UnavailableError } from "../base/errors/errors.js";
+import { codeOf, UnavailableError } from "../base/errors/errors.js";
 import { callUnary } from "../base/grpc/grpc-call.js";
 import { ControlClient } from "../proto/gen/skein/v1/control.js";
 import { LogsClient } from "../proto/gen/skein/v1/logs.js";
@@ -58,11 +58,21 @@ export class ManagerClients {
   }
 
   /** @example await clients.call((control) => control.getNode, { id }) */
-  call<Req, Res>(
+  async call<Req, Res>(
     pick: (control: ControlClient) => Parameters<typeof callUnary<Req, Res>>[0],
     request: Req,
   ): Promise<Res> {
     const control = this.control();
-    return callUnary<Req, Res>(pick(control).bind(control), request, { timeoutMs: CONTROL_TIMEOUT_MS });
+    try {
+      return await callUnary<Req, Res>(pick(control).bind(control), request, {
+        timeoutMs: CONTROL_TIMEOUT_MS,
+      });
+    } catch (error) {
+      const { error: reason } = this.#swarm.info();
+      if (codeOf(error) !== "unavailable" || reason === "") throw error;
+      throw new UnavailableError(`this node's manager does not run, and is started again: ${reason}`, {
+        cause: error,
+      });
+    }
   }
 }

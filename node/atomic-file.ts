@@ -7,12 +7,14 @@ import {
   fsyncSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
+  rmdirSync,
   rmSync,
   writeSync,
 } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 
 /** @param mode permission bits, e.g. 0o600 for keys. */
 export function writeFileAtomic(path: string, data: string | Uint8Array, mode = 0o600): void {
@@ -40,12 +42,30 @@ export function readFileIfThere(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    if (codeOf(error) === "ENOENT") return undefined;
     throw error;
   }
 }
 
-/** Missing is fine. */
+/**
+ * Missing is fine. A folder that is a mount point stays, empty: the disk was given to us,
+ * and is needed again.
+ */
 export function removeFolder(path: string): void {
-  rmSync(path, { recursive: true, force: true });
+  let names: readonly string[];
+  try {
+    names = readdirSync(path);
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return;
+    throw error;
+  }
+  for (const name of names) rmSync(join(path, name), { recursive: true, force: true });
+  try {
+    rmdirSync(path);
+  } catch (error) {
+    if (codeOf(error) !== "EBUSY") throw error;
+  }
 }
+
+const codeOf = (error: unknown): unknown =>
+  error instanceof Error && "code" in error ? error.code : undefined;

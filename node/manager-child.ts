@@ -43,6 +43,7 @@ export class ManagerChild {
   #self: { readonly nodeId: string; readonly clusterId: string } | undefined;
   #started = false;
   #stopping = false;
+  #failure = "";
   #restart: Timer | undefined;
 
   constructor(options: ManagerChildOptions) {
@@ -71,6 +72,11 @@ export class ManagerChild {
       this.#relaunch(messageOf(error));
       throw error;
     }
+  }
+
+  /** Why it is not serving now though it should; "" while it is. */
+  get failure(): string {
+    return this.#failure;
   }
 
   exchangeIdentity(identity: TlsIdentity): void {
@@ -111,10 +117,12 @@ export class ManagerChild {
     return new Promise((resolve, reject) => {
       let isReady = false;
       let failure: SkeinError | undefined;
+      let reason: string | undefined;
       child.on("message", (message: FromManager) => {
         switch (message.kind) {
           case "ready":
             isReady = true;
+            this.#failure = "";
             this.#started = true;
             this.#backoff.reset();
             if (mode.kind === "init") this.#identity = message.identity;
@@ -125,6 +133,10 @@ export class ManagerChild {
           case "failed":
             failure = rebuild(message.code, message.message);
             break;
+          case "stopped":
+            reason = message.message;
+            this.#failure = reason;
+            break;
         }
       });
       child.on("error", (error) => {
@@ -133,7 +145,7 @@ export class ManagerChild {
       });
       const ended = (how: string): void => {
         if (this.#child === child) this.#child = undefined;
-        if (isReady) this.#relaunch(how);
+        if (isReady) this.#relaunch(reason ?? `it ended with ${how}`);
         else
           reject(failure ?? new InternalError(`the manager process ended with ${how} before it was ready`));
       };
@@ -145,6 +157,7 @@ export class ManagerChild {
   #relaunch(why: string): void {
     const self = this.#self;
     if (self === undefined || this.#stopping) return;
+    this.#failure = why;
     const pauseMs = this.#backoff.nextMs();
     this.#options.log.warn("manager process ended; starting it again", { why, pauseMs });
     this.#restart = this.#options.clock.setTimer(pauseMs, () => {
@@ -153,7 +166,7 @@ export class ManagerChild {
       const { nodeId, clusterId } = self;
       this.#launch({ kind: "resume", nodeId, clusterId, identity }).catch((error: SkeinError) => {
         this.#options.log.error("manager could not be started again", { error: error.message });
-        this.#relaunch("failed start");
+        this.#relaunch(error.message);
       });
     });
   }

@@ -52,6 +52,7 @@ async function start(config: ManagerConfig): Promise<void> {
       log,
       onStopped: (error) => {
         log.error("raft stopped; the manager ends and is started again", { error: messageOf(error) });
+        tell({ kind: "stopped", message: messageOf(error) });
         void stop(1);
       },
     });

@@ -60,4 +60,6 @@ export type FromManager =
       readonly clusterId: string;
       readonly identity: TlsIdentity | undefined;
     }
-  | { readonly kind: "failed"; readonly code: string; readonly message: string };
+  | { readonly kind: "failed"; readonly code: string; readonly message: string }
+  /** It served, and ends now because of this: a full disk, say. */
+  | { readonly kind: "stopped"; readonly message: string };

@@ -4,7 +4,6 @@
  * Edge: to the manager process and the node's files. Operations run one after another;
  * each leaves either the old state or the new one.
  */
-import { rmSync } from "node:fs";
 import type { SwarmBackend, SwarmInfo, SwarmInitRequest, SwarmJoinRequest } from "../api/ports.js";
 import type { Clock, Timer } from "../base/clock/clock.js";
 import {
@@ -21,6 +20,7 @@ import { ControlClient } from "../proto/gen/skein/v1/control.js";
 import type { SessionUpdate } from "../proto/gen/skein/v1/dispatcher.js";
 import { NodeRole } from "../proto/gen/skein/v1/types.js";
 import { formatHostPort, parseHostPort, resolveAddress } from "./address.js";
+import { removeFolder } from "./atomic-file.js";
 import { certificateRole, renewalDelayMs } from "./certificate-clock.js";
 import { renewIdentity, requestIdentity } from "./join-client.js";
 import type { LocalManager } from "./local-manager.js";
@@ -110,7 +110,7 @@ export class SwarmLifecycle implements SwarmBackend {
               ? "pending"
               : "inactive",
       controlAvailable: membership?.manager?.started ?? false,
-      error: this.#error,
+      error: this.#error || (membership?.manager?.failure ?? ""),
       remoteManagers: membership?.managerNodes ?? [],
     };
   }
@@ -163,7 +163,7 @@ export class SwarmLifecycle implements SwarmBackend {
         availability: request.availability,
         autolock: false,
       };
-      rmSync(this.#options.managerDir, { recursive: true, force: true });
+      removeFolder(this.#options.managerDir);
       const manager = this.#newManager(addresses);
       const ready = await manager.start(mode);
       if (ready.identity === undefined) throw new UnavailableError("the manager made no certificate");
@@ -238,7 +238,7 @@ export class SwarmLifecycle implements SwarmBackend {
       await membership.manager?.stop();
       membership.renewal?.cancel();
       membership.channels.close();
-      rmSync(this.#options.managerDir, { recursive: true, force: true });
+      removeFolder(this.#options.managerDir);
       this.#options.files.remove();
       this.#membership = undefined;
       this.#error = "";
@@ -323,7 +323,7 @@ export class SwarmLifecycle implements SwarmBackend {
   }
 
   async #joinAsManager(state: SwarmState, identity: TlsIdentity): Promise<ManagerChild> {
-    rmSync(this.#options.managerDir, { recursive: true, force: true });
+    removeFolder(this.#options.managerDir);
     const manager = this.#newManager(state);
     await manager.start({
       kind: "join",
@@ -468,7 +468,7 @@ export class SwarmLifecycle implements SwarmBackend {
       this.#options.localManager.close();
       await membership.manager?.stop();
       membership.manager = undefined;
-      rmSync(this.#options.managerDir, { recursive: true, force: true });
+      removeFolder(this.#options.managerDir);
     }
     if (role !== before) log.info("the node's role changed", { role });
     this.#scheduleRenewal(membership);
