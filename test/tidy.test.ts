@@ -227,16 +227,21 @@ test("no leftover debugging, focus, or paths of a machine", () => {
 const COLUMNS_MAX = 110;
 /** For what would read worse in two pieces: a test's title, a message, a rule, a drawing. */
 const TEXT_COLUMNS_MAX = 120;
-const LONG_TEXT = /(["'`]).{50,}\1|^\s*(["'`]).{50,}|[─►▶]/;
+const LONG_TEXT = /(["'`/]).{50,}\1|[─►▶]/;
 
-test("lines stop at 110 columns, those of one long text at 120, and files below 500 lines", () => {
+test("lines stop at 110 columns, those of one long text at 120, and files below 500 lines, tests 600", () => {
   const wrong: string[] = [];
   for (const source of sources) {
     const lines = source.text.split("\n");
-    if (lines.length > 500) wrong.push(`${source.path} has ${lines.length} lines: look for the second idea`);
+    if (lines.length > (isTest(source) ? 600 : 500))
+      wrong.push(`${source.path} has ${lines.length} lines: look for the second idea`);
+    let inText = false; // a text over several lines
     lines.forEach((line, i) => {
       if (line.startsWith("#!")) return;
-      if (line.length > (LONG_TEXT.test(line) ? TEXT_COLUMNS_MAX : COLUMNS_MAX))
+      const isText = inText || LONG_TEXT.test(line);
+      if ((line.match(/(?<!\\)`/g)?.length ?? 0) % 2 === 1 && !/^\s*(\*|\/\/|\/\*)/.test(line))
+        inText = !inText;
+      if (line.length > (isText ? TEXT_COLUMNS_MAX : COLUMNS_MAX))
         wrong.push(`${relative(ROOT, join(ROOT, source.path))}:${i + 1} has ${line.length} columns`);
     });
   }

@@ -78,7 +78,10 @@ export class RegistryTransport {
     }
   }
 
-  /** Follows redirects; the Authorization header goes to the first host only, and so does a body, which holds a token. */
+  /**
+   * Follows redirects; the Authorization header goes to the first host only, and so does a body,
+   * which holds a token.
+   */
   async sendTo(first: URL, options: SendOptions): Promise<IncomingMessage> {
     let url = first;
     for (let followed = 0; followed <= REDIRECTS_MAX; followed += 1) {

@@ -109,7 +109,8 @@ test("a layer cancelled at the moment it is done does not cancel the next one", 
   const abort = new AbortController();
   const push = world.calls.push.bind(world.calls);
   world.calls.push = (...calls) => {
-    // The thread goes on once this returns; it is done while the parent is held, and the cancellation comes before the result is heard.
+    // The thread goes on once this returns; it is done while the parent is held, and the cancellation comes
+    // before the result is heard.
     setImmediate(() => {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
       abort.abort();

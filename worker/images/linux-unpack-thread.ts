@@ -107,7 +107,8 @@ export class UnpackThread {
     );
     worker.on("exit", (code) => lost(new InternalError(`the unpacking thread ended with ${code}`)));
     worker.on("message", (message: FromWorker) => {
-      if (this.#worker !== worker) return; // ended by us meanwhile: who waited is told so, and the next has a thread of its own
+      // ended by us meanwhile: who waited is told so, and the next has a thread of its own
+      if (this.#worker !== worker) return;
       if (message.kind === "kernel") {
         worker.postMessage({ kind: "kernel-done", error: this.#callKernel(message.call) } satisfies ToWorker);
       } else if (message.kind === "failed") {
@@ -150,6 +151,7 @@ function newWorker(): Worker {
     import.meta.resolve("tsx/esm/api"),
     import.meta.resolve("./linux-unpack-worker.ts"),
   ];
-  const start = `import(${JSON.stringify(loader)}).then(({ register }) => { register(); return import(${JSON.stringify(file)}); })`;
+  const load = `register(); return import(${JSON.stringify(file)});`;
+  const start = `import(${JSON.stringify(loader)}).then(({ register }) => { ${load} })`;
   return new Worker(start, { ...limits, eval: true, execArgv: [] });
 }

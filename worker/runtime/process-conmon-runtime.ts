@@ -1,10 +1,11 @@
 /**
  * Containers by crun (else runc), each under a conmon of its own. Edge: to child processes and run files.
  * Invariants: a container that was created or adopted is reported by `onExit` exactly once;
- * nothing here is the container's parent, so the end of this process touches none. Sources:
- * conmon(8), crun(1).
+ * nothing here is the container's parent, so the end of this process touches none.
+ * Sources: conmon(8), crun(1).
  *
- *   create: spawn conmon -> (own cgroup) -> start byte -> {"data": pid} on the sync pipe      start: spawn `crun start`
+ *   create: spawn conmon -> (own cgroup) -> start byte -> {"data": pid} on the sync pipe
+ *   start:  spawn `crun start`
  *   exit:   conmon writes <exitDir>/<id> -> fs.watch -> onExit      delete: spawn `crun delete`, run files go
  */
 import { existsSync, readdirSync } from "node:fs";

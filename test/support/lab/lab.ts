@@ -4,7 +4,7 @@
  * happens to the test, `close` or the exit of the process sweeps all traces, and the next lab sweeps those of
  * a lab whose process was killed.
  *
- *   host 1: 10.99.0.1   host 2: 10.99.0.2 …   clients: 10.99.0.101 …   (in every lab: each has a bridge of its own)
+ *   host 1: 10.99.0.1   host 2: 10.99.0.2 …   clients: 10.99.0.101 …   (in every lab: bridges differ)
  */
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync } from "node:fs";
 import { join } from "node:path";
