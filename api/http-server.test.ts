@@ -208,6 +208,16 @@ test("a pull that fails after its first line tells so inside the stream", async 
   assert.equal(lines[1]?.error, "manifest for nope:1 not found: manifest unknown");
 });
 
+test("swarm settings that nobody would follow are refused by name, Docker's defaults are not", async () => {
+  const init = (spec: unknown): Promise<Answer> => ask("POST", "/swarm/init", JSON.stringify({ Spec: spec }));
+  const locked = await init({ EncryptionConfig: { AutoLockManagers: true } });
+  assert.equal(locked.status, 501);
+  assert.match(messageOf(locked), /Spec\.EncryptionConfig\.AutoLockManagers is not supported yet/);
+  assert.match(messageOf(await init({ Raft: { SnapshotInterval: 5 } })), /Spec\.Raft\.SnapshotInterval/);
+  const raft = { SnapshotInterval: 10_000, KeepOldSnapshots: 0, LogEntriesForSlowFollowers: 500 };
+  assert.equal((await init({ Raft: raft, TaskDefaults: {} })).status, 200);
+});
+
 test("init answers the node id as a JSON string", async () => {
   assert.equal(JSON.parse((await ask("POST", "/swarm/init", "{}")).body), "node1");
 });

@@ -1,7 +1,7 @@
 /**
  * /swarm. Edge: to the daemon's swarm life cycle and the manager's control API.
  */
-import { InvalidArgumentError } from "../../base/errors/errors.js";
+import { InvalidArgumentError, NotImplementedError } from "../../base/errors/errors.js";
 import { ClusterSpec } from "../../proto/gen/skein/v1/types.js";
 import type { Fields } from "../convert/fields.js";
 import { clusterOut } from "../convert/objects-out.js";
@@ -10,8 +10,26 @@ import type { SwarmBackend } from "../ports.js";
 import { AVAILABILITIES } from "./node-routes.js";
 import type { Route } from "./route.js";
 
+/** Settings that are stored nowhere because nobody would follow them; Docker's defaults, which its CLI sends, pass. */
+function refuseUnfollowed(fields: Fields): void {
+  const raft = fields.object("Raft");
+  const unfollowed: readonly (readonly [path: string, given: unknown, fine: readonly unknown[]])[] = [
+    ["EncryptionConfig.AutoLockManagers", fields.object("EncryptionConfig")?.bool("AutoLockManagers"), [false]],
+    ["Raft.SnapshotInterval", raft?.integer("SnapshotInterval"), [0, 10_000]],
+    ["Raft.KeepOldSnapshots", raft?.integer("KeepOldSnapshots"), [0]],
+    ["Raft.LogEntriesForSlowFollowers", raft?.integer("LogEntriesForSlowFollowers"), [0, 500]],
+    ["TaskDefaults.LogDriver", fields.object("TaskDefaults")?.object("LogDriver")?.string("Name"), [""]],
+  ];
+  for (const [path, given, fine] of unfollowed) {
+    if (given !== undefined && !fine.includes(given)) {
+      throw new NotImplementedError(`Spec.${path} is not supported yet, got ${JSON.stringify(given)}`);
+    }
+  }
+}
+
 function clusterSpecIn(fields: Fields | undefined): ClusterSpec | undefined {
   if (fields === undefined) return undefined;
+  refuseUnfollowed(fields);
   const raft = fields.object("Raft");
   const ca = fields.object("CAConfig");
   const logDriver = fields.object("TaskDefaults")?.object("LogDriver");
