@@ -154,9 +154,8 @@ function updateMode(before: Json, flags: FlagValues): Json {
       }),
     };
   }
-  throw new InvalidArgumentError(
-    `--${replicas === undefined ? "max-concurrent" : "replicas"} can only be used with replicated or replicated-job services`,
-  );
+  const flag = replicas === undefined ? "--max-concurrent" : "--replicas";
+  throw new InvalidArgumentError(`${flag} can only be used with replicated or replicated-job services`);
 }
 
 /** The body of POST /services/{id}/update. */
