@@ -14,6 +14,7 @@ import type { Linux } from "../base/linux/linux-ports.js";
 import type { Logger } from "../base/log/logger.js";
 import type { Random } from "../base/random/random.js";
 import { detectCgroupMode } from "../worker/runtime/linux-cgroup.js";
+import { findProgram } from "../worker/runtime/process-run.js";
 import { readFileIfThere } from "./atomic-file.js";
 import type { DaemonOptions } from "./daemon-options.js";
 import { lockDataDir } from "./data-dir-lock.js";
@@ -60,7 +61,7 @@ export class Daemon {
         dataDir: options.dataDir,
         hostname: options.hostname,
         cgroupVersion: detectCgroupMode() === "v2" ? "2" : "1",
-        runtime: "crun",
+        runtime: findProgram("crun") === undefined ? "runc" : "crun",
         labels: options.labels,
         random,
       });

@@ -37,9 +37,14 @@ export class SwarmFiles {
     if (text === undefined) return undefined;
     const identity = readFileIfThere(join(this.#dir, "identity.json"));
     if (identity === undefined) {
-      throw new DataLossError(`${this.#dir} lacks identity.json: leave the swarm with --force and join again`);
+      throw new DataLossError(
+        `${this.#dir} lacks identity.json: leave the swarm with --force and join again`,
+      );
     }
-    return { state: this.#parsed<SwarmState>("state.json", text), identity: this.#parsed("identity.json", identity) };
+    return {
+      state: this.#parsed<SwarmState>("state.json", text),
+      identity: this.#parsed("identity.json", identity),
+    };
   }
 
   saveState(state: SwarmState): void {
@@ -48,7 +53,10 @@ export class SwarmFiles {
 
   saveIdentity(identity: TlsIdentity): void {
     const { keyPem, certificatePem, rootCaPem } = identity;
-    writeFileAtomic(join(this.#dir, "identity.json"), `${JSON.stringify({ keyPem, certificatePem, rootCaPem })}\n`);
+    writeFileAtomic(
+      join(this.#dir, "identity.json"),
+      `${JSON.stringify({ keyPem, certificatePem, rootCaPem })}\n`,
+    );
   }
 
   /** The parser's own words are left out: they quote the text, which may be a key. */
@@ -56,7 +64,9 @@ export class SwarmFiles {
     try {
       return JSON.parse(text) as T; // written by this class
     } catch {
-      throw new DataLossError(`${this.#dir}/${name} is not JSON: leave the swarm with --force and join again`);
+      throw new DataLossError(
+        `${this.#dir}/${name} is not JSON: leave the swarm with --force and join again`,
+      );
     }
   }
 

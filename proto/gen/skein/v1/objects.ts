@@ -82,7 +82,7 @@ export interface Node {
   readonly role: NodeRole;
   /** last one issued */
   readonly certificatePem: string;
-  /** 1..65535, unique in the cluster, given by the allocator: transit subnet, MACs, marks */
+  /** 1..16383, unique in the cluster, given by the allocator: transit subnet, MACs, marks */
   readonly number: number;
 }
 
