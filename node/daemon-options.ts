@@ -35,6 +35,10 @@ Options:
   --log-level LEVEL         debug, info, warn or error                      (default info)
   -h, --help                this text
   --version                 the version
+
+Environment:
+  SKEIN_LINUX               koffi or spawn: system calls, or commands in their place and no networks
+                            (default koffi, and spawn where it cannot be loaded)
 `;
 
 /**
