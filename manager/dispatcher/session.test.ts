@@ -5,7 +5,7 @@ import { silentLogger } from "../../base/log/logger.js";
 import { SeededRandom } from "../../base/random/seeded-random.js";
 import type { DispatcherMessage, NodeReport } from "../../proto/gen/skein/v1/dispatcher.js";
 import { Cluster, Node, Task } from "../../proto/gen/skein/v1/objects.js";
-import { TaskState } from "../../proto/gen/skein/v1/types.js";
+import { NodeDescription, TaskState, TaskStatus } from "../../proto/gen/skein/v1/types.js";
 import { createTestStore } from "../../test/support/test-store.js";
 import { createDispatcher } from "./dispatcher.js";
 import type { ReportSink } from "./report-sink.js";
@@ -236,5 +236,34 @@ test("a first message that is no hello, and another protocol, are refused", asyn
     assert.equal(line.open, false);
     assert.match(String(Reflect.get(line.error ?? {}, "details")), /must be (hello|1)/);
   }
+  await dispatcher.close();
+});
+
+test("words without end are cut; what else is too large ends the agent's own session, before the leader hears of it", async () => {
+  const { dispatcher, sink } = await setUp();
+  const update = (status: Parameters<typeof TaskStatus.fromPartial>[0]) => ({
+    taskId: "t0",
+    status: TaskStatus.fromPartial({ state: TaskState.FAILED, ...status }),
+    gatewayAddress: "",
+  });
+  const told = begin(dispatcher);
+  const statuses = (updates: unknown) => ({ $case: "statuses", value: { sequence: 1, updates } });
+  told.say(statuses([update({ err: "ä".repeat(100_000), message: "x".repeat(100_000) })]));
+  const status = sink.reports.at(-1)?.updates[0]?.status;
+  assert.match(status?.err ?? "", /^ä+ … \(cut, 100000 characters\)$/);
+  assert.ok(Buffer.byteLength(`${status?.err}${status?.message}`) < 3_000);
+  assert.equal(told.line.open, true);
+
+  const count = sink.reports.length;
+  told.say(statuses([update({ health: "x".repeat(100_000) })]));
+  assert.match(String(Reflect.get(told.line.error ?? {}, "details")), /a task status may have/);
+  const many = begin(dispatcher);
+  many.say(statuses(Array.from({ length: 1_001 }, () => update({}))));
+  assert.match(String(Reflect.get(many.line.error ?? {}, "details")), /a status batch may have 1000/);
+  const boastful = begin(dispatcher);
+  const description = NodeDescription.fromPartial({ hostname: "h".repeat(100_000) });
+  boastful.say({ $case: "description", value: description });
+  assert.match(String(Reflect.get(boastful.line.error ?? {}, "details")), /a node description may have/);
+  assert.equal(sink.reports.length, count + 2); // two hellos
   await dispatcher.close();
 });

@@ -23,6 +23,7 @@ import type {
 import type { NodeDescription } from "../../proto/gen/skein/v1/types.js";
 import { assignmentParts } from "./assignment-parts.js";
 import { NodeView } from "./node-resources.js";
+import { boundedUpdates, checkDescription } from "./report-bounds.js";
 import type { ReportSink } from "./report-sink.js";
 import { type Dirty, emptyDirty, type ResourceIndex } from "./resource-index.js";
 
@@ -100,6 +101,16 @@ export class Session {
       );
       return;
     }
+    try {
+      this.#take(message);
+    } catch (error) {
+      if (!(error instanceof InvalidArgumentError)) throw error;
+      this.end(error);
+    }
+  }
+
+  /** @throws {InvalidArgumentError} more than an agent may say at once. */
+  #take(message: NonNullable<AgentMessage["message"]>): void {
     switch (message.$case) {
       case "hello": {
         const { protocolVersion, appliedRevision, description } = message.value;
@@ -108,6 +119,7 @@ export class Session {
           this.end(new FailedPreconditionError(rule));
           return;
         }
+        checkDescription(description);
         this.#helloRevision = appliedRevision;
         this.#appliedRevision = appliedRevision;
         this.#report({ alive: true, description });
@@ -119,9 +131,10 @@ export class Session {
         this.#ack(); // the answer tells the agent that this manager is alive
         return;
       case "statuses":
-        this.#receiveStatuses(message.value.sequence, { updates: message.value.updates });
+        this.#receiveStatuses(message.value.sequence, { updates: boundedUpdates(message.value.updates) });
         return;
       case "description":
+        checkDescription(message.value);
         this.#report({ alive: true, description: message.value });
         return;
       case "goodbye":

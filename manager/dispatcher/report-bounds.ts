@@ -1,0 +1,62 @@
+/**
+ * How much an agent may say. Reports of many agents travel to the leader together: one that did not fit would hold up all of them.
+ * Pure. Invariant: what passes fits, in the largest delivery there is, into one message to the leader.
+ */
+import { InvalidArgumentError } from "../../base/errors/errors.js";
+import { TaskStatusUpdate } from "../../proto/gen/skein/v1/dispatcher.js";
+import { NodeDescription } from "../../proto/gen/skein/v1/types.js";
+
+/** Updates in one batch of an agent. */
+export const BATCH_UPDATES_MAX = 1_000;
+/** Encoded bytes of one update; 4000 of them go into one delivery, whose limit is 16 MiB. */
+export const UPDATE_BYTES_MAX = 3 * 1024;
+/** UTF-8 bytes that are kept of an error, which may be a registry's own words, and of a message. */
+export const ERR_BYTES_MAX = 2 * 1024;
+export const MESSAGE_BYTES_MAX = 512;
+/** Encoded bytes. */
+export const DESCRIPTION_BYTES_MAX = 64 * 1024;
+
+function cut(text: string, bytesMax: number): string {
+  if (text.length * 3 <= bytesMax || Buffer.byteLength(text) <= bytesMax) return text;
+  const mark = ` … (cut, ${text.length} characters)`;
+  const kept = Buffer.from(text).subarray(0, bytesMax - Buffer.byteLength(mark)).toString();
+  return kept.replace(/\uFFFD$/, "") + mark; // the last character may have been cut in two
+}
+
+/** @returns the updates with long words cut. @throws {InvalidArgumentError} too many, or one that is too large all the same. */
+export function boundedUpdates(updates: readonly TaskStatusUpdate[]): readonly TaskStatusUpdate[] {
+  if (updates.length > BATCH_UPDATES_MAX) {
+    throw new InvalidArgumentError(
+      `a status batch may have ${BATCH_UPDATES_MAX} updates, got ${updates.length}`,
+    );
+  }
+  return updates.map((update) => {
+    const { status } = update;
+    const bounded =
+      status === undefined
+        ? update
+        : {
+            ...update,
+            status: {
+              ...status,
+              err: cut(status.err, ERR_BYTES_MAX),
+              message: cut(status.message, MESSAGE_BYTES_MAX),
+            },
+          };
+    const bytes = TaskStatusUpdate.encode(bounded).finish().length;
+    if (bytes > UPDATE_BYTES_MAX) {
+      throw new InvalidArgumentError(`a task status may have ${UPDATE_BYTES_MAX} bytes, got ${bytes}`);
+    }
+    return bounded;
+  });
+}
+
+/** @throws {InvalidArgumentError} */
+export function checkDescription(description: NodeDescription | undefined): void {
+  const bytes = description === undefined ? 0 : NodeDescription.encode(description).finish().length;
+  if (bytes > DESCRIPTION_BYTES_MAX) {
+    throw new InvalidArgumentError(
+      `a node description may have ${DESCRIPTION_BYTES_MAX} bytes, got ${bytes}`,
+    );
+  }
+}
