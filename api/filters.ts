@@ -2,7 +2,7 @@
  * The `filters` query: {"key":["value"]} or {"key":{"value":true}}. Pure.
  * @throws {InvalidArgumentError} not JSON, or a key the endpoint does not know, named as Docker does.
  */
-import { InvalidArgumentError } from "../base/errors/errors.js";
+import { InvalidArgumentError, NotImplementedError } from "../base/errors/errors.js";
 import { ListFilters } from "../proto/gen/skein/v1/control.js";
 
 export type Filters = ReadonlyMap<string, readonly string[]>;
@@ -34,6 +34,12 @@ export function parseFilters(text: string | null, known: readonly string[]): Fil
     filters.set(key, valuesOf(key, value));
   }
   return filters;
+}
+
+/** @throws {NotImplementedError} naming a filter that is given and cannot be honoured yet. */
+export function refuseFilters(filters: Filters, unsupported: readonly string[]): void {
+  const key = unsupported.find((each) => filters.has(each));
+  if (key !== undefined) throw new NotImplementedError(`filter '${key}' is not supported by Skein yet`);
 }
 
 /** "a=b" and "a" as the two label fields. */

@@ -38,3 +38,9 @@ test("the signal of an exchange fires in time, also when memory is collected mea
   (runInNewContext("gc") as () => void)(); // what the flag exposes
   await waiting;
 });
+
+test("the signal of an exchange whose client is gone already has fired", () => {
+  const { exchange, response } = exchangeOf();
+  Object.assign(response, { destroyed: true });
+  assert.ok(exchange.gone().aborted);
+});

@@ -75,8 +75,12 @@ export class Exchange {
     try {
       return Fields.of(JSON.parse(text));
     } catch (error) {
-      if (error instanceof SyntaxError)
-        throw new InvalidArgumentError(`the body must be JSON: ${error.message}`, { cause: error });
+      if (error instanceof SyntaxError) {
+        const place = /at position \d+/.exec(error.message)?.[0]; // the rest quotes the body, which may hold a secret
+        throw new InvalidArgumentError(
+          `the body must be JSON${place === undefined ? "" : `: wrong ${place}`}`,
+        );
+      }
       throw error;
     }
   }
@@ -116,10 +120,13 @@ export class Exchange {
       withinMs === undefined
         ? undefined
         : setTimeout(() => abort.abort(), Math.min(Math.max(0, withinMs), TIMER_MS_MAX));
-    this.response.once("close", () => {
+    const over = (): void => {
       clearTimeout(timer);
       abort.abort();
-    });
+    };
+    if (this.response.destroyed)
+      over(); // gone while the route waited for something else: "close" does not come again
+    else this.response.once("close", over);
     return abort.signal;
   }
 }

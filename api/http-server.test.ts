@@ -119,9 +119,14 @@ interface Answer {
   readonly body: string;
 }
 
-function ask(method: string, path: string, body?: string): Promise<Answer> {
+function ask(
+  method: string,
+  path: string,
+  body?: string,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const outgoing = request({ socketPath, method, path }, (response) => {
+    const outgoing = request({ socketPath, method, path, headers }, (response) => {
       let text = "";
       response.setEncoding("utf8");
       response.on("data", (chunk: string) => {
@@ -182,6 +187,36 @@ test("bad JSON, bad filters and unknown filter keys are 400 with the rule", asyn
   assert.match(messageOf(await ask("GET", "/images/json?filters=nope")), /invalid filters/);
   const unknown = await ask("GET", `/images/json?filters=${encodeURIComponent('{"colour":["red"]}')}`);
   assert.deepEqual([unknown.status, messageOf(unknown)], [400, "invalid filter 'colour'"]);
+});
+
+test("a refused body or header quotes no secret", async () => {
+  const bodies = [
+    '{"Data":["hunter2"]}',
+    '{"Data":"hunter2!"}',
+    '{"Data":"hunter2',
+    '{"Name":1,"Data":hunter2}',
+  ];
+  for (const body of bodies) {
+    const answer = await ask("POST", "/secrets/create", body);
+    assert.equal(answer.status, 400, body);
+    assert.doesNotMatch(answer.body, /hunt/, body);
+  }
+  const auth = Buffer.from('{"password":["hunter2"]}').toString("base64");
+  const answer = await ask("POST", "/images/create?fromImage=x", undefined, { "x-registry-auth": auth });
+  assert.equal(answer.status, 400);
+  assert.doesNotMatch(answer.body, /hunter2/);
+  const join = await ask("POST", "/swarm/join", '{"JoinToken":{"t":"hunter2"}}');
+  assert.doesNotMatch(join.body, /hunter2/);
+});
+
+test("filters are honoured or refused by name, words are those listed alone", async () => {
+  const listed = async (path: string, filters: string): Promise<Answer> =>
+    ask("GET", `${path}?filters=${encodeURIComponent(filters)}`);
+  assert.equal((await listed("/containers/json", '{"network":["x"]}')).status, 501);
+  assert.equal((await listed("/images/json", '{"until":["24h"]}')).status, 501);
+  assert.deepEqual(JSON.parse((await listed("/images/json", '{"label":["constructor"]}')).body), []);
+  const word = await ask("POST", "/swarm/init", '{"Availability":"constructor"}');
+  assert.equal(word.status, 400);
 });
 
 test("image names may hold slashes and tags", async () => {

@@ -7,6 +7,17 @@ import { InvalidArgumentError } from "../../base/errors/errors.js";
 
 type Json = unknown;
 
+/** What they hold is never quoted. */
+const SECRET_KEYS = new Set([
+  "data",
+  "password",
+  "identitytoken",
+  "registrytoken",
+  "jointoken",
+  "unlockkey",
+  "signingcakey",
+]);
+
 export class Fields {
   readonly #values = new Map<string, { readonly key: string; readonly value: Json }>();
   readonly #asked = new Set<string>();
@@ -34,7 +45,8 @@ export class Fields {
   }
 
   #wrong(key: string, rule: string, value: Json): InvalidArgumentError {
-    return new InvalidArgumentError(`${this.path}.${key} must be ${rule}, got ${describe(value)}`);
+    const found = SECRET_KEYS.has(key.toLowerCase()) ? "something else" : describe(value);
+    return new InvalidArgumentError(`${this.path}.${key} must be ${rule}, got ${found}`);
   }
 
   has(key: string): boolean {
@@ -133,7 +145,8 @@ export class Fields {
   oneOf<T>(key: string, words: Readonly<Record<string, T>>): T {
     const text = this.string(key);
     const names = Object.keys(words);
-    const value = words[text === "" ? (names[0] ?? "") : text];
+    const word = text === "" ? (names[0] ?? "") : text;
+    const value = Object.hasOwn(words, word) ? words[word] : undefined; // "constructor" is no word of ours
     if (value === undefined) throw this.#wrong(key, `one of ${names.join(", ")}`, text);
     return value;
   }

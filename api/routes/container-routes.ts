@@ -1,10 +1,11 @@
 /**
  * /containers: listing, details and logs of what runs on this node. Edge: to the node's container manager.
  */
-import { NotFoundError } from "../../base/errors/errors.js";
+import { InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
 import { type JsonObject, parseTime, timeText, ZERO_TIME } from "../convert/shape.js";
 import type { ContainerBackend, EngineContainer, ImageBackend } from "../engine-ports.js";
-import { labelFilters, parseFilters } from "../filters.js";
+import { labelFilters, parseFilters, refuseFilters } from "../filters.js";
+import type { Exchange } from "../http-exchange.js";
 import { frame, MULTIPLEXED, RAW } from "../log-frames.js";
 import { familiarName } from "./image-routes.js";
 import type { Route } from "./route.js";
@@ -26,6 +27,8 @@ const FILTER_KEYS = [
   "status",
   "volume",
 ];
+/** Known to Docker; ignoring them would show what was not asked for. */
+const UNSUPPORTED_FILTERS = ["expose", "isolation", "network", "publish", "volume"];
 const TASK_LABEL = "com.docker.swarm.task.id";
 
 function age(ms: number): string {
@@ -134,6 +137,24 @@ function details(container: EngineContainer, images: ImageBackend): JsonObject {
   };
 }
 
+function timeIn(exchange: Exchange, name: string): number {
+  const ms = parseTime(exchange.query.get(name) ?? "");
+  if (ms === undefined)
+    throw new InvalidArgumentError(`${name} must be a time as RFC 3339 or seconds since 1970`);
+  return ms;
+}
+
+/** Names are matched as Docker matches them: as a pattern, with or without the slash before them. */
+function matchesName(name: string, wanted: string): boolean {
+  try {
+    const pattern = new RegExp(wanted);
+    return pattern.test(name) || pattern.test(`/${name}`);
+  } catch (error) {
+    if (error instanceof SyntaxError) return name.includes(wanted);
+    throw error;
+  }
+}
+
 export function containerRoutes(options: {
   containers: ContainerBackend;
   images: ImageBackend;
@@ -151,6 +172,7 @@ export function containerRoutes(options: {
       path: "/containers/json",
       handle: async (exchange) => {
         const filters = parseFilters(exchange.query.get("filters"), FILTER_KEYS);
+        refuseFilters(filters, UNSUPPORTED_FILTERS);
         const { labels, keys } = labelFilters(filters.get("label"));
         const any = (key: string, test: (value: string) => boolean): boolean =>
           filters.get(key)?.some(test) ?? true;
@@ -163,9 +185,9 @@ export function containerRoutes(options: {
             const own = container.specification.labels;
             return (
               Object.entries(labels).every(([key, value]) => own[key] === value) &&
-              keys.every((key) => key in own) &&
+              keys.every((key) => Object.hasOwn(own, key)) &&
               any("id", (value) => container.id.startsWith(value)) &&
-              any("name", (value) => container.name.includes(value.replace(/^\//, ""))) &&
+              any("name", (value) => matchesName(container.name, value)) &&
               any("status", (value) => container.state === value) &&
               any(
                 "exited",
@@ -173,7 +195,9 @@ export function containerRoutes(options: {
               ) &&
               any("health", (value) => (container.health || "none") === value) &&
               any("is-task", (value) => (value === "true") === TASK_LABEL in own) &&
-              any("ancestor", (value) => container.imageId === images.find(value)?.id)
+              any("ancestor", (value) => container.imageId === images.find(value)?.id) &&
+              any("before", (value) => container.createdMs < find(value).createdMs) &&
+              any("since", (value) => container.createdMs > find(value).createdMs)
             );
           })
           .sort((a, b) => b.createdMs - a.createdMs);
@@ -192,13 +216,17 @@ export function containerRoutes(options: {
       handle: async (exchange) => {
         const container = find(exchange.param("id"));
         const tail = exchange.query.get("tail") ?? "all";
+        const [stdout, stderr] = [exchange.flag("stdout"), exchange.flag("stderr")];
+        if (!stdout && !stderr)
+          throw new InvalidArgumentError("Bad parameters: you must choose at least one stream");
         const signal = exchange.gone();
         const records = containers.logs(container.id, {
           follow: exchange.flag("follow"),
           tail: /^\d+$/.test(tail) ? Number(tail) : -1,
-          sinceMs: parseTime(exchange.query.get("since") ?? "") ?? 0,
-          stdout: exchange.flag("stdout"),
-          stderr: exchange.flag("stderr"),
+          sinceMs: timeIn(exchange, "since"),
+          untilMs: timeIn(exchange, "until"),
+          stdout,
+          stderr,
           signal,
         });
         const { tty } = container.specification;
@@ -206,7 +234,10 @@ export function containerRoutes(options: {
         const timestamps = exchange.flag("timestamps");
         for await (const record of records) {
           const prefix = timestamps ? `${record.timestamp} ` : "";
-          if (!(await exchange.write(tty ? record.data : frame(record.stream, prefix, record.data)))) break;
+          const data = tty
+            ? Buffer.concat([Buffer.from(prefix), record.data])
+            : frame(record.stream, prefix, record.data);
+          if (!(await exchange.write(data))) break;
         }
         exchange.response.end();
         return undefined;

@@ -84,7 +84,7 @@ function wanted(event: EngineEvent, filters: Filters): boolean {
     any("label", (value) => {
       const at = value.indexOf("=");
       const key = at < 0 ? value : value.slice(0, at);
-      return at < 0 ? key in event.attributes : event.attributes[key] === value.slice(at + 1);
+      return at < 0 ? Object.hasOwn(event.attributes, key) : event.attributes[key] === value.slice(at + 1);
     }) &&
     (objects.length === 0 || named)
   );

@@ -5,7 +5,7 @@
 import { codeOf, InvalidArgumentError, messageOf, NotFoundError } from "../../base/errors/errors.js";
 import { type JsonObject, omitEmpty, timeText } from "../convert/shape.js";
 import type { ContainerBackend, EngineImage, EngineProgress, ImageBackend } from "../engine-ports.js";
-import { labelFilters, parseFilters } from "../filters.js";
+import { labelFilters, parseFilters, refuseFilters } from "../filters.js";
 import type { Exchange } from "../http-exchange.js";
 import { registryAuthIn } from "../registry-auth.js";
 import type { Route } from "./route.js";
@@ -130,6 +130,7 @@ export function imageRoutes(images: ImageBackend, containers: ContainerBackend):
       path: "/images/json",
       handle: async ({ query }) => {
         const filters = parseFilters(query.get("filters"), FILTER_KEYS);
+        refuseFilters(filters, ["before", "since", "until"]);
         const { labels, keys } = labelFilters(filters.get("label"));
         const references = filters.get("reference");
         const dangling = filters.get("dangling")?.[0];
@@ -138,7 +139,7 @@ export function imageRoutes(images: ImageBackend, containers: ContainerBackend):
           const own = image.config.labels;
           return (
             Object.entries(labels).every(([key, value]) => own[key] === value) &&
-            keys.every((key) => key in own) &&
+            keys.every((key) => Object.hasOwn(own, key)) &&
             (references === undefined ||
               references.some((pattern) => names.some((name) => matchesReference(name, pattern)))) &&
             (dangling === undefined || ["true", "1"].includes(dangling) === (image.repoTags.length === 0))

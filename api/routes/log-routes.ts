@@ -66,6 +66,8 @@ async function streamLogs(
         frame("stderr", "", Buffer.from(`error from daemon in stream: ${messageOf(fromGrpcError(error))}\n`)),
       );
     }
+  } finally {
+    call.cancel(); // harmless once it is over
   }
   exchange.response.end();
   return undefined;

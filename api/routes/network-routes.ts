@@ -87,7 +87,7 @@ function matches(network: JsonObject, filters: ReadonlyMap<string, readonly stri
     any("id", (value) => String(network["Id"]).startsWith(value)) &&
     any("type", (value) => (value === "builtin") === builtIn) &&
     Object.entries(labels).every(([key, value]) => own[key] === value) &&
-    keys.every((key) => key in own)
+    keys.every((key) => Object.hasOwn(own, key))
   );
 }
 
