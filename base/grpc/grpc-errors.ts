@@ -25,8 +25,8 @@ export function fromGrpcError(error: ServiceError | Error): SkeinError {
   }
   const named = error.metadata?.get("skein-code")[0]?.toString();
   const code: ErrorCode =
-    // `in` proved it
-    named !== undefined && named in STATUS ? (named as ErrorCode) : codeFromGrpc(error.code);
+    // just proved
+    named !== undefined && Object.hasOwn(STATUS, named) ? (named as ErrorCode) : codeFromGrpc(error.code);
   if (code === "not-leader") {
     return new NotLeaderError(error.details, {
       cause: error,
