@@ -1,7 +1,7 @@
 /**
  * Reads the source tree and refuses what a linter cannot see: import arrows, doors of packages, impure calls
- * in pure files, files without a header, leftover debugging, paths of a machine. Edge: to node:fs. Source:
- * style.md sections 2 and 3, kept in CONTRIBUTING.md.
+ * in pure files, files without a header, leftover debugging, paths of a machine. Edge: to node:fs.
+ * Source: style.md sections 2 and 3, kept in CONTRIBUTING.md.
  */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";

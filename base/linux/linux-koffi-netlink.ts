@@ -1,7 +1,7 @@
 /**
  * Netlink sockets by system calls. Edge: to the kernel. One request at a time per socket, answered before the
- * call returns: the kernel works within `send`, so that `recv` finds the answer there. Source: netlink(7),
- * socket(7) and signal(7) (a receive timeout ends in EINTR).
+ * call returns: the kernel works within `send`, so that `recv` finds the answer there.
+ * Source: netlink(7), socket(7) and signal(7) (a receive with a timeout ends in EINTR).
  */
 import { closeSync } from "node:fs";
 import { InternalError } from "../errors/errors.js";

@@ -1,7 +1,8 @@
 /**
  * Network namespaces by system calls. Edge: to the kernel. `setns` and `unshare` act on the calling thread
  * only: they are used synchronously, with the way back in `finally`; a thread that cannot come back ends the
- * process, because it would serve the wrong network. Sources: setns(2), unshare(2), network_namespaces(7).
+ * process, because it would serve the wrong network.
+ * Sources: setns(2), unshare(2), network_namespaces(7).
  */
 import { closeSync, openSync, unlinkSync } from "node:fs";
 import { InternalError } from "../errors/errors.js";

@@ -1,6 +1,6 @@
 /**
- * The Linux port by system calls. Edge: to the kernel, by koffi. Source: mount(2), mknod(2), lsetxattr(2),
- * socket(2), ip(7), unix(7).
+ * The Linux port by system calls. Edge: to the kernel, by koffi.
+ * Source: mount(2), mknod(2), lsetxattr(2), socket(2), ip(7), unix(7).
  */
 import { closeSync, writeFileSync } from "node:fs";
 import { stat } from "node:fs/promises";

@@ -2,8 +2,8 @@
  * The Linux port by commands, for machines where the system-call module cannot be loaded. Edge: to child
  * processes: mount, umount, unshare, nsenter, nft, setfattr, mknod. Some milliseconds per call, and the event
  * loop waits for most. What only a system call of this very process can do is refused, never imitated: so
- * containers run, overlay networks do not. Sources: mount(8), umount(8), unshare(1), nsenter(1), nft(8),
- * setfattr(1), mknod(1).
+ * containers run, networks do not.
+ * Sources: mount(8), umount(8), unshare(1), nsenter(1), nft(8), setfattr(1), mknod(1).
  */
 import { closeSync, openSync, unlinkSync, writeFileSync } from "node:fs";
 import { InternalError, messageOf, NotImplementedError } from "../errors/errors.js";

@@ -1,6 +1,7 @@
 /**
- * What one datagram says about one request. Pure. Invariant: a dump is complete only when its NLMSG_DONE came
- * and no part was marked as interrupted. Little-endian, as every machine Node's x64 and arm64 builds run on.
+ * What one datagram says about one request. Pure.
+ * Invariant: a dump is complete only when its NLMSG_DONE came and no part was marked as interrupted.
+ * Little-endian, as every machine Node's x64 and arm64 builds run on.
  * Source: netlink(7); include/uapi/linux/netlink.h.
  */
 import { InternalError } from "../errors/errors.js";

@@ -1,7 +1,7 @@
 /**
  * Runs the commands of linux-spawn.ts and reads errno names out of their words. Edge: to child processes.
- * Invariant: words are English (LC_ALL=C) and every run is bounded in time and output. Source: the messages
- * of util-linux and coreutils.
+ * Invariant: words are English (LC_ALL=C) and every run is bounded in time and output.
+ * Source: the messages of util-linux and coreutils.
  */
 import { execFile, spawnSync } from "node:child_process";
 import { FailedPreconditionError, InternalError } from "../errors/errors.js";

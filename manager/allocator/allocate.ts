@@ -1,7 +1,7 @@
 /**
  * What one network, service or task gets from the address space, or why it cannot have it.
- * Pure, save that what is given out is taken from the space. Invariant:
- * a refusal names the bound and its figures.
+ * Pure, save that what is given out is taken from the space.
+ * Invariant: a refusal names the bound and its figures.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import { AddressPool } from "../../net-overlay/ipam/address-pool.js";

@@ -1,7 +1,7 @@
 /**
  * Join tokens: `SWMTKN-1-<digest of the root certificate>-<secret>`, both in base 36, 50 and 25 characters.
- * Pure. Invariant: secrets are compared in constant time and never appear in a message. Source:
- * SwarmKit's format.
+ * Pure. Invariant: secrets are compared in constant time and never appear in a message.
+ * Source: SwarmKit's format.
  */
 import { timingSafeEqual } from "node:crypto";
 import { InvalidArgumentError, UnauthenticatedError } from "../../base/errors/errors.js";

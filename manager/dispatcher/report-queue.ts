@@ -1,8 +1,8 @@
 /**
  * Gathers reports on their way to the leader: what arrives while deliveries run goes into the next one.
- * Pure: `deliver` crosses the network. Invariants:
- * a report is kept until a leader has committed it or the queue is closed; a failed delivery is repeated, at
- * once when the leader changes.
+ * Pure: `deliver` crosses the network.
+ * Invariants: a report is kept until a leader has committed it or the queue is closed; a failed delivery is
+ * repeated, at once when the leader changes.
  */
 import type { Clock, Timer } from "../../base/clock/clock.js";
 import { CancelledError, messageOf, ResourceExhaustedError } from "../../base/errors/errors.js";

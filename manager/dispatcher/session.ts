@@ -1,9 +1,9 @@
 /**
  * One agent's session at this manager: what it was told, what it said, when it was last heard.
- * Pure: the stream, the index and the sink are handed in. Invariants:
- * the welcome is the first answer; assignments never show a state older than the agent's own revision; a
- * status is acknowledged only once the leader has committed it; acks are cumulative, so a batch is
- * acknowledged after all before it.
+ * Pure: the stream, the index and the sink are handed in.
+ * Invariants: the welcome is the first answer; assignments never show a state older than the agent's own
+ * revision; a status is acknowledged only once the leader has committed it; acks are cumulative, so a batch
+ * is acknowledged after all before it.
  */
 import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "../../base/clock/clock.js";

@@ -1,7 +1,8 @@
 /**
  * One subscription: which nodes were asked, which have answered, what is missing.
- * Pure. Per node: wanted > asked > answered, or missing with a reason. Invariant:
- * a one-off feed ends when no node is wanted or asked any more, and each of those states has a deadline.
+ * Pure. Per node: wanted > asked > answered, or missing with a reason.
+ * Invariant: a one-off feed ends when no node is wanted or asked any more, and each of those states has a
+ * deadline.
  */
 import type { Clock, Timer } from "../../base/clock/clock.js";
 import type {

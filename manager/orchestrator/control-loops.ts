@@ -1,9 +1,9 @@
 /**
  * The control loops of the leader: orchestrator, allocator and scheduler,
  * each reacting to the commits of the others.
- * Pure (store, clock, randomness and log are handed in). Invariant:
- * all state beside the store is rebuilt at the start, so leadership may come and go;
- * make new loops each time.
+ * Pure (store, clock, randomness and log are handed in).
+ * Invariant: all state beside the store is rebuilt at the start, so leadership may come and go; make new
+ * loops each time.
  *
  *   service ──► orchestrator ──► task NEW ──► allocator ──► task PENDING ──► scheduler ──► task ASSIGNED ──► dispatcher
  */

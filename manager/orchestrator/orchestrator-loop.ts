@@ -2,8 +2,9 @@
  * The orchestrator: keeps for every service the tasks it should have.
  * One loop for replicated and global services, jobs, restarts, updates, node loss and the reaper, so that one
  * writer decides about a task.
- * Pure (store, clock and randomness are handed in). Invariant:
- * all it remembers beside the store are times it saw, which a new leader replaces by the times in the store.
+ * Pure (store, clock and randomness are handed in).
+ * Invariant: all it remembers beside the store are times it saw, which a new leader replaces by the times in
+ * the store.
  */
 import type { Clock } from "../../base/clock/clock.js";
 import { codeOf, type ErrorCode, messageOf } from "../../base/errors/errors.js";

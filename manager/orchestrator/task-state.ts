@@ -1,7 +1,7 @@
 /**
  * The order of task states, and the questions every control loop asks about a task.
- * Pure. Invariant: a task's observed state never decreases in `stateRank`. Source:
- * design note "control plane".
+ * Pure. Invariant: a task's observed state never decreases in `stateRank`.
+ * Source: design note "control plane".
  */
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import { TaskState, taskStateToNumber } from "../../proto/gen/skein/v1/types.js";

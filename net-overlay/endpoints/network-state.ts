@@ -2,8 +2,8 @@
  * What the store says about the cluster's network, as this node needs it:
  * keyed resources with the indexes the planners read.
  * Pure. Invariants: indexes always agree with the maps;
- * `apply` names every network and says whether the mesh may have changed, never too few. Source:
- * proto/skein/v1/dispatcher.proto, NodeResource.
+ * `apply` names every network and says whether the mesh may have changed, never too few.
+ * Source: proto/skein/v1/dispatcher.proto, NodeResource.
  */
 import type {
   EndpointResource,

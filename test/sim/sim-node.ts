@@ -1,8 +1,8 @@
 /**
  * One simulated member: the host's duties around the real core, on a simulated disk and network.
  * Pure. Invariant: it drives Ready exactly as raft/core/types.ts states,
- * with the sync taking time during which messages, ticks and proposals go on. Source:
- * contract in raft/core/types.ts.
+ * with the sync taking time during which messages, ticks and proposals go on.
+ * Source: contract in raft/core/types.ts.
  */
 
 import { SkeinError } from "../../base/errors/errors.js";

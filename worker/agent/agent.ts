@@ -1,9 +1,9 @@
 /**
  * The agent of one node: a session with any manager, what it assigns applied to network and tasks,
  * statuses back.
- * Pure: connections, executor, network, state and clock are handed in. Invariants:
- * the network knows a revision before its tasks start; a task found running after a restart goes on
- * untouched, with or without a manager; a status is reported until a leader has committed it.
+ * Pure: connections, executor, network, state and clock are handed in.
+ * Invariants: the network knows a revision before its tasks start; a task found running after a restart goes
+ * on untouched, with or without a manager; a status is reported until a leader has committed it.
  */
 import type { Clock } from "../../base/clock/clock.js";
 import { CancelledError, messageOf } from "../../base/errors/errors.js";

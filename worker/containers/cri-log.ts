@@ -2,8 +2,8 @@
  * Lines of the CRI log format, and the joining of pieces into lines.
  * Pure. `2026-11-20T22:00:59.066641879+00:00 stdout F text`;
  * P marks a piece that goes on in the next record of its stream.
- * Invariant: at most `LINE_BYTES_MAX` of a line are held; a longer one leaves in pieces. Source:
- * CRI logging, as conmon writes it.
+ * Invariant: at most `LINE_BYTES_MAX` of a line are held; a longer one leaves in pieces.
+ * Source: CRI logging, as conmon writes it.
  */
 import type { LogRecord } from "./container-manager.js";
 

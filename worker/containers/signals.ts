@@ -1,6 +1,6 @@
 /**
- * Signal names and numbers as clients write them: "SIGTERM", "term", "15", "RTMIN+3". Pure. Source:
- * signal(7), x86 and arm numbers.
+ * Signal names and numbers as clients write them: "SIGTERM", "term", "15", "RTMIN+3". Pure.
+ * Source: signal(7), x86 and arm numbers.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 

@@ -1,8 +1,8 @@
 /**
  * One task as a container: image, sandbox, container, health, exit, removal.
- * Pure: containers, images and network are handed in. Invariants:
- * a container that runs is never started again; one that has exited is never restarted; the sandbox, and with
- * it the host ports, is gone before an end is reported.
+ * Pure: containers, images and network are handed in.
+ * Invariants: a container that runs is never started again; one that has exited is never restarted; the
+ * sandbox, and with it the host ports, is gone before an end is reported.
  */
 import { CancelledError, messageOf, NotFoundError, SkeinError } from "../../base/errors/errors.js";
 import type { Logger } from "../../base/log/logger.js";

@@ -1,7 +1,7 @@
 /**
  * The registry credentials of a service, as Docker's clients send them: base64 of a JSON object.
- * Pure. Invariant: a malformed value is refused without being shown. Source:
- * X-Registry-Auth of the Docker Engine API.
+ * Pure. Invariant: a malformed value is refused without being shown.
+ * Source: X-Registry-Auth of the Docker Engine API.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import type { RegistryAuth } from "../images/image-store.js";

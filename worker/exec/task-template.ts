@@ -1,9 +1,9 @@
 /**
  * Fills in the placeholders of a task: {{.Service.Name}} and so on, in hostname, environment,
  * mounts and templated files.
- * Pure. Invariant: what is not understood is refused by name, never passed on. Source:
- * the placeholders `docker service create` documents;
- * the syntax is the small part of Go templates that they use.
+ * Pure. Invariant: what is not understood is refused by name, never passed on.
+ * Source: the placeholders `docker service create` documents; the syntax is the small part of Go templates
+ * that they use.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";

@@ -1,7 +1,7 @@
 /**
  * Capability sets: Docker's default set, and what adding and dropping make of it.
- * Pure. Order: `ALL` first, then single names; a name in both lists is dropped. Source:
- * capabilities(7), Docker's run reference.
+ * Pure. Order: `ALL` first, then single names; a name in both lists is dropped.
+ * Source: capabilities(7), Docker's run reference.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 

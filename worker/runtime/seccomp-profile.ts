@@ -1,8 +1,8 @@
 /**
  * A custom seccomp profile in Docker's JSON, turned into the OCI form.
  * Rules that ask for capabilities or instruction sets are decided here.
- * Pure. Unknown keys are refused by name, so that no rule is dropped in silence. Source:
- * Docker's seccomp documentation.
+ * Pure. Unknown keys are refused by name, so that no rule is dropped in silence.
+ * Source: Docker's seccomp documentation.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import type { OciSeccomp } from "./oci-types.js";
