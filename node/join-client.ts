@@ -101,7 +101,7 @@ export async function requestIdentity(request: JoinRequest): Promise<IssuedIdent
 }
 
 /** Renews by showing the present certificate; the role comes from the cluster's wish. */
-export async function renewIdentity(channels: ManagerChannels, address: string): Promise<IssuedIdentity> {
+async function renewIdentity(channels: ManagerChannels, address: string): Promise<IssuedIdentity> {
   const { keyPem, csrPem } = await createKeyAndCsr();
   const client = new NodeCaClient(address, channels.credentials(), { channelOverride: channels.to(address) });
   const reply = await callUnary(
@@ -110,4 +110,20 @@ export async function renewIdentity(channels: ManagerChannels, address: string):
     { timeoutMs: JOIN_TIMEOUT_MS },
   );
   return { identity: { keyPem, certificatePem: reply.certificatePem, rootCaPem: reply.caCertPem }, reply };
+}
+
+/** Renews at the first manager that does it. @throws the last one's error. */
+export async function renewAtAny(
+  channels: ManagerChannels,
+  managers: readonly string[],
+): Promise<IssuedIdentity> {
+  let last: unknown = new UnavailableError("no manager is known to renew the certificate");
+  for (const address of managers) {
+    try {
+      return await renewIdentity(channels, address);
+    } catch (error) {
+      last = error;
+    }
+  }
+  throw last;
 }

@@ -7,27 +7,26 @@
 import type { SwarmBackend, SwarmInfo, SwarmInitRequest, SwarmJoinRequest } from "../api/ports.js";
 import type { Clock, Timer } from "../base/clock/clock.js";
 import {
-  codeOf,
   FailedPreconditionError,
   messageOf,
   NotImplementedError,
   UnavailableError,
 } from "../base/errors/errors.js";
-import { callUnary } from "../base/grpc/grpc-call.js";
 import type { Logger } from "../base/log/logger.js";
 import type { Random } from "../base/random/random.js";
-import { ControlClient } from "../proto/gen/skein/v1/control.js";
 import type { SessionUpdate } from "../proto/gen/skein/v1/dispatcher.js";
 import { NodeRole } from "../proto/gen/skein/v1/types.js";
-import { formatHostPort, parseHostPort, resolveAddress } from "./address.js";
+import { formatHostPort, parseHostPort } from "./address.js";
 import { removeFolder } from "./atomic-file.js";
 import { certificateRole, renewalDelayMs } from "./certificate-clock.js";
-import { renewIdentity, requestIdentity } from "./join-client.js";
+import { renewAtAny, requestIdentity } from "./join-client.js";
+import { leaveRaft } from "./leave-raft.js";
 import type { LocalManager } from "./local-manager.js";
 import { ManagerChannels } from "./manager-channels.js";
 import { ManagerChild } from "./manager-child.js";
 import type { ManagerMode } from "./manager-messages.js";
 import type { TlsIdentity } from "./rpc-host.js";
+import { DEFAULT_PORT, swarmAddresses } from "./swarm-addresses.js";
 import type { SwarmFiles, SwarmState } from "./swarm-files.js";
 
 /** The agent as the life cycle drives it. */
@@ -63,14 +62,11 @@ export interface SwarmLifecycleOptions {
   readonly log: Logger;
 }
 
-const DEFAULT_PORT = 2377;
 const DEFAULT_POOL = ["10.0.0.0/8"];
 const DEFAULT_SUBNET_SIZE = 24;
 const DEFAULT_VXLAN_PORT = 4789;
 const FIRST_SESSION_WAIT_MS = 10_000;
 const RENEWAL_RETRY_MS = 5_000;
-const LEAVE_TIMEOUT_MS = 15_000;
-const LEAVE_RETRY_MS = 100;
 
 interface Membership {
   state: SwarmState;
@@ -153,7 +149,7 @@ export class SwarmLifecycle implements SwarmBackend {
         throw new NotImplementedError("swarm init --force-new-cluster is not implemented yet");
       if (request.autoLockManagers)
         throw new NotImplementedError("swarm init --autolock is not implemented yet");
-      const addresses = this.#addresses(request);
+      const addresses = swarmAddresses(request);
       const mode: ManagerMode = {
         kind: "init",
         spec: request.spec,
@@ -189,7 +185,7 @@ export class SwarmLifecycle implements SwarmBackend {
       const remoteAddresses = request.remoteAddrs.map((text) =>
         formatHostPort(parseHostPort(text, DEFAULT_PORT)),
       );
-      const addresses = this.#addresses(request);
+      const addresses = swarmAddresses(request);
       this.#pending = true;
       try {
         const { identity, reply } = await requestIdentity({
@@ -231,7 +227,8 @@ export class SwarmLifecycle implements SwarmBackend {
             "Use `--force` to ignore this message.",
         );
       }
-      if (membership.manager !== undefined) await this.#leaveRaft(membership, force);
+      if (membership.manager !== undefined)
+        await leaveRaft({ ...this.#options, nodeId: membership.state.nodeId, force });
       await membership.agent?.close({ leaving: true });
       await this.#options.removeWorkload();
       this.#options.localManager.close();
@@ -278,30 +275,6 @@ export class SwarmLifecycle implements SwarmBackend {
           "another one.",
       );
     }
-  }
-
-  #addresses(request: { listenAddr: string; advertiseAddr: string; dataPathAddr: string }): {
-    listenAddress: string;
-    advertiseAddress: string;
-    dataPathAddress: string;
-  } {
-    const listen = parseHostPort(
-      request.listenAddr === "" ? `0.0.0.0:${DEFAULT_PORT}` : request.listenAddr,
-      DEFAULT_PORT,
-    );
-    const listenIp = listen.host === "0.0.0.0" ? "0.0.0.0" : resolveAddress(listen.host, "--listen-addr");
-    const wanted =
-      request.advertiseAddr === ""
-        ? { host: "", port: listen.port }
-        : parseHostPort(request.advertiseAddr, listen.port);
-    const fallback = listenIp === "0.0.0.0" ? "" : listenIp;
-    const advertiseIp = resolveAddress(wanted.host === "" ? fallback : wanted.host, "--advertise-addr");
-    return {
-      listenAddress: formatHostPort({ host: listenIp, port: listen.port }),
-      advertiseAddress: formatHostPort({ host: advertiseIp, port: wanted.port }),
-      dataPathAddress:
-        request.dataPathAddr === "" ? advertiseIp : resolveAddress(request.dataPathAddr, "--data-path-addr"),
-    };
   }
 
   #newManager(addresses: { listenAddress: string; advertiseAddress: string }): ManagerChild {
@@ -379,31 +352,6 @@ export class SwarmLifecycle implements SwarmBackend {
     abort.abort();
   }
 
-  async #leaveRaft(membership: Membership, force: boolean): Promise<void> {
-    const endpoint = this.#options.localManager.endpoint();
-    if (endpoint === undefined) return;
-    const client = new ControlClient(endpoint.address, endpoint.credentials, {
-      channelOverride: endpoint.channel,
-    });
-    const deadlineMs = this.#options.clock.monotonicMs() + LEAVE_TIMEOUT_MS;
-    for (;;) {
-      try {
-        const request = { nodeId: membership.state.nodeId, force };
-        await callUnary(client.leaveCluster.bind(client), request, { timeoutMs: LEAVE_TIMEOUT_MS });
-        return;
-      } catch (error) {
-        // A leader that leaves hands over first and says so: its successor is asked next.
-        if (codeOf(error) === "not-leader" && this.#options.clock.monotonicMs() < deadlineMs) {
-          await this.#options.clock.sleep(LEAVE_RETRY_MS);
-          continue;
-        }
-        if (!force) throw error;
-        this.#options.log.warn("leaving without the cluster's consent", { error: messageOf(error) });
-        return;
-      }
-    }
-  }
-
   #onSessionUpdate(membership: Membership, update: SessionUpdate): void {
     this.#firstSession?.();
     this.#firstSession = undefined;
@@ -452,7 +400,7 @@ export class SwarmLifecycle implements SwarmBackend {
     const { log } = this.#options;
     const address = membership.state.managers[0];
     if (address === undefined) throw new UnavailableError("no manager is known to renew the certificate");
-    const { identity } = await this.#renewAtAny(membership);
+    const { identity } = await renewAtAny(membership.channels, membership.state.managers);
     const role = certificateRole(identity.certificatePem);
     const before = membership.state.role;
     if (role === "manager" && before === "worker") {
@@ -472,18 +420,6 @@ export class SwarmLifecycle implements SwarmBackend {
     }
     if (role !== before) log.info("the node's role changed", { role });
     this.#scheduleRenewal(membership);
-  }
-
-  async #renewAtAny(membership: Membership): Promise<{ identity: TlsIdentity }> {
-    let last: unknown;
-    for (const address of membership.state.managers) {
-      try {
-        return await renewIdentity(membership.channels, address);
-      } catch (error) {
-        last = error;
-      }
-    }
-    throw last;
   }
 
   #scheduleRenewal(membership: Membership): void {
