@@ -1,8 +1,8 @@
 /**
  * Question: what do the daemons cost when idle, and what does a container cost beyond its own processes?
  * Resident memory (Rss) of skeind + manager on a one-node swarm and of skeind on a worker; proportional
- * memory (Pss) of conmon and of the daemon's growth per container. Command: npm run bench -- memory. Edge:
- * to the lab and /proc.
+ * memory (Pss) of conmon and of the daemon's growth per container. Command: npm run bench -- memory.
+ * Edge: to the lab and /proc.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import type { LabHost } from "../test/support/lab/lab-host.js";

@@ -1,6 +1,6 @@
 /**
- * How benchmarks report: a table for people, then one JSON line for programs. Edge:
- * to the process and node:os.
+ * How benchmarks report: a table for people, then one JSON line for programs.
+ * Edge: to the process and node:os.
  */
 import { cpus, release, totalmem } from "node:os";
 

@@ -1,8 +1,8 @@
 /**
  * Question: how long from POST /services/create until all tasks run,
  * on three hosts with an overlay? And one container by our container manager, beside `crun run` alone?
- * Command: npm run bench -- start. Tasks are polled every 20 ms, as the peers were measured. Edge:
- * to the lab.
+ * Command: npm run bench -- start. Tasks are polled every 20 ms, as the peers were measured.
+ * Edge: to the lab.
  */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";

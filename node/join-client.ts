@@ -1,8 +1,8 @@
 /**
- * How a node gets its certificate: the root CA by the token's digest, then a CSR. Edge:
- * to @grpc/grpc-js, node:tls and node:crypto. The first contact trusts nobody: the root certificate fetched
- * over an unverified connection must hash to the digest inside the join token, and only then is the token
- * shown, over a connection verified by that root.
+ * How a node gets its certificate: the root CA by the token's digest, then a CSR.
+ * Edge: to @grpc/grpc-js, node:tls and node:crypto. The first contact trusts nobody: the root certificate
+ * fetched over an unverified connection must hash to the digest inside the join token, and only then is the
+ * token shown, over a connection verified by that root.
  */
 import { createHash, X509Certificate } from "node:crypto";
 import { credentials } from "@grpc/grpc-js";

@@ -1,6 +1,6 @@
 /**
- * The daemon's way to the manager process beside it: a gRPC channel over the unix socket. Edge:
- * to @grpc/grpc-js.
+ * The daemon's way to the manager process beside it: a gRPC channel over the unix socket.
+ * Edge: to @grpc/grpc-js.
  */
 import { Channel, credentials } from "@grpc/grpc-js";
 import type { ManagerEndpoint } from "../api/ports.js";

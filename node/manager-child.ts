@@ -1,7 +1,7 @@
 /**
- * The manager process as skeind sees it: started, supervised, told of new certificates, stopped. Edge:
- * to node:child_process. A manager that crashes is started again with a growing pause, resuming from its
- * disk; containers and networks notice nothing.
+ * The manager process as skeind sees it: started, supervised, told of new certificates, stopped.
+ * Edge: to node:child_process. A manager that crashes is started again with a growing pause, resuming from
+ * its disk; containers and networks notice nothing.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";

@@ -1,6 +1,6 @@
 /**
- * GET /events: containers of this node and, on a manager, the objects of the cluster, as JSON lines. Edge:
- * to both sources.
+ * GET /events: containers of this node and, on a manager, the objects of the cluster, as JSON lines.
+ * Edge: to both sources.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import { type JsonObject, parseTime } from "../convert/shape.js";

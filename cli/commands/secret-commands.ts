@@ -1,6 +1,6 @@
 /**
- * `skein secret …` and `skein config …`, which differ in one thing: a config's data can be read back. Edge:
- * to the API.
+ * `skein secret …` and `skein config …`, which differ in one thing: a config's data can be read back.
+ * Edge: to the API.
  */
 import type { Command } from "commander";
 import { InvalidArgumentError } from "../../base/errors/errors.js";

@@ -1,6 +1,6 @@
 /**
- * Removes stacks: services, then secrets, configs and networks, and waits until their tasks have ended. Edge:
- * to the API and the clock.
+ * Removes stacks: services, then secrets, configs and networks, and waits until their tasks have ended.
+ * Edge: to the API and the clock.
  */
 import type { Clock } from "../../base/clock/clock.js";
 import { messageOf } from "../../base/errors/errors.js";

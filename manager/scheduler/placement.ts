@@ -2,9 +2,9 @@
  * Chooses nodes for tasks of one group (same service and specification):
  * spread over the preferences' branches first, then nodes where the service does not keep failing, then
  * fewest tasks of the service, then fewest tasks at all.
- * Pure, save that placements are noted in the node set. Cost:
- * a single task without preferences takes the first fitting node of the least loaded bucket; a group of k
- * tasks filters N nodes once and takes O(k log N) from heaps.
+ * Pure, save that placements are noted in the node set.
+ * Cost: a single task without preferences takes the first fitting node of the least loaded bucket; a group of
+ * k tasks filters N nodes once and takes O(k log N) from heaps.
  */
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import { type GenericResource, TaskState } from "../../proto/gen/skein/v1/types.js";

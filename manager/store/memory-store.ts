@@ -71,7 +71,7 @@ export interface MemoryStoreComponents {
 }
 
 /**
- * Largest encoded transaction of one update, bytes:
+ * Largest encoded transaction of one update, in bytes:
  * above the largest config (1000 KiB) with room for the rest.
  */
 export const TRANSACTION_BYTES_MAX = 4 * 1024 * 1024;

@@ -90,8 +90,8 @@ export interface ReadStore {
   readonly index: number;
   view<T>(read: (tx: ReadTx) => T): T;
   /**
-   * Calls `wake` (once until the next `take`) when something in these tables changed. Bounded:
-   * past 10 000 queued batches they collapse into one with `reset`.
+   * Calls `wake` (once until the next `take`) when something in these tables changed.
+   * Bounded: past 10 000 queued batches they collapse into one with `reset`.
    */
   watch(options: { tables?: readonly TableName[]; wake: () => void }): StoreWatch;
 }

@@ -1,6 +1,6 @@
 /**
- * A routing socket that knows which refusals are no failures. Edge:
- * to the kernel's routing tables by the Linux port.
+ * A routing socket that knows which refusals are no failures.
+ * Edge: to the kernel's routing tables by the Linux port.
  */
 import { codeOf, messageOf } from "../../base/errors/errors.js";
 import type { Linux, NetlinkSocket } from "../../base/linux/linux-ports.js";

@@ -1,6 +1,6 @@
 /**
- * Asks a resolver outside and hands its answer back as it came. Edge:
- * to the network by UDP and TCP sockets of the node.
+ * Asks a resolver outside and hands its answer back as it came.
+ * Edge: to the network by UDP and TCP sockets of the node.
  * Invariants: every question has its own socket, port and random id; an answer counts only with that id and
  * the same question; a question ends after a bounded time. Source: RFC 5452 (forgery resilience).
  */

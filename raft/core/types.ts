@@ -68,8 +68,8 @@ export interface LogStorage {
    */
   entries(low: number, high: number, bytesMax: number): readonly Entry[];
   /**
-   * Term of an entry; also answers for firstIndex - 1 (the snapshot point). undefined:
-   * compacted or beyond the end.
+   * Term of an entry; also answers for firstIndex - 1 (the snapshot point).
+   * undefined: compacted or beyond the end.
    */
   term(index: number): number | undefined;
   firstIndex(): number;

@@ -1,7 +1,7 @@
 /**
  * `npm run sim -- [--seeds N] [--seed S] [--profile NAME] [--bug NAME] [--trace]`: runs N seeds from S on,
- * prints one summary line, and exits 1 with the seed to replay when a promise was broken. Edge:
- * to the process.
+ * prints one summary line, and exits 1 with the seed to replay when a promise was broken.
+ * Edge: to the process.
  */
 import { parseArgs } from "node:util";
 

@@ -1,8 +1,8 @@
 /**
- * Serves log subscriptions: listens at every known manager, publishes what each asks for. Edge:
- * to @grpc/grpc-js. Why at every manager: a client may ask any of them,
- * and with few managers one idle stream to each is cheaper and simpler than passing subscriptions on between
- * managers. Invariant: what was begun ends with its stream.
+ * Serves log subscriptions: listens at every known manager, publishes what each asks for.
+ * Edge: to @grpc/grpc-js. Why at every manager: a client may ask any of them, and with few managers one idle
+ * stream to each is cheaper and simpler than passing subscriptions on between managers. Invariant: what was
+ * begun ends with its stream.
  */
 import type { Clock } from "../../base/clock/clock.js";
 import { messageOf, UnavailableError } from "../../base/errors/errors.js";

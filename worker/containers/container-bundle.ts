@@ -1,6 +1,6 @@
 /**
- * Makes the OCI configuration of one container just before it starts. Edge:
- * to the container's root file system and volumes. Everything that can be refused without the root file
+ * Makes the OCI configuration of one container just before it starts.
+ * Edge: to the container's root file system and volumes. Everything that can be refused without the root file
  * system was refused at create.
  */
 import { mkdir, stat } from "node:fs/promises";

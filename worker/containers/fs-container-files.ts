@@ -1,6 +1,6 @@
 /**
- * The small files a container gets from its node: hosts, hostname, resolv.conf, secrets and configs. Edge:
- * to the file system.
+ * The small files a container gets from its node: hosts, hostname, resolv.conf, secrets and configs.
+ * Edge: to the file system.
  * Invariant: secret data is written only below the tmpfs at <runDir>/s; it never reaches a disk of the node.
  */
 import { chmod, chown, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";

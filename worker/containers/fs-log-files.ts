@@ -1,6 +1,6 @@
 /**
- * The log files of one container: the live one and the rotated ones, <path>.1 the youngest. Edge:
- * to the file system.
+ * The log files of one container: the live one and the rotated ones, <path>.1 the youngest.
+ * Edge: to the file system.
  */
 import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
 import { isErrno } from "../runtime/linux-process.js";

@@ -1,6 +1,6 @@
 /**
- * Reads a container's log: all of it or its tail, across rotations, and on as it grows. Edge:
- * to the file system and fs.watch.
+ * Reads a container's log: all of it or its tail, across rotations, and on as it grows.
+ * Edge: to the file system and fs.watch.
  * Invariants: lines come in the order they were written;
  * a follower loses nothing by a rotation unless it is slower than all kept files together. Memory: one block
  * and one unfinished line per stream.

@@ -1,6 +1,6 @@
 /**
- * Paths inside a container's root file system, resolved as the container would see them. Edge:
- * to the file system.
+ * Paths inside a container's root file system, resolved as the container would see them.
+ * Edge: to the file system.
  * Invariant: no result leaves the root, whatever symbolic links the image holds.
  * Meant for roots whose container does not run.
  */

@@ -1,6 +1,6 @@
 /**
- * Control groups of the host: which kind, where a container's files are, and clearing up. Edge:
- * to /sys/fs/cgroup.
+ * Control groups of the host: which kind, where a container's files are, and clearing up.
+ * Edge: to /sys/fs/cgroup.
  * Source: cgroups(7). Hybrid means v1 controllers with the v2 tree mounted at `unified`.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";

@@ -1,6 +1,6 @@
 /**
- * Starts the conmon of one container and waits until the runtime under it has created the container. Edge:
- * to child processes. The spawned process ends at once: conmon forks itself away from us, which is why
+ * Starts the conmon of one container and waits until the runtime under it has created the container.
+ * Edge: to child processes. The spawned process ends at once: conmon forks itself away from us, which is why
  * containers outlive this process.
  * Source: conmon(8); sync and start pipes as conmon 2.1 uses them.
  */
@@ -46,8 +46,8 @@ export interface MonitorOptions {
 }
 
 /**
- * `exec` keeps the process number, so the shell's becomes conmon's. Slave:
- * later unmounts on the host reach this namespace too.
+ * `exec` keeps the process number, so the shell's becomes conmon's.
+ * Slave: later unmounts on the host reach this namespace too.
  */
 const HIDE_UNIFIED = ["unshare", "--mount", "--propagation", "slave", "sh", "-c"].concat(
   'umount /sys/fs/cgroup/unified; exec "$@"',

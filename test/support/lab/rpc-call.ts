@@ -1,6 +1,6 @@
 /**
- * Calls RPCs of a manager as whoever the certificate says, and prints how each ended. Edge:
- * to the process and grpc-js. Run inside a lab's namespace, with `RpcCall`s as JSON on standard input;
+ * Calls RPCs of a manager as whoever the certificate says, and prints how each ended.
+ * Edge: to the process and grpc-js. Run inside a lab's namespace, with `RpcCall`s as JSON on standard input;
  * answers with as many `RpcOutcome`s.
  */
 import { credentials } from "@grpc/grpc-js";

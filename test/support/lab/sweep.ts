@@ -1,7 +1,7 @@
 /**
- * Takes away everything a lab left behind: processes, mounts, network namespaces, cgroups, files. Edge:
- * to /proc, mount and iproute2. Synchronous, so that it also works while a process exits; idempotent; acts
- * only on what carries the lab's own folder or names.
+ * Takes away everything a lab left behind: processes, mounts, network namespaces, cgroups, files.
+ * Edge: to /proc, mount and iproute2. Synchronous, so that it also works while a process exits; idempotent;
+ * acts only on what carries the lab's own folder or names.
  */
 import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
