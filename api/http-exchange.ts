@@ -76,7 +76,8 @@ export class Exchange {
       return Fields.of(JSON.parse(text));
     } catch (error) {
       if (error instanceof SyntaxError) {
-        const place = /at position \d+/.exec(error.message)?.[0]; // the rest quotes the body, which may hold a secret
+        // the rest quotes the body, which may hold a secret
+        const place = /at position \d+/.exec(error.message)?.[0];
         throw new InvalidArgumentError(
           `the body must be JSON${place === undefined ? "" : `: wrong ${place}`}`,
         );

@@ -10,7 +10,10 @@ import type { SwarmBackend } from "../ports.js";
 import { AVAILABILITIES } from "./node-routes.js";
 import type { Route } from "./route.js";
 
-/** Settings that are stored nowhere because nobody would follow them; Docker's defaults, which its CLI sends, pass. */
+/**
+ * Settings that are stored nowhere because nobody would follow them; Docker's defaults,
+ * which its CLI sends, pass.
+ */
 function refuseUnfollowed(fields: Fields): void {
   const raft = fields.object("Raft");
   const unfollowed: readonly (readonly [path: string, given: unknown, fine: readonly unknown[]])[] = [
