@@ -1,5 +1,6 @@
 /**
- * How much an agent may say. Reports of many agents travel to the leader together: one that did not fit would hold up all of them.
+ * How much an agent may say. Reports of many agents travel to the leader together: one that did not fit would
+ * hold up all of them.
  * Pure. Invariant: what passes fits, in the largest delivery there is, into one message to the leader.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
@@ -19,11 +20,16 @@ export const DESCRIPTION_BYTES_MAX = 64 * 1024;
 function cut(text: string, bytesMax: number): string {
   if (text.length * 3 <= bytesMax || Buffer.byteLength(text) <= bytesMax) return text;
   const mark = ` … (cut, ${text.length} characters)`;
-  const kept = Buffer.from(text).subarray(0, bytesMax - Buffer.byteLength(mark)).toString();
+  const kept = Buffer.from(text)
+    .subarray(0, bytesMax - Buffer.byteLength(mark))
+    .toString();
   return kept.replace(/\uFFFD$/, "") + mark; // the last character may have been cut in two
 }
 
-/** @returns the updates with long words cut. @throws {InvalidArgumentError} too many, or one that is too large all the same. */
+/**
+ * @returns the updates with long words cut.
+ * @throws {InvalidArgumentError} too many, or one that is too large all the same.
+ */
 export function boundedUpdates(updates: readonly TaskStatusUpdate[]): readonly TaskStatusUpdate[] {
   if (updates.length > BATCH_UPDATES_MAX) {
     throw new InvalidArgumentError(

@@ -80,8 +80,8 @@ function setStatus(plan: PlanBuilder, status: UpdateStatus): void {
 }
 
 /**
- * The update, or rollback, under way made this task. Told by the specification's version, not by time: the clock of a new leader
- * may be behind that of the one that began.
+ * The update, or rollback, under way made this task. Told by the specification's version,
+ * not by time: the clock of a new leader may be behind that of the one that began.
  */
 export function isMadeByUpdate(task: Task, service: Service): boolean {
   const kind = service.updateStatus?.state === UpdateState.ROLLBACK_STARTED ? "rollback" : "update";

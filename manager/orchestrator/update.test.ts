@@ -378,8 +378,7 @@ test("a new leader whose clock is behind goes on slot by slot", async () => {
   lab.test.clock.advance(-3_000);
   await lab.changeLeader();
   lab.run = (task) => ({
-    state:
-      task.spec?.container?.image === "app:2" && task.slot > 1 ? TaskState.STARTING : TaskState.RUNNING,
+    state: task.spec?.container?.image === "app:2" && task.slot > 1 ? TaskState.STARTING : TaskState.RUNNING,
   });
   await lab.settle();
   assert.deepEqual(images(lab).sort(), ["app:1", "app:1", "app:2"]);
