@@ -15,7 +15,10 @@ export interface SwarmAddresses {
   readonly dataPathAddress: string;
 }
 
-/** @throws {InvalidArgumentError} naming the flag: an unknown interface, several addresses to choose from, a bad port. */
+/**
+ * @throws {InvalidArgumentError} naming the flag: an unknown interface, several addresses to choose from,
+ * a bad port.
+ */
 export function swarmAddresses(request: {
   readonly listenAddr: string;
   readonly advertiseAddr: string;

@@ -1,7 +1,7 @@
 /**
  * What a node must remember about its swarm across restarts: who it is, its certificate, where managers are.
- * Edge: to node:fs. Readable by root only, because of the key. Key and certificate stand in one file: a renewal changes both, and a
- * crash in between must not leave a pair that does not fit.
+ * Edge: to node:fs. Readable by root only, because of the key. Key and certificate stand in one file: a
+ * renewal changes both, and a crash in between must not leave a pair that does not fit.
  *
  *   <data>/swarm/state.json   <data>/swarm/identity.json
  */
