@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Channel, credentials, Metadata, type UntypedHandleCall } from "@grpc/grpc-js";
 import { ManualClock } from "../base/clock/manual-clock.js";
-import { NotFoundError, PermissionDeniedError } from "../base/errors/errors.js";
+import { NotFoundError, NotLeaderError, PermissionDeniedError } from "../base/errors/errors.js";
 import { fromGrpcError, toGrpcStatus } from "../base/grpc/grpc-errors.js";
 import { silentLogger } from "../base/log/logger.js";
 import { ControlService } from "../proto/gen/skein/v1/control.js";
@@ -40,7 +40,7 @@ function lab(handler: (callback: (error: unknown, value?: unknown) => void) => v
     authorize: (_path, peer) => {
       if (peer?.role !== "swarm-manager") throw new PermissionDeniedError("managers only");
     },
-    isKnownNode: (nodeId) => nodeId !== "removed",
+    isKnown: ({ nodeId }) => nodeId !== "removed" && (nodeId !== "late" || leader.barriers > 0),
     leader,
     channels: {
       credentials: () => credentials.createInsecure(),
@@ -96,8 +96,35 @@ test("a removed node's certificate opens nothing", async () => {
   const { call } = lab((callback) => callback(null, "nodes"));
   await assert.rejects(call({ nodeId: "removed" }), {
     code: "permission-denied",
-    message: "node removed was removed from this swarm",
+    message: /node removed is void/,
   });
+});
+
+test("a node that this leader has not applied yet is looked up again behind a barrier", async () => {
+  const { leader, call } = lab((callback) => callback(null, "nodes"));
+  assert.equal(await call({ nodeId: "late" }), "nodes");
+  assert.ok(leader.barriers > 0);
+});
+
+test("a call that a leader handing over could not propose any more is tried again, not shown as a failure", async () => {
+  let tries = 0;
+  const { clock, call } = lab((callback) => {
+    tries += 1;
+    if (tries < 3) callback(toGrpcStatus(new NotLeaderError("propose: not the leader")));
+    else callback(null, "nodes");
+  });
+  const answer = call({ local: true });
+  for (let step = 0; step < 10; step++) {
+    await new Promise((resolve) => setImmediate(resolve));
+    clock.advance(20);
+  }
+  assert.equal(await answer, "nodes");
+  assert.equal(tries, 3);
+});
+
+test("a forwarded call is not tried again here: its forwarder finds the new leader", async () => {
+  const { call } = lab((callback) => callback(toGrpcStatus(new NotLeaderError("propose: not the leader"))));
+  await assert.rejects(call({ forwarded: true }), { code: "not-leader" });
 });
 
 test("the handler's own error passes with its code", async () => {

@@ -51,8 +51,10 @@ export interface LeaderGateOptions {
   /** Full paths of reads that must see every acknowledged write. */
   readonly linearizable: ReadonlySet<string>;
   readonly authorize: (path: string, peer: PeerIdentity | undefined) => void;
-  /** A node that was removed keeps a valid certificate until it expires: the leader looks the caller up. */
-  readonly isKnownNode: (nodeId: string) => boolean;
+  /**
+   * A node that was removed, or is a manager no more, keeps a valid certificate until it expires: the leader looks the caller up.
+   */
+  readonly isKnown: (peer: PeerIdentity) => boolean;
   readonly leader: LeaderView;
   readonly channels: Pick<ManagerChannels, "credentials" | "to">;
   /** This manager: on whose behalf calls from the daemon beside it are passed on. */
@@ -63,6 +65,8 @@ export interface LeaderGateOptions {
 
 /** How long a call waits for a leader before it gives up; longer than two election timeouts. */
 const LEADER_WAIT_MS = 8_000;
+/** Between two tries of a call that found no leader where one should be. */
+const RETRY_MS = 20;
 /** Calls waiting for a leader; more are refused at once. */
 const WAITING_MAX = 4_096;
 
@@ -75,6 +79,13 @@ function certainlyNotDone(error: SkeinError): boolean {
     (error.code === "unavailable" &&
       /ECONNREFUSED|No connection established|Failed to connect/.test(error.message))
   );
+}
+
+/** A handler's refusal, as an error or as the status made of it. */
+function isNotLeader(error: unknown): boolean {
+  return error instanceof Error || (typeof error === "object" && error !== null && "details" in error)
+    ? fromGrpcError(error as ServiceError).code === "not-leader" // a status has the fields that are read
+    : false;
 }
 
 function unknownOutcome(leader: string, cause: SkeinError): UnavailableError {
@@ -148,6 +159,17 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
     });
   }
 
+  /** @throws {PermissionDeniedError} */
+  async function assertKnown(peer: PeerIdentity | undefined): Promise<void> {
+    if (peer === undefined || options.isKnown(peer)) return;
+    await leader.readBarrier(); // a new leader may not have applied yet what made the node known
+    if (options.isKnown(peer)) return;
+    const certificate = `the certificate of node ${peer.nodeId} is void`;
+    throw new PermissionDeniedError(
+      `${certificate}: it was removed from this swarm, or is a manager no more`,
+    );
+  }
+
   async function viaLeader(
     path: string,
     call: UnaryCall,
@@ -158,12 +180,16 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
     let failedAt: string | undefined;
     for (;;) {
       if (leader.isLeader) {
-        const peer = peerOf(call);
-        if (peer !== undefined && !options.isKnownNode(peer.nodeId)) {
-          throw new PermissionDeniedError(`node ${peer.nodeId} was removed from this swarm`);
-        }
+        await assertKnown(peerOf(call));
         if (options.linearizable.has(path)) await leader.readBarrier();
-        return local(call);
+        try {
+          return await local(call);
+        } catch (error) {
+          // Leadership is on its way to another: whoever forwarded the call asks there, and so do we.
+          if (isForwarded(call) || clock.monotonicMs() >= deadlineMs || !isNotLeader(error)) throw error;
+          await clock.sleep(RETRY_MS);
+          continue;
+        }
       }
       if (isForwarded(call)) {
         throw new NotLeaderError("this manager does not lead", { leaderAddress: leader.leaderAddress });
@@ -181,7 +207,7 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
         if (clock.monotonicMs() >= deadlineMs) throw failure;
         log.debug("forwarding again", { path, leader: address, error: failure.message });
         failedAt = failure.code === "not-leader" ? undefined : address;
-        await clock.sleep(20);
+        await clock.sleep(RETRY_MS);
         if (leader.leaderAddress === failedAt && clock.monotonicMs() + 500 > deadlineMs) throw failure;
       }
     }

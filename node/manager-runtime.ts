@@ -34,7 +34,7 @@ import {
   RaftMembershipService,
   RaftService,
 } from "../proto/gen/skein/v1/raft.js";
-import { ClusterSpec } from "../proto/gen/skein/v1/types.js";
+import { ClusterSpec, NodeRole } from "../proto/gen/skein/v1/types.js";
 import { createMembershipHandlers } from "../raft/host/grpc-membership.js";
 import { openRaftNode, type RaftStart } from "../raft/host/host.js";
 import type { RaftNode } from "../raft/host/raft-node.js";
@@ -142,6 +142,7 @@ export class ManagerRuntime {
         random: random.child("store"),
         log: log.child({ component: "store" }),
       });
+      let refusal = "";
       const raftLog = log.child({ component: "raft" });
       const transport = new GrpcTransport({
         dial: () => ({
@@ -167,7 +168,10 @@ export class ManagerRuntime {
         random: random.child("raft"),
         log: raftLog,
         onStopped: world.onStopped,
-        onRefused: (reason) => log.warn("a peer refuses this manager", { reason }),
+        onRefused: (reason) => {
+          if (reason !== refusal) log.warn("a peer refuses this manager", { reason }); // each peer repeats it
+          refusal = reason;
+        },
       });
       proposer.raft = raft;
       scope.own(raft);
@@ -296,7 +300,10 @@ async function serve(parts: ServeParts): Promise<RpcHost> {
     leaderOnly: LEADER_ONLY,
     linearizable: LINEARIZABLE,
     authorize: (path, peer) => authorize(path, peer, clusterId),
-    isKnownNode: (id) => store.view((tx) => tx.get("node", id)) !== undefined,
+    isKnown: (peer) => {
+      const node = store.view((tx) => tx.get("node", peer.nodeId));
+      return node !== undefined && (peer.role === "swarm-worker" || node.role === NodeRole.MANAGER);
+    },
     leader: view,
     channels,
     self: { nodeId, clusterId, role: "swarm-manager" },
