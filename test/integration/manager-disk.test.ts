@@ -1,5 +1,6 @@
 /**
- * What a manager's disk does to it: full, torn at the end, damaged in the middle. One real manager on a small disk of its own.
+ * What a manager's disk does to it: full, torn at the end, damaged in the middle.
+ * One real manager on a small disk of its own.
  */
 import assert from "node:assert/strict";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
