@@ -7,6 +7,7 @@ import { after, before, test } from "node:test";
 import { ManualClock } from "../base/clock/manual-clock.js";
 import { NotFoundError, NotImplementedError } from "../base/errors/errors.js";
 import { silentLogger } from "../base/log/logger.js";
+import { SeededRandom } from "../base/random/seeded-random.js";
 import type { ContainerBackend, EngineImage, ImageBackend } from "./engine-ports.js";
 import { type ApiServer, openApiServer } from "./http-server.js";
 import type { EngineBackend, SwarmBackend } from "./ports.js";
@@ -103,6 +104,7 @@ before(async () => {
     images,
     containers,
     clock: new ManualClock(),
+    random: new SeededRandom("api"),
     log: silentLogger,
   };
   server = await openApiServer(backend, { socketPath });

@@ -47,7 +47,7 @@ function routesOf(backend: EngineBackend, clients: ManagerClients): Route[] {
     ...systemRoutes(backend, clients),
     ...swarmRoutes(clients, backend.swarm),
     ...nodeRoutes(clients),
-    ...serviceRoutes(clients),
+    ...serviceRoutes(clients, backend.random),
     ...taskRoutes(clients),
     ...logRoutes(clients),
     ...secretRoutes(clients),

@@ -5,6 +5,7 @@
 import type { Channel, ChannelCredentials } from "@grpc/grpc-js";
 import type { Clock } from "../base/clock/clock.js";
 import type { Logger } from "../base/log/logger.js";
+import type { Random } from "../base/random/random.js";
 import type { ClusterSpec, NodeAvailability } from "../proto/gen/skein/v1/types.js";
 import type { ContainerBackend, ImageBackend } from "./engine-ports.js";
 
@@ -87,5 +88,6 @@ export interface EngineBackend {
   readonly images: ImageBackend;
   readonly containers: ContainerBackend;
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Logger;
 }

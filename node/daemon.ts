@@ -89,6 +89,7 @@ export class Daemon {
         images: workload.images,
         containers: workload.containers,
         clock,
+        random: random.child("api"),
         log: log.child({ component: "api" }),
       };
       const resumed = swarm

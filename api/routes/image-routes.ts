@@ -190,10 +190,11 @@ export function imageRoutes(images: ImageBackend, containers: ContainerBackend):
       handle: (exchange) =>
         streamed(exchange, async (report, signal) => {
           const quiet = exchange.flag("quiet");
-          const loaded = await images.load(exchange.request, {
-            signal,
-            ...(quiet ? {} : { onProgress: report }),
-          });
+          // The store tells of each loaded image as well; the client prints the lines at the end.
+          const onProgress = (progress: EngineProgress): void => {
+            if (!progress.status.startsWith("Loaded image")) report(progress);
+          };
+          const loaded = await images.load(exchange.request, { signal, ...(quiet ? {} : { onProgress }) });
           return loaded.flatMap((image) => {
             const names = image.repoTags.map(familiarName);
             const words =

@@ -1,13 +1,17 @@
 /**
  * /services and /tasks, without their logs. Edge: to the manager's control API.
  */
-import { NotImplementedError } from "../../base/errors/errors.js";
+import { codeOf, NotImplementedError } from "../../base/errors/errors.js";
+import type { Random } from "../../base/random/random.js";
+import type { CreateServiceRequest, ServiceReply } from "../../proto/gen/skein/v1/control.js";
+import type { ServiceSpec } from "../../proto/gen/skein/v1/types.js";
 import type { Fields } from "../convert/fields.js";
 import { networkInTask } from "../convert/objects-out.js";
 import { serviceOut, taskOut } from "../convert/service-out.js";
 import { serviceSpecIn } from "../convert/service-spec-in.js";
 import type { JsonObject } from "../convert/shape.js";
 import { listFilters, parseFilters } from "../filters.js";
+import { generatedName } from "../generated-names.js";
 import type { ManagerClients } from "../manager-clients.js";
 import type { Route } from "./route.js";
 
@@ -28,7 +32,29 @@ function unreadWarnings(body: Fields): string[] {
   return body.unread().map((path) => `${path.replace(/^body\./, "")} is not supported and has no effect`);
 }
 
-export function serviceRoutes(clients: ManagerClients): Route[] {
+/** A drawn name may be taken; another is drawn then. */
+const NAME_DRAWS_MAX = 5;
+
+/** Creates the service, under a name of our own when the client gave none. */
+async function createService(
+  clients: ManagerClients,
+  request: CreateServiceRequest & { spec: ServiceSpec },
+  random: Random,
+): Promise<ServiceReply> {
+  const create = (spec: ServiceSpec): Promise<ServiceReply> =>
+    clients.call((control) => control.createService, { ...request, spec });
+  if (request.spec.annotations?.name) return create(request.spec);
+  const labels = request.spec.annotations?.labels ?? {};
+  for (let draw = 1; ; draw++) {
+    try {
+      return await create({ ...request.spec, annotations: { name: generatedName(random), labels } });
+    } catch (error) {
+      if (codeOf(error) !== "already-exists" || draw === NAME_DRAWS_MAX) throw error;
+    }
+  }
+}
+
+export function serviceRoutes(clients: ManagerClients, random: Random): Route[] {
   return [
     {
       method: "GET",
@@ -53,10 +79,8 @@ export function serviceRoutes(clients: ManagerClients): Route[] {
       handle: async (exchange) => {
         const body = await exchange.body();
         const spec = serviceSpecIn(body);
-        const { service, warnings } = await clients.call((control) => control.createService, {
-          spec,
-          registryAuth: exchange.header("x-registry-auth"),
-        });
+        const registryAuth = exchange.header("x-registry-auth");
+        const { service, warnings } = await createService(clients, { spec, registryAuth }, random);
         const all = [...warnings, ...unreadWarnings(body)];
         return { status: 201, json: { ID: service?.id ?? "", Warnings: all.length > 0 ? all : null } };
       },

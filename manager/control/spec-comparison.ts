@@ -6,8 +6,10 @@
  */
 import {
   ContainerSpec,
+  DnsConfig,
   EndpointSpec,
   Placement,
+  Privileges,
   ResourceRequirements,
   Resources,
   RestartPolicy,
@@ -85,6 +87,9 @@ function normalContainer(container: ContainerSpec = ContainerSpec.fromPartial({}
   return {
     ...container,
     pullAuth: "",
+    // One client sends an empty object where another sends none.
+    privileges: container.privileges ?? Privileges.fromPartial({}),
+    dnsConfig: container.dnsConfig ?? DnsConfig.fromPartial({}),
     stopGracePeriodMs: container.stopGracePeriodMs ?? STOP_GRACE_MS,
     env: sorted(container.env, asText),
     groups: sorted(container.groups, asText),
