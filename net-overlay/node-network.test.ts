@@ -200,6 +200,16 @@ test("rules that somebody else removed are made again", async () => {
   assert.ok(world.dataPlane.mesh);
 });
 
+test("a look at the host that fails is taken again, and harms nobody", async () => {
+  const world = await open();
+  await tell(world, network());
+  world.dataPlane.checkHost = () => {
+    throw new Error("nft refused");
+  };
+  world.clock.advance(60_000);
+  assert.equal(world.log.lines.filter(({ message }) => /could not be looked at/.test(message)).length, 2);
+});
+
 test("nothing is done before the node knows who it is", async () => {
   const dataPlane = new MemoryDataPlane();
   const options = { dataPlane, records: new MemorySandboxRecords(), dns: () => new MemoryDns() };

@@ -281,7 +281,12 @@ export class NodeNetwork implements NetworkPlane {
 
   #checkHost(): void {
     this.#isHostChecked = true;
-    if (this.#dataPlane.checkHost()) return;
+    try {
+      if (this.#dataPlane.checkHost()) return;
+    } catch (error) {
+      this.#log.warn("the host's rules could not be looked at", { error: messageOf(error) }); // the next look comes soon
+      return;
+    }
     this.#log.warn("the mesh's rules were removed by somebody else and are made again");
     this.#dirtyMesh = true;
     this.#tryAgain();
