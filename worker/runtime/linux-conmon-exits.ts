@@ -33,13 +33,13 @@ export class ConmonExits {
   constructor(init: ConmonExitsInit) {
     this.#init = init;
     this.#watcher = watch(init.layout.exitDir, { persistent: false }, (_kind, file) => {
-      if (file === null) this.#checkAll();
-      else if (this.#watched.has(file)) this.#checkExitFile(file);
+      if (file === null) this.#guarded(() => this.#checkAll());
+      else if (this.#watched.has(file)) this.#guarded(() => this.#checkExitFile(file));
     });
     this.#watcher.on("error", (error) =>
       init.log.error("exit watch failed, polling goes on", { error: messageOf(error) }),
     );
-    this.#poll = init.clock.setInterval(init.pollMs, () => this.#checkAll());
+    this.#poll = init.clock.setInterval(init.pollMs, () => this.#guarded(() => this.#checkAll()));
   }
 
   get watchedCount(): number {
@@ -71,6 +71,15 @@ export class ConmonExits {
   close(): void {
     this.#watcher.close();
     this.#poll.cancel();
+  }
+
+  /** Nobody above a timer or a watch could handle it; the next look tries again. */
+  #guarded(look: () => void): void {
+    try {
+      look();
+    } catch (error) {
+      this.#init.log.error("ends of containers could not be looked for", { error: messageOf(error) });
+    }
   }
 
   #checkAll(): void {

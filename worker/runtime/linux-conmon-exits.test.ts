@@ -1,0 +1,30 @@
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { ManualClock } from "../../base/clock/manual-clock.js";
+import { MemoryLogger } from "../../base/log/logger.js";
+import { ConmonExits } from "./linux-conmon-exits.js";
+import { runtimeLayout } from "./runtime-layout.js";
+
+test("an exit folder that goes away for a moment does not end the daemon", (t) => {
+  const base = mkdtempSync(join(tmpdir(), "skx-"));
+  t.after(() => rmSync(base, { recursive: true, force: true }));
+  const layout = runtimeLayout(base);
+  mkdirSync(layout.exitDir);
+  const clock = new ManualClock();
+  const log = new MemoryLogger();
+  const exits = new ConmonExits({ layout, mode: "v2", cgroupParent: "/none", pollMs: 100, clock, log });
+  t.after(() => exits.close());
+  const codes: number[] = [];
+  exits.listen(({ exitCode }) => codes.push(exitCode));
+  exits.watch("c1", { pid: process.pid, startTicks: 0 });
+  rmSync(layout.exitDir, { recursive: true });
+  clock.advance(100);
+  assert.match(log.lines[0]?.message ?? "", /could not be looked for/);
+  mkdirSync(layout.exitDir);
+  writeFileSync(join(layout.exitDir, "c1"), "7");
+  clock.advance(100);
+  assert.deepEqual(codes, [7]);
+});
