@@ -103,9 +103,13 @@ export class LogPublisher {
         if (subscription.close || publications.size >= PUBLICATIONS_MAX) return;
         const abort = new AbortController();
         publications.set(subscription.id, abort);
-        this.#publish(connection.logBroker, subscription, abort).finally(() => {
-          if (publications.get(subscription.id) === abort) publications.delete(subscription.id);
-        });
+        this.#publish(connection.logBroker, subscription, abort).then(
+          () => {
+            if (publications.get(subscription.id) === abort) publications.delete(subscription.id);
+          },
+          // The channel was closed while its streams go on: listening begins anew with a channel that can publish.
+          () => call.cancel(),
+        );
       });
       call.on("error", (error: Error) => over(fromGrpcError(error)));
       call.on("end", () => over(new UnavailableError("the manager ended the stream")));
@@ -113,6 +117,7 @@ export class LogPublisher {
     });
   }
 
+  /** @throws when the channel is closed already. */
   async #publish(
     logBroker: ReturnType<ConnectionPool["get"]>["logBroker"],
     subscription: LogSubscription,
