@@ -136,6 +136,7 @@ export function eventRoutes(options: {
         timeMs: number;
       }) => send({ ...event, scope: "swarm" }),
     );
+    call?.on("end", () => exchange.response.end()); // a client whose stream ends asks again
     call?.on("error", () => {
       // Cancelled by us, or the manager went away: then the client's stream ends and it asks again.
       if (!signal.aborted) exchange.response.end();
