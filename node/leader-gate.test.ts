@@ -106,7 +106,7 @@ test("a node that this leader has not applied yet is looked up again behind a ba
   assert.ok(leader.barriers > 0);
 });
 
-test("a call that a leader handing over could not propose any more is tried again, not shown as a failure", async () => {
+test("a call that a leader handing over could not propose any more is tried again, not failed", async () => {
   let tries = 0;
   const { clock, call } = lab((callback) => {
     tries += 1;

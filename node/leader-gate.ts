@@ -52,7 +52,8 @@ export interface LeaderGateOptions {
   readonly linearizable: ReadonlySet<string>;
   readonly authorize: (path: string, peer: PeerIdentity | undefined) => void;
   /**
-   * A node that was removed, or is a manager no more, keeps a valid certificate until it expires: the leader looks the caller up.
+   * A node that was removed, or is a manager no more,
+   * keeps a valid certificate until it expires: the leader looks the caller up.
    */
   readonly isKnown: (peer: PeerIdentity) => boolean;
   readonly leader: LeaderView;

@@ -27,7 +27,7 @@ function inFolder(run: (dataDir: string, files: SwarmFiles) => void): void {
   }
 }
 
-test("state and identity come back as they were saved; before that there is nothing, and after removal nothing again", () => {
+test("state and identity come back as they were saved; before that and after removal there is nothing", () => {
   inFolder((_dataDir, files) => {
     assert.equal(files.load(), undefined);
     files.saveIdentity(first);

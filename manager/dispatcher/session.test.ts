@@ -239,7 +239,7 @@ test("a first message that is no hello, and another protocol, are refused", asyn
   await dispatcher.close();
 });
 
-test("words without end are cut; what else is too large ends the agent's own session, before the leader hears of it", async () => {
+test("words without end are cut; what else is too large ends the agent's own session unheard", async () => {
   const { dispatcher, sink } = await setUp();
   const update = (status: Parameters<typeof TaskStatus.fromPartial>[0]) => ({
     taskId: "t0",

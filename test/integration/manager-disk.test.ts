@@ -160,7 +160,7 @@ test("a torn write at the end of the log is cut off", async () => {
   assert.deepEqual(await processes(), before);
 });
 
-test("damage in the middle of the log is refused and named; containers go on, and the mended log is taken", async () => {
+test("damage in the middle of the log is refused and named; containers go on, the mended log is taken", async () => {
   const host = lab.host(1);
   const before = await processes();
   await host.stop();
