@@ -99,7 +99,9 @@ class LinuxDataPlane implements DataPlane {
   }
 
   async removeOverlay(networkId: string): Promise<void> {
-    this.#overlays.get(networkId)?.close();
+    const overlay = this.#overlays.get(networkId);
+    overlay?.removeTunnel();
+    overlay?.close();
     this.#overlays.delete(networkId);
     await this.#linux.deleteNetns(this.#path(OVERLAY_PREFIX, networkId));
   }

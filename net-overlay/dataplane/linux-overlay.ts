@@ -141,6 +141,16 @@ export class LinuxOverlay {
     this.#socket.send(setRoute({ destination: `${overlay.address}/32`, linkIndex }));
   }
 
+  /**
+   * Takes the tunnel away at once. The kernel ends a namespace some time after its last user has gone, and until then
+   * the VNI would be taken: the overlay could not be made anew.
+   */
+  removeTunnel(): void {
+    const tunnel = this.#socket.findLink(TUNNEL_LINK);
+    if (tunnel !== undefined) this.#socket.discard(deleteLink(tunnel.index));
+    this.#applied = undefined;
+  }
+
   close(): void {
     this.#socket.close();
     this.#conntrack.close();
