@@ -112,7 +112,23 @@ export interface EngineLogRecord {
   readonly data: Uint8Array;
 }
 
+export interface EngineVolume {
+  readonly name: string;
+  readonly driver: string;
+  readonly mountpoint: string;
+  readonly options: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly createdMs: number;
+}
+
+export interface VolumeBackend {
+  find(name: string): EngineVolume | undefined;
+  list(): readonly EngineVolume[];
+}
+
 export interface ContainerBackend {
+  /** The volumes containers use. */
+  readonly volumes: VolumeBackend;
   find(idOrName: string): EngineContainer | undefined;
   list(): readonly EngineContainer[];
   logs(

@@ -55,7 +55,17 @@ const images: ImageBackend = {
   },
 };
 
+const VOLUME = {
+  name: "kept",
+  driver: "local",
+  mountpoint: "/d/volumes/kept",
+  options: {},
+  labels: { tier: "back" },
+  createdMs: 1_700_000_000_000,
+};
+
 const containers: ContainerBackend = {
+  volumes: { find: (name) => (name === VOLUME.name ? VOLUME : undefined), list: () => [VOLUME] },
   find: () => undefined,
   list: () => [],
   logs: () => {
@@ -257,4 +267,21 @@ test("swarm settings that nobody would follow are refused by name, Docker's defa
 
 test("init answers the node id as a JSON string", async () => {
   assert.equal(JSON.parse((await ask("POST", "/swarm/init", "{}")).body), "node1");
+});
+
+test("volumes and plugins: what is there is shown, what is not is not found, so that inspect goes on", async () => {
+  const list = await ask("GET", "/volumes?filters=%7B%22label%22%3A%5B%22tier%3Dback%22%5D%7D");
+  assert.equal(list.status, 200);
+  assert.deepEqual(
+    (JSON.parse(list.body) as { Volumes: { Name: string }[] }).Volumes.map(({ Name }) => Name),
+    ["kept"],
+  );
+  assert.equal((await ask("GET", "/volumes/kept")).status, 200);
+  const missing = await ask("GET", "/volumes/other");
+  assert.deepEqual(
+    [missing.status, JSON.parse(missing.body)],
+    [404, { message: "get other: no such volume" }],
+  );
+  assert.equal((await ask("GET", "/plugins/other/json")).status, 404);
+  assert.equal((await ask("GET", "/plugins")).body.trim(), "[]");
 });

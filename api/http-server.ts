@@ -26,6 +26,7 @@ import { configRoutes, secretRoutes } from "./routes/secret-routes.js";
 import { serviceRoutes, taskRoutes } from "./routes/service-routes.js";
 import { swarmRoutes } from "./routes/swarm-routes.js";
 import { API_VERSION, API_VERSION_MIN, pingHeaders, systemRoutes } from "./routes/system-routes.js";
+import { volumeRoutes } from "./routes/volume-routes.js";
 import { UNIMPLEMENTED } from "./unimplemented-routes.js";
 
 const VERSION_PREFIX = /^\/v(\d+)\.(\d+)(?=\/)/;
@@ -59,6 +60,7 @@ function routesOf(backend: EngineBackend, clients: ManagerClients): Route[] {
       images: backend.images,
       nowMs: () => backend.clock.nowMs(),
     }),
+    ...volumeRoutes(backend.containers.volumes),
     ...eventRoutes({ clients, containers: backend.containers, isManager }),
   ];
 }

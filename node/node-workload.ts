@@ -20,8 +20,10 @@ import { DispatcherClient } from "../proto/gen/skein/v1/dispatcher.js";
 import { LogBrokerClient } from "../proto/gen/skein/v1/logs.js";
 import { createAgent } from "../worker/agent/agent.js";
 import type { ManagerConnection } from "../worker/agent/manager-connection.js";
-import type { ContainerManager } from "../worker/containers/container-manager.js";
-import { openContainerManager } from "../worker/containers/open-container-manager.js";
+import {
+  type LocalContainerManager,
+  openContainerManager,
+} from "../worker/containers/open-container-manager.js";
 import { createContainerExecutor } from "../worker/exec/container-executor.js";
 import type { ImageStore } from "../worker/images/image-store.js";
 import { openImageStore } from "../worker/images/linux-image-store.js";
@@ -53,14 +55,14 @@ function openNetwork({ options, linux, clock, log }: WorkloadOptions): NetworkPl
 
 export class NodeWorkload {
   readonly images: ImageStore;
-  readonly containers: ContainerManager;
+  readonly containers: LocalContainerManager;
   readonly network: NetworkPlane;
   readonly #parts: WorkloadOptions;
   readonly #scope: Scope;
 
   private constructor(
     parts: WorkloadOptions,
-    made: { images: ImageStore; containers: ContainerManager; network: NetworkPlane; scope: Scope },
+    made: { images: ImageStore; containers: LocalContainerManager; network: NetworkPlane; scope: Scope },
   ) {
     this.#parts = parts;
     this.images = made.images;
@@ -144,7 +146,12 @@ export class NodeWorkload {
         random: random.child("agent"),
         log: log.child({ component: "agent" }),
       },
-      { nodeId: request.nodeId, managers: request.managers, onSessionUpdate: request.onSessionUpdate },
+      {
+        nodeId: request.nodeId,
+        managers: request.managers,
+        onSessionUpdate: request.onSessionUpdate,
+        onRefused: request.onRefused,
+      },
     );
     await agent.start();
     return {

@@ -201,7 +201,10 @@ export function taskOut(task: Task, networks: ReadonlyMap<string, JsonObject> = 
         Addresses: attachment.addresses,
       })),
       GenericResources: task.assignedGenericResources.map(genericOut),
-      JobIteration: task.jobIteration === 0 ? undefined : { Index: task.jobIteration },
     }),
+    // A task of a job always has it, also in the first iteration, which is 0: the CLI counts no task without.
+    ...(task.jobIteration > 0 || task.desiredState === TaskState.COMPLETE
+      ? { JobIteration: { Index: task.jobIteration } }
+      : {}),
   };
 }

@@ -141,6 +141,33 @@ describe("objects by the stock docker CLI", { skip: skipWithoutDocker }, () => {
     await docker("service", "rm", "drained");
   });
 
+  test("inspect without a kind finds services and secrets; a task's volume is listed", async () => {
+    await docker(
+      ...[
+        "service",
+        "create",
+        "-d",
+        "--no-resolve-image",
+        "--name",
+        "plain",
+        "--mount",
+        "source=kept,target=/v",
+      ],
+      ...["--constraint", "node.hostname==host1", ...STAYING],
+    );
+    await running(host, "plain", 1);
+    assert.deepEqual(await docker("inspect", "--format", "{{.Spec.Name}}", "plain"), ["plain"]);
+    assert.deepEqual(await docker("volume", "ls", "--format", "{{.Driver}} {{.Name}}"), ["local kept"]);
+    assert.deepEqual(await docker("volume", "inspect", "--format", "{{.Scope}}", "kept"), ["local"]);
+    const path = join(lab.dir, "inspected.txt");
+    writeFileSync(path, "honk");
+    const [id = ""] = await docker("secret", "create", "hidden", path);
+    assert.deepEqual(await docker("inspect", "--format", "{{.Spec.Name}}", id), ["hidden"]);
+    assert.match(await refused("inspect", "nothing"), /No such object: nothing/);
+    await docker("service", "rm", "plain");
+    await docker("secret", "rm", "hidden");
+  });
+
   test("secret and config: create, ls, inspect, rm", async () => {
     for (const kind of ["secret", "config"]) {
       const path = join(lab.dir, `${kind}.txt`);

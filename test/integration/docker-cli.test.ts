@@ -182,6 +182,22 @@ describe("services by the stock docker CLI", { skip: skipWithoutDocker }, () => 
     await docker("service", "rm", "rolled");
   });
 
+  test("a job: its tasks run to their end and stay complete", async () => {
+    await docker(
+      ...["service", "create", "-d", "--no-resolve-image", "--name", "job", "--mode", "replicated-job"],
+      ...["--replicas", "3", "--max-concurrent", "2", "skein-hello:latest", "echo", "done"],
+    );
+    await until("three completions", 15_000, async () => {
+      const [line = ""] = await docker(
+        ...["service", "ls", "--filter", "name=job", "--format", "{{.Mode}} {{.Replicas}}"],
+      );
+      return /^replicated job .*\(3\/3 completed\)$/.test(line) ? true : undefined;
+    });
+    assert.deepEqual(await docker("service", "logs", "--raw", "job"), ["done", "done", "done"]);
+    assert.match((await docker("service", "ps", "job")).join("\n"), /Complete +Complete /);
+    await docker("service", "rm", "job");
+  });
+
   test("stack: deploy, ls, ps, services; again changes nothing; rm takes everything", async () => {
     const file = join(PROJECT, "examples/hello/compose.yml");
     const deployed = await docker("stack", "deploy", "-d", "-c", file, "hello");
