@@ -9,6 +9,7 @@
 import type { Clock } from "../../base/clock/clock.js";
 import { codeOf, type ErrorCode, messageOf } from "../../base/errors/errors.js";
 import type { Logger } from "../../base/log/logger.js";
+import { nextTurn } from "../../base/loop/process-turn.js";
 import { newId } from "../../base/random/ids.js";
 import type { Random } from "../../base/random/random.js";
 import type { Node } from "../../proto/gen/skein/v1/objects.js";
@@ -35,6 +36,8 @@ const REFUSALS: ReadonlySet<ErrorCode> = new Set([
   "already-exists",
 ]);
 const REFUSED_RETRY_MS = 5_000;
+/** Nothing may hold the event loop for more than 20 ms; a service of thousands of tasks is one slice all the same. */
+const SLICE_MS = 8;
 const HISTORY_LIMIT_DEFAULT = 5;
 const ORPHAN_AFTER_DEFAULT_MS = 5 * 60_000;
 
@@ -62,7 +65,14 @@ class Orchestrator {
     const nowMs = clock.nowMs();
     store.view((tx) => (input.reset ? this.#rebuild(tx) : this.#note(tx, input.changes, nowMs)));
     for (const [serviceId, atMs] of this.#wakeAtMs) if (atMs <= nowMs) this.#due.add(serviceId);
-    const steps = store.view((tx) => this.#plan(tx, nowMs));
+    const steps: Step[] = [];
+    const due = [...this.#due].sort();
+    for (let at = this.#planSlice(due, 0, { nowMs, steps }); at < due.length; ) {
+      await nextTurn();
+      if (signal.aborted) return undefined;
+      at = this.#planSlice(due, at, { nowMs, steps });
+    }
+    this.#due.clear();
     if (steps.length > 0) await this.#execute(steps, signal);
     return this.#wakeAtMs.size === 0 ? undefined : Math.min(...this.#wakeAtMs.values());
   }
@@ -149,30 +159,41 @@ class Orchestrator {
     for (const service of tx.list("service")) this.#due.add(service.id); // it may take what others wait for
   }
 
-  #plan(tx: ReadTx, nowMs: number): readonly Step[] {
-    const cluster = tx.list("cluster")[0];
-    const nodes = tx.list("node");
-    const steps: Step[] = [];
-    for (const serviceId of [...this.#due].sort()) {
-      const plan: ServicePlan = planService({
-        serviceId,
-        service: tx.get("service", serviceId),
-        tasks: tx.list("task", { by: "serviceId", serviceId }),
-        nodes,
-        node: (id) => tx.get("node", id),
-        nowMs,
-        historyLimit: cluster?.spec?.taskHistoryRetentionLimit ?? HISTORY_LIMIT_DEFAULT,
-        orphanAfterMs: cluster?.spec?.orphanAfterMs || ORPHAN_AFTER_DEFAULT_MS,
-        downSinceMs: (nodeId) => this.#downSinceMs.get(nodeId) ?? nowMs,
-        runningSinceMs: (taskId) => this.#runningSinceMs.get(taskId),
-        newTaskId: () => newId(this.#random),
-      });
-      steps.push(...plan.steps);
+  /**
+   * Plans services from `at` on until the slice is over. Each is planned on the state of its own moment: a step checks again
+   * whether it is still called for.
+   * @returns where to go on.
+   */
+  #planSlice(due: readonly string[], at: number, to: { nowMs: number; steps: Step[] }): number {
+    const { store, clock } = this.#components;
+    const endMs = clock.monotonicMs() + SLICE_MS;
+    let next = at;
+    for (const serviceId of due.slice(at)) {
+      const plan = store.view((tx) => this.#plan(tx, serviceId, to.nowMs));
+      for (const step of plan.steps) to.steps.push(step);
       if (plan.wakeAtMs === undefined) this.#wakeAtMs.delete(serviceId);
       else this.#wakeAtMs.set(serviceId, plan.wakeAtMs);
+      next += 1;
+      if (clock.monotonicMs() >= endMs) break;
     }
-    this.#due.clear();
-    return steps;
+    return next;
+  }
+
+  #plan(tx: ReadTx, serviceId: string, nowMs: number): ServicePlan {
+    const cluster = tx.list("cluster")[0];
+    return planService({
+      serviceId,
+      service: tx.get("service", serviceId),
+      tasks: tx.list("task", { by: "serviceId", serviceId }),
+      nodes: tx.list("node"),
+      node: (id) => tx.get("node", id),
+      nowMs,
+      historyLimit: cluster?.spec?.taskHistoryRetentionLimit ?? HISTORY_LIMIT_DEFAULT,
+      orphanAfterMs: cluster?.spec?.orphanAfterMs || ORPHAN_AFTER_DEFAULT_MS,
+      downSinceMs: (nodeId) => this.#downSinceMs.get(nodeId) ?? nowMs,
+      runningSinceMs: (taskId) => this.#runningSinceMs.get(taskId),
+      newTaskId: () => newId(this.#random),
+    });
   }
 }
 

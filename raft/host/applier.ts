@@ -6,11 +6,11 @@
  * Bound: `full` at 8 MiB of entries; the host then waits before it takes more from the core.
  */
 import type { Clock } from "../../base/clock/clock.js";
+import { nextTurn } from "../../base/loop/process-turn.js";
 import type { Entry, Membership } from "../core/types.js";
 import { EntryKind } from "../log/make-entry.js";
 import { entryBytes } from "../storage/entry-log.js";
 import type { StateWriter } from "../storage/state-writer.js";
-import { nextTurn } from "./process-turn.js";
 import type { StateMachine } from "./raft-node.js";
 
 const QUEUE_BYTES_MAX = 8 * 1024 * 1024;
