@@ -142,8 +142,8 @@ export class LinuxOverlay {
   }
 
   /**
-   * Takes the tunnel away at once. The kernel ends a namespace some time after its last user has gone, and until then
-   * the VNI would be taken: the overlay could not be made anew.
+   * Takes the tunnel away at once. The kernel ends a namespace some time after its last user has gone,
+   * and until then the VNI would be taken: the overlay could not be made anew.
    */
   removeTunnel(): void {
     const tunnel = this.#socket.findLink(TUNNEL_LINK);
