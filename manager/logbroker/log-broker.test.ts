@@ -171,3 +171,21 @@ test("nothing selected, or what does not exist, is refused", async () => {
   assert.throws(subscribe(["nope"], []), NotFoundError);
   assert.throws(subscribe([], ["nope"]), NotFoundError);
 });
+
+test("a node cannot write into the logs of a task that runs elsewhere", async () => {
+  const { run, subscribe, listen } = await setUp();
+  await run("t1", "n1", 1);
+  await run("t2", "n2", 2);
+  const one = listen("n1");
+  const { heard } = subscribe();
+  const [message] = lines("forged").messages;
+  assert.ok(message);
+  one.publish().receive({
+    ...lines(""),
+    messages: [
+      { ...message, taskId: "t2" },
+      { ...message, taskId: "t1", data: Buffer.from("own") },
+    ],
+  });
+  assert.deepEqual(heard, ["n1: own"]);
+});

@@ -99,6 +99,7 @@ export class ManagerLogBroker implements LogBroker {
       clock,
       listener: (nodeId) => this.#listeners.get(nodeId),
       node: (nodeId) => store.view((view) => view.get("node", nodeId)),
+      task: (taskId) => store.view((view) => view.get("task", taskId)),
       onEnded: () => this.#feeds.delete(id),
     });
     this.#feeds.set(id, feed);

@@ -37,6 +37,7 @@ export interface LogFeedOptions {
   readonly clock: Clock;
   readonly listener: (nodeId: string) => LogListener | undefined;
   readonly node: (nodeId: string) => Node | undefined;
+  readonly task: (taskId: string) => Task | undefined;
   readonly onEnded: () => void;
 }
 
@@ -169,8 +170,9 @@ export class LogFeed {
 
   #receive(nodeId: string, source: Source, logs: PublishedLogs): boolean {
     if (this.#ended) return true;
-    if (logs.messages.length > 0) {
-      this.#write({ messages: logs.messages.map((message) => ({ ...message, nodeId })), warning: "" });
+    const messages = logs.messages.filter((message) => this.#mayBeFrom(nodeId, message.taskId));
+    if (messages.length > 0) {
+      this.#write({ messages: messages.map((message) => ({ ...message, nodeId })), warning: "" });
     }
     if (logs.error !== "") this.#write({ messages: [], warning: logs.error });
     if (logs.done) {
@@ -181,6 +183,12 @@ export class LogFeed {
       this.#expect(nodeId, source);
     }
     return !this.#blocked;
+  }
+
+  /** A node speaks for its own tasks; one that this replica does not know yet may be new. */
+  #mayBeFrom(nodeId: string, taskId: string): boolean {
+    const task = this.#options.task(taskId);
+    return task === undefined || task.nodeId === nodeId;
   }
 
   #miss(nodeId: string, source: Source, reason: string): void {
