@@ -44,6 +44,8 @@ export interface AgentRequest {
   readonly managers: readonly string[];
   readonly channels: ManagerChannels;
   readonly onSessionUpdate: (update: SessionUpdate) => void;
+  /** A manager does not accept this node, which goes on asking. */
+  readonly onRefused: (error: Error) => void;
 }
 
 export interface SwarmLifecycleOptions {
@@ -340,6 +342,9 @@ export class SwarmLifecycle implements SwarmBackend {
       managers,
       channels: membership.channels,
       onSessionUpdate: (update) => this.#onSessionUpdate(membership, update),
+      onRefused: (error) => {
+        if (this.#membership === membership) this.#error = messageOf(error);
+      },
     });
     const abort = new AbortController();
     await Promise.race([

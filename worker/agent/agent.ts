@@ -6,7 +6,7 @@
  * on untouched, with or without a manager; a status is reported until a leader has committed it.
  */
 import type { Clock } from "../../base/clock/clock.js";
-import { CancelledError, messageOf } from "../../base/errors/errors.js";
+import { CancelledError, codeOf, type ErrorCode, messageOf } from "../../base/errors/errors.js";
 import type { Logger } from "../../base/log/logger.js";
 import { Backoff } from "../../base/loop/backoff.js";
 import type { Random } from "../../base/random/random.js";
@@ -43,6 +43,8 @@ export interface AgentInit {
   readonly onSessionUpdate?: (update: SessionUpdate) => void;
   /** The manager this node talks to; undefined: none at the moment. */
   readonly onConnected?: (address: string | undefined) => void;
+  /** A manager does not want this node: its certificate is not accepted, or it was removed. It is tried again. */
+  readonly onRefused?: (error: Error) => void;
 }
 
 export interface Agent {
@@ -64,6 +66,8 @@ export interface Agent {
    */
   close(options?: { leaving?: boolean; silent?: boolean }): Promise<void>;
 }
+
+const REFUSALS: ReadonlySet<ErrorCode> = new Set(["unauthenticated", "permission-denied", "not-found"]);
 
 export function createAgent(components: AgentComponents, init: AgentInit): Agent {
   return new NodeAgent(components, init);
@@ -159,6 +163,7 @@ class NodeAgent implements Agent {
       const { welcomed, error } = await this.#runSession(address);
       if (signal.aborted) return;
       if (welcomed) backoff.reset();
+      else if (REFUSALS.has(codeOf(error))) this.#init.onRefused?.(error);
       const words = messageOf(error);
       if (welcomed || words !== last)
         log.warn("session with a manager ended", { manager: address, error: words });
