@@ -113,6 +113,22 @@ describe("container isolation", () => {
     assert.equal(existsSync(join(lab.runDir, "s")), true);
   });
 
+  it("a secret in a folder below /run/secrets is read by each runtime", async () => {
+    const file = (target: string) => ({ target, data: Buffer.from(target), uid: 0, gid: 0, mode: 0o400 });
+    const files = [file("/run/secrets/a"), file("/run/secrets/app/key"), file("/etc/app/config")];
+    const args = ["cat", ...files.map(({ target }) => target)];
+    for (const runtime of ["crun", "runc"] as const) {
+      const own = await openContainerLab({ runtime });
+      try {
+        const { id } = await own.manager.create(own.spec({ args, files }));
+        await own.manager.start(id);
+        assert.equal((await own.manager.wait(id)).exitCode, 0, runtime);
+      } finally {
+        await own.close();
+      }
+    }
+  });
+
   it("limits are in the container's control group", async () => {
     const { id } = await lab.manager.create(
       lab.spec({

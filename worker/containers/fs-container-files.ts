@@ -4,7 +4,7 @@
  * Invariant: secret data is written only below the tmpfs at <runDir>/s; it never reaches a disk of the node.
  */
 import { chmod, chown, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, posix } from "node:path";
 import { FailedPreconditionError, InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
@@ -14,6 +14,8 @@ import type { FileToPlace } from "./container-manager.js";
 import type { PlacedFile, StoredContainer } from "./stored-container.js";
 
 const SECRETS_FOLDER = "/run/secrets";
+/** Where it lies among the files of a container on the tmpfs. */
+const SECRETS_TREE = "run-secrets";
 /** All secrets and configs of a node together; each is at most 1 MiB. */
 const TMPFS_DATA = "size=256m,mode=0700";
 
@@ -92,7 +94,7 @@ class NodeFiles implements ContainerFiles {
   async place(id: string, files: readonly FileToPlace[]): Promise<readonly PlacedFile[]> {
     if (files.length === 0) return [];
     const folder = this.#secretDir(id);
-    await mkdir(join(folder, "run-secrets"), { recursive: true, mode: 0o755 });
+    await mkdir(join(folder, SECRETS_TREE), { recursive: true, mode: 0o755 });
     const placed: PlacedFile[] = [];
     for (const [index, file] of files.entries()) {
       if (!file.target.startsWith("/") || file.target.split("/").includes("..")) {
@@ -100,9 +102,11 @@ class NodeFiles implements ContainerFiles {
           `file target must be an absolute path without "..", got ${JSON.stringify(file.target)}`,
         );
       }
-      const direct = dirname(file.target) === SECRETS_FOLDER;
-      const name = direct ? join("run-secrets", file.target.slice(SECRETS_FOLDER.length + 1)) : String(index);
+      const below = posix.relative(SECRETS_FOLDER, file.target);
+      // All below the folder come by one mount: within a read-only one no further place could be made.
+      const name = below === "" || below.startsWith("..") ? String(index) : join(SECRETS_TREE, below);
       const path = join(folder, name);
+      await mkdir(dirname(path), { recursive: true, mode: 0o755 });
       await writeFile(path, file.data, { mode: 0o600 });
       await chown(path, file.uid, file.gid);
       await chmod(path, file.mode);
@@ -139,14 +143,14 @@ class NodeFiles implements ContainerFiles {
             "create the container anew",
         );
       }
-      if (dirname(placed.file) === "run-secrets") continue;
+      if (placed.file.startsWith(`${SECRETS_TREE}/`)) continue;
       mounts.push({ destination: placed.target, type: "bind", source: join(folder, placed.file), options });
     }
     if (mounts.length < container.files.length) {
       mounts.push({
         destination: SECRETS_FOLDER,
         type: "bind",
-        source: join(folder, "run-secrets"),
+        source: join(folder, SECRETS_TREE),
         options,
       });
     }
