@@ -9,6 +9,7 @@ import { ControlService } from "../proto/gen/skein/v1/control.js";
 import { createLeaderGate, type LeaderView } from "./leader-gate.js";
 
 const PATH = "/skein.v1.Control/ListNodes";
+const STREAM = "/skein.v1.Control/WatchEvents";
 
 class FakeLeader implements LeaderView {
   isLeader = true;
@@ -27,6 +28,8 @@ class FakeLeader implements LeaderView {
 interface Lab {
   readonly leader: FakeLeader;
   readonly clock: ManualClock;
+  /** @returns "stream" when the handler was reached, else the refusal. */
+  stream(nodeId: string): unknown;
   call(options?: { nodeId?: string; forwarded?: boolean; local?: boolean }): Promise<unknown>;
 }
 
@@ -37,6 +40,7 @@ function lab(handler: (callback: (error: unknown, value?: unknown) => void) => v
     definitions: [ControlService],
     leaderOnly: new Set([PATH]),
     linearizable: new Set([PATH]),
+    replicaStreams: new Set([STREAM]),
     authorize: (_path, peer) => {
       if (peer?.role !== "swarm-manager") throw new PermissionDeniedError("managers only");
     },
@@ -52,9 +56,27 @@ function lab(handler: (callback: (error: unknown, value?: unknown) => void) => v
   });
   const unary = ((_call: unknown, callback: (error: unknown, value?: unknown) => void) =>
     handler(callback)) as UntypedHandleCall;
+  const stream = (nodeId: string): unknown => {
+    let answer: unknown;
+    const handle = (): void => {
+      answer = "stream";
+    };
+    const guarded = gate(STREAM, handle, { local: false, streaming: true }) as (call: unknown) => void;
+    guarded({
+      metadata: new Metadata(),
+      getAuthContext: () => ({
+        sslPeerCertificate: { subject: { O: "c", OU: "swarm-manager", CN: nodeId } },
+      }),
+      emit: (_event: string, error: Error) => {
+        answer = Reflect.get(error, "details");
+      },
+    });
+    return answer;
+  };
   return {
     leader,
     clock,
+    stream,
     call({ nodeId = "m1", forwarded = false, local = false } = {}): Promise<unknown> {
       const metadata = new Metadata();
       if (forwarded) {
@@ -98,6 +120,12 @@ test("a removed node's certificate opens nothing", async () => {
     code: "permission-denied",
     message: /node removed is void/,
   });
+});
+
+test("a removed manager hears no events and reads no logs any more", () => {
+  const { stream } = lab((callback) => callback(null, "nodes"));
+  assert.equal(stream("m1"), "stream");
+  assert.match(String(stream("removed")), /node removed is void/);
 });
 
 test("a node that this leader has not applied yet is looked up again behind a barrier", async () => {

@@ -50,6 +50,8 @@ export interface LeaderGateOptions {
   readonly leaderOnly: ReadonlySet<string>;
   /** Full paths of reads that must see every acknowledged write. */
   readonly linearizable: ReadonlySet<string>;
+  /** Full paths of streams that tell of the whole cluster, from this manager's own replica: who calls must be known to it. */
+  readonly replicaStreams: ReadonlySet<string>;
   readonly authorize: (path: string, peer: PeerIdentity | undefined) => void;
   /**
    * A node that was removed, or is a manager no more,
@@ -161,14 +163,18 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
   }
 
   /** @throws {PermissionDeniedError} */
-  async function assertKnown(peer: PeerIdentity | undefined): Promise<void> {
+  function assertKnownHere(peer: PeerIdentity | undefined): void {
     if (peer === undefined || options.isKnown(peer)) return;
-    await leader.readBarrier(); // a new leader may not have applied yet what made the node known
-    if (options.isKnown(peer)) return;
     const certificate = `the certificate of node ${peer.nodeId} is void`;
     throw new PermissionDeniedError(
       `${certificate}: it was removed from this swarm, or is a manager no more`,
     );
+  }
+
+  /** As above, but a new leader may not have applied yet what made the node known. */
+  async function assertKnown(peer: PeerIdentity | undefined): Promise<void> {
+    if (peer !== undefined && !options.isKnown(peer)) await leader.readBarrier();
+    assertKnownHere(peer);
   }
 
   async function viaLeader(
@@ -222,6 +228,7 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
       ): void => {
         try {
           if (!local) options.authorize(path, peerOf(call));
+          if (!local && options.replicaStreams.has(path)) assertKnownHere(peerOf(call));
         } catch (error) {
           refuseStream(call, error, rest);
           return;

@@ -75,6 +75,11 @@ const LINEARIZABLE: ReadonlySet<string> = new Set(
   pathsOf(ControlService, (name) => /^(Get|List)/.test(name)),
 );
 
+const REPLICA_STREAMS: ReadonlySet<string> = new Set([
+  ControlService.watchEvents.path,
+  LogsService.subscribeLogs.path,
+]);
+
 /** The store's way into consensus, bound once the member is open. */
 class RaftProposer implements Proposer {
   raft: RaftNode | undefined;
@@ -299,6 +304,7 @@ async function serve(parts: ServeParts): Promise<RpcHost> {
     definitions: services.map(({ definition }) => definition),
     leaderOnly: LEADER_ONLY,
     linearizable: LINEARIZABLE,
+    replicaStreams: REPLICA_STREAMS,
     authorize: (path, peer) => authorize(path, peer, clusterId),
     isKnown: (peer) => {
       const node = store.view((tx) => tx.get("node", peer.nodeId));
