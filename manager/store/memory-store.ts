@@ -37,10 +37,7 @@ import type {
 import { WatchQueue } from "./watch-queue.js";
 import { WriteTransaction } from "./write-transaction.js";
 
-/**
- * A change of the materialised state; has the shape of raft/host's KeyValueChange.
- * `value` is encoded when first read.
- */
+/** A change of the materialised state; has the shape of raft/host's KeyValueChange. */
 export interface StateChange {
   readonly key: string;
   readonly value: Uint8Array | undefined;
@@ -333,18 +330,10 @@ function decodeTransaction(data: Uint8Array): Transaction {
   }
 }
 
-/** Encodes late: a key that changes often is written to disk less often than it is applied. */
 function toStateChange(change: StoreChange): StateChange {
   const key = storeKey(change.table, change.id);
   if (change.after === undefined) return { key, value: undefined };
-  let encoded: Uint8Array | undefined;
-  return {
-    key,
-    get value() {
-      encoded ??= StoreObject.encode(storeObjectOf(change)).finish();
-      return encoded;
-    },
-  };
+  return { key, value: StoreObject.encode(storeObjectOf(change)).finish() };
 }
 
 function storeObjectOf(change: StoreChange): StoreObject {
