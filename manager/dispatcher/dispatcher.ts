@@ -147,7 +147,8 @@ class ReplicaDispatcher implements Dispatcher, SessionHost {
     this.#sessions.set(session.nodeId, session);
     const waiting = this.clock.setTimer(UNKNOWN_NODE_WAIT_MS, () => {
       if (this.sessionState(session.nodeId) !== undefined) return;
-      session.end(new NotFoundError(`node ${session.nodeId} is not in the cluster`));
+      const rule = "it was removed, and may leave and join again";
+      session.end(new NotFoundError(`node ${session.nodeId} is not in the cluster: ${rule}`));
     });
     return {
       receive: (message) => session.receive(message),
@@ -206,7 +207,8 @@ class ReplicaDispatcher implements Dispatcher, SessionHost {
     const silentMs = SILENT_PERIODS_MAX * this.heartbeatPeriodMs;
     const reports: NodeReport[] = [];
     for (const session of this.#sessions.values()) {
-      if (nowMs - session.lastHeardMs > silentMs) {
+      // A node that is not known was not told how often to speak: it has its own time to become known.
+      if (nowMs - session.lastHeardMs > silentMs && this.sessionState(session.nodeId) !== undefined) {
         session.end(new UnavailableError(`nothing heard from node ${session.nodeId} for ${silentMs} ms`));
         continue;
       }

@@ -224,6 +224,18 @@ test("a newer session of the node ends the older; a removed node ends its sessio
   await dispatcher.close();
 });
 
+test("a node that is not known is told so, not that it was silent", async () => {
+  const { dispatcher, store, clock } = await setUp();
+  await store.update((tx) => tx.remove("node", "n1"));
+  await turn();
+  const { line } = begin(dispatcher);
+  clock.advance(4_500); // it was never told how often to speak
+  assert.equal(line.open, true);
+  clock.advance(500);
+  assert.match(String(Reflect.get(line.error ?? {}, "details")), /n1 is not in the cluster: it was removed/);
+  await dispatcher.close();
+});
+
 test("a first message that is no hello, and another protocol, are refused", async () => {
   const { dispatcher } = await setUp();
   const handlers = dispatcher.handlers as unknown as { session(call: FakeCall): void };

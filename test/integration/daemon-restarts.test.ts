@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Lab } from "../support/lab/lab.js";
 import {
+  call,
   containerOf,
   containers,
   createService,
@@ -208,6 +209,43 @@ test("kill -9 of a container's process: it is replaced, and the cause is shown",
   await until("an answer through both", 3_000, async () =>
     (await curl(one.address)).code === 0 && (await curl(two.address)).code === 0 ? true : undefined,
   );
+});
+
+test("a task that no other node may take waits for its host, and does not count as running meanwhile", async () => {
+  const [one, two] = [lab.host(1), lab.host(2)];
+  await createService(one, { name: "pinned", constraints: onHost2 });
+  const [task] = await untilRunning(one, "pinned", 1);
+  await two.killHost();
+  const counted = async (count: number): Promise<void> => {
+    await until(`${count} counted as running`, 10_000, async () => {
+      const list = await call<readonly { Spec: { Name: string }; ServiceStatus: { RunningTasks: number } }[]>(
+        one,
+        "GET",
+        "/services?status=true",
+      );
+      return list.find(({ Spec }) => Spec.Name === "pinned")?.ServiceStatus.RunningTasks === count
+        ? true
+        : undefined;
+    });
+  };
+  await counted(0);
+  assert.deepEqual(
+    (await tasks(one, "pinned")).map(({ ID, DesiredState }) => [ID, DesiredState]),
+    [[task?.ID, "running"]],
+  );
+  await two.start();
+  const after = await untilTasks(one, "pinned", "a successor", (all) =>
+    all.some((each) => isUp(each) && each.ID !== task?.ID),
+  );
+  await counted(1);
+  const running = (await containers(two)).filter(
+    ({ State, Names }) => State === "running" && /^\/pinned\./.test(Names[0] ?? ""),
+  );
+  assert.deepEqual(
+    running.map(({ Id }) => Id),
+    after.filter(isUp).map(containerOf),
+  );
+  await removeService(one, "pinned");
 });
 
 test("a removed service leaves no container", async () => {

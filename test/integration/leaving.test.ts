@@ -162,7 +162,7 @@ test("promotion of a worker and demotion of the leader under load lose no acknow
   assert.deepEqual((await untilRunning(two, "web", 8)).map((task) => task.ID).sort(), before);
 });
 
-test("node rm: refused while the node is there, or a manager; a removed node is told", async () => {
+test("node rm: refused while the node is there, or a manager; a removed node is told, and may join again", async () => {
   const [one, two, three] = lab.hosts;
   assert.ok(one && two && three);
   const worker = await nodeOf(one, two);
@@ -173,6 +173,37 @@ test("node rm: refused while the node is there, or a manager; a removed node is 
   const wrong = await two.api("DELETE", `/nodes/${manager.ID}?force=1`);
   assert.equal(wrong.status, 400, wrong.body);
   assert.match(messageIn(wrong), /is a cluster manager .* must be demoted to worker before removal/);
+
+  await one.killDaemon();
+  await untilNodes(two, "host1 down", (all) =>
+    all.some((each) => each.ID === worker.ID && each.Status.State === "down"),
+  );
+  await call(two, "DELETE", `/nodes/${worker.ID}`);
+  await one.start();
+  let last = "";
+  await until(
+    "an explanation in host1's info",
+    8_000,
+    async () => {
+      last = (await call<{ Swarm: { Error: string } }>(one, "GET", "/info")).Swarm.Error;
+      return /removed/.test(last) ? true : undefined;
+    },
+    () => last,
+  );
+  await call(one, "POST", "/swarm/leave?force=1");
+  assert.deepEqual(await traces(one), []);
+  const answer = await join(one, two, (await tokens(two)).Worker);
+  assert.equal(answer.status, 200, answer.body);
+  const back = await nodeOf(one, two);
+  assert.notEqual(back.ID, worker.ID);
+  // Something for it to do in what follows.
+  await createService(two, {
+    name: "here",
+    command: HTTPD,
+    networks: ["front"],
+    constraints: ["node.hostname==host1"],
+  });
+  await untilRunning(two, "here", 1);
 });
 
 test("a worker leaves: its tasks run elsewhere, and nothing stays on it", async () => {

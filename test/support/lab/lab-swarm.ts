@@ -181,7 +181,7 @@ export function serviceSpec(wish: ServiceWish): Record<string, unknown> {
       ContainerSpec: {
         Image: wish.image ?? IMAGE,
         Command: wish.command ?? SLEEPER,
-        StopGracePeriod: 3_000_000_000,
+        StopGracePeriod: 1_000_000_000,
       },
       RestartPolicy: {
         Condition: wish.restart ?? "any",
