@@ -88,7 +88,13 @@ export async function spawnMonitor(settings: MonitorSettings, options: MonitorOp
   );
   try {
     const answer = firstLine(syncPipe);
-    if (child.pid !== undefined) await moveToGroup(settings.trees, settings.monitorGroup, child.pid);
+    try {
+      if (child.pid !== undefined) await moveToGroup(settings.trees, settings.monitorGroup, child.pid);
+    } catch (error) {
+      // The end of the start pipe would let it go on, and make a container that nobody awaits.
+      child.kill("SIGKILL");
+      throw error;
+    }
     startPipe.end("1"); // until this byte conmon waits, so that its children are born in the right group
     return parseAnswer(await answer, failure || stderr());
   } finally {
