@@ -284,7 +284,8 @@ export class NodeNetwork implements NetworkPlane {
     try {
       if (this.#dataPlane.checkHost()) return;
     } catch (error) {
-      this.#log.warn("the host's rules could not be looked at", { error: messageOf(error) }); // the next look comes soon
+      // The next look comes soon.
+      this.#log.warn("the host's rules could not be looked at", { error: messageOf(error) });
       return;
     }
     this.#log.warn("the mesh's rules were removed by somebody else and are made again");

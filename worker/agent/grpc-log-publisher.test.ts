@@ -8,7 +8,7 @@ import { LogPublisher } from "./grpc-log-publisher.js";
 import { ConnectionPool, type ManagerConnection } from "./manager-connection.js";
 import type { TaskSet } from "./task-set.js";
 
-test("a subscription that comes over a channel closed meanwhile begins the listening anew, and breaks nothing", async () => {
+test("a subscription over a channel closed meanwhile begins the listening anew", async () => {
   const calls: EventEmitter[] = [];
   const dialled = new EventEmitter();
   const listenSubscriptions = (): EventEmitter => {

@@ -107,7 +107,7 @@ export class LogPublisher {
           () => {
             if (publications.get(subscription.id) === abort) publications.delete(subscription.id);
           },
-          // The channel was closed while its streams go on: listening begins anew with a channel that can publish.
+          // The channel was closed while its streams go on: listening begins anew, with one that can publish.
           () => call.cancel(),
         );
       });
