@@ -265,6 +265,12 @@ test("swarm settings that nobody would follow are refused by name, Docker's defa
   assert.equal((await init({ Raft: raft, TaskDefaults: {} })).status, 200);
 });
 
+test("an image of another platform is refused, not replaced by this node's in silence", async () => {
+  const answer = await ask("POST", "/images/create?fromImage=x&tag=1&platform=linux/s390x");
+  assert.deepEqual([answer.status, /linux\/s390x.*linux\/amd64/.test(messageOf(answer))], [501, true]);
+  assert.equal((await ask("POST", "/images/create?fromImage=x&tag=1&platform=linux/amd64")).status, 200);
+});
+
 test("init answers the node id as a JSON string", async () => {
   assert.equal(JSON.parse((await ask("POST", "/swarm/init", "{}")).body), "node1");
 });

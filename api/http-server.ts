@@ -54,7 +54,11 @@ function routesOf(backend: EngineBackend, clients: ManagerClients): Route[] {
     ...secretRoutes(clients),
     ...configRoutes(clients),
     ...networkRoutes(clients, { facts: backend.facts, isManager }),
-    ...imageRoutes(backend.images, backend.containers),
+    ...imageRoutes({
+      images: backend.images,
+      containers: backend.containers,
+      architecture: backend.facts.architecture,
+    }),
     ...containerRoutes({
       containers: backend.containers,
       images: backend.images,

@@ -2,7 +2,13 @@
  * /images and /distribution. Edge: to the node's image store. Progress is streamed as JSON lines, errors
  * inside the stream included.
  */
-import { codeOf, InvalidArgumentError, messageOf, NotFoundError } from "../../base/errors/errors.js";
+import {
+  codeOf,
+  InvalidArgumentError,
+  messageOf,
+  NotFoundError,
+  NotImplementedError,
+} from "../../base/errors/errors.js";
 import { type JsonObject, omitEmpty, timeText } from "../convert/shape.js";
 import type { ContainerBackend, EngineImage, EngineProgress, ImageBackend } from "../engine-ports.js";
 import { labelFilters, parseFilters, refuseFilters } from "../filters.js";
@@ -116,7 +122,21 @@ function referenceOf(exchange: Exchange): string {
   return tag.startsWith("sha256:") ? `${name}@${tag}` : `${name}:${tag}`;
 }
 
-export function imageRoutes(images: ImageBackend, containers: ContainerBackend): Route[] {
+/** "linux", "linux/amd64", "linux/arm64/v8": only what this node runs. @throws {NotImplementedError} */
+function refusePlatform(platform: string, architecture: string): void {
+  const [os = "", wanted = architecture] = platform.split("/");
+  if (platform === "" || (os === "linux" && wanted === architecture)) return;
+  throw new NotImplementedError(
+    `platform ${platform} is not supported: this node runs linux/${architecture}`,
+  );
+}
+
+export function imageRoutes(options: {
+  images: ImageBackend;
+  containers: ContainerBackend;
+  architecture: string;
+}): Route[] {
+  const { images, containers, architecture } = options;
   const find = (reference: string): EngineImage => {
     const image = images.find(reference);
     if (image === undefined) throw new NotFoundError(`No such image: ${reference}`);
@@ -173,6 +193,7 @@ export function imageRoutes(images: ImageBackend, containers: ContainerBackend):
             return [progressLine({ status: image.id })];
           });
         }
+        refusePlatform(exchange.query.get("platform") ?? "", architecture);
         const auth = registryAuthIn(exchange.header("x-registry-auth"));
         return streamed(exchange, async (report, signal) => {
           await images.pull(referenceOf(exchange), {
