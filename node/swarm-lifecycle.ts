@@ -344,6 +344,7 @@ export class SwarmLifecycle implements SwarmBackend {
       onSessionUpdate: (update) => this.#onSessionUpdate(membership, update),
       onRefused: (error) => {
         if (this.#membership === membership) this.#error = messageOf(error);
+        this.#firstSession?.(); // an answer, too: whoever waits for the first one need not
       },
     });
     const abort = new AbortController();

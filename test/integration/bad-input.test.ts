@@ -11,6 +11,7 @@ import { Lab } from "../support/lab/lab.js";
 import {
   call,
   createService,
+  dissolve,
   formSwarm,
   messageIn,
   removeService,
@@ -28,7 +29,7 @@ before(async () => {
 });
 
 after(async () => {
-  assert.deepEqual(await lab.close(), []);
+  assert.deepEqual(await dissolve(lab), []);
 });
 
 test("skein: an unknown command, flag or value is named, with exit code 2", async () => {

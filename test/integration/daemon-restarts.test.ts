@@ -9,6 +9,7 @@ import {
   containerOf,
   containers,
   createService,
+  dissolve,
   formSwarm,
   HTTPD,
   isUp,
@@ -34,7 +35,7 @@ before(async () => {
 });
 
 after(async () => {
-  assert.deepEqual(await lab.close(), []);
+  assert.deepEqual(await dissolve(lab), []);
 });
 
 const curl = (address: string) =>

@@ -11,6 +11,7 @@ import {
   containerOf,
   containers,
   createService,
+  dissolve,
   formSwarm,
   HTTPD,
   isUp,
@@ -42,7 +43,7 @@ before(async () => {
 });
 
 after(async () => {
-  assert.deepEqual(await lab.close(), []);
+  assert.deepEqual(await dissolve(lab), []);
 });
 
 const ok = async (host: LabHost): Promise<boolean> => {

@@ -14,6 +14,7 @@ import { Lab } from "../support/lab/lab.js";
 import type { LabHost } from "../support/lab/lab-host.js";
 import {
   call,
+  dissolve,
   formSwarm,
   initSwarm,
   join,
@@ -36,7 +37,7 @@ before(async () => {
 });
 
 after(async () => {
-  assert.deepEqual(await lab.close(), []);
+  assert.deepEqual(await dissolve(lab), []);
 });
 
 function identityOf(host: LabHost): TlsIdentity {

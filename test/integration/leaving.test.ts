@@ -11,6 +11,7 @@ import {
   call,
   containers,
   createService,
+  dissolve,
   formSwarm,
   HTTPD,
   isUp,
@@ -48,7 +49,7 @@ before(async () => {
 });
 
 after(async () => {
-  assert.deepEqual(await lab.close(), []);
+  assert.deepEqual(await dissolve(lab), []);
 });
 
 /** Whatever of a swarm may be on a host besides its daemon and its images. */

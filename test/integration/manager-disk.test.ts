@@ -12,6 +12,7 @@ import {
   call,
   containerOf,
   createService,
+  dissolve,
   formSwarm,
   isUp,
   messageIn,
@@ -38,7 +39,7 @@ before(async () => {
 });
 
 after(async () => {
-  assert.deepEqual(await lab.close(), []);
+  assert.deepEqual(await dissolve(lab), []);
 });
 
 const configNames = async (): Promise<readonly string[]> =>

@@ -316,3 +316,16 @@ export async function networkTraces(host: LabHost): Promise<string[]> {
       .map((line) => `route ${line}`),
   ];
 }
+
+/**
+ * The end of a lab's swarm: every host whose daemon runs leaves, then the lab is closed.
+ * @returns what the swarm left on a host, and what could not be removed: a test asserts that it is empty.
+ */
+export async function dissolve(lab: Lab): Promise<string[]> {
+  const left: string[] = [];
+  for (const host of lab.hosts.filter(({ daemonPid }) => daemonPid !== undefined)) {
+    await host.api("POST", "/swarm/leave?force=1"); // 503 when it is in none: then there is nothing to leave
+    left.push(...(await networkTraces(host)).map((trace) => `${host.name}: ${trace}`));
+  }
+  return [...left, ...(await lab.close())];
+}
