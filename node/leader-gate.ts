@@ -50,7 +50,7 @@ export interface LeaderGateOptions {
   readonly leaderOnly: ReadonlySet<string>;
   /** Full paths of reads that must see every acknowledged write. */
   readonly linearizable: ReadonlySet<string>;
-  /** Full paths of streams that tell of the whole cluster, from this manager's own replica: who calls must be known to it. */
+  /** Full paths of streams that tell of the whole cluster from this replica: it must know who calls. */
   readonly replicaStreams: ReadonlySet<string>;
   readonly authorize: (path: string, peer: PeerIdentity | undefined) => void;
   /**

@@ -160,8 +160,8 @@ class Orchestrator {
   }
 
   /**
-   * Plans services from `at` on until the slice is over. Each is planned on the state of its own moment: a step checks again
-   * whether it is still called for.
+   * Plans services from `at` on until the slice is over. Each is planned on the state of its own moment:
+   * a step checks again whether it is still called for.
    * @returns where to go on.
    */
   #planSlice(due: readonly string[], at: number, to: { nowMs: number; steps: Step[] }): number {
