@@ -1,6 +1,7 @@
 /**
- * /volumes and /plugins, as far as they are read: `docker inspect NAME` asks both before it comes to services and
- * secrets, and goes on only after "not found". Edge: to the node's volumes. Volumes are made by the tasks that name them.
+ * /volumes and /plugins, as far as they are read: `docker inspect NAME` asks both before it comes to services
+ * and secrets, and goes on only after "not found". Edge: to the node's volumes.
+ * Volumes are made by the tasks that name them.
  */
 import { NotFoundError } from "../../base/errors/errors.js";
 import { type JsonObject, timeText } from "../convert/shape.js";

@@ -1,5 +1,6 @@
 /**
- * Nodes that leave, are removed, promoted and demoted, while writes go on; and that nothing of the swarm stays on a host that left.
+ * Nodes that leave, are removed, promoted and demoted, while writes go on;
+ * and that nothing of the swarm stays on a host that left.
  */
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -54,7 +55,8 @@ after(async () => {
 
 /** Whatever of a swarm may be on a host besides its daemon and its images. */
 async function traces(host: LabHost): Promise<string[]> {
-  const secrets = joinPath(host.runDir, "c", "s"); // the daemon's folder in memory for secrets: it stays, empty
+  // the daemon's folder in memory for secrets: it stays, empty
+  const secrets = joinPath(host.runDir, "c", "s");
   const mounts = readFileSync("/proc/self/mountinfo", "utf8")
     .split("\n")
     .map((line) => line.split(" ")[4] ?? "")
@@ -135,7 +137,7 @@ const untilManagers = (ask: LabHost, hosts: readonly LabHost[]) =>
     );
   });
 
-test("promotion of a worker and demotion of the leader under load lose no acknowledged write and move no task", async (t) => {
+test("promoting a worker and demoting the leader under load loses no write and moves no task", async (t) => {
   const [one, two, three, four] = lab.hosts;
   assert.ok(one && two && three && four);
   const before = (await untilRunning(one, "web", 8)).map((task) => task.ID).sort();
@@ -151,7 +153,8 @@ test("promotion of a worker and demotion of the leader under load lose no acknow
   });
   assert.match(messageIn(refusal), /This node is not a swarm manager/);
   const { acknowledged, refused } = await writer.end();
-  // Whatever was under way when the leadership moved says that its outcome is unknown; nothing else is refused.
+  // Whatever was under way when the leadership moved says that its outcome is unknown;
+  // nothing else is refused.
   for (const words of refused) assert.match(words, /may have been made, or not|leader/);
   assert.ok(refused.length <= 2, refused.join("\n"));
   await assertWritten(four, acknowledged);
@@ -231,7 +234,7 @@ test("a worker leaves: its tasks run elsewhere, and nothing stays on it", async 
   assert.match(messageIn(again), /not part of a swarm/);
 });
 
-test("a manager leaves only by force, the leader too; writes go on, nothing stays on it, and it may come back", async (t) => {
+test("a manager leaves only by force; writes go on, nothing stays on it, and it may come back", async (t) => {
   const [one, two, three, four] = lab.hosts;
   assert.ok(one && two && three && four);
   const leaving = await leader(lab, two);
