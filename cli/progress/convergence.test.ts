@@ -91,6 +91,8 @@ test("a job has converged when enough of it completed", () => {
     );
   assert.equal(of(job(1), [task({ slot: 1, state: "complete" })]).done, false);
   assert.equal(of(job(2), [task({ slot: 1, state: "complete" })]).done, true);
+  const [first, second] = of(job(1), [task({ state: "complete" }), task({ slot: 1 })]).slots;
+  assert.deepEqual([first?.label, second?.label], ["1/2", "2/2"], "slots from 0, the 0 left out by the API");
 });
 
 test("plain progress prints a line when something changed, and errors with their slot", () => {

@@ -37,12 +37,14 @@ const stateOf = (task: Row): string => textOf(inner(task, "Status")["State"]);
 const isWanted = (task: Row): boolean => WANTED.includes(textOf(task["DesiredState"]));
 const errorOf = (task: Row | undefined): string => textOf(inner(task, "Status")["Err"]);
 
-/** Tasks by slot (or node), newest first. */
-function bySlot(tasks: readonly Row[]): Map<string, Row[]> {
+/** Tasks by slot (or node), newest first. A job's slots begin with 0, which the API leaves out. */
+function bySlot(tasks: readonly Row[], isReplicatedJob: boolean): Map<string, Row[]> {
   const slots = new Map<string, Row[]>();
   const newestFirst = [...tasks].sort((a, b) => textOf(b["CreatedAt"]).localeCompare(textOf(a["CreatedAt"])));
   for (const task of newestFirst) {
-    const key = task["Slot"] === undefined ? textOf(task["NodeID"]) : textOf(task["Slot"]);
+    const key = isReplicatedJob
+      ? String(Number(task["Slot"] ?? 0) + 1)
+      : textOf(task["Slot"] === undefined ? task["NodeID"] : task["Slot"]);
     slots.set(key, [...(slots.get(key) ?? []), task]);
   }
   return new Map([...slots].sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true })));
@@ -66,7 +68,10 @@ export function convergenceOf(
   options: { readonly rollback: boolean },
 ): Convergence {
   const mode = inner(service, "Spec", "Mode");
-  const slots = bySlot(tasks.filter((task) => isWanted(task) || ENDED.includes(stateOf(task))));
+  const slots = bySlot(
+    tasks.filter((task) => isWanted(task) || ENDED.includes(stateOf(task))),
+    mode["ReplicatedJob"] !== undefined,
+  );
   const update = inner(service, "UpdateStatus");
   const updateState = textOf(update["State"]);
   const message = textOf(update["Message"]);

@@ -30,6 +30,8 @@ test("a replicated job runs to its number of completions, so many at a time", as
     lab.tasks("job").map((task) => task.status?.state),
     Array(5).fill(TaskState.COMPLETE),
   );
+  const slots = lab.tasks("job").map((task) => task.slot);
+  assert.deepEqual(slots, [0, 1, 2, 3, 4], "numbered from 0, as the docker CLI counts them");
   await lab.close();
 });
 
@@ -39,8 +41,8 @@ test("a failed task of a job is tried again after the delay", async () => {
   await lab.createService("job", { mode: job(1, 1), task: onFailure });
   await lab.crash(lab.tasks("job")[0]?.id ?? "", 2);
   assert.deepEqual(lab.show("job"), [
-    "1 n1 READY/READY app:1 restart: exit code 2",
-    "1 n1 FAILED/SHUTDOWN app:1 job: iteration 0",
+    "0 n1 READY/READY app:1 restart: exit code 2",
+    "0 n1 FAILED/SHUTDOWN app:1 job: iteration 0",
   ]);
   await lab.advance(1_000);
   assert.equal(await finishAll(lab, "job"), 1);
@@ -66,7 +68,7 @@ test("a new specification starts the next iteration, which removes the tasks of 
   await lab.createService("job", { mode: job(1, 1), task: onFailure });
   await finishAll(lab, "job");
   await lab.setImage("job", "app:2");
-  assert.deepEqual(lab.show("job"), ["1 n1 RUNNING/COMPLETE app:2 job: iteration 1"]);
+  assert.deepEqual(lab.show("job"), ["0 n1 RUNNING/COMPLETE app:2 job: iteration 1"]);
   await lab.close();
 });
 

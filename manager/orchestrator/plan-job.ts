@@ -2,7 +2,7 @@
  * Jobs: tasks that run to completion. Replicated jobs fill `totalCompletions` slots,
  * at most `maxConcurrent` at a time; global jobs run once on every node that takes the service. An iteration
  * is one execution of the specification: a new specification, or a forced update, starts the next one and
- * removes the tasks of the one before.
+ * removes the tasks of the one before. Slots of a replicated job are numbered from 0.
  * Pure. Source: Docker's replicated-job and global-job modes.
  */
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
@@ -90,9 +90,10 @@ function planReplicatedJob(
   const groups = groupBySlot(tasks, (task) => task.slot);
   const total = mode.totalCompletions || mode.maxConcurrent || 1;
   const concurrent = mode.maxConcurrent || total;
-  const states = Array.from({ length: total }, (_, i) => ({
-    slot: i + 1,
-    ...judge(plan, groups.get(i + 1) ?? []),
+  // From 0, unlike the slots of a service: the docker CLI counts a job's completions by these numbers.
+  const states = Array.from({ length: total }, (_, slot) => ({
+    slot,
+    ...judge(plan, groups.get(slot) ?? []),
   }));
   let room = concurrent - states.filter((slot) => slot.state === "busy").length;
   for (const { slot, state } of states) {

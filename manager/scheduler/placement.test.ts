@@ -232,6 +232,13 @@ test("what-if answers for a drain without touching anything", () => {
   assert.deepEqual([...answer.refusals], [["t2", "no suitable node (1 node lacks 512 MiB of memory)"]]);
 });
 
+test("what-if moves a job's task of slot 0, and no task of a global service", () => {
+  const nodes = ["a", "b"].map((id) => aNode(id));
+  const tasks = ["job", "agents"].map((serviceId) => ({ ...running(serviceId, "a"), serviceId, slot: 0 }));
+  const answer = whatIf({ nodes, tasks, withoutNodes: ["a"], globalServices: new Set(["agents"]) });
+  assert.deepEqual([...answer.placements], [["job", "b"]]);
+});
+
 test("an incremental node set equals one made anew", () => {
   const ids = ["a", "b", "c"];
   const step = fc.record({

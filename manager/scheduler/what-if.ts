@@ -16,6 +16,8 @@ export interface WhatIf {
   readonly added?: readonly Task[];
   /** Nodes that would take no more tasks and lose those they have: a drain, or a loss. */
   readonly withoutNodes?: readonly string[];
+  /** Tasks of these services end with their node. */
+  readonly globalServices?: ReadonlySet<string>;
 }
 
 export interface WhatIfAnswer {
@@ -27,7 +29,7 @@ export interface WhatIfAnswer {
 
 export function whatIf(question: WhatIf): WhatIfAnswer {
   const without = new Set(question.withoutNodes ?? []);
-  const global = (task: Task): boolean => task.slot === 0;
+  const global = (task: Task): boolean => question.globalServices?.has(task.serviceId) ?? false;
   const moving = question.tasks.filter(
     (task) => without.has(task.nodeId) && isWanted(task) && !isTerminal(task),
   );

@@ -183,16 +183,15 @@ describe("services by the stock docker CLI", { skip: skipWithoutDocker }, () => 
   });
 
   test("a job: its tasks run to their end and stay complete", async () => {
-    await docker(
-      ...["service", "create", "-d", "--no-resolve-image", "--name", "job", "--mode", "replicated-job"],
+    const created = await docker(
+      ...["service", "create", "--no-resolve-image", "--name", "job", "--mode", "replicated-job"],
       ...["--replicas", "3", "--max-concurrent", "2", "skein-hello:latest", "echo", "done"],
     );
-    await until("three completions", 15_000, async () => {
-      const [line = ""] = await docker(
-        ...["service", "ls", "--filter", "name=job", "--format", "{{.Mode}} {{.Replicas}}"],
-      );
-      return /^replicated job .*\(3\/3 completed\)$/.test(line) ? true : undefined;
-    });
+    assert.match(created.join("\n"), /^[0-9a-z]{25}\n[\s\S]*job complete$/);
+    const [line = ""] = await docker(
+      ...["service", "ls", "--filter", "name=job", "--format", "{{.Mode}} {{.Replicas}}"],
+    );
+    assert.match(line, /^replicated job .*\(3\/3 completed\)$/);
     assert.deepEqual(await docker("service", "logs", "--raw", "job"), ["done", "done", "done"]);
     assert.match((await docker("service", "ps", "job")).join("\n"), /Complete +Complete /);
     await docker("service", "rm", "job");

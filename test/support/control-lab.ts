@@ -173,7 +173,8 @@ export class ControlLab {
   /** Newest first within a slot. */
   tasks(serviceId: string): readonly Task[] {
     const tasks = newestFirst(this.test.store.view((tx) => tx.list("task", { by: "serviceId", serviceId })));
-    const place = (task: Task): string => (task.slot === 0 ? task.nodeId : "");
+    const mode = this.test.store.view((tx) => tx.get("service", serviceId))?.spec?.mode?.$case;
+    const place = (task: Task): string => (task.slot === 0 && mode !== "replicatedJob" ? task.nodeId : "");
     return [...tasks].sort(
       (a, b) => a.slot - b.slot || (place(a) < place(b) ? -1 : place(a) > place(b) ? 1 : 0),
     );

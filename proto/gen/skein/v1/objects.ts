@@ -111,7 +111,7 @@ export interface Task {
   /** Service.spec_version it was made from */
   readonly specVersion: Version | undefined;
   readonly serviceId: string;
-  /** replicated: 1…; global: 0 */
+  /** replicated: 1…; replicated job: 0…; global: 0 */
   readonly slot: number;
   /** global tasks carry it from the start */
   readonly nodeId: string;
