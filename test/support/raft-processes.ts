@@ -29,9 +29,13 @@ export class RaftProcess {
   constructor(config: { name: string; dir: string; port?: number; start: RaftStart }) {
     this.name = config.name;
     this.dir = config.dir;
-    const script = fileURLToPath(new URL("./raft-member.ts", import.meta.url));
+    const isCompiled = import.meta.url.endsWith(".js");
+    const script = fileURLToPath(new URL(`./raft-member.${isCompiled ? "js" : "ts"}`, import.meta.url));
     const argument = JSON.stringify({ port: 0, ...config });
-    this.#child = fork(script, [argument], { execArgv: ["--import", "tsx"], serialization: "advanced" });
+    this.#child = fork(script, [argument], {
+      execArgv: isCompiled ? [] : ["--import", "tsx"],
+      serialization: "advanced",
+    });
     this.#child.on("message", (report: MemberReport) => this.#take(report));
     this.#child.on("exit", () => {
       for (const { reject } of this.#waiting.values()) reject(new Error(`member ${this.name} exited`));
