@@ -1,6 +1,8 @@
 /**
  * The three addresses of a node, from the flags of init and join. Edge: through address.ts to node:os.
  */
+import { isIPv4 } from "node:net";
+import { InvalidArgumentError } from "../base/errors/errors.js";
 import { formatHostPort, parseHostPort, resolveAddress } from "./address.js";
 
 /** Where managers listen unless told otherwise. */
@@ -17,7 +19,7 @@ export interface SwarmAddresses {
 
 /**
  * @throws {InvalidArgumentError} naming the flag: an unknown interface, several addresses to choose from,
- * a bad port.
+ * a bad port, a data path that is not IPv4.
  */
 export function swarmAddresses(request: {
   readonly listenAddr: string;
@@ -31,9 +33,15 @@ export function swarmAddresses(request: {
     advertiseAddr === "" ? { host: "", port: listen.port } : parseHostPort(advertiseAddr, listen.port);
   const fallback = listenIp === "0.0.0.0" ? "" : listenIp;
   const advertiseIp = resolveAddress(wanted.host === "" ? fallback : wanted.host, "--advertise-addr");
+  const dataPathIp = dataPathAddr === "" ? advertiseIp : resolveAddress(dataPathAddr, "--data-path-addr");
+  if (!isIPv4(dataPathIp)) {
+    throw new InvalidArgumentError(
+      `--data-path-addr must be an IPv4 address of this host, got ${dataPathIp}`,
+    );
+  }
   return {
     listenAddress: formatHostPort({ host: listenIp, port: listen.port }),
     advertiseAddress: formatHostPort({ host: advertiseIp, port: wanted.port }),
-    dataPathAddress: dataPathAddr === "" ? advertiseIp : resolveAddress(dataPathAddr, "--data-path-addr"),
+    dataPathAddress: dataPathIp,
   };
 }

@@ -1,9 +1,11 @@
 /**
- * How much an agent may say. Reports of many agents travel to the leader together: one that did not fit would
- * hold up all of them.
- * Pure. Invariant: what passes fits, in the largest delivery there is, into one message to the leader.
+ * What an agent may say, and how much. Reports of many agents travel to the leader together: one that did not
+ * fit would hold up all of them; and an address that is none would reach the kernels of all nodes.
+ * Pure. Invariants: an address that passes is IPv4; what passes fits, in the largest delivery there is, into
+ * one message to the leader.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
+import { isIpv4 } from "../../net-overlay/ipam/cidr.js";
 import { TaskStatusUpdate } from "../../proto/gen/skein/v1/dispatcher.js";
 import { NodeDescription } from "../../proto/gen/skein/v1/types.js";
 
@@ -26,9 +28,16 @@ function cut(text: string, bytesMax: number): string {
   return kept.replace(/\uFFFD$/, "") + mark; // the last character may have been cut in two
 }
 
+/** @throws {InvalidArgumentError} neither empty nor an IPv4 address. */
+function checkAddress(what: string, address: string): void {
+  if (address === "" || isIpv4(address)) return;
+  const told = JSON.stringify(address.slice(0, 64));
+  throw new InvalidArgumentError(`${what} must be an IPv4 address, got ${told}`);
+}
+
 /**
  * @returns the updates with long words cut.
- * @throws {InvalidArgumentError} too many, or one that is too large all the same.
+ * @throws {InvalidArgumentError} too many, one that is too large all the same, or a wrong address.
  */
 export function boundedUpdates(updates: readonly TaskStatusUpdate[]): readonly TaskStatusUpdate[] {
   if (updates.length > BATCH_UPDATES_MAX) {
@@ -38,6 +47,7 @@ export function boundedUpdates(updates: readonly TaskStatusUpdate[]): readonly T
   }
   return updates.map((update) => {
     const { status } = update;
+    checkAddress("the gateway address of a task", update.gatewayAddress);
     const bounded =
       status === undefined
         ? update
@@ -59,6 +69,7 @@ export function boundedUpdates(updates: readonly TaskStatusUpdate[]): readonly T
 
 /** @throws {InvalidArgumentError} */
 export function checkDescription(description: NodeDescription | undefined): void {
+  checkAddress("the data path address of a node", description?.dataPathAddress ?? "");
   const bytes = description === undefined ? 0 : NodeDescription.encode(description).finish().length;
   if (bytes > DESCRIPTION_BYTES_MAX) {
     throw new InvalidArgumentError(

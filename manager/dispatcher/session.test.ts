@@ -279,3 +279,23 @@ test("words without end are cut; what else is too large ends the agent's own ses
   assert.equal(sink.reports.length, count + 2); // two hellos
   await dispatcher.close();
 });
+
+test("an address that is none ends the agent's own session unheard", async () => {
+  const { dispatcher, sink } = await setUp();
+  const foul = "10.0.0.4 }; flush ruleset";
+  const says = [
+    { $case: "description", value: NodeDescription.fromPartial({ dataPathAddress: foul }) },
+    {
+      $case: "statuses",
+      value: { sequence: 1, updates: [{ taskId: "t0", status: undefined, gatewayAddress: foul }] },
+    },
+  ];
+  for (const message of says) {
+    const agent = begin(dispatcher);
+    const count = sink.reports.length;
+    agent.say(message);
+    assert.match(String(Reflect.get(agent.line.error ?? {}, "details")), /must be an IPv4 address, got "10/);
+    assert.equal(sink.reports.length, count);
+  }
+  await dispatcher.close();
+});
