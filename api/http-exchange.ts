@@ -3,7 +3,7 @@
  * Bodies are bounded; errors are answered as {"message"} with the status of base/errors/status.ts.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { codeOf, InvalidArgumentError, messageOf, ResourceExhaustedError } from "../base/errors/errors.js";
+import { codeOf, InvalidArgumentError, messageOf, TooLargeError } from "../base/errors/errors.js";
 import { STATUS } from "../base/errors/status.js";
 import { Fields } from "./convert/fields.js";
 import type { JsonValue } from "./convert/shape.js";
@@ -61,13 +61,18 @@ export class Exchange {
     return Array.isArray(value) ? (value[0] ?? "") : (value ?? "");
   }
 
+  /** The JSON object sent. @throws {TooLargeError} more than 8 MiB; {InvalidArgumentError} no JSON. */
   async body(): Promise<Fields> {
     const chunks: Buffer[] = [];
     let size = 0;
-    for await (const chunk of this.request as AsyncIterable<Buffer>) {
+    // Not destroyed when it is too large: its connection must stay for the answer.
+    const parts = this.request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
+    for await (const chunk of parts) {
       size += chunk.length;
-      if (size > JSON_BODY_BYTES_MAX)
-        throw new ResourceExhaustedError(`the body must have at most ${JSON_BODY_BYTES_MAX} bytes`);
+      if (size > JSON_BODY_BYTES_MAX) {
+        this.request.resume(); // the rest is read and dropped, so that the client comes to read the answer
+        throw new TooLargeError(`the body must have at most ${JSON_BODY_BYTES_MAX} bytes`);
+      }
       chunks.push(chunk);
     }
     const text = Buffer.concat(chunks).toString("utf8");

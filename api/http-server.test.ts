@@ -201,6 +201,13 @@ test("bad JSON, bad filters and unknown filter keys are 400 with the rule", asyn
   assert.deepEqual([unknown.status, messageOf(unknown)], [400, "invalid filter 'colour'"]);
 });
 
+test("a body that is too large is 413, and the client gets to read that", async () => {
+  const answer = await ask("POST", "/secrets/create", `{"Data":"${"A".repeat(9 * 1024 * 1024)}"}`);
+  assert.equal(answer.status, 413);
+  assert.match(messageOf(answer), /the body must have at most 8388608 bytes/);
+  assert.equal((await ask("GET", "/_ping")).status, 200);
+});
+
 test("a refused body or header quotes no secret", async () => {
   const bodies = [
     '{"Data":["hunter2"]}',

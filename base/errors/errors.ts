@@ -11,6 +11,7 @@ export type ErrorCode =
   | "already-exists"
   | "permission-denied"
   | "resource-exhausted"
+  | "too-large"
   | "failed-precondition"
   | "aborted"
   | "not-implemented"
@@ -76,6 +77,13 @@ export class PermissionDeniedError extends SkeinError {
 export class ResourceExhaustedError extends SkeinError {
   constructor(message: string, options: { cause?: unknown } = {}) {
     super("resource-exhausted", message, options);
+  }
+}
+
+/** More bytes than such a request may have: do not repeat it. */
+export class TooLargeError extends SkeinError {
+  constructor(message: string, options: { cause?: unknown } = {}) {
+    super("too-large", message, options);
   }
 }
 

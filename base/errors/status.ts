@@ -18,6 +18,7 @@ import {
   PermissionDeniedError,
   ResourceExhaustedError,
   type SkeinError,
+  TooLargeError,
   UnauthenticatedError,
   UnavailableError,
 } from "./errors.js";
@@ -38,6 +39,7 @@ export const STATUS: Record<ErrorCode, StatusRow> = {
   "already-exists": { grpc: 6, http: 409, retryable: false },
   "permission-denied": { grpc: 7, http: 403, retryable: false },
   "resource-exhausted": { grpc: 8, http: 503, retryable: true },
+  "too-large": { grpc: 3, http: 413, retryable: false },
   "failed-precondition": { grpc: 9, http: 400, retryable: false },
   aborted: { grpc: 10, http: 409, retryable: false }, // needs a fresh read first
   "not-implemented": { grpc: 12, http: 501, retryable: false },
@@ -58,6 +60,7 @@ const CLASSES: Record<ErrorCode, ErrorClass> = {
   "already-exists": AlreadyExistsError,
   "permission-denied": PermissionDeniedError,
   "resource-exhausted": ResourceExhaustedError,
+  "too-large": TooLargeError,
   "failed-precondition": FailedPreconditionError,
   aborted: AbortedError,
   "not-implemented": NotImplementedError,
@@ -73,11 +76,14 @@ export function errorFromCode(code: ErrorCode, message: string, cause?: unknown)
   return new CLASSES[code](message, { cause });
 }
 
-/** @returns the code a gRPC status stands for; `unavailable` wins over `not-leader`, which share one. */
+/** Codes that share their gRPC status with a more common one, which a bare status then stands for. */
+const SHARED: ReadonlySet<string> = new Set<ErrorCode>(["not-leader", "too-large"]);
+
+/** @returns the code a gRPC status stands for. */
 export function codeFromGrpc(status: number): ErrorCode {
   for (const [code, row] of Object.entries(STATUS)) {
     // keys of STATUS are ErrorCodes
-    if (row.grpc === status && code !== "not-leader") return code as ErrorCode;
+    if (row.grpc === status && !SHARED.has(code)) return code as ErrorCode;
   }
   return "internal";
 }
