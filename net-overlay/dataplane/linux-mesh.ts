@@ -169,13 +169,21 @@ export class LinuxMesh {
   }
 
   /**
-   * Whether the ruleset is there: a reload of the host's own firewall may have flushed it. If not,
-   * the next `apply` makes it anew.
+   * Whether ruleset and routing rules are there: a reload of the host's own firewall may have flushed the
+   * one, systemd-networkd removes the others when it starts. If not, the next `apply` makes them anew.
    */
   isInPlace(): boolean {
-    if (this.#nft.list("list tables ip").includes(`table ${NFT_TABLE}`)) return true;
+    if (this.#nft.list("list tables ip").includes(`table ${NFT_TABLE}`) && this.#hasRules()) return true;
     this.#applied = undefined;
     return false;
+  }
+
+  #hasRules(): boolean {
+    const wanted = [PASS_BY, PASSED, ...[...(this.#applied?.returnPeers ?? [])].map(returnRule)];
+    const there = new Set(
+      this.#socket.listRules().flatMap(({ isOurs, rule }) => (isOurs ? [ruleKey(rule)] : [])),
+    );
+    return wanted.every((rule) => there.has(ruleKey(rule)));
   }
 
   removeAll(): void {
@@ -312,6 +320,11 @@ function returnRule(number: number): MarkRule {
     match: { mark: meshMark(number), mask: MESH_MARK_MASK },
     action: { kind: "table", table: meshTable(number) },
   };
+}
+
+/** What tells our rules apart: the priority, and the table where several share one. */
+function ruleKey({ priority, action }: MarkRule): string {
+  return `${priority} ${action.kind === "table" ? action.table : ""}`;
 }
 
 function peerRoutes(number: number, linkIndex: number): Route[] {
