@@ -84,7 +84,7 @@ test("kill -9 of skeind: containers, traffic and logs go on, and are adopted wit
   const [talker] = await untilRunning(one, "talker", 1);
   assert.ok(talker);
   const before = await processesOf([...web, talker]);
-  await until("an answer of the mesh", 5_000, async () =>
+  await until("an answer of the mesh", 20_000, async () =>
     (await curl(one.address)).code === 0 ? true : undefined,
   );
 
@@ -103,7 +103,7 @@ test("kill -9 of skeind: containers, traffic and logs go on, and are adopted wit
   const talkerPid = before.get(talker.ID)?.pid ?? assert.fail("no process");
   const ended = await lab.host(2).attempt("touch", [`/proc/${talkerPid}/root/tmp/end`]);
   assert.equal(ended.code, 0, ended.stderr);
-  await until("the talker's end", 5_000, async () =>
+  await until("the talker's end", 20_000, async () =>
     processStart(talkerPid) === undefined ? true : undefined,
   );
 
@@ -207,7 +207,7 @@ test("kill -9 of a container's process: it is replaced, and the cause is shown",
   assert.match(dead?.Status.Err ?? "", /non-zero exit \(137\)/);
   const successor = all.find((task) => isUp(task) && task.Slot === victim.Slot);
   assert.match(successor?.Status.Message ?? "", /./);
-  await until("an answer through both", 3_000, async () =>
+  await until("an answer through both", 20_000, async () =>
     (await curl(one.address)).code === 0 && (await curl(two.address)).code === 0 ? true : undefined,
   );
 });

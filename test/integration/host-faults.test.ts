@@ -98,7 +98,7 @@ async function untilExact(ask: LabHost, service: string, count: number): Promise
 }
 
 async function untilAllAnswer(): Promise<void> {
-  await until("an answer through every host", 5_000, async () =>
+  await until("an answer through every host", 20_000, async () =>
     (await Promise.all(lab.hosts.map(ok))).every(Boolean) ? true : undefined,
   );
 }

@@ -122,7 +122,7 @@ test("full disk while writing the log: stops cleanly, says why, resumes when the
   const refused = await createConfig("too-much", 200_000);
   assert.equal(refused.status, 503, refused.body);
   assert.match(messageIn(refused), /raft log cannot be written: .*ENOSPC|no space left/);
-  const meanwhile = await until("the manager's end", 5_000, async () => {
+  const meanwhile = await until("the manager's end", 20_000, async () => {
     const answer = await host.api("GET", "/nodes");
     return answer.status === 503 ? answer : undefined;
   });
@@ -171,7 +171,7 @@ test("damage in the middle of the log is refused and named; containers go on, th
   bytes.writeUInt8(good ^ 0xff, at);
   writeFileSync(path, bytes);
   await host.start();
-  const answer = await until("a refusal with its reason", 5_000, async () => {
+  const answer = await until("a refusal with its reason", 20_000, async () => {
     const found = await host.api("GET", "/nodes");
     return /damaged/.test(found.body) ? found : undefined;
   });
