@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { Metadata, type ServerUnaryCall } from "@grpc/grpc-js";
 import { ManualClock } from "../../base/clock/manual-clock.js";
 import { fromGrpcError } from "../../base/grpc/grpc-errors.js";
+import { markForwarded } from "../../base/grpc/peer-identity.js";
 import { silentLogger } from "../../base/log/logger.js";
 import { createKeyAndCsr } from "../../base/pki/x509-csr.js";
 import {
@@ -28,6 +29,7 @@ interface World extends TestStore {
     request: Partial<IssueRequest>,
     subject?: Record<string, string>,
     validTo?: string,
+    metadata?: Metadata,
   ): Promise<IssueReply>;
 }
 
@@ -52,9 +54,10 @@ async function world(): Promise<World> {
   return {
     ...base,
     bootstrap,
-    issue: async (request, subject, validTo) => {
+    issue: async (request, subject, validTo, metadata) => {
       const csrPem = request.csrPem ?? (await createKeyAndCsr()).csrPem;
-      const call = fakeCall({ request: IssueRequest.fromPartial({ ...request, csrPem }), subject, validTo });
+      const issueRequest = IssueRequest.fromPartial({ ...request, csrPem });
+      const call = fakeCall({ request: issueRequest, subject, validTo, metadata });
       return new Promise((resolve, reject) => {
         handlers.issue(call, (error, reply) =>
           reply ? resolve(reply) : reject(fromGrpcError(error as Error)),
@@ -69,6 +72,7 @@ function fakeCall<Req, Res>(options: {
   request: Req;
   subject?: Record<string, string> | undefined;
   validTo?: string | undefined;
+  metadata?: Metadata | undefined;
 }): ServerUnaryCall<Req, Res> {
   const sslPeerCertificate =
     options.subject === undefined
@@ -76,7 +80,7 @@ function fakeCall<Req, Res>(options: {
       : { subject: options.subject, valid_to: options.validTo ?? "Jan  1 00:00:00 2040 GMT" };
   const call = {
     request: options.request,
-    metadata: new Metadata(),
+    metadata: options.metadata ?? new Metadata(),
     getAuthContext: () => ({ sslPeerCertificate }),
     getPeer: () => "10.1.0.9:1",
   };
@@ -212,6 +216,15 @@ test("renewal is refused without a certificate, with a foreign or expired one, a
     code: "permission-denied",
     message: /was removed/,
   });
+});
+
+test("an expired node that claims to be forwarded is refused all the same", async () => {
+  const w = await world();
+  const { nodeId } = await w.issue({ token: w.bootstrap.cluster.rootCa?.workerToken ?? "" });
+  const metadata = new Metadata();
+  markForwarded(metadata, { nodeId, role: "swarm-worker", clusterId: w.bootstrap.cluster.id });
+  const expired = "Jan  1 00:00:00 2001 GMT";
+  await assert.rejects(w.issue({}, subjectOf(w, nodeId), expired, metadata), { code: "unauthenticated" });
 });
 
 test("a demoted manager gets its worker certificate once it is out of Raft, and not before", async () => {

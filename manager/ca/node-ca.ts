@@ -13,7 +13,13 @@ import {
   UnavailableError,
 } from "../../base/errors/errors.js";
 import { toGrpcStatus } from "../../base/grpc/grpc-errors.js";
-import { isForwarded, type PeerIdentity, type PeerRole, peerOf } from "../../base/grpc/peer-identity.js";
+import {
+  directPeer,
+  isForwarded,
+  type PeerIdentity,
+  type PeerRole,
+  peerOf,
+} from "../../base/grpc/peer-identity.js";
 import type { Logger } from "../../base/log/logger.js";
 import { newId } from "../../base/random/ids.js";
 import type { Random } from "../../base/random/random.js";
@@ -58,7 +64,7 @@ export function createNodeCaHandlers(components: NodeCaComponents): NodeCaServer
 /** The caller's identity. A connection may outlive its certificate, so the end of that is looked at, too. */
 function callerOf(call: ServerUnaryCall<IssueRequest, IssueReply>, clock: Clock): PeerIdentity | undefined {
   const peer = peerOf(call);
-  if (isForwarded(call)) return peer;
+  if (isForwarded(call) && directPeer(call)?.role === "swarm-manager") return peer; // that manager has looked
   const expiry = call.getAuthContext().sslPeerCertificate?.valid_to;
   return expiry !== undefined && Date.parse(expiry) < clock.nowMs() ? undefined : peer;
 }
