@@ -111,6 +111,7 @@ before(async () => {
     },
     swarm,
     manager: () => undefined,
+    onManagerChange: () => () => undefined,
     images,
     containers,
     clock: new ManualClock(),

@@ -12,6 +12,7 @@ import {
   messageOf,
   NotImplementedError,
 } from "../base/errors/errors.js";
+import { EngineEvents } from "./engine-events.js";
 import { Exchange, sendError, sendReply } from "./http-exchange.js";
 import { ManagerClients } from "./manager-clients.js";
 import type { EngineBackend } from "./ports.js";
@@ -42,7 +43,7 @@ export interface ApiServer {
   close(): Promise<void>;
 }
 
-function routesOf(backend: EngineBackend, clients: ManagerClients): Route[] {
+function routesOf(backend: EngineBackend, clients: ManagerClients, events: EngineEvents): Route[] {
   const isManager = (): boolean => backend.manager() !== undefined;
   return [
     ...systemRoutes(backend, clients),
@@ -65,7 +66,7 @@ function routesOf(backend: EngineBackend, clients: ManagerClients): Route[] {
       nowMs: () => backend.clock.nowMs(),
     }),
     ...volumeRoutes(backend.containers.volumes),
-    ...eventRoutes({ clients, containers: backend.containers, isManager }),
+    ...eventRoutes({ journal: events.journal, watch: events.watch, nowMs: () => backend.clock.nowMs() }),
   ];
 }
 
@@ -99,9 +100,10 @@ export async function openApiServer(
   options: { socketPath: string },
 ): Promise<ApiServer> {
   const clients = new ManagerClients({ manager: () => backend.manager(), swarm: backend.swarm });
+  const events = new EngineEvents(backend);
   const router = findMyWay({ ignoreTrailingSlash: true, maxParamLength: 1_000 });
   const handlers = new Map<object, Route>();
-  for (const route of routesOf(backend, clients)) {
+  for (const route of routesOf(backend, clients, events)) {
     if (route.path === "/networks/") continue; // the router ignores trailing slashes
     router.on(route.method as HTTPMethod, route.path, () => undefined, route);
     handlers.set(route, route);
@@ -155,12 +157,18 @@ export async function openApiServer(
   const server = createServer((request, response) => void serve(request, response));
   server.keepAliveTimeout = 60_000;
   server.requestTimeout = 0; // a load or an event stream may take as long as it takes
-  await listen(server, options.socketPath);
+  try {
+    await listen(server, options.socketPath);
+  } catch (error) {
+    events.close();
+    throw error;
+  }
   return {
     close: () =>
       new Promise<void>((resolve) => {
         server.close(() => resolve());
         server.closeAllConnections();
+        events.close();
       }),
   };
 }

@@ -85,6 +85,8 @@ export interface EngineBackend {
   readonly swarm: SwarmBackend;
   /** undefined while this node is no manager: answers are then 503 in Docker's words. */
   manager(): ManagerEndpoint | undefined;
+  /** Calls back when that has changed. @returns the way to stop it. */
+  onManagerChange(listener: () => void): () => void;
   readonly images: ImageBackend;
   readonly containers: ContainerBackend;
   readonly clock: Clock;

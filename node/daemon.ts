@@ -86,6 +86,7 @@ export class Daemon {
         facts,
         swarm,
         manager: () => localManager.endpoint(),
+        onManagerChange: (listener) => localManager.onChange(listener),
         images: workload.images,
         containers: workload.containers,
         clock,

@@ -7,6 +7,7 @@ import type { ManagerEndpoint } from "../api/ports.js";
 
 export class LocalManager {
   readonly socketPath: string;
+  readonly #listeners = new Set<() => void>();
   #endpoint: ManagerEndpoint | undefined;
 
   constructor(socketPath: string) {
@@ -16,6 +17,14 @@ export class LocalManager {
   /** undefined while this node is no manager. */
   endpoint(): ManagerEndpoint | undefined {
     return this.#endpoint;
+  }
+
+  /** Calls back when `endpoint` has changed. @returns the way to stop that. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+    };
   }
 
   open(): void {
@@ -29,10 +38,18 @@ export class LocalManager {
       "grpc.enable_retries": 0,
     });
     this.#endpoint = { address, credentials: insecure, channel };
+    this.#tell();
   }
 
   close(): void {
-    this.#endpoint?.channel.close();
+    const closing = this.#endpoint;
+    if (closing === undefined) return;
     this.#endpoint = undefined;
+    this.#tell(); // while the channel is open, so that streams are ended by their owners
+    closing.channel.close();
+  }
+
+  #tell(): void {
+    for (const listener of [...this.#listeners]) listener();
   }
 }

@@ -1,13 +1,13 @@
 /**
  * GET /events: containers of this node and, on a manager, the objects of the cluster, as JSON lines.
- * Edge: to both sources.
+ * Edge: to the client's connection.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import { type JsonObject, parseTime } from "../convert/shape.js";
-import type { ContainerBackend } from "../engine-ports.js";
+import type { EngineEvent, EventJournal } from "../event-journal.js";
 import { type Filters, parseFilters } from "../filters.js";
+import type { ClusterWatch } from "../grpc-cluster-watch.js";
 import type { Exchange } from "../http-exchange.js";
-import type { ManagerClients } from "../manager-clients.js";
 import type { Route } from "./route.js";
 
 const FILTER_KEYS = [
@@ -43,13 +43,10 @@ const OBJECT_KEYS = [
  */
 const UNSENT_BYTES_MAX = 4 * 1024 * 1024;
 
-interface EngineEvent {
-  readonly type: string;
-  readonly action: string;
-  readonly id: string;
-  readonly attributes: Readonly<Record<string, string>>;
-  readonly scope: "local" | "swarm";
-  readonly timeMs: number;
+export interface EventRoutesOptions {
+  readonly journal: EventJournal;
+  readonly watch: Pick<ClusterWatch, "live">;
+  readonly nowMs: () => number;
 }
 
 function eventOut(event: EngineEvent): JsonObject {
@@ -90,64 +87,52 @@ function wanted(event: EngineEvent, filters: Filters): boolean {
   );
 }
 
-export function eventRoutes(options: {
-  clients: ManagerClients;
-  containers: ContainerBackend;
-  isManager: () => boolean;
-}): Route[] {
-  const { clients, containers, isManager } = options;
+function timeIn(exchange: Exchange, name: string): number {
+  const ms = parseTime(exchange.query.get(name) ?? "");
+  if (ms === undefined)
+    throw new InvalidArgumentError(`${name} must be a time as RFC 3339 or seconds since 1970`);
+  return ms;
+}
+
+/**
+ * `since` and `until` as Docker takes them: with either, what is kept from then on or up to then comes first;
+ * an `until` that is past ends the stream with that.
+ */
+export function eventRoutes({ journal, watch, nowMs }: EventRoutesOptions): Route[] {
   return [{ method: "GET", path: "/events", handle: (exchange) => streamEvents(exchange) }];
 
   async function streamEvents(exchange: Exchange): Promise<undefined> {
+    const { response } = exchange;
     const filters = parseFilters(exchange.query.get("filters"), FILTER_KEYS);
-    const untilMs = parseTime(exchange.query.get("until") ?? "");
-    if (untilMs === undefined)
-      throw new InvalidArgumentError("until must be a time as RFC 3339 or seconds since 1970");
-    const signal = exchange.gone(untilMs > 0 ? { withinMs: untilMs - Date.now() } : {});
-    exchange.startStream("application/json");
+    const [sinceMs, untilMs] = [timeIn(exchange, "since"), timeIn(exchange, "until")];
+    if (untilMs > 0 && untilMs < sinceMs)
+      throw new InvalidArgumentError("`since` time cannot be after `until` time");
+    const client = exchange.gone();
+    await watch.live(client);
+    if (client.aborted) return undefined;
+    const signal = untilMs > 0 ? exchange.gone({ withinMs: untilMs - nowMs() }) : client;
     const send = (event: EngineEvent): void => {
-      if (signal.aborted || !wanted(event, filters)) return;
-      if (exchange.response.writableLength > UNSENT_BYTES_MAX) exchange.response.destroy();
-      else exchange.response.write(`${JSON.stringify(eventOut(event))}\n`);
+      if (response.destroyed || response.writableEnded || !wanted(event, filters)) return;
+      if (response.writableLength > UNSENT_BYTES_MAX) response.destroy();
+      else response.write(`${JSON.stringify(eventOut(event))}\n`);
     };
-    const unsubscribe = containers.onEvent(({ kind, container, timeMs }) =>
-      send({
-        type: "container",
-        action: kind === "health" ? `health_status: ${container.health}` : kind,
-        id: container.id,
-        attributes: {
-          ...container.specification.labels,
-          image: container.specification.image,
-          name: container.name,
-          ...(kind === "die" ? { exitCode: String(container.exitCode) } : {}),
-        },
-        scope: "local",
-        timeMs,
-      }),
-    );
-    const call = isManager() ? clients.control().watchEvents({ sinceIndex: 0 }) : undefined;
-    call?.on(
-      "data",
-      (event: {
-        type: string;
-        action: string;
-        id: string;
-        attributes: Record<string, string>;
-        timeMs: number;
-      }) => send({ ...event, scope: "swarm" }),
-    );
-    call?.on("end", () => exchange.response.end()); // a client whose stream ends asks again
-    call?.on("error", () => {
-      // Cancelled by us, or the manager went away: then the client's stream ends and it asks again.
-      if (!signal.aborted) exchange.response.end();
-    });
-    await new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      else signal.addEventListener("abort", () => resolve(), { once: true });
-    });
-    unsubscribe();
-    call?.cancel();
-    exchange.response.end();
+    // Followed before the headers go out: what happens after the client has them is told.
+    const { past, stop } = journal.follow({ onEvent: send, onGap: () => response.end() });
+    exchange.startStream("application/json");
+    if (sinceMs > 0 || untilMs > 0) {
+      const until = untilMs > 0 ? untilMs : Number.POSITIVE_INFINITY;
+      for (const event of past) if (event.timeMs >= sinceMs && event.timeMs <= until) send(event);
+    }
+    if (untilMs === 0 || untilMs > nowMs()) await fired(signal);
+    stop();
+    response.end();
     return undefined;
   }
+}
+
+function fired(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
 }

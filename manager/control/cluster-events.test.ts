@@ -11,7 +11,12 @@ import { streamEvents } from "./grpc-watch-events.js";
 /** A writable call that accepts `room` messages until it is drained. */
 class FakeCall extends EventEmitter {
   readonly events: ClusterEvent[] = [];
+  began = false;
   room = Number.POSITIVE_INFINITY;
+
+  sendMetadata(): void {
+    this.began = true;
+  }
 
   write(event: ClusterEvent): boolean {
     this.events.push(event);
@@ -74,6 +79,7 @@ test("changes become events with what changed, and machinery makes none", async 
   });
   await t.store.update((tx) => tx.remove("service", "s1"));
   await settle();
+  assert.ok(call.began);
   assert.deepEqual(lines(call), [
     'service create s1 {"name":"web"}',
     'node create n1 {"name":"h1"}',

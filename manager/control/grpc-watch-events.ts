@@ -2,9 +2,9 @@
  * Streams cluster events to one client from this manager's own replica. Edge: to @grpc/grpc-js.
  * Bounded: while the client reads slowly the changes wait in the store's watch queue; when that overflows,
  * or a snapshot replaces the state, the stream ends with an error, because events were lost. There is no
- * history: a stream begins now.
+ * history: a stream begins now, and its headers say that it has begun.
  */
-import type { ServerWritableStream } from "@grpc/grpc-js";
+import { Metadata, type ServerWritableStream } from "@grpc/grpc-js";
 import { AbortedError } from "../../base/errors/errors.js";
 import { toGrpcStatus } from "../../base/grpc/grpc-errors.js";
 import { ComponentLoop } from "../../base/loop/component-loop.js";
@@ -14,7 +14,7 @@ import type { ControlComponents } from "./control-components.js";
 
 type EventCall = Pick<
   ServerWritableStream<WatchEventsRequest, ClusterEvent>,
-  "write" | "end" | "on" | "once" | "emit" | "removeListener"
+  "sendMetadata" | "write" | "end" | "on" | "once" | "emit" | "removeListener"
 >;
 
 export function streamEvents(
@@ -48,6 +48,7 @@ export function streamEvents(
     watch.close();
     void loop.close();
   };
+  call.sendMetadata(new Metadata());
   call.on("cancelled", stop);
   call.on("close", stop);
 }

@@ -281,6 +281,7 @@ describe("services by the stock docker CLI", { skip: skipWithoutDocker }, () => 
     );
     const ended = new Promise<void>((done) => child.once("exit", () => done()));
     let text = "";
+    let sinceMs = 0;
     child.stdout.on("data", (chunk: Buffer) => {
       text += chunk.toString("utf8");
     });
@@ -302,6 +303,7 @@ describe("services by the stock docker CLI", { skip: skipWithoutDocker }, () => 
         await docker("service", "rm", `probe${probe++}`);
         return text.includes("service create probe") ? true : undefined;
       });
+      sinceMs = Date.now();
       await docker(
         "service",
         "create",
@@ -329,6 +331,12 @@ describe("services by the stock docker CLI", { skip: skipWithoutDocker }, () => 
         async () => (wanted.every((line) => line.test(text)) ? true : undefined),
         () => text,
       );
+      const past = await docker(
+        ...["events", "--since", String(sinceMs / 1000), "--until", String(Date.now() / 1000)],
+        ...["--format", "{{.Type}} {{.Action}} {{.Actor.Attributes.name}}"],
+      );
+      for (const line of wanted) assert.match(past.join("\n"), line);
+      assert.doesNotMatch(past.join("\n"), /^service create probe/m);
     } finally {
       child.kill("SIGKILL");
       await ended;
