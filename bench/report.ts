@@ -2,6 +2,7 @@
  * How benchmarks report: a table for people, then one JSON line for programs.
  * Edge: to the process and node:os.
  */
+import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 
 export interface Sample {
@@ -67,22 +68,28 @@ export function report(bench: string, samples: readonly Sample[]): void {
         .join("")
         .trimEnd()}`,
     );
-  console.log(
-    JSON.stringify({
-      bench,
-      machine: machine(),
-      goals: rows.map((row) => ({
-        name: row.name,
-        value: row.value,
-        unit: row.unit,
-        goal: row.goal ?? null,
-        better: row.better,
-        met: row.met ?? null,
-        peer: row.peer === undefined ? null : round(row.peer),
-        n: row.values.length,
-        min: round(Math.min(...row.values)),
-        max: round(Math.max(...row.values)),
-      })),
-    }),
+  const line = JSON.stringify({
+    bench,
+    machine: machine(),
+    goals: rows.map((row) => ({
+      name: row.name,
+      value: row.value,
+      unit: row.unit,
+      goal: row.goal ?? null,
+      better: row.better,
+      met: row.met ?? null,
+      peer: row.peer === undefined ? null : round(row.peer),
+      n: row.values.length,
+      min: round(Math.min(...row.values)),
+      max: round(Math.max(...row.values)),
+    })),
+  });
+  // The last result stands beside the benchmark, so that a change shows in the history.
+  const folder = new URL(
+    import.meta.url.includes("/dist/") ? "../../bench/results/" : "./results/",
+    import.meta.url,
   );
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(new URL(`${bench}.json`, folder), `${line}\n`);
+  console.log(line);
 }
