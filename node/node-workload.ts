@@ -25,6 +25,7 @@ import {
   openContainerManager,
 } from "../worker/containers/open-container-manager.js";
 import { createContainerExecutor } from "../worker/exec/container-executor.js";
+import { TASK_ID_LABEL } from "../worker/exec/task-names.js";
 import type { ImageStore } from "../worker/images/image-store.js";
 import { openImageStore } from "../worker/images/linux-image-store.js";
 import { openLevelAgentState } from "../worker/state/level-agent-state.js";
@@ -167,6 +168,11 @@ export class NodeWorkload {
 
   /** The last step of leaving: no task, no network, no memory of the swarm. */
   async removeAll(): Promise<void> {
+    // Left by an agent that could not be started, and so could not remove its tasks itself.
+    const ofTasks = this.containers
+      .list()
+      .filter(({ specification }) => TASK_ID_LABEL in specification.labels);
+    for (const { id } of ofTasks) await this.containers.remove(id, { force: true, removeVolumes: true });
     await this.network.removeAll();
     removeFolder(this.#agentStateDir());
   }

@@ -84,6 +84,8 @@ export class SwarmLifecycle implements SwarmBackend {
   #membership: Membership | undefined;
   #pending = false;
   #error = "";
+  /** Why this node cannot return to the swarm it belonged to; only a forced leave ends this. */
+  #damage: UnavailableError | undefined;
   #queue: Promise<unknown> = Promise.resolve();
   #firstSession: (() => void) | undefined;
   #roleChange: "idle" | "running" = "idle";
@@ -119,7 +121,7 @@ export class SwarmLifecycle implements SwarmBackend {
    */
   resume(): Promise<void> {
     return this.#exclusively(async () => {
-      const saved = this.#options.files.load();
+      const saved = this.#load();
       if (saved === undefined) return;
       const { state, identity } = saved;
       const membership = this.#enter(state, identity);
@@ -221,14 +223,13 @@ export class SwarmLifecycle implements SwarmBackend {
   leave({ force }: { force: boolean }): Promise<void> {
     return this.#exclusively(async () => {
       const membership = this.#membership;
-      if (membership === undefined) throw new UnavailableError("This node is not part of a swarm");
-      if (membership.manager !== undefined && !force) {
-        throw new UnavailableError(
-          "You are attempting to leave the swarm on a node that is participating as a manager. " +
-            "Removing the last manager erases all current state of the swarm. " +
-            "Use `--force` to ignore this message.",
-        );
+      if (this.#damage !== undefined && force) {
+        await this.#options.removeWorkload();
+        this.#forget();
+        return;
       }
+      if (membership === undefined)
+        throw this.#damage ?? new UnavailableError("This node is not part of a swarm");
       if (membership.manager !== undefined)
         await leaveRaft({ ...this.#options, nodeId: membership.state.nodeId, force });
       await membership.agent?.close({ leaving: true });
@@ -237,11 +238,26 @@ export class SwarmLifecycle implements SwarmBackend {
       await membership.manager?.stop();
       membership.renewal?.cancel();
       membership.channels.close();
-      removeFolder(this.#options.managerDir);
-      this.#options.files.remove();
-      this.#membership = undefined;
-      this.#error = "";
+      this.#forget();
     });
+  }
+
+  #forget(): void {
+    removeFolder(this.#options.managerDir);
+    this.#options.files.remove();
+    this.#membership = undefined;
+    this.#damage = undefined;
+    this.#error = "";
+  }
+
+  #load(): ReturnType<SwarmFiles["load"]> {
+    try {
+      return this.#options.files.load();
+    } catch (error) {
+      this.#error = messageOf(error);
+      this.#damage = new UnavailableError(this.#error);
+      throw error;
+    }
   }
 
   async unlock(_key: string): Promise<void> {
@@ -271,6 +287,7 @@ export class SwarmLifecycle implements SwarmBackend {
   }
 
   #refuseWhenMember(): void {
+    if (this.#damage !== undefined) throw this.#damage; // init would erase what may still be mended
     if (this.#membership !== undefined) {
       throw new UnavailableError(
         'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join ' +
