@@ -4,6 +4,7 @@ import { Channel, credentials, Metadata, type UntypedHandleCall } from "@grpc/gr
 import { ManualClock } from "../base/clock/manual-clock.js";
 import { NotFoundError, NotLeaderError, PermissionDeniedError } from "../base/errors/errors.js";
 import { fromGrpcError, toGrpcStatus } from "../base/grpc/grpc-errors.js";
+import { leaderWait } from "../base/grpc/leader-wait.js";
 import { silentLogger } from "../base/log/logger.js";
 import { ControlService } from "../proto/gen/skein/v1/control.js";
 import { createLeaderGate, type LeaderView } from "./leader-gate.js";
@@ -30,7 +31,12 @@ interface Lab {
   readonly clock: ManualClock;
   /** @returns "stream" when the handler was reached, else the refusal. */
   stream(nodeId: string): unknown;
-  call(options?: { nodeId?: string; forwarded?: boolean; local?: boolean }): Promise<unknown>;
+  call(options?: {
+    nodeId?: string;
+    forwarded?: boolean;
+    local?: boolean;
+    metadata?: Metadata;
+  }): Promise<unknown>;
 }
 
 function lab(handler: (callback: (error: unknown, value?: unknown) => void) => void): Lab {
@@ -77,8 +83,7 @@ function lab(handler: (callback: (error: unknown, value?: unknown) => void) => v
     leader,
     clock,
     stream,
-    call({ nodeId = "m1", forwarded = false, local = false } = {}): Promise<unknown> {
-      const metadata = new Metadata();
+    call({ nodeId = "m1", forwarded = false, local = false, metadata = new Metadata() } = {}) {
       if (forwarded) {
         metadata.set("skein-forwarded-node", nodeId);
         metadata.set("skein-forwarded-role", "swarm-manager");
@@ -182,4 +187,26 @@ test("without a leader a call waits, runs when this manager is elected, or gives
   clock.advance(8_001);
   await assert.rejects(hopeless, { code: "unavailable", message: /has no leader/ });
   assert.equal(leader.listeners.size, 0);
+});
+
+test("a caller in a hurry waits no longer for a leader than it asks", async () => {
+  const { leader, clock, call } = lab((callback) => callback(null, "nodes"));
+  leader.isLeader = false;
+  const hurried = call({ metadata: leaderWait(1_000) });
+  const patient = call({ metadata: leaderWait(999_999) });
+  const ends: string[] = [];
+  const failed = assert.rejects(
+    hurried.finally(() => ends.push("hurried")),
+    /the swarm has no leader/,
+  );
+  const failedToo = assert.rejects(
+    patient.finally(() => ends.push("patient")),
+    /the swarm has no leader/,
+  );
+  await new Promise((resolve) => setImmediate(resolve));
+  clock.advance(1_000);
+  await failed;
+  assert.deepEqual(ends, ["hurried"]);
+  clock.advance(7_000);
+  await failedToo;
 });

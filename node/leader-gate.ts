@@ -22,6 +22,7 @@ import {
   UnavailableError,
 } from "../base/errors/errors.js";
 import { fromGrpcError, toGrpcStatus } from "../base/grpc/grpc-errors.js";
+import { leaderWaitOf } from "../base/grpc/leader-wait.js";
 import {
   type IdentifiableCall,
   isForwarded,
@@ -183,7 +184,7 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
     caller: PeerIdentity | undefined,
     local: (call: UnaryCall) => Promise<{ value: unknown }>,
   ): Promise<{ value: unknown }> {
-    const deadlineMs = clock.monotonicMs() + LEADER_WAIT_MS;
+    const deadlineMs = clock.monotonicMs() + leaderWaitOf(call.metadata, LEADER_WAIT_MS);
     let failedAt: string | undefined;
     for (;;) {
       if (leader.isLeader) {

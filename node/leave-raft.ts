@@ -1,52 +1,84 @@
 /**
  * Asks the cluster to let this manager go. Edge: to the local manager's control API.
+ * Invariant: without force nothing happens but an answer; with force the answer comes soon even when the
+ * cluster has no leader, but while a leader works on the removal it is waited for: this manager's vote may be
+ * what the removal needs.
  */
 import type { Clock } from "../base/clock/clock.js";
-import { codeOf, messageOf } from "../base/errors/errors.js";
+import { codeOf, messageOf, UnavailableError } from "../base/errors/errors.js";
 import { callUnary } from "../base/grpc/grpc-call.js";
+import { leaderWait } from "../base/grpc/leader-wait.js";
 import type { Logger } from "../base/log/logger.js";
 import { ControlClient } from "../proto/gen/skein/v1/control.js";
 import type { LocalManager } from "./local-manager.js";
 
 /** Above the ten seconds the leader waits for Raft to drop a member. */
 const TIMEOUT_MS = 15_000;
-const RETRY_MS = 100;
+/** Without a leader, or with one that died over the call: longer than an election where there can be one. */
+const LEADERLESS_MS = 1_000;
+const RETRY_MS = 20;
 
 export interface LeaveRaftOptions {
   readonly nodeId: string;
   /** Go even when the cluster does not answer or does not agree. */
   readonly force: boolean;
-  readonly localManager: LocalManager;
+  readonly localManager: Pick<LocalManager, "endpoint">;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** @throws the cluster's refusal, unless forced. */
-export async function leaveRaft({
-  nodeId,
-  force,
-  localManager,
-  clock,
-  log,
-}: LeaveRaftOptions): Promise<void> {
+/**
+ * @throws {UnavailableError} unless forced: the cluster's refusal, which says how many managers would stay,
+ * or that the cluster cannot be asked.
+ */
+export async function leaveRaft(options: LeaveRaftOptions): Promise<void> {
+  const { force, log } = options;
+  try {
+    await ask(options);
+  } catch (error) {
+    if (!force) throw refusal(error);
+    log.warn("leaving without the cluster's consent", { error: messageOf(error) });
+  }
+}
+
+/** Docker answers 503 when a manager may not leave. */
+function refusal(error: unknown): UnavailableError {
+  if (codeOf(error) === "failed-precondition")
+    return new UnavailableError(messageOf(error), { cause: error });
+  return new UnavailableError(
+    "You are attempting to leave the swarm on a node that is participating as a manager. Doing so may lose the " +
+      `consensus of your cluster, which cannot be asked: ${messageOf(error)}. ` +
+      "Use `--force` to suppress this message.",
+    { cause: error },
+  );
+}
+
+async function ask({ nodeId, force, localManager, clock, log }: LeaveRaftOptions): Promise<void> {
   const endpoint = localManager.endpoint();
-  if (endpoint === undefined) return;
+  if (endpoint === undefined) throw new UnavailableError("this node's manager does not run");
   const { address, credentials, channel } = endpoint;
   const client = new ControlClient(address, credentials, { channelOverride: channel });
+  const leave = client.leaveCluster.bind(client);
   const deadlineMs = clock.monotonicMs() + TIMEOUT_MS;
+  let leaderlessMs: number | undefined;
   for (;;) {
+    const startedMs = clock.monotonicMs();
     try {
-      await callUnary(client.leaveCluster.bind(client), { nodeId, force }, { timeoutMs: TIMEOUT_MS });
+      await callUnary(
+        leave,
+        { nodeId, force },
+        { timeoutMs: TIMEOUT_MS, metadata: leaderWait(LEADERLESS_MS) },
+      );
       return;
     } catch (error) {
-      // A leader that leaves hands over first and says so: its successor is asked next.
-      if (codeOf(error) === "not-leader" && clock.monotonicMs() < deadlineMs) {
-        await clock.sleep(RETRY_MS);
-        continue;
-      }
-      if (!force) throw error;
-      log.warn("leaving without the cluster's consent", { error: messageOf(error) });
-      return;
+      const code = codeOf(error);
+      if (code === "unavailable") leaderlessMs ??= startedMs + LEADERLESS_MS;
+      // A leader that leaves hands over first and says so: its successor is asked next. To ask twice does no
+      // harm.
+      const untilMs = code === "not-leader" ? deadlineMs : code === "unavailable" ? (leaderlessMs ?? 0) : 0;
+      if (clock.monotonicMs() + RETRY_MS >= untilMs) throw error;
+      log.debug("asking again to leave", { error: messageOf(error) });
+      await clock.sleep(RETRY_MS);
     }
   }
 }

@@ -124,6 +124,19 @@ test("the last manager and one whose leaving costs quorum go at once when forced
   await broken.ask(broken.control.leaveCluster, { nodeId: "m2", force: true });
 });
 
+test("a manager that is left alone while it leaves need not wait, nor one without a quorum", async () => {
+  const alone = await createTestControl({ managers: 2 });
+  const leaving = alone.ask(alone.control.leaveCluster, { nodeId: "m1", force: true });
+  await new Promise((resolve) => setImmediate(resolve));
+  alone.raft.drop("m2");
+  await leaving;
+  const broken = await createTestControl({ managers: 3 });
+  for (const raftId of [2, 3]) broken.raft.reachable.set(raftId, false);
+  await assert.rejects(broken.ask(broken.control.leaveCluster, { nodeId: "m1", force: true }), {
+    code: "unavailable",
+  });
+});
+
 test("a worker leaves without force", async () => {
   const t = await createTestControl();
   await t.store.update((tx) =>

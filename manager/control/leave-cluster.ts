@@ -10,17 +10,19 @@ import {
   FailedPreconditionError,
   InvalidArgumentError,
   NotLeaderError,
+  UnavailableError,
 } from "../../base/errors/errors.js";
 import type { LeaveClusterRequest } from "../../proto/gen/skein/v1/control.js";
 import { NodeRole, NodeState } from "../../proto/gen/skein/v1/types.js";
 import type { ControlComponents } from "./control-components.js";
-import { keepsQuorumWithout, memberOf, voters } from "./raft-view.js";
+import { hasQuorum, keepsQuorumWithout, memberOf, voters } from "./raft-view.js";
 
 /** Long enough for a hand-over of leadership and a membership change over a slow link. */
 const REMOVAL_WAIT_MS = 10_000;
 
 /**
  * @throws {FailedPreconditionError} a manager leaves without force;
+ * {UnavailableError} nothing can be changed now, because too few managers can be reached;
  * {NotLeaderError} the leader itself leaves and has handed over: ask again, at the new leader;
  * {DeadlineExceededError} Raft did not let go of the member in time.
  */
@@ -35,6 +37,7 @@ export async function leaveCluster(
   if (member !== undefined && !request.force) throw refusal(voters(status).length);
   const stays = member !== undefined && !member.learner && voters(status).length === 1;
   if (stays) return; // the last manager takes the cluster with it: nobody is left to be told
+  if (!hasQuorum(status)) throw new UnavailableError("too few managers can be reached to keep a quorum");
   await store.update((tx) => {
     const node = tx.get("node", request.nodeId);
     if (node?.spec === undefined) return; // removed before
@@ -61,7 +64,7 @@ function refusal(voterCount: number): FailedPreconditionError {
   );
 }
 
-/** Resolves when the node is no Raft member any more. */
+/** Resolves when the node is no Raft member any more, or the only one: others left meanwhile. */
 function removal(clock: Clock, raft: ControlComponents["raft"], nodeId: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const ends: (() => void)[] = [];
@@ -79,7 +82,9 @@ function removal(clock: Clock, raft: ControlComponents["raft"], nodeId: string):
     };
     own(
       raft.onMembership((members) => {
-        if (!members.some((member) => member.nodeId === nodeId)) settle(resolve);
+        const others = members.filter((member) => member.nodeId !== nodeId);
+        const votesAlone = others.length < members.length && others.every(({ learner }) => learner);
+        if (others.length === members.length || votesAlone) settle(resolve);
       }),
     );
     own(

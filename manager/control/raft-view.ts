@@ -28,11 +28,22 @@ export function managerStatus(status: RaftStatus, node: Node): ManagerStatus | u
   };
 }
 
+/** Whether a majority of the voters can be reached, so that something can be changed at all. */
+export function hasQuorum(status: RaftStatus): boolean {
+  return isMajority(status, voters(status));
+}
+
 /** Whether the voters left after taking this one out would still have a reachable majority. */
 export function keepsQuorumWithout(status: RaftStatus, raftId: number): boolean {
-  const rest = voters(status).filter((member) => member.raftId !== raftId);
-  const reachable = rest.filter(
+  return isMajority(
+    status,
+    voters(status).filter((member) => member.raftId !== raftId),
+  );
+}
+
+function isMajority(status: RaftStatus, members: readonly RaftMember[]): boolean {
+  const reachable = members.filter(
     (member) => member.raftId === status.id || status.reachable.get(member.raftId) === true,
   );
-  return reachable.length >= Math.floor(rest.length / 2) + 1;
+  return reachable.length >= Math.floor(members.length / 2) + 1;
 }
