@@ -67,8 +67,13 @@ function randomBalance(random: Random): OverlayBalance {
 
 function randomMesh(random: Random): MeshPlan {
   const tasks = Array.from({ length: 4 }, (_, i) => `100.64.1.${i + 2}`);
-  const ports = some(random, [80, 81, 443, 5353]).map((publishedPort) => ({
-    protocol: publishedPort === 5353 ? ("udp" as const) : ("tcp" as const),
+  // The rules of SCTP load also where the kernel itself does not speak it.
+  const protocols = new Map([
+    [5353, "udp" as const],
+    [3868, "sctp" as const],
+  ]);
+  const ports = some(random, [80, 81, 443, 5353, 3868]).map((publishedPort) => ({
+    protocol: protocols.get(publishedPort) ?? ("tcp" as const),
     publishedPort,
     backends: some(random, tasks).map((address) => ({ address, port: random.int(1, 3) })),
   }));
@@ -81,7 +86,11 @@ function randomMesh(random: Random): MeshPlan {
     ),
     ports,
     localTasks: some(random, tasks),
-    exposed: some(random, tasks).map((address) => ({ address, protocol: "tcp" as const, port: 80 })),
+    exposed: some(random, tasks).map((address, i) => ({
+      address,
+      protocol: i === 0 ? ("sctp" as const) : ("tcp" as const),
+      port: 80,
+    })),
   };
 }
 
