@@ -5,12 +5,10 @@
  */
 import type { ServiceDefinition, UntypedServiceImplementation } from "@grpc/grpc-js";
 import type { Clock } from "../base/clock/clock.js";
-import { messageOf, NotLeaderError, SkeinError, UnavailableError } from "../base/errors/errors.js";
-import { callUnary } from "../base/grpc/grpc-call.js";
+import { NotLeaderError } from "../base/errors/errors.js";
 import { Scope } from "../base/lifecycle/scope.js";
 import type { Logger } from "../base/log/logger.js";
 import type { Random } from "../base/random/random.js";
-import { type Bootstrap, bootstrapCluster, storeBootstrap } from "../manager/ca/bootstrap-cluster.js";
 import { createNodeCaHandlers } from "../manager/ca/node-ca.js";
 import { authorize } from "../manager/ca/rpc-roles.js";
 import { createControlHandlers } from "../manager/control/control-handlers.js";
@@ -28,19 +26,15 @@ import {
   LeaderReportsService,
 } from "../proto/gen/skein/v1/dispatcher.js";
 import { LogBrokerService, LogsService } from "../proto/gen/skein/v1/logs.js";
-import {
-  type JoinReply,
-  RaftMembershipClient,
-  RaftMembershipService,
-  RaftService,
-} from "../proto/gen/skein/v1/raft.js";
-import { ClusterSpec, NodeRole } from "../proto/gen/skein/v1/types.js";
+import { RaftMembershipService, RaftService } from "../proto/gen/skein/v1/raft.js";
+import { NodeRole } from "../proto/gen/skein/v1/types.js";
 import { createMembershipHandlers } from "../raft/host/grpc-membership.js";
-import { openRaftNode, type RaftStart } from "../raft/host/host.js";
+import { openRaftNode } from "../raft/host/host.js";
 import type { RaftNode } from "../raft/host/raft-node.js";
 import { createRaftHandlers, GrpcTransport } from "../raft/transport/grpc-transport.js";
 import { LeaderDuties } from "./leader-duties.js";
 import { createLeaderGate, type LeaderView } from "./leader-gate.js";
+import { found, identityOf, startOf, storeWhenLeading } from "./manager-beginning.js";
 import { MANAGER_SERVER_NAME, ManagerChannels } from "./manager-channels.js";
 import { ManagerDirectoryView } from "./manager-directory.js";
 import type { ManagerConfig } from "./manager-messages.js";
@@ -56,8 +50,6 @@ export interface ManagerWorld {
    */
   readonly onStopped: (error: unknown) => void;
 }
-
-const JOIN_TIMEOUT_MS = 20_000;
 
 const pathsOf = (definition: ServiceDefinition, pick: (name: string) => boolean = () => true): string[] =>
   Object.values(definition)
@@ -329,78 +321,6 @@ async function serve(parts: ServeParts): Promise<RpcHost> {
 
 function hosted(definition: ServiceDefinition, handlers: UntypedServiceImplementation): HostedService {
   return { definition, handlers };
-}
-
-function identityOf(founded: Bootstrap | undefined): TlsIdentity {
-  return {
-    certificatePem: founded?.certificatePem ?? "",
-    keyPem: founded?.keyPem ?? "",
-    rootCaPem: founded?.caCertPem ?? "",
-  };
-}
-
-async function found(
-  { mode, place }: ManagerConfig,
-  { clock, random }: ManagerWorld,
-): Promise<Bootstrap | undefined> {
-  if (mode.kind !== "init") return undefined;
-  return bootstrapCluster({
-    random: random.child("bootstrap"),
-    nowMs: clock.nowMs(),
-    spec: ClusterSpec.fromPartial({ ...mode.spec }),
-    addressPools: mode.addressPools,
-    subnetSize: mode.subnetSize,
-    vxlanUdpPort: mode.vxlanUdpPort,
-    availability: mode.availability,
-    advertiseIp: place.advertiseAddress.replace(/:\d+$/, "").replace(/^\[|\]$/g, ""),
-  });
-}
-
-async function startOf(
-  { mode, place }: ManagerConfig,
-  channels: ManagerChannels,
-  nodeId: string,
-): Promise<RaftStart> {
-  if (mode.kind === "init") return { kind: "bootstrap" };
-  if (mode.kind === "resume") return { kind: "restart" };
-  let last: unknown;
-  for (const address of mode.managers.filter((candidate) => candidate !== place.advertiseAddress)) {
-    try {
-      const reply: JoinReply = await joinRaft(channels, address, { nodeId, address: place.advertiseAddress });
-      return { kind: "join", raftId: reply.raftId, members: reply.members, removed: reply.removed };
-    } catch (error) {
-      last = error;
-      if (!(error instanceof SkeinError) || error.code !== "unavailable") throw error;
-    }
-  }
-  throw new UnavailableError(`no manager let this node join raft: ${messageOf(last)}`, { cause: last });
-}
-
-function joinRaft(
-  channels: ManagerChannels,
-  address: string,
-  request: { nodeId: string; address: string },
-): Promise<JoinReply> {
-  const client = new RaftMembershipClient(address, channels.credentials(), {
-    channelOverride: channels.to(address),
-  });
-  return callUnary(client.join.bind(client), request, { timeoutMs: JOIN_TIMEOUT_MS });
-}
-
-/** A founder elects itself within a tick or two; then the first objects are written. */
-async function storeWhenLeading(raft: RaftNode, store: MemoryStore, founded: Bootstrap): Promise<void> {
-  await new Promise<void>((resolve) => {
-    let done = false;
-    const unsubscribe = raft.onLeadership(({ isLeader }) => {
-      if (isLeader && !done) {
-        done = true;
-        resolve();
-        queueMicrotask(() => unsubscribe());
-      }
-    });
-  });
-  await raft.readBarrier();
-  await store.update((tx) => storeBootstrap(tx, founded));
 }
 
 function leaderViewOf(raft: RaftNode): LeaderView {
