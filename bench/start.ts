@@ -9,6 +9,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import type { LabHost } from "../test/support/lab/lab-host.js";
+import { openContainerLab } from "../worker/containers/container-lab.js";
 import { report, type Sample } from "./report.js";
 import { ask, IDLE_ARGS, type JsonRecord, openSwarm, pause, until } from "./swarm-lab.js";
 
@@ -89,6 +90,25 @@ function crunAlone(rounds: number): number[] {
   }
 }
 
+/** Create and start by our container manager, until the container's process runs; seccomp and cgroup included. */
+async function oneContainer(rounds: number): Promise<number[]> {
+  const lab = await openContainerLab();
+  try {
+    const values: number[] = [];
+    for (let round = 0; round < rounds; round++) {
+      const startedAt = performance.now();
+      const { id } = await lab.manager.create(lab.spec({ args: [...IDLE_ARGS] }));
+      await lab.manager.start(id);
+      values.push(performance.now() - startedAt);
+      await lab.manager.remove(id, { force: true });
+      await pause(50);
+    }
+    return values.slice(2); // the first ones warm the code
+  } finally {
+    await lab.close();
+  }
+}
+
 export async function run(): Promise<void> {
   const lab = await openSwarm({ managers: 3 });
   const samples: Sample[] = [];
@@ -120,6 +140,11 @@ export async function run(): Promise<void> {
     const left = await lab.close();
     if (left.length > 0) console.error(`left behind: ${left.join(", ")}`);
   }
+  samples.push({
+    name: "one container, create and start by the container manager (no network)",
+    unit: "ms",
+    values: await oneContainer(22),
+  });
   samples.push({
     name: "crun run of true alone (create, start, delete; with unshare)",
     unit: "ms",
