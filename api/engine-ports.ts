@@ -97,7 +97,50 @@ export interface EngineContainer {
     readonly labels: Readonly<Record<string, string>>;
     readonly tty: boolean;
     readonly openStdin: boolean;
+    readonly readOnly: boolean;
+    readonly init: boolean;
+    readonly mounts: readonly EngineMount[];
+    readonly resources: {
+      readonly memoryBytes: number;
+      /** Memory and swap together; below 0: unbounded. */
+      readonly swapBytes: number | undefined;
+      readonly nanoCpus: number;
+      /** 0: unbounded. */
+      readonly pidsLimit: number;
+    };
+    readonly capAdd: readonly string[];
+    readonly capDrop: readonly string[];
+    readonly sysctls: Readonly<Record<string, string>>;
+    readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
+    readonly oomScoreAdj: number;
+    readonly network: { readonly kind: "netns" | "host" | "none" };
   };
+}
+
+/** Volumes stand in `volumesOf`, where those have a name that have none here. */
+export type EngineMount =
+  | {
+      readonly kind: "bind";
+      readonly source: string;
+      readonly target: string;
+      readonly readOnly: boolean;
+      readonly propagation: string;
+    }
+  | { readonly kind: "volume" }
+  | { readonly kind: "tmpfs"; readonly target: string; readonly options: readonly string[] };
+
+export interface EngineMountedVolume {
+  readonly target: string;
+  readonly name: string;
+  readonly readOnly: boolean;
+}
+
+/** A network a container is on. */
+export interface EngineContainerNetwork {
+  readonly networkId: string;
+  readonly name: string;
+  readonly address: string;
+  readonly prefixLength: number;
 }
 
 export interface EngineContainerEvent {
@@ -131,6 +174,7 @@ export interface ContainerBackend {
   readonly volumes: VolumeBackend;
   find(idOrName: string): EngineContainer | undefined;
   list(): readonly EngineContainer[];
+  volumesOf(id: string): readonly EngineMountedVolume[];
   logs(
     id: string,
     options: {

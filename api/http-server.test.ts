@@ -68,6 +68,7 @@ const containers: ContainerBackend = {
   volumes: { find: (name) => (name === VOLUME.name ? VOLUME : undefined), list: () => [VOLUME] },
   find: () => undefined,
   list: () => [],
+  volumesOf: () => [],
   logs: () => {
     throw new NotImplementedError("no logs");
   },
@@ -108,12 +109,14 @@ before(async () => {
       cgroupVersion: "2",
       runtime: "crun",
       labels: [],
+      insecureRegistries: ["registry.lan:5000", "10.0.0.0/8"],
     },
     swarm,
     manager: () => undefined,
     onManagerChange: () => () => undefined,
     images,
     containers,
+    networksOfTask: () => [],
     clock: new ManualClock(),
     random: new SeededRandom("api"),
     log: silentLogger,
@@ -162,6 +165,18 @@ test("ping tells version and swarm state in its headers", async () => {
   assert.equal(headers["api-version"], "1.50");
   assert.equal(headers["swarm"], "inactive");
   assert.equal((await ask("HEAD", "/v1.41/_ping")).status, 200);
+});
+
+test("info tells the registries that may be spoken to without TLS", async () => {
+  const info = JSON.parse((await ask("GET", "/info")).body) as {
+    RegistryConfig: { InsecureRegistryCIDRs: string[]; IndexConfigs: Record<string, { Secure: boolean }> };
+  };
+  assert.deepEqual(info.RegistryConfig.InsecureRegistryCIDRs, ["::1/128", "127.0.0.0/8", "10.0.0.0/8"]);
+  const secure = Object.entries(info.RegistryConfig.IndexConfigs).map(([name, { Secure }]) => [name, Secure]);
+  assert.deepEqual(secure, [
+    ["docker.io", true],
+    ["registry.lan:5000", false],
+  ]);
 });
 
 test("versions outside the range are refused in Docker's words", async () => {

@@ -63,6 +63,7 @@ function routesOf(backend: EngineBackend, clients: ManagerClients, events: Engin
     ...containerRoutes({
       containers: backend.containers,
       images: backend.images,
+      networksOfTask: (taskId) => backend.networksOfTask(taskId),
       nowMs: () => backend.clock.nowMs(),
     }),
     ...volumeRoutes(backend.containers.volumes),

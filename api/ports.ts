@@ -7,7 +7,7 @@ import type { Clock } from "../base/clock/clock.js";
 import type { Logger } from "../base/log/logger.js";
 import type { Random } from "../base/random/random.js";
 import type { ClusterSpec, NodeAvailability } from "../proto/gen/skein/v1/types.js";
-import type { ContainerBackend, ImageBackend } from "./engine-ports.js";
+import type { ContainerBackend, EngineContainerNetwork, ImageBackend } from "./engine-ports.js";
 
 export type LocalNodeState = "inactive" | "pending" | "active" | "error" | "locked";
 
@@ -78,6 +78,8 @@ export interface NodeFacts {
   readonly cgroupVersion: "1" | "2";
   readonly runtime: string;
   readonly labels: readonly string[];
+  /** host[:port] or CIDR of registries that may be spoken to without TLS; loopback always may be. */
+  readonly insecureRegistries: readonly string[];
 }
 
 export interface EngineBackend {
@@ -89,6 +91,8 @@ export interface EngineBackend {
   onManagerChange(listener: () => void): () => void;
   readonly images: ImageBackend;
   readonly containers: ContainerBackend;
+  /** The networks a task of this node is on. */
+  networksOfTask(taskId: string): readonly EngineContainerNetwork[];
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;

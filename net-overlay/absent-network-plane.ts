@@ -20,6 +20,7 @@ export function createAbsentNetworkPlane(reason: string): NetworkPlane {
     attachTask: async () => {
       throw new FailedPreconditionError(`this node has no networks: ${reason}`);
     },
+    taskNetworks: () => [],
     detachTask: async () => undefined,
     retain: async () => undefined,
     removeAll: async () => undefined,

@@ -27,6 +27,16 @@ export interface TaskSandbox {
   readonly hostPorts: readonly PortConfig[];
 }
 
+/** One network a task is on. */
+export interface TaskNetwork {
+  readonly networkId: string;
+  /** "" when the network is gone from the store. */
+  readonly name: string;
+  /** IPv4 without prefix. */
+  readonly address: string;
+  readonly prefixLength: number;
+}
+
 export interface NetworkChangeSet {
   readonly complete: boolean;
   readonly revision: number;
@@ -50,6 +60,8 @@ export interface NetworkPlane {
    * network unknown.
    */
   attachTask(task: Task, options: { hostname: string; extraHosts: readonly string[] }): Promise<TaskSandbox>;
+  /** The networks of a task that is attached here; empty for any other. */
+  taskNetworks(taskId: string): readonly TaskNetwork[];
   /** Removes the sandbox. Missing is fine. */
   detachTask(taskId: string): Promise<void>;
   /** Sandboxes found after a restart that no task claims are removed. */

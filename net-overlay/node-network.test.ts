@@ -67,8 +67,13 @@ test("attaching gives a sandbox in plans, records and DNS; detaching takes it ou
   assert.deepEqual(world.dataPlane.mesh?.localTasks, ["100.64.1.2"]);
   assert.deepEqual(world.dataPlane.overlays.get("net1")?.localTasks, ["10.0.1.11"]);
   assert.deepEqual([...world.dns.served], ["task11"]);
+  assert.deepEqual(
+    world.plane.taskNetworks("task11").map(({ networkId, address }) => [networkId, address]),
+    [["net1", "10.0.1.11"]],
+  );
   await world.plane.detachTask("task11");
   await world.plane.detachTask("task11");
+  assert.deepEqual(world.plane.taskNetworks("task11"), []);
   assert.deepEqual(world.dataPlane.mesh?.localTasks, []);
   assert.deepEqual(world.dataPlane.overlays.get("net1")?.localTasks, []);
   assert.deepEqual(

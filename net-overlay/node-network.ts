@@ -28,7 +28,13 @@ import {
   portText,
   resolvConfOf,
 } from "./endpoints/sandbox.js";
-import type { NetworkChangeSet, NetworkPlane, NodeNetworkIdentity, TaskSandbox } from "./network-plane.js";
+import type {
+  NetworkChangeSet,
+  NetworkPlane,
+  NodeNetworkIdentity,
+  TaskNetwork,
+  TaskSandbox,
+} from "./network-plane.js";
 import { transitAddress } from "./vxlan/transit.js";
 
 /** Docker and firewalls make their rules anew when they restart, and tell nobody. */
@@ -151,6 +157,14 @@ export class NodeNetwork implements NetworkPlane {
       }
       return this.#handOut(sandbox);
     });
+  }
+
+  taskNetworks(taskId: string): readonly TaskNetwork[] {
+    const overlays = this.#sandboxes.get(taskId)?.overlays ?? [];
+    return overlays.map((overlay) => ({
+      ...overlay,
+      name: this.#state.networks.get(overlay.networkId)?.name ?? "",
+    }));
   }
 
   async detachTask(taskId: string): Promise<void> {

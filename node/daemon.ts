@@ -63,6 +63,7 @@ export class Daemon {
         cgroupVersion: detectCgroupMode() === "v2" ? "2" : "1",
         runtime: findProgram("crun") === undefined ? "runc" : "crun",
         labels: options.labels,
+        insecureRegistries: options.insecureRegistries,
         random,
       });
       const workload = scope.own(await NodeWorkload.open({ options, ...world }));
@@ -89,6 +90,7 @@ export class Daemon {
         onManagerChange: (listener) => localManager.onChange(listener),
         images: workload.images,
         containers: workload.containers,
+        networksOfTask: (taskId) => workload.network.taskNetworks(taskId),
         clock,
         random: random.child("api"),
         log: log.child({ component: "api" }),

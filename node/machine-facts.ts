@@ -39,6 +39,7 @@ export interface MachineOptions {
   readonly cgroupVersion: "1" | "2";
   readonly runtime: string;
   readonly labels: readonly string[];
+  readonly insecureRegistries: readonly string[];
   readonly random: Random;
 }
 
@@ -62,6 +63,7 @@ export function readMachineFacts(options: MachineOptions): NodeFacts {
     cgroupVersion: options.cgroupVersion,
     runtime: options.runtime,
     labels: options.labels,
+    insecureRegistries: options.insecureRegistries,
   };
 }
 

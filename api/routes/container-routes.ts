@@ -2,12 +2,17 @@
  * /containers: listing, details and logs of what runs on this node. Edge: to the node's container manager.
  */
 import { InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
-import { type JsonObject, parseTime, timeText, ZERO_TIME } from "../convert/shape.js";
-import type { ContainerBackend, EngineContainer, ImageBackend } from "../engine-ports.js";
+import {
+  type ContainerDetailParts,
+  containerOut,
+  containerSummaryOut,
+  TASK_LABEL,
+} from "../convert/container-out.js";
+import { parseTime } from "../convert/shape.js";
+import type { ContainerBackend, EngineContainer } from "../engine-ports.js";
 import { labelFilters, parseFilters, refuseFilters } from "../filters.js";
 import type { Exchange } from "../http-exchange.js";
 import { frame, MULTIPLEXED, RAW } from "../log-frames.js";
-import { familiarName } from "./image-routes.js";
 import type { Route } from "./route.js";
 
 const FILTER_KEYS = [
@@ -29,113 +34,6 @@ const FILTER_KEYS = [
 ];
 /** Known to Docker; ignoring them would show what was not asked for. */
 const UNSUPPORTED_FILTERS = ["expose", "isolation", "network", "publish", "volume"];
-const TASK_LABEL = "com.docker.swarm.task.id";
-
-function age(ms: number): string {
-  const seconds = Math.max(0, Math.floor(ms / 1000));
-  const steps: readonly [number, string][] = [
-    [60, "second"],
-    [60, "minute"],
-    [24, "hour"],
-    [7, "day"],
-    [Number.POSITIVE_INFINITY, "week"],
-  ];
-  let value = seconds;
-  for (const [size, unit] of steps) {
-    if (value < size) return `${value} ${unit}${value === 1 ? "" : "s"}`;
-    value = Math.floor(value / size);
-  }
-  return `${value} weeks`;
-}
-
-function statusText(container: EngineContainer, nowMs: number): string {
-  const health =
-    container.health === ""
-      ? ""
-      : ` (${container.health === "starting" ? "health: starting" : container.health})`;
-  switch (container.state) {
-    case "running":
-      return `Up ${age(nowMs - container.startedMs)}${health}`;
-    case "exited":
-      return `Exited (${container.exitCode}) ${age(nowMs - container.finishedMs)} ago`;
-    case "created":
-      return "Created";
-    case "dead":
-      return "Dead";
-  }
-}
-
-function commandOf(container: EngineContainer, images: ImageBackend): readonly string[] {
-  const { specification } = container;
-  const config = images.find(container.imageId)?.config;
-  const entrypoint =
-    specification.entrypoint.length > 0 ? specification.entrypoint : (config?.entrypoint ?? []);
-  const imageArgs = specification.entrypoint.length > 0 ? [] : (config?.cmd ?? []);
-  return [...entrypoint, ...(specification.args.length > 0 ? specification.args : imageArgs)];
-}
-
-function summary(container: EngineContainer, images: ImageBackend, nowMs: number): JsonObject {
-  return {
-    Id: container.id,
-    Names: [`/${container.name}`],
-    Image: familiarName(container.specification.image),
-    ImageID: container.imageId,
-    Command: commandOf(container, images).join(" "),
-    Created: Math.floor(container.createdMs / 1000),
-    Ports: [],
-    Labels: container.specification.labels,
-    State: container.state,
-    Status: statusText(container, nowMs),
-    HostConfig: { NetworkMode: "default" },
-    NetworkSettings: { Networks: {} },
-    Mounts: [],
-  };
-}
-
-function details(container: EngineContainer, images: ImageBackend): JsonObject {
-  const { specification } = container;
-  const [path = "", ...args] = commandOf(container, images);
-  return {
-    Id: container.id,
-    Created: timeText(container.createdMs),
-    Path: path,
-    Args: args,
-    State: {
-      Status: container.state,
-      Running: container.state === "running",
-      Paused: false,
-      Restarting: false,
-      OOMKilled: container.oomKilled,
-      Dead: container.state === "dead",
-      Pid: container.pid,
-      ExitCode: container.state === "exited" ? container.exitCode : 0,
-      Error: container.error,
-      StartedAt: container.startedMs === 0 ? ZERO_TIME : timeText(container.startedMs),
-      FinishedAt: container.finishedMs === 0 ? ZERO_TIME : timeText(container.finishedMs),
-      ...(container.health === "" ? {} : { Health: { Status: container.health, FailingStreak: 0, Log: [] } }),
-    },
-    Image: container.imageId,
-    Name: `/${container.name}`,
-    RestartCount: 0,
-    Driver: "overlay2",
-    Platform: "linux",
-    Mounts: [],
-    Config: {
-      Hostname: specification.hostname,
-      User: specification.user,
-      Tty: specification.tty,
-      OpenStdin: specification.openStdin,
-      Env: specification.env,
-      Cmd: specification.args,
-      Entrypoint: specification.entrypoint.length > 0 ? specification.entrypoint : null,
-      Image: familiarName(specification.image),
-      WorkingDir: specification.workingDir,
-      Labels: specification.labels,
-    },
-    HostConfig: { NetworkMode: "default", LogConfig: { Type: "local", Config: {} } },
-    NetworkSettings: { Networks: {} },
-  };
-}
 
 function timeIn(exchange: Exchange, name: string): number {
   const ms = parseTime(exchange.query.get(name) ?? "");
@@ -155,11 +53,12 @@ function matchesName(name: string, wanted: string): boolean {
   }
 }
 
-export function containerRoutes(options: {
-  containers: ContainerBackend;
-  images: ImageBackend;
-  nowMs: () => number;
-}): Route[] {
+export interface ContainerRoutesOptions extends ContainerDetailParts {
+  readonly containers: ContainerBackend;
+  readonly nowMs: () => number;
+}
+
+export function containerRoutes(options: ContainerRoutesOptions): Route[] {
   const { containers, images, nowMs } = options;
   const find = (id: string): EngineContainer => {
     const container = containers.find(id);
@@ -202,13 +101,16 @@ export function containerRoutes(options: {
           })
           .sort((a, b) => b.createdMs - a.createdMs);
         const shown = limit > 0 ? list.slice(0, limit) : list;
-        return { status: 200, json: shown.map((container) => summary(container, images, nowMs())) };
+        return {
+          status: 200,
+          json: shown.map((container) => containerSummaryOut(container, images, nowMs())),
+        };
       },
     },
     {
       method: "GET",
       path: "/containers/:id/json",
-      handle: async (exchange) => ({ status: 200, json: details(find(exchange.param("id")), images) }),
+      handle: async (exchange) => ({ status: 200, json: containerOut(find(exchange.param("id")), options) }),
     },
     {
       method: "GET",

@@ -42,6 +42,25 @@ function versionJson({ facts }: EngineBackend): JsonObject {
   };
 }
 
+/** Registries without TLS: ranges and names apart, as Docker tells them. */
+export function registryConfig(insecure: readonly string[]): JsonObject {
+  const index = (name: string, official: boolean): JsonObject => ({
+    Name: name,
+    Mirrors: [],
+    Secure: official,
+    Official: official,
+  });
+  const names = insecure.filter((name) => !name.includes("/"));
+  return {
+    InsecureRegistryCIDRs: ["::1/128", "127.0.0.0/8", ...insecure.filter((range) => range.includes("/"))],
+    IndexConfigs: Object.fromEntries([
+      ["docker.io", index("docker.io", true)],
+      ...names.map((name): [string, JsonObject] => [name, index(name, false)]),
+    ]),
+    Mirrors: [],
+  };
+}
+
 export function pingHeaders(backend: EngineBackend): Record<string, string> {
   const { state, controlAvailable } = backend.swarm.info();
   return {
@@ -133,7 +152,7 @@ export function systemRoutes(backend: EngineBackend, clients: ManagerClients): R
             OSType: "linux",
             Architecture: machineName(facts.architecture),
             IndexServerAddress: "https://index.docker.io/v1/",
-            RegistryConfig: { InsecureRegistryCIDRs: ["127.0.0.0/8"], IndexConfigs: {}, Mirrors: [] },
+            RegistryConfig: registryConfig(facts.insecureRegistries),
             NCPU: facts.cpus,
             MemTotal: facts.memoryBytes,
             GenericResources: null,

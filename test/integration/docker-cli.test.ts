@@ -209,6 +209,17 @@ describe("services by the stock docker CLI", { skip: skipWithoutDocker }, () => 
     ]);
     const web = await running(host, "hello_web", 2);
     const greeter = await running(host, "hello_greeter", 1);
+    const networks = await Promise.all(
+      lab.hosts.map(async (each) => {
+        const there = new DockerCli(each);
+        const label = "label=com.docker.swarm.service.name=hello_web";
+        const [id] = await there.lines("ps", "-q", "--filter", label);
+        const format =
+          "{{range $name, $net := .NetworkSettings.Networks}}{{$name}} {{$net.IPAddress}}{{end}}";
+        return id === undefined ? [] : there.lines("inspect", "--format", format, id);
+      }),
+    );
+    assert.match(networks.flat().join("\n"), /^hello_front 10\.\d+\.\d+\.\d+$/m);
     assert.deepEqual(await docker("stack", "ls", "--format", "{{.Name}} {{.Services}}"), ["hello 2"]);
     assert.deepEqual(
       (await docker("stack", "services", "hello", "--format", "{{.Name}} {{.Replicas}}")).sort(),

@@ -338,12 +338,11 @@ test("a task the kernel kills for lack of memory says so", async () => {
   );
   assert.match(task.Status.Err ?? "", /out of memory/);
   assert.equal(task.Status.ContainerStatus?.ExitCode, 137);
-  const { State } = await call<{ State: { OOMKilled: boolean; ExitCode: number } }>(
-    host,
-    "GET",
-    `/containers/${containerOf(task)}/json`,
-  );
-  assert.deepEqual([State.OOMKilled, State.ExitCode], [true, 137]);
+  const { State, HostConfig } = await call<{
+    State: { OOMKilled: boolean; ExitCode: number };
+    HostConfig: { Memory: number };
+  }>(host, "GET", `/containers/${containerOf(task)}/json`);
+  assert.deepEqual([State.OOMKilled, State.ExitCode, HostConfig.Memory], [true, 137, 16 * 1024 * 1024]);
   await removed(lab, "hungry");
 });
 
@@ -367,13 +366,22 @@ test("a health check: running is what is healthy; what turns unhealthy is replac
   const starting = await fromTasks(host, "checked", "it starts", (all) =>
     all.find(({ Status }) => Status.State === "starting"),
   );
-  const shown = (id: string): Promise<{ State: { Running: boolean; Health: { Status: string } } }> =>
-    call(host, "GET", `/containers/${id}/json`);
+  const shown = (
+    id: string,
+  ): Promise<{
+    State: { Running: boolean; Health: { Status: string } };
+    Mounts: readonly { Source: string; Destination: string }[];
+  }> => call(host, "GET", `/containers/${id}/json`);
   const container = await until("its container runs", 10_000, async () => {
     const [one] = await call<{ Id: string }[]>(host, "GET", "/containers/json");
     return one?.Id;
   });
-  assert.equal((await shown(container)).State.Health.Status, "starting");
+  const { State, Mounts } = await shown(container);
+  assert.equal(State.Health.Status, "starting");
+  assert.deepEqual(
+    Mounts.map(({ Source, Destination }) => [Source, Destination]),
+    [[flags, "/flags"]],
+  );
   assert.equal((await fromTasks(host, "checked", "the task", (all) => all[0])).Status.State, "starting");
   writeFileSync(join(flags, "ok"), "");
   const healthy = await oneRunning(host, "checked");

@@ -370,6 +370,10 @@ export class ConmonContainerManager implements LocalContainerManager {
     return matching.length === 1 ? this.#entries.get(matching[0] ?? "")?.stored.record : undefined;
   }
 
+  volumesOf(id: string): StoredContainer["volumes"] {
+    return this.#entries.get(id)?.stored.volumes ?? [];
+  }
+
   list(): readonly ContainerRecord[] {
     return [...this.#entries.values()]
       .map((entry) => entry.stored.record)

@@ -44,6 +44,12 @@ export interface ContainerManagerInit {
 /** The manager of containers and, beside it, the volumes they use. */
 export interface LocalContainerManager extends ContainerManager {
   readonly volumes: VolumeStore;
+  /** Which volume is mounted where, anonymous ones named; empty for a container that is not there. */
+  volumesOf(id: string): readonly {
+    readonly target: string;
+    readonly name: string;
+    readonly readOnly: boolean;
+  }[];
 }
 
 /** @throws {FailedPreconditionError} when conmon or an OCI runtime is missing. */

@@ -7,6 +7,7 @@ import type {
   NetworkChangeSet,
   NetworkPlane,
   NodeNetworkIdentity,
+  TaskNetwork,
   TaskSandbox,
 } from "../../net-overlay/network-plane.js";
 import type { NodeResource } from "../../proto/gen/skein/v1/dispatcher.js";
@@ -48,6 +49,10 @@ export class MemoryNetworkPlane implements NetworkPlane {
     this.appliedRevision = changes.revision;
     this.trace.push(`apply ${changes.revision}${changes.complete ? " complete" : ""}`);
     return Promise.resolve();
+  }
+
+  taskNetworks(): readonly TaskNetwork[] {
+    return [];
   }
 
   attachTask(task: Task): Promise<TaskSandbox> {
