@@ -7,7 +7,7 @@
  *   8  u64 sequence: frames count up by one through all segments
  *  16  u64 group: sequence of the first frame that was written in the same sync
  *  24  u32 CRC-32 of bytes 0..23 and the body
- *  28  u32 zero
+ *  28  u32 zero, checked: a frame has no byte whose damage goes unseen
  *  32  body: nonce, AES-256-GCM ciphertext of records, tag; bytes 0..23 are authenticated with it
  *
  * Why the group: the frames of one sync may reach the disk in any order,
@@ -50,7 +50,7 @@ export function readFrameHead(bytes: Buffer, at: number): FrameHead | undefined 
   if (at + FRAME_HEAD_BYTES > bytes.length || !bytes.subarray(at, at + MAGIC.length).equals(MAGIC))
     return undefined;
   const end = at + FRAME_HEAD_BYTES + bytes.readUInt32LE(at + 4);
-  if (end > bytes.length) return undefined;
+  if (end > bytes.length || bytes.readUInt32LE(at + CHECKED_BYTES + 4) !== 0) return undefined;
   const sum = crc32(
     bytes.subarray(at + FRAME_HEAD_BYTES, end),
     crc32(bytes.subarray(at, at + CHECKED_BYTES)),

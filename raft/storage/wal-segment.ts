@@ -60,7 +60,8 @@ export async function createSegment(
  */
 export function openSegment(bytes: Buffer, number: number, context: SegmentContext): Sealer {
   const whole = bytes.length >= SEGMENT_HEAD_BYTES && bytes.subarray(0, MAGIC.length).equals(MAGIC);
-  if (!whole || crc32(bytes.subarray(0, CRC_AT)) !== bytes.readUInt32LE(CRC_AT)) {
+  const isZeroed = whole && bytes.readUInt32LE(CRC_AT + 4) === 0;
+  if (!isZeroed || crc32(bytes.subarray(0, CRC_AT)) !== bytes.readUInt32LE(CRC_AT)) {
     throw new DataLossError(`the head of log segment ${segmentName(number)} is damaged`);
   }
   if (bytes.readBigUInt64LE(MAGIC.length) !== BigInt(number)) {
