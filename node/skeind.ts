@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=1 --optimize-for-size --single-threaded-gc --v8-pool-size=1 --interrupt-budget=2000000
+#!/usr/bin/env -S node --max-semi-space-size=1 --optimize-for-size --single-threaded-gc --v8-pool-size=1 --interrupt-budget=10000000
 /**
  * Entry of skeind. Edge: to the process: arguments, signals, exit code.
  */
