@@ -41,8 +41,8 @@ export function report(bench: string, samples: readonly Sample[]): void {
       sample.goal === undefined
         ? undefined
         : better === "lower"
-          ? value <= sample.goal
-          : value >= sample.goal;
+          ? value < sample.goal
+          : value > sample.goal;
     return { ...sample, value, better, met };
   });
   const cells = [
