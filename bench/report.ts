@@ -38,11 +38,7 @@ export function report(bench: string, samples: readonly Sample[]): void {
     const value = round(median(sample.values));
     const better = sample.better ?? "lower";
     const met =
-      sample.goal === undefined
-        ? undefined
-        : better === "lower"
-          ? value < sample.goal
-          : value > sample.goal;
+      sample.goal === undefined ? undefined : better === "lower" ? value < sample.goal : value > sample.goal;
     return { ...sample, value, better, met };
   });
   const cells = [
