@@ -9,8 +9,12 @@ export interface Sample {
   readonly name: string;
   readonly unit: string;
   readonly values: readonly number[];
+  /** Which of the values is reported and held against the goal. @default "median" */
+  readonly pick?: "median" | "max";
   /** The issue's goal, in the same unit; absent: reported without one. */
   readonly goal?: number;
+  /** The goal itself is good enough: "at most", "at least". @default false */
+  readonly inclusive?: boolean;
   readonly better?: "lower" | "higher";
   /** The peer's figure measured in the same run. */
   readonly peer?: number;
@@ -32,17 +36,21 @@ function machine(): string {
   );
 }
 
+function isMet({ goal, better, inclusive }: Sample, value: number): boolean | undefined {
+  if (goal === undefined) return undefined;
+  if (inclusive === true && value === round(goal)) return true;
+  return better === "higher" ? value > goal : value < goal;
+}
+
 /** Prints the table and, last, the JSON line. */
 export function report(bench: string, samples: readonly Sample[]): void {
   const rows = samples.map((sample) => {
-    const value = round(median(sample.values));
+    const value = round(sample.pick === "max" ? Math.max(...sample.values) : median(sample.values));
     const better = sample.better ?? "lower";
-    const met =
-      sample.goal === undefined ? undefined : better === "lower" ? value < sample.goal : value > sample.goal;
-    return { ...sample, value, better, met };
+    return { ...sample, value, better, met: isMet(sample, value) };
   });
   const cells = [
-    ["measure", "median", "min", "max", "n", "goal", "peer"],
+    ["measure", "value", "min", "max", "n", "goal", "peer"],
     ...rows.map((row) => [
       row.name,
       `${row.value} ${row.unit}`,
@@ -51,7 +59,8 @@ export function report(bench: string, samples: readonly Sample[]): void {
       String(row.values.length),
       row.goal === undefined
         ? ""
-        : `${row.better === "lower" ? "<" : ">"} ${row.goal}: ${row.met ? "met" : "MISSED"}`,
+        : `${row.better === "lower" ? "<" : ">"}${row.inclusive ? "=" : ""} ${round(row.goal)}: ` +
+          (row.met ? "met" : "MISSED"),
       row.peer === undefined ? "" : String(round(row.peer)),
     ]),
   ];
@@ -71,7 +80,7 @@ export function report(bench: string, samples: readonly Sample[]): void {
       name: row.name,
       value: row.value,
       unit: row.unit,
-      goal: row.goal ?? null,
+      goal: row.goal === undefined ? null : round(row.goal),
       better: row.better,
       met: row.met ?? null,
       peer: row.peer === undefined ? null : round(row.peer),
