@@ -33,7 +33,7 @@ import { removeFolder } from "./atomic-file.js";
 import type { DaemonOptions } from "./daemon-options.js";
 import { describeNode } from "./machine-facts.js";
 import { CHANNEL_OPTIONS } from "./manager-channels.js";
-import type { AgentRequest, NodeAgent } from "./swarm-lifecycle.js";
+import type { AgentRequest, NodeAgent } from "./swarm-lifecycle-options.js";
 
 export interface WorkloadOptions {
   readonly options: DaemonOptions;

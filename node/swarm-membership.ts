@@ -1,0 +1,211 @@
+/**
+ * A node that is in a swarm: its agent and its session, what the managers tell it, its certificate's renewal,
+ * and the manager process that comes and goes with the role.
+ * Edge: to the agent, the manager process and the node's files. A role is changed by renewing the
+ * certificate, which carries the wished role; what was saved is always a pair that fits.
+ */
+import type { Timer } from "../base/clock/clock.js";
+import { messageOf, UnavailableError } from "../base/errors/errors.js";
+import type { SessionUpdate } from "../proto/gen/skein/v1/dispatcher.js";
+import { NodeRole } from "../proto/gen/skein/v1/types.js";
+import { removeFolder } from "./atomic-file.js";
+import { certificateRole, renewalDelayMs } from "./certificate-clock.js";
+import { renewAtAny } from "./join-client.js";
+import { ManagerChannels } from "./manager-channels.js";
+import type { ManagerChild } from "./manager-child.js";
+import { joinAsManager } from "./node-manager.js";
+import type { TlsIdentity } from "./rpc-host.js";
+import { type Beginning, saveMember } from "./swarm-beginning.js";
+import type { SwarmState } from "./swarm-files.js";
+import type { NodeAgent, SwarmLifecycleOptions } from "./swarm-lifecycle-options.js";
+
+const FIRST_SESSION_WAIT_MS = 10_000;
+const RENEWAL_RETRY_MS = 5_000;
+/** A timer holds at most 2^31 ms; a longer wait is looked at again after a day. */
+const TIMER_MAX_MS = 86_400_000;
+
+export interface SwarmMembershipHost {
+  /** Runs after what is under way: one operation at a time. */
+  readonly exclusively: <T>(operation: () => Promise<T>) => Promise<T>;
+  /** A manager does not accept this node, in words; "" when one does again. */
+  readonly onTrouble: (why: string) => void;
+}
+
+export class SwarmMembership {
+  readonly channels: ManagerChannels;
+  readonly #options: SwarmLifecycleOptions;
+  readonly #host: SwarmMembershipHost;
+  #state: SwarmState;
+  #manager: ManagerChild | undefined;
+  #agent: NodeAgent | undefined;
+  #managerNodes: readonly { readonly nodeId: string; readonly addr: string }[] = [];
+  #renewal: Timer | undefined;
+  #firstSession: (() => void) | undefined;
+  #roleChange: "idle" | "running" = "idle";
+  #closed = false;
+
+  constructor(
+    options: SwarmLifecycleOptions,
+    host: SwarmMembershipHost,
+    { state, identity, manager }: Beginning,
+  ) {
+    this.#options = options;
+    this.#host = host;
+    this.#state = state;
+    this.#manager = manager;
+    this.channels = new ManagerChannels(identity);
+    if (manager !== undefined) options.localManager.open();
+    this.#scheduleRenewal();
+  }
+
+  get state(): SwarmState {
+    return this.#state;
+  }
+
+  get manager(): ManagerChild | undefined {
+    return this.#manager;
+  }
+
+  /** As the last session told. */
+  get managerNodes(): readonly { readonly nodeId: string; readonly addr: string }[] {
+    return this.#managerNodes;
+  }
+
+  /** Waits for the first session, but not for ever: the agent keeps trying. */
+  async startAgent(): Promise<void> {
+    const { clock, log, openAgent } = this.#options;
+    const first = new Promise<void>((resolve) => {
+      this.#firstSession = resolve;
+    });
+    const { nodeId, clusterId, dataPathAddress, managers } = this.#state;
+    this.#agent = await openAgent({
+      nodeId,
+      clusterId,
+      dataPathAddress,
+      managers,
+      channels: this.channels,
+      onSessionUpdate: (update) => this.#onSessionUpdate(update),
+      onRefused: (error) => {
+        if (!this.#closed) this.#host.onTrouble(messageOf(error));
+        this.#firstSession?.(); // an answer, too: whoever waits for the first one need not
+      },
+    });
+    const abort = new AbortController();
+    await Promise.race([
+      first,
+      clock.sleep(FIRST_SESSION_WAIT_MS, { signal: abort.signal }).then(
+        () => log.warn("no manager has answered yet; the agent keeps trying", { managers }),
+        () => undefined, // the first session came in time
+      ),
+    ]);
+    abort.abort();
+  }
+
+  /** The agent goes; `leaving`: for good, with its tasks. The manager still serves: its vote may be needed. */
+  async closeAgent({ leaving }: { leaving: boolean }): Promise<void> {
+    if (!leaving) this.#closed = true;
+    this.#renewal?.cancel();
+    await this.#agent?.close({ leaving });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#renewal?.cancel();
+    this.#options.localManager.close();
+    await this.#manager?.stop();
+    this.channels.close();
+  }
+
+  #onSessionUpdate(update: SessionUpdate): void {
+    this.#firstSession?.();
+    this.#firstSession = undefined;
+    if (this.#closed) return;
+    this.#host.onTrouble("");
+    this.#managerNodes = update.managers.map(({ nodeId, address }) => ({ nodeId, addr: address }));
+    const managers = update.managers.map(({ address }) => address);
+    if (managers.length > 0 && managers.join() !== this.#state.managers.join()) {
+      this.#state = { ...this.#state, managers };
+      this.#options.files.saveState(this.#state);
+    }
+    if (wishedRole(update) !== undefined && wishedRole(update) !== this.#state.role) this.#changeRole();
+  }
+
+  /** Renews the certificate, which then carries the wished role. */
+  #changeRole(): void {
+    if (this.#roleChange === "running") return;
+    this.#roleChange = "running";
+    const { log, clock } = this.#options;
+    this.#host
+      .exclusively(async () => {
+        if (!this.#closed) await this.#renew();
+      })
+      .then(
+        () => {
+          this.#roleChange = "idle";
+        },
+        (error: unknown) => {
+          log.warn("role change failed; it is tried again", { error: messageOf(error) });
+          clock.setTimer(RENEWAL_RETRY_MS, () => {
+            this.#roleChange = "idle";
+            if (!this.#closed) this.#changeRole();
+          });
+        },
+      );
+  }
+
+  async #renew(): Promise<void> {
+    const { managers } = this.#state;
+    if (managers.length === 0) throw new UnavailableError("no manager is known to renew the certificate");
+    const { identity } = await renewAtAny(this.channels, managers);
+    await this.#takeIdentity(identity);
+  }
+
+  /** Starts or stops the manager when the new certificate carries another role. */
+  async #takeIdentity(identity: TlsIdentity): Promise<void> {
+    const { log, localManager, managerDir } = this.#options;
+    const role = certificateRole(identity.certificatePem);
+    const before = this.#state.role;
+    const promoted = role === "manager" && before === "worker";
+    if (promoted) this.#manager = await joinAsManager(this.#options, this.#state, identity);
+    this.#state = { ...this.#state, role };
+    saveMember(this.#options, this.#state, identity);
+    this.channels.exchangeIdentity(identity);
+    this.#manager?.exchangeIdentity(identity);
+    this.#agent?.reconnect("new certificate");
+    if (promoted) localManager.open();
+    if (role === "worker" && before === "manager") {
+      localManager.close();
+      await this.#manager?.stop();
+      this.#manager = undefined;
+      removeFolder(managerDir);
+    }
+    if (role !== before) log.info("the node's role changed", { role });
+    this.#scheduleRenewal();
+  }
+
+  #scheduleRenewal(): void {
+    const { clock, random, log } = this.#options;
+    this.#renewal?.cancel();
+    const delayMs = renewalDelayMs(this.channels.identity.certificatePem, clock.nowMs(), random);
+    this.#renewal = clock.setTimer(Math.min(delayMs, TIMER_MAX_MS), () => {
+      if (delayMs > TIMER_MAX_MS) {
+        this.#scheduleRenewal();
+        return;
+      }
+      this.#host
+        .exclusively(async () => {
+          if (!this.#closed) await this.#renew();
+        })
+        .catch((error: unknown) => {
+          log.warn("certificate renewal failed; it is tried again", { error: messageOf(error) });
+          if (!this.#closed) this.#renewal = clock.setTimer(RENEWAL_RETRY_MS, () => this.#scheduleRenewal());
+        });
+    });
+  }
+}
+
+function wishedRole({ node }: SessionUpdate): SwarmState["role"] | undefined {
+  const desired = node?.spec?.desiredRole;
+  if (desired === NodeRole.MANAGER) return "manager";
+  return desired === NodeRole.WORKER ? "worker" : undefined;
+}
