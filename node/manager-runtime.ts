@@ -20,6 +20,7 @@ import { createMemoryStore, type MemoryStore } from "../manager/store/memory-sto
 import type { Proposer } from "../manager/store/types.js";
 import { NodeCaService } from "../proto/gen/skein/v1/ca.js";
 import { ControlService } from "../proto/gen/skein/v1/control.js";
+import { DebugService } from "../proto/gen/skein/v1/debug.js";
 import {
   DispatcherService,
   LeaderReportsClient,
@@ -28,6 +29,7 @@ import {
 import { LogBrokerService, LogsService } from "../proto/gen/skein/v1/logs.js";
 import { RaftMembershipService, RaftService } from "../proto/gen/skein/v1/raft.js";
 import { NodeRole } from "../proto/gen/skein/v1/types.js";
+import { createDebugHandlers } from "../raft/host/grpc-debug.js";
 import { createMembershipHandlers } from "../raft/host/grpc-membership.js";
 import { openRaftNode } from "../raft/host/host.js";
 import type { RaftNode } from "../raft/host/raft-node.js";
@@ -291,6 +293,7 @@ async function serve(parts: ServeParts): Promise<RpcHost> {
     hosted(LogBrokerService, broker.brokerHandlers),
     hosted(RaftService, createRaftHandlers(transport)),
     hosted(RaftMembershipService, createMembershipHandlers(raft)),
+    hosted(DebugService, createDebugHandlers(raft)),
   ];
   const guard = createLeaderGate({
     definitions: services.map(({ definition }) => definition),

@@ -25,6 +25,7 @@ export const RPC_ROLES: ReadonlyMap<string, RequiredRole> = new Map([
   ...rows("Logs", "manager", "SubscribeLogs"),
   ...rows("Raft", "manager", "Stream InstallSnapshot"),
   ...rows("RaftMembership", "manager", "Join Leave"),
+  ...rows("Debug", "manager", "InspectRaft"),
   ...rows(
     "Control",
     "manager",

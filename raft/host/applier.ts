@@ -57,6 +57,11 @@ export class Applier {
     return this.#queueBytes >= QUEUE_BYTES_MAX;
   }
 
+  /** Committed and not applied yet. */
+  get waiting(): { readonly applyEntries: number; readonly applyBytes: number } {
+    return { applyEntries: this.#queue.length, applyBytes: this.#queueBytes };
+  }
+
   push(entry: Entry, membership: Membership): void {
     this.#queue.push({ entry, membership });
     this.#queueBytes += entryBytes(entry);

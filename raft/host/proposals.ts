@@ -15,10 +15,17 @@ import {
 import type { ConfChangeKind } from "../../proto/gen/skein/v1/raft.js";
 import type { RaftCoreApi, RaftMember } from "../core/types.js";
 import type { LogPoint } from "../storage/entry-log.js";
+import type { RaftMeters } from "./raft-meters.js";
 
 interface Proposer {
   readonly resolve: (at: LogPoint) => void;
   readonly reject: (error: unknown) => void;
+}
+
+interface PendingProposal {
+  readonly term: number;
+  readonly proposer: Proposer;
+  readonly sinceMs: number;
 }
 
 interface Unsent {
@@ -31,15 +38,22 @@ export interface ProposalsOptions {
   /** Lets the core work. */
   readonly drive: () => void;
   readonly bytesMax: number;
+  /** Takes the latency of commits. */
+  readonly meters?: RaftMeters;
 }
 
 export class Proposals {
   readonly #options: ProposalsOptions;
-  readonly #pending = new Map<number, { readonly term: number; readonly proposer: Proposer }>();
+  readonly #pending = new Map<number, PendingProposal>();
   #unsent: Unsent[] = [];
 
   constructor(options: ProposalsOptions) {
     this.#options = options;
+  }
+
+  /** Proposers that were not answered yet. */
+  get waiting(): number {
+    return this.#pending.size + this.#unsent.length;
   }
 
   propose(data: Uint8Array, signal: AbortSignal | undefined): Promise<LogPoint> {
@@ -69,8 +83,10 @@ export class Proposals {
     const pending = this.#pending.get(at.index);
     if (pending === undefined) return;
     this.#pending.delete(at.index);
-    if (pending.term === at.term) pending.proposer.resolve({ index: at.index, term: at.term });
-    else pending.proposer.reject(new NotLeaderError("the proposed entry was replaced by another leader's"));
+    if (pending.term === at.term) {
+      this.#options.meters?.committed(pending.sinceMs);
+      pending.proposer.resolve({ index: at.index, term: at.term });
+    } else pending.proposer.reject(new NotLeaderError("the proposed entry was replaced by another leader's"));
   }
 
   /** What is in the log already may be committed by the next leader. */
@@ -123,7 +139,7 @@ export class Proposals {
   #add(at: LogPoint, proposer: Proposer): void {
     // A later leadership may reuse an index whose entry never was committed.
     this.#pending.get(at.index)?.proposer.reject(new NotLeaderError("the proposed entry was replaced"));
-    this.#pending.set(at.index, { term: at.term, proposer });
+    this.#pending.set(at.index, { term: at.term, proposer, sinceMs: this.#options.meters?.nowMs() ?? 0 });
   }
 }
 

@@ -10,12 +10,15 @@ import {
   NotLeaderError,
   UnavailableError,
 } from "../../base/errors/errors.js";
+import type { RaftInspection } from "../../proto/gen/skein/v1/debug.js";
 import type { Membership, RaftId, RaftMember } from "../core/types.js";
 import type { TransportEvents } from "../transport/transport.js";
 import type { RaftHostComponents } from "./host.js";
+import { inspectRaft } from "./inspect-raft.js";
 import { Listeners } from "./listeners.js";
 import { MembershipChanges } from "./membership-changes.js";
 import { Proposals } from "./proposals.js";
+import { RaftMeters } from "./raft-meters.js";
 import type { Leadership, RaftNode, RaftStatus } from "./raft-node.js";
 import { ReadBarriers } from "./read-barriers.js";
 import { ReadyDriver } from "./ready-driver.js";
@@ -34,6 +37,7 @@ export class RaftHost implements RaftNode {
   readonly #barriers: ReadBarriers;
   readonly #changes: MembershipChanges;
   readonly #waits = new TickWaits();
+  readonly #meters: RaftMeters;
   readonly #leadership: Listeners<Leadership>;
   readonly #members: Listeners<readonly RaftMember[]>;
   #ticker: Timer | undefined;
@@ -45,7 +49,9 @@ export class RaftHost implements RaftNode {
     const { identity, storage, transport, random, log } = components;
     this.#components = components;
     this.raftId = identity.raftId;
-    const driver = new ReadyDriver(components, {
+    const meters = new RaftMeters(components.clock);
+    this.#meters = meters;
+    const driver = new ReadyDriver(components, meters, {
       softStateChanged: () => this.#noteLeadership(),
       membershipChanged: (membership) => this.#noteMembership(membership),
       applied: (at) => {
@@ -58,7 +64,7 @@ export class RaftHost implements RaftNode {
     });
     this.#driver = driver;
     const bytesMax = storage.wal.entryBytesMax;
-    this.#proposals = new Proposals({ core: driver.core, drive: () => driver.drive(), bytesMax });
+    this.#proposals = new Proposals({ core: driver.core, drive: () => driver.drive(), bytesMax, meters });
     this.#barriers = new ReadBarriers({
       random,
       appliedIndex: () => driver.appliedIndex,
@@ -130,6 +136,23 @@ export class RaftHost implements RaftNode {
       return { ...status, role, leader: 0, appliedIndex, leaderMember: undefined, reachable, progress: [] };
     }
     return { ...status, appliedIndex, leaderMember: this.#member(status.leader), reachable };
+  }
+
+  inspect(): RaftInspection {
+    const { identity, storage } = this.#components;
+    const driver = this.#driver;
+    return inspectRaft({
+      identity,
+      status: this.status(),
+      firstIndex: storage.log.firstIndex(),
+      meters: this.#meters,
+      queues: {
+        proposals: this.#proposals.waiting,
+        reads: this.#barriers.waiting,
+        ...driver.queues,
+        logBatches: storage.wal.waiting,
+      },
+    });
   }
 
   async transferLeadership(options: { to?: RaftId } = {}): Promise<void> {

@@ -54,6 +54,10 @@ export class ReadBarriers {
     this.#lastContext = options.random.int(1, CONTEXT_START_MAX) * CONTEXT_STEP;
   }
 
+  get waiting(): number {
+    return this.#waiting;
+  }
+
   ask(signal?: AbortSignal): Promise<number> {
     if (signal?.aborted) return Promise.reject(new CancelledError("read barrier: cancelled"));
     if (this.#waiting >= WAITING_MAX) {

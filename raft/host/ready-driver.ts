@@ -18,6 +18,7 @@ import type { StateSnapshot } from "../storage/state-store.js";
 import { StateWriter } from "../storage/state-writer.js";
 import { Applier } from "./applier.js";
 import type { RaftHostComponents } from "./host.js";
+import type { RaftMeters } from "./raft-meters.js";
 import type { KeyValuePair } from "./raft-node.js";
 import { SnapshotExchange } from "./snapshot-exchange.js";
 
@@ -38,6 +39,7 @@ export class ReadyDriver {
   readonly core: RaftCore;
   readonly snapshots: SnapshotExchange;
   readonly #components: RaftHostComponents;
+  readonly #meters: RaftMeters;
   readonly #hooks: DriverHooks;
   readonly #writer: StateWriter;
   readonly #applier: Applier;
@@ -49,10 +51,11 @@ export class ReadyDriver {
   #installing = false;
   #stopped = false;
 
-  constructor(components: RaftHostComponents, hooks: DriverHooks) {
+  constructor(components: RaftHostComponents, meters: RaftMeters, hooks: DriverHooks) {
     const { identity, storage, stateMachine, clock, random, log, transport } = components;
     const appliedIndex = storage.state.meta.index;
     this.#components = components;
+    this.#meters = meters;
     this.#hooks = hooks;
     this.#membership = storage.log.initialState().membership;
     this.core = new RaftCore({ id: identity.raftId, storage: storage.log, random, appliedIndex });
@@ -80,6 +83,10 @@ export class ReadyDriver {
   /** In force by what is committed; the state machine may be a moment behind. */
   get membership(): Membership {
     return this.#membership;
+  }
+
+  get queues(): { applyEntries: number; applyBytes: number; snapshots: number } {
+    return { ...this.#applier.waiting, snapshots: this.snapshots.sending };
   }
 
   get appliedIndex(): number {
@@ -163,12 +170,18 @@ export class ReadyDriver {
 
   async #carryOut(ready: Ready): Promise<void> {
     const { transport, storage } = this.#components;
-    if (ready.softState !== undefined) this.#hooks.softStateChanged();
+    if (ready.softState !== undefined) {
+      this.#meters.noteLeader(ready.softState.leader);
+      this.#hooks.softStateChanged();
+    }
     transport.send(ready.messagesBeforeSync);
     const early = ready.mustSync ? durableAlready(ready) : 0;
     this.#commit(ready.committedEntries.slice(0, early));
-    if (ready.mustSync) await storage.log.append(ready.entries, ready.hardState);
-    else if (ready.hardState !== undefined) storage.log.remember(ready.hardState);
+    if (ready.mustSync) {
+      const sinceMs = this.#meters.nowMs();
+      await storage.log.append(ready.entries, ready.hardState);
+      this.#meters.synced(sinceMs);
+    } else if (ready.hardState !== undefined) storage.log.remember(ready.hardState);
     if (ready.snapshot !== undefined) await this.#install(ready.snapshot);
     this.#send(ready.messages);
     this.#commit(ready.committedEntries.slice(early));

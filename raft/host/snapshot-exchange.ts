@@ -47,6 +47,11 @@ export class SnapshotExchange {
     return this.#sending.size === 0 ? undefined : Math.min(...this.#sending.values()) + 1;
   }
 
+  /** Snapshots on their way to peers. */
+  get sending(): number {
+    return this.#sending.size;
+  }
+
   /** Carries out the core's announcement. A peer that is being served already is left alone. */
   send(announcement: RaftMessage): void {
     const { to } = announcement;

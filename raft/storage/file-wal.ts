@@ -12,7 +12,7 @@ import type { Entry, HardState } from "../core/types.js";
 import type { Sealer } from "./data-key.js";
 import type { DiskFile } from "./disk.js";
 import type { EntryLog, LogPoint } from "./entry-log.js";
-import { encodeFrame, FRAME_OVERHEAD_BYTES } from "./wal-frame.js";
+import { encodeFrame, frameBytes } from "./wal-frame.js";
 import { encodeRecord } from "./wal-record.js";
 import { type RecoveredWal, recoverWal, type WalTail } from "./wal-recovery.js";
 import { createSegment, SEGMENT_HEAD_BYTES, type SegmentContext, segmentName } from "./wal-segment.js";
@@ -22,10 +22,10 @@ const SEGMENT_BYTES = 16 * 1024 * 1024;
 /** Records of one sync are sealed in frames of about this size. */
 const FRAME_BYTES_MAX = 1024 * 1024;
 /**
- * The first frame of each segment repeats hard state and base, so that older segments can go;
- * it fits in here.
+ * A segment's head, and its first frame, which repeats hard state and base, so that older segments can go;
+ * with the rounding to sectors they fit in here.
  */
-const CHECKPOINT_BYTES_MAX = 512;
+const SEGMENT_START_BYTES_MAX = 2048;
 
 export interface WalBatch {
   /** Where the log begins from now on; taken before the entries. */
@@ -65,9 +65,24 @@ export async function openFileWal(
   options: FileWalOptions,
 ): Promise<{ wal: FileWal; hardState: HardState; log: EntryLog }> {
   const recovered = await recoverWal(options);
-  for (const number of recovered.surplus) await options.disk.remove(segmentName(number));
+  for (const segment of recovered.surplus) await discard(segment, options);
   const wal = new FileWal(options, recovered, await openTail(options, recovered));
   return { wal, hardState: recovered.hardState, log: recovered.log };
+}
+
+/** Removal may be undone by a power cut: what comes back then shall be zeros, as if it had been prepared. */
+async function discard(segment: RecoveredWal["surplus"][number], options: FileWalOptions): Promise<void> {
+  const name = segmentName(segment.number);
+  if (segment.dirtyEnd > SEGMENT_HEAD_BYTES) {
+    options.log.warn("cut a torn write off the end of the log", { segment: segment.number });
+    const file = await options.disk.open(name);
+    try {
+      await file.writeDurably(SEGMENT_HEAD_BYTES, new Uint8Array(segment.dirtyEnd - SEGMENT_HEAD_BYTES));
+    } finally {
+      await file.close();
+    }
+  }
+  await options.disk.remove(name);
 }
 
 async function openTail(options: FileWalOptions, recovered: RecoveredWal): Promise<OpenSegment> {
@@ -125,7 +140,12 @@ export class FileWal {
 
   /** Bytes that one entry's data may have. */
   get entryBytesMax(): number {
-    return Math.floor(this.#segmentBytes / 2) - CHECKPOINT_BYTES_MAX;
+    return Math.floor(this.#segmentBytes / 2) - SEGMENT_START_BYTES_MAX;
+  }
+
+  /** Batches that wait for the sync that runs. */
+  get waiting(): number {
+    return this.#waiting.length;
   }
 
   get segmentCount(): number {
@@ -223,7 +243,7 @@ export class FileWal {
       pendingBytes += frame.length;
     };
     for (const { plain, lastIndex } of packed.frames) {
-      const needed = plain.length + FRAME_OVERHEAD_BYTES;
+      const needed = frameBytes(plain.length);
       if (this.#segment.position + pendingBytes + needed > this.#segment.sizeBytes) {
         await flush();
         await this.#rotate();
