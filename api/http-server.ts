@@ -17,6 +17,7 @@ import { Exchange, sendError, sendReply } from "./http-exchange.js";
 import { ManagerClients } from "./manager-clients.js";
 import type { EngineBackend } from "./ports.js";
 import { containerRoutes } from "./routes/container-routes.js";
+import { debugRoutes } from "./routes/debug-routes.js";
 import { eventRoutes } from "./routes/event-routes.js";
 import { imageRoutes } from "./routes/image-routes.js";
 import { logRoutes } from "./routes/log-routes.js";
@@ -47,6 +48,7 @@ function routesOf(backend: EngineBackend, clients: ManagerClients, events: Engin
   const isManager = (): boolean => backend.manager() !== undefined;
   return [
     ...systemRoutes(backend, clients),
+    ...debugRoutes(clients, isManager),
     ...swarmRoutes(clients, backend.swarm),
     ...nodeRoutes(clients),
     ...serviceRoutes(clients, backend.random),

@@ -5,6 +5,7 @@
 import { codeOf, UnavailableError } from "../base/errors/errors.js";
 import { callUnary } from "../base/grpc/grpc-call.js";
 import { ControlClient } from "../proto/gen/skein/v1/control.js";
+import { DebugClient, type RaftInspection } from "../proto/gen/skein/v1/debug.js";
 import { LogsClient } from "../proto/gen/skein/v1/logs.js";
 import type { ManagerEndpoint, SwarmBackend } from "./ports.js";
 
@@ -55,6 +56,13 @@ export class ManagerClients {
     const { address, credentials, channel } = this.#refresh();
     this.#logs ??= new LogsClient(address, credentials, { channelOverride: channel });
     return this.#logs;
+  }
+
+  /** This node's own member, whoever leads. */
+  async inspectRaft(): Promise<RaftInspection> {
+    const { address, credentials, channel } = this.#refresh();
+    const debug = new DebugClient(address, credentials, { channelOverride: channel });
+    return callUnary(debug.inspectRaft.bind(debug), {}, { timeoutMs: CONTROL_TIMEOUT_MS });
   }
 
   /** @example await clients.call((control) => control.getNode, { id }) */
