@@ -1,6 +1,6 @@
 /**
- * The peer of the failover benchmark: three etcd members on loopback with their default timers,
- * driven through the JSON gateway.
+ * The peer of the failover and raft benchmarks: three etcd members on loopback with their default timers,
+ * driven through the JSON gateway, or by gRPC on a unix socket each.
  * Edge: to processes and node:http. Runs only where etcd is installed (Debian: etcd-server).
  */
 import { type ChildProcess, spawn } from "node:child_process";
@@ -11,6 +11,8 @@ import { pause, until } from "./swarm-lab.js";
 
 const PROGRAM = "/usr/bin/etcd";
 const BASE_PORT = 23_790;
+/** etcd takes host and port of a unix URL, put together, as a path in its working directory. */
+const SOCKET = "client.sock";
 
 export function etcdInstalled(): boolean {
   try {
@@ -64,11 +66,21 @@ export class EtcdCluster {
     const cluster = [0, 1, 2].map((i) => `m${i}=${peer(i)}`).join(",");
     const flags = [
       ...["--name", `m${member}`, "--data-dir", join(this.#dir, `m${member}`), "--log-level", "error"],
-      ...["--listen-client-urls", client, "--advertise-client-urls", client],
+      ...["--listen-client-urls", `${client},unix://${SOCKET}:${member}`, "--advertise-client-urls", client],
       ...["--listen-peer-urls", peer(member), "--initial-advertise-peer-urls", peer(member)],
       ...["--initial-cluster", cluster, "--initial-cluster-state", "new"],
     ];
-    this.#members[member] = spawn(PROGRAM, flags, { stdio: "ignore" });
+    this.#members[member] = spawn(PROGRAM, flags, { stdio: "ignore", cwd: this.#dir });
+  }
+
+  /** The unix socket on which a member serves gRPC, as grpc-js dials it. */
+  socketOf(member: number): string {
+    return `unix:${join(this.#dir, `${SOCKET}:${member}`)}`;
+  }
+
+  /** Processes of the members that run. */
+  get pids(): readonly number[] {
+    return this.#members.flatMap((child) => child?.pid ?? []);
   }
 
   /** Index of the leader once all three agree on it. */

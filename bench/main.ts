@@ -5,6 +5,7 @@ const benches: Readonly<Record<string, () => Promise<{ run: () => Promise<void> 
   start: () => import("./start.js"),
   failover: () => import("./failover.js"),
   memory: () => import("./memory.js"),
+  raft: () => import("./raft.js"),
 };
 
 const name = process.argv[2] ?? "";

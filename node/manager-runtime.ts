@@ -17,7 +17,7 @@ import { createLeaderReportsHandlers } from "../manager/dispatcher/grpc-leader-r
 import { createGrpcReportSink, type LeaderLink } from "../manager/dispatcher/grpc-report-sink.js";
 import { createLogBroker } from "../manager/logbroker/log-broker.js";
 import { createMemoryStore, type MemoryStore } from "../manager/store/memory-store.js";
-import type { Proposer } from "../manager/store/types.js";
+import type { Proposer, Store } from "../manager/store/types.js";
 import { NodeCaService } from "../proto/gen/skein/v1/ca.js";
 import { ControlService } from "../proto/gen/skein/v1/control.js";
 import { DebugService } from "../proto/gen/skein/v1/debug.js";
@@ -93,6 +93,9 @@ export class ManagerRuntime {
   readonly clusterId: string;
   /** Made by `init`; the daemon stores it. */
   readonly createdIdentity: TlsIdentity | undefined;
+  /** What it is made of, for whoever measures it from inside. */
+  readonly store: Store;
+  readonly raft: RaftNode;
   readonly #scope: Scope;
   readonly #channels: ManagerChannels;
   readonly #host: RpcHost;
@@ -101,6 +104,8 @@ export class ManagerRuntime {
     nodeId: string;
     clusterId: string;
     createdIdentity: TlsIdentity | undefined;
+    store: Store;
+    raft: RaftNode;
     scope: Scope;
     channels: ManagerChannels;
     host: RpcHost;
@@ -108,6 +113,8 @@ export class ManagerRuntime {
     this.nodeId = parts.nodeId;
     this.clusterId = parts.clusterId;
     this.createdIdentity = parts.createdIdentity;
+    this.store = parts.store;
+    this.raft = parts.raft;
     this.#scope = parts.scope;
     this.#channels = parts.channels;
     this.#host = parts.host;
@@ -192,6 +199,8 @@ export class ManagerRuntime {
         nodeId,
         clusterId,
         createdIdentity: founded === undefined ? undefined : identity,
+        store,
+        raft,
         scope,
         channels,
         host,
