@@ -26,7 +26,7 @@ export interface Disk {
   replace(name: string, bytes: Uint8Array, options?: { sizeBytes?: number }): Promise<void>;
   /** Opens an existing file. */
   open(name: string): Promise<DiskFile>;
-  /** Removing what is not there is harmless. */
+  /** Durably; removing what is not there is harmless. */
   remove(name: string): Promise<void>;
 }
 

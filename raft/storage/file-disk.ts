@@ -102,6 +102,7 @@ class FileDisk implements Disk {
 
   async remove(name: string): Promise<void> {
     await rm(join(this.#folder, name), { force: true });
+    await this.#syncFolder();
   }
 
   async #syncFolder(): Promise<void> {

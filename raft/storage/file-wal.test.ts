@@ -15,6 +15,7 @@ import type { Disk } from "./disk.js";
 import { openFileDisk } from "./file-disk.js";
 import { openFileWal } from "./file-wal.js";
 import { MemoryDisk } from "./memory-disk.js";
+import { SECTOR_BYTES } from "./wal-frame.js";
 import { segmentName, segmentNumbers } from "./wal-segment.js";
 
 const SEGMENT_BYTES = 8 * 1024;
@@ -215,13 +216,13 @@ test("a torn tail is cut with a warning, and what was written before stays", asy
   const disk = new MemoryDisk();
   const { wal } = await open(disk);
   await wal.append({ entries: entries(1, 5) });
-  await wal.append({ entries: entries(6, 6) });
+  await wal.append({ entries: entries(6, 6, 1, 1_000) });
   await wal.close();
   const bytes = await disk.read(segmentName(1));
   assert.ok(bytes);
-  let end = bytes.length;
-  while (bytes[end - 1] === 0) end -= 1;
-  disk.rot(segmentName(1), end - 1);
+  const end = bytes.findLastIndex((byte) => byte !== 0) + 1;
+  bytes.fill(0, end - SECTOR_BYTES, end);
+  await disk.replace(segmentName(1), bytes);
   const log = new MemoryLogger();
   const again = await open(disk, KEY, log);
   assert.equal(again.log.lastIndex, 5);

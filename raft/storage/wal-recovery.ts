@@ -3,15 +3,25 @@
  * anything else refused.
  * Pure over the disk port.
  * Invariant: no record that was acknowledged as durable is dropped without a DataLossError.
- * One case cannot be told from a torn write and is taken for one:
- * rot inside the very last group that was written.
+ *
+ * Frames are read while their sequence counts up. What stands behind the last of them was written by a sync
+ * that never ended exactly when all of this holds; everything else is damage, and refused by name:
+ *  - no later segment was written (one is written when all before it is durable),
+ *  - no head of a later group follows in the segment,
+ *  - of the frame that should follow, a whole sector is still zero: its first one, or, when that one is whole
+ *    and says how far the frame reaches, another one.
+ * Detected: any damage to any sector of any frame, the last group's too, that does not leave it all zero; any
+ * loss, zeroed sectors too, before the last group; a segment that is missing, emptied or exchanged.
+ * Not detected here: a disk that gives back zeros for sectors that the very last group wrote. Two things bound
+ * that: an idle log appends a group of its own behind the last acknowledged one (`FileWal.settle`), and the
+ * materialised state knows up to where entries were committed (stable-log.ts).
  */
 import { DataLossError } from "../../base/errors/errors.js";
 import { invariant } from "../../base/errors/invariant.js";
 import type { HardState } from "../core/types.js";
 import type { Sealer } from "./data-key.js";
 import { EntryLog, type LogPoint } from "./entry-log.js";
-import { findLaterGroup, openFrame, readFrameHead } from "./wal-frame.js";
+import { type FrameFound, findLaterGroup, openFrame, readFrame, upToSector } from "./wal-frame.js";
 import { decodeRecords, type WalRecord } from "./wal-record.js";
 import {
   openSegment,
@@ -39,24 +49,54 @@ export interface RecoveredWal {
   readonly nextSequence: number;
   /** undefined: the folder holds no log yet. */
   readonly tail: WalTail | undefined;
-  /** Segments prepared ahead, or holding nothing but torn writes: to be removed. */
-  readonly surplus: readonly number[];
+  /**
+   * Segments prepared ahead, or holding nothing but torn writes: to be zeroed up to `dirtyEnd`, which is their
+   * head's end when there is nothing to zero, then removed.
+   */
+  readonly surplus: readonly { readonly number: number; readonly dirtyEnd: number }[];
 }
 
+/** Where the frames of a segment end, with something behind them. */
+interface Doubt {
+  readonly number: number;
+  readonly at: number;
+  /** undefined: a write that was torn leaves this. */
+  readonly damage: string | undefined;
+}
+
+function damaged({ number, at, damage }: Doubt, what: string): DataLossError {
+  const why = damage === undefined ? "" : `: ${damage}`;
+  return new DataLossError(`log segment ${segmentName(number)} is damaged at byte ${at}${what}${why}`);
+}
+
+/** @throws {DataLossError} records are damaged or missing that may have been acknowledged. */
 export async function recoverWal(context: SegmentContext): Promise<RecoveredWal> {
   const numbers = segmentNumbers(await context.disk.list());
   const replay = new Replay();
   const segments: { number: number; lastIndex: number }[] = [];
-  const surplus: number[] = [];
+  const surplus: { number: number; dirtyEnd: number }[] = [];
   let tail: WalTail | undefined;
   let sequence: number | undefined;
+  let doubt: Doubt | undefined;
   for (const number of numbers) {
     const bytes = await context.disk.read(segmentName(number));
     invariant(bytes !== undefined, `segment ${number} vanished while it was read`);
     const sealer = openSegment(bytes, number, context);
+    const end = dirtyEnd(bytes);
     let at = SEGMENT_HEAD_BYTES;
     let lastIndex = 0;
-    for (let head = readFrameHead(bytes, at); head !== undefined; head = readFrameHead(bytes, at)) {
+    let found = readFrame(bytes, at);
+    if (end > at && surplus.length > 0)
+      throw new DataLossError(`log segment ${segmentName(number - 1)} is empty`);
+    if (end > at && doubt !== undefined) {
+      // A segment is written when all before it is durable. The next number in the chain proves that nothing is
+      // missing; then it does not matter what stands behind the last frame.
+      const goesOn = found.kind === "frame" && found.head.sequence === sequence;
+      if (!goesOn) throw damaged(doubt, ", and another segment follows");
+      doubt = undefined;
+    }
+    for (; found.kind === "frame"; found = readFrame(bytes, at)) {
+      const { head } = found;
       if (sequence !== undefined && head.sequence !== sequence) break;
       for (const record of decodeRecords(openFrame(bytes, at, head, sealer))) {
         replay.take(record);
@@ -65,25 +105,45 @@ export async function recoverWal(context: SegmentContext): Promise<RecoveredWal>
       sequence = head.sequence + 1;
       at = head.end;
     }
-    if (findLaterGroup(bytes, at, sequence ?? 1) !== undefined) {
-      throw new DataLossError(
-        `log segment ${segmentName(number)} is damaged at byte ${at}, and intact records follow`,
-      );
+    if (end > at) {
+      doubt = { number, at, damage: damageOf(found, sequence) };
+      if (findLaterGroup(bytes, at, sequence ?? 1) !== undefined)
+        throw damaged(doubt, ", and intact records follow");
     }
     if (at === SEGMENT_HEAD_BYTES && tail !== undefined) {
-      surplus.push(number);
+      surplus.push({ number, dirtyEnd: end });
       continue;
+    }
+    if (at === SEGMENT_HEAD_BYTES && number > 1) {
+      throw new DataLossError(`the oldest log segment ${segmentName(number)} is empty`);
     }
     if (surplus.length > 0 || (tail !== undefined && number !== tail.number + 1)) {
       throw new DataLossError(`log segment ${segmentName(number - 1)} is missing`);
     }
     segments.push({ number, lastIndex });
-    tail = { number, sealer, sizeBytes: bytes.length, position: at, dirtyEnd: Math.max(at, dirtyEnd(bytes)) };
+    tail = { number, sealer, sizeBytes: bytes.length, position: at, dirtyEnd: Math.max(at, end) };
   }
+  if (doubt?.damage !== undefined) throw damaged(doubt, "");
   return { ...replay.finish(), segments, nextSequence: sequence ?? 1, tail, surplus };
 }
 
-/** One past the last byte that is not zero. */
+/** What is wrong where the frames end; undefined when it is what a torn write leaves. */
+function damageOf(found: FrameFound, sequence: number | undefined): string | undefined {
+  switch (found.kind) {
+    case "blank":
+      return undefined;
+    case "damaged":
+      return found.why;
+    case "torn":
+    case "frame": {
+      const { head } = found;
+      const isNext = sequence === undefined || head.sequence === sequence;
+      return isNext ? undefined : `frame ${head.sequence} stands where ${sequence} belongs`;
+    }
+  }
+}
+
+/** End of the last sector that is not all zero. */
 function dirtyEnd(bytes: Buffer): number {
   const step = 4096;
   const zeros = Buffer.alloc(step);
@@ -94,7 +154,7 @@ function dirtyEnd(bytes: Buffer): number {
     end = start;
   }
   while (end > 0 && bytes[end - 1] === 0) end -= 1;
-  return end;
+  return upToSector(end);
 }
 
 /** Term of a point that the oldest segment implies but does not name; a later `base` record must name it. */
