@@ -1,5 +1,5 @@
 /**
- * One exchange: when its signal fires.
+ * One exchange: when its signal fires, and how an error is answered.
  */
 import assert from "node:assert/strict";
 import { EventEmitter } from "node:events";
@@ -7,7 +7,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { Exchange } from "./http-exchange.js";
+import { NotFoundError, ResourceExhaustedError } from "../base/errors/errors.js";
+import { Exchange, sendError } from "./http-exchange.js";
 
 function exchangeOf(): { exchange: Exchange; response: EventEmitter } {
   const response = new EventEmitter();
@@ -43,4 +44,24 @@ test("the signal of an exchange whose client is gone already has fired", () => {
   const { exchange, response } = exchangeOf();
   Object.assign(response, { destroyed: true });
   assert.ok(exchange.gone().aborted);
+});
+
+/** What of a response `sendError` uses. */
+function answerTo(error: unknown): { status: number; headers: Map<string, unknown>; body: string } {
+  const answer = { status: 0, headers: new Map<string, unknown>(), body: "" };
+  const response = {
+    headersSent: false,
+    setHeader: (name: string, value: unknown) => answer.headers.set(name, value),
+    writeHead: (status: number) => (answer.status = status),
+    end: (text: string) => (answer.body = text),
+  };
+  sendError(response as unknown as ServerResponse, error);
+  return answer;
+}
+
+test("a bound that was reached is answered with Retry-After in whole seconds, and in the text", () => {
+  const answer = answerTo(new ResourceExhaustedError("too much waits", { retryAfterMs: 1_200 }));
+  assert.deepEqual([answer.status, answer.headers.get("retry-after")], [503, 2]);
+  assert.match(answer.body, /too much waits \(retry after 1200 ms\)/);
+  assert.equal(answerTo(new NotFoundError("no such thing")).headers.size, 0);
 });

@@ -3,7 +3,13 @@
  * Bodies are bounded; errors are answered as {"message"} with the status of base/errors/status.ts.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { codeOf, InvalidArgumentError, messageOf, TooLargeError } from "../base/errors/errors.js";
+import {
+  codeOf,
+  InvalidArgumentError,
+  messageOf,
+  ResourceExhaustedError,
+  TooLargeError,
+} from "../base/errors/errors.js";
 import { STATUS } from "../base/errors/status.js";
 import { Fields } from "./convert/fields.js";
 import type { JsonValue } from "./convert/shape.js";
@@ -154,7 +160,15 @@ export function sendReply(response: ServerResponse, reply: Reply): void {
 /** The answer to an error; once a stream has begun, only its end can tell. */
 export function sendError(response: ServerResponse, error: unknown): number {
   const status = STATUS[codeOf(error)].http;
-  if (response.headersSent) response.end();
-  else sendReply(response, { status, json: { message: messageOf(error) } });
+  if (response.headersSent) {
+    response.end();
+    return status;
+  }
+  const retryAfterMs = error instanceof ResourceExhaustedError ? error.retryAfterMs : undefined;
+  // Whole seconds, as RFC 9110 10.2.3 has it; the text says it more exactly.
+  if (retryAfterMs !== undefined)
+    response.setHeader("retry-after", Math.max(1, Math.ceil(retryAfterMs / 1000)));
+  const hint = retryAfterMs === undefined ? "" : ` (retry after ${Math.ceil(retryAfterMs)} ms)`;
+  sendReply(response, { status, json: { message: `${messageOf(error)}${hint}` } });
   return status;
 }

@@ -75,8 +75,12 @@ export class PermissionDeniedError extends SkeinError {
 
 /** A bound was reached: retry later, or with less. */
 export class ResourceExhaustedError extends SkeinError {
-  constructor(message: string, options: { cause?: unknown } = {}) {
+  /** Milliseconds after which a retry may find room; undefined where nobody can tell. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(message: string, options: { cause?: unknown; retryAfterMs?: number | undefined } = {}) {
     super("resource-exhausted", message, options);
+    this.retryAfterMs = options.retryAfterMs;
   }
 }
 

@@ -1,9 +1,17 @@
 /**
  * Errors across gRPC. Edge: to @grpc/grpc-js. The precise code travels in the metadata key `skein-code`,
- * because several of our codes share one gRPC status.
+ * because several of our codes share one gRPC status; what else an error knows has a key of its own:
+ * `skein-leader`, `skein-retry-after-ms`.
  */
 import { Metadata, type ServiceError, type StatusObject } from "@grpc/grpc-js";
-import { codeOf, type ErrorCode, messageOf, NotLeaderError, SkeinError } from "../errors/errors.js";
+import {
+  codeOf,
+  type ErrorCode,
+  messageOf,
+  NotLeaderError,
+  ResourceExhaustedError,
+  SkeinError,
+} from "../errors/errors.js";
 import { codeFromGrpc, errorFromCode, STATUS } from "../errors/status.js";
 
 /** What a handler hands to its callback when it fails. */
@@ -13,6 +21,9 @@ export function toGrpcStatus(error: unknown): StatusObject {
   metadata.set("skein-code", code);
   if (error instanceof NotLeaderError && error.leaderAddress !== undefined) {
     metadata.set("skein-leader", error.leaderAddress);
+  }
+  if (error instanceof ResourceExhaustedError && error.retryAfterMs !== undefined) {
+    metadata.set("skein-retry-after-ms", String(Math.ceil(error.retryAfterMs)));
   }
   return { code: STATUS[code].grpc, details: messageOf(error), metadata };
 }
@@ -33,5 +44,17 @@ export function fromGrpcError(error: ServiceError | Error): SkeinError {
       leaderAddress: error.metadata.get("skein-leader")[0]?.toString(),
     });
   }
+  if (code === "resource-exhausted") {
+    return new ResourceExhaustedError(error.details || error.message, {
+      cause: error,
+      retryAfterMs: retryAfterOf(error.metadata),
+    });
+  }
   return errorFromCode(code, error.details || error.message, error);
+}
+
+/** A number of at most nine digits, or nothing. */
+function retryAfterOf(metadata: Metadata | undefined): number | undefined {
+  const text = metadata?.get("skein-retry-after-ms")[0]?.toString() ?? "";
+  return /^\d{1,9}$/.test(text) ? Number(text) : undefined;
 }
