@@ -12,6 +12,7 @@ import {
 } from "../../base/errors/errors.js";
 import type { RaftInspection } from "../../proto/gen/skein/v1/debug.js";
 import type { Membership, RaftId, RaftMember } from "../core/types.js";
+import type { StateSnapshot } from "../storage/state-store.js";
 import type { TransportEvents } from "../transport/transport.js";
 import type { RaftHostComponents } from "./host.js";
 import { inspectRaft } from "./inspect-raft.js";
@@ -168,6 +169,10 @@ export class RaftHost implements RaftNode {
       ticks: TRANSFER_TICKS,
       timeout: () => new DeadlineExceededError(`transfer leadership: member ${to} did not take over`),
     });
+  }
+
+  exportState(): Promise<StateSnapshot> {
+    return this.#stopped === undefined ? this.#driver.exportState() : Promise.reject(this.#stopped);
   }
 
   onLeadership(listener: (leadership: Leadership) => void): () => void {

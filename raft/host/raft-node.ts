@@ -4,6 +4,7 @@
  */
 import type { RaftInspection } from "../../proto/gen/skein/v1/debug.js";
 import type { CoreStatus, RaftId, RaftMember } from "../core/types.js";
+import type { StateSnapshot } from "../storage/state-store.js";
 
 /** A change of the materialised state. `value` undefined deletes the key. */
 export interface KeyValueChange {
@@ -72,6 +73,12 @@ export interface RaftNode {
   removeMember(raftId: RaftId, options?: { force?: boolean }): Promise<void>;
   /** Leader only: hands over to a caught-up voter and resolves when it leads. */
   transferLeadership(options?: { to?: RaftId }): Promise<void>;
+  /**
+   * A frozen view of the state with everything in it that is applied here when it is called: a `readBarrier`
+   * before it makes that everything acknowledged. Whoever opens it closes it, soon: what changes meanwhile is
+   * kept twice. Its reading fails when a received snapshot replaces the state.
+   */
+  exportState(): Promise<StateSnapshot>;
   /** Calls back on every change of leader or term, and once at subscription. @returns unsubscribe. */
   onLeadership(listener: (leadership: Leadership) => void): () => void;
   /** Calls back on every committed membership change and once at subscription. @returns unsubscribe. */

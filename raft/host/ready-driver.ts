@@ -136,6 +136,12 @@ export class ReadyDriver {
     }
   }
 
+  /** What is applied now, frozen: the background writer is waited for, which lags by a tick or so. */
+  async exportState(): Promise<StateSnapshot> {
+    await this.#writer.flush();
+    return this.#components.storage.state.snapshot();
+  }
+
   /** Takes no input any more. */
   stop(): void {
     this.#stopped = true;
