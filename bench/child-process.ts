@@ -51,6 +51,13 @@ export class AnsweringChild<Request extends { readonly id: number }> {
     });
   }
 
+  async kill(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const gone = new Promise((resolve) => this.#child.once("exit", resolve));
+    this.#child.kill("SIGKILL");
+    await gone;
+  }
+
   /** Ends the process, kindly when it answers to `stop`. */
   async end(stop?: WithoutId<Request>): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;

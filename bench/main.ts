@@ -6,6 +6,7 @@ const benches: Readonly<Record<string, () => Promise<{ run: () => Promise<void> 
   failover: () => import("./failover.js"),
   memory: () => import("./memory.js"),
   raft: () => import("./raft.js"),
+  rejoin: () => import("./rejoin.js"),
 };
 
 const name = process.argv[2] ?? "";

@@ -18,6 +18,8 @@ export type ManagerRequest = { readonly id: number } & (
   | { readonly kind: "start"; readonly config: ManagerConfig }
   /** Stores so many objects by `Store.batch`, waits until every member has them on its disk, removes them. */
   | { readonly kind: "batch"; readonly objects: number; readonly bytes: number }
+  /** As many log entries, each an update of one of so many objects. */
+  | { readonly kind: "entries"; readonly entries: number; readonly objects: number; readonly bytes: number }
   | { readonly kind: "isLeader" }
   | { readonly kind: "voters" }
   /** The longest time since the last question in which the event loop did nothing else. */
@@ -78,12 +80,35 @@ async function batch(objects: number, bytes: number): Promise<number> {
   return objects / seconds;
 }
 
+/** Updates in flight: enough to fill every sync of the log. */
+const ENTRIES_IN_FLIGHT = 200;
+
+async function propose(entries: number, objects: number, bytes: number): Promise<void> {
+  const { store } = opened();
+  for (let first = 0; first < entries; first += ENTRIES_IN_FLIGHT) {
+    const ids = Array.from({ length: ENTRIES_IN_FLIGHT }, (_, i) => `e${(first + i) % objects}`);
+    await Promise.all(
+      ids.map((id) =>
+        store.update((tx) => {
+          const held = tx.get("config", id);
+          const data = systemRandom.bytes(bytes);
+          if (held === undefined)
+            tx.create("config", Config.fromPartial({ id, annotations: { name: id }, data }));
+          else tx.update("config", { ...held, data });
+        }),
+      ),
+    );
+  }
+}
+
 async function answer(request: ManagerRequest): Promise<unknown> {
   switch (request.kind) {
     case "start":
       return start(request.config);
     case "batch":
       return batch(request.objects, request.bytes);
+    case "entries":
+      return propose(request.entries, request.objects, request.bytes);
     case "isLeader":
       return opened().raft.status().role === "leader";
     case "voters":

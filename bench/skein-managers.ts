@@ -10,6 +10,7 @@ import { credentials } from "@grpc/grpc-js";
 import { callUnary } from "../base/grpc/grpc-call.js";
 import { requestIdentity } from "../node/join-client.js";
 import type { ManagerMode, ManagerPlace } from "../node/manager-messages.js";
+import type { TlsIdentity } from "../node/rpc-host.js";
 import { V8_FLAGS } from "../node/v8-flags.js";
 import { ControlClient } from "../proto/gen/skein/v1/control.js";
 import { NodeAvailability } from "../proto/gen/skein/v1/types.js";
@@ -25,10 +26,18 @@ export interface SkeinManagersOptions {
   readonly execArgv?: readonly string[];
 }
 
+interface ManagerSelf {
+  readonly nodeId: string;
+  readonly clusterId: string;
+  readonly identity: TlsIdentity;
+}
+
 export class SkeinManagers {
   readonly #dir = mkdtempSync(join(tmpdir(), "skein-bench-raft-"));
   readonly #children: AnsweringChild<ManagerRequest>[] = [];
   readonly #options: SkeinManagersOptions;
+  /** Who each manager is, for starting it again. */
+  readonly #selves: ManagerSelf[] = [];
 
   private constructor(options: SkeinManagersOptions) {
     this.#options = options;
@@ -48,6 +57,23 @@ export class SkeinManagers {
 
   get children(): readonly AnsweringChild<ManagerRequest>[] {
     return this.#children;
+  }
+
+  kill(manager: number): Promise<void> {
+    return this.#child(manager).kill();
+  }
+
+  /** Starts a killed manager again; resolves when it serves. */
+  async resume(manager: number): Promise<void> {
+    const self = this.#selves[manager];
+    if (self === undefined) throw new Error(`there was no manager ${manager}`);
+    await this.#start(manager, { kind: "resume", ...self });
+  }
+
+  #child(manager: number): AnsweringChild<ManagerRequest> {
+    const child = this.#children[manager];
+    if (child === undefined) throw new Error(`there is no manager ${manager}`);
+    return child;
   }
 
   socketOf(manager: number): string {
@@ -114,7 +140,7 @@ export class SkeinManagers {
 
   async #start(number: number, mode: ManagerMode): Promise<Started> {
     const folder = join(this.#dir, `m${number}`);
-    mkdirSync(folder, { mode: 0o700 });
+    mkdirSync(folder, { mode: 0o700, recursive: true });
     const place: ManagerPlace = {
       dir: join(folder, "raft"),
       socketPath: join(folder, "manager.sock"),
@@ -127,8 +153,12 @@ export class SkeinManagers {
       ...V8_FLAGS,
       ...(this.#options.execArgv ?? []),
     ]);
-    this.#children.push(child);
+    this.#children[number] = child;
     const config = { place, mode, user: undefined, logLevel: "warn" };
-    return (await child.ask({ kind: "start", config })) as Started; // what `start` answers
+    const started = (await child.ask({ kind: "start", config })) as Started; // what `start` answers
+    const identity = mode.kind === "init" ? started.identity : mode.identity;
+    if (identity !== undefined)
+      this.#selves[number] = { nodeId: started.nodeId, clusterId: started.clusterId, identity };
+    return started;
   }
 }
