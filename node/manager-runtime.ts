@@ -9,6 +9,7 @@ import { NotLeaderError } from "../base/errors/errors.js";
 import { Scope } from "../base/lifecycle/scope.js";
 import type { Logger } from "../base/log/logger.js";
 import type { Random } from "../base/random/random.js";
+import { createBackupHandlers } from "../manager/backup/grpc-backup.js";
 import { createNodeCaHandlers } from "../manager/ca/node-ca.js";
 import { authorize } from "../manager/ca/rpc-roles.js";
 import { createControlHandlers } from "../manager/control/control-handlers.js";
@@ -18,6 +19,7 @@ import { createGrpcReportSink, type LeaderLink } from "../manager/dispatcher/grp
 import { createLogBroker } from "../manager/logbroker/log-broker.js";
 import { createMemoryStore, type MemoryStore } from "../manager/store/memory-store.js";
 import type { Proposer, Store } from "../manager/store/types.js";
+import { BackupService } from "../proto/gen/skein/v1/backup.js";
 import { NodeCaService } from "../proto/gen/skein/v1/ca.js";
 import { ControlService } from "../proto/gen/skein/v1/control.js";
 import { DebugService } from "../proto/gen/skein/v1/debug.js";
@@ -36,6 +38,7 @@ import type { RaftNode } from "../raft/host/raft-node.js";
 import { createRaftHandlers, GrpcTransport } from "../raft/transport/grpc-transport.js";
 import { LeaderDuties } from "./leader-duties.js";
 import { createLeaderGate, type LeaderView } from "./leader-gate.js";
+import { SKEIN_VERSION } from "./machine-facts.js";
 import { found, identityOf, startOf, storeWhenLeading } from "./manager-beginning.js";
 import { MANAGER_SERVER_NAME, ManagerChannels } from "./manager-channels.js";
 import { ManagerDirectoryView } from "./manager-directory.js";
@@ -72,6 +75,7 @@ const LINEARIZABLE: ReadonlySet<string> = new Set(
 const REPLICA_STREAMS: ReadonlySet<string> = new Set([
   ControlService.watchEvents.path,
   LogsService.subscribeLogs.path,
+  BackupService.create.path,
 ]);
 
 /** The store's way into consensus, bound once the member is open. */
@@ -290,9 +294,19 @@ async function serve(parts: ServeParts): Promise<RpcHost> {
     log: log.child({ component: "ca" }),
     managerAddresses,
   };
+  const backup = {
+    store,
+    raft,
+    nodeId,
+    skeinVersion: SKEIN_VERSION,
+    clock,
+    random: random.child("backup"),
+    log: log.child({ component: "backup" }),
+  };
   const services: HostedService[] = [
     hosted(NodeCaService, createNodeCaHandlers(ca)),
     hosted(ControlService, createControlHandlers(control)),
+    hosted(BackupService, createBackupHandlers(backup)),
     hosted(DispatcherService, dispatcher.handlers),
     hosted(
       LeaderReportsService,

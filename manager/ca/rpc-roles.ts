@@ -24,6 +24,7 @@ export const RPC_ROLES: ReadonlyMap<string, RequiredRole> = new Map([
   ...rows("LeaderReports", "manager", "Report"),
   ...rows("Logs", "manager", "SubscribeLogs"),
   ...rows("Raft", "manager", "Stream InstallSnapshot"),
+  ...rows("Backup", "manager", "Create"),
   ...rows("RaftMembership", "manager", "Join Leave"),
   ...rows("Debug", "manager", "InspectRaft"),
   ...rows(
