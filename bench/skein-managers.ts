@@ -18,7 +18,8 @@ import { AnsweringChild } from "./child-process.js";
 import type { ManagerRequest, Started } from "./raft-manager-main.js";
 import { until } from "./swarm-lab.js";
 
-const BASE_PORT = 23_770;
+/** Of its own for each run, so that two runs do not meet. */
+const BASE_PORT = 20_000 + (process.pid % 300) * 10;
 const MANAGERS = 3;
 
 export interface SkeinManagersOptions {
