@@ -3,12 +3,12 @@
  * gives up root, serves.
  * Edge: to the process. It ends when its daemon ends.
  */
-import { chownSync, existsSync, mkdirSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { dirname } from "node:path";
 import { systemClock } from "../base/clock/system-clock.js";
 import { codeOf, messageOf } from "../base/errors/errors.js";
 import { createPinoLogger } from "../base/log/pino-logger.js";
 import { systemRandom } from "../base/random/system-random.js";
+import { giveUpRoot } from "./linux-give-up-root.js";
 import type { FromManager, ManagerConfig, ToManager } from "./manager-messages.js";
 import { ManagerRuntime } from "./manager-runtime.js";
 
@@ -19,33 +19,12 @@ function tell(message: FromManager): void {
   if (process.connected) process.send?.(message);
 }
 
-/** Folder and socket folder belong to the manager's user before root is given up. */
-function giveUpRoot(config: ManagerConfig): void {
-  const { place, user } = config;
-  mkdirSync(place.dir, { recursive: true, mode: 0o700 });
-  if (user === undefined) return;
-  const own = (path: string): void => {
-    chownSync(path, user.uid, user.gid);
-    for (const entry of readdirSync(path, { withFileTypes: true })) {
-      const inner = join(path, entry.name);
-      if (entry.isDirectory()) own(inner);
-      else chownSync(inner, user.uid, user.gid);
-    }
-  };
-  own(place.dir);
-  const socketFolder = join(place.socketPath, "..");
-  mkdirSync(socketFolder, { recursive: true, mode: 0o700 });
-  if (existsSync(socketFolder)) chownSync(socketFolder, user.uid, user.gid);
-  process.setgroups?.([]);
-  process.setgid?.(user.gid);
-  process.setuid?.(user.uid);
-}
-
 async function start(config: ManagerConfig): Promise<void> {
   const log = createPinoLogger({ level: config.logLevel, name: "manager" });
   try {
     await ManagerRuntime.preload();
-    giveUpRoot(config);
+    const { place, user } = config;
+    giveUpRoot({ dir: place.dir, socketFolder: dirname(place.socketPath), user });
     runtime = await ManagerRuntime.open(config, {
       clock: systemClock,
       random: systemRandom,
