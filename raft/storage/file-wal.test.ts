@@ -10,7 +10,8 @@ import { SeededRandom } from "../../base/random/seeded-random.js";
 import { systemRandom } from "../../base/random/system-random.js";
 import { EntryKind } from "../../proto/gen/skein/v1/raft.js";
 import type { Entry, HardState } from "../core/types.js";
-import { openDataKey } from "./data-key.js";
+import { type DataKeys, singleDataKey } from "./data-key.js";
+import { openDataKeyRing } from "./data-key-ring.js";
 import type { Disk } from "./disk.js";
 import { openFileDisk } from "./file-disk.js";
 import { openFileWal } from "./file-wal.js";
@@ -19,7 +20,7 @@ import { SECTOR_BYTES } from "./wal-frame.js";
 import { segmentName, segmentNumbers } from "./wal-segment.js";
 
 const SEGMENT_BYTES = 8 * 1024;
-const KEY = new SeededRandom("key").bytes(32);
+const KEY = singleDataKey(new SeededRandom("key").bytes(32));
 
 function entry(index: number, term = 1, data = `entry ${index}`): Entry {
   return { index, term, kind: EntryKind.NORMAL, data: Buffer.from(data) };
@@ -29,8 +30,8 @@ function entries(from: number, to: number, term = 1, bytes = 20): Entry[] {
   return Array.from({ length: to - from + 1 }, (_, i) => entry(from + i, term, "x".repeat(bytes)));
 }
 
-function open(disk: Disk, dataKey = KEY, log = silentLogger) {
-  return openFileWal({ disk, dataKey, random: new SeededRandom("nonce"), log, segmentBytes: SEGMENT_BYTES });
+function open(disk: Disk, keys: DataKeys = KEY, log = silentLogger) {
+  return openFileWal({ disk, keys, random: new SeededRandom("nonce"), log, segmentBytes: SEGMENT_BYTES });
 }
 
 async function contents(
@@ -61,11 +62,11 @@ test("the log on a real folder survives reopening and is readable by its owner o
   const folder = await mkdtemp(join(tmpdir(), "skein-wal-"));
   try {
     const disk = await openFileDisk(join(folder, "raft"));
-    const dataKey = await openDataKey({ disk, random: systemRandom });
+    const dataKey = await openDataKeyRing({ disk, random: systemRandom });
     const { wal } = await open(disk, dataKey);
     await wal.append({ entries: entries(1, 300) });
     await wal.close();
-    const again = await open(disk, await openDataKey({ disk, random: systemRandom }));
+    const again = await open(disk, await openDataKeyRing({ disk, random: systemRandom }));
     assert.equal(again.log.lastIndex, 300);
     await again.wal.close();
     assert.equal((await stat(join(folder, "raft", "dek"))).mode & 0o777, 0o600);
@@ -108,7 +109,7 @@ test("another data key is refused, not taken for a torn tail", async () => {
   const { wal } = await open(disk);
   await wal.append({ entries: entries(1, 3) });
   await wal.close();
-  await assert.rejects(open(disk, new SeededRandom("other").bytes(32)), DataLossError);
+  await assert.rejects(open(disk, singleDataKey(new SeededRandom("other").bytes(32))), DataLossError);
 });
 
 test("a remembered commit is written with the next sync, or at close", async () => {

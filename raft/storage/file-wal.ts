@@ -9,13 +9,18 @@
 import { InvalidArgumentError, messageOf, UnavailableError } from "../../base/errors/errors.js";
 import type { Logger } from "../../base/log/logger.js";
 import type { Entry, HardState } from "../core/types.js";
-import type { Sealer } from "./data-key.js";
 import type { DiskFile } from "./disk.js";
 import type { EntryLog, LogPoint } from "./entry-log.js";
 import { encodeFrame, frameBytes } from "./wal-frame.js";
 import { encodeRecord } from "./wal-record.js";
-import { type RecoveredWal, recoverWal, type WalTail } from "./wal-recovery.js";
-import { createSegment, SEGMENT_HEAD_BYTES, type SegmentContext, segmentName } from "./wal-segment.js";
+import { type RecoveredWal, recoverWal, type SegmentSummary, type WalTail } from "./wal-recovery.js";
+import {
+  createSegment,
+  SEGMENT_HEAD_BYTES,
+  type SegmentContext,
+  type SegmentSeal,
+  segmentName,
+} from "./wal-segment.js";
 
 /** Zeroed bytes per segment: large enough that preparing one is rare, small enough to read whole at start. */
 const SEGMENT_BYTES = 16 * 1024 * 1024;
@@ -26,6 +31,9 @@ const FRAME_BYTES_MAX = 1024 * 1024;
  * with the rounding to sectors they fit in here.
  */
 const SEGMENT_START_BYTES_MAX = 2048;
+
+/** Calls of `maintain` between two attempts at a segment that could not be prepared: two seconds of ticks. */
+const CALLS_UNTIL_RETRY = 20;
 
 export interface WalBatch {
   /** Where the log begins from now on; taken before the entries. */
@@ -53,7 +61,7 @@ interface PackedGroup {
 
 interface OpenSegment {
   readonly number: number;
-  readonly sealer: Sealer;
+  readonly seal: SegmentSeal;
   readonly file: DiskFile;
   readonly sizeBytes: number;
   position: number;
@@ -92,10 +100,12 @@ async function openTail(options: FileWalOptions, recovered: RecoveredWal): Promi
     options.log.warn("cut a torn write off the end of the log", { segment: tail.number, at: tail.position });
     await file.writeDurably(tail.position, new Uint8Array(tail.dirtyEnd - tail.position));
   }
+  const { newest } = tail;
+  if (newest.bytes.length > 0) await file.writeDurably(newest.position, newest.bytes);
   const lastIndex = recovered.segments.at(-1)?.lastIndex ?? 0;
   return {
     number: tail.number,
-    sealer: tail.sealer,
+    seal: tail.seal,
     file,
     sizeBytes: tail.sizeBytes,
     position: tail.position,
@@ -105,17 +115,19 @@ async function openTail(options: FileWalOptions, recovered: RecoveredWal): Promi
 
 async function firstTail(options: FileWalOptions): Promise<WalTail> {
   const sizeBytes = options.segmentBytes ?? SEGMENT_BYTES;
-  const sealer = await createSegment(1, sizeBytes, options);
-  return { number: 1, sealer, sizeBytes, position: SEGMENT_HEAD_BYTES, dirtyEnd: SEGMENT_HEAD_BYTES };
+  const seal = await createSegment(1, sizeBytes, options);
+  const position = SEGMENT_HEAD_BYTES;
+  const newest = { position, bytes: Buffer.alloc(0) };
+  return { number: 1, seal, sizeBytes, position, newest, dirtyEnd: position };
 }
 
 export class FileWal {
   readonly #options: FileWalOptions;
   readonly #segmentBytes: number;
   /** Older segments, ascending. */
-  #older: { readonly number: number; readonly lastIndex: number }[];
+  #older: SegmentSummary[];
   #segment: OpenSegment;
-  #next: Promise<Sealer> | undefined;
+  #next: { readonly keyId: number; readonly made: Promise<SegmentSeal> } | undefined;
   /** Position past which the next segment is prepared. */
   #prepareAt: number;
   #sequence: number;
@@ -126,6 +138,14 @@ export class FileWal {
   #writing: Promise<void> | undefined;
   #failure: UnavailableError | undefined;
   #closed = false;
+  #rollAsked = false;
+  /** Groups written in this life, and how many of them `maintain` has seen. */
+  #groups = 0;
+  #groupsSeen = 0;
+  /** The newest group promises nothing that the one before it did not. */
+  #isSettled: boolean;
+  #maintained = 0;
+  #trouble: string | undefined;
 
   constructor(options: FileWalOptions, recovered: RecoveredWal, segment: OpenSegment) {
     this.#options = options;
@@ -136,6 +156,12 @@ export class FileWal {
     this.#sequence = recovered.nextSequence;
     this.#hardState = recovered.hardState;
     this.#base = recovered.log.base;
+    this.#isSettled = recovered.nextSequence === 1;
+  }
+
+  /** Why this log will soon not be able to go on; undefined: nothing is wrong. */
+  get trouble(): string | undefined {
+    return this.#trouble;
   }
 
   /** Bytes that one entry's data may have. */
@@ -146,6 +172,26 @@ export class FileWal {
   /** Batches that wait for the sync that runs. */
   get waiting(): number {
     return this.#waiting.length;
+  }
+
+  /** Of the data keys that segments are sealed under, the one prepared ahead included. */
+  get keyIds(): readonly number[] {
+    const ids = [...this.#older.map(({ keyId }) => keyId), this.#segment.seal.keyId];
+    return this.#next === undefined ? ids : [...ids, this.#next.keyId];
+  }
+
+  /**
+   * Goes on in a segment that is sealed under the data key that is current now. It is made before anybody has to
+   * wait for it; one that was prepared under an older key gets a few records first, and is done with.
+   * @throws as `append`, and what the disk says when there is no room for a segment: nothing has changed then.
+   */
+  async rollOver(): Promise<void> {
+    while (this.#segment.seal.keyId !== this.#options.keys.currentId) {
+      this.#prepare();
+      await this.#next?.made;
+      this.#rollAsked = true;
+      await this.append({});
+    }
   }
 
   get segmentCount(): number {
@@ -178,11 +224,31 @@ export class FileWal {
     this.#unwritten = hardState;
   }
 
+  /**
+   * To be called at every tick. Once nothing was appended between two calls, a group of its own is put behind the
+   * newest one and proves it from then on: the loss of a sector's content is noticed in all but the last group.
+   * Prepares the next segment when that failed before. @throws as `append`
+   */
+  async maintain(): Promise<void> {
+    if (this.#closed || this.#failure !== undefined) return;
+    const isIdle = this.#groups === this.#groupsSeen && this.#writing === undefined;
+    this.#groupsSeen = this.#groups;
+    this.#maintained += 1;
+    if (this.#trouble !== undefined && this.#maintained % CALLS_UNTIL_RETRY === 0) this.#prepare();
+    if (isIdle && !this.#isSettled) await this.append({ hardState: this.#unwritten ?? this.#hardState });
+  }
+
   /** Records that the log begins after `base`, then removes the segments that this makes superfluous. */
   async compact(base: LogPoint): Promise<void> {
-    await this.append({ base });
+    if (base.index >= this.#base.index) await this.append({ base });
     while (this.#older[0] !== undefined && this.#older[0].lastIndex <= base.index) {
-      await this.#options.disk.remove(segmentName(this.#older[0].number));
+      try {
+        await this.#options.disk.remove(segmentName(this.#older[0].number));
+      } catch (error) {
+        // It holds nothing that is needed: the next compaction tries again.
+        this.#options.log.warn("cannot remove an old log segment yet", { error: messageOf(error) });
+        return;
+      }
       this.#older.shift();
     }
   }
@@ -193,7 +259,7 @@ export class FileWal {
     if (this.#unwritten !== undefined && this.#failure === undefined) await this.append({});
     this.#closed = true;
     await this.#writing;
-    await this.#next?.then(
+    await this.#next?.made.then(
       () => undefined,
       () => undefined, // a spare segment that could not be made is nobody's loss now
     );
@@ -237,11 +303,15 @@ export class FileWal {
       pendingBytes = 0;
     };
     const add = (plain: Buffer): void => {
-      const frame = encodeFrame({ sequence: this.#sequence, group }, plain, this.#segment.sealer);
+      const frame = encodeFrame({ sequence: this.#sequence, group }, plain, this.#segment.seal.sealer);
       this.#sequence += 1;
       pending.push(frame);
       pendingBytes += frame.length;
     };
+    if (this.#takeRoll()) {
+      await this.#rotate();
+      add(this.#checkpoint());
+    }
     for (const { plain, lastIndex } of packed.frames) {
       const needed = frameBytes(plain.length);
       if (this.#segment.position + pendingBytes + needed > this.#segment.sizeBytes) {
@@ -253,8 +323,16 @@ export class FileWal {
       this.#segment.lastIndex = Math.max(this.#segment.lastIndex, lastIndex);
     }
     await flush();
+    this.#groups += 1;
+    this.#isSettled = batches.every((batch) => this.#promisesNothing(batch));
     this.#hardState = packed.hardState ?? this.#hardState;
     this.#prepareNext();
+  }
+
+  #promisesNothing({ base, entries, hardState }: WalBatch): boolean {
+    if (base !== undefined || (entries !== undefined && entries.length > 0)) return false;
+    const { term, vote } = this.#hardState;
+    return hardState === undefined || (hardState.term === term && hardState.vote === vote);
   }
 
   /** Packs the records of one sync into frames' contents. */
@@ -303,16 +381,25 @@ export class FileWal {
     ]);
   }
 
+  /** The next segment is there, and this one is sealed under an older data key. */
+  #takeRoll(): boolean {
+    const asked = this.#rollAsked;
+    this.#rollAsked = false;
+    return asked && this.#next !== undefined && this.#segment.seal.keyId !== this.#options.keys.currentId;
+  }
+
   async #rotate(): Promise<void> {
     const number = this.#segment.number + 1;
-    const sealer = await (this.#next ?? createSegment(number, this.#segmentBytes, this.#options));
+    const seal = await (this.#next?.made ?? createSegment(number, this.#segmentBytes, this.#options));
     this.#next = undefined;
+    this.#trouble = undefined;
     const file = await this.#options.disk.open(segmentName(number));
     await this.#segment.file.close();
-    this.#older.push({ number: this.#segment.number, lastIndex: this.#segment.lastIndex });
+    const { lastIndex, seal: was } = this.#segment;
+    this.#older.push({ number: this.#segment.number, lastIndex, keyId: was.keyId });
     this.#segment = {
       number,
-      sealer,
+      seal,
       file,
       sizeBytes: this.#segmentBytes,
       position: SEGMENT_HEAD_BYTES,
@@ -325,14 +412,27 @@ export class FileWal {
    * Past the middle of a segment the next one is made ahead, so that no append waits for megabytes of zeros.
    */
   #prepareNext(): void {
-    if (this.#next !== undefined || this.#segment.position < this.#prepareAt || this.#closed) return;
-    const next = createSegment(this.#segment.number + 1, this.#segmentBytes, this.#options);
+    if (this.#segment.position >= this.#prepareAt && !this.#closed) this.#prepare();
+  }
+
+  #prepare(): void {
+    if (this.#next !== undefined) return;
+    const keyId = this.#options.keys.currentId;
+    const made = createSegment(this.#segment.number + 1, this.#segmentBytes, this.#options);
+    const next = { keyId, made };
     this.#next = next;
-    next.catch((error: unknown) => {
-      this.#options.log.warn("cannot prepare the next log segment yet", { error: messageOf(error) });
-      if (this.#next === next) this.#next = undefined;
-      // not at every append to a full disk
-      this.#prepareAt = this.#segment.position + this.#segment.sizeBytes / 8;
-    });
+    made.then(
+      () => {
+        this.#trouble = undefined;
+      },
+      (error: unknown) => {
+        if (this.#trouble === undefined)
+          this.#options.log.warn("cannot prepare the next log segment yet", { error: messageOf(error) });
+        this.#trouble = `the raft log cannot be given more room: ${messageOf(error)}`;
+        if (this.#next === next) this.#next = undefined;
+        // not at every append to a full disk
+        this.#prepareAt = this.#segment.position + this.#segment.sizeBytes / 8;
+      },
+    );
   }
 }

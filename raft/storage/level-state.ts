@@ -1,222 +1,257 @@
 /**
- * The materialised state in `level`. Edge: to the level package and the folders it keeps.
+ * The materialised state in `level`. Edge: to the folders that level-generation.ts fills.
  *
- * `state` names the folder in use (`state-1`, `state-2`, …);
- * a received snapshot is written into a new one and the name is switched, so that a crash at any moment
- * leaves one whole state. Inside: `m` is the point (SnapshotMeta),
- * `k/<key>` a value; every value is sealed under a key derived from the data key,
- * its key authenticated with it.
+ * The file `state` names the folder in use (`state-1`, `state-2`, …). A received snapshot, and the state sealed
+ * anew under another data key, are written into a new folder and the name is switched, so that a crash at any
+ * moment leaves one whole state. What goes on reading the old folder is let finish; then it is removed.
  */
-import { rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { setImmediate } from "node:timers/promises";
-import { Level } from "level";
-import { DataLossError } from "../../base/errors/errors.js";
 import type { Random } from "../../base/random/random.js";
-import { SnapshotMeta } from "../../proto/gen/skein/v1/raft.js";
-import type { KeyValueChange, KeyValuePair } from "../host/raft-node.js";
-import { Sealer } from "./data-key.js";
+import type { SnapshotMeta } from "../core/types.js";
+import type { KeyValueChange } from "../host/raft-node.js";
+import type { DataKeys } from "./data-key.js";
 import type { Disk } from "./disk.js";
+import {
+  decodeName,
+  encodeName,
+  type Generation,
+  type GenerationName,
+  openGeneration,
+} from "./level-generation.js";
 import type { StateInstall, StateSnapshot, StateStore } from "./state-store.js";
 
 const POINTER = "state";
-const META = "m";
-const PREFIX = "k/";
-const PREFIX_END = "k0"; // the string after every "k/…"
-/** The state is read whole at start and afterwards only for snapshots: small caches do. */
-const CACHE_BYTES = 1024 * 1024;
-const WRITE_BUFFER_BYTES = 2 * 1024 * 1024;
-const PAIRS_PER_READ = 256;
-/** Sealing one takes about 10 us: the event loop is given back after a millisecond or two. */
-const PAIRS_PER_TURN = 128;
-
-const EMPTY: SnapshotMeta = { index: 0, term: 0, membership: undefined };
-
-type Database = Level<string, Buffer>;
-type FrozenView = ReturnType<Database["snapshot"]>;
+const FOLDER = /^state-(\d+)$/;
+/** Sealed anew at once: a few milliseconds' work, for which a write waits. */
+const RESEAL_PORTION_BYTES = 128 * 1024;
 
 export interface LevelStateOptions {
   readonly folder: string;
   /** The same folder as a disk. */
   readonly disk: Disk;
-  readonly dataKey: Uint8Array;
+  readonly keys: DataKeys;
   readonly random: Random;
 }
 
 /** Opens the state, making an empty one in a new folder. @throws {DataLossError} */
 export async function openLevelState(options: LevelStateOptions): Promise<StateStore> {
-  const pointer = await options.disk.read(POINTER);
-  const number = Number.parseInt(pointer?.toString("latin1") ?? "1", 10);
-  if (!Number.isSafeInteger(number) || number < 1)
-    throw new DataLossError("the file that names the state folder is damaged");
-  await rm(folderOf(options, number + 1), { recursive: true, force: true }); // an install that never ended
-  if (number > 1) await rm(folderOf(options, number - 1), { recursive: true, force: true });
-  const generation = await openGeneration(options, number);
-  if (pointer === undefined) await options.disk.replace(POINTER, Buffer.from(`${number}\n`));
+  const stored = await options.disk.read(POINTER);
+  const named = stored === undefined ? { number: 1, keyId: options.keys.currentId } : decodeName(stored);
+  for (const name of await readdir(options.folder)) {
+    const number = Number(FOLDER.exec(name)?.[1] ?? named.number);
+    if (number !== named.number) await rm(join(options.folder, name), { recursive: true, force: true });
+  }
+  const generation = await openFolder(options, named);
   try {
-    return new LevelState(options, generation, await metaOf(generation));
+    const meta = await generation.meta();
+    if (stored === undefined) await options.disk.replace(POINTER, encodeName(named));
+    return new LevelState(options, generation, meta);
   } catch (error) {
-    await generation.db.close();
+    await generation.close();
     throw error;
   }
 }
 
-function folderOf(options: LevelStateOptions, number: number): string {
-  return join(options.folder, `state-${number}`);
+function openFolder(options: LevelStateOptions, name: GenerationName): Promise<Generation> {
+  const { keys, random } = options;
+  return openGeneration({ ...name, folder: join(options.folder, `state-${name.number}`), keys, random });
 }
 
-async function metaOf(
-  generation: Generation,
-  options: { snapshot?: FrozenView } = {},
-): Promise<SnapshotMeta> {
-  const stored = await generation.db.get(META, options);
-  return stored === undefined ? EMPTY : SnapshotMeta.decode(generation.unseal(META, stored));
-}
-
-/** One folder with its database and key. */
-class Generation {
-  readonly number: number;
-  readonly db: Database;
-  readonly #sealer: Sealer;
-
-  constructor(number: number, db: Database, sealer: Sealer) {
-    this.number = number;
-    this.db = db;
-    this.#sealer = sealer;
-  }
-
-  seal(key: string, value: Uint8Array): Buffer {
-    return this.#sealer.seal(value, Buffer.from(key));
-  }
-
-  unseal(key: string, sealed: Uint8Array): Buffer {
-    return this.#sealer.open(sealed, Buffer.from(key));
-  }
-
-  async writePairs(
-    pairs: readonly KeyValueChange[],
-    meta: SnapshotMeta | undefined,
-    sync: boolean,
-  ): Promise<void> {
-    const batch = this.db.batch();
-    for (const [at, { key, value }] of pairs.entries()) {
-      if (at % PAIRS_PER_TURN === PAIRS_PER_TURN - 1) await setImmediate();
-      const stored = PREFIX + key;
-      if (value === undefined) batch.del(stored);
-      else batch.put(stored, this.seal(stored, value));
-    }
-    if (meta !== undefined) batch.put(META, this.seal(META, SnapshotMeta.encode(meta).finish()));
-    await batch.write({ sync });
-  }
-}
-
-async function openGeneration(options: LevelStateOptions, number: number): Promise<Generation> {
-  const db: Database = new Level(folderOf(options, number), {
-    keyEncoding: "utf8",
-    valueEncoding: "buffer",
-    compression: false, // ciphertext does not shrink
-    cacheSize: CACHE_BYTES,
-    writeBufferSize: WRITE_BUFFER_BYTES,
-  });
-  await db.open();
-  const purpose = `skein state ${number}`;
-  return new Generation(
-    number,
-    db,
-    new Sealer({ dataKey: options.dataKey, purpose, random: options.random }),
-  );
+/** A copy that is being sealed anew, and gets every write meanwhile. */
+interface Copy {
+  readonly generation: Generation;
+  /** Keys written since it began: what the frozen view holds of them is old. */
+  readonly touched: Set<string>;
+  failure: { readonly error: unknown } | undefined;
 }
 
 class LevelState implements StateStore {
   readonly #options: LevelStateOptions;
   #generation: Generation;
   #meta: SnapshotMeta;
+  #highest: number;
+  readonly #installing = new Set<GenerationName>();
+  /** Old folders that somebody reads still. */
+  readonly #retired = new Set<Generation>();
+  #copy: Copy | undefined;
+  #resealing: Promise<void> | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
+  #closed = false;
 
   constructor(options: LevelStateOptions, generation: Generation, meta: SnapshotMeta) {
     this.#options = options;
     this.#generation = generation;
     this.#meta = meta;
+    this.#highest = generation.number;
   }
 
   get meta(): SnapshotMeta {
     return this.#meta;
   }
 
-  async write(batch: {
-    meta: SnapshotMeta;
-    changes: readonly KeyValueChange[];
-    sync?: boolean;
-  }): Promise<void> {
-    await this.#generation.writePairs(batch.changes, batch.meta, batch.sync ?? false);
-    this.#meta = batch.meta;
+  get keyIds(): readonly number[] {
+    const names = [this.#generation, ...this.#installing];
+    return [...new Set(names.map(({ keyId }) => keyId))];
+  }
+
+  write(batch: { meta: SnapshotMeta; changes: readonly KeyValueChange[]; sync?: boolean }): Promise<void> {
+    return this.#exclusively(async () => {
+      await this.#generation.writePairs(batch.changes, batch.meta, batch.sync ?? false);
+      this.#meta = batch.meta;
+      await this.#writeToCopy(batch.changes);
+    });
   }
 
   async snapshot(): Promise<StateSnapshot> {
     const generation = this.#generation;
-    const frozen = generation.db.snapshot();
-    return {
-      meta: await metaOf(generation, { snapshot: frozen }),
-      portions: (bytesMax) => portionsOf(generation, frozen, bytesMax),
-      close: () => frozen.close(),
-    };
+    const frozen = generation.freeze();
+    try {
+      return {
+        meta: await generation.meta(frozen),
+        portions: (bytesMax) => generation.portions(frozen, bytesMax),
+        close: once(() => generation.release(frozen)),
+      };
+    } catch (error) {
+      await generation.release(frozen);
+      throw error;
+    }
   }
 
   async beginInstall(meta: SnapshotMeta): Promise<StateInstall> {
-    const number = this.#generation.number + 1;
-    await rm(folderOf(this.#options, number), { recursive: true, force: true });
-    const next = await openGeneration(this.#options, number);
+    const name = this.#newName();
+    this.#installing.add(name);
+    let next: Generation;
+    try {
+      next = await openFolder(this.#options, name);
+    } catch (error) {
+      this.#installing.delete(name);
+      throw error;
+    }
     let open = true;
     return {
       add: (pairs) => next.writePairs(pairs, undefined, false),
-      commit: async () => {
-        open = false;
-        await next.writePairs([], meta, true); // syncs what was written before, too
-        await this.#options.disk.replace(POINTER, Buffer.from(`${number}\n`));
-        const old = this.#generation;
-        this.#generation = next;
-        this.#meta = meta;
-        await old.db.close();
-        await rm(folderOf(this.#options, old.number), { recursive: true, force: true });
-      },
+      commit: () =>
+        this.#exclusively(async () => {
+          open = false;
+          await this.#switchTo(next, meta);
+          this.#installing.delete(name);
+        }),
       abort: async () => {
         if (!open) return;
         open = false;
-        await next.db.close();
-        await rm(folderOf(this.#options, number), { recursive: true, force: true });
+        this.#installing.delete(name);
+        await discard(next);
       },
     };
   }
 
+  /** Copies into a new folder under the current data key; twice the disk space meanwhile. */
+  reseal(): Promise<void> {
+    this.#resealing ??= this.#reseal().finally(() => {
+      this.#resealing = undefined;
+    });
+    return this.#resealing;
+  }
+
   async close(): Promise<void> {
-    await this.#generation.db.close();
+    this.#closed = true;
+    await this.#resealing?.catch(() => undefined); // its caller hears of it
+    await this.#turn.catch(() => undefined); // as do those who wrote
+    for (const generation of this.#retired) await generation.close();
+    await this.#generation.close();
+  }
+
+  async #reseal(): Promise<void> {
+    if (this.#generation.keyId === this.#options.keys.currentId) return;
+    const generation = await openFolder(this.#options, this.#newName());
+    const copy: Copy = { generation, touched: new Set(), failure: undefined };
+    let done = false;
+    try {
+      const old = await this.#copyTo(copy);
+      await this.#exclusively(async () => {
+        if (copy.failure !== undefined) throw copy.failure.error;
+        if (this.#generation !== old || this.#closed) return; // a snapshot was installed: it is sealed anew
+        await this.#switchTo(generation, this.#meta);
+        done = true;
+      });
+    } finally {
+      this.#copy = undefined;
+      if (!done) await discard(generation);
+    }
+  }
+
+  /** @returns what was copied. From its first moment every write goes to the copy, too. */
+  async #copyTo(copy: Copy): Promise<Generation> {
+    const { old, view } = await this.#exclusively(async () => {
+      this.#copy = copy;
+      return { old: this.#generation, view: this.#generation.freeze() };
+    });
+    try {
+      for await (const portion of old.portions(view, RESEAL_PORTION_BYTES)) {
+        if (this.#generation !== old || this.#closed || copy.failure !== undefined) break;
+        await this.#exclusively(async () => {
+          const untouched = portion.filter(({ key }) => !copy.touched.has(key));
+          await copy.generation.writePairs(untouched, undefined, false);
+        });
+      }
+    } finally {
+      await old.release(view);
+    }
+    return old;
+  }
+
+  /** A copy that cannot be written is given up; the write itself has succeeded. */
+  async #writeToCopy(changes: readonly KeyValueChange[]): Promise<void> {
+    const copy = this.#copy;
+    if (copy === undefined || copy.failure !== undefined) return;
+    for (const { key } of changes) copy.touched.add(key);
+    try {
+      await copy.generation.writePairs(changes, undefined, false);
+    } catch (error) {
+      copy.failure = { error };
+    }
+  }
+
+  async #switchTo(next: Generation, meta: SnapshotMeta): Promise<void> {
+    await next.writePairs([], meta, true); // syncs what was written before, too
+    await this.#options.disk.replace(POINTER, encodeName(next));
+    const old = this.#generation;
+    this.#generation = next;
+    this.#meta = meta;
+    if (!old.isRead) return discard(old);
+    this.#retired.add(old);
+    old
+      .unread()
+      .then(async () => {
+        if (this.#closed) return; // closed with the rest, and removed at the next start
+        this.#retired.delete(old);
+        await discard(old);
+      })
+      .then(undefined, () => undefined); // nor is it needed: the next start tries again
+  }
+
+  #newName(): GenerationName {
+    this.#highest += 1;
+    return { number: this.#highest, keyId: this.#options.keys.currentId };
+  }
+
+  #exclusively<T>(operation: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(operation, operation);
+    this.#turn = turn;
+    return turn;
   }
 }
 
-async function* portionsOf(
-  generation: Generation,
-  snapshot: FrozenView,
-  bytesMax: number,
-): AsyncGenerator<readonly KeyValuePair[]> {
-  const iterator = generation.db.iterator({ gte: PREFIX, lt: PREFIX_END, snapshot });
-  try {
-    let portion: KeyValuePair[] = [];
-    let bytes = 0;
-    for (;;) {
-      const rows = await iterator.nextv(PAIRS_PER_READ);
-      if (rows.length === 0) break;
-      for (const [stored, sealed] of rows) {
-        const pair = { key: stored.slice(PREFIX.length), value: generation.unseal(stored, sealed) };
-        if (portion.length > 0 && bytes + stored.length + sealed.length > bytesMax) {
-          yield portion;
-          portion = [];
-          bytes = 0;
-        }
-        portion.push(pair);
-        bytes += stored.length + sealed.length;
-      }
-    }
-    if (portion.length > 0) yield portion;
-  } finally {
-    await iterator.close();
-  }
+async function discard(generation: Generation): Promise<void> {
+  await generation.close();
+  await rm(generation.folder, { recursive: true, force: true });
+}
+
+function once(end: () => Promise<void>): () => Promise<void> {
+  let ended: Promise<void> | undefined;
+  return () => {
+    ended ??= end();
+    return ended;
+  };
 }

@@ -63,6 +63,13 @@ export class MemoryState implements StateStore {
     if (batch.sync === true) this.#folder.synced = copyOf(this.#folder);
   }
 
+  /** What is in memory is sealed under none. */
+  get keyIds(): readonly number[] {
+    return [];
+  }
+
+  async reseal(): Promise<void> {}
+
   async snapshot(): Promise<StateSnapshot> {
     const { meta } = this.#folder;
     const pairs = new Map(this.#folder.pairs);

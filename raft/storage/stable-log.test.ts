@@ -5,12 +5,13 @@ import { silentLogger } from "../../base/log/logger.js";
 import { SeededRandom } from "../../base/random/seeded-random.js";
 import type { Entry, SnapshotMeta } from "../core/types.js";
 import { makeEntry } from "../log/make-entry.js";
+import { singleDataKey } from "./data-key.js";
 import { openFileWal } from "./file-wal.js";
 import { MemoryDisk } from "./memory-disk.js";
 import { emptyStateFolder, MemoryState, type MemoryStateFolder } from "./memory-state.js";
 import { openStableLog, type StableLog } from "./stable-log.js";
 
-const KEY = new SeededRandom("key").bytes(32);
+const KEY = singleDataKey(new SeededRandom("key").bytes(32));
 const MEMBERSHIP = { members: [], removed: [] };
 
 function entries(from: number, to: number, bytes = 10): Entry[] {
@@ -36,7 +37,7 @@ async function open(from: Media, sizes: { memoryBytesMax?: number } = {}): Promi
   const random = new SeededRandom("r");
   const opened = await openFileWal({
     disk: from.disk,
-    dataKey: KEY,
+    keys: KEY,
     random,
     log: silentLogger,
     segmentBytes: 65_536,

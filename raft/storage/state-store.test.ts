@@ -7,6 +7,7 @@ import { DataLossError } from "../../base/errors/errors.js";
 import { SeededRandom } from "../../base/random/seeded-random.js";
 import type { Membership, SnapshotMeta } from "../core/types.js";
 import type { KeyValuePair } from "../host/raft-node.js";
+import { singleDataKey } from "./data-key.js";
 import { openFileDisk } from "./file-disk.js";
 import { openLevelState } from "./level-state.js";
 import { emptyStateFolder, MemoryState } from "./memory-state.js";
@@ -17,7 +18,7 @@ const MEMBERSHIP: Membership = {
   members: [{ raftId: 5, nodeId: "n5", address: "127.0.0.1:1", learner: false }],
   removed: [9],
 };
-const KEY = new SeededRandom("key").bytes(32);
+const KEY = singleDataKey(new SeededRandom("key").bytes(32));
 
 function at(index: number): SnapshotMeta {
   return { index, term: 1, membership: MEMBERSHIP };
@@ -45,7 +46,7 @@ async function levelFolder(): Promise<Folder> {
   const folder = await mkdtemp(join(tmpdir(), "skein-state-"));
   const disk = await openFileDisk(folder);
   return {
-    open: () => openLevelState({ folder, disk, dataKey: KEY, random: new SeededRandom("n") }),
+    open: () => openLevelState({ folder, disk, keys: KEY, random: new SeededRandom("n") }),
     remove: () => rm(folder, { recursive: true }),
   };
 }
@@ -122,7 +123,7 @@ for (const [name, makeFolder] of Object.entries({ level: levelFolder, memory: me
 test("level state forgets an install that a crash interrupted, and keeps no value in the clear", async () => {
   const folder = await mkdtemp(join(tmpdir(), "skein-state-"));
   const disk = await openFileDisk(folder);
-  const options = { folder, disk, dataKey: KEY, random: new SeededRandom("n") };
+  const options = { folder, disk, keys: KEY, random: new SeededRandom("n") };
   const store = await openLevelState(options);
   await store.write({ meta: at(1), changes: [pair("k", "a-secret-word")], sync: true });
   await store.close();
@@ -135,7 +136,7 @@ test("level state forgets an install that a crash interrupted, and keeps no valu
   await (await openLevelState(options)).close();
   assert.deepEqual((await readdir(folder)).sort(), ["state", "state-1"]);
   await assert.rejects(
-    openLevelState({ ...options, dataKey: new SeededRandom("other").bytes(32) }),
+    openLevelState({ ...options, keys: singleDataKey(new SeededRandom("other").bytes(32)) }),
     DataLossError,
   );
   await rm(folder, { recursive: true });
@@ -146,6 +147,8 @@ test("the state writer merges what arrives during a write and never lets the poi
   let release: (() => void) | undefined;
   const inner = new MemoryState();
   const store: StateStore = {
+    keyIds: [],
+    reseal: async () => undefined,
     get meta() {
       return inner.meta;
     },
@@ -158,9 +161,9 @@ test("the state writer merges what arrives during a write and never lets the poi
     beginInstall: (meta) => inner.beginInstall(meta),
     close: () => inner.close(),
   };
-  const writer = new StateWriter({ store, onError: (error) => assert.fail(String(error)) });
+  const writer = new StateWriter({ store });
   writer.add({ index: 1, term: 1 }, MEMBERSHIP, [pair("a", "1")]);
-  writer.kick();
+  writer.tick();
   await Promise.resolve();
   await Promise.resolve();
   for (let i = 2; i <= 9; i++) writer.add({ index: i, term: 1 }, MEMBERSHIP, [pair("a", String(i))]);

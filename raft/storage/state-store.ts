@@ -31,6 +31,13 @@ export interface StateStore {
    * unless `sync` was asked of them or of a later one.
    */
   write(batch: { meta: SnapshotMeta; changes: readonly KeyValueChange[]; sync?: boolean }): Promise<void>;
+  /** Ids of the data keys that what is stored, or about to be, is sealed under. */
+  readonly keyIds: readonly number[];
+  /**
+   * Seals everything anew under the data key that is current now, in small portions beside the writes, which go
+   * on. When it fails, or a snapshot is installed meanwhile, the state stays as it was.
+   */
+  reseal(): Promise<void>;
   snapshot(): Promise<StateSnapshot>;
   beginInstall(meta: SnapshotMeta): Promise<StateInstall>;
   close(): Promise<void>;

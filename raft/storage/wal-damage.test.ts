@@ -9,6 +9,7 @@ import { silentLogger } from "../../base/log/logger.js";
 import { SeededRandom } from "../../base/random/seeded-random.js";
 import { EntryKind } from "../../proto/gen/skein/v1/raft.js";
 import type { Entry } from "../core/types.js";
+import { singleDataKey } from "./data-key.js";
 import type { Disk } from "./disk.js";
 import { openFileWal } from "./file-wal.js";
 import { MemoryDisk } from "./memory-disk.js";
@@ -16,7 +17,7 @@ import { SECTOR_BYTES } from "./wal-frame.js";
 import { segmentName } from "./wal-segment.js";
 
 const SEGMENT_BYTES = 8 * 1024;
-const KEY = new SeededRandom("key").bytes(32);
+const KEY = singleDataKey(new SeededRandom("key").bytes(32));
 /** Up to so many sectors every subset is tried; beyond, some drawn ones. */
 const SECTORS_EXHAUSTIVE_MAX = 8;
 
@@ -131,7 +132,7 @@ function entries(from: number, count: number, bytes: number): Entry[] {
 function open(disk: Disk) {
   return openFileWal({
     disk,
-    dataKey: KEY,
+    keys: KEY,
     random: new SeededRandom("n"),
     log: silentLogger,
     segmentBytes: SEGMENT_BYTES,

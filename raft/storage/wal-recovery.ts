@@ -19,7 +19,6 @@
 import { DataLossError } from "../../base/errors/errors.js";
 import { invariant } from "../../base/errors/invariant.js";
 import type { HardState } from "../core/types.js";
-import type { Sealer } from "./data-key.js";
 import { EntryLog, type LogPoint } from "./entry-log.js";
 import { type FrameFound, findLaterGroup, openFrame, readFrame, upToSector } from "./wal-frame.js";
 import { decodeRecords, type WalRecord } from "./wal-record.js";
@@ -27,6 +26,7 @@ import {
   openSegment,
   SEGMENT_HEAD_BYTES,
   type SegmentContext,
+  type SegmentSeal,
   segmentName,
   segmentNumbers,
 } from "./wal-segment.js";
@@ -34,18 +34,31 @@ import {
 /** Where writing goes on. */
 export interface WalTail {
   readonly number: number;
-  readonly sealer: Sealer;
+  readonly seal: SegmentSeal;
   readonly sizeBytes: number;
   readonly position: number;
+  /**
+   * The frames of the newest group, as they were read: perhaps from memory of the system only, since a process
+   * that died, or was told of an i/o error, may have left them there unsynced.
+   */
+  readonly newest: { readonly position: number; readonly bytes: Buffer };
   /** Zeros must be written from `position` up to here first; equal to `position` when nothing is torn. */
   readonly dirtyEnd: number;
+}
+
+export interface SegmentSummary {
+  readonly number: number;
+  /** The highest entry index recorded in it; 0: none. */
+  readonly lastIndex: number;
+  /** Of the data key it is sealed under. */
+  readonly keyId: number;
 }
 
 export interface RecoveredWal {
   readonly hardState: HardState;
   readonly log: EntryLog;
-  /** Segments that hold records, ascending, and the highest entry index recorded in each (0: none). */
-  readonly segments: readonly { readonly number: number; readonly lastIndex: number }[];
+  /** Segments that hold records, ascending. */
+  readonly segments: readonly SegmentSummary[];
   readonly nextSequence: number;
   /** undefined: the folder holds no log yet. */
   readonly tail: WalTail | undefined;
@@ -73,7 +86,7 @@ function damaged({ number, at, damage }: Doubt, what: string): DataLossError {
 export async function recoverWal(context: SegmentContext): Promise<RecoveredWal> {
   const numbers = segmentNumbers(await context.disk.list());
   const replay = new Replay();
-  const segments: { number: number; lastIndex: number }[] = [];
+  const segments: SegmentSummary[] = [];
   const surplus: { number: number; dirtyEnd: number }[] = [];
   let tail: WalTail | undefined;
   let sequence: number | undefined;
@@ -81,10 +94,12 @@ export async function recoverWal(context: SegmentContext): Promise<RecoveredWal>
   for (const number of numbers) {
     const bytes = await context.disk.read(segmentName(number));
     invariant(bytes !== undefined, `segment ${number} vanished while it was read`);
-    const sealer = openSegment(bytes, number, context);
+    const seal = openSegment(bytes, number, context);
     const end = dirtyEnd(bytes);
     let at = SEGMENT_HEAD_BYTES;
     let lastIndex = 0;
+    let group = -1;
+    let groupAt = at;
     let found = readFrame(bytes, at);
     if (end > at && surplus.length > 0)
       throw new DataLossError(`log segment ${segmentName(number - 1)} is empty`);
@@ -98,10 +113,12 @@ export async function recoverWal(context: SegmentContext): Promise<RecoveredWal>
     for (; found.kind === "frame"; found = readFrame(bytes, at)) {
       const { head } = found;
       if (sequence !== undefined && head.sequence !== sequence) break;
-      for (const record of decodeRecords(openFrame(bytes, at, head, sealer))) {
+      for (const record of decodeRecords(openFrame(bytes, at, head, seal.sealer))) {
         replay.take(record);
         if (record.kind === "entry") lastIndex = Math.max(lastIndex, record.entry.index);
       }
+      if (head.group !== group) groupAt = at;
+      group = head.group;
       sequence = head.sequence + 1;
       at = head.end;
     }
@@ -120,8 +137,9 @@ export async function recoverWal(context: SegmentContext): Promise<RecoveredWal>
     if (surplus.length > 0 || (tail !== undefined && number !== tail.number + 1)) {
       throw new DataLossError(`log segment ${segmentName(number - 1)} is missing`);
     }
-    segments.push({ number, lastIndex });
-    tail = { number, sealer, sizeBytes: bytes.length, position: at, dirtyEnd: Math.max(at, end) };
+    segments.push({ number, lastIndex, keyId: seal.keyId });
+    const newest = { position: groupAt, bytes: bytes.subarray(groupAt, at) };
+    tail = { number, seal, sizeBytes: bytes.length, position: at, newest, dirtyEnd: Math.max(at, end) };
   }
   if (doubt?.damage !== undefined) throw damaged(doubt, "");
   return { ...replay.finish(), segments, nextSequence: sequence ?? 1, tail, surplus };

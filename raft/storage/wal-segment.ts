@@ -5,14 +5,15 @@
  *   0  magic "SKWSEG2\0"
  *   8  u64 number of the segment
  *  16  salt of the segment's own key, 16 bytes
- *  32  zeros
+ *  32  u32 id of the data key it is sealed under
+ *  36  zeros
  * 508  u32 CRC-32 of bytes 0..507
  * 512  frames
  */
 import { crc32 } from "node:zlib";
 import { DataLossError, FailedPreconditionError } from "../../base/errors/errors.js";
 import type { Random } from "../../base/random/random.js";
-import { Sealer } from "./data-key.js";
+import { type DataKeys, Sealer } from "./data-key.js";
 import type { Disk } from "./disk.js";
 import { SECTOR_BYTES } from "./wal-frame.js";
 
@@ -20,6 +21,7 @@ const MAGIC = Buffer.from("SKWSEG2\0");
 const OLD_MAGIC = Buffer.from("SKWSEG1\0");
 const SALT_AT = 16;
 const SALT_END = 32;
+const KEY_ID_AT = 32;
 const CRC_AT = 508;
 export const SEGMENT_HEAD_BYTES = SECTOR_BYTES;
 const NAME = /^wal-([0-9a-f]{12})\.log$/;
@@ -39,30 +41,37 @@ export function segmentNumbers(names: readonly string[]): readonly number[] {
 
 export interface SegmentContext {
   readonly disk: Disk;
-  readonly dataKey: Uint8Array;
+  readonly keys: DataKeys;
   readonly random: Random;
 }
 
-/** Makes an empty segment, durably. @returns the sealer of its frames. */
+/** What seals a segment's frames, and the data key that comes from. */
+export interface SegmentSeal {
+  readonly keyId: number;
+  readonly sealer: Sealer;
+}
+
+/** Makes an empty segment, durably, under the data key that is current at the call. */
 export async function createSegment(
   number: number,
   sizeBytes: number,
   context: SegmentContext,
-): Promise<Sealer> {
+): Promise<SegmentSeal> {
   const head = Buffer.alloc(SEGMENT_HEAD_BYTES);
   MAGIC.copy(head);
   head.writeBigUInt64LE(BigInt(number), MAGIC.length);
   head.set(context.random.bytes(SALT_END - SALT_AT), SALT_AT);
+  head.writeUInt32LE(context.keys.currentId, KEY_ID_AT);
   head.writeUInt32LE(crc32(head.subarray(0, CRC_AT)), CRC_AT);
   await context.disk.replace(segmentName(number), head, { sizeBytes });
-  return sealerOf(head, context);
+  return sealOf(head, context);
 }
 
 /**
  * @throws {DataLossError} the head is damaged (a segment appears under its name only when its head is
- * durable). {FailedPreconditionError} an older version wrote it.
+ * durable), or its data key is gone. {FailedPreconditionError} an older version wrote it.
  */
-export function openSegment(bytes: Buffer, number: number, context: SegmentContext): Sealer {
+export function openSegment(bytes: Buffer, number: number, context: SegmentContext): SegmentSeal {
   const magic = bytes.subarray(0, MAGIC.length);
   if (magic.equals(OLD_MAGIC)) {
     throw new FailedPreconditionError(`log segment ${segmentName(number)} is of a version before 0.1.0`);
@@ -74,10 +83,12 @@ export function openSegment(bytes: Buffer, number: number, context: SegmentConte
   if (bytes.readBigUInt64LE(MAGIC.length) !== BigInt(number)) {
     throw new DataLossError(`log segment ${segmentName(number)} carries another segment's number`);
   }
-  return sealerOf(bytes, context);
+  return sealOf(bytes, context);
 }
 
-function sealerOf(head: Buffer, context: SegmentContext): Sealer {
+function sealOf(head: Buffer, { keys, random }: SegmentContext): SegmentSeal {
   const salt = new Uint8Array(head.subarray(SALT_AT, SALT_END));
-  return new Sealer({ dataKey: context.dataKey, purpose: "skein wal segment", salt, random: context.random });
+  const keyId = head.readUInt32LE(KEY_ID_AT);
+  const sealer = new Sealer({ dataKey: keys.key(keyId), purpose: "skein wal segment", salt, random });
+  return { keyId, sealer };
 }
