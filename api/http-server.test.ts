@@ -87,6 +87,7 @@ const swarm: SwarmBackend = {
   init: async () => "node1",
   join: async () => undefined,
   leave: async () => undefined,
+  restore: () => Promise.reject(new NotImplementedError("no restore")),
   unlock: async () => undefined,
 };
 

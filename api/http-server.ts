@@ -16,6 +16,7 @@ import { EngineEvents } from "./engine-events.js";
 import { Exchange, sendError, sendReply } from "./http-exchange.js";
 import { ManagerClients } from "./manager-clients.js";
 import type { EngineBackend } from "./ports.js";
+import { backupRoutes } from "./routes/backup-routes.js";
 import { containerRoutes } from "./routes/container-routes.js";
 import { debugRoutes } from "./routes/debug-routes.js";
 import { eventRoutes } from "./routes/event-routes.js";
@@ -50,6 +51,7 @@ function routesOf(backend: EngineBackend, clients: ManagerClients, events: Engin
     ...systemRoutes(backend, clients),
     ...debugRoutes(clients, isManager),
     ...swarmRoutes(clients, backend.swarm),
+    ...backupRoutes(clients, backend.swarm),
     ...nodeRoutes(clients),
     ...serviceRoutes(clients, backend.random),
     ...taskRoutes(clients),

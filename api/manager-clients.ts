@@ -4,6 +4,7 @@
  */
 import { codeOf, UnavailableError } from "../base/errors/errors.js";
 import { callUnary } from "../base/grpc/grpc-call.js";
+import { BackupClient } from "../proto/gen/skein/v1/backup.js";
 import { ControlClient } from "../proto/gen/skein/v1/control.js";
 import { DebugClient, type RaftInspection } from "../proto/gen/skein/v1/debug.js";
 import { LogsClient } from "../proto/gen/skein/v1/logs.js";
@@ -63,6 +64,12 @@ export class ManagerClients {
     const { address, credentials, channel } = this.#refresh();
     const debug = new DebugClient(address, credentials, { channelOverride: channel });
     return callUnary(debug.inspectRaft.bind(debug), {}, { timeoutMs: CONTROL_TIMEOUT_MS });
+  }
+
+  /** Made anew each time: it is seldom asked for. */
+  backup(): BackupClient {
+    const { address, credentials, channel } = this.#endpoint();
+    return new BackupClient(address, credentials, { channelOverride: channel });
   }
 
   /** @example await clients.call((control) => control.getNode, { id }) */

@@ -45,6 +45,47 @@ export interface SwarmJoinRequest {
   readonly availability: NodeAvailability;
 }
 
+export interface SwarmRestoreRequest {
+  readonly listenAddr: string;
+  readonly advertiseAddr: string;
+  readonly dataPathAddr: string;
+  readonly availability: NodeAvailability;
+  /** Passphrase or recovery key. */
+  readonly secret: string;
+  /** The backup's bytes; read no further than they are good. */
+  readonly file: AsyncIterable<Uint8Array>;
+  /** Called first when the key fits, then now and then. */
+  readonly onProgress: (progress: SwarmRestoreProgress) => void;
+}
+
+export interface SwarmRestoreProgress {
+  /** Of the file. */
+  readonly bytes: number;
+  readonly objects: number;
+  readonly objectsEstimate: number;
+}
+
+/** What was restored, and what became of the managers of before. */
+export interface SwarmRestoreAccount {
+  readonly nodeId: string;
+  readonly clusterId: string;
+  readonly objects: number;
+  /** The store's index from now on. */
+  readonly index: number;
+  readonly autolock: boolean;
+  readonly backup: {
+    readonly index: number;
+    readonly term: number;
+    readonly createdAtMs: number;
+    readonly skeinVersion: string;
+  };
+  readonly formerManagers: readonly {
+    readonly nodeId: string;
+    readonly hostname: string;
+    readonly address: string;
+  }[];
+}
+
 export interface SwarmBackend {
   info(): SwarmInfo;
   /**
@@ -54,6 +95,11 @@ export interface SwarmBackend {
   init(request: SwarmInitRequest): Promise<string>;
   join(request: SwarmJoinRequest): Promise<void>;
   leave(options: { force: boolean }): Promise<void>;
+  /**
+   * Founds a one-manager swarm from a backup. A refusal leaves nothing behind.
+   * @throws {UnavailableError} already part of a swarm. {InvalidArgumentError} the key, the file or an address.
+   */
+  restore(request: SwarmRestoreRequest): Promise<SwarmRestoreAccount>;
   unlock(key: string): Promise<void>;
 }
 

@@ -3,7 +3,7 @@
  * Edge: to node:fs. Readable by root only, because of the key. Key and certificate stand in one file: a
  * renewal changes both, and a crash in between must not leave a pair that does not fit.
  *
- *   <data>/swarm/state.json   <data>/swarm/identity.json
+ *   <data>/swarm/state.json   <data>/swarm/identity.json   <data>/swarm/restoring
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
@@ -24,6 +24,8 @@ export interface SwarmState {
   /** host:port of the managers last heard of. */
   readonly managers: readonly string[];
 }
+
+const RESTORING = "restoring";
 
 export class SwarmFiles {
   readonly #dir: string;
@@ -68,6 +70,19 @@ export class SwarmFiles {
         `${this.#dir}/${name} is not JSON: leave the swarm with --force and join again`,
       );
     }
+  }
+
+  /** While it is there, the manager's folder is being made from a backup: without a state it is half done. */
+  markRestoring(): void {
+    writeFileAtomic(join(this.#dir, RESTORING), "");
+  }
+
+  get isRestoring(): boolean {
+    return readFileIfThere(join(this.#dir, RESTORING)) !== undefined;
+  }
+
+  endRestoring(): void {
+    rmSync(join(this.#dir, RESTORING), { force: true });
   }
 
   remove(): void {

@@ -3,7 +3,14 @@
  * Edge: to the manager process and the node's files. Operations run one after another;
  * each leaves either the old state or the new one.
  */
-import type { SwarmBackend, SwarmInfo, SwarmInitRequest, SwarmJoinRequest } from "../api/ports.js";
+import type {
+  SwarmBackend,
+  SwarmInfo,
+  SwarmInitRequest,
+  SwarmJoinRequest,
+  SwarmRestoreAccount,
+  SwarmRestoreRequest,
+} from "../api/ports.js";
 import {
   FailedPreconditionError,
   messageOf,
@@ -19,6 +26,7 @@ import { type Beginning, foundSwarm, joinSwarm } from "./swarm-beginning.js";
 import type { SwarmFiles } from "./swarm-files.js";
 import type { SwarmLifecycleOptions } from "./swarm-lifecycle-options.js";
 import { SwarmMembership } from "./swarm-membership.js";
+import { clearRestoring, restoreSwarm } from "./swarm-restoring.js";
 
 export class SwarmLifecycle implements SwarmBackend {
   readonly #options: SwarmLifecycleOptions;
@@ -28,6 +36,7 @@ export class SwarmLifecycle implements SwarmBackend {
   /** Why this node cannot return to the swarm it belonged to; only a forced leave ends this. */
   #damage: UnavailableError | undefined;
   #queue: Promise<unknown> = Promise.resolve();
+  readonly #stopping = new AbortController();
 
   constructor(options: SwarmLifecycleOptions) {
     this.#options = options;
@@ -60,6 +69,7 @@ export class SwarmLifecycle implements SwarmBackend {
   resume(): Promise<void> {
     return this.#exclusively(async () => {
       const saved = this.#load();
+      clearRestoring(this.#options, saved !== undefined);
       if (saved === undefined) return;
       const { state, identity } = saved;
       const manager = state.role === "manager" ? newManager(this.#options, state) : undefined;
@@ -103,6 +113,20 @@ export class SwarmLifecycle implements SwarmBackend {
     });
   }
 
+  restore(request: SwarmRestoreRequest): Promise<SwarmRestoreAccount> {
+    return this.#exclusively(async () => {
+      this.#refuseWhenMember();
+      this.#pending = true;
+      try {
+        const { beginning, account } = await restoreSwarm(this.#options, request, this.#stopping.signal);
+        await this.#enter(beginning).startAgent();
+        return account;
+      } finally {
+        this.#pending = false;
+      }
+    });
+  }
+
   leave({ force }: { force: boolean }): Promise<void> {
     return this.#exclusively(async () => {
       const membership = this.#membership;
@@ -128,6 +152,7 @@ export class SwarmLifecycle implements SwarmBackend {
 
   /** The daemon stops: containers and kernel state stay. */
   close(): Promise<void> {
+    this.#stopping.abort();
     return this.#exclusively(async () => {
       await this.#membership?.closeAgent({ leaving: false });
       await this.#membership?.close();
