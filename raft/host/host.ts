@@ -12,6 +12,7 @@ import { encodeConfChange } from "../log/conf-change-codec.js";
 import { EntryKind, makeEntry } from "../log/make-entry.js";
 import type { DataKeyLock } from "../storage/data-key.js";
 import type { RaftTransport } from "../transport/transport.js";
+import { type ForcedCluster, forceNewCluster } from "./force-new-cluster.js";
 import {
   loadMemberIdentity,
   type MemberIdentity,
@@ -33,7 +34,13 @@ export type RaftStart =
       readonly members: readonly RaftMember[];
       readonly removed: readonly RaftId[];
     }
-  | { readonly kind: "restart" };
+  | { readonly kind: "restart" }
+  /** Restarts as the only member: an operator's last resort when the quorum is lost for good. */
+  | {
+      readonly kind: "force-new-cluster";
+      /** Called once it is durable, before the member takes part. */
+      readonly onForced: (account: ForcedCluster) => void;
+    };
 
 export interface RaftNodeOptions {
   /** The member's own folder; made with mode 0700 when it is missing. */
@@ -41,8 +48,8 @@ export interface RaftNodeOptions {
   readonly clusterId: string;
   readonly nodeId: string;
   /**
-   * host:port at which peers reach this manager's gRPC server. A founder's first address;
-   * changed by `addMember`.
+   * host:port at which peers reach this manager's gRPC server. Told to every peer; when it is not what the
+   * membership says, the leader corrects that.
    */
   readonly address: string;
   readonly start: RaftStart;
@@ -53,8 +60,10 @@ export interface RaftNodeOptions {
   readonly log: Logger;
   /** @default 100 */
   readonly tickMs?: number;
-  /** Wraps the data key on disk. */
-  readonly lock?: DataKeyLock;
+  /** Wraps the data keys on disk. */
+  readonly lock?: DataKeyLock | undefined;
+  /** What may wrap them still, from before. */
+  readonly formerLocks?: readonly DataKeyLock[] | undefined;
   /** Bytes of a log segment. @default 16 MiB */
   readonly segmentBytes?: number;
   /** Applied entries until a compaction. @default 10000 */
@@ -69,6 +78,10 @@ export interface RaftNodeOptions {
    * May repeat.
    */
   readonly onRefused?: (reason: string) => void;
+  /**
+   * Called once when peers say that this member was removed and its own log does not: it has stopped, for good.
+   */
+  readonly onRemoved?: (reason: string) => void;
   /** Other media than the folder: memory twins in tests and in the simulator. */
   readonly media?: StorageMedia;
 }
@@ -77,7 +90,16 @@ export interface RaftNodeOptions {
 export interface RaftHostComponents
   extends Pick<
     RaftNodeOptions,
-    "transport" | "stateMachine" | "clock" | "random" | "log" | "tickMs" | "onStopped" | "onRefused"
+    | "address"
+    | "transport"
+    | "stateMachine"
+    | "clock"
+    | "random"
+    | "log"
+    | "tickMs"
+    | "onStopped"
+    | "onRefused"
+    | "onRemoved"
   > {
   readonly identity: MemberIdentity;
   readonly storage: RaftStorage;
@@ -90,15 +112,27 @@ export interface RaftHostComponents
  * another cluster's folder, or a locked data key.
  */
 export async function openRaftNode(options: RaftNodeOptions): Promise<RaftNode> {
-  const { random, log, lock, segmentBytes, snapshotInterval } = options;
+  const { random, log, lock, formerLocks, segmentBytes, snapshotInterval } = options;
   const media = options.media ?? (await openFolderMedia(options.dir, random));
   const identity = await identityOf(options, media);
   const initialMembership = identity.membership;
-  const storageOptions = { random, log, lock, segmentBytes, snapshotInterval, initialMembership };
+  const storageOptions = {
+    random,
+    log,
+    lock,
+    formerLocks,
+    segmentBytes,
+    snapshotInterval,
+    initialMembership,
+  };
   const storage = await openRaftStorage(media, storageOptions);
   let host: RaftHost | undefined;
   try {
     if (identity.founder) await foundCluster(storage, identity, options.address);
+    if (options.start.kind === "force-new-cluster") {
+      const { raftId } = identity;
+      options.start.onForced(await forceNewCluster(storage.log, { raftId, address: options.address }));
+    }
     host = new RaftHost({ ...options, identity, storage });
     await host.start();
     return host;
@@ -127,7 +161,7 @@ async function identityOf(options: RaftNodeOptions, media: StorageMedia): Promis
     }
     return stored;
   }
-  if (start.kind === "restart")
+  if (start.kind === "restart" || start.kind === "force-new-cluster")
     throw new FailedPreconditionError("there is no raft member to restart in this folder");
   const founder = start.kind === "bootstrap";
   const raftId = founder ? newRaftId(options.random) : start.raftId;

@@ -43,6 +43,9 @@ export class MembershipChanges {
   /** The end of the line: changes run one after the other. */
   #last: Promise<unknown> = Promise.resolve();
   #promoting = false;
+  #correcting = false;
+  /** Where members say that they are reached. Bounded by the members that ever spoke to this process. */
+  readonly #addresses = new Map<RaftId, string>();
 
   constructor(components: MembershipChangesComponents) {
     this.#components = components;
@@ -88,6 +91,43 @@ export class MembershipChanges {
       });
   }
 
+  /** Where a member, or this one, says that it is reached. */
+  noteAddress(raftId: RaftId, address: string): void {
+    if (address !== "") this.#addresses.set(raftId, address);
+  }
+
+  /** Leader: writes into the membership where members are reached now. Cheap when all is right. */
+  correctAddresses(): void {
+    if (this.#correcting || this.#addresses.size === 0) return;
+    const status = this.#components.status();
+    if (status.role !== "leader") return;
+    const moved = status.membership.members.find(({ raftId, address }) => {
+      const told = this.#addresses.get(raftId);
+      return told !== undefined && told !== address;
+    });
+    if (moved === undefined) return;
+    this.#correcting = true;
+    const { log } = this.#components;
+    this.#inLine(() => this.#correct(moved.raftId))
+      .catch((error: unknown) => {
+        log.info("the new address of a manager is not agreed on yet", {
+          raftId: moved.raftId,
+          code: codeOf(error),
+        });
+      })
+      .finally(() => {
+        this.#correcting = false;
+      });
+  }
+
+  async #correct(raftId: RaftId): Promise<void> {
+    const member = this.#member(raftId);
+    const address = this.#addresses.get(raftId);
+    if (member === undefined || address === undefined || member.address === address) return;
+    await this.#components.change(ConfChangeKind.UPDATE_ADDRESS, { ...member, address });
+    this.#components.log.info("a manager has another address", { nodeId: member.nodeId, raftId, address });
+  }
+
   async #promote(raftId: RaftId): Promise<void> {
     const member = this.#member(raftId);
     if (member?.learner !== true) return;
@@ -108,6 +148,7 @@ export class MembershipChanges {
     if (present === undefined) {
       await this.#changeWhenPossible(ConfChangeKind.ADD_LEARNER, { ...wanted, raftId, learner: true });
     } else if (present.address !== wanted.address) {
+      this.noteAddress(raftId, wanted.address);
       await this.#changeWhenPossible(ConfChangeKind.UPDATE_ADDRESS, { ...present, address: wanted.address });
     }
     const { members, removed } = this.#components.status().membership;

@@ -13,6 +13,7 @@ import type { Random } from "../../base/random/random.js";
 import { RaftClient, type RaftFrame, type RaftFrameAck } from "../../proto/gen/skein/v1/raft.js";
 import type { RaftId, RaftMessage } from "../core/types.js";
 import { PEER_CHANNEL_OPTIONS, RECONNECT_BACKOFF } from "./grpc-options.js";
+import { isRemoval } from "./grpc-refusal.js";
 import type { TransportEvents, TransportIdentity } from "./transport.js";
 
 /** The core keeps at most 256 appends and 4 MiB in flight to a peer; heartbeats and answers come on top. */
@@ -91,7 +92,12 @@ export class GrpcPeer {
   flush(): void {
     if (this.#call === undefined) this.#drop();
     while (this.#up && this.#writable && this.#call !== undefined && this.#queue.length > 0) {
-      this.#writable = this.#call.write({ messages: this.#takeFrame(), from: 0, clusterId: "" });
+      this.#writable = this.#call.write({
+        messages: this.#takeFrame(),
+        from: 0,
+        clusterId: "",
+        address: "",
+      });
     }
   }
 
@@ -159,8 +165,8 @@ export class GrpcPeer {
     call.on("data", () => undefined); // acknowledgements only keep the stream honest; Raft has its own
     call.on("error", (error) => this.#broken(call, error));
     call.on("end", () => this.#broken(call, undefined));
-    const { raftId, clusterId } = this.#components.identity;
-    call.write({ messages: [], from: raftId, clusterId });
+    const { raftId, clusterId, address } = this.#components.identity;
+    call.write({ messages: [], from: raftId, clusterId, address: address ?? "" });
   }
 
   #broken(call: ClientDuplexStream<RaftFrame, RaftFrameAck>, error: Error | undefined): void {
@@ -183,7 +189,8 @@ export class GrpcPeer {
     this.#drop();
     if (wasUp) events.connectionLost(this.raftId);
     if (error !== undefined && "code" in error && error.code === status.FAILED_PRECONDITION) {
-      events.refused(this.raftId, messageOf(error));
+      const removed = "metadata" in error && isRemoval(error.metadata);
+      events.refused(this.raftId, messageOf(error), { removed });
     }
   }
 }

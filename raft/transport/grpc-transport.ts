@@ -3,7 +3,7 @@
  * Edge: to @grpc/grpc-js. The server that `createRaftHandlers` is registered on,
  * TLS and the role check are the node's.
  */
-import { Metadata, type ServerDuplexStream } from "@grpc/grpc-js";
+import { Metadata, type ServerDuplexStream, type StatusObject } from "@grpc/grpc-js";
 import type { Clock } from "../../base/clock/clock.js";
 import { FailedPreconditionError, UnavailableError } from "../../base/errors/errors.js";
 import { toGrpcStatus } from "../../base/grpc/grpc-errors.js";
@@ -11,7 +11,9 @@ import type { Logger } from "../../base/log/logger.js";
 import type { Random } from "../../base/random/random.js";
 import type { RaftFrame, RaftFrameAck, RaftServer } from "../../proto/gen/skein/v1/raft.js";
 import type { RaftId, RaftMember, RaftMessage } from "../core/types.js";
+import { AnnouncedAddresses } from "./announced-addresses.js";
 import { createRaftClient, type Dial, GrpcPeer } from "./grpc-peer.js";
+import { removalStatus, removedError } from "./grpc-refusal.js";
 import { receiveSnapshotOver, sendSnapshotOver } from "./grpc-snapshot.js";
 import type { RaftTransport, SnapshotTransfer, TransportEvents, TransportIdentity } from "./transport.js";
 
@@ -38,6 +40,8 @@ export class GrpcTransport implements RaftTransport {
   readonly #options: GrpcTransportOptions;
   #started: { identity: TransportIdentity; events: TransportEvents } | undefined;
   readonly #peers = new Map<RaftId, GrpcPeer>();
+  #members: readonly RaftMember[] = [];
+  readonly #announced = new AnnouncedAddresses();
   #removed: ReadonlySet<RaftId> = new Set();
   /** The newest stream of each peer that talks to us. */
   readonly #incoming = new Map<RaftId, ServerDuplexStream<RaftFrame, RaftFrameAck>>();
@@ -54,7 +58,8 @@ export class GrpcTransport implements RaftTransport {
     if (this.#started === undefined) return;
     const { identity, events } = this.#started;
     this.#removed = new Set(removed);
-    const wanted = new Map(members.map((member) => [member.raftId, member]));
+    this.#members = members;
+    const wanted = new Map(this.#announced.over(members).map((member) => [member.raftId, member]));
     wanted.delete(identity.raftId);
     for (const [raftId, peer] of this.#peers) {
       const member = wanted.get(raftId);
@@ -67,8 +72,7 @@ export class GrpcTransport implements RaftTransport {
       if (this.#peers.has(member.raftId)) continue;
       this.#peers.set(member.raftId, new GrpcPeer(member, { ...this.#options, identity, events }));
     }
-    for (const raftId of this.#removed)
-      this.#incoming.get(raftId)?.emit("error", toGrpcStatus(removedError(raftId)));
+    for (const raftId of this.#removed) this.#incoming.get(raftId)?.emit("error", removalStatus(raftId));
   }
 
   send(messages: readonly RaftMessage[]): void {
@@ -125,11 +129,12 @@ export class GrpcTransport implements RaftTransport {
       }
       const refusal = this.#refusal(frame);
       if (refusal !== undefined) {
-        call.emit("error", toGrpcStatus(refusal));
+        call.emit("error", refusal);
         return;
       }
       from = frame.from;
       this.#incoming.set(from, call);
+      this.#noteAddress(from, frame.address);
       call.sendMetadata(new Metadata()); // tells the peer that it was accepted
       this.#receive(from, frame.messages);
     });
@@ -155,30 +160,40 @@ export class GrpcTransport implements RaftTransport {
     void receiveSnapshotOver(call, started.events, (from) => this.#removedRefusal(from));
   }
 
+  /** A peer that came back with another address is dialled there at once, before the membership says so. */
+  #noteAddress(from: RaftId, address: string): void {
+    if (address === "" || this.#started === undefined) return;
+    if (this.#announced.note(this.#members, from, address)) {
+      this.#options.log.info("a raft peer has another address", { peer: from, address });
+      this.setPeers(this.#members, [...this.#removed]);
+    }
+    this.#started.events.announced?.(from, address);
+  }
+
   #receive(from: RaftId, messages: readonly RaftMessage[]): void {
     const own = messages.filter((message) => message.from === from);
     if (own.length > 0) this.#started?.events.receive(own);
   }
 
-  #refusal(frame: RaftFrame): Error | undefined {
+  #refusal(frame: RaftFrame): Partial<StatusObject> | undefined {
     const started = this.#started;
-    if (started === undefined) return notStartedError();
+    if (started === undefined) return toGrpcStatus(notStartedError());
     if (frame.clusterId !== started.identity.clusterId) {
-      return new FailedPreconditionError("raft stream refused: the peer belongs to another cluster");
+      return toGrpcStatus(
+        new FailedPreconditionError("raft stream refused: the peer belongs to another cluster"),
+      );
     }
     if (frame.from <= 0 || frame.from === started.identity.raftId) {
-      return new FailedPreconditionError(`raft stream refused: ${frame.from} is not a peer's id`);
+      return toGrpcStatus(
+        new FailedPreconditionError(`raft stream refused: ${frame.from} is not a peer's id`),
+      );
     }
-    return this.#removedRefusal(frame.from);
+    return this.#removed.has(frame.from) ? removalStatus(frame.from) : undefined;
   }
 
   #removedRefusal(from: RaftId): FailedPreconditionError | undefined {
     return this.#removed.has(from) ? removedError(from) : undefined;
   }
-}
-
-function removedError(raftId: RaftId): FailedPreconditionError {
-  return new FailedPreconditionError(`member ${raftId} was removed from the cluster`);
 }
 
 function notStartedError(): UnavailableError {

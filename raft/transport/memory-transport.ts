@@ -43,6 +43,10 @@ export class MemoryNetwork {
 
   attach(identity: TransportIdentity, transport: MemoryTransport, events: TransportEvents): void {
     this.#nodes.set(identity.raftId, { transport, events });
+    const { raftId, address } = identity;
+    if (address === undefined) return;
+    for (const [peer, node] of this.#nodes)
+      if (this.isConnected(raftId, peer) && peer !== raftId) node.events.announced?.(raftId, address);
   }
 
   /** Also what a test calls for a process that dies: its peers notice. */

@@ -9,6 +9,8 @@ import type { KeyValuePair } from "../host/raft-node.js";
 export interface TransportIdentity {
   readonly raftId: RaftId;
   readonly clusterId: string;
+  /** host:port at which this member is reached, told to every peer; undefined: what the membership says. */
+  readonly address?: string | undefined;
 }
 
 /** A snapshot under way: the state at `meta`, in portions that each fit one chunk. */
@@ -28,8 +30,10 @@ export interface TransportEvents {
   unreachable(peer: RaftId): void;
   /** Resolves when the snapshot is in use; its rejection is told to the sender. */
   receiveSnapshot(from: RaftId, snapshot: SnapshotTransfer): Promise<void>;
-  /** A peer will not talk to us: we were removed, or belong to another cluster. */
-  refused(peer: RaftId, reason: string): void;
+  /** A peer will not talk to us. `removed`: the change that removed us is committed there; else we are strangers. */
+  refused(peer: RaftId, reason: string, why: { readonly removed: boolean }): void;
+  /** Where a peer says it is reached, at the start of each of its streams. */
+  announced?(peer: RaftId, address: string): void;
 }
 
 export interface RaftTransport {

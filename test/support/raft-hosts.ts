@@ -62,6 +62,8 @@ export class Cluster {
   /** Dead members' nodes: kept, so that nothing of them is collected while a test may still look. */
   readonly #dead: RaftNode[] = [];
   snapshotInterval = 10_000;
+  /** Of members that are not at `<name>:2377`. */
+  readonly addresses = new Map<string, string>();
 
   constructor(seed: string | number = "host") {
     this.#random = new SeededRandom(seed);
@@ -80,7 +82,7 @@ export class Cluster {
       dir: "",
       clusterId: "c1",
       nodeId: name,
-      address: `${name}:2377`,
+      address: this.addresses.get(name) ?? `${name}:2377`,
       start,
       transport: this.network.createTransport(),
       stateMachine: machine,

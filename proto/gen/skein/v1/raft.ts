@@ -325,6 +325,8 @@ export interface RaftFrame {
   /** First frame of a stream only: who speaks, so that a stale or removed member is refused early. */
   readonly from: number;
   readonly clusterId: string;
+  /** host:port at which it is reached now, perhaps not what the membership says yet */
+  readonly address: string;
 }
 
 export interface RaftFrameAck {
@@ -992,7 +994,7 @@ export const RaftMessage = {
 };
 
 function createBaseRaftFrame(): RaftFrame {
-  return { messages: [], from: 0, clusterId: "" };
+  return { messages: [], from: 0, clusterId: "", address: "" };
 }
 
 export const RaftFrame = {
@@ -1005,6 +1007,9 @@ export const RaftFrame = {
     }
     if (message.clusterId !== "") {
       writer.uint32(26).string(message.clusterId);
+    }
+    if (message.address !== "") {
+      writer.uint32(34).string(message.address);
     }
     return writer;
   },
@@ -1037,6 +1042,13 @@ export const RaftFrame = {
 
           message.clusterId = reader.string();
           continue;
+        case 4:
+          if (tag !== 34) {
+            break;
+          }
+
+          message.address = reader.string();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1054,6 +1066,7 @@ export const RaftFrame = {
     message.messages = object.messages?.map((e) => RaftMessage.fromPartial(e)) || [];
     message.from = object.from ?? 0;
     message.clusterId = object.clusterId ?? "";
+    message.address = object.address ?? "";
     return message;
   },
 };
