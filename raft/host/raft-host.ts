@@ -12,9 +12,11 @@ import {
 } from "../../base/errors/errors.js";
 import type { RaftInspection } from "../../proto/gen/skein/v1/debug.js";
 import type { Membership, RaftId, RaftMember } from "../core/types.js";
+import type { DataKeyLock } from "../storage/data-key.js";
 import type { StateSnapshot } from "../storage/state-store.js";
 import type { TransportEvents } from "../transport/transport.js";
 import type { RaftHostComponents } from "./host.js";
+import { DataKeyUpkeep } from "./data-key-upkeep.js";
 import { inspectRaft } from "./inspect-raft.js";
 import { Listeners } from "./listeners.js";
 import { MembershipChanges } from "./membership-changes.js";
@@ -37,6 +39,7 @@ export class RaftHost implements RaftNode {
   readonly #proposals: Proposals;
   readonly #barriers: ReadBarriers;
   readonly #changes: MembershipChanges;
+  readonly #dataKeys: DataKeyUpkeep;
   readonly #waits = new TickWaits();
   readonly #meters: RaftMeters;
   readonly #leadership: Listeners<Leadership>;
@@ -84,6 +87,7 @@ export class RaftHost implements RaftNode {
       random,
       log,
     });
+    this.#dataKeys = new DataKeyUpkeep({ storage, trimLog: () => driver.trimLog(), log });
     this.#leadership = new Listeners<Leadership>({ isLeader: false, term: 0, leader: undefined }, log);
     this.#members = new Listeners<readonly RaftMember[]>(driver.membership.members, log);
   }
@@ -175,6 +179,14 @@ export class RaftHost implements RaftNode {
     return this.#stopped === undefined ? this.#driver.exportState() : Promise.reject(this.#stopped);
   }
 
+  rotateDataKey(epoch: number): Promise<void> {
+    return this.#stopped === undefined ? this.#dataKeys.rotate(epoch) : Promise.reject(this.#stopped);
+  }
+
+  relock(lock: DataKeyLock | undefined): Promise<void> {
+    return this.#stopped === undefined ? this.#dataKeys.relock(lock) : Promise.reject(this.#stopped);
+  }
+
   onLeadership(listener: (leadership: Leadership) => void): () => void {
     return this.#leadership.add(listener);
   }
@@ -198,6 +210,7 @@ export class RaftHost implements RaftNode {
       }
     }
     this.#stop(new UnavailableError("this manager is stopping"));
+    await this.#dataKeys.close();
     await this.#driver.close();
     await transport.close();
     await storage.wal.close();
@@ -259,6 +272,7 @@ export class RaftHost implements RaftNode {
     this.#barriers.tick();
     this.#waits.tick();
     this.#driver.tick();
+    this.#dataKeys.tick();
   }
 
   async #nextTick(): Promise<void> {

@@ -4,6 +4,7 @@
  */
 import type { RaftInspection } from "../../proto/gen/skein/v1/debug.js";
 import type { CoreStatus, RaftId, RaftMember } from "../core/types.js";
+import type { DataKeyLock } from "../storage/data-key.js";
 import type { StateSnapshot } from "../storage/state-store.js";
 
 /** A change of the materialised state. `value` undefined deletes the key. */
@@ -71,6 +72,14 @@ export interface RaftNode {
   }): Promise<{ raftId: RaftId; members: readonly RaftMember[]; removed: readonly RaftId[] }>;
   /** Leader only. @throws {FailedPreconditionError} when the rest would have no quorum, unless forced. */
   removeMember(raftId: RaftId, options?: { force?: boolean }): Promise<void>;
+  /**
+   * Makes a new data key, when the cluster counts a newer rotation than this member follows. Resolves when what is
+   * appended is sealed under it; what was sealed before follows in the background.
+   * @throws {ResourceExhaustedError} too many old keys are needed still.
+   */
+  rotateDataKey(epoch: number): Promise<void>;
+  /** Locks this member's data keys on disk, under another lock than before, or unlocks them. */
+  relock(lock: DataKeyLock | undefined): Promise<void>;
   /** Leader only: hands over to a caught-up voter and resolves when it leads. */
   transferLeadership(options?: { to?: RaftId }): Promise<void>;
   /**

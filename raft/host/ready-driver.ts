@@ -123,7 +123,11 @@ export class ReadyDriver {
   /** Background work that is due now and then: writing the state, compacting the log. */
   tick(): void {
     this.#writer.kick();
-    if (!this.#installing && this.#components.storage.log.compactionDue) this.#compacting ??= this.#compact();
+    const { log } = this.#components.storage;
+    if (!this.#installing && log.compactionDue)
+      this.#compacting ??= this.#compact((stateIndex) =>
+        log.compact({ stateIndex, keepFrom: this.snapshots.keepFrom }),
+      );
   }
 
   /** Loads the state machine from the stored state. */
@@ -134,6 +138,14 @@ export class ReadyDriver {
     } finally {
       await snapshot.close();
     }
+  }
+
+  /** Takes off the log's files what the state holds, so that the data keys of old ones can go. */
+  async trimLog(): Promise<void> {
+    while (this.#compacting !== undefined) await this.#compacting;
+    if (this.#installing || this.#stopped) return;
+    this.#compacting = this.#compact((stateIndex) => this.#components.storage.log.compactDisk(stateIndex));
+    await this.#compacting;
   }
 
   /** What is applied now, frozen: the background writer is waited for, which lags by a tick or so. */
@@ -247,11 +259,11 @@ export class ReadyDriver {
     log.info("installed a snapshot", { index: meta.index, term: meta.term });
   }
 
-  async #compact(): Promise<void> {
+  async #compact(forget: (stateIndex: number) => Promise<void>): Promise<void> {
     const { storage } = this.#components;
     try {
       await this.#writer.flush({ sync: true });
-      await storage.log.compact({ stateIndex: storage.state.meta.index, keepFrom: this.snapshots.keepFrom });
+      await forget(storage.state.meta.index);
     } catch (error) {
       this.#hooks.failed(error);
     } finally {

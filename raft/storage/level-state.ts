@@ -147,8 +147,8 @@ class LevelState implements StateStore {
   }
 
   /** Copies into a new folder under the current data key; twice the disk space meanwhile. */
-  reseal(): Promise<void> {
-    this.#resealing ??= this.#reseal().finally(() => {
+  reseal(options: { signal?: AbortSignal } = {}): Promise<void> {
+    this.#resealing ??= this.#reseal(options.signal).finally(() => {
       this.#resealing = undefined;
     });
     return this.#resealing;
@@ -162,16 +162,16 @@ class LevelState implements StateStore {
     await this.#generation.close();
   }
 
-  async #reseal(): Promise<void> {
+  async #reseal(signal: AbortSignal | undefined): Promise<void> {
     if (this.#generation.keyId === this.#options.keys.currentId) return;
     const generation = await openFolder(this.#options, this.#newName());
     const copy: Copy = { generation, touched: new Set(), failure: undefined };
     let done = false;
     try {
-      const old = await this.#copyTo(copy);
+      const old = await this.#copyTo(copy, signal);
       await this.#exclusively(async () => {
         if (copy.failure !== undefined) throw copy.failure.error;
-        if (this.#generation !== old || this.#closed) return; // a snapshot was installed: it is sealed anew
+        if (this.#generation !== old || signal?.aborted === true) return; // a snapshot was installed: it is sealed anew
         await this.#switchTo(generation, this.#meta);
         done = true;
       });
@@ -182,14 +182,14 @@ class LevelState implements StateStore {
   }
 
   /** @returns what was copied. From its first moment every write goes to the copy, too. */
-  async #copyTo(copy: Copy): Promise<Generation> {
+  async #copyTo(copy: Copy, signal: AbortSignal | undefined): Promise<Generation> {
     const { old, view } = await this.#exclusively(async () => {
       this.#copy = copy;
       return { old: this.#generation, view: this.#generation.freeze() };
     });
     try {
       for await (const portion of old.portions(view, RESEAL_PORTION_BYTES)) {
-        if (this.#generation !== old || this.#closed || copy.failure !== undefined) break;
+        if (this.#generation !== old || signal?.aborted === true || copy.failure !== undefined) break;
         await this.#exclusively(async () => {
           const untouched = portion.filter(({ key }) => !copy.touched.has(key));
           await copy.generation.writePairs(untouched, undefined, false);

@@ -119,6 +119,15 @@ export class StableLog implements LogStorage {
     this.#log.setBase(base);
   }
 
+  /**
+   * Takes off the disk what the (synced) state holds. Memory keeps it: a follower that lags a little is served from
+   * there.
+   */
+  async compactDisk(stateIndex: number): Promise<void> {
+    const term = this.#log.term(stateIndex);
+    if (term !== undefined) await this.#wal.compact({ index: stateIndex, term });
+  }
+
   get compactionDue(): boolean {
     const applied = this.#state.meta.index - this.#log.base.index;
     return applied > this.#snapshotInterval || (applied > 0 && this.#log.bytes > this.#memoryBytesMax);

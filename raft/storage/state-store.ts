@@ -37,7 +37,7 @@ export interface StateStore {
    * Seals everything anew under the data key that is current now, in small portions beside the writes, which go
    * on. When it fails, or a snapshot is installed meanwhile, the state stays as it was.
    */
-  reseal(): Promise<void>;
+  reseal(options?: { signal?: AbortSignal }): Promise<void>;
   snapshot(): Promise<StateSnapshot>;
   beginInstall(meta: SnapshotMeta): Promise<StateInstall>;
   close(): Promise<void>;
