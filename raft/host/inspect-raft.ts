@@ -50,7 +50,7 @@ export function inspectRaft({
     commitSeconds: histogramOut(meters.commitSeconds.values()),
     syncSeconds: histogramOut(meters.syncSeconds.values()),
     uptimeMs: meters.uptimeMs,
-    trouble: "",
+    trouble: status.trouble ?? "",
   };
 }
 

@@ -16,6 +16,8 @@ import type { DataKeyLock } from "../storage/data-key.js";
 import type { StateSnapshot } from "../storage/state-store.js";
 import type { TransportEvents } from "../transport/transport.js";
 import type { RaftHostComponents } from "./host.js";
+import { HandOver } from "./hand-over.js";
+import type { RaftHostComponents } from "./host.js";
 import { DataKeyUpkeep } from "./data-key-upkeep.js";
 import { inspectRaft } from "./inspect-raft.js";
 import { Listeners } from "./listeners.js";
@@ -29,6 +31,10 @@ import { TickWaits } from "./tick-waits.js";
 
 const TICK_MS = 100;
 /** The core gives a transfer one election timeout (10 ticks); after it the old leader goes on. */
+/** The news of an orderly removal may still be on its way when a peer refuses us. */
+const REMOVAL_GRACE_MS = 1_000;
+/** From the last message to a peer until the streams close. */
+const LAST_WORDS_MS = 50;
 const TRANSFER_TICKS = 15;
 const HINT_DELAY_MS = { min: 4, max: 50 } as const;
 
@@ -38,6 +44,7 @@ export class RaftHost implements RaftNode {
   readonly #driver: ReadyDriver;
   readonly #proposals: Proposals;
   readonly #barriers: ReadBarriers;
+  readonly #handOver: HandOver;
   readonly #changes: MembershipChanges;
   readonly #dataKeys: DataKeyUpkeep;
   readonly #waits = new TickWaits();
@@ -94,6 +101,15 @@ export class RaftHost implements RaftNode {
 
   /** Restores the state machine, replays what is known to be committed, and begins to take part. */
   async start(): Promise<void> {
+    this.#handOver = new HandOver({
+      status: () => driver.core.status(),
+      transport,
+      health: driver.health,
+      trouble: () => driver.trouble,
+      transfer: (to) => this.transferLeadership({ to }),
+      clock: components.clock,
+      log,
+    });
     const { transport, identity, clock, tickMs } = this.#components;
     const driver = this.#driver;
     await driver.restore();
@@ -138,12 +154,16 @@ export class RaftHost implements RaftNode {
     const reachable = new Map(members.map(({ raftId }) => [raftId, isReachable(raftId)]));
     if (this.#stopped !== undefined) {
       const role = status.role === "learner" ? status.role : "follower";
-      return { ...status, role, leader: 0, appliedIndex, leaderMember: undefined, reachable, progress: [] };
+      const { message } = this.#stopped;
+      const nobody = { leader: 0, leaderMember: undefined, progress: [] };
+      return { ...status, ...nobody, role, appliedIndex, reachable, trouble: message };
     }
-    return { ...status, appliedIndex, leaderMember: this.#member(status.leader), reachable };
+    return { ...status, ...trouble, appliedIndex, leaderMember: this.#member(status.leader), reachable };
   }
 
   inspect(): RaftInspection {
+    const found = this.#driver.health.trouble ?? this.#driver.trouble;
+    const trouble = found === undefined ? {} : { trouble: found };
     const { identity, storage } = this.#components;
     const driver = this.#driver;
     return inspectRaft({
@@ -224,13 +244,18 @@ export class RaftHost implements RaftNode {
     log.error("raft stops", { error: messageOf(error) });
     this.#stop(new UnavailableError(`raft has stopped: ${messageOf(error)}`, { cause: error }));
     const tell = (): void => onStopped?.(error);
-    transport.close().then(tell, tell);
+    const end = (): void => {
+      transport.close().then(tell, tell);
+    };
+    if (isHandedOver) this.#components.clock.setTimer(LAST_WORDS_MS, end);
+    else end();
   }
 
   /** Accepts nothing any more and answers everybody who waits. */
   #stop(reason: UnavailableError): void {
     if (this.#stopped !== undefined) return;
     this.#stopped = reason;
+    const isHandedOver = this.#handOver.logFailed();
     this.#ticker?.cancel();
     this.#driver.stop();
     this.#proposals.rejectAll(reason);
@@ -308,6 +333,9 @@ export class RaftHost implements RaftNode {
   #notLeader(): NotLeaderError {
     const { leader } = this.#driver.core.status();
     const leaderAddress = leader === this.raftId ? undefined : this.#member(leader)?.address;
+    // Nobody hears of a new leader from a driver that waits for a sync.
+    if (this.#driver.health.trouble !== undefined) this.#noteLeadership();
+    this.#handOver.tick();
     return new NotLeaderError("this manager does not lead (any more)", { leaderAddress });
   }
 

@@ -17,6 +17,7 @@ import { EntryKind } from "../log/make-entry.js";
 import type { StateSnapshot } from "../storage/state-store.js";
 import { StateWriter } from "../storage/state-writer.js";
 import { Applier } from "./applier.js";
+import { DiskHealth } from "./disk-health.js";
 import type { RaftHostComponents } from "./host.js";
 import type { RaftMeters } from "./raft-meters.js";
 import type { KeyValuePair } from "./raft-node.js";
@@ -40,6 +41,7 @@ export class ReadyDriver {
   readonly snapshots: SnapshotExchange;
   readonly #components: RaftHostComponents;
   readonly #meters: RaftMeters;
+  readonly health: DiskHealth;
   readonly #hooks: DriverHooks;
   readonly #writer: StateWriter;
   readonly #applier: Applier;
@@ -60,7 +62,8 @@ export class ReadyDriver {
     this.#membership = storage.log.initialState().membership;
     this.core = new RaftCore({ id: identity.raftId, storage: storage.log, random, appliedIndex });
     const onError = hooks.failed;
-    this.#writer = new StateWriter({ store: storage.state, onError });
+    this.health = new DiskHealth(clock);
+    this.#writer = new StateWriter({ store: storage.state });
     const onApplied = hooks.applied;
     this.#applier = new Applier({
       stateMachine,
@@ -120,11 +123,18 @@ export class ReadyDriver {
     await this.#applier.idle();
   }
 
-  /** Background work that is due now and then: writing the state, compacting the log. */
+  /** Why storage will not do for ever as it does now; undefined: all is well. */
+  get trouble(): string | undefined {
+    return this.#components.storage.wal.trouble ?? this.#writer.trouble;
+  }
+
+  /** Background work that is due now and then: writing the state, maintaining and compacting the log. */
   tick(): void {
-    this.#writer.kick();
-    const { log } = this.#components.storage;
-    if (!this.#installing && log.compactionDue)
+    const { wal, log } = this.#components.storage;
+    wal.maintain().catch(this.#hooks.failed);
+    if (this.#installing) return;
+    this.#writer.tick();
+    if (log.compactionDue && this.#writer.trouble === undefined)
       this.#compacting ??= this.#compact((stateIndex) =>
         log.compact({ stateIndex, keepFrom: this.snapshots.keepFrom }),
       );
@@ -166,7 +176,12 @@ export class ReadyDriver {
     await this.snapshots.close();
     await this.idle();
     await this.#compacting;
-    await this.#writer.flush();
+    try {
+      await this.#writer.flush();
+    } catch (error) {
+      // The log holds it all.
+      this.#components.log.warn("the state on disk stays behind the log", { error: messageOf(error) });
+    }
   }
 
   async #driveAll(): Promise<void> {
@@ -199,7 +214,9 @@ export class ReadyDriver {
       const sinceMs = this.#meters.nowMs();
       await storage.log.append(ready.entries, ready.hardState);
       this.#meters.synced(sinceMs);
+      this.health.syncBegan(ready.entries.at(-1)?.index ?? 0);
     } else if (ready.hardState !== undefined) storage.log.remember(ready.hardState);
+      this.health.syncEnded();
     if (ready.snapshot !== undefined) await this.#install(ready.snapshot);
     this.#send(ready.messages);
     this.#commit(ready.committedEntries.slice(early));
@@ -241,7 +258,7 @@ export class ReadyDriver {
     try {
       await this.#compacting;
       await this.#applier.idle();
-      await this.#writer.flush();
+      await this.#writer.idle();
       await staged.install.commit();
       this.#writer.reset();
       await this.restore();
@@ -262,7 +279,12 @@ export class ReadyDriver {
   async #compact(forget: (stateIndex: number) => Promise<void>): Promise<void> {
     const { storage } = this.#components;
     try {
-      await this.#writer.flush({ sync: true });
+      try {
+        await this.#writer.flush({ sync: true });
+      } catch (error) {
+        log.warn("the log is not compacted: the state cannot be written", { error: messageOf(error) });
+        return;
+      }
       await forget(storage.state.meta.index);
     } catch (error) {
       this.#hooks.failed(error);

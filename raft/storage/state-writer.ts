@@ -1,38 +1,54 @@
 /**
  * Carries applied changes to the materialised state in the background, merged by key:
- * one write at each `kick` (the host's tick), or when much has gathered. Nobody waits for it:
- * until then the log holds the entries.
+ * one write at each tick, or when much has gathered. Nobody waits for it:
+ * until then the log holds the entries. So a write that fails (a full disk) harms nobody: what it carried is kept,
+ * merged with what comes, and tried again after a pause that grows to ten seconds; `trouble` tells meanwhile.
  * Pure over the StateStore port.
  * Invariant: the stored point only moves forward, together with exactly the changes up to it.
+ * Bound: `full` at 16 MiB of changes; the applier then waits for a write, and the member stops when that fails.
  */
+import { messageOf } from "../../base/errors/errors.js";
 import type { Membership, SnapshotMeta } from "../core/types.js";
 import type { KeyValueChange } from "../host/raft-node.js";
 import type { StateStore } from "./state-store.js";
 
-/** Bytes of changes that start a write before the next kick. */
+/** Bytes of changes that start a write before the next tick. */
 const GATHER_BYTES_MAX = 1024 * 1024;
 /** Bytes of changes waiting beyond which `full` asks the applier to pause. */
 const PENDING_BYTES_MAX = 16 * 1024 * 1024;
+/** Ticks between two attempts at a write that fails: 0.2 s, then twice as many, up to 10 s. */
+const PAUSE_TICKS = { first: 2, max: 100 } as const;
+
+function changeBytes(key: string, value: Uint8Array | undefined): number {
+  return key.length + (value?.length ?? 0);
+}
 
 export class StateWriter {
   readonly #store: StateStore;
-  readonly #onError: (error: unknown) => void;
   #changes = new Map<string, Uint8Array | undefined>();
+  /** Of `#changes`; more than that when keys repeat. */
   #bytes = 0;
   #point: SnapshotMeta;
   #syncAsked = false;
-  #failed = false;
+  #failure: { readonly error: unknown; readonly pauseTicks: number } | undefined;
+  /** Ticks until the next attempt. */
+  #pauseTicks = 0;
   #running: Promise<void> | undefined;
 
-  constructor(options: { store: StateStore; onError: (error: unknown) => void }) {
+  constructor(options: { store: StateStore }) {
     this.#store = options.store;
-    this.#onError = options.onError;
     this.#point = options.store.meta;
   }
 
   /** True when the applier should `flush` before it adds more. */
   get full(): boolean {
     return this.#bytes >= PENDING_BYTES_MAX;
+  }
+
+  /** Why the state on disk stays behind; undefined: it does not. */
+  get trouble(): string | undefined {
+    if (this.#failure === undefined) return undefined;
+    return `the state cannot be written: ${messageOf(this.#failure.error)}`;
   }
 
   /** Takes the changes of one applied entry. */
@@ -44,26 +60,36 @@ export class StateWriter {
     this.#point = { index: entry.index, term: entry.term, membership };
     for (const { key, value } of changes) {
       this.#changes.set(key, value);
-      this.#bytes += key.length + (value?.length ?? 0);
+      this.#bytes += changeBytes(key, value);
     }
-    if (this.#bytes >= GATHER_BYTES_MAX) this.kick();
+    if (this.#bytes >= GATHER_BYTES_MAX && this.#failure === undefined) this.#start();
   }
 
-  /** Starts writing what has gathered, unless a write runs. */
-  kick(): void {
-    if (this.#due && !this.#failed) this.#running ??= this.#run();
+  /** Starts writing what has gathered, unless a write runs, or one has failed a moment ago. */
+  tick(): void {
+    if (this.#failure !== undefined && this.#pauseTicks > 0) this.#pauseTicks -= 1;
+    else this.#start();
   }
 
-  /** Resolves when everything added so far is written; with `sync`, so that a power cut cannot undo it. */
+  /**
+   * Resolves when everything added so far is written; with `sync`, so that a power cut cannot undo it.
+   * @throws what the store throws, now or a moment ago; nothing is lost by it.
+   */
   async flush(options: { sync?: boolean } = {}): Promise<void> {
     const target = this.#point.index;
     if (options.sync === true) this.#syncAsked = true;
-    this.kick();
-    while (this.#running !== undefined) {
+    for (;;) {
+      this.#start();
+      if (this.#running === undefined) return;
       await this.#running;
+      if (this.#failure !== undefined) throw this.#failure.error;
       if (this.#store.meta.index >= target && !this.#syncAsked) return;
-      this.kick();
     }
+  }
+
+  /** Resolves when no write runs. */
+  async idle(): Promise<void> {
+    while (this.#running !== undefined) await this.#running;
   }
 
   /** A snapshot was installed: what waits is older than it. */
@@ -71,26 +97,43 @@ export class StateWriter {
     this.#changes = new Map();
     this.#bytes = 0;
     this.#point = this.#store.meta;
+    this.#failure = undefined;
   }
 
-  get #due(): boolean {
-    return this.#point.index > this.#store.meta.index || this.#syncAsked;
+  #start(): void {
+    if (this.#point.index > this.#store.meta.index || this.#syncAsked) this.#running ??= this.#run();
   }
 
   async #run(): Promise<void> {
     do {
-      const changes = [...this.#changes].map(([key, value]) => ({ key, value }));
+      const taken = this.#changes;
       const sync = this.#syncAsked;
       this.#changes = new Map();
       this.#bytes = 0;
       this.#syncAsked = false;
       try {
+        const changes = [...taken].map(([key, value]) => ({ key, value }));
         await this.#store.write({ meta: this.#point, changes, sync });
+        this.#failure = undefined;
       } catch (error) {
-        this.#failed = true;
-        this.#onError(error);
+        this.#takeBack(taken);
+        const pauseTicks = Math.min(
+          (this.#failure?.pauseTicks ?? PAUSE_TICKS.first / 2) * 2,
+          PAUSE_TICKS.max,
+        );
+        this.#failure = { error, pauseTicks };
+        this.#pauseTicks = pauseTicks;
+        break;
       }
-    } while (!this.#failed && (this.#syncAsked || this.#bytes >= GATHER_BYTES_MAX));
+    } while (this.#syncAsked || this.#bytes >= GATHER_BYTES_MAX);
     this.#running = undefined;
+  }
+
+  /** What could not be written counts where nothing newer has come. */
+  #takeBack(taken: Map<string, Uint8Array | undefined>): void {
+    for (const [key, value] of this.#changes) taken.set(key, value);
+    this.#changes = taken;
+    this.#bytes = 0;
+    for (const [key, value] of taken) this.#bytes += changeBytes(key, value);
   }
 }
