@@ -18,6 +18,33 @@ export type FinalObject = {
 /** By store key. */
 export type FinalObjects = ReadonlyMap<string, FinalObject>;
 
+/** What the rules look at: the committed state, and what the transaction makes of it. */
+interface Review {
+  readonly state: StoreState;
+  readonly finals: FinalObjects;
+  /** The transaction's objects by table and secondary key; made when first asked for. */
+  byKey: ReadonlyMap<string, readonly FinalObject[]> | undefined;
+}
+
+/** Where `Review.byKey` holds the objects under a secondary key of their table. */
+function placeOf(table: TableName, key: string): string {
+  return `${table} ${key}`;
+}
+
+function finalsByKey(finals: FinalObjects): ReadonlyMap<string, readonly FinalObject[]> {
+  const byKey = new Map<string, FinalObject[]>();
+  for (const final of finals.values()) {
+    if (final.after === undefined) continue;
+    for (const key of indexKeys(final.table, final.after)) {
+      const place = placeOf(final.table, key);
+      const held = byKey.get(place);
+      if (held === undefined) byKey.set(place, [final]);
+      else held.push(final);
+    }
+  }
+  return byKey;
+}
+
 /** Why a transaction is void. */
 export interface Violation {
   readonly kind: "changed" | "name" | "reference" | "port";
@@ -36,9 +63,9 @@ export function nameTakenMessage(table: TableName, name: string): string {
 
 /** @returns the first broken rule, in the order of the transaction's actions. */
 export function findViolation(state: StoreState, finals: FinalObjects): Violation | undefined {
+  const review: Review = { state, finals, byKey: undefined };
   for (const final of finals.values()) {
-    const violation =
-      final.after === undefined ? brokenByRemoval(state, finals, final) : brokenByPut(state, finals, final);
+    const violation = final.after === undefined ? brokenByRemoval(review, final) : brokenByPut(review, final);
     if (violation !== undefined) return violation;
   }
   return undefined;
@@ -46,39 +73,38 @@ export function findViolation(state: StoreState, finals: FinalObjects): Violatio
 
 /** Another object that will stand under this key once the transaction is applied. */
 function otherHolder<K extends TableName>(
-  state: StoreState,
-  finals: FinalObjects,
+  review: Review,
   at: { readonly table: K; readonly key: string; readonly id: string },
 ): { readonly id: string } | undefined {
+  const { state, finals } = review;
   const held = state.bucket(at.table, at.key);
   const stays = held.find((object) => object.id !== at.id && !finals.has(storeKey(at.table, object.id)));
   if (stays !== undefined) return stays;
-  for (const final of finals.values()) {
-    if (final.table !== at.table || final.id === at.id || final.after === undefined) continue;
-    if (indexKeys(final.table, final.after).includes(at.key)) return final.after;
-  }
-  return undefined;
+  if (finals.size === 1 && finals.has(storeKey(at.table, at.id))) return undefined;
+  review.byKey ??= finalsByKey(finals);
+  return review.byKey.get(placeOf(at.table, at.key))?.find((final) => final.id !== at.id);
 }
 
-function brokenByPut(state: StoreState, finals: FinalObjects, final: FinalObject): Violation | undefined {
+function brokenByPut(review: Review, final: FinalObject): Violation | undefined {
+  const { state } = review;
   const { table, id, after } = final;
   if (after === undefined || !hasUniqueName(table)) return undefined;
   const before = state.get(table, id);
   const name = nameOf(table, after);
   const renamed = before === undefined || nameOf(table, before) !== name;
-  if (name !== "" && renamed && otherHolder(state, finals, { table, key: nameKey(name), id }) !== undefined) {
+  if (name !== "" && renamed && otherHolder(review, { table, key: nameKey(name), id }) !== undefined) {
     return { kind: "name", message: nameTakenMessage(table, name) };
   }
   return table === "service"
-    ? brokenByService(state, finals, { before: state.get("service", id), after })
+    ? brokenByService(review, { before: state.get("service", id), after })
     : undefined;
 }
 
 function brokenByService(
-  state: StoreState,
-  finals: FinalObjects,
+  review: Review,
   change: { readonly before: Tables["service"] | undefined; readonly after: Tables["service"] },
 ): Violation | undefined {
+  const { state, finals } = review;
   const { before, after } = change;
   if (before?.spec === after.spec) return undefined;
   // What the service had, or goes back to, is not questioned:
@@ -102,7 +128,7 @@ function brokenByService(
   for (const port of chosenPorts(after.spec)) {
     if (had.has(portKey(port))) continue;
     for (const key of conflictingPortKeys(port)) {
-      const other = otherHolder(state, finals, { table: "service", key, id: after.id });
+      const other = otherHolder(review, { table: "service", key, id: after.id });
       if (other !== undefined) {
         return {
           kind: "port",
@@ -114,10 +140,10 @@ function brokenByService(
   return undefined;
 }
 
-function brokenByRemoval(state: StoreState, finals: FinalObjects, final: FinalObject): Violation | undefined {
+function brokenByRemoval(review: Review, final: FinalObject): Violation | undefined {
   const { table, id } = final;
   if (table !== "network" && table !== "secret" && table !== "config") return undefined;
-  const user = otherHolder(state, finals, { table: "service", key: `${table}:${id}`, id: "" });
+  const user = otherHolder(review, { table: "service", key: `${table}:${id}`, id: "" });
   return user === undefined
     ? undefined
     : { kind: "reference", message: `${table} ${id} is in use by service ${user.id}` };

@@ -36,6 +36,8 @@ export class WriteTransaction implements WriteTx {
   readonly #nowMs: number;
   readonly #written = new Map<string, Written>();
   readonly #tables = new Set<TableName>();
+  /** Store keys of what was written under a name, whatever became of it since: where to look for a name. */
+  readonly #named = new Map<string, string[]>();
   /** What each write replaced in `#written`, for `rollback`. */
   readonly #journal: { readonly key: string; readonly before: Written | undefined }[] = [];
   #open = true;
@@ -166,14 +168,29 @@ export class WriteTransaction implements WriteTx {
     this.#journal.push({ key, before: this.#written.get(key) });
     this.#written.set(key, written);
     this.#tables.add(written.table);
+    if (written.after === undefined || !hasUniqueName(written.table)) return;
+    const name = namePlace(written.table, nameOf(written.table, written.after));
+    const named = this.#named.get(name);
+    if (named === undefined) this.#named.set(name, [key]);
+    else named.push(key);
   }
 
   #assertNameFree<K extends TableName>(table: K, object: Tables[K]): void {
     const name = nameOf(table, object);
     if (name === "" || !hasUniqueName(table)) return;
-    if (this.list(table, { by: "name", name }).some((other) => other.id !== object.id)) {
-      throw new AlreadyExistsError(nameTakenMessage(table, name));
-    }
+    const isTaken =
+      this.#state
+        .bucket(table, nameKey(name))
+        .some((other) => other.id !== object.id && !this.#written.has(storeKey(table, other.id))) ||
+      this.#named.get(namePlace(table, name))?.some((key) => {
+        const after = this.#written.get(key)?.after;
+        return (
+          after !== undefined &&
+          after.id !== object.id &&
+          nameKey(nameOf(table, after as Tables[K])) === nameKey(name)
+        ); // keys name their table
+      });
+    if (isTaken) throw new AlreadyExistsError(nameTakenMessage(table, name));
   }
 
   #overlaid<K extends TableName>(
@@ -189,6 +206,11 @@ export class WriteTransaction implements WriteTx {
     }
     return out;
   }
+}
+
+/** Where the objects written under a name of a table are listed. */
+function namePlace(table: TableName, name: string): string {
+  return `${table} ${nameKey(name)}`;
 }
 
 function matches<K extends TableName>(table: K, object: Tables[K], lookup: Lookup | undefined): boolean {
