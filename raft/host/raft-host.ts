@@ -15,10 +15,9 @@ import type { Membership, RaftId, RaftMember } from "../core/types.js";
 import type { DataKeyLock } from "../storage/data-key.js";
 import type { StateSnapshot } from "../storage/state-store.js";
 import type { TransportEvents } from "../transport/transport.js";
-import type { RaftHostComponents } from "./host.js";
+import { DataKeyUpkeep } from "./data-key-upkeep.js";
 import { HandOver } from "./hand-over.js";
 import type { RaftHostComponents } from "./host.js";
-import { DataKeyUpkeep } from "./data-key-upkeep.js";
 import { inspectRaft } from "./inspect-raft.js";
 import { Listeners } from "./listeners.js";
 import { MembershipChanges } from "./membership-changes.js";
@@ -31,11 +30,11 @@ import { TickWaits } from "./tick-waits.js";
 
 const TICK_MS = 100;
 /** The core gives a transfer one election timeout (10 ticks); after it the old leader goes on. */
+const TRANSFER_TICKS = 15;
 /** The news of an orderly removal may still be on its way when a peer refuses us. */
 const REMOVAL_GRACE_MS = 1_000;
 /** From the last message to a peer until the streams close. */
 const LAST_WORDS_MS = 50;
-const TRANSFER_TICKS = 15;
 const HINT_DELAY_MS = { min: 4, max: 50 } as const;
 
 export class RaftHost implements RaftNode {
@@ -44,8 +43,8 @@ export class RaftHost implements RaftNode {
   readonly #driver: ReadyDriver;
   readonly #proposals: Proposals;
   readonly #barriers: ReadBarriers;
-  readonly #handOver: HandOver;
   readonly #changes: MembershipChanges;
+  readonly #handOver: HandOver;
   readonly #dataKeys: DataKeyUpkeep;
   readonly #waits = new TickWaits();
   readonly #meters: RaftMeters;
@@ -55,6 +54,7 @@ export class RaftHost implements RaftNode {
   /** Why nothing is accepted any more. */
   #stopped: UnavailableError | undefined;
   #closing: Promise<void> | undefined;
+  #removal: Timer | undefined;
 
   constructor(components: RaftHostComponents) {
     const { identity, storage, transport, random, log } = components;
@@ -69,8 +69,15 @@ export class RaftHost implements RaftNode {
         this.#proposals.applied(at);
         this.#barriers.applied();
       },
+      installed: (at) => {
+        this.#proposals.installed(at);
+        this.#barriers.applied();
+      },
       readsAnswered: (states) => this.#barriers.answered(states),
-      readyDone: () => this.#changes.promoteCaughtUp(),
+      readyDone: () => {
+        this.#changes.promoteCaughtUp();
+        this.#changes.correctAddresses();
+      },
       failed: (error) => this.#fail(error),
     });
     this.#driver = driver;
@@ -94,13 +101,6 @@ export class RaftHost implements RaftNode {
       random,
       log,
     });
-    this.#dataKeys = new DataKeyUpkeep({ storage, trimLog: () => driver.trimLog(), log });
-    this.#leadership = new Listeners<Leadership>({ isLeader: false, term: 0, leader: undefined }, log);
-    this.#members = new Listeners<readonly RaftMember[]>(driver.membership.members, log);
-  }
-
-  /** Restores the state machine, replays what is known to be committed, and begins to take part. */
-  async start(): Promise<void> {
     this.#handOver = new HandOver({
       status: () => driver.core.status(),
       transport,
@@ -110,10 +110,19 @@ export class RaftHost implements RaftNode {
       clock: components.clock,
       log,
     });
+    this.#dataKeys = new DataKeyUpkeep({ storage, trimLog: () => driver.trimLog(), log });
+    this.#leadership = new Listeners<Leadership>({ isLeader: false, term: 0, leader: undefined }, log);
+    this.#members = new Listeners<readonly RaftMember[]>(driver.membership.members, log);
+  }
+
+  /** Restores the state machine, replays what is known to be committed, and begins to take part. */
+  async start(): Promise<void> {
     const { transport, identity, clock, tickMs } = this.#components;
     const driver = this.#driver;
     await driver.restore();
-    transport.start({ raftId: this.raftId, clusterId: identity.clusterId }, this.#events());
+    const { address } = this.#components;
+    this.#changes.noteAddress(this.raftId, address);
+    transport.start({ raftId: this.raftId, clusterId: identity.clusterId, address }, this.#events());
     transport.setPeers(driver.membership.members, driver.membership.removed);
     driver.drive();
     await driver.idle();
@@ -151,6 +160,8 @@ export class RaftHost implements RaftNode {
     const isReachable = (raftId: RaftId): boolean =>
       raftId === this.raftId || this.#components.transport.isReachable(raftId);
     const { appliedIndex } = this.#driver;
+    const found = this.#driver.health.trouble ?? this.#driver.trouble;
+    const trouble = found === undefined ? {} : { trouble: found };
     const reachable = new Map(members.map(({ raftId }) => [raftId, isReachable(raftId)]));
     if (this.#stopped !== undefined) {
       const role = status.role === "learner" ? status.role : "follower";
@@ -162,8 +173,6 @@ export class RaftHost implements RaftNode {
   }
 
   inspect(): RaftInspection {
-    const found = this.#driver.health.trouble ?? this.#driver.trouble;
-    const trouble = found === undefined ? {} : { trouble: found };
     const { identity, storage } = this.#components;
     const driver = this.#driver;
     return inspectRaft({
@@ -242,6 +251,7 @@ export class RaftHost implements RaftNode {
     if (this.#stopped !== undefined) return;
     const { log, onStopped, transport } = this.#components;
     log.error("raft stops", { error: messageOf(error) });
+    const isHandedOver = this.#handOver.logFailed();
     this.#stop(new UnavailableError(`raft has stopped: ${messageOf(error)}`, { cause: error }));
     const tell = (): void => onStopped?.(error);
     const end = (): void => {
@@ -255,7 +265,7 @@ export class RaftHost implements RaftNode {
   #stop(reason: UnavailableError): void {
     if (this.#stopped !== undefined) return;
     this.#stopped = reason;
-    const isHandedOver = this.#handOver.logFailed();
+    this.#removal?.cancel();
     this.#ticker?.cancel();
     this.#driver.stop();
     this.#proposals.rejectAll(reason);
@@ -277,7 +287,14 @@ export class RaftHost implements RaftNode {
       unreachable: (peer) => input(() => core.reportUnreachable(peer)),
       receiveSnapshot: (from, snapshot) =>
         this.#stopped === undefined ? snapshots.receive(from, snapshot) : Promise.reject(this.#stopped),
-      refused: (_peer, reason) => this.#components.onRefused?.(reason),
+      refused: (_peer, reason, { removed }) => {
+        this.#components.onRefused?.(reason);
+        if (removed) this.#removedSoon();
+      },
+      announced: (peer, address) => {
+        this.#changes.noteAddress(peer, address);
+        this.#changes.correctAddresses();
+      },
     };
   }
 
@@ -292,12 +309,33 @@ export class RaftHost implements RaftNode {
     });
   }
 
+  /**
+   * A peer says that our removal is committed. Whoever was removed in an orderly way learns it from its own log,
+   * and goes when its daemon says so; whoever was away meanwhile, or was dropped by a forced new cluster,
+   * must neither vote nor lead: the others count without it.
+   */
+  #removedSoon(): void {
+    if (this.#removal !== undefined) return;
+    this.#removal = this.#components.clock.setTimer(REMOVAL_GRACE_MS, () => {
+      if (this.#stopped !== undefined || this.#driver.membership.removed.includes(this.raftId)) return;
+      const reason = "this manager was removed from the swarm while it was away";
+      this.#components.log.error("raft stops", { error: reason });
+      this.#stop(new UnavailableError(reason));
+      this.#components.onRemoved?.(reason);
+    });
+  }
+
   #tick(): void {
     this.#driver.input(() => this.#driver.core.tick());
     this.#barriers.tick();
+    this.#proposals.tick();
     this.#waits.tick();
     this.#driver.tick();
+    this.#changes.correctAddresses();
     this.#dataKeys.tick();
+    // Nobody hears of a new leader from a driver that waits for a sync.
+    if (this.#driver.health.trouble !== undefined) this.#noteLeadership();
+    this.#handOver.tick();
   }
 
   async #nextTick(): Promise<void> {
@@ -317,7 +355,7 @@ export class RaftHost implements RaftNode {
     const was = this.#leadership.value;
     const now: Leadership = { isLeader: role === "leader", term, leader: this.#member(leader) };
     const isLost = was.isLeader && !(now.isLeader && now.term === was.term);
-    if (isLost) this.#proposals.leadershipLost(this.#notLeader());
+    if (isLost) this.#proposals.leadershipLost(was.term, this.#notLeader());
     if (was.isLeader === now.isLeader && was.term === term && was.leader === now.leader) return;
     const leaderAddress = now.leader?.address;
     this.#components.log.info("raft leadership", { role, term, leader, leaderAddress });
@@ -333,9 +371,6 @@ export class RaftHost implements RaftNode {
   #notLeader(): NotLeaderError {
     const { leader } = this.#driver.core.status();
     const leaderAddress = leader === this.raftId ? undefined : this.#member(leader)?.address;
-    // Nobody hears of a new leader from a driver that waits for a sync.
-    if (this.#driver.health.trouble !== undefined) this.#noteLeadership();
-    this.#handOver.tick();
     return new NotLeaderError("this manager does not lead (any more)", { leaderAddress });
   }
 

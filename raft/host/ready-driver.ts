@@ -28,8 +28,10 @@ export interface DriverHooks {
   /** The core's role, term or leader is another. */
   readonly softStateChanged: () => void;
   readonly membershipChanged: (membership: Membership) => void;
-  /** Applied to the state machine; also after a snapshot, with its last entry's place. */
+  /** Applied to the state machine. */
   readonly applied: (at: { readonly index: number; readonly term: number }) => void;
+  /** A snapshot up to this entry took the state's place. */
+  readonly installed: (at: { readonly index: number; readonly term: number }) => void;
   readonly readsAnswered: (states: readonly ReadState[]) => void;
   readonly readyDone: () => void;
   /** Something broke that only a restart from disk can mend. */
@@ -39,9 +41,9 @@ export interface DriverHooks {
 export class ReadyDriver {
   readonly core: RaftCore;
   readonly snapshots: SnapshotExchange;
+  readonly health: DiskHealth;
   readonly #components: RaftHostComponents;
   readonly #meters: RaftMeters;
-  readonly health: DiskHealth;
   readonly #hooks: DriverHooks;
   readonly #writer: StateWriter;
   readonly #applier: Applier;
@@ -212,11 +214,11 @@ export class ReadyDriver {
     this.#commit(ready.committedEntries.slice(0, early));
     if (ready.mustSync) {
       const sinceMs = this.#meters.nowMs();
-      await storage.log.append(ready.entries, ready.hardState);
-      this.#meters.synced(sinceMs);
       this.health.syncBegan(ready.entries.at(-1)?.index ?? 0);
-    } else if (ready.hardState !== undefined) storage.log.remember(ready.hardState);
+      await storage.log.append(ready.entries, ready.hardState);
       this.health.syncEnded();
+      this.#meters.synced(sinceMs);
+    } else if (ready.hardState !== undefined) storage.log.remember(ready.hardState);
     if (ready.snapshot !== undefined) await this.#install(ready.snapshot);
     this.#send(ready.messages);
     this.#commit(ready.committedEntries.slice(early));
@@ -272,12 +274,12 @@ export class ReadyDriver {
       this.#installing = false;
     }
     staged.done(undefined);
-    this.#hooks.applied(meta);
+    this.#hooks.installed(meta);
     log.info("installed a snapshot", { index: meta.index, term: meta.term });
   }
 
   async #compact(forget: (stateIndex: number) => Promise<void>): Promise<void> {
-    const { storage } = this.#components;
+    const { storage, log } = this.#components;
     try {
       try {
         await this.#writer.flush({ sync: true });
