@@ -5,6 +5,7 @@ import { type Command, Option } from "commander";
 import { type Context, fetchRow, inner, textOf } from "../context.js";
 import { listOption } from "../service/service-flags.js";
 import { parseDuration, parseInteger } from "../units.js";
+import { addSwarmBackupCommands } from "./swarm-backup-commands.js";
 
 interface SpecFlags {
   readonly autolock?: boolean;
@@ -191,4 +192,6 @@ export function addSwarmCommands(program: Command, context: Context): void {
       context.print("Swarm updated.");
     },
   );
+
+  addSwarmBackupCommands(swarm, context);
 }
