@@ -4,9 +4,10 @@
  * Inside: `m` is the point (SnapshotMeta), `k/<key>` a value; a value's key is authenticated with it.
  * Which folder is in use, and under which data key, the file `state` says: "<number> <id of the data key>".
  */
+import { basename } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { Level } from "level";
-import { DataLossError } from "../../base/errors/errors.js";
+import { DataLossError, messageOf, UnavailableError } from "../../base/errors/errors.js";
 import type { Random } from "../../base/random/random.js";
 import { SnapshotMeta } from "../../proto/gen/skein/v1/raft.js";
 import type { KeyValueChange, KeyValuePair } from "../host/raft-node.js";
@@ -67,12 +68,24 @@ export async function openGeneration(options: GenerationOptions): Promise<Genera
     cacheSize: CACHE_BYTES,
     writeBufferSize: WRITE_BUFFER_BYTES,
   });
-  await db.open();
+  await openDatabase(db, options.folder);
   return new Generation(
     options,
     db as Database,
     new Sealer({ dataKey, purpose: `skein state ${number}`, random }),
   );
+}
+
+/** @throws {DataLossError} {UnavailableError} with the system's words: no space, no right, in use. */
+async function openDatabase(db: Level<string, Buffer>, folder: string): Promise<void> {
+  try {
+    await db.open();
+  } catch (error) {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    const text = `the state in ${basename(folder)} cannot be opened: ${messageOf(cause)}`;
+    const isDamaged = cause instanceof Error && "code" in cause && cause.code === "LEVEL_CORRUPTION";
+    throw isDamaged ? new DataLossError(text, { cause }) : new UnavailableError(text, { cause });
+  }
 }
 
 export class Generation implements GenerationName {
@@ -120,8 +133,9 @@ export class Generation implements GenerationName {
 
   /** A view that later writes do not disturb; whoever asks lets it go with `release`. */
   freeze(): FrozenView {
+    const view = this.#db.snapshot();
     this.#readers += 1;
-    return this.#db.snapshot();
+    return view;
   }
 
   async release(view: FrozenView): Promise<void> {
@@ -165,6 +179,15 @@ export class Generation implements GenerationName {
     } finally {
       await iterator.close();
     }
+  }
+
+  /**
+   * After a write that failed: the log of the database may end in half a batch, and what would be appended behind
+   * that could be skipped at the next start. Reading it anew cuts it off. Frozen views are closed by it.
+   */
+  async reopen(): Promise<void> {
+    await this.#db.close();
+    await openDatabase(this.#db, this.folder);
   }
 
   close(): Promise<void> {

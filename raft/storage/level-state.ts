@@ -78,6 +78,8 @@ class LevelState implements StateStore {
   #resealing: Promise<void> | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   #closed = false;
+  /** A write to it failed: it is opened anew before the next one. */
+  #broken: Generation | undefined;
 
   constructor(options: LevelStateOptions, generation: Generation, meta: SnapshotMeta) {
     this.#options = options;
@@ -97,7 +99,13 @@ class LevelState implements StateStore {
 
   write(batch: { meta: SnapshotMeta; changes: readonly KeyValueChange[]; sync?: boolean }): Promise<void> {
     return this.#exclusively(async () => {
-      await this.#generation.writePairs(batch.changes, batch.meta, batch.sync ?? false);
+      try {
+        await this.#mend();
+        await this.#generation.writePairs(batch.changes, batch.meta, batch.sync ?? false);
+      } catch (error) {
+        this.#broken = this.#generation;
+        throw error;
+      }
       this.#meta = batch.meta;
       await this.#writeToCopy(batch.changes);
     });
@@ -160,6 +168,13 @@ class LevelState implements StateStore {
     await this.#turn.catch(() => undefined); // as do those who wrote
     for (const generation of this.#retired) await generation.close();
     await this.#generation.close();
+  }
+
+  async #mend(): Promise<void> {
+    if (this.#broken !== this.#generation) return;
+    await this.#generation.reopen();
+    this.#meta = await this.#generation.meta();
+    this.#broken = undefined;
   }
 
   async #reseal(signal: AbortSignal | undefined): Promise<void> {

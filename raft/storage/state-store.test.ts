@@ -174,3 +174,38 @@ test("the state writer merges what arrives during a write and never lets the poi
     { index: 9, keys: 1, sync: true },
   ]);
 });
+
+test("the state writer keeps what a full disk refused, merges it with what comes, and tries again", async () => {
+  const inner = new MemoryState();
+  const attempts: number[] = [];
+  let isFull = true;
+  const store: StateStore = Object.create(inner, {
+    meta: { get: () => inner.meta },
+    write: {
+      value: async (batch: Parameters<StateStore["write"]>[0]) => {
+        attempts.push(batch.changes.length);
+        if (isFull) throw new Error("ENOSPC: no space left on device");
+        await inner.write(batch);
+      },
+    },
+  });
+  const writer = new StateWriter({ store });
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  writer.add({ index: 1, term: 1 }, MEMBERSHIP, [pair("a", "1"), pair("b", "1")]);
+  for (let tick = 0; tick < 40; tick++) {
+    writer.tick();
+    await turn();
+  }
+  assert.ok(attempts.length >= 3 && attempts.length <= 6, `a growing pause, got ${attempts.length} attempts`);
+  assert.match(writer.trouble ?? "", /state cannot be written: ENOSPC/);
+  writer.add({ index: 2, term: 1 }, MEMBERSHIP, [pair("b", "2"), { key: "c", value: undefined }]);
+  await assert.rejects(writer.flush(), /ENOSPC/);
+  isFull = false;
+  for (let tick = 0; tick < 110 && writer.trouble !== undefined; tick++) {
+    writer.tick();
+    await turn();
+  }
+  assert.equal(writer.trouble, undefined);
+  assert.equal(inner.meta.index, 2);
+  assert.deepEqual(await readAll(await inner.snapshot()), ["a=1", "b=2"]);
+});
