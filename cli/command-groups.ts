@@ -78,6 +78,11 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
     },
     load: async () => (await import("./commands/system-commands.js")).addSystemCommands,
   },
+  {
+    heading: NODE,
+    commands: { debug: "Look inside, when something is wrong" },
+    load: async () => (await import("./commands/debug-commands.js")).addDebugCommands,
+  },
 ];
 
 /** @returns undefined for an unknown name. */
