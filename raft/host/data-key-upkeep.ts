@@ -51,6 +51,11 @@ export class DataKeyUpkeep {
     if (this.#ticksLeft <= 0) this.#run();
   }
 
+  /** Resolves when no attempt is under way. */
+  async idle(): Promise<void> {
+    await this.#running;
+  }
+
   /** Stops between two portions. */
   async close(): Promise<void> {
     this.#abort.abort();
