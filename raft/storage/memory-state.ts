@@ -15,6 +15,8 @@ interface Content {
 
 export interface MemoryStateFolder extends Content {
   synced: Content;
+  /** While set, every write fails with it and changes nothing. */
+  failing?: Error | undefined;
 }
 
 export function emptyStateFolder(): MemoryStateFolder {
@@ -55,6 +57,7 @@ export class MemoryState implements StateStore {
     sync?: boolean;
   }): Promise<void> {
     if (this.#closed) throw new FailedPreconditionError("the state store is closed");
+    if (this.#folder.failing !== undefined) throw this.#folder.failing;
     for (const { key, value } of batch.changes) {
       if (value === undefined) this.#folder.pairs.delete(key);
       else this.#folder.pairs.set(key, value);

@@ -168,9 +168,10 @@ export class Cluster {
   crash(member: Member): Member["media"] {
     this.network.detach(member.node.raftId);
     this.members.delete(member.name);
-    const disk = member.media.disk.crash(this.#random);
     this.#dead.push(member.node);
     const end = this.#random.int(0, 2) === 0 ? "power-cut" : "process-death";
+    const { disk: old } = member.media;
+    const disk = end === "power-cut" ? old.crash(this.#random) : old.die(this.#random);
     return { disk, folder: folderAfter(member.media.folder, end) };
   }
 }
