@@ -1,16 +1,29 @@
 /**
- * What must hold at every moment, checked as members append, lead, commit, apply and answer.
- * Pure. It sees all members at once, which none of them can. Source: Raft paper figure 3;
- * thesis 6.4 for reads.
+ * What must hold at every moment, checked as members append, lead, commit, apply, change and answer. Pure.
+ * It sees all members at once, which none of them can. Source: Raft paper figure 3 (the five properties);
+ * thesis 4.1-4.3 for membership, 6.4 for reads.
  */
-import type { Entry, RaftId } from "../../raft/core/types.js";
-import { EntryKind } from "../../raft/log/make-entry.js";
+import type { Entry, Membership, RaftId } from "../../raft/core/types.js";
+import { fingerprintOf, operationOf } from "./sim-registers.js";
+
+export type Property =
+  | "election safety"
+  | "leader append-only"
+  | "log matching"
+  | "leader completeness"
+  | "state machine safety"
+  | "membership agreement"
+  | "removed stay out"
+  | "linearizable reads"
+  | "linearizability"
+  | "durability"
+  | "bounded memory";
 
 /** A promise of Raft was broken. */
 export class SafetyViolation extends Error {
-  readonly property: string;
+  readonly property: Property;
 
-  constructor(property: string, facts: string) {
+  constructor(property: Property, facts: string) {
     super(`${property}: ${facts}`);
     this.name = "SafetyViolation";
     this.property = property;
@@ -30,6 +43,12 @@ export interface LeaderPeek {
   readonly log: LogPeek;
 }
 
+interface Appended {
+  readonly term: number;
+  readonly previousTerm: number;
+  readonly fingerprint: number;
+}
+
 interface Committed {
   readonly term: number;
   /** The term of the leader that committed it. */
@@ -42,26 +61,22 @@ interface Applied {
   readonly operation: number;
 }
 
-interface Acknowledged {
-  readonly operation: number;
-  readonly index: number;
-}
-
 export class SimChecker {
-  acknowledged: Acknowledged[] = [];
+  acknowledged = 0;
   maxAcknowledged = 0;
+  lastAcknowledged = 0;
   reads = 0;
+  membershipChanges = 0;
   readonly #leaders = new Map<number, RaftId>();
-  readonly #appended = new Map<string, { previousTerm: number; fingerprint: number }>();
+  /** By index: the different entries that anybody ever had there. */
+  readonly #appended: Appended[][] = [];
   readonly #committed: Committed[] = [];
   readonly #applied: Applied[] = [];
+  readonly #memberships: { readonly index: number; readonly text: string }[] = [];
+  readonly #acknowledged: { readonly operation: number; readonly index: number }[] = [];
 
   get leaderCount(): number {
     return this.#leaders.size;
-  }
-
-  get committedIndex(): number {
-    return Math.max(0, this.#committed.length - 1);
   }
 
   /** Election Safety: one leader per term. Leader Completeness: it holds what earlier terms committed. */
@@ -82,22 +97,26 @@ export class SimChecker {
 
   /** Log Matching: the same index and term mean the same entry after the same predecessor. */
   appended(id: RaftId, entry: Entry, previousTerm: number): void {
-    const key = `${entry.index}/${entry.term}`;
+    this.#appended[entry.index] ??= [];
+    const here = this.#appended[entry.index] ?? [];
+    const known = here.find((one) => one.term === entry.term);
     const fingerprint = fingerprintOf(entry);
-    const known = this.#appended.get(key);
     if (known === undefined) {
-      this.#appended.set(key, { previousTerm, fingerprint });
+      here.push({ term: entry.term, previousTerm, fingerprint });
     } else if (known.previousTerm !== previousTerm || known.fingerprint !== fingerprint) {
-      throw new SafetyViolation("log matching", `member ${id} holds another entry ${key} than its peers`);
+      throw new SafetyViolation(
+        "log matching",
+        `member ${id} holds another entry ${entry.index}/${entry.term} than its peers`,
+      );
     }
   }
 
-  /** A member believes that everything up to `commitIndex` is committed. */
+  /** A member believes that everything up to `to` is committed. */
   committedUpTo(
     id: RaftId,
-    commit: { from: number; to: number; byTerm: number },
+    commit: { readonly from: number; readonly to: number; readonly byTerm: number },
     log: LogPeek,
-    leaders: readonly LeaderPeek[],
+    leaders: () => readonly LeaderPeek[],
   ): void {
     for (let index = commit.from + 1; index <= commit.to; index++) {
       const term = log.term(index);
@@ -112,7 +131,7 @@ export class SimChecker {
       }
       const entry = { term, byTerm: commit.byTerm };
       this.#committed[index] = entry;
-      for (const leader of leaders) if (leader.term > commit.byTerm) mustHold(leader, index, entry);
+      for (const leader of leaders()) if (leader.term > commit.byTerm) mustHold(leader, index, entry);
     }
   }
 
@@ -130,17 +149,57 @@ export class SimChecker {
     }
   }
 
-  /** A snapshot's content is what applying the entries gives. */
-  installed(id: RaftId, index: number, digest: number): void {
-    const known = this.#applied[index];
-    if (known !== undefined && known.digest !== digest) {
-      throw new SafetyViolation("state machine safety", `member ${id} installs another state at ${index}`);
+  /** State Machine Safety: what a member holds at `index` is what applying the entries gives. */
+  restored(id: RaftId, index: number, digest: number): void {
+    for (let at = index; at > 0; at--) {
+      const known = this.#applied[at];
+      if (known === undefined) continue;
+      if (known.digest === digest) return;
+      throw new SafetyViolation("state machine safety", `member ${id} starts from another state at ${index}`);
     }
   }
 
+  /** Every member has the same membership after the same entry; who was removed stays out of it. */
+  membershipAt(id: RaftId, index: number, membership: Membership): void {
+    if (index === 0) return; // what a newcomer was told, until it knows better
+    const { members, removed } = membership;
+    const back = members.find((member) => removed.includes(member.raftId));
+    if (back !== undefined)
+      throw new SafetyViolation("removed stay out", `member ${id} counts ${back.raftId} again at ${index}`);
+    const text = textOf(membership);
+    let at = this.#memberships.length - 1;
+    while (at >= 0 && (this.#memberships[at]?.index ?? 0) > index) at -= 1;
+    const known = this.#memberships[at];
+    if (known === undefined || known.text !== text) {
+      throw new SafetyViolation(
+        "membership agreement",
+        `member ${id} has the membership ${text} at ${index}, others have ${known?.text}`,
+      );
+    }
+  }
+
+  /** A change was applied. */
+  membershipChanged(id: RaftId, index: number, membership: Membership): void {
+    const last = this.#memberships.at(-1);
+    if (last === undefined || last.index < index) {
+      this.#memberships.push({ index, text: textOf(membership) });
+      this.membershipChanges += 1;
+      const before = removedIn(last?.text);
+      const forgotten = before.filter((raftId) => !membership.removed.includes(raftId));
+      if (forgotten.length > 0)
+        throw new SafetyViolation(
+          "removed stay out",
+          `member ${id} forgot at ${index} that ${forgotten} left`,
+        );
+    }
+    this.membershipAt(id, index, membership);
+  }
+
   acknowledge(operation: number, index: number): void {
-    this.acknowledged.push({ operation, index });
-    this.maxAcknowledged = Math.max(this.maxAcknowledged, index);
+    this.acknowledged += 1;
+    this.#acknowledged.push({ operation, index });
+    this.lastAcknowledged = operation;
+    if (index > this.maxAcknowledged) this.maxAcknowledged = index;
   }
 
   /** A read that was asked when `floor` was acknowledged must see at least that. */
@@ -156,7 +215,7 @@ export class SimChecker {
 
   /** Acknowledged writes are never lost. @param appliedIndex of the members that agreed in the end. */
   finish(appliedIndex: number): void {
-    for (const { operation, index } of this.acknowledged) {
+    for (const { operation, index } of this.#acknowledged) {
       if (index > appliedIndex || this.#applied[index]?.operation !== operation) {
         throw new SafetyViolation("durability", `acknowledged operation ${operation} at ${index} is gone`);
       }
@@ -173,28 +232,13 @@ function mustHold(leader: LeaderPeek, index: number, entry: Committed): void {
   );
 }
 
-/** The digest of a history extended by one entry. */
-export function extendDigest(digest: number, entry: Entry): number {
-  let next = Math.imul(digest ^ entry.term, 0x01000193) >>> 0;
-  next = Math.imul(next ^ fingerprintOf(entry), 0x85ebca6b) >>> 0;
-  return (next ^ (next >>> 15)) >>> 0;
+/** Ids, addresses and roles, then who was removed. */
+function textOf({ members, removed }: Membership): string {
+  const each = members.map((member) => `${member.raftId}${member.learner ? "?" : ""}@${member.address}`);
+  return `${each.join(",")}|${removed.join(",")}`;
 }
 
-/** The number of the client's operation inside an entry; 0 for those of Raft itself. */
-export function operationOf(entry: Entry): number {
-  if (entry.kind !== EntryKind.NORMAL || entry.data.length < 4) return 0;
-  return new DataView(entry.data.buffer, entry.data.byteOffset).getUint32(0);
-}
-
-/** @param padding bytes added, so that sizes differ. */
-export function encodeOperation(operation: number, padding: number): Uint8Array {
-  const data = new Uint8Array(4 + padding);
-  new DataView(data.buffer).setUint32(0, operation);
-  return data;
-}
-
-function fingerprintOf(entry: Entry): number {
-  let hash = entry.kind === EntryKind.NORMAL ? 1 : 2;
-  for (const byte of entry.data.subarray(0, 32)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
-  return Math.imul(hash ^ entry.data.length, 0x01000193) >>> 0;
+function removedIn(text: string | undefined): readonly RaftId[] {
+  const part = text?.split("|")[1] ?? "";
+  return part === "" ? [] : part.split(",").map(Number);
 }

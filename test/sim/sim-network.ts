@@ -5,8 +5,8 @@
 import type { Random } from "../../base/random/random.js";
 import { describeMessage } from "../../raft/core/message.js";
 import type { RaftId, RaftMessage } from "../../raft/core/types.js";
+import type { SimSnapshot } from "./core-disk.js";
 import type { EventQueue } from "./event-queue.js";
-import type { SimSnapshot } from "./sim-disk.js";
 import type { SimTrace } from "./sim-trace.js";
 
 export interface NetworkQuality {
@@ -32,6 +32,25 @@ export const CALM: NetworkQuality = {
   stragglers: 0,
   isOrdered: true,
 };
+
+/** Delays in milliseconds. */
+function rough(
+  delay: readonly [min: number, max: number],
+  shares: { loss: number; duplication: number; stragglers: number },
+  order: "ordered" | "unordered",
+): NetworkQuality {
+  return { delayMinMs: delay[0], delayMaxMs: delay[1], ...shares, isOrdered: order === "ordered" };
+}
+
+export const ROUGH: readonly NetworkQuality[] = [
+  CALM,
+  rough([0.2, 20], { loss: 0.02, duplication: 0.02, stragglers: 0.02 }, "unordered"),
+  rough([1, 80], { loss: 0.1, duplication: 0.05, stragglers: 0.05 }, "unordered"),
+  rough([1, 80], { loss: 0.02, duplication: 0.02, stragglers: 0.1 }, "ordered"),
+  rough([5, 200], { loss: 0.25, duplication: 0.1, stragglers: 0.1 }, "unordered"),
+];
+
+export const SLOW = rough([5, 120], { loss: 0.05, duplication: 0, stragglers: 0.1 }, "unordered");
 
 /** A message on its way; with a snapshot announcement travels the content. */
 export interface Envelope {
@@ -72,11 +91,22 @@ export class SimNetwork {
     this.#cut.clear();
   }
 
+  isCut(from: RaftId, to: RaftId): boolean {
+    return this.#cut.size > 0 && this.#cut.has(linkOf({ from, to }));
+  }
+
+  /** How long something takes that is no message: a portion of a snapshot, news of a broken connection. */
+  drawDelayMs(): number {
+    const { delayMinMs, delayMaxMs } = this.quality;
+    return delayMinMs + this.#random.float() * (delayMaxMs - delayMinMs);
+  }
+
   /** @param onFate learns whether the message arrived (once), when it did or would have. */
   send(envelope: Envelope, onFate: (delivered: boolean) => void): void {
     this.sent += 1;
     const delayMs = this.#delayMs(envelope);
-    const isLost = this.#random.float() < this.quality.loss || this.#isCut(envelope.message);
+    const isLost =
+      this.#random.float() < this.quality.loss || this.isCut(envelope.message.from, envelope.message.to);
     this.#queue.after(delayMs, () => this.#arrive(envelope, isLost, onFate));
     if (!isLost && this.#random.float() < this.quality.duplication) {
       this.#queue.after(delayMs + this.#delayMs(envelope), () =>
@@ -87,25 +117,14 @@ export class SimNetwork {
 
   #arrive(envelope: Envelope, isLost: boolean, onFate: (delivered: boolean) => void): void {
     const { message } = envelope;
-    const arrives = !isLost && !this.#isCut(message);
+    const arrives = !isLost && !this.isCut(message.from, message.to);
+    const { from, to, term, index, entries, commit } = message;
     this.#trace.note(
-      [
-        message.from,
-        message.to,
-        message.term,
-        message.index,
-        message.entries.length,
-        message.commit,
-        +arrives,
-      ],
+      [from, to, term, index, entries.length, commit, +arrives],
       () => `${arrives ? "recv" : "lost"} ${describeMessage(message)}`,
     );
-    if (arrives) this.#receivers.get(message.to)?.receive(envelope);
+    if (arrives) this.#receivers.get(to)?.receive(envelope);
     onFate(arrives);
-  }
-
-  #isCut(message: RaftMessage): boolean {
-    return this.#cut.size > 0 && this.#cut.has(linkOf(message));
   }
 
   #delayMs(envelope: Envelope): number {

@@ -1,38 +1,34 @@
 /**
- * A simulated cluster from one seed: members, network, clients,
- * and the answer whether it came back to health.
- * Pure. Invariant: a seed and its options decide everything that happens.
+ * A simulated cluster from one seed: members, network, checkers, and the answer whether it came back to
+ * health. Pure. Invariant: a seed, its options and its schedule decide everything that happens.
  */
 import type { Random } from "../../base/random/random.js";
 import { SeededRandom } from "../../base/random/seeded-random.js";
-import { ConfChangeKind } from "../../proto/gen/skein/v1/raft.js";
-import type { ConfChange, RaftId, RaftMember } from "../../raft/core/types.js";
-import { encodeConfChange } from "../../raft/log/conf-change-codec.js";
-import { EntryKind, makeEntry } from "../../raft/log/make-entry.js";
-import { MemoryLog } from "../../raft/storage/memory-log.js";
+import type { RaftId } from "../../raft/core/types.js";
 import { EventQueue } from "./event-queue.js";
-import { encodeOperation, type LeaderPeek, SimChecker } from "./sim-checker.js";
-import type { PlantedBug } from "./sim-core.js";
-import { SimDisk } from "./sim-disk.js";
+import type { PlantedBug } from "./sim-bugs.js";
+import { type LeaderPeek, SimChecker } from "./sim-checker.js";
+import type { MemberWorld, Newcomer, SimMember } from "./sim-member.js";
 import { SimNetwork } from "./sim-network.js";
-import { type NodeTuning, type NodeWorld, SimNode } from "./sim-node.js";
+import { type MemberTuning, pick, type SimProfile } from "./sim-profiles.js";
+import { encodeCommand } from "./sim-registers.js";
 import { SimTrace } from "./sim-trace.js";
 
-/**
- * `mixed`: everything that can go wrong, drawn by the seed. `leader-hunt`:
- * five members on a slow network, one entry per message, and every leader struck down soon, which makes the
- * logs of Raft paper figure 8. `restart-storm`: members with slow disks restart again and again, so that
- * crashes meet unsynced votes and entries.
- */
-export const SIM_PROFILES = ["mixed", "leader-hunt", "restart-storm"] as const;
-
-export type SimProfile = (typeof SIM_PROFILES)[number];
+/** How members are made: of the core alone, or of the whole host. */
+export interface Foundry {
+  /** Members of a cluster that begins. */
+  found(world: SimWorld, count: number): readonly SimMember[];
+  join(world: SimWorld, newcomer: Newcomer): SimMember;
+  /** Lets everything run that needs no time to pass; absent: nothing ever waits for a turn. */
+  readonly turn?: () => Promise<void>;
+}
 
 export interface WorldOptions {
   readonly seed: number;
-  readonly bug?: PlantedBug | undefined;
-  readonly profile?: SimProfile | undefined;
-  readonly print?: ((line: string) => void) | undefined;
+  readonly profile: SimProfile;
+  readonly foundry: Foundry;
+  readonly bug: PlantedBug | undefined;
+  readonly print: ((line: string) => void) | undefined;
 }
 
 /** The healed cluster did not come to agree in time. */
@@ -45,109 +41,141 @@ export class LivenessViolation extends Error {
 
 /** A removed member lingers that long, to see whether it disturbs the others. */
 const LINGER_MAX_MS = 3_000;
+const TEND_MS = 500;
+const MEMBERS_MAX = 7;
 
-export class SimWorld implements NodeWorld {
+export class SimWorld implements MemberWorld {
   readonly queue = new EventQueue();
   readonly trace: SimTrace;
   readonly network: SimNetwork;
   readonly checker = new SimChecker();
-  readonly nodes = new Map<RaftId, SimNode>();
-  readonly tuning: NodeTuning;
+  readonly members: SimMember[] = [];
+  readonly tuning: MemberTuning;
+  readonly profile: SimProfile;
   readonly bug: PlantedBug | undefined;
   readonly random: Random;
-  readonly #retired = new Set<RaftId>();
-  #nextId = 1;
+  readonly #foundry: Foundry;
+  readonly #restarts: Random;
+  readonly #retired = new Set<SimMember>();
+  #failure: { readonly error: unknown } | undefined;
+  #nextSlot = 1;
   #nextOperation = 1;
-  #nextRead = 1;
-  #clientsRun = true;
+  /** Faults may still come. */
+  isStormy = true;
 
-  constructor(options: WorldOptions) {
-    this.random = new SeededRandom(`raft-sim-${options.seed}`);
-    this.bug = options.bug;
-    this.trace = new SimTrace(this.queue, options.print);
+  constructor({ seed, profile, foundry, bug, print }: WorldOptions) {
+    this.random = new SeededRandom(`raft-sim-${seed}`);
+    this.bug = bug;
+    this.profile = profile;
+    this.trace = new SimTrace(this.queue, print);
     const network = this.random.child("network");
     this.network = new SimNetwork({ queue: this.queue, random: network, trace: this.trace });
-    this.tuning = tuningOf(options.profile, this.random.child("tuning"));
-    this.#found(options.profile === "leader-hunt" ? 5 : pick(this.random, [1, 3, 3, 3, 5, 5]));
-    this.#clientLoop(this.random.child("clients"));
-    this.#hostLoop();
+    this.network.quality = pick(this.random, profile.qualities);
+    this.tuning = profile.tuning(this.random.child("tuning"));
+    this.#restarts = this.random.child("restarts");
+    this.#foundry = foundry;
+    const count = pick(this.random, profile.sizes);
+    this.#nextSlot = count + 1;
+    this.members.push(...foundry.found(this, count));
+    for (const member of this.members) member.start();
+    this.#tend();
   }
 
   /** Runs for a span of simulated time, or until `done`. @returns whether `done` came true. */
-  run(spanMs: number, done: () => boolean = () => false): boolean {
+  async run(spanMs: number, done: () => boolean = () => false): Promise<boolean> {
     const endMs = this.queue.now + spanMs;
-    while (!done()) if (!this.queue.runNext(endMs)) return false;
+    const { turn } = this.#foundry;
+    if (turn !== undefined) await turn();
+    while (!done()) {
+      const ran = this.queue.runNext(endMs);
+      if (turn !== undefined) await turn();
+      if (this.#failure !== undefined) throw this.#failure.error;
+      if (!ran) return false;
+    }
     return true;
+  }
+
+  fail(error: unknown): void {
+    this.#failure ??= { error };
+  }
+
+  note(id: RaftId, text: string, ...facts: number[]): void {
+    this.trace.note([id, ...facts], () => `member ${id} ${text}`);
   }
 
   leaders(): readonly LeaderPeek[] {
     const peeks: LeaderPeek[] = [];
-    for (const node of this.nodes.values()) {
-      const status = node.core?.status();
-      if (node.core !== undefined && status?.role === "leader") {
-        peeks.push({ id: node.id, term: status.term, log: node.core.peek });
-      }
+    for (const { core } of this.members) {
+      if (core?.isLeader !== true) continue;
+      const { id, term, log } = core.inside;
+      peeks.push({ id, term, log });
     }
     return peeks;
   }
 
-  removedSelf(id: RaftId): void {
-    if (this.#retired.has(id)) return;
-    this.#retired.add(id);
-    this.queue.after(this.random.float() * LINGER_MAX_MS, () => this.nodes.get(id)?.crash());
-  }
-
-  isRetired(id: RaftId): boolean {
-    return this.#retired.has(id);
-  }
-
   /** The leader of the highest term that runs. */
-  leader(): SimNode | undefined {
-    const best = this.leaders().reduce<LeaderPeek | undefined>(
-      (high, peek) => (high === undefined || peek.term > high.term ? peek : high),
-      undefined,
-    );
-    return best === undefined ? undefined : this.nodes.get(best.id);
-  }
-
-  upNodes(): SimNode[] {
-    return [...this.nodes.values()].filter((node) => node.isUp);
-  }
-
-  /** Adds a blank learner. The host promotes it when it has caught up. */
-  addLearner(): void {
-    const leader = this.leader();
-    if (leader === undefined) return;
-    const id = this.#nextId;
-    if (leader.proposeConfChange(changeOf(ConfChangeKind.ADD_LEARNER, memberOf(id)))) {
-      this.#nextId += 1;
-      this.#startNode(id, new SimDisk());
+  leader(): SimMember | undefined {
+    let best: SimMember | undefined;
+    let bestTerm = 0;
+    for (const member of this.members) {
+      const { core } = member;
+      if (core?.isLeader !== true || core.inside.term <= bestTerm) continue;
+      best = member;
+      bestTerm = core.inside.term;
     }
+    return best;
   }
 
-  /** Removes a member, be it the leader itself; down to a single voter. */
-  removeMember(): void {
-    const leader = this.leader();
-    const members = leader?.core?.status().membership.members ?? [];
-    const voters = members.filter((member) => !member.learner);
-    const victims = members.filter((member) => member.learner || voters.length > 1);
-    if (leader === undefined || victims.length === 0) return;
-    leader.proposeConfChange(changeOf(ConfChangeKind.REMOVE, pick(this.random, victims)));
+  upMembers(): SimMember[] {
+    return this.members.filter((member) => member.isUp);
   }
 
-  updateAddress(): void {
-    const leader = this.leader();
-    const members = leader?.core?.status().membership.members ?? [];
-    if (leader === undefined || members.length === 0) return;
-    const member = { ...pick(this.random, members), address: `10.1.0.${this.random.int(1, 255)}:4242` };
-    leader.proposeConfChange(changeOf(ConfChangeKind.UPDATE_ADDRESS, member));
+  memberOf(id: RaftId): SimMember | undefined {
+    return this.members.findLast((member) => member.id === id);
+  }
+
+  removedSelf(member: SimMember): void {
+    if (this.#retired.has(member)) return;
+    this.#retired.add(member);
+    this.queue.after(this.random.float() * LINGER_MAX_MS, () => member.crash("process-death"));
+  }
+
+  isRetired(member: SimMember): boolean {
+    return this.#retired.has(member);
+  }
+
+  crashed(member: SimMember): void {
+    if (member.id !== 0) this.hintConnectionLost(member.id);
+    this.restartLater(member, 50 + this.#restarts.float() * 2_000);
+  }
+
+  restartLater(member: SimMember, delayMs: number): void {
+    this.queue.after(delayMs, () => {
+      if (!member.isUp && !this.isRetired(member)) member.start();
+    });
+  }
+
+  /** A blank machine for a member to be; undefined when the cluster is large enough. */
+  nextSlot(): number | undefined {
+    const size = this.leader()?.core?.inside.membership.members.length ?? 0;
+    return size >= MEMBERS_MAX ? undefined : this.#nextSlot++;
+  }
+
+  begin(newcomer: Newcomer): void {
+    const member = this.#foundry.join(this, newcomer);
+    this.members.push(member);
+    member.start();
+  }
+
+  nextOperation(): number {
+    return this.#nextOperation++;
   }
 
   /** A connection broke: whoever still lives may hear of it, a little later. */
   hintConnectionLost(lost: RaftId): void {
-    for (const node of this.upNodes()) {
-      if (node.id === lost || this.random.float() < 0.2) continue;
-      this.queue.after(this.random.float() * 20, () => node.connectionLost(lost));
+    for (const member of this.upMembers()) {
+      if (member.id === lost || this.#restarts.float() < 0.2) continue;
+      this.queue.after(this.#restarts.float() * 20, () => member.connectionLost(lost));
     }
   }
 
@@ -155,15 +183,18 @@ export class SimWorld implements NodeWorld {
    * Ends all faults and waits until every member holds the same history.
    * @throws {LivenessViolation} when that takes longer than `boundMs`.
    */
-  healAndAgree(boundMs: number): number {
+  async healAndAgree(boundMs: number): Promise<number> {
     const healedMs = this.queue.now;
-    this.#clientsRun = false;
-    for (const node of this.nodes.values()) {
-      node.resume();
-      if (!node.isUp && !this.isRetired(node.id)) node.start();
+    this.isStormy = false;
+    for (const member of this.members) {
+      member.fillDisk(false);
+      member.slowDisk(1);
+      member.resume();
+      if (!member.isUp && !this.isRetired(member)) member.start();
     }
     this.trace.note([9], () => "heals");
-    if (!this.run(boundMs, () => this.#agrees())) throw new LivenessViolation(this.#describe(boundMs));
+    if (!(await this.run(boundMs, () => this.#agrees())))
+      throw new LivenessViolation(this.#describe(boundMs));
     this.checker.finish(this.leader()?.applied ?? 0);
     return this.queue.now - healedMs;
   }
@@ -171,140 +202,48 @@ export class SimWorld implements NodeWorld {
   /** A write of after the healing is applied by every member of the leader's own membership. */
   #agrees(): boolean {
     const leader = this.leader();
-    const status = leader?.core?.status();
-    if (leader === undefined || status === undefined) return false;
-    if (leader.applied !== status.lastIndex || !this.#finalWrite(leader)) return false;
-    return status.membership.members.every(({ raftId }) => {
-      const node = this.nodes.get(raftId);
-      return node?.isUp && node.applied === leader.applied && node.digest === leader.digest;
+    const inside = leader?.core?.inside;
+    if (leader === undefined || inside === undefined) return false;
+    if (leader.applied !== inside.log.lastIndex || !this.#finalWrite(leader)) return false;
+    return inside.membership.members.every(({ raftId }) => {
+      const member = this.memberOf(raftId);
+      const isEqual = member?.isUp && member.applied === leader.applied;
+      return isEqual && member.state.digest === leader.state.digest;
     });
   }
 
   #finalOperation: number | undefined;
+  #finalAskedMs = 0;
 
-  #finalWrite(leader: SimNode): boolean {
-    const operation = this.#finalOperation;
-    if (operation !== undefined && this.checker.acknowledged.at(-1)?.operation === operation) return true;
-    const next = this.#nextOperation;
-    if (leader.propose(next, encodeOperation(next, 0))) {
-      this.#nextOperation += 1;
-      this.#finalOperation = next;
-    }
+  #finalWrite(leader: SimMember): boolean {
+    if (this.#finalOperation !== undefined && this.checker.lastAcknowledged === this.#finalOperation)
+      return true;
+    if (this.#finalOperation !== undefined && this.queue.now < this.#finalAskedMs + 200) return false;
+    const operation = this.nextOperation();
+    this.#finalOperation = operation;
+    this.#finalAskedMs = this.queue.now;
+    leader.propose(operation, encodeCommand({ operation, kind: "filler" }), (how) => {
+      if (how.kind === "applied") this.checker.acknowledge(operation, how.index);
+    });
     return false;
   }
 
   #describe(boundMs: number): string {
-    const lines = [...this.nodes.values()].map((node) => {
-      const status = node.core?.status();
-      if (status === undefined) return `${node.id} is down`;
-      const { role, term, leader, commitIndex, appliedIndex, lastIndex } = status;
+    const lines = this.members.map((member) => {
+      if (member.core === undefined) return `${member.slot} is down`;
+      const { role, term, leader, commitIndex, appliedIndex, lastIndex } = member.core.status();
       return (
-        `${node.id} ${role} term=${term} leader=${leader} commit=${commitIndex} ` +
+        `${member.id} ${role} term=${term} leader=${leader} commit=${commitIndex} ` +
         `applied=${appliedIndex} last=${lastIndex}`
       );
     });
     return `no agreement ${boundMs} ms after healing: ${lines.join("; ")}`;
   }
 
-  /**
-   * The founders' logs begin with the entries that make them members, as at the founding of a real cluster.
-   */
-  #found(count: number): void {
-    const entries = [];
-    for (let id = 1; id <= count; id++) {
-      const change = changeOf(ConfChangeKind.ADD_VOTER, memberOf(id));
-      entries.push(makeEntry({ term: 1, index: id }, encodeConfChange(change), EntryKind.CONF_CHANGE));
-    }
-    for (let id = 1; id <= count; id++) {
-      const log = new MemoryLog();
-      log.append(entries);
-      log.setHardState({ term: 1, vote: 0, commit: count });
-      this.#startNode(id, new SimDisk(log));
-    }
-    this.#nextId = count + 1;
-  }
-
-  #startNode(id: RaftId, disk: SimDisk): void {
-    const node = new SimNode(id, disk, this, this.random.child(`node-${id}`));
-    this.nodes.set(id, node);
-    node.start();
-  }
-
-  /** Writes to whoever leads, or believes so, and reads from anybody. */
-  #clientLoop(random: Random): void {
-    this.queue.after(5 + random.float() * 50, () => {
-      if (!this.#clientsRun) return;
-      const believers = this.leaders();
-      const target = believers.length > 0 ? this.nodes.get(pick(random, believers).id) : undefined;
-      for (let left = random.int(1, 4); left > 0; left--) {
-        const operation = this.#nextOperation++;
-        target?.propose(operation, encodeOperation(operation, random.int(0, 100)));
-      }
-      const up = this.upNodes();
-      if (up.length > 0) pick(random, up).read(this.#nextRead++);
-      this.#clientLoop(random);
+  #tend(): void {
+    this.queue.after(TEND_MS, () => {
+      this.leader()?.tend();
+      this.#tend();
     });
   }
-
-  /** The policy of the real host: a learner that has caught up becomes a voter. */
-  #hostLoop(): void {
-    this.queue.after(500, () => {
-      const leader = this.leader();
-      const status = leader?.core?.status();
-      const ready = status?.progress.find((peer) => peer.learner && peer.match + 20 >= status.commitIndex);
-      const member = status?.membership.members.find((other) => other.raftId === ready?.raftId);
-      if (member !== undefined && ready?.recentlyActive) {
-        leader?.proposeConfChange(changeOf(ConfChangeKind.PROMOTE, member));
-      }
-      this.#hostLoop();
-    });
-  }
-}
-
-export function pick<T>(random: Random, from: readonly T[]): T {
-  const chosen = from[random.int(0, from.length)];
-  if (chosen === undefined) throw new Error("nothing to pick from");
-  return chosen;
-}
-
-function memberOf(id: RaftId): RaftMember {
-  return { raftId: id, nodeId: `node-${id}`, address: `10.0.0.${id}:4242`, learner: false };
-}
-
-function changeOf(kind: ConfChange["kind"], member: RaftMember): ConfChange {
-  return { kind, member, context: new Uint8Array(0) };
-}
-
-const HUNT_TUNING: NodeTuning = {
-  bytesPerMessageMax: 1,
-  inflightMessagesMax: 1,
-  inflightBytesMax: 256,
-  uncommittedBytesMax: 512,
-  syncMaxMs: 5,
-  compactAfter: 40,
-};
-
-function tuningOf(profile: SimProfile | undefined, random: Random): NodeTuning {
-  if (profile === "leader-hunt") return HUNT_TUNING;
-  const tuning = drawTuning(random);
-  return profile === "restart-storm" ? { ...tuning, syncMaxMs: 100 } : tuning;
-}
-
-/** Small bounds in some runs, so that they are reached. */
-function drawTuning(random: Random): NodeTuning {
-  const bytesPerMessageMax = pick(random, [64, 512, 4096, 256 * 1024]);
-  const inflightMessagesMax = pick(random, [1, 3, 16, 256]);
-  const inflightBytesMax = pick(random, [256, 4096, 1024 * 1024]);
-  const syncMaxMs = pick(random, [0.5, 5, 40, 150]);
-  // A few entries per round trip: a longer backlog would only prove that the agreement bound is short.
-  const windowBytes = Math.min(bytesPerMessageMax * inflightMessagesMax, inflightBytesMax);
-  const isNarrow = windowBytes < Math.max(4096, 100 * syncMaxMs);
-  return {
-    bytesPerMessageMax,
-    inflightMessagesMax,
-    inflightBytesMax,
-    uncommittedBytesMax: isNarrow ? 1024 : pick(random, [1024, 16 * 1024, 1024 * 1024]),
-    syncMaxMs,
-    compactAfter: isNarrow ? 40 : pick(random, [20, 100, 400]),
-  };
 }
