@@ -10,6 +10,7 @@ import { createPinoLogger } from "../base/log/pino-logger.js";
 import { systemRandom } from "../base/random/system-random.js";
 import type { ManagerConfig } from "../node/manager-messages.js";
 import { ManagerRuntime } from "../node/manager-runtime.js";
+import { optimizeWhenBusy } from "../node/process-optimizer.js";
 import type { TlsIdentity } from "../node/rpc-host.js";
 import { Config } from "../proto/gen/skein/v1/objects.js";
 import { pause } from "./swarm-lab.js";
@@ -58,6 +59,7 @@ async function start(config: ManagerConfig): Promise<Started> {
       process.exit(1);
     },
   });
+  optimizeWhenBusy(systemClock);
   loopDelay.enable();
   const { nodeId, clusterId, createdIdentity } = runtime;
   return { nodeId, clusterId, identity: createdIdentity };

@@ -11,7 +11,7 @@ import { callUnary } from "../base/grpc/grpc-call.js";
 import { requestIdentity } from "../node/join-client.js";
 import type { ManagerMode, ManagerPlace } from "../node/manager-messages.js";
 import type { TlsIdentity } from "../node/rpc-host.js";
-import { V8_FLAGS } from "../node/v8-flags.js";
+import { MANAGER_V8_FLAGS } from "../node/v8-flags.js";
 import { ControlClient } from "../proto/gen/skein/v1/control.js";
 import { NodeAvailability } from "../proto/gen/skein/v1/types.js";
 import { AnsweringChild } from "./child-process.js";
@@ -151,7 +151,7 @@ export class SkeinManagers {
     };
     const module = fileURLToPath(new URL("./raft-manager-main.js", import.meta.url));
     const child = new AnsweringChild<ManagerRequest>(module, [
-      ...V8_FLAGS,
+      ...MANAGER_V8_FLAGS,
       ...(this.#options.execArgv ?? []),
     ]);
     this.#children[number] = child;

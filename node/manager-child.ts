@@ -5,6 +5,7 @@
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import type { SwarmRecovery } from "../api/ports.js";
 import type { Clock, Timer } from "../base/clock/clock.js";
 import { type ErrorCode, InternalError, messageOf, type SkeinError } from "../base/errors/errors.js";
 import { errorFromCode, STATUS } from "../base/errors/status.js";
@@ -13,12 +14,14 @@ import { Backoff } from "../base/loop/backoff.js";
 import type { Random } from "../base/random/random.js";
 import type { FromManager, ManagerConfig, ManagerMode, ManagerPlace, ToManager } from "./manager-messages.js";
 import type { TlsIdentity } from "./rpc-host.js";
-import { V8_FLAGS } from "./v8-flags.js";
+import { MANAGER_V8_FLAGS } from "./v8-flags.js";
 
 export interface ManagerReady {
   readonly nodeId: string;
   readonly clusterId: string;
   readonly identity: TlsIdentity | undefined;
+  /** The account of a forced new cluster. */
+  readonly recovery: SwarmRecovery | undefined;
 }
 
 export interface ManagerChildOptions {
@@ -43,6 +46,8 @@ export class ManagerChild {
   #self: { readonly nodeId: string; readonly clusterId: string } | undefined;
   #started = false;
   #stopping = false;
+  #removed = false;
+  #onRemoved: ((reason: string) => void) | undefined;
   #failure = "";
   #restart: Timer | undefined;
 
@@ -72,6 +77,17 @@ export class ManagerChild {
       this.#relaunch(messageOf(error));
       throw error;
     }
+  }
+
+  /** The others removed it while it was away: it has ended, and is not started again. */
+  get removed(): boolean {
+    return this.#removed;
+  }
+
+  /** Calls back once when that has happened, or has happened before. One listener. */
+  onRemoved(listener: (reason: string) => void): void {
+    this.#onRemoved = listener;
+    if (this.#removed && this.#child === undefined) listener(this.#failure);
   }
 
   /** Why it is not serving now though it should; "" while it is. */
@@ -109,7 +125,7 @@ export class ManagerChild {
     const { place, user, logLevel, log } = this.#options;
     const main = this.#options.main ?? new URL("./manager-main.js", import.meta.url);
     const child = fork(fileURLToPath(main), [], {
-      execArgv: [...V8_FLAGS],
+      execArgv: [...MANAGER_V8_FLAGS],
       stdio: ["ignore", "inherit", "inherit", "ipc"],
     });
     this.#child = child;
@@ -128,7 +144,7 @@ export class ManagerChild {
             if (mode.kind === "init") this.#identity = message.identity;
             else if (this.#identity !== undefined && this.#identity !== mode.identity)
               this.exchangeIdentity(this.#identity);
-            resolve({ nodeId: message.nodeId, clusterId: message.clusterId, identity: message.identity });
+            resolve(message);
             break;
           case "failed":
             failure = rebuild(message.code, message.message);
@@ -136,6 +152,10 @@ export class ManagerChild {
           case "stopped":
             reason = message.message;
             this.#failure = reason;
+            break;
+          case "removed":
+            this.#removed = true;
+            this.#failure = message.message;
             break;
         }
       });
@@ -156,7 +176,10 @@ export class ManagerChild {
 
   #relaunch(why: string): void {
     const self = this.#self;
-    if (self === undefined || this.#stopping) return;
+    if (self === undefined || this.#stopping || this.#removed) {
+      if (this.#removed) this.#onRemoved?.(this.#failure);
+      return;
+    }
     this.#failure = why;
     const pauseMs = this.#backoff.nextMs();
     this.#options.log.warn("manager process ended; starting it again", { why, pauseMs });
