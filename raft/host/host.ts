@@ -7,7 +7,8 @@ import { FailedPreconditionError } from "../../base/errors/errors.js";
 import type { Logger } from "../../base/log/logger.js";
 import type { Random } from "../../base/random/random.js";
 import { ConfChangeKind } from "../../proto/gen/skein/v1/raft.js";
-import type { Membership, RaftId, RaftMember } from "../core/types.js";
+import type { RaftCore } from "../core/raft-core.js";
+import type { CoreOptions, Membership, RaftId, RaftMember } from "../core/types.js";
 import { encodeConfChange } from "../log/conf-change-codec.js";
 import { EntryKind, makeEntry } from "../log/make-entry.js";
 import type { DataKeyLock } from "../storage/data-key.js";
@@ -68,6 +69,8 @@ export interface RaftNodeOptions {
   readonly segmentBytes?: number;
   /** Applied entries until a compaction. @default 10000 */
   readonly snapshotInterval?: number;
+  /** Entries that a compaction leaves in memory for followers that lag a little. @default 500 */
+  readonly entriesKept?: number;
   /**
    * Called once when the node stops by itself: full disk, I/O error, broken invariant. `close` it,
    * then open anew.
@@ -84,6 +87,8 @@ export interface RaftNodeOptions {
   readonly onRemoved?: (reason: string) => void;
   /** Other media than the folder: memory twins in tests and in the simulator. */
   readonly media?: StorageMedia;
+  /** Another core than the plain one: the simulator watches it. */
+  readonly createCore?: (options: CoreOptions) => RaftCore;
 }
 
 /** What the loop is made of. */
@@ -100,6 +105,7 @@ export interface RaftHostComponents
     | "onStopped"
     | "onRefused"
     | "onRemoved"
+    | "createCore"
   > {
   readonly identity: MemberIdentity;
   readonly storage: RaftStorage;
@@ -112,7 +118,7 @@ export interface RaftHostComponents
  * another cluster's folder, or a locked data key.
  */
 export async function openRaftNode(options: RaftNodeOptions): Promise<RaftNode> {
-  const { random, log, lock, formerLocks, segmentBytes, snapshotInterval } = options;
+  const { random, log, lock, formerLocks, segmentBytes, snapshotInterval, entriesKept } = options;
   const media = options.media ?? (await openFolderMedia(options.dir, random));
   const identity = await identityOf(options, media);
   const initialMembership = identity.membership;
@@ -123,6 +129,7 @@ export async function openRaftNode(options: RaftNodeOptions): Promise<RaftNode> 
     formerLocks,
     segmentBytes,
     snapshotInterval,
+    entriesKept,
     initialMembership,
   };
   const storage = await openRaftStorage(media, storageOptions);

@@ -32,6 +32,7 @@ export interface StorageOptions {
   readonly formerLocks?: readonly DataKeyLock[] | undefined;
   readonly segmentBytes?: number | undefined;
   readonly snapshotInterval?: number | undefined;
+  readonly entriesKept?: number | undefined;
   /** In force while the state is empty: what a joining member was told. */
   readonly initialMembership: Membership;
 }
@@ -52,15 +53,21 @@ export async function openFolderMedia(folder: string, random: Random): Promise<S
 /** @throws {DataLossError} {FailedPreconditionError} the data key is locked. */
 export async function openRaftStorage(media: StorageMedia, options: StorageOptions): Promise<RaftStorage> {
   const { disk } = media;
-  const { random, log, lock, formerLocks, initialMembership, segmentBytes, snapshotInterval } = options;
+  const { random, log, lock, formerLocks, initialMembership, segmentBytes } = options;
   const keys = await openDataKeyRing({ disk, random, lock, formerLocks });
   const state = await media.openState(keys);
   try {
     const sizes = segmentBytes === undefined ? {} : { segmentBytes };
     const opened = await openFileWal({ disk, keys, random, log, ...sizes });
     try {
-      const interval = snapshotInterval === undefined ? {} : { snapshotInterval };
-      const stable = await openStableLog({ ...opened, state, initialMembership, ...interval });
+      const { snapshotInterval, entriesKept } = options;
+      const stable = await openStableLog({
+        ...opened,
+        state,
+        initialMembership,
+        ...(snapshotInterval !== undefined && { snapshotInterval }),
+        ...(entriesKept !== undefined && { entriesKept }),
+      });
       return { keys, log: stable, wal: opened.wal, state };
     } catch (error) {
       await opened.wal.close();

@@ -56,13 +56,14 @@ export class ReadyDriver {
   #stopped = false;
 
   constructor(components: RaftHostComponents, meters: RaftMeters, hooks: DriverHooks) {
-    const { identity, storage, stateMachine, clock, random, log, transport } = components;
+    const { identity, storage, stateMachine, clock, random, log, transport, createCore } = components;
     const appliedIndex = storage.state.meta.index;
     this.#components = components;
     this.#meters = meters;
     this.#hooks = hooks;
     this.#membership = storage.log.initialState().membership;
-    this.core = new RaftCore({ id: identity.raftId, storage: storage.log, random, appliedIndex });
+    const core = { id: identity.raftId, storage: storage.log, random, appliedIndex };
+    this.core = createCore?.(core) ?? new RaftCore(core);
     const onError = hooks.failed;
     this.health = new DiskHealth(clock);
     this.#writer = new StateWriter({ store: storage.state });

@@ -25,6 +25,8 @@ export interface StableLogOptions {
   readonly initialMembership: Membership;
   /** Applied entries in the log that make a compaction due. @default 10000 */
   readonly snapshotInterval?: number;
+  /** Entries that a compaction leaves below the stored state, unless they are too many bytes. @default 500 */
+  readonly entriesKept?: number;
   /** Bytes of entries in memory that make it due, too. @default 8 MiB */
   readonly memoryBytesMax?: number;
 }
@@ -58,6 +60,7 @@ export class StableLog implements LogStorage {
   #hardState: HardState;
   readonly #initialMembership: Membership;
   readonly #snapshotInterval: number;
+  readonly #entriesKept: number;
   readonly #memoryBytesMax: number;
 
   constructor(options: StableLogOptions) {
@@ -67,6 +70,7 @@ export class StableLog implements LogStorage {
     this.#hardState = options.hardState;
     this.#initialMembership = options.initialMembership;
     this.#snapshotInterval = options.snapshotInterval ?? 10_000;
+    this.#entriesKept = options.entriesKept ?? ENTRIES_KEPT;
     this.#memoryBytesMax = options.memoryBytesMax ?? 8 * 1024 * 1024;
   }
 
@@ -136,7 +140,7 @@ export class StableLog implements LogStorage {
   /** Forgets entries that the (synced) state holds, but for the newest few and those from `keepFrom` on. */
   async compact(options: { stateIndex: number; keepFrom?: number | undefined }): Promise<void> {
     const kept = Math.max(
-      options.stateIndex - ENTRIES_KEPT,
+      options.stateIndex - this.#entriesKept,
       this.#log.indexKeeping(this.#memoryBytesMax * BYTES_KEPT_SHARE),
     );
     const awaited = (options.keepFrom ?? Number.POSITIVE_INFINITY) - 1;
