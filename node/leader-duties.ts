@@ -10,6 +10,7 @@ import type { Logger } from "../base/log/logger.js";
 import { ComponentLoop } from "../base/loop/component-loop.js";
 import type { Random } from "../base/random/random.js";
 import { createLeaderReports, type LeaderReports } from "../manager/dispatcher/leader-reports.js";
+import { startKeyManager } from "../manager/keys/key-manager.js";
 import { startRoleManager } from "../manager/membership/role-manager.js";
 import { createControlLoops } from "../manager/orchestrator/control-loops.js";
 import type { Store } from "../manager/store/types.js";
@@ -82,6 +83,7 @@ export class LeaderDuties {
     scope.own(loops);
     loops.start();
     scope.own(startRoleManager({ store, raft, clock, log: log.child({ component: "role-manager" }) }));
+    scope.own(startKeyManager({ store, clock, log: log.child({ component: "key-manager" }) }));
     this.#active = { term, scope, reports };
     log.info("leading", { term });
     this.#onReports?.();

@@ -89,6 +89,8 @@ export async function bootstrapCluster(options: BootstrapOptions): Promise<Boots
     subnetSize: options.subnetSize || DEFAULT_SUBNET_SIZE,
     vxlanUdpPort: options.vxlanUdpPort || DEFAULT_VXLAN_UDP_PORT,
     unlockKey: spec.autoLockManagers ? createUnlockKey(random) : "",
+    dataKeyEpoch: 1,
+    dataKeyRotatedAtMs: nowMs,
   });
   const node = Node.fromPartial({
     id: nodeId,

@@ -12,6 +12,7 @@ import type { Cluster, RootCa } from "../../proto/gen/skein/v1/objects.js";
 import { type ClusterSpec, NodeRole } from "../../proto/gen/skein/v1/types.js";
 import { createJoinToken } from "../ca/join-token.js";
 import { createUnlockKey } from "../ca/unlock-key.js";
+import { withNewKeyEpoch } from "../keys/rotation-plan.js";
 import type { ReadTx } from "../store/types.js";
 import { checkLabels, checkVersion } from "./annotations.js";
 import type { ControlComponents } from "./control-components.js";
@@ -40,7 +41,7 @@ export class ClusterControl {
   }
 
   async update(request: UpdateClusterRequest): Promise<ClusterReply> {
-    const { store, random } = this.#components;
+    const { store, random, clock } = this.#components;
     await store.update((tx) => {
       const cluster = clusterOf(tx);
       checkVersion(cluster, request.version);
@@ -51,7 +52,9 @@ export class ClusterControl {
       }
       const newKey = autoLock && (cluster.unlockKey === "" || request.rotateUnlockKey);
       const unlockKey = newKey ? createUnlockKey(random) : autoLock ? cluster.unlockKey : "";
-      tx.update("cluster", { ...cluster, spec, unlockKey, rootCa: this.#rotated(cluster.rootCa, request) });
+      const changed = { ...cluster, spec, unlockKey, rootCa: this.#rotated(cluster.rootCa, request) };
+      // Who knew the old unlock key, or read files that stood open, knows the data keys, too.
+      tx.update("cluster", newKey ? withNewKeyEpoch(changed, clock.nowMs()) : changed);
     });
     return this.get();
   }

@@ -52,6 +52,9 @@ export interface Cluster {
   readonly vxlanUdpPort: number;
   /** "SWMKEY-1-…" when autolock is on */
   readonly unlockKey: string;
+  /** Counts up when keys are due for renewal: each manager then makes a data key of its own. 0: not counted yet. */
+  readonly dataKeyEpoch: number;
+  readonly dataKeyRotatedAtMs: number;
 }
 
 export interface RootCa {
@@ -251,6 +254,8 @@ function createBaseCluster(): Cluster {
     subnetSize: 0,
     vxlanUdpPort: 0,
     unlockKey: "",
+    dataKeyEpoch: 0,
+    dataKeyRotatedAtMs: 0,
   };
 }
 
@@ -279,6 +284,12 @@ export const Cluster = {
     }
     if (message.unlockKey !== "") {
       writer.uint32(66).string(message.unlockKey);
+    }
+    if (message.dataKeyEpoch !== 0) {
+      writer.uint32(72).uint64(message.dataKeyEpoch);
+    }
+    if (message.dataKeyRotatedAtMs !== 0) {
+      writer.uint32(81).double(message.dataKeyRotatedAtMs);
     }
     return writer;
   },
@@ -346,6 +357,20 @@ export const Cluster = {
 
           message.unlockKey = reader.string();
           continue;
+        case 9:
+          if (tag !== 72) {
+            break;
+          }
+
+          message.dataKeyEpoch = longToNumber(reader.uint64() as Long);
+          continue;
+        case 10:
+          if (tag !== 81) {
+            break;
+          }
+
+          message.dataKeyRotatedAtMs = reader.double();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -372,6 +397,8 @@ export const Cluster = {
     message.subnetSize = object.subnetSize ?? 0;
     message.vxlanUdpPort = object.vxlanUdpPort ?? 0;
     message.unlockKey = object.unlockKey ?? "";
+    message.dataKeyEpoch = object.dataKeyEpoch ?? 0;
+    message.dataKeyRotatedAtMs = object.dataKeyRotatedAtMs ?? 0;
     return message;
   },
 };
