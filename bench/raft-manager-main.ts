@@ -21,6 +21,8 @@ export type ManagerRequest = { readonly id: number } & (
   | { readonly kind: "batch"; readonly objects: number; readonly bytes: number }
   /** As many log entries, each an update of one of so many objects. */
   | { readonly kind: "entries"; readonly entries: number; readonly objects: number; readonly bytes: number }
+  /** Stores so many objects, which stay. */
+  | { readonly kind: "fill"; readonly objects: number; readonly bytes: number }
   | { readonly kind: "isLeader" }
   | { readonly kind: "voters" }
   /** The longest time since the last question in which the event loop did nothing else. */
@@ -82,6 +84,21 @@ async function batch(objects: number, bytes: number): Promise<number> {
   return objects / seconds;
 }
 
+/** In portions, so that the objects not yet stored are few. */
+const FILL_PORTION = 2_000;
+
+async function fill(objects: number, bytes: number): Promise<void> {
+  const { store } = opened();
+  for (let first = 0; first < objects; first += FILL_PORTION) {
+    const count = Math.min(FILL_PORTION, objects - first);
+    const configs = Array.from({ length: count }, (_, i) => {
+      const id = `f${first + i}`;
+      return Config.fromPartial({ id, annotations: { name: id }, data: systemRandom.bytes(bytes) });
+    });
+    await store.batch(configs, (tx, config) => tx.create("config", config));
+  }
+}
+
 /** Updates in flight: enough to fill every sync of the log. */
 const ENTRIES_IN_FLIGHT = 200;
 
@@ -111,6 +128,8 @@ async function answer(request: ManagerRequest): Promise<unknown> {
       return batch(request.objects, request.bytes);
     case "entries":
       return propose(request.entries, request.objects, request.bytes);
+    case "fill":
+      return fill(request.objects, request.bytes);
     case "isLeader":
       return opened().raft.status().role === "leader";
     case "voters":
