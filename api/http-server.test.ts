@@ -84,6 +84,7 @@ const swarm: SwarmBackend = {
     error: "",
     remoteManagers: [],
   }),
+  recovery: () => undefined,
   init: async () => "node1",
   join: async () => undefined,
   leave: async () => undefined,

@@ -86,8 +86,32 @@ export interface SwarmRestoreAccount {
   }[];
 }
 
+/** The account of a new cluster forced from one survivor. */
+export interface SwarmRecovery {
+  readonly atMs: number;
+  /** The survivor. */
+  readonly nodeId: string;
+  /** host:port at which it is reached since. */
+  readonly address: string;
+  /** End of the survivor's log as it was found. */
+  readonly lastIndex: number;
+  readonly lastTerm: number;
+  /** What the survivor knew to be committed. */
+  readonly commitIndex: number;
+  /** Managers it goes on without; a hostname is "" when their node was not known. */
+  readonly dropped: readonly {
+    readonly nodeId: string;
+    readonly hostname: string;
+    readonly address: string;
+  }[];
+  /** What may be missing, and what to do: one sentence or two each. */
+  readonly missing: readonly string[];
+}
+
 export interface SwarmBackend {
   info(): SwarmInfo;
+  /** Of the newest forced new cluster this node survived; undefined when there was none. */
+  recovery(): SwarmRecovery | undefined;
   /**
    * @returns the node id.
    * @throws {FailedPreconditionError} already part of a swarm (HTTP 503, Docker's words).

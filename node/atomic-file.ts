@@ -4,6 +4,7 @@
  */
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -64,6 +65,18 @@ export function removeFolder(path: string): void {
     rmdirSync(path);
   } catch (error) {
     if (codeOf(error) !== "EBUSY") throw error;
+  }
+}
+
+/** Moves a folder to `<path>.dropped`, over what was there; a mount point, which cannot go, is emptied. */
+export function setFolderAside(path: string): void {
+  const aside = `${path}.dropped`;
+  if (!existsSync(path)) return;
+  rmSync(aside, { recursive: true, force: true });
+  try {
+    renameSync(path, aside);
+  } catch {
+    removeFolder(path); // a mount point
   }
 }
 

@@ -10,6 +10,7 @@ import { type Bootstrap, bootstrapCluster, storeBootstrap } from "../manager/ca/
 import type { Store } from "../manager/store/types.js";
 import { type JoinReply, RaftMembershipClient } from "../proto/gen/skein/v1/raft.js";
 import { ClusterSpec } from "../proto/gen/skein/v1/types.js";
+import type { ForcedCluster } from "../raft/host/force-new-cluster.js";
 import type { RaftStart } from "../raft/host/host.js";
 import type { RaftNode } from "../raft/host/raft-node.js";
 import { parseHostPort } from "./address.js";
@@ -47,14 +48,19 @@ export async function found(
   });
 }
 
-/** How Raft begins here. @throws {UnavailableError} no manager let this one join; else what the first one said. */
+/**
+ * How Raft begins here. `onForced` hears of a forced new cluster before its member takes part.
+ * @throws {UnavailableError} no manager let this one join; else what the first one said.
+ */
 export async function startOf(
   { mode, place }: ManagerConfig,
   channels: ManagerChannels,
   nodeId: string,
+  onForced: (account: ForcedCluster) => void,
 ): Promise<RaftStart> {
   if (mode.kind === "init") return { kind: "bootstrap" };
   if (mode.kind === "resume") return { kind: "restart" };
+  if (mode.kind === "force-new-cluster") return { kind: "force-new-cluster", onForced };
   let last: unknown;
   for (const address of mode.managers.filter((candidate) => candidate !== place.advertiseAddress)) {
     try {
@@ -81,6 +87,12 @@ function joinRaft(
 
 /** A founder elects itself within a tick or two; then the first objects are written. */
 export async function storeWhenLeading(raft: RaftNode, store: Store, founded: Bootstrap): Promise<void> {
+  await whenLeading(raft);
+  await store.update((tx) => storeBootstrap(tx, founded));
+}
+
+/** Resolves when this member leads and has applied all that was committed before. */
+export async function whenLeading(raft: RaftNode): Promise<void> {
   await new Promise<void>((resolve) => {
     let done = false;
     const unsubscribe = raft.onLeadership(({ isLeader }) => {
@@ -92,5 +104,4 @@ export async function storeWhenLeading(raft: RaftNode, store: Store, founded: Bo
     });
   });
   await raft.readBarrier();
-  await store.update((tx) => storeBootstrap(tx, founded));
 }

@@ -11,6 +11,7 @@ import { systemRandom } from "../base/random/system-random.js";
 import { giveUpRoot } from "./linux-give-up-root.js";
 import type { FromManager, ManagerConfig, ToManager } from "./manager-messages.js";
 import { ManagerRuntime } from "./manager-runtime.js";
+import { optimizeWhenBusy } from "./process-optimizer.js";
 
 let runtime: ManagerRuntime | undefined;
 let stopping = false;
@@ -34,12 +35,18 @@ async function start(config: ManagerConfig): Promise<void> {
         tell({ kind: "stopped", message: messageOf(error) });
         void stop(1);
       },
+      onRemoved: (reason) => {
+        tell({ kind: "removed", message: reason });
+        void stop();
+      },
     });
+    optimizeWhenBusy(systemClock);
     tell({
       kind: "ready",
       nodeId: runtime.nodeId,
       clusterId: runtime.clusterId,
       identity: runtime.createdIdentity,
+      recovery: runtime.recovery,
     });
   } catch (error) {
     log.error("manager could not start", { error: messageOf(error) });

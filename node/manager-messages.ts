@@ -2,6 +2,7 @@
  * What skeind and its manager child say to each other over the IPC channel. Pure (types).
  * Keys travel here and in memory only, never in arguments or the environment.
  */
+import type { SwarmRecovery } from "../api/ports.js";
 import type { ClusterSpec, NodeAvailability } from "../proto/gen/skein/v1/types.js";
 import type { TlsIdentity } from "./rpc-host.js";
 
@@ -37,6 +38,13 @@ export type ManagerMode =
       readonly nodeId: string;
       readonly clusterId: string;
       readonly identity: TlsIdentity;
+    }
+  | {
+      /** Resumes as the only manager, though the quorum is lost. */
+      readonly kind: "force-new-cluster";
+      readonly nodeId: string;
+      readonly clusterId: string;
+      readonly identity: TlsIdentity;
     };
 
 export interface ManagerConfig {
@@ -59,7 +67,11 @@ export type FromManager =
       readonly nodeId: string;
       readonly clusterId: string;
       readonly identity: TlsIdentity | undefined;
+      /** After `force-new-cluster`. */
+      readonly recovery: SwarmRecovery | undefined;
     }
   | { readonly kind: "failed"; readonly code: string; readonly message: string }
   /** It served, and ends now because of this: a full disk, say. */
-  | { readonly kind: "stopped"; readonly message: string };
+  | { readonly kind: "stopped"; readonly message: string }
+  /** It was removed from the cluster while it was away: to start it again is of no use. */
+  | { readonly kind: "removed"; readonly message: string };

@@ -4,6 +4,7 @@
  * Edge: composition of edges. Runs in the manager process; the world (clock, randomness, log) is handed in.
  */
 import type { ServiceDefinition, UntypedServiceImplementation } from "@grpc/grpc-js";
+import type { SwarmRecovery } from "../api/ports.js";
 import type { Clock } from "../base/clock/clock.js";
 import { NotLeaderError } from "../base/errors/errors.js";
 import { Scope } from "../base/lifecycle/scope.js";
@@ -31,11 +32,13 @@ import {
 import { LogBrokerService, LogsService } from "../proto/gen/skein/v1/logs.js";
 import { RaftMembershipService, RaftService } from "../proto/gen/skein/v1/raft.js";
 import { NodeRole } from "../proto/gen/skein/v1/types.js";
+import type { ForcedCluster } from "../raft/host/force-new-cluster.js";
 import { createDebugHandlers } from "../raft/host/grpc-debug.js";
 import { createMembershipHandlers } from "../raft/host/grpc-membership.js";
 import { openRaftNode } from "../raft/host/host.js";
 import type { RaftNode } from "../raft/host/raft-node.js";
 import { createRaftHandlers, GrpcTransport } from "../raft/transport/grpc-transport.js";
+import { settleForcedCluster } from "./forced-cluster.js";
 import { LeaderDuties } from "./leader-duties.js";
 import { createLeaderGate, type LeaderView } from "./leader-gate.js";
 import { SKEIN_VERSION } from "./machine-facts.js";
@@ -54,6 +57,8 @@ export interface ManagerWorld {
    * its daemon starts it again with a growing pause.
    */
   readonly onStopped: (error: unknown) => void;
+  /** The others removed this manager while it was away: end the process, for good. */
+  readonly onRemoved?: (reason: string) => void;
 }
 
 const pathsOf = (definition: ServiceDefinition, pick: (name: string) => boolean = () => true): string[] =>
@@ -83,7 +88,7 @@ class RaftProposer implements Proposer {
   raft: RaftNode | undefined;
 
   get isLeader(): boolean {
-    return this.raft?.status().role === "leader";
+    return this.raft?.isLeader === true;
   }
 
   propose(data: Uint8Array, options: { signal?: AbortSignal } = {}): Promise<{ index: number }> {
@@ -97,6 +102,8 @@ export class ManagerRuntime {
   readonly clusterId: string;
   /** Made by `init`; the daemon stores it. */
   readonly createdIdentity: TlsIdentity | undefined;
+  /** The account of a forced new cluster. */
+  readonly recovery: SwarmRecovery | undefined;
   /** What it is made of, for whoever measures it from inside. */
   readonly store: Store;
   readonly raft: RaftNode;
@@ -108,6 +115,7 @@ export class ManagerRuntime {
     nodeId: string;
     clusterId: string;
     createdIdentity: TlsIdentity | undefined;
+    recovery: SwarmRecovery | undefined;
     store: Store;
     raft: RaftNode;
     scope: Scope;
@@ -117,6 +125,7 @@ export class ManagerRuntime {
     this.nodeId = parts.nodeId;
     this.clusterId = parts.clusterId;
     this.createdIdentity = parts.createdIdentity;
+    this.recovery = parts.recovery;
     this.store = parts.store;
     this.raft = parts.raft;
     this.#scope = parts.scope;
@@ -166,18 +175,22 @@ export class ManagerRuntime {
         random: random.child("transport"),
         log: raftLog,
       });
+      let forced: ForcedCluster | undefined;
       const raft = await openRaftNode({
         dir: place.dir,
         clusterId,
         nodeId,
         address: place.advertiseAddress,
-        start: await startOf(config, channels, nodeId),
+        start: await startOf(config, channels, nodeId, (account) => {
+          forced = account;
+        }),
         transport,
         stateMachine: store,
         clock,
         random: random.child("raft"),
         log: raftLog,
         onStopped: world.onStopped,
+        onRemoved: (reason) => world.onRemoved?.(reason),
         onRefused: (reason) => {
           if (reason !== refusal) log.warn("a peer refuses this manager", { reason }); // each peer repeats it
           refusal = reason;
@@ -186,6 +199,9 @@ export class ManagerRuntime {
       proposer.raft = raft;
       scope.own(raft);
       if (founded !== undefined) await storeWhenLeading(raft, store, founded);
+      const address = place.advertiseAddress;
+      const recovery =
+        forced && (await settleForcedCluster({ raft, store, nodeId, address, clock, log }, forced));
 
       host = await serve({
         config,
@@ -203,6 +219,7 @@ export class ManagerRuntime {
         nodeId,
         clusterId,
         createdIdentity: founded === undefined ? undefined : identity,
+        recovery,
         store,
         raft,
         scope,
@@ -267,6 +284,7 @@ async function serve(parts: ServeParts): Promise<RpcHost> {
     reports: sink,
     managers: directory,
     rootCaPem,
+    readBarrier: () => raft.readBarrier(),
     clock,
     random: random.child("dispatcher"),
     log: log.child({ component: "dispatcher" }),
@@ -352,10 +370,10 @@ function hosted(definition: ServiceDefinition, handlers: UntypedServiceImplement
 function leaderViewOf(raft: RaftNode): LeaderView {
   return {
     get isLeader(): boolean {
-      return raft.status().role === "leader";
+      return raft.isLeader;
     },
     get leaderAddress(): string | undefined {
-      return raft.status().leaderMember?.address;
+      return raft.leaderMember?.address;
     },
     onChange: (listener) => raft.onLeadership(() => listener()),
     readBarrier: () => raft.readBarrier(),

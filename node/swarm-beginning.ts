@@ -86,9 +86,22 @@ export async function joinSwarm(
     role: reply.role === NodeRole.MANAGER ? "manager" : "worker",
     managers: reply.managerAddresses.length > 0 ? reply.managerAddresses : remoteAddresses,
   };
-  const manager = state.role === "manager" ? await joinAsManager(options, state, identity) : undefined;
-  saveMember(options, state, identity);
-  return { state, identity, manager };
+  if (state.role === "worker") {
+    saveMember(options, state, identity);
+    return { state, identity, manager: undefined };
+  }
+  // Raft counts this node from the join on. Should the daemon die before it has noted that, it comes back
+  // as a worker that is wished to be a manager, and joins again under the same node id.
+  saveMember(options, { ...state, role: "worker" }, identity);
+  try {
+    const manager = await joinAsManager(options, state, identity);
+    saveMember(options, state, identity);
+    return { state, identity, manager };
+  } catch (error) {
+    removeFolder(options.managerDir);
+    options.files.remove();
+    throw error;
+  }
 }
 
 export function saveMember(

@@ -7,6 +7,7 @@
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
+import type { SwarmRecovery } from "../api/ports.js";
 import { DataLossError } from "../base/errors/errors.js";
 import { readFileIfThere, writeFileAtomic } from "./atomic-file.js";
 import type { TlsIdentity } from "./rpc-host.js";
@@ -47,6 +48,17 @@ export class SwarmFiles {
       state: this.#parsed<SwarmState>("state.json", text),
       identity: this.#parsed("identity.json", identity),
     };
+  }
+
+  /** The account of a forced new cluster, kept for whoever asks later. */
+  saveRecovery(recovery: SwarmRecovery): void {
+    writeFileAtomic(join(this.#dir, "recovery.json"), `${JSON.stringify(recovery, undefined, 2)}\n`);
+  }
+
+  /** @throws {DataLossError} */
+  loadRecovery(): SwarmRecovery | undefined {
+    const text = readFileIfThere(join(this.#dir, "recovery.json"));
+    return text === undefined ? undefined : this.#parsed<SwarmRecovery>("recovery.json", text);
   }
 
   saveState(state: SwarmState): void {

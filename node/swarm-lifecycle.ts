@@ -8,6 +8,7 @@ import type {
   SwarmInfo,
   SwarmInitRequest,
   SwarmJoinRequest,
+  SwarmRecovery,
   SwarmRestoreAccount,
   SwarmRestoreRequest,
 } from "../api/ports.js";
@@ -26,6 +27,7 @@ import { type Beginning, foundSwarm, joinSwarm } from "./swarm-beginning.js";
 import type { SwarmFiles } from "./swarm-files.js";
 import type { SwarmLifecycleOptions } from "./swarm-lifecycle-options.js";
 import { SwarmMembership } from "./swarm-membership.js";
+import { forcedAddresses, refuseWithQuorum } from "./swarm-recovering.js";
 import { clearRestoring, restoreSwarm } from "./swarm-restoring.js";
 
 export class SwarmLifecycle implements SwarmBackend {
@@ -89,15 +91,39 @@ export class SwarmLifecycle implements SwarmBackend {
 
   init(request: SwarmInitRequest): Promise<string> {
     return this.#exclusively(async () => {
+      if (request.forceNewCluster) return this.#forceNewCluster(request);
       this.#refuseWhenMember();
-      if (request.forceNewCluster)
-        throw new NotImplementedError("swarm init --force-new-cluster is not implemented yet");
       if (request.autoLockManagers)
         throw new NotImplementedError("swarm init --autolock is not implemented yet");
       const beginning = await foundSwarm(this.#options, request);
       await this.#enter(beginning).startAgent();
       return beginning.state.nodeId;
     });
+  }
+
+  async #forceNewCluster(request: SwarmInitRequest): Promise<string> {
+    const membership = this.#membership;
+    if (this.#damage !== undefined) throw this.#damage;
+    if (membership === undefined) {
+      throw new UnavailableError(
+        "This node is not part of a swarm, so there is no state to force a new cluster from. " +
+          "Run this on a manager that survived, or found a swarm without --force-new-cluster.",
+      );
+    }
+    if (membership.manager === undefined) {
+      throw new UnavailableError(
+        "This node is not a swarm manager, so it has no state to force a new cluster from. " +
+          "Run this on a manager that survived.",
+      );
+    }
+    const addresses = forcedAddresses(request, membership.state);
+    await refuseWithQuorum(this.#options);
+    await membership.forceNewCluster(addresses);
+    return membership.state.nodeId;
+  }
+
+  recovery(): SwarmRecovery | undefined {
+    return this.#options.files.loadRecovery();
   }
 
   join(request: SwarmJoinRequest): Promise<void> {
@@ -176,6 +202,7 @@ export class SwarmLifecycle implements SwarmBackend {
 
   #forget(): void {
     removeFolder(this.#options.managerDir);
+    removeFolder(`${this.#options.managerDir}.dropped`);
     this.#options.files.remove();
     this.#membership = undefined;
     this.#damage = undefined;

@@ -4,17 +4,19 @@
  * Edge: to the agent, the manager process and the node's files. A role is changed by renewing the
  * certificate, which carries the wished role; what was saved is always a pair that fits.
  */
+import type { SwarmRecovery } from "../api/ports.js";
 import type { Timer } from "../base/clock/clock.js";
 import { messageOf, UnavailableError } from "../base/errors/errors.js";
 import type { SessionUpdate } from "../proto/gen/skein/v1/dispatcher.js";
 import { NodeRole } from "../proto/gen/skein/v1/types.js";
-import { removeFolder } from "./atomic-file.js";
+import { removeFolder, setFolderAside } from "./atomic-file.js";
 import { certificateRole, renewalDelayMs } from "./certificate-clock.js";
 import { renewAtAny } from "./join-client.js";
 import { ManagerChannels } from "./manager-channels.js";
 import type { ManagerChild } from "./manager-child.js";
-import { joinAsManager } from "./node-manager.js";
+import { joinAsManager, newManager } from "./node-manager.js";
 import type { TlsIdentity } from "./rpc-host.js";
+import type { SwarmAddresses } from "./swarm-addresses.js";
 import { type Beginning, saveMember } from "./swarm-beginning.js";
 import type { SwarmState } from "./swarm-files.js";
 import type { NodeAgent, SwarmLifecycleOptions } from "./swarm-lifecycle-options.js";
@@ -54,7 +56,7 @@ export class SwarmMembership {
     this.#state = state;
     this.#manager = manager;
     this.channels = new ManagerChannels(identity);
-    if (manager !== undefined) options.localManager.open();
+    if (manager !== undefined) this.#adoptManager(manager);
     this.#scheduleRenewal();
   }
 
@@ -69,6 +71,63 @@ export class SwarmMembership {
   /** As the last session told. */
   get managerNodes(): readonly { readonly nodeId: string; readonly addr: string }[] {
     return this.#managerNodes;
+  }
+
+  /**
+   * The manager ends and begins anew as the only one; the agent follows it to its address.
+   * @throws what the manager says; then it goes on as before.
+   */
+  async forceNewCluster(addresses: SwarmAddresses): Promise<SwarmRecovery> {
+    const { log, files } = this.#options;
+    const { nodeId, clusterId } = this.#state;
+    const { identity } = this.channels;
+    await this.#manager?.stop();
+    const manager = newManager(this.#options, addresses);
+    try {
+      const { recovery } = await manager.start({ kind: "force-new-cluster", nodeId, clusterId, identity });
+      if (recovery === undefined) throw new UnavailableError("the manager gave no account");
+      this.#adoptManager(manager);
+      files.saveRecovery(recovery);
+      this.#state = { ...this.#state, ...addresses, managers: [addresses.advertiseAddress] };
+      files.saveState(this.#state);
+      await this.#agent?.close({ leaving: false });
+      await this.startAgent();
+      return recovery;
+    } catch (error) {
+      await manager.stop();
+      const former = newManager(this.#options, this.#state);
+      this.#adoptManager(former);
+      await former
+        .start({ kind: "resume", nodeId, clusterId, identity })
+        .catch((failure: unknown) =>
+          log.error("the manager did not come back yet; it is tried again", { error: messageOf(failure) }),
+        );
+      throw error;
+    }
+  }
+
+  #adoptManager(manager: ManagerChild | undefined): void {
+    this.#manager = manager;
+    if (manager === undefined) {
+      this.#options.localManager.close();
+      return;
+    }
+    this.#options.localManager.open();
+    manager.onRemoved((reason) => this.#onManagerRemoved(manager, reason));
+  }
+
+  /**
+   * The others removed this node's manager while it was away, in an orderly way or by forcing a new cluster.
+   * They say in the next session what this node is to be: a worker, or a manager that joins anew.
+   */
+  #onManagerRemoved(manager: ManagerChild, reason: string): void {
+    if (this.#manager !== manager || this.#closed) return;
+    const advice =
+      "when a manager accepts this node it goes on by itself, as a worker unless it was promoted again; " +
+      "else run `skein swarm leave --force` and join again";
+    this.#options.log.error("this node's manager has ended", { reason, advice });
+    this.#host.onTrouble(`${reason}: ${advice}`);
+    this.#agent?.reconnect(reason);
   }
 
   /** Waits for the first session, but not for ever: the agent keeps trying. */
@@ -101,7 +160,7 @@ export class SwarmMembership {
     abort.abort();
   }
 
-  /** The agent goes; `leaving`: for good, with its tasks. The manager still serves: its vote may be needed. */
+  /** The agent goes; `leaving`: for good, with its tasks. The manager serves on: its vote may be needed. */
   async closeAgent({ leaving }: { leaving: boolean }): Promise<void> {
     if (!leaving) this.#closed = true;
     this.#renewal?.cancel();
@@ -127,7 +186,10 @@ export class SwarmMembership {
       this.#state = { ...this.#state, managers };
       this.#options.files.saveState(this.#state);
     }
-    if (wishedRole(update) !== undefined && wishedRole(update) !== this.#state.role) this.#changeRole();
+    const wished = wishedRole(update);
+    const { role } = this.#state;
+    const mustJoinAnew = role === "manager" && this.#manager?.removed === true;
+    if (wished !== undefined && (wished !== role || mustJoinAnew)) this.#changeRole();
   }
 
   /** Renews the certificate, which then carries the wished role. */
@@ -162,21 +224,23 @@ export class SwarmMembership {
 
   /** Starts or stops the manager when the new certificate carries another role. */
   async #takeIdentity(identity: TlsIdentity): Promise<void> {
-    const { log, localManager, managerDir } = this.#options;
+    const { log, managerDir } = this.#options;
     const role = certificateRole(identity.certificatePem);
     const before = this.#state.role;
-    const promoted = role === "manager" && before === "worker";
-    if (promoted) this.#manager = await joinAsManager(this.#options, this.#state, identity);
+    const isRemoved = this.#manager?.removed === true;
+    if (isRemoved) setFolderAside(managerDir);
+    const promoted = role === "manager" && (before === "worker" || isRemoved);
+    const joined = promoted ? await joinAsManager(this.#options, this.#state, identity) : undefined;
     this.#state = { ...this.#state, role };
     saveMember(this.#options, this.#state, identity);
     this.channels.exchangeIdentity(identity);
+    if (joined !== undefined) this.#adoptManager(joined);
     this.#manager?.exchangeIdentity(identity);
     this.#agent?.reconnect("new certificate");
-    if (promoted) localManager.open();
     if (role === "worker" && before === "manager") {
-      localManager.close();
-      await this.#manager?.stop();
-      this.#manager = undefined;
+      const former = this.#manager;
+      this.#adoptManager(undefined);
+      await former?.stop();
       removeFolder(managerDir);
     }
     if (role !== before) log.info("the node's role changed", { role });

@@ -1,12 +1,13 @@
 /**
  * /swarm. Edge: to the daemon's swarm life cycle and the manager's control API.
  */
-import { InvalidArgumentError, NotImplementedError } from "../../base/errors/errors.js";
+import { InvalidArgumentError, NotFoundError, NotImplementedError } from "../../base/errors/errors.js";
 import { ClusterSpec } from "../../proto/gen/skein/v1/types.js";
 import type { Fields } from "../convert/fields.js";
 import { clusterOut } from "../convert/objects-out.js";
+import type { JsonObject } from "../convert/shape.js";
 import type { ManagerClients } from "../manager-clients.js";
-import type { SwarmBackend } from "../ports.js";
+import type { SwarmBackend, SwarmRecovery } from "../ports.js";
 import { AVAILABILITIES } from "./node-routes.js";
 import type { Route } from "./route.js";
 
@@ -84,6 +85,23 @@ function initSpecIn(fields: Fields | undefined): ClusterSpec | undefined {
   return spec?.heartbeatPeriodMs === DOCKER_DEFAULT_HEARTBEAT_MS ? { ...spec, heartbeatPeriodMs: 0 } : spec;
 }
 
+function recoveryOut(recovery: SwarmRecovery): JsonObject {
+  return {
+    At: new Date(recovery.atMs).toISOString(),
+    NodeID: recovery.nodeId,
+    Addr: recovery.address,
+    LastIndex: recovery.lastIndex,
+    LastTerm: recovery.lastTerm,
+    CommitIndex: recovery.commitIndex,
+    Dropped: recovery.dropped.map(({ nodeId, hostname, address }) => ({
+      NodeID: nodeId,
+      Hostname: hostname,
+      Addr: address,
+    })),
+    Missing: [...recovery.missing],
+  };
+}
+
 export function swarmRoutes(clients: ManagerClients, swarm: SwarmBackend): Route[] {
   return [
     {
@@ -112,6 +130,15 @@ export function swarmRoutes(clients: ManagerClients, swarm: SwarmBackend): Route
           spec: initSpecIn(body.object("Spec")),
         });
         return { status: 200, json: nodeId };
+      },
+    },
+    {
+      method: "GET",
+      path: "/skein/v1/swarm/recovery",
+      handle: async () => {
+        const recovery = swarm.recovery();
+        if (recovery === undefined) throw new NotFoundError("this node has not forced a new cluster");
+        return { status: 200, json: recoveryOut(recovery) };
       },
     },
     {

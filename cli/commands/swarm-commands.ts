@@ -3,6 +3,7 @@
  */
 import { type Command, Option } from "commander";
 import { type Context, fetchRow, inner, textOf } from "../context.js";
+import { recoveryLines } from "../output/recovery-lines.js";
 import { listOption } from "../service/service-flags.js";
 import { parseDuration, parseInteger } from "../units.js";
 import { addSwarmBackupCommands } from "./swarm-backup-commands.js";
@@ -119,6 +120,11 @@ export function addSwarmCommands(program: Command, context: Context): void {
           Spec: specOf(flags),
         },
       });
+      if (flags["forceNewCluster"] === true) {
+        const account = await fetchRow(context, "/skein/v1/swarm/recovery");
+        for (const line of recoveryLines(account)) context.print(line);
+        return;
+      }
       const { command } = await tokenLine(context, "worker");
       context.print(`Swarm initialized: current node (${textOf(nodeId)}) is now a manager.\n`);
       context.print(`To add a worker to this swarm, run the following command:\n\n${command}\n`);

@@ -42,6 +42,8 @@ export interface DispatcherComponents {
   readonly reports: ReportSink;
   readonly managers: ManagerDirectory;
   readonly rootCaPem: () => string;
+  /** Resolves when `store` holds every change acknowledged before the call. @throws {UnavailableError} */
+  readonly readBarrier: () => Promise<unknown>;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -117,6 +119,11 @@ class ReplicaDispatcher implements Dispatcher, SessionHost {
       rootCaPem: this.#components.rootCaPem(),
       heartbeatPeriodMs: this.heartbeatPeriodMs,
     };
+  }
+
+  async caughtUp(): Promise<void> {
+    await this.#components.readBarrier();
+    if (!this.#closed) this.#pass();
   }
 
   async close(): Promise<void> {

@@ -57,17 +57,19 @@ async function setUp(tasks = 0) {
     }
   });
   const sink = new HeldSink();
+  const barriers: (() => void)[] = [];
   const dispatcher = createDispatcher({
     store,
     reports: sink,
     managers: { list: () => [], onChange: () => () => undefined },
     rootCaPem: () => "",
+    readBarrier: () => new Promise<void>((resolve) => barriers.push(resolve)),
     clock,
     random: new SeededRandom(1),
     log: silentLogger,
     identify: () => "n1",
   });
-  return { store, clock, sink, dispatcher };
+  return { store, clock, sink, barriers, dispatcher };
 }
 
 /** Drives the handler as grpc-js would, without a socket. */
@@ -189,6 +191,19 @@ test("batches are acknowledged in order, once the leader has committed them", as
   assert.deepEqual(line.sent.slice(2), ["ack 2"]);
   say({ $case: "heartbeat", value: { appliedRevision: 0, sentAtMs: 0 } });
   assert.deepEqual(line.sent.slice(2), ["ack 2", "ack 2"]);
+  await dispatcher.close();
+});
+
+test("an agent that has seen more than there is gets everything anew from a caught-up replica", async () => {
+  const { dispatcher, barriers } = await setUp(1);
+  const { line, say } = begin(dispatcher, 99);
+  say({ $case: "heartbeat", value: { appliedRevision: 99, sentAtMs: 0 } });
+  await turn();
+  assert.deepEqual(line.sent, ["welcome", "ack 0"]);
+  assert.equal(barriers.length, 1, "asked once");
+  barriers[0]?.();
+  await turn();
+  assert.deepEqual(line.sent, ["welcome", "ack 0", "complete to 1: +1 -0"]);
   await dispatcher.close();
 });
 

@@ -52,6 +52,11 @@ export interface SessionHost {
   /** Store revision that `index` shows. */
   readonly revision: number;
   readonly heartbeatPeriodMs: number;
+  /**
+   * Resolves when `index` shows every change acknowledged before the call.
+   * @throws {UnavailableError} there is no quorum to ask, or nobody to ask it.
+   */
+  caughtUp(): Promise<void>;
   /** @returns undefined while the replica does not know the node. */
   sessionState(nodeId: string): SessionUpdate | undefined;
 }
@@ -65,6 +70,7 @@ export class Session {
   #dirty: Dirty | undefined;
   #reset = false;
   #blocked = false;
+  #catchingUp = false;
   #welcomed: SessionUpdate | undefined;
   #helloRevision: number | undefined;
   #sentRevision = 0;
@@ -129,6 +135,7 @@ export class Session {
       case "heartbeat":
         this.#appliedRevision = message.value.appliedRevision;
         this.#ack(); // the answer tells the agent that this manager is alive
+        if (this.#view === undefined) this.advance();
         return;
       case "statuses":
         this.#receiveStatuses(message.value.sequence, { updates: boundedUpdates(message.value.updates) });
@@ -177,7 +184,10 @@ export class Session {
     }
     this.#welcomed = state;
     if (this.#view === undefined) {
-      if (this.#host.revision < this.#helloRevision) return; // our replica is behind what the agent has seen
+      if (this.#host.revision < this.#helloRevision) {
+        this.#catchUp(); // our replica is behind what the agent has seen
+        return;
+      }
       this.#view = new NodeView(this.#host.index, this.nodeId);
       this.#sendSet({ upserts: this.#view.complete(), removals: [] }, true);
     } else if (this.#reset) {
@@ -189,6 +199,31 @@ export class Session {
       this.#dirty = undefined;
       this.#sendChanges(dirty);
     }
+  }
+
+  /**
+   * An agent may have seen more than there is: of a history that ended when a new cluster was forced from a
+   * survivor, or a backup was restored. A replica that holds all that was acknowledged knows; the agent then
+   * gets everything anew.
+   */
+  #catchUp(): void {
+    if (this.#catchingUp) return;
+    this.#catchingUp = true;
+    this.#host.caughtUp().then(
+      () => {
+        this.#catchingUp = false;
+        if (this.#ended || this.#helloRevision === undefined) return;
+        const { revision, log } = this.#host;
+        if (revision < this.#helloRevision)
+          log.info("a node has seen a later state than there is", { node: this.nodeId, revision });
+        this.#helloRevision = Math.min(this.#helloRevision, revision);
+        this.advance();
+      },
+      (error: unknown) => {
+        this.#catchingUp = false; // asked again with the next heartbeat
+        this.#host.log.debug("not caught up yet", { node: this.nodeId, error: messageOf(error) });
+      },
+    );
   }
 
   end(error?: Error): void {

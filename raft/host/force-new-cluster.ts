@@ -1,8 +1,8 @@
 /**
  * Makes a cluster of one out of what a survivor of a lost quorum holds: everybody else is removed.
  * Edge-free: works on opened storage, before the host starts. Pure over the log.
- * Invariants: nothing the survivor holds is dropped, committed or not, because the lost majority may have
- * acknowledged it; whoever is removed never returns under its old id; it is one append to the write-ahead log,
+ * Invariants: nothing the survivor holds is dropped, committed or not, because the lost majority may
+ * have acknowledged it; whoever is removed never returns under its old id; it is one append to the log,
  * so that a crash leaves the old cluster or the new one. Repeating it changes nothing but the term.
  * Source: Raft paper 5.4 (what is given up here, and why it needs an operator); thesis 4.1 on removal.
  */
@@ -50,8 +50,8 @@ export function membershipAtEnd(log: StableLog): Membership {
 }
 
 /**
- * @throws {FailedPreconditionError} there is nothing to go on with: the survivor has not received the cluster's
- * state, or was itself removed.
+ * @throws {FailedPreconditionError} there is nothing to go on with: the survivor has not received the
+ * cluster's state, or was itself removed.
  */
 export function planForcedCluster(log: StableLog, survivor: Survivor): ForcedPlan {
   const { hardState } = log.initialState();

@@ -82,7 +82,8 @@ export interface RaftNodeOptions {
    */
   readonly onRefused?: (reason: string) => void;
   /**
-   * Called once when peers say that this member was removed and its own log does not: it has stopped, for good.
+   * Called once when peers say that this member was removed and its own log does not:
+   * it has stopped, for good.
    */
   readonly onRemoved?: (reason: string) => void;
   /** Other media than the folder: memory twins in tests and in the simulator. */

@@ -15,7 +15,7 @@ const dialled = (announced: AnnouncedAddresses, members: readonly RaftMember[]):
     .map(({ address }) => address)
     .join(" ");
 
-test("announced addresses count until the membership names another, and are forgotten with the member", () => {
+test("announced addresses count until the membership names another, and go with the member", () => {
   const announced = new AnnouncedAddresses();
   const members = [member(1, "a:1"), member(2, "b:1")];
   assert.equal(announced.note(members, 2, "b:1"), false, "as agreed");

@@ -30,7 +30,7 @@ export interface TransportEvents {
   unreachable(peer: RaftId): void;
   /** Resolves when the snapshot is in use; its rejection is told to the sender. */
   receiveSnapshot(from: RaftId, snapshot: SnapshotTransfer): Promise<void>;
-  /** A peer will not talk to us. `removed`: the change that removed us is committed there; else we are strangers. */
+  /** A peer will not talk to us. `removed`: it holds the committed change that did it; else we are strangers. */
   refused(peer: RaftId, reason: string, why: { readonly removed: boolean }): void;
   /** Where a peer says it is reached, at the start of each of its streams. */
   announced?(peer: RaftId, address: string): void;

@@ -132,6 +132,7 @@ export class AgentLab {
         },
       },
       rootCaPem: () => "root",
+      readBarrier: () => Promise.resolve(),
       clock,
       random,
       log,
