@@ -220,6 +220,7 @@ export class RaftCore implements RaftCoreApi {
 
   #tickLeader(): void {
     const { state } = this;
+    for (const peer of state.progress.values()) peer.silentTicks += 1;
     if (state.electionElapsed >= state.limits.electionTicks) {
       state.electionElapsed = 0;
       state.transferee = 0; // its time is over

@@ -36,7 +36,7 @@ function oweAppend(state: CoreState, peer: Progress): void {
 }
 
 export function handleAppendResponse(state: CoreState, peer: Progress, message: RaftMessage): void {
-  peer.recentlyActive = true;
+  peer.heard();
   if (message.reject) {
     // Skip the whole terms that the follower cannot share with us (Raft paper, end of 5.3).
     const hint =
@@ -70,7 +70,7 @@ export function handleAppendResponse(state: CoreState, peer: Progress, message: 
 
 /** The answer of a follower that lives: whatever was lost on the way is worth another try. */
 export function handleHeartbeatResponse(state: CoreState, peer: Progress): void {
-  peer.recentlyActive = true;
+  peer.heard();
   peer.probeSent = false;
   if (peer.state === "replicate" && peer.inflight.isFull()) peer.inflight.freeOldest();
   if (peer.match < state.log.lastIndex || peer.state === "probe") oweAppend(state, peer);

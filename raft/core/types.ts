@@ -86,6 +86,8 @@ export interface ProgressView {
   readonly state: "probe" | "replicate" | "snapshot";
   readonly learner: boolean;
   readonly recentlyActive: boolean;
+  /** Ticks since its last answer; Infinity before the first. Means nothing for the leader itself. */
+  readonly silentTicks: number;
 }
 
 export interface CoreStatus {

@@ -169,6 +169,85 @@ test("closing the leader hands over first", async () => {
   await leader.node.close();
 });
 
+/** Writes one word after the other through whoever leads, as the gate does: only "not leader" is tried again. */
+async function writeOn(cluster: Cluster, name: string, stop: () => boolean): Promise<string[]> {
+  const written: string[] = [];
+  while (!stop()) {
+    const text = `${name}.${written.length}`;
+    for (;;) {
+      const leader = [...cluster.members.values()].find(({ node }) => node.status().role === "leader");
+      try {
+        await (leader?.node.propose(word(text)) ?? Promise.reject(new NotLeaderError("none")));
+        break;
+      } catch (error) {
+        if (!(error instanceof NotLeaderError)) throw error;
+        await turns();
+      }
+    }
+    written.push(text);
+    await turns(); // over memory nothing takes a turn by itself
+  }
+  return written;
+}
+
+for (const how of ["transfer", "close"] as const) {
+  test(`a hand-over by ${how} under writes fails none of them and repeats none`, async () => {
+    const cluster = opened(await Cluster.ofThree());
+    const { leader } = cluster;
+    let over = false;
+    const writers = Array.from({ length: 8 }, (_, k) => writeOn(cluster, `w${k}`, () => over));
+    await turns();
+    const from = leader.node.status().term;
+    if (how === "transfer") await cluster.during(leader.node.transferLeadership());
+    else {
+      await cluster.during(leader.node.close());
+      cluster.members.delete(leader.name);
+    }
+    assert.notEqual(cluster.leader, leader);
+    assert.equal(cluster.leader.node.status().term, from + 1);
+    await cluster.tick();
+    over = true;
+    const written = (await cluster.during(Promise.all(writers))).flat().sort();
+    await cluster.during(cluster.leader.node.readBarrier());
+    assert.deepEqual([...cluster.leader.machine.words.values()].sort(), written);
+  });
+}
+
+test("a deposed leader answers its proposers once it hears what the next leader committed", async () => {
+  const cluster = opened(await Cluster.ofThree());
+  const { leader } = cluster;
+  const [b, c] = cluster.others(leader);
+  assert.ok(b && c);
+  const { network } = cluster;
+  const cut = (isCut: boolean): void => {
+    for (const other of [b, c]) network.setCut(leader.node.raftId, other.node.raftId, isCut);
+  };
+  cut(true);
+  const outcomes: string[] = [];
+  const lost = leader.node.propose(word("lost")).then(
+    () => outcomes.push("done"),
+    (error: unknown) => outcomes.push(error instanceof NotLeaderError ? "not done" : "unknown"),
+  );
+  await cluster.until("another leads", () => [b, c].some(({ node }) => node.status().role === "leader"));
+  await cluster.until("the old one noticed", () => leader.node.status().role !== "leader");
+  assert.deepEqual(outcomes, []);
+  cut(false);
+  await cluster.during(lost);
+  assert.deepEqual(outcomes, ["not done"]);
+});
+
+test("a successor that answers is preferred to one that stands still", async () => {
+  const cluster = opened(await Cluster.ofThree());
+  const { leader } = cluster;
+  const [b, c] = cluster.others(leader).sort((x, y) => x.node.raftId - y.node.raftId);
+  assert.ok(b && c);
+  await cluster.tick(3);
+  cluster.network.setSilent(b.node.raftId, true);
+  await cluster.tick(4);
+  await cluster.during(leader.node.transferLeadership());
+  assert.equal(cluster.leader, c);
+});
+
 test("removing members keeps a quorum, tells the removed, and is refused where none would be left", async () => {
   const cluster = opened(await Cluster.ofThree());
   const { leader } = cluster;

@@ -11,7 +11,7 @@ import {
   UnavailableError,
 } from "../../base/errors/errors.js";
 import type { RaftInspection } from "../../proto/gen/skein/v1/debug.js";
-import type { Membership, RaftId, RaftMember } from "../core/types.js";
+import type { Membership, ProgressView, RaftId, RaftMember } from "../core/types.js";
 import type { DataKeyLock } from "../storage/data-key.js";
 import type { StateSnapshot } from "../storage/state-store.js";
 import type { TransportEvents } from "../transport/transport.js";
@@ -35,6 +35,14 @@ const TRANSFER_TICKS = 15;
 const REMOVAL_GRACE_MS = 1_000;
 /** From the last message to a peer until the streams close. */
 const LAST_WORDS_MS = 50;
+/** A successor this close to the end of the log gets the rest within a round trip or two. */
+const TRANSFER_LAG_ENTRIES = 256;
+/** How long a successor that lags further is waited for while writes go on. */
+const TRANSFER_CATCH_UP_TICKS = 20;
+/** A peer that has not answered for longer may be dead, although its connection is up. */
+const SUCCESSOR_SILENT_TICKS = 2;
+/** On closing, how long those who wait for an answer of the next leader are waited for. */
+const SETTLE_TICKS = 10;
 const HINT_DELAY_MS = { min: 4, max: 50 } as const;
 
 export class RaftHost implements RaftNode {
@@ -51,6 +59,7 @@ export class RaftHost implements RaftNode {
   readonly #leadership: Listeners<Leadership>;
   readonly #members: Listeners<readonly RaftMember[]>;
   #ticker: Timer | undefined;
+  #ticks = 0;
   /** Why nothing is accepted any more. */
   #stopped: UnavailableError | undefined;
   #closing: Promise<void> | undefined;
@@ -68,6 +77,7 @@ export class RaftHost implements RaftNode {
       applied: (at) => {
         this.#proposals.applied(at);
         this.#barriers.applied();
+        this.#waits.check();
       },
       installed: (at) => {
         this.#proposals.installed(at);
@@ -165,8 +175,10 @@ export class RaftHost implements RaftNode {
     const reachable = new Map(members.map(({ raftId }) => [raftId, isReachable(raftId)]));
     if (this.#stopped !== undefined) {
       const role = status.role === "learner" ? status.role : "follower";
+      // After an orderly hand-over the calls that still come in are passed on to the next leader.
+      const leader = this.#closing === undefined || status.leader === this.raftId ? 0 : status.leader;
+      const nobody = { leader, leaderMember: this.#member(leader), progress: [] };
       const { message } = this.#stopped;
-      const nobody = { leader: 0, leaderMember: undefined, progress: [] };
       return { ...status, ...nobody, role, appliedIndex, reachable, trouble: message };
     }
     return { ...status, ...trouble, appliedIndex, leaderMember: this.#member(status.leader), reachable };
@@ -191,17 +203,35 @@ export class RaftHost implements RaftNode {
 
   async transferLeadership(options: { to?: RaftId } = {}): Promise<void> {
     if (this.#stopped !== undefined) throw this.#stopped;
-    const { leader } = this.#driver.core.status();
-    if (leader !== this.raftId) throw this.#notLeader();
+    if (this.#driver.core.status().leader !== this.raftId) throw this.#notLeader();
     const to = options.to ?? this.#successor();
     if (to === undefined)
       throw new FailedPreconditionError("transfer leadership: no other voter can be reached");
-    this.#driver.core.transferLeadership(to);
+    await this.#untilClose(to);
+    this.#driver.core.transferLeadership(to); // throws when leadership was lost meanwhile
     this.#driver.drive();
-    await this.#waits.until(() => this.#leadership.value.leader?.raftId === to, {
+    const hasMoved = (): boolean => {
+      const { leader } = this.#leadership.value;
+      // Whoever won: a caller that named nobody wants to be rid of it.
+      return (
+        leader?.raftId === to || (options.to === undefined && !(leader?.raftId === this.raftId || !leader))
+      );
+    };
+    await this.#waits.until(hasMoved, {
       ticks: TRANSFER_TICKS,
       timeout: () => new DeadlineExceededError(`transfer leadership: member ${to} did not take over`),
     });
+  }
+
+  /** Nothing is accepted while a transfer runs, so a successor that lags is brought up to date before. */
+  async #untilClose(to: RaftId): Promise<void> {
+    const isClose = (): boolean => {
+      const { progress, lastIndex } = this.#driver.core.status();
+      const peer = progress.find(({ raftId }) => raftId === to);
+      return peer === undefined || peer.match + TRANSFER_LAG_ENTRIES >= lastIndex;
+    };
+    // The core tries all the same, for as long as it has.
+    await this.#waits.until(isClose, { ticks: TRANSFER_CATCH_UP_TICKS, timeout: () => undefined });
   }
 
   exportState(): Promise<StateSnapshot> {
@@ -238,12 +268,27 @@ export class RaftHost implements RaftNode {
         log.warn("closing without having handed over leadership", { error: messageOf(error) });
       }
     }
+    await this.#settled();
     this.#stop(new UnavailableError("this manager is stopping"));
     await this.#dataKeys.close();
     await this.#driver.close();
     await transport.close();
     await storage.wal.close();
     await storage.state.close();
+  }
+
+  /**
+   * Whoever waits is answered if a leader is there to answer: proposals that this member made while it led,
+   * and reads.
+   */
+  async #settled(): Promise<void> {
+    if (this.#stopped !== undefined || this.#leadership.value.leader === undefined) return;
+    const isSettled = (): boolean => this.#proposals.waiting === 0 && this.#barriers.waiting === 0;
+    try {
+      await this.#waits.until(isSettled, { ticks: SETTLE_TICKS, timeout: () => undefined });
+    } catch (error) {
+      this.#components.log.info("raft stopped while it was closing", { error: messageOf(error) });
+    }
   }
 
   /** Something broke that only a restart from disk can mend. */
@@ -326,6 +371,7 @@ export class RaftHost implements RaftNode {
   }
 
   #tick(): void {
+    this.#ticks += 1;
     this.#driver.input(() => this.#driver.core.tick());
     this.#barriers.tick();
     this.#proposals.tick();
@@ -339,9 +385,9 @@ export class RaftHost implements RaftNode {
   }
 
   async #nextTick(): Promise<void> {
-    let looks = 0;
+    const now = this.#ticks;
     const timeout = (): Error => new DeadlineExceededError("a tick did not come");
-    await this.#waits.until(() => looks++ > 0, { ticks: 2, timeout });
+    await this.#waits.until(() => this.#ticks > now, { ticks: 2, timeout });
   }
 
   #noteMembership({ members, removed }: Membership): void {
@@ -374,14 +420,15 @@ export class RaftHost implements RaftNode {
     return new NotLeaderError("this manager does not lead (any more)", { leaderAddress });
   }
 
-  /** The reachable voter that has most of the log. */
+  /** The reachable voter that has most of the log, rather one that has just answered. */
   #successor(): RaftId | undefined {
     const { transport } = this.#components;
+    const isSilent = (peer: ProgressView): number => Number(peer.silentTicks > SUCCESSOR_SILENT_TICKS);
     return this.#driver.core
       .status()
       .progress.filter(
         ({ learner, raftId }) => !learner && raftId !== this.raftId && transport.isReachable(raftId),
       )
-      .sort((a, b) => b.match - a.match || a.raftId - b.raftId)[0]?.raftId;
+      .sort((a, b) => isSilent(a) - isSilent(b) || b.match - a.match || a.raftId - b.raftId)[0]?.raftId;
   }
 }

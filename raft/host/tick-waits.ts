@@ -6,7 +6,7 @@ interface Wait {
   readonly reached: () => boolean;
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
-  readonly timeout: () => Error;
+  readonly timeout: () => Error | undefined;
   ticksLeft: number;
 }
 
@@ -16,9 +16,9 @@ export class TickWaits {
 
   /**
    * Resolves once `reached` answers true.
-   * @throws what `timeout` makes after `ticks`; the node's error when it stops.
+   * @throws what `timeout` makes after `ticks` (nothing: it resolves all the same); the node's error when it stops.
    */
-  until(reached: () => boolean, options: { ticks: number; timeout: () => Error }): Promise<void> {
+  until(reached: () => boolean, options: { ticks: number; timeout: () => Error | undefined }): Promise<void> {
     if (this.#stopped !== undefined) return Promise.reject(this.#stopped);
     if (reached()) return Promise.resolve();
     return new Promise((resolve, reject) => {
@@ -42,7 +42,9 @@ export class TickWaits {
       wait.ticksLeft -= 1;
       if (wait.ticksLeft > 0) continue;
       this.#waits.delete(wait);
-      wait.reject(wait.timeout());
+      const error = wait.timeout();
+      if (error === undefined) wait.resolve();
+      else wait.reject(error);
     }
   }
 

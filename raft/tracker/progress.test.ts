@@ -77,5 +77,8 @@ test("progress shows itself", () => {
     state: "probe",
     learner: false,
     recentlyActive: false,
+    silentTicks: Number.POSITIVE_INFINITY,
   });
+  progress.heard();
+  assert.deepEqual([progress.view().recentlyActive, progress.view().silentTicks], [true, 0]);
 });

@@ -35,6 +35,8 @@ export class Progress {
   probeSent = false;
   /** Heard from since the last check-quorum round. */
   recentlyActive = false;
+  /** Ticks since the last answer; Infinity before the first. */
+  silentTicks = Number.POSITIVE_INFINITY;
   /**
    * An append is owed even without entries: it carries the commit index, or asks where the follower stands.
    */
@@ -71,6 +73,12 @@ export class Progress {
     if (!delivered) this.pendingSnapshot = 0;
     this.becomeProbe();
     this.probeSent = true;
+  }
+
+  /** Any answer of the peer shows that it lives. */
+  heard(): void {
+    this.recentlyActive = true;
+    this.silentTicks = 0;
   }
 
   isPaused(): boolean {
@@ -130,6 +138,7 @@ export class Progress {
       state: this.state,
       learner: this.learner,
       recentlyActive: this.recentlyActive,
+      silentTicks: this.silentTicks,
     };
   }
 

@@ -1,7 +1,7 @@
 /**
  * Peers in one process: the twin of grpc-transport.ts for tests and simulation.
  * Pure. Messages are delivered in the order sent, each in a turn of its own;
- * `cut` and `crash` break connections.
+ * `setCut` and `detach` break connections.
  */
 import { UnavailableError } from "../../base/errors/errors.js";
 import type { RaftId, RaftMember, RaftMessage } from "../core/types.js";
@@ -16,6 +16,7 @@ export class MemoryNetwork {
   readonly #deliver: (from: RaftId, to: RaftId, delivery: () => void) => void;
   readonly #nodes = new Map<RaftId, { transport: MemoryTransport; events: TransportEvents }>();
   readonly #cuts = new Set<string>();
+  readonly #silent = new Set<RaftId>();
 
   constructor(options: MemoryNetworkOptions = {}) {
     this.#deliver = options.deliver ?? ((_from, _to, delivery) => queueMicrotask(delivery));
@@ -35,6 +36,12 @@ export class MemoryNetwork {
       this.#nodes.get(a)?.events.connectionLost(b);
       this.#nodes.get(b)?.events.connectionLost(a);
     }
+  }
+
+  /** A process that stands still: connected, but nothing reaches it and it says nothing. */
+  setSilent(raftId: RaftId, isSilent: boolean): void {
+    if (isSilent) this.#silent.add(raftId);
+    else this.#silent.delete(raftId);
   }
 
   isConnected(a: RaftId, b: RaftId): boolean {
@@ -58,6 +65,7 @@ export class MemoryNetwork {
   carry(message: RaftMessage): boolean {
     const { from, to } = message;
     if (!this.isConnected(from, to)) return false;
+    if (this.#silent.has(from) || this.#silent.has(to)) return true;
     this.#deliver(from, to, () => {
       const target = this.#nodes.get(to);
       if (target !== undefined && this.isConnected(from, to) && !target.transport.refuses(from)) {
