@@ -108,10 +108,8 @@ export class SwarmMembership {
 
   #adoptManager(manager: ManagerChild | undefined): void {
     this.#manager = manager;
-    if (manager === undefined) {
-      this.#options.localManager.close();
-      return;
-    }
+    this.#options.localManager.close(); // a channel of its own for each: none that has failed, and waits
+    if (manager === undefined) return;
     this.#options.localManager.open();
     manager.onRemoved((reason) => this.#onManagerRemoved(manager, reason));
   }
