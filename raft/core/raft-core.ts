@@ -134,6 +134,14 @@ export class RaftCore implements RaftCoreApi {
     this.#ready.advance();
   }
 
+  get leads(): boolean {
+    return this.state.activity === "leader";
+  }
+
+  get leader(): RaftId {
+    return this.state.leader;
+  }
+
   status(): CoreStatus {
     const { state } = this;
     return {

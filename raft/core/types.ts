@@ -165,6 +165,10 @@ export interface RaftCoreApi {
   reportUnreachable(peer: RaftId): void;
   /** A snapshot stream to a peer ended. */
   reportSnapshot(peer: RaftId, ok: boolean): void;
+  /** The same as in `status`, for hot paths. */
+  readonly leads: boolean;
+  /** 0: unknown. */
+  readonly leader: RaftId;
   hasReady(): boolean;
   ready(): Ready;
   /** The last Ready was carried out. */

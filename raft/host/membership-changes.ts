@@ -13,7 +13,7 @@ import {
 import type { Logger } from "../../base/log/logger.js";
 import type { Random } from "../../base/random/random.js";
 import { ConfChangeKind } from "../../proto/gen/skein/v1/raft.js";
-import type { CoreStatus, RaftId, RaftMember } from "../core/types.js";
+import type { CoreStatus, Membership, RaftId, RaftMember } from "../core/types.js";
 import { newRaftId } from "./member-identity.js";
 import type { RaftNode } from "./raft-node.js";
 
@@ -24,6 +24,9 @@ const CAUGHT_UP_ENTRIES = 64;
 
 export interface MembershipChangesComponents {
   readonly status: () => CoreStatus;
+  /** Cheaper than `status`: asked at every Ready. */
+  readonly isLeader: () => boolean;
+  readonly membership: () => Membership;
   /**
    * Proposes and waits for the apply.
    * @throws what the core throws; {NotLeaderError} when leadership is lost.
@@ -64,9 +67,9 @@ export class MembershipChanges {
 
   /** Leader: makes a voter of a learner that has caught up. Cheap when there is none. */
   promoteCaughtUp(): void {
-    if (this.#promoting) return;
+    if (this.#promoting || !this.#components.isLeader()) return;
+    if (!this.#components.membership().members.some((member) => member.learner)) return;
     const status = this.#components.status();
-    if (status.role !== "leader" || !status.membership.members.some((member) => member.learner)) return;
     const caughtUp = status.progress.find(
       (peer) =>
         peer.learner &&
@@ -99,9 +102,8 @@ export class MembershipChanges {
   /** Leader: writes into the membership where members are reached now. Cheap when all is right. */
   correctAddresses(): void {
     if (this.#correcting || this.#addresses.size === 0) return;
-    const status = this.#components.status();
-    if (status.role !== "leader") return;
-    const moved = status.membership.members.find(({ raftId, address }) => {
+    if (!this.#components.isLeader()) return;
+    const moved = this.#components.membership().members.find(({ raftId, address }) => {
       const told = this.#addresses.get(raftId);
       return told !== undefined && told !== address;
     });

@@ -103,6 +103,8 @@ export class RaftHost implements RaftNode {
     });
     this.#changes = new MembershipChanges({
       status: () => driver.core.status(),
+      isLeader: () => driver.core.leads,
+      membership: () => driver.membership,
       change: (kind, member) => this.#proposals.change(kind, member),
       isReachable: (peer) => transport.isReachable(peer),
       transferAway: () => this.transferLeadership(),
@@ -162,6 +164,14 @@ export class RaftHost implements RaftNode {
     return this.#stopped === undefined
       ? this.#changes.remove(raftId, options)
       : Promise.reject(this.#stopped);
+  }
+
+  get isLeader(): boolean {
+    return this.#stopped === undefined && this.#driver.core.leads;
+  }
+
+  get leaderMember(): RaftMember | undefined {
+    return this.#stopped === undefined ? this.#member(this.#driver.core.leader) : undefined;
   }
 
   status(): RaftStatus {

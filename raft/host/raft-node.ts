@@ -65,6 +65,9 @@ export interface RaftNode {
   /** Resolves when this replica holds every write acknowledged before the call; works on followers, too. */
   readBarrier(options?: { signal?: AbortSignal }): Promise<number>;
   status(): RaftStatus;
+  /** What `status` says of these two, without making the rest: for hot paths. */
+  readonly isLeader: boolean;
+  readonly leaderMember: RaftMember | undefined;
   /** Everything about this member, for people and metrics. Costs some 20 us: not for hot paths. */
   inspect(): RaftInspection;
   /**

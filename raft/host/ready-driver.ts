@@ -17,6 +17,7 @@ import { EntryKind } from "../log/make-entry.js";
 import type { StateSnapshot } from "../storage/state-store.js";
 import { StateWriter } from "../storage/state-writer.js";
 import { Applier } from "./applier.js";
+import { CommitNotices } from "./commit-notices.js";
 import { DiskHealth } from "./disk-health.js";
 import type { RaftHostComponents } from "./host.js";
 import type { RaftMeters } from "./raft-meters.js";
@@ -47,6 +48,7 @@ export class ReadyDriver {
   readonly #hooks: DriverHooks;
   readonly #writer: StateWriter;
   readonly #applier: Applier;
+  readonly #notices: CommitNotices;
   #membership: Membership;
   #isDriving = false;
   #driving: Promise<void> = Promise.resolve();
@@ -76,6 +78,7 @@ export class ReadyDriver {
       onError,
       onApplied,
     });
+    this.#notices = new CommitNotices({ transport, clock });
     this.snapshots = new SnapshotExchange({
       raftId: identity.raftId,
       state: storage.state,
@@ -170,6 +173,7 @@ export class ReadyDriver {
   /** Takes no input any more. */
   stop(): void {
     this.#stopped = true;
+    this.#notices.stop();
     this.#applier.stop();
   }
 
@@ -205,18 +209,19 @@ export class ReadyDriver {
   }
 
   async #carryOut(ready: Ready): Promise<void> {
-    const { transport, storage } = this.#components;
+    const { storage } = this.#components;
     if (ready.softState !== undefined) {
       this.#meters.noteLeader(ready.softState.leader);
       this.#hooks.softStateChanged();
     }
-    transport.send(ready.messagesBeforeSync);
+    this.#notices.send(ready.messagesBeforeSync);
     const early = ready.mustSync ? durableAlready(ready) : 0;
-    this.#commit(ready.committedEntries.slice(0, early));
     if (ready.mustSync) {
       const sinceMs = this.#meters.nowMs();
       this.health.syncBegan(ready.entries.at(-1)?.index ?? 0);
-      await storage.log.append(ready.entries, ready.hardState);
+      const saved = storage.log.append(ready.entries, ready.hardState);
+      this.#commit(ready.committedEntries.slice(0, early)); // while the disk works
+      await saved;
       this.health.syncEnded();
       this.#meters.synced(sinceMs);
     } else if (ready.hardState !== undefined) storage.log.remember(ready.hardState);
@@ -229,6 +234,7 @@ export class ReadyDriver {
 
   /** A snapshot's announcement becomes the snapshot itself, on a stream of its own. */
   #send(messages: readonly RaftMessage[]): void {
+    if (messages.length === 0) return;
     const isSnapshot = (message: RaftMessage): boolean => message.kind === MessageKind.SNAPSHOT;
     this.#components.transport.send(messages.filter((message) => !isSnapshot(message)));
     for (const message of messages.filter(isSnapshot)) this.snapshots.send(message);
@@ -236,6 +242,7 @@ export class ReadyDriver {
 
   /** Membership changes count at once, because the core waits for them; the rest is the applier's. */
   #commit(entries: readonly Entry[]): void {
+    if (entries.length === 0) return;
     for (const entry of entries) {
       if (entry.kind === EntryKind.CONF_CHANGE) {
         this.#adopt(this.core.applyConfChange(decodeConfChange(entry.data)));
