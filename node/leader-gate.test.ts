@@ -6,10 +6,12 @@ import { NotFoundError, NotLeaderError, PermissionDeniedError } from "../base/er
 import { fromGrpcError, toGrpcStatus } from "../base/grpc/grpc-errors.js";
 import { leaderWait } from "../base/grpc/leader-wait.js";
 import { silentLogger } from "../base/log/logger.js";
+import { NodeCaService } from "../proto/gen/skein/v1/ca.js";
 import { ControlService } from "../proto/gen/skein/v1/control.js";
 import { createLeaderGate, type LeaderView } from "./leader-gate.js";
 
 const PATH = "/skein.v1.Control/ListNodes";
+const RENEWAL = NodeCaService.issue.path;
 const STREAM = "/skein.v1.Control/WatchEvents";
 
 class FakeLeader implements LeaderView {
@@ -36,6 +38,7 @@ interface Lab {
     forwarded?: boolean;
     local?: boolean;
     metadata?: Metadata;
+    path?: string;
   }): Promise<unknown>;
 }
 
@@ -43,12 +46,13 @@ function lab(handler: (callback: (error: unknown, value?: unknown) => void) => v
   const leader = new FakeLeader();
   const clock = new ManualClock();
   const gate = createLeaderGate({
-    definitions: [ControlService],
-    leaderOnly: new Set([PATH]),
+    definitions: [ControlService, NodeCaService],
+    leaderOnly: new Set([PATH, RENEWAL]),
     linearizable: new Set([PATH]),
     replicaStreams: new Set([STREAM]),
-    authorize: (_path, peer) => {
-      if (peer?.role !== "swarm-manager") throw new PermissionDeniedError("managers only");
+    authorize: (path, peer) => {
+      if (path !== RENEWAL && peer?.role !== "swarm-manager")
+        throw new PermissionDeniedError("managers only");
     },
     isKnown: ({ nodeId }) => nodeId !== "removed" && (nodeId !== "late" || leader.barriers > 0),
     leader,
@@ -83,13 +87,13 @@ function lab(handler: (callback: (error: unknown, value?: unknown) => void) => v
     leader,
     clock,
     stream,
-    call({ nodeId = "m1", forwarded = false, local = false, metadata = new Metadata() } = {}) {
+    call({ nodeId = "m1", forwarded = false, local = false, metadata = new Metadata(), path = PATH } = {}) {
       if (forwarded) {
         metadata.set("skein-forwarded-node", nodeId);
         metadata.set("skein-forwarded-role", "swarm-manager");
       }
       const subject = { O: "c", OU: nodeId === "w1" ? "swarm-worker" : "swarm-manager", CN: nodeId };
-      const guarded = gate(PATH, unary, { local, streaming: false }) as (
+      const guarded = gate(path, unary, { local, streaming: false }) as (
         call: unknown,
         callback: (error: Error | null, value: unknown) => void,
       ) => void;
@@ -124,6 +128,15 @@ test("a removed node's certificate opens nothing", async () => {
   await assert.rejects(call({ nodeId: "removed" }), {
     code: "permission-denied",
     message: /node removed is void/,
+  });
+});
+
+test("a certificate that opens nothing is renewed all the same: the CA itself looks its caller up", async () => {
+  const { call } = lab((callback) => callback(null, "certificate"));
+  assert.equal(await call({ nodeId: "removed", path: RENEWAL }), "certificate");
+  // but nobody is renewed on the word of a manager that is none any more
+  await assert.rejects(call({ nodeId: "removed", forwarded: true, path: RENEWAL }), {
+    code: "permission-denied",
   });
 });
 

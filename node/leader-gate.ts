@@ -24,6 +24,7 @@ import {
 import { fromGrpcError, toGrpcStatus } from "../base/grpc/grpc-errors.js";
 import { leaderWaitOf } from "../base/grpc/leader-wait.js";
 import {
+  directPeer,
   type IdentifiableCall,
   isForwarded,
   markForwarded,
@@ -31,6 +32,7 @@ import {
   peerOf,
 } from "../base/grpc/peer-identity.js";
 import type { Logger } from "../base/log/logger.js";
+import { NodeCaService } from "../proto/gen/skein/v1/ca.js";
 import type { ManagerChannels } from "./manager-channels.js";
 import type { Guard } from "./rpc-host.js";
 
@@ -67,6 +69,12 @@ export interface LeaderGateOptions {
   readonly log: Logger;
 }
 
+/**
+ * The CA looks its caller up itself: a removed node gets nothing, and a demoted manager only the certificate of a
+ * worker. It must get that with the old one, when its process died after the CA had noted the new role and before
+ * the new certificate was on its disk.
+ */
+const RENEWALS: ReadonlySet<string> = new Set([NodeCaService.issue.path]);
 /** How long a call waits for a leader before it gives up; longer than two election timeouts. */
 const LEADER_WAIT_MS = 8_000;
 /** Between two tries of a call that found no leader where one should be. */
@@ -188,7 +196,8 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
     let failedAt: string | undefined;
     for (;;) {
       if (leader.isLeader) {
-        await assertKnown(peerOf(call));
+        if (isForwarded(call)) await assertKnown(directPeer(call)); // its word for whom it calls counts
+        if (!RENEWALS.has(path)) await assertKnown(peerOf(call));
         if (options.linearizable.has(path)) await leader.readBarrier();
         try {
           return await local(call);

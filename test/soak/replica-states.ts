@@ -35,13 +35,12 @@ export async function compareReplicas(hosts: readonly LabHost[]): Promise<Replic
       left.push(`${host.name}: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
-  const index = Math.max(
-    0,
-    ...dumps.map(({ stateIndex, dump }) => Math.max(stateIndex, dump.hardState.commit)),
-  );
-  const reached = dumps.filter(({ lastIndex, stateIndex }) => Math.max(lastIndex, stateIndex) >= index);
-  for (const { name, lastIndex } of dumps.filter((each) => !reached.includes(each)))
-    left.push(`${name}: its log ends at ${lastIndex}, before ${index}`);
+  // The newest entry that is surely committed, as far as the shortest log reaches; no state may be newer.
+  const committed = Math.max(0, ...dumps.map(({ dump }) => dump.hardState.commit));
+  const index = Math.min(committed, ...dumps.map(({ lastIndex }) => lastIndex));
+  const reached = dumps.filter(({ stateIndex }) => stateIndex <= index);
+  for (const { name, stateIndex } of dumps.filter((each) => !reached.includes(each)))
+    left.push(`${name}: its state is at ${stateIndex}, and another's log ends at ${index}`);
   const states = await Promise.all(
     reached.map(async ({ name, dump }) => ({ name, state: await stateAt(dump, index) })),
   );
