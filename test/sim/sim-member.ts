@@ -63,6 +63,7 @@ export interface MemberWorld extends CoreWatch {
   crashed(member: SimMember): void;
   /** A member that was admitted begins, blank. */
   begin(newcomer: Newcomer): void;
+  memberOf(id: RaftId): SimMember | undefined;
   /** Something broke that no fault excuses. */
   fail(error: unknown): void;
 }

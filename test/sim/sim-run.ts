@@ -4,6 +4,7 @@
  */
 import { SeededRandom } from "../../base/random/seeded-random.js";
 import { coreFoundry } from "./core-foundry.js";
+import { createHostFoundry } from "./host-foundry.js";
 import { SimActions } from "./sim-actions.js";
 import type { PlantedBug, WorldName } from "./sim-bugs.js";
 import { SimClients } from "./sim-clients.js";
@@ -59,7 +60,13 @@ export function scheduleOf(options: RunOptions): readonly SimEvent[] {
 export async function runSeed(options: RunOptions): Promise<RunResult> {
   const { seed, bug, print } = options;
   const profile = PROFILES[options.profile ?? "mixed"];
-  const world = new SimWorld({ seed, bug, print, profile, foundry: coreFoundry });
+  const world = new SimWorld({
+    seed,
+    bug,
+    print,
+    profile,
+    foundry: options.world === "host" ? createHostFoundry() : coreFoundry,
+  });
   const history = new SimHistory();
   let healMs = 0;
   let violation: Error | undefined;

@@ -1,0 +1,202 @@
+/**
+ * The disk of one simulated machine: files and the materialised state, behind the ports of raft/storage.
+ * Pure. Invariant: what an operation has resolved for survives every crash; of writes under way any set of 512-byte
+ * sectors may survive a power cut, in any order; of state batches that were not synced, a prefix.
+ * Every operation takes simulated time and may be the one at which the machine stops.
+ */
+import type { Random } from "../../base/random/random.js";
+import type { Disk, DiskFile } from "../../raft/storage/disk.js";
+import type { CrashKind } from "./core-disk.js";
+import type { EventQueue } from "./event-queue.js";
+import type { HostLife } from "./host-life.js";
+
+const SECTOR_BYTES = 512;
+/** What opening, reading and closing take. */
+const QUICK_MS = 0.02;
+
+/** An operation under way; `survive` does what a crash leaves of it. */
+interface Underway {
+  readonly survive: (kind: CrashKind) => void;
+}
+
+export interface HostDiskOptions {
+  readonly queue: EventQueue;
+  readonly random: Random;
+  readonly syncMaxMs: number;
+  /** The machine stops at this very operation. */
+  readonly stops: (kind: CrashKind) => void;
+}
+
+export class HostDisk {
+  readonly #options: HostDiskOptions;
+  readonly #files = new Map<string, Uint8Array>();
+  readonly #underway = new Set<Underway>();
+  #crashAt: { left: number; readonly kind: CrashKind } | undefined;
+  isFull = false;
+  slowness = 1;
+  /** Planted: writes are called durable while they are under way. */
+  isLying = false;
+  operations = 0;
+
+  constructor(options: HostDiskOptions) {
+    this.#options = options;
+  }
+
+  crashAt(countdown: number, kind: CrashKind): void {
+    this.#crashAt = { left: countdown, kind };
+  }
+
+  /** What was under way survives as chance has it; the next life finds the rest. */
+  crash(kind: CrashKind): void {
+    for (const { survive } of this.#underway) survive(kind);
+    this.#underway.clear();
+    this.#crashAt = undefined;
+  }
+
+  /** Planted: the newest frame of the newest segment that has one is gone. */
+  forgetTail(bytes: number): void {
+    const names = [...this.#files.keys()].filter((name) => name.startsWith("wal-")).sort();
+    for (const name of names.reverse()) {
+      const file = this.#files.get(name);
+      const end = file === undefined ? -1 : file.findLastIndex((byte) => byte !== 0);
+      if (file === undefined || end < SECTOR_BYTES) continue;
+      file.fill(0, Math.max(SECTOR_BYTES, end - bytes), end + 1);
+      return;
+    }
+  }
+
+  /** The port for one life. */
+  portOf(life: HostLife): Disk {
+    const read = <T>(run: () => T): Promise<T> => this.operate(life, "quick", run, () => undefined);
+    return {
+      list: () => read(() => [...this.#files.keys()].sort()),
+      read: (name) =>
+        read(() => {
+          const bytes = this.#files.get(name);
+          return bytes === undefined ? undefined : Buffer.from(bytes);
+        }),
+      open: (name) =>
+        read(() => {
+          if (!this.#files.has(name)) throw failure("ENOENT", name);
+          return this.#openFile(life, name);
+        }),
+      replace: (name, bytes, options = {}) => {
+        const content = new Uint8Array(Math.max(bytes.length, options.sizeBytes ?? 0));
+        content.set(bytes);
+        const perform = (): void => {
+          this.#files.set(name, content);
+        };
+        const allocate = (): void => {
+          if (this.isFull) throw failure("ENOSPC", name);
+          perform();
+        };
+        // Written beside, synced, renamed: there is no state in between.
+        return this.operate(life, "sync", allocate, () => this.flip() && perform());
+      },
+      remove: (name) => {
+        const perform = (): void => {
+          this.#files.delete(name);
+        };
+        return this.operate(life, "sync", perform, () => this.flip() && perform());
+      },
+    };
+  }
+
+  /**
+   * Does something that takes time.
+   * @param survive what of it a crash meanwhile leaves on the disk.
+   */
+  operate<T>(
+    life: HostLife,
+    length: "quick" | "sync",
+    run: () => T,
+    survive: (kind: CrashKind) => void,
+  ): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (life.isDead) return; // nobody is there to hear of it
+      this.operations += 1;
+      const { queue, random, syncMaxMs, stops } = this.#options;
+      const crash = length === "sync" ? this.#countDown() : undefined;
+      const lengthMs = length === "quick" ? QUICK_MS : random.float() * syncMaxMs * this.slowness;
+      const underway: Underway = { survive };
+      this.#underway.add(underway);
+      const isSilent = crash !== undefined && random.float() < 0.5;
+      // It stops the machine in its middle, or when it is done and nobody has heard of it.
+      queue.after(crash === undefined || isSilent ? lengthMs : lengthMs * random.float(), () => {
+        if (life.isDead) return;
+        if (crash !== undefined && !isSilent) {
+          stops(crash);
+          return;
+        }
+        this.#underway.delete(underway);
+        let done: () => void;
+        try {
+          const result = run();
+          done = () => resolve(result);
+        } catch (error) {
+          done = () => reject(error);
+        }
+        if (crash === undefined) life.through(done);
+        else stops(crash);
+      });
+    });
+  }
+
+  #countDown(): CrashKind | undefined {
+    if (this.#crashAt === undefined) return undefined;
+    this.#crashAt.left -= 1;
+    if (this.#crashAt.left > 0) return undefined;
+    const { kind } = this.#crashAt;
+    this.#crashAt = undefined;
+    return kind;
+  }
+
+  flip(): boolean {
+    return this.#options.random.float() < 0.5;
+  }
+
+  #openFile(life: HostLife, name: string): DiskFile {
+    let isOpen = true;
+    return {
+      writeDurably: (position, given) => {
+        if (!isOpen) return Promise.reject(new Error("write to a closed file"));
+        const bytes = given.slice();
+        const written = this.operate(
+          life,
+          "sync",
+          () => {
+            const file = this.#files.get(name);
+            if (file === undefined) throw failure("ENOENT", name);
+            if (position + bytes.length > file.length) throw failure("ENOSPC", `past the end of ${name}`);
+            file.set(bytes, position);
+          },
+          (kind) => this.#tear(name, { position, bytes }, kind),
+        );
+        return this.isLying ? Promise.resolve() : written;
+      },
+      close: async () => {
+        isOpen = false;
+      },
+    };
+  }
+
+  /** Sector by sector; a process that dies leaves whole what it gave to the kernel. */
+  #tear(name: string, write: { position: number; bytes: Uint8Array }, kind: CrashKind): void {
+    const { random } = this.#options;
+    const file = this.#files.get(name);
+    if (file === undefined) return;
+    const keptShare = kind === "process-death" ? (this.flip() ? 1 : 0) : random.float();
+    for (let at = 0; at < write.bytes.length; ) {
+      const place = write.position + at;
+      const end = Math.min(write.bytes.length, at + SECTOR_BYTES - (place % SECTOR_BYTES));
+      if (place + end - at <= file.length && random.float() < keptShare)
+        file.set(write.bytes.subarray(at, end), place);
+      at = end;
+    }
+  }
+}
+
+function failure(code: "ENOSPC" | "ENOENT", what: string): Error {
+  const words = { ENOSPC: "no space left on device", ENOENT: "no such file or directory" };
+  return Object.assign(new Error(`${code}: ${words[code]}, ${what}`), { code });
+}
