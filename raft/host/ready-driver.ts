@@ -83,6 +83,9 @@ export class ReadyDriver {
       raftId: identity.raftId,
       state: storage.state,
       transport,
+      clock,
+      random: random.child("snapshots"),
+      firstIndex: () => storage.log.firstIndex(),
       log,
       sent: (to, ok) => this.input(() => this.core.reportSnapshot(to, ok)),
       step: (message) => this.input(() => this.core.step(message)),
@@ -131,7 +134,7 @@ export class ReadyDriver {
 
   /** Why storage will not do for ever as it does now; undefined: all is well. */
   get trouble(): string | undefined {
-    return this.#components.storage.wal.trouble ?? this.#writer.trouble;
+    return this.#components.storage.wal.trouble ?? this.#writer.trouble ?? this.snapshots.trouble;
   }
 
   /** Background work that is due now and then: writing the state, maintaining and compacting the log. */
@@ -211,6 +214,7 @@ export class ReadyDriver {
   async #carryOut(ready: Ready): Promise<void> {
     const { storage } = this.#components;
     if (ready.softState !== undefined) {
+      if (ready.softState.role !== "leader") this.snapshots.leadershipLost();
       this.#meters.noteLeader(ready.softState.leader);
       this.#hooks.softStateChanged();
     }
@@ -256,6 +260,7 @@ export class ReadyDriver {
     if (membership === this.#membership) return;
     this.#membership = membership;
     this.#components.transport.setPeers(membership.members, membership.removed);
+    this.snapshots.membershipChanged(membership);
     this.#hooks.membershipChanged(membership);
   }
 

@@ -21,6 +21,8 @@ const NO_KEYS = "~"; // after all of them
 const CACHE_BYTES = 1024 * 1024;
 const WRITE_BUFFER_BYTES = 2 * 1024 * 1024;
 const PAIRS_PER_READ = 256;
+/** Read, and opened, at once: a millisecond's work. */
+const READ_BYTES = 64 * 1024;
 /** Sealing one takes about 10 us: the event loop is given back after a millisecond or two. */
 const PAIRS_PER_TURN = 128;
 /** Of state folders written before data keys had ids. */
@@ -156,8 +158,13 @@ export class Generation implements GenerationName {
     });
   }
 
-  async *portions(snapshot: FrozenView, bytesMax: number): AsyncGenerator<readonly KeyValuePair[]> {
-    const iterator = this.#db.iterator({ gte: PREFIX, lt: PREFIX_END, snapshot });
+  async *portions(
+    snapshot: FrozenView,
+    bytesMax: number,
+    after?: string,
+  ): AsyncGenerator<readonly KeyValuePair[]> {
+    const from = after === undefined ? { gte: PREFIX } : { gt: PREFIX + after };
+    const iterator = this.#db.iterator({ ...from, lt: PREFIX_END, snapshot, highWaterMarkBytes: READ_BYTES });
     try {
       let portion: KeyValuePair[] = [];
       let bytes = 0;

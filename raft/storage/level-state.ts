@@ -117,7 +117,7 @@ class LevelState implements StateStore {
     try {
       return {
         meta: await generation.meta(frozen),
-        portions: (bytesMax) => generation.portions(frozen, bytesMax),
+        portions: (bytesMax, after) => generation.portions(frozen, bytesMax, after),
         close: once(() => generation.release(frozen)),
       };
     } catch (error) {

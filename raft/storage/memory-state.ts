@@ -76,7 +76,11 @@ export class MemoryState implements StateStore {
   async snapshot(): Promise<StateSnapshot> {
     const { meta } = this.#folder;
     const pairs = new Map(this.#folder.pairs);
-    return { meta, portions: (bytesMax) => portionsOf(pairs, bytesMax), close: async () => undefined };
+    return {
+      meta,
+      portions: (bytesMax, after) => portionsOf(pairs, bytesMax, after),
+      close: async () => undefined,
+    };
   }
 
   async beginInstall(meta: SnapshotMeta): Promise<StateInstall> {
@@ -102,12 +106,13 @@ export class MemoryState implements StateStore {
 async function* portionsOf(
   pairs: ReadonlyMap<string, Uint8Array>,
   bytesMax: number,
+  after: string | undefined,
 ): AsyncGenerator<readonly KeyValuePair[]> {
   let portion: KeyValuePair[] = [];
   let bytes = 0;
   for (const key of [...pairs.keys()].sort()) {
     const value = pairs.get(key);
-    if (value === undefined) continue;
+    if (value === undefined || (after !== undefined && key <= after)) continue;
     if (portion.length > 0 && bytes + key.length + value.length > bytesMax) {
       yield portion;
       portion = [];

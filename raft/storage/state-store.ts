@@ -8,8 +8,8 @@ import type { KeyValueChange, KeyValuePair } from "../host/raft-node.js";
 /** A frozen view that later batches do not disturb. Whoever opens it closes it. */
 export interface StateSnapshot {
   readonly meta: SnapshotMeta;
-  /** All pairs in the order of their keys, in portions of about `bytesMax`. Read once. */
-  portions(bytesMax: number): AsyncIterable<readonly KeyValuePair[]>;
+  /** All pairs, or those after a key, in the order of their keys, in portions of about `bytesMax`. */
+  portions(bytesMax: number, after?: string): AsyncIterable<readonly KeyValuePair[]>;
   close(): Promise<void>;
 }
 

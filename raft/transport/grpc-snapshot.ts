@@ -19,8 +19,8 @@ import type { RaftId } from "../core/types.js";
 import type { KeyValuePair } from "../host/raft-node.js";
 import type { SnapshotTransfer, TransportEvents } from "./transport.js";
 
-/** Unanswered chunks of at most 1 MiB each. */
-const CHUNKS_AHEAD_MAX = 4;
+/** Unanswered chunks of 128 KiB, or one value each. */
+const CHUNKS_AHEAD_MAX = 8;
 /** Without an answer for so long the transfer is given up; the leader will try again. */
 const PROGRESS_TIMEOUT_MS = 30_000;
 
@@ -46,10 +46,11 @@ export async function sendSnapshotOver(
   const onAbort = (): void => replies.fail(new CancelledError("the snapshot transfer was cancelled"));
   options.signal.addEventListener("abort", onAbort, { once: true });
   if (options.signal.aborted) onAbort();
-  let sequence = 0;
+  let sequence = 1;
   const send = async (pairs: readonly KeyValuePair[], last: boolean): Promise<void> => {
     call.write({
-      meta: sequence === 0 ? snapshot.meta : undefined,
+      meta: undefined,
+      transfer: 0,
       from,
       sequence,
       pairs: pairs.map(({ key, value }) => ({ key, value: asBuffer(value) })),
@@ -60,7 +61,11 @@ export async function sendSnapshotOver(
     await replies.until((reply) => reply.nextSequence > sequence - CHUNKS_AHEAD_MAX, options.clock);
   };
   try {
-    for await (const portion of snapshot.portions) await send(portion, false);
+    const { meta, term, id } = snapshot;
+    call.write({ meta, transfer: id, from, sequence: 0, pairs: [], last: false, term });
+    const { afterKey } = await replies.until((reply) => reply.nextSequence > 0, options.clock);
+    const portions = snapshot.portions(afterKey === "" ? undefined : afterKey);
+    for await (const portion of portions) await send(portion, false);
     await send([], true);
     await replies.until((reply) => reply.installed, options.clock);
     call.end();
@@ -74,7 +79,7 @@ export async function sendSnapshotOver(
 
 /** The newest answer, and whoever waits for a later one. */
 class ReplyWaiter {
-  #newest: SnapshotReply = { nextSequence: 0, installed: false };
+  #newest: SnapshotReply = { nextSequence: 0, installed: false, afterKey: "" };
   #failure: Error | undefined;
   #wake: (() => void) | undefined;
 
@@ -88,7 +93,7 @@ class ReplyWaiter {
     this.#wake?.();
   }
 
-  async until(reached: (reply: SnapshotReply) => boolean, clock: Clock): Promise<void> {
+  async until(reached: (reply: SnapshotReply) => boolean, clock: Clock): Promise<SnapshotReply> {
     while (!reached(this.#newest)) {
       if (this.#failure !== undefined) throw this.#failure;
       const timer = clock.setTimer(PROGRESS_TIMEOUT_MS, () => {
@@ -97,6 +102,7 @@ class ReplyWaiter {
       await new Promise<void>((resolve) => (this.#wake = resolve));
       timer.cancel();
     }
+    return this.#newest;
   }
 }
 
@@ -136,24 +142,26 @@ async function passOn(
   if (first.done === true || first.value.meta === undefined) {
     throw new InvalidArgumentError("the first chunk of a snapshot must carry its meta");
   }
-  const { meta, from, term } = first.value;
+  const { meta, from, term, transfer } = first.value;
   const refused = refusal(from);
   if (refused !== undefined) throw refused;
-  async function* portions(head: SnapshotChunk): AsyncGenerator<readonly KeyValuePair[]> {
-    let sequence = 0;
-    for (let chunk = head; ; ) {
+  async function* portions(): AsyncGenerator<readonly KeyValuePair[]> {
+    for (let sequence = 1; ; sequence++) {
+      const next = await iterator.next();
+      if (next.done === true) throw new UnavailableError("the snapshot stream ended early");
+      const chunk = next.value;
       if (chunk.sequence !== sequence) {
         throw new InvalidArgumentError(`snapshot chunk ${sequence} expected, got ${chunk.sequence}`);
       }
       if (chunk.pairs.length > 0) yield chunk.pairs;
-      sequence += 1;
-      call.write({ nextSequence: sequence, installed: false });
+      call.write({ nextSequence: sequence + 1, installed: false, afterKey: "" });
       if (chunk.last) return;
-      const next = await iterator.next();
-      if (next.done === true) throw new UnavailableError("the snapshot stream ended early");
-      chunk = next.value;
     }
   }
-  await events.receiveSnapshot(from, { meta, term, portions: portions(first.value) });
-  call.write({ nextSequence: Number.MAX_SAFE_INTEGER, installed: true });
+  const begin = (after: string | undefined): AsyncIterable<readonly KeyValuePair[]> => {
+    call.write({ nextSequence: 1, installed: false, afterKey: after ?? "" });
+    return portions();
+  };
+  await events.receiveSnapshot(from, { meta, term, id: transfer, portions: begin });
+  call.write({ nextSequence: Number.MAX_SAFE_INTEGER, installed: true, afterKey: "" });
 }

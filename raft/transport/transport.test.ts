@@ -57,7 +57,7 @@ class Endpoint {
   async #take(snapshot: SnapshotTransfer): Promise<void> {
     if (this.snapshotFailure !== undefined) throw this.snapshotFailure;
     this.snapshotMeta = snapshot.meta;
-    for await (const portion of snapshot.portions) this.pairs.push(...portion);
+    for await (const portion of snapshot.portions(undefined)) this.pairs.push(...portion);
   }
 }
 
@@ -183,7 +183,11 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, grpc: grpc
     const [a, b] = [await world.make(1), await world.make(2)];
     connect(a, b);
     await until("up", () => a.transport.isReachable(2));
-    await a.transport.sendSnapshot(2, { meta: META, term: 3, portions: portions(12, 400_000) }, { signal });
+    await a.transport.sendSnapshot(
+      2,
+      { meta: META, term: 3, id: 1, portions: () => portions(12, 400_000) },
+      { signal },
+    );
     assert.deepEqual(b.snapshotMeta, META);
     assert.equal(b.pairs.length, 12);
     assert.equal(b.pairs[11]?.value.length, 400_000);
@@ -194,7 +198,11 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, grpc: grpc
     connect(a, b);
     await until("up", () => a.transport.isReachable(2));
     b.snapshotFailure = new UnavailableError("no room for it");
-    const sent = a.transport.sendSnapshot(2, { meta: META, term: 3, portions: portions(2, 10) }, { signal });
+    const sent = a.transport.sendSnapshot(
+      2,
+      { meta: META, term: 3, id: 1, portions: () => portions(2, 10) },
+      { signal },
+    );
     await assert.rejects(sent, /no room for it/);
   });
 
@@ -203,7 +211,11 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, grpc: grpc
     connect(a, b);
     await until("up", () => a.transport.isReachable(2));
     b.kill();
-    const sent = a.transport.sendSnapshot(2, { meta: META, term: 3, portions: portions(2, 10) }, { signal });
+    const sent = a.transport.sendSnapshot(
+      2,
+      { meta: META, term: 3, id: 1, portions: () => portions(2, 10) },
+      { signal },
+    );
     await assert.rejects(sent, UnavailableError);
   });
 }
@@ -233,7 +245,7 @@ test("grpc transport refuses streams of another cluster and of removed members, 
   assert.match(removed.refused[0] ?? "", /was removed/);
   const sent = removed.transport.sendSnapshot(
     1,
-    { meta: META, term: 3, portions: portions(1, 10) },
+    { meta: META, term: 3, id: 1, portions: () => portions(1, 10) },
     { signal },
   );
   await assert.rejects(sent, FailedPreconditionError);

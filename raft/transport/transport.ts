@@ -18,7 +18,10 @@ export interface SnapshotTransfer {
   readonly meta: SnapshotMeta;
   /** Term of the leader that sends it. */
   readonly term: number;
-  readonly portions: AsyncIterable<readonly KeyValuePair[]>;
+  /** Names the frozen view: whoever holds a part of it may go on receiving the same one. */
+  readonly id: number;
+  /** What comes after the key, in order of the keys; undefined: all of it. To be called once. */
+  portions(after: string | undefined): AsyncIterable<readonly KeyValuePair[]>;
 }
 
 /** What the transport tells its host. Called in the transport's turn: must not throw. */
@@ -52,5 +55,8 @@ export interface RaftTransport {
   close(): Promise<void>;
 }
 
-/** Bytes of keys and values in one portion, so that a chunk with its framing stays under 1 MiB. */
-export const PORTION_BYTES_MAX = 960 * 1024;
+/**
+ * Bytes of keys and values in one portion, unless one value is larger: making a chunk of it, or taking one apart,
+ * holds the event loop for two milliseconds.
+ */
+export const PORTION_BYTES_MAX = 128 * 1024;

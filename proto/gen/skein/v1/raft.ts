@@ -333,6 +333,7 @@ export interface RaftFrameAck {
   readonly received: number;
 }
 
+/** The first chunk of a stream carries no pairs; the answer to it says where to begin. */
 export interface SnapshotChunk {
   /** first chunk only */
   readonly meta: SnapshotMeta | undefined;
@@ -341,6 +342,8 @@ export interface SnapshotChunk {
   readonly pairs: readonly SnapshotPair[];
   readonly last: boolean;
   readonly term: number;
+  /** first chunk only: names the frozen view that is being sent */
+  readonly transfer: number;
 }
 
 export interface SnapshotPair {
@@ -351,6 +354,8 @@ export interface SnapshotPair {
 export interface SnapshotReply {
   readonly nextSequence: number;
   readonly installed: boolean;
+  /** answer to the first chunk: what comes after this key is missing; empty: everything */
+  readonly afterKey: string;
 }
 
 export interface JoinRequest {
@@ -1117,7 +1122,7 @@ export const RaftFrameAck = {
 };
 
 function createBaseSnapshotChunk(): SnapshotChunk {
-  return { meta: undefined, from: 0, sequence: 0, pairs: [], last: false, term: 0 };
+  return { meta: undefined, from: 0, sequence: 0, pairs: [], last: false, term: 0, transfer: 0 };
 }
 
 export const SnapshotChunk = {
@@ -1139,6 +1144,9 @@ export const SnapshotChunk = {
     }
     if (message.term !== 0) {
       writer.uint32(48).uint64(message.term);
+    }
+    if (message.transfer !== 0) {
+      writer.uint32(56).uint64(message.transfer);
     }
     return writer;
   },
@@ -1192,6 +1200,13 @@ export const SnapshotChunk = {
 
           message.term = longToNumber(reader.uint64() as Long);
           continue;
+        case 7:
+          if (tag !== 56) {
+            break;
+          }
+
+          message.transfer = longToNumber(reader.uint64() as Long);
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1214,6 +1229,7 @@ export const SnapshotChunk = {
     message.pairs = object.pairs?.map((e) => SnapshotPair.fromPartial(e)) || [];
     message.last = object.last ?? false;
     message.term = object.term ?? 0;
+    message.transfer = object.transfer ?? 0;
     return message;
   },
 };
@@ -1275,7 +1291,7 @@ export const SnapshotPair = {
 };
 
 function createBaseSnapshotReply(): SnapshotReply {
-  return { nextSequence: 0, installed: false };
+  return { nextSequence: 0, installed: false, afterKey: "" };
 }
 
 export const SnapshotReply = {
@@ -1285,6 +1301,9 @@ export const SnapshotReply = {
     }
     if (message.installed !== false) {
       writer.uint32(16).bool(message.installed);
+    }
+    if (message.afterKey !== "") {
+      writer.uint32(26).string(message.afterKey);
     }
     return writer;
   },
@@ -1310,6 +1329,13 @@ export const SnapshotReply = {
 
           message.installed = reader.bool();
           continue;
+        case 3:
+          if (tag !== 26) {
+            break;
+          }
+
+          message.afterKey = reader.string();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1326,6 +1352,7 @@ export const SnapshotReply = {
     const message = createBaseSnapshotReply() as any;
     message.nextSequence = object.nextSequence ?? 0;
     message.installed = object.installed ?? false;
+    message.afterKey = object.afterKey ?? "";
     return message;
   },
 };
