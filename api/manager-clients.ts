@@ -28,8 +28,10 @@ export class ManagerClients {
   #endpoint(): ManagerEndpoint {
     const endpoint = this.#manager();
     if (endpoint !== undefined) return endpoint;
+    const { state, error } = this.#swarm.info();
+    if (state === "locked") throw new UnavailableError(error);
     throw new UnavailableError(
-      this.#swarm.info().state === "inactive"
+      state === "inactive"
         ? 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect ' +
             "this node to swarm and try again."
         : "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. " +

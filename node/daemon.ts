@@ -20,6 +20,7 @@ import type { DaemonOptions } from "./daemon-options.js";
 import { lockDataDir } from "./data-dir-lock.js";
 import { LocalManager } from "./local-manager.js";
 import { readMachineFacts } from "./machine-facts.js";
+import { NodeLock } from "./node-lock.js";
 import { NodeWorkload } from "./node-workload.js";
 import { SwarmFiles } from "./swarm-files.js";
 import { SwarmLifecycle } from "./swarm-lifecycle.js";
@@ -74,8 +75,10 @@ export class Daemon {
           hostname: options.hostname,
           managerDir: join(options.dataDir, "manager"),
           localManager,
+          lock: new NodeLock(),
           managerUser: managerUser(options.managerUser),
           logLevel: options.logLevel,
+          advertiseAddr: options.advertiseAddr,
           openAgent: (request) => workload.openAgent(request, facts),
           removeWorkload: () => workload.removeAll(),
           clock,

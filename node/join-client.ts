@@ -10,8 +10,9 @@ import { InvalidArgumentError, SkeinError, UnavailableError } from "../base/erro
 import { callUnary } from "../base/grpc/grpc-call.js";
 import { createKeyAndCsr } from "../base/pki/x509-csr.js";
 import { type IssueReply, NodeCaClient } from "../proto/gen/skein/v1/ca.js";
+import { ControlClient } from "../proto/gen/skein/v1/control.js";
 import { NodeAvailability } from "../proto/gen/skein/v1/types.js";
-import { CHANNEL_OPTIONS, type ManagerChannels } from "./manager-channels.js";
+import { CHANNEL_OPTIONS, ManagerChannels } from "./manager-channels.js";
 import type { TlsIdentity } from "./rpc-host.js";
 
 const JOIN_TIMEOUT_MS = 20_000;
@@ -110,6 +111,31 @@ async function renewIdentity(channels: ManagerChannels, address: string): Promis
     { timeoutMs: JOIN_TIMEOUT_MS },
   );
   return { identity: { keyPem, certificatePem: reply.certificatePem, rootCaPem: reply.caCertPem }, reply };
+}
+
+/**
+ * What a new manager must lock its files under from the first write on; "": nothing. It shows its new certificate.
+ * @throws the last manager's error.
+ */
+export async function fetchUnlockKey(identity: TlsIdentity, managers: readonly string[]): Promise<string> {
+  const channels = new ManagerChannels(identity);
+  try {
+    let last: unknown = new UnavailableError("no manager is known to ask for the unlock key");
+    for (const address of managers) {
+      const client = new ControlClient(address, channels.credentials(), {
+        channelOverride: channels.to(address),
+      });
+      try {
+        const ask = client.getUnlockKey.bind(client);
+        return (await callUnary(ask, {}, { timeoutMs: JOIN_TIMEOUT_MS })).unlockKey;
+      } catch (error) {
+        last = error;
+      }
+    }
+    throw last;
+  } finally {
+    channels.close();
+  }
 }
 
 /** Renews at the first manager that does it. @throws the last one's error. */

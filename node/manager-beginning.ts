@@ -39,7 +39,10 @@ export async function found(
   return bootstrapCluster({
     random: random.child("bootstrap"),
     nowMs: clock.nowMs(),
-    spec: ClusterSpec.fromPartial({ ...mode.spec }),
+    spec: ClusterSpec.fromPartial({
+      ...mode.spec,
+      autoLockManagers: mode.autolock || mode.spec?.autoLockManagers === true,
+    }),
     addressPools: mode.addressPools,
     subnetSize: mode.subnetSize,
     vxlanUdpPort: mode.vxlanUdpPort,

@@ -13,6 +13,7 @@ import type { Logger } from "../base/log/logger.js";
 import { Backoff } from "../base/loop/backoff.js";
 import type { Random } from "../base/random/random.js";
 import type { FromManager, ManagerConfig, ManagerMode, ManagerPlace, ToManager } from "./manager-messages.js";
+import { NodeLock } from "./node-lock.js";
 import type { TlsIdentity } from "./rpc-host.js";
 import { MANAGER_V8_FLAGS } from "./v8-flags.js";
 
@@ -20,6 +21,8 @@ export interface ManagerReady {
   readonly nodeId: string;
   readonly clusterId: string;
   readonly identity: TlsIdentity | undefined;
+  /** What its data keys are locked under; "": nothing. */
+  readonly unlockKey: string;
   /** The account of a forced new cluster. */
   readonly recovery: SwarmRecovery | undefined;
 }
@@ -28,6 +31,8 @@ export interface ManagerChildOptions {
   readonly place: ManagerPlace;
   readonly user: { readonly uid: number; readonly gid: number } | undefined;
   readonly logLevel: string;
+  /** What the node's files are locked under. @default nothing, for ever */
+  readonly lock?: NodeLock;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -40,6 +45,7 @@ const STOP_TIMEOUT_MS = 10_000;
 export class ManagerChild {
   readonly #options: ManagerChildOptions;
   readonly #backoff: Backoff;
+  readonly #lock: NodeLock;
   #child: ChildProcess | undefined;
   #identity: TlsIdentity | undefined;
   /** Who the manager is, for starting it again; known from the start of a resume, else once it was ready. */
@@ -53,6 +59,7 @@ export class ManagerChild {
 
   constructor(options: ManagerChildOptions) {
     this.#options = options;
+    this.#lock = options.lock ?? new NodeLock();
     this.#backoff = new Backoff(options.random.child("manager"), { initialMs: 200, maxMs: 10_000 });
   }
 
@@ -129,7 +136,8 @@ export class ManagerChild {
       stdio: ["ignore", "inherit", "inherit", "ipc"],
     });
     this.#child = child;
-    const config: ManagerConfig = { place, mode, user, logLevel };
+    const { unlockKey, former } = this.#lock.current;
+    const config: ManagerConfig = { place, mode, user, logLevel, unlockKeys: [unlockKey, ...former] };
     return new Promise((resolve, reject) => {
       let isReady = false;
       let failure: SkeinError | undefined;
@@ -145,6 +153,12 @@ export class ManagerChild {
             else if (this.#identity !== undefined && this.#identity !== mode.identity)
               this.exchangeIdentity(this.#identity);
             resolve(message);
+            break;
+          case "lock-changing":
+            this.#followLock(message.unlockKey);
+            break;
+          case "lock-changed":
+            this.#lock.changed(message.unlockKey);
             break;
           case "failed":
             failure = rebuild(message.code, message.message);
@@ -172,6 +186,16 @@ export class ManagerChild {
       child.once("exit", (code, signal) => ended(signal ?? `code ${code}`));
       child.send({ kind: "start", config } satisfies ToManager);
     });
+  }
+
+  #followLock(unlockKey: string): void {
+    let refusal = "";
+    try {
+      this.#lock.changing(unlockKey);
+    } catch (error) {
+      refusal = messageOf(error);
+    }
+    this.#send({ kind: "lock-followed", refusal });
   }
 
   #relaunch(why: string): void {

@@ -8,12 +8,14 @@ import { systemClock } from "../base/clock/system-clock.js";
 import { codeOf, messageOf } from "../base/errors/errors.js";
 import { createPinoLogger } from "../base/log/pino-logger.js";
 import { systemRandom } from "../base/random/system-random.js";
+import { IpcLockFollower } from "./ipc-lock-follower.js";
 import { giveUpRoot } from "./linux-give-up-root.js";
 import type { FromManager, ManagerConfig, ToManager } from "./manager-messages.js";
 import { ManagerRuntime } from "./manager-runtime.js";
 import { optimizeWhenBusy } from "./process-optimizer.js";
 
 let runtime: ManagerRuntime | undefined;
+const lockFollower = new IpcLockFollower(tell);
 let stopping = false;
 
 function tell(message: FromManager): void {
@@ -30,6 +32,7 @@ async function start(config: ManagerConfig): Promise<void> {
       clock: systemClock,
       random: systemRandom,
       log,
+      lockFollower,
       onStopped: (error) => {
         log.error("raft stopped; the manager ends and is started again", { error: messageOf(error) });
         tell({ kind: "stopped", message: messageOf(error) });
@@ -46,6 +49,7 @@ async function start(config: ManagerConfig): Promise<void> {
       nodeId: runtime.nodeId,
       clusterId: runtime.clusterId,
       identity: runtime.createdIdentity,
+      unlockKey: runtime.unlockKey,
       recovery: runtime.recovery,
     });
   } catch (error) {
@@ -79,6 +83,9 @@ process.on("message", (message: ToManager) => {
       break;
     case "identity":
       runtime?.exchangeIdentity(message.identity);
+      break;
+    case "lock-followed":
+      lockFollower.answered(message.refusal);
       break;
     case "stop":
       void stop();

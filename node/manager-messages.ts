@@ -50,6 +50,8 @@ export type ManagerMode =
 export interface ManagerConfig {
   readonly place: ManagerPlace;
   readonly mode: ManagerMode;
+  /** What the data keys are to be locked under, "" for nothing, then what they may be locked under still. */
+  readonly unlockKeys?: readonly string[];
   /** Given up once everything is loaded; undefined keeps the user of the process. */
   readonly user: { readonly uid: number; readonly gid: number } | undefined;
   readonly logLevel: string;
@@ -58,6 +60,8 @@ export interface ManagerConfig {
 export type ToManager =
   | { readonly kind: "start"; readonly config: ManagerConfig }
   | { readonly kind: "identity"; readonly identity: TlsIdentity }
+  /** The answer to `lock-changing`; "" when the identity was saved under the new key. */
+  | { readonly kind: "lock-followed"; readonly refusal: string }
   | { readonly kind: "stop" };
 
 export type FromManager =
@@ -67,9 +71,15 @@ export type FromManager =
       readonly nodeId: string;
       readonly clusterId: string;
       readonly identity: TlsIdentity | undefined;
+      /** What the data keys are locked under; "": nothing. */
+      readonly unlockKey: string;
       /** After `force-new-cluster`. */
       readonly recovery: SwarmRecovery | undefined;
     }
+  /** The cluster's unlock key is another, "" for none: it waits until the identity is saved under it. */
+  | { readonly kind: "lock-changing"; readonly unlockKey: string }
+  /** The data keys are locked under it, too. */
+  | { readonly kind: "lock-changed"; readonly unlockKey: string }
   | { readonly kind: "failed"; readonly code: string; readonly message: string }
   /** It served, and ends now because of this: a full disk, say. */
   | { readonly kind: "stopped"; readonly message: string }

@@ -17,6 +17,8 @@ import { createControlHandlers } from "../manager/control/control-handlers.js";
 import { createDispatcher } from "../manager/dispatcher/dispatcher.js";
 import { createLeaderReportsHandlers } from "../manager/dispatcher/grpc-leader-reports.js";
 import { createGrpcReportSink, type LeaderLink } from "../manager/dispatcher/grpc-report-sink.js";
+import { type LockFollower, startKeyKeeper } from "../manager/keys/key-keeper.js";
+import { dataKeyLockOf } from "../manager/keys/unlock-lock.js";
 import { createLogBroker } from "../manager/logbroker/log-broker.js";
 import { createMemoryStore, type MemoryStore } from "../manager/store/memory-store.js";
 import type { Proposer, Store } from "../manager/store/types.js";
@@ -59,6 +61,8 @@ export interface ManagerWorld {
   readonly onStopped: (error: unknown) => void;
   /** The others removed this manager while it was away: end the process, for good. */
   readonly onRemoved?: (reason: string) => void;
+  /** Locks the node's identity when the cluster's unlock key changes; absent: nothing is ever locked anew. */
+  readonly lockFollower?: LockFollower;
 }
 
 const pathsOf = (definition: ServiceDefinition, pick: (name: string) => boolean = () => true): string[] =>
@@ -104,6 +108,8 @@ export class ManagerRuntime {
   readonly createdIdentity: TlsIdentity | undefined;
   /** The account of a forced new cluster. */
   readonly recovery: SwarmRecovery | undefined;
+  /** What the data keys were locked under when it began to serve; "": nothing. */
+  readonly unlockKey: string;
   /** What it is made of, for whoever measures it from inside. */
   readonly store: Store;
   readonly raft: RaftNode;
@@ -116,6 +122,7 @@ export class ManagerRuntime {
     clusterId: string;
     createdIdentity: TlsIdentity | undefined;
     recovery: SwarmRecovery | undefined;
+    unlockKey: string;
     store: Store;
     raft: RaftNode;
     scope: Scope;
@@ -126,6 +133,7 @@ export class ManagerRuntime {
     this.clusterId = parts.clusterId;
     this.createdIdentity = parts.createdIdentity;
     this.recovery = parts.recovery;
+    this.unlockKey = parts.unlockKey;
     this.store = parts.store;
     this.raft = parts.raft;
     this.#scope = parts.scope;
@@ -175,6 +183,9 @@ export class ManagerRuntime {
         random: random.child("transport"),
         log: raftLog,
       });
+      const [unlockKey = "", ...former] =
+        founded === undefined ? (config.unlockKeys ?? []) : [founded.cluster.unlockKey];
+      const keyRandom = random.child("locks");
       let forced: ForcedCluster | undefined;
       const raft = await openRaftNode({
         dir: place.dir,
@@ -189,6 +200,8 @@ export class ManagerRuntime {
         clock,
         random: random.child("raft"),
         log: raftLog,
+        lock: dataKeyLockOf(unlockKey, keyRandom),
+        formerLocks: former.map((key) => dataKeyLockOf(key, keyRandom)).filter((lock) => lock !== undefined),
         onStopped: world.onStopped,
         onRemoved: (reason) => world.onRemoved?.(reason),
         onRefused: (reason) => {
@@ -215,11 +228,18 @@ export class ManagerRuntime {
         raft,
         transport,
       });
+      if (world.lockFollower !== undefined) {
+        const follower = world.lockFollower;
+        const keeperLog = log.child({ component: "key-keeper" });
+        const parts = { store, raft, follower, clock, random: keyRandom, log: keeperLog };
+        scope.own(startKeyKeeper(parts, { unlockKey }));
+      }
       return new ManagerRuntime({
         nodeId,
         clusterId,
         createdIdentity: founded === undefined ? undefined : identity,
         recovery,
+        unlockKey,
         store,
         raft,
         scope,

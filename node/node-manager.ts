@@ -4,6 +4,7 @@
  */
 import { parseHostPort } from "./address.js";
 import { removeFolder } from "./atomic-file.js";
+import { fetchUnlockKey } from "./join-client.js";
 import { ManagerChild } from "./manager-child.js";
 import type { TlsIdentity } from "./rpc-host.js";
 import { DEFAULT_PORT } from "./swarm-addresses.js";
@@ -15,7 +16,7 @@ export function newManager(
   options: SwarmLifecycleOptions,
   addresses: { readonly listenAddress: string; readonly advertiseAddress: string },
 ): ManagerChild {
-  const { managerDir, localManager, managerUser, logLevel, clock, random, log, hostname } = options;
+  const { managerDir, localManager, managerUser, logLevel, lock, clock, random, log, hostname } = options;
   return new ManagerChild({
     place: {
       dir: managerDir,
@@ -26,6 +27,7 @@ export function newManager(
     },
     user: managerUser,
     logLevel,
+    lock,
     clock,
     random,
     log,
@@ -39,6 +41,8 @@ export async function joinAsManager(
   identity: TlsIdentity,
 ): Promise<ManagerChild> {
   removeFolder(options.managerDir);
+  const unlockKey = await fetchUnlockKey(identity, state.managers);
+  options.lock.reset({ unlockKey, former: [] });
   const manager = newManager(options, state);
   await manager.start({
     kind: "join",

@@ -13,6 +13,7 @@ import type { ManagerChild } from "./manager-child.js";
 import type { ManagerMode } from "./manager-messages.js";
 import { joinAsManager, newManager } from "./node-manager.js";
 import type { TlsIdentity } from "./rpc-host.js";
+import { NO_LOCK } from "./sealed-identity.js";
 import { DEFAULT_PORT, type SwarmAddresses, swarmAddresses } from "./swarm-addresses.js";
 import type { SwarmState } from "./swarm-files.js";
 import type { SwarmLifecycleOptions } from "./swarm-lifecycle-options.js";
@@ -40,7 +41,7 @@ export async function foundSwarm(
     subnetSize: request.subnetSize || DEFAULT_SUBNET_SIZE,
     vxlanUdpPort: request.dataPathPort || DEFAULT_VXLAN_PORT,
     availability: request.availability,
-    autolock: false,
+    autolock: request.autoLockManagers,
   });
 }
 
@@ -51,9 +52,11 @@ async function beginAlone(
   mode: ManagerMode,
 ): Promise<Beginning> {
   removeFolder(options.managerDir);
+  options.lock.reset();
   const manager = newManager(options, addresses);
   const ready = await manager.start(mode);
   if (ready.identity === undefined) throw new UnavailableError("the manager made no certificate");
+  options.lock.reset({ unlockKey: ready.unlockKey, former: [] });
   const state: SwarmState = {
     ...addresses,
     nodeId: ready.nodeId,
@@ -105,10 +108,10 @@ export async function joinSwarm(
 }
 
 export function saveMember(
-  { files }: Pick<SwarmLifecycleOptions, "files">,
+  { files, lock }: Pick<SwarmLifecycleOptions, "files" | "lock">,
   state: SwarmState,
   identity: TlsIdentity,
 ): void {
-  files.saveIdentity(identity);
+  files.saveIdentity(identity, state.role === "manager" ? lock.current : NO_LOCK);
   files.saveState(state);
 }

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { DataLossError } from "../base/errors/errors.js";
+import { NO_LOCK } from "./sealed-identity.js";
 import { SwarmFiles, type SwarmState } from "./swarm-files.js";
 
 const state: SwarmState = {
@@ -32,7 +33,7 @@ test("state and identity come back as they were saved; before that and after rem
     assert.equal(files.load(), undefined);
     files.saveIdentity(first);
     files.saveState(state);
-    assert.deepEqual(files.load(), { state, identity: first });
+    assert.deepEqual(files.load(), { state, identity: { identity: first, lock: NO_LOCK } });
     files.remove();
     assert.equal(files.load(), undefined);
   });
@@ -49,7 +50,7 @@ test("a renewal changes key and certificate in one file, so that a crash in betw
     files.saveIdentity(second);
     const changed = [...contents()].filter(([name, text]) => before.get(name) !== text).map(([name]) => name);
     assert.equal(changed.length, 1, changed.join(", "));
-    assert.deepEqual(files.load()?.identity, second);
+    assert.deepEqual(files.load()?.identity, { identity: second, lock: NO_LOCK });
     for (const name of readdirSync(folder)) assert.equal(statSync(join(folder, name)).mode & 0o077, 0, name);
   });
 });

@@ -1,6 +1,6 @@
 /**
  * What a node must remember about its swarm across restarts: who it is, its certificate, where managers are.
- * Edge: to node:fs. Readable by root only, because of the key. Key and certificate stand in one file: a
+ * Edge: to node:fs. Readable by root only, because of the key, which autolock seals. Key and certificate stand in one file: a
  * renewal changes both, and a crash in between must not leave a pair that does not fit.
  *
  *   <data>/swarm/state.json   <data>/swarm/identity.json   <data>/swarm/restoring
@@ -9,8 +9,17 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { SwarmRecovery } from "../api/ports.js";
 import { DataLossError } from "../base/errors/errors.js";
+import { systemRandom } from "../base/random/system-random.js";
 import { readFileIfThere, writeFileAtomic } from "./atomic-file.js";
 import type { TlsIdentity } from "./rpc-host.js";
+import {
+  decodeIdentity,
+  encodeIdentity,
+  type FileLock,
+  NO_LOCK,
+  type OpenIdentity,
+  type SealedIdentity,
+} from "./sealed-identity.js";
 
 export interface SwarmState {
   readonly nodeId: string;
@@ -26,6 +35,12 @@ export interface SwarmState {
   readonly managers: readonly string[];
 }
 
+/** As the files hold it: a manager's identity may be locked. */
+export interface SavedMember {
+  readonly state: SwarmState;
+  readonly identity: OpenIdentity | SealedIdentity;
+}
+
 const RESTORING = "restoring";
 
 export class SwarmFiles {
@@ -35,7 +50,7 @@ export class SwarmFiles {
     this.#dir = join(dataDir, "swarm");
   }
 
-  load(): { state: SwarmState; identity: TlsIdentity } | undefined {
+  load(): SavedMember | undefined {
     const text = readFileIfThere(join(this.#dir, "state.json"));
     if (text === undefined) return undefined;
     const identity = readFileIfThere(join(this.#dir, "identity.json"));
@@ -46,7 +61,7 @@ export class SwarmFiles {
     }
     return {
       state: this.#parsed<SwarmState>("state.json", text),
-      identity: this.#parsed("identity.json", identity),
+      identity: decodeIdentity(this.#parsed("identity.json", identity)),
     };
   }
 
@@ -65,12 +80,8 @@ export class SwarmFiles {
     writeFileAtomic(join(this.#dir, "state.json"), `${JSON.stringify(state, undefined, 2)}\n`);
   }
 
-  saveIdentity(identity: TlsIdentity): void {
-    const { keyPem, certificatePem, rootCaPem } = identity;
-    writeFileAtomic(
-      join(this.#dir, "identity.json"),
-      `${JSON.stringify({ keyPem, certificatePem, rootCaPem })}\n`,
-    );
+  saveIdentity(identity: TlsIdentity, lock: FileLock = NO_LOCK): void {
+    writeFileAtomic(join(this.#dir, "identity.json"), encodeIdentity({ identity, lock }, systemRandom));
   }
 
   /** The parser's own words are left out: they quote the text, which may be a key. */

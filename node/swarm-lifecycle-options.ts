@@ -8,6 +8,7 @@ import type { Random } from "../base/random/random.js";
 import type { SessionUpdate } from "../proto/gen/skein/v1/dispatcher.js";
 import type { LocalManager } from "./local-manager.js";
 import type { ManagerChannels } from "./manager-channels.js";
+import type { NodeLock } from "./node-lock.js";
 import type { SwarmFiles } from "./swarm-files.js";
 
 /** The agent as the life cycle drives it. */
@@ -35,8 +36,11 @@ export interface SwarmLifecycleOptions {
   /** Folder of the manager's log and state. */
   readonly managerDir: string;
   readonly localManager: LocalManager;
+  readonly lock: NodeLock;
   readonly managerUser: { readonly uid: number; readonly gid: number } | undefined;
   readonly logLevel: string;
+  /** IP or interface, with or without port, that others use for this node from this start on. */
+  readonly advertiseAddr: string | undefined;
   readonly openAgent: (request: AgentRequest) => Promise<NodeAgent>;
   /** Stops and removes every task's container and all networking: the last step of leaving. */
   readonly removeWorkload: () => Promise<void>;

@@ -12,19 +12,16 @@ import type {
   SwarmRestoreAccount,
   SwarmRestoreRequest,
 } from "../api/ports.js";
-import {
-  FailedPreconditionError,
-  messageOf,
-  NotImplementedError,
-  UnavailableError,
-} from "../base/errors/errors.js";
+import { AbortedError, messageOf, UnavailableError } from "../base/errors/errors.js";
 import { parseHostPort } from "./address.js";
 import { removeFolder } from "./atomic-file.js";
 import { leaveRaft } from "./leave-raft.js";
+import { openUnlocked, SWARM_LOCKED, unlockWith } from "./locked-member.js";
 import { newManager } from "./node-manager.js";
+import type { OpenIdentity } from "./sealed-identity.js";
 import { DEFAULT_PORT } from "./swarm-addresses.js";
 import { type Beginning, foundSwarm, joinSwarm } from "./swarm-beginning.js";
-import type { SwarmFiles } from "./swarm-files.js";
+import type { SavedMember, SwarmFiles, SwarmState } from "./swarm-files.js";
 import type { SwarmLifecycleOptions } from "./swarm-lifecycle-options.js";
 import { SwarmMembership } from "./swarm-membership.js";
 import { forcedAddresses, refuseWithQuorum } from "./swarm-recovering.js";
@@ -37,6 +34,8 @@ export class SwarmLifecycle implements SwarmBackend {
   #error = "";
   /** Why this node cannot return to the swarm it belonged to; only a forced leave ends this. */
   #damage: UnavailableError | undefined;
+  /** A manager whose files wait for the unlock key. */
+  #locked: SavedMember | undefined;
   #queue: Promise<unknown> = Promise.resolve();
   readonly #stopping = new AbortController();
 
@@ -46,6 +45,12 @@ export class SwarmLifecycle implements SwarmBackend {
 
   info(): SwarmInfo {
     const membership = this.#membership;
+    if (this.#locked !== undefined) {
+      const { nodeId, advertiseAddress } = this.#locked.state;
+      const nodeAddr = parseHostPort(advertiseAddress, DEFAULT_PORT).host;
+      const none = { controlAvailable: false, remoteManagers: [] };
+      return { nodeId, nodeAddr, state: "locked", error: SWARM_LOCKED, ...none };
+    }
     return {
       nodeId: membership?.state.nodeId ?? "",
       nodeAddr:
@@ -73,28 +78,34 @@ export class SwarmLifecycle implements SwarmBackend {
       const saved = this.#load();
       clearRestoring(this.#options, saved !== undefined);
       if (saved === undefined) return;
-      const { state, identity } = saved;
-      const manager = state.role === "manager" ? newManager(this.#options, state) : undefined;
-      const membership = this.#enter({ state, identity, manager });
-      const { nodeId, clusterId } = state;
-      try {
-        await manager?.start({ kind: "resume", nodeId, clusterId, identity });
-      } catch (error) {
-        this.#error = messageOf(error);
-        this.#options.log.error("the manager did not come back yet; tasks go on, and it is tried again", {
-          error: this.#error,
-        });
-      }
-      await membership.startAgent();
+      const { managerDir, random, log } = this.#options;
+      const opened = await openUnlocked(saved, managerDir, random);
+      if (opened !== undefined) return this.#comeBack(saved.state, opened);
+      this.#locked = saved;
+      log.warn("this manager is locked, and waits for the unlock key; containers go on");
     });
+  }
+
+  async #comeBack(state: SwarmState, { identity, lock }: OpenIdentity): Promise<void> {
+    this.#options.lock.reset(lock);
+    const manager = state.role === "manager" ? newManager(this.#options, state) : undefined;
+    const membership = this.#enter({ state, identity, manager });
+    const { nodeId, clusterId } = state;
+    try {
+      await manager?.start({ kind: "resume", nodeId, clusterId, identity });
+    } catch (error) {
+      this.#error = messageOf(error);
+      this.#options.log.error("the manager did not come back yet; tasks go on, and it is tried again", {
+        error: this.#error,
+      });
+    }
+    await membership.startAgent();
   }
 
   init(request: SwarmInitRequest): Promise<string> {
     return this.#exclusively(async () => {
       if (request.forceNewCluster) return this.#forceNewCluster(request);
       this.#refuseWhenMember();
-      if (request.autoLockManagers)
-        throw new NotImplementedError("swarm init --autolock is not implemented yet");
       const beginning = await foundSwarm(this.#options, request);
       await this.#enter(beginning).startAgent();
       return beginning.state.nodeId;
@@ -104,6 +115,7 @@ export class SwarmLifecycle implements SwarmBackend {
   async #forceNewCluster(request: SwarmInitRequest): Promise<string> {
     const membership = this.#membership;
     if (this.#damage !== undefined) throw this.#damage;
+    if (this.#locked !== undefined) throw new UnavailableError(SWARM_LOCKED);
     if (membership === undefined) {
       throw new UnavailableError(
         "This node is not part of a swarm, so there is no state to force a new cluster from. " +
@@ -156,7 +168,12 @@ export class SwarmLifecycle implements SwarmBackend {
   leave({ force }: { force: boolean }): Promise<void> {
     return this.#exclusively(async () => {
       const membership = this.#membership;
-      if (this.#damage !== undefined && force) {
+      if (this.#locked !== undefined && !force) {
+        throw new UnavailableError(
+          "Swarm is encrypted and locked. Please unlock it first or use `--force` to ignore this message.",
+        );
+      }
+      if ((this.#damage ?? this.#locked) !== undefined && force) {
         await this.#options.removeWorkload();
         this.#forget();
         return;
@@ -172,8 +189,20 @@ export class SwarmLifecycle implements SwarmBackend {
     });
   }
 
-  async unlock(_key: string): Promise<void> {
-    throw new FailedPreconditionError("swarm is not locked");
+  /** Resolves when the manager is back, or is being started again and again because something else is wrong. */
+  unlock(unlockKey: string): Promise<void> {
+    return this.#exclusively(async () => {
+      const { managerDir, random, log } = this.#options;
+      const locked = this.#locked;
+      if (locked === undefined) {
+        if (this.#membership === undefined) throw new UnavailableError("This node is not part of a swarm");
+        throw new AbortedError("swarm is not locked");
+      }
+      const opened = await unlockWith(unlockKey, locked, managerDir, random);
+      this.#locked = undefined;
+      log.info("this manager is unlocked");
+      await this.#comeBack(locked.state, opened);
+    });
   }
 
   /** The daemon stops: containers and kernel state stay. */
@@ -204,7 +233,9 @@ export class SwarmLifecycle implements SwarmBackend {
     removeFolder(this.#options.managerDir);
     removeFolder(`${this.#options.managerDir}.dropped`);
     this.#options.files.remove();
+    this.#options.lock.release();
     this.#membership = undefined;
+    this.#locked = undefined;
     this.#damage = undefined;
     this.#error = "";
   }
@@ -229,7 +260,7 @@ export class SwarmLifecycle implements SwarmBackend {
 
   #refuseWhenMember(): void {
     if (this.#damage !== undefined) throw this.#damage; // init would erase what may still be mended
-    if (this.#membership !== undefined) {
+    if ((this.#membership ?? this.#locked) !== undefined) {
       throw new UnavailableError(
         'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join ' +
           "another one.",

@@ -58,6 +58,13 @@ export class SwarmMembership {
     this.channels = new ManagerChannels(identity);
     if (manager !== undefined) this.#adoptManager(manager);
     this.#scheduleRenewal();
+    options.lock.bind({
+      save: () => saveMember(options, this.#state, this.channels.identity),
+      stoodOpen: () => {
+        options.log.info("renewing the certificate: its private key stood open on the disk");
+        this.#renewSoon();
+      },
+    });
   }
 
   get state(): SwarmState {
@@ -239,6 +246,7 @@ export class SwarmMembership {
       const former = this.#manager;
       this.#adoptManager(undefined);
       await former?.stop();
+      this.#options.lock.reset();
       removeFolder(managerDir);
     }
     if (role !== before) log.info("the node's role changed", { role });
@@ -246,23 +254,25 @@ export class SwarmMembership {
   }
 
   #scheduleRenewal(): void {
-    const { clock, random, log } = this.#options;
+    const { clock, random } = this.#options;
     this.#renewal?.cancel();
     const delayMs = renewalDelayMs(this.channels.identity.certificatePem, clock.nowMs(), random);
     this.#renewal = clock.setTimer(Math.min(delayMs, TIMER_MAX_MS), () => {
-      if (delayMs > TIMER_MAX_MS) {
-        this.#scheduleRenewal();
-        return;
-      }
-      this.#host
-        .exclusively(async () => {
-          if (!this.#closed) await this.#renew();
-        })
-        .catch((error: unknown) => {
-          log.warn("certificate renewal failed; it is tried again", { error: messageOf(error) });
-          if (!this.#closed) this.#renewal = clock.setTimer(RENEWAL_RETRY_MS, () => this.#scheduleRenewal());
-        });
+      if (delayMs > TIMER_MAX_MS) this.#scheduleRenewal();
+      else this.#renewSoon();
     });
+  }
+
+  #renewSoon(): void {
+    const { clock, log } = this.#options;
+    this.#host
+      .exclusively(async () => {
+        if (!this.#closed) await this.#renew();
+      })
+      .catch((error: unknown) => {
+        log.warn("certificate renewal failed; it is tried again", { error: messageOf(error) });
+        if (!this.#closed) this.#renewal = clock.setTimer(RENEWAL_RETRY_MS, () => this.#scheduleRenewal());
+      });
   }
 }
 

@@ -32,6 +32,7 @@ export async function restoreSwarm(
     const config = { dir, secret, advertiseAddress, availability, user, logLevel };
     outcome = await restoreInProcess({ config, file, onProgress, signal });
     const { nodeId, clusterId, identity } = outcome;
+    options.lock.reset({ unlockKey: outcome.unlockKey, former: [] });
     manager = newManager(options, addresses);
     await manager.start({ kind: "resume", nodeId, clusterId, identity });
     state = { ...addresses, nodeId, clusterId, role: "manager", managers: [advertiseAddress] };

@@ -18,11 +18,6 @@ import type { Route } from "./route.js";
 function refuseUnfollowed(fields: Fields): void {
   const raft = fields.object("Raft");
   const unfollowed: readonly (readonly [path: string, given: unknown, fine: readonly unknown[]])[] = [
-    [
-      "EncryptionConfig.AutoLockManagers",
-      fields.object("EncryptionConfig")?.bool("AutoLockManagers"),
-      [false],
-    ],
     ["Raft.SnapshotInterval", raft?.integer("SnapshotInterval"), [0, 10_000]],
     ["Raft.KeepOldSnapshots", raft?.integer("KeepOldSnapshots"), [0]],
     ["Raft.LogEntriesForSlowFollowers", raft?.integer("LogEntriesForSlowFollowers"), [0, 500]],

@@ -7,6 +7,7 @@ import { recoveryLines } from "../output/recovery-lines.js";
 import { listOption } from "../service/service-flags.js";
 import { parseDuration, parseInteger } from "../units.js";
 import { addSwarmBackupCommands } from "./swarm-backup-commands.js";
+import { addSwarmLockCommands, printUnlockKey } from "./swarm-lock-commands.js";
 
 interface SpecFlags {
   readonly autolock?: boolean;
@@ -31,6 +32,7 @@ function specOf(flags: SpecFlags, before: Record<string, unknown> = {}): Record<
   // the API's own answer
   const raft = { ...(before["Raft"] as object | undefined) } as Record<string, unknown>;
   const spec: Record<string, unknown> = { ...before };
+  if (flags.autolock !== undefined) spec["EncryptionConfig"] = { AutoLockManagers: flags.autolock };
   if (flags.snapshotInterval !== undefined)
     raft["SnapshotInterval"] = parseInteger(flags.snapshotInterval, "--snapshot-interval", 1);
   if (flags.maxSnapshots !== undefined)
@@ -53,6 +55,10 @@ function specOf(flags: SpecFlags, before: Record<string, unknown> = {}): Record<
     };
   }
   return spec;
+}
+
+function isAutolocked(spec: Record<string, unknown>): boolean {
+  return inner(spec, "EncryptionConfig")["AutoLockManagers"] === true;
 }
 
 async function tokenLine(
@@ -131,6 +137,10 @@ export function addSwarmCommands(program: Command, context: Context): void {
       context.print(
         "To add a manager to this swarm, run 'skein swarm join-token manager' and follow the instructions.",
       );
+      if (flags["autolock"] === true) {
+        context.print("");
+        await printUnlockKey(context);
+      }
     });
 
   addresses(
@@ -187,17 +197,23 @@ export function addSwarmCommands(program: Command, context: Context): void {
       context.print("Node left the swarm.");
     });
 
-  addSpecFlags(swarm.command("update").description("Change settings of the swarm")).action(
-    async (flags: SpecFlags) => {
+  addSpecFlags(swarm.command("update").description("Change settings of the swarm"))
+    .option("--autolock", "managers need the unlock key after a restart")
+    .action(async (flags: SpecFlags) => {
       const current = await fetchRow(context, "/swarm");
-      const spec = specOf(flags, inner(current, "Spec"));
+      const before = inner(current, "Spec");
+      const spec = specOf(flags, before);
       await context.client().call("POST", "/swarm/update", {
         query: { version: textOf(inner(current, "Version")["Index"]) },
         body: spec,
       });
       context.print("Swarm updated.");
-    },
-  );
+      if (isAutolocked(spec) && !isAutolocked(before)) {
+        context.print("");
+        await printUnlockKey(context);
+      }
+    });
+  addSwarmLockCommands(swarm, context);
 
   addSwarmBackupCommands(swarm, context);
 }
