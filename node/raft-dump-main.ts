@@ -4,9 +4,12 @@
  * the unlock key of an auto-locked manager comes on standard input. Nothing in the folder is changed.
  */
 import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { Writable } from "node:stream";
 import { parseArgs } from "node:util";
-import { messageOf } from "../base/errors/errors.js";
+import { codeOf, InvalidArgumentError, messageOf } from "../base/errors/errors.js";
 import { systemRandom } from "../base/random/system-random.js";
+import { dataKeyLockOf } from "../manager/keys/unlock-lock.js";
 import { describeObject, describeTransaction } from "../manager/store/describe-transaction.js";
 import { type DumpWords, dumpText, entryContent } from "../raft/inspect/dump-text.js";
 import { dumpRaft, type RaftDump } from "../raft/inspect/raft-dump.js";
@@ -52,6 +55,29 @@ function json(dump: RaftDump, entriesMax: number): string {
   );
 }
 
+/** One line from standard input, asked for when the folder turns out to be locked; not shown while it is typed. */
+async function unlockKey(): Promise<string> {
+  const terminal = process.stdin.isTTY === true;
+  if (terminal) process.stderr.write("Please enter unlock key: ");
+  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const lines = createInterface({ input: process.stdin, output: nowhere, terminal });
+  for await (const line of lines) {
+    lines.close();
+    if (terminal) process.stderr.write("\n");
+    return line.trim();
+  }
+  throw new InvalidArgumentError("the managers are auto-locked: give the unlock key on standard input");
+}
+
+async function read(folder: string): Promise<RaftDump> {
+  try {
+    return await dumpRaft({ folder, random: systemRandom });
+  } catch (error) {
+    if (codeOf(error) !== "failed-precondition") throw error;
+  }
+  return dumpRaft({ folder, random: systemRandom, lock: dataKeyLockOf(await unlockKey(), systemRandom) });
+}
+
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
@@ -61,7 +87,7 @@ async function main(): Promise<void> {
     },
   });
   const entriesMax = Number(values.entries);
-  const dump = await dumpRaft({ folder: join(values["data-dir"], "manager"), random: systemRandom });
+  const dump = await read(join(values["data-dir"], "manager"));
   process.stdout.write(`${values.json ? json(dump, entriesMax) : dumpText(dump, { entriesMax, words })}\n`);
 }
 
