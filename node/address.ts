@@ -68,3 +68,13 @@ export function resolveAddress(text: string, flag: string): string {
     );
   return onInterface.address;
 }
+
+/**
+ * As `resolveAddress`, for a text that may carry a port, which is kept.
+ * @throws {InvalidArgumentError} unknown interface, bad port.
+ */
+export function resolveHostPort(text: string, flag: string): string {
+  const { host, port } = parseHostPort(text, 1);
+  const ip = resolveAddress(host, flag);
+  return isIP(text) === 0 && /:\d+$/.test(text) ? formatHostPort({ host: ip, port }) : ip;
+}

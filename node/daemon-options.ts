@@ -16,6 +16,8 @@ export interface DaemonOptions {
   readonly insecureRegistries: readonly string[];
   readonly managerUser: string;
   readonly logLevel: string;
+  /** Of a node that comes back to its swarm; undefined: as it was, or as its interface has it now. */
+  readonly advertiseAddr: string | undefined;
 }
 
 export const HELP = `Usage: skeind [options]
@@ -31,6 +33,8 @@ Options:
   --cgroup-parent NAME      cgroup that holds the containers                (default skein)
   --label KEY=VALUE         engine label, repeatable; constraint: engine.labels.KEY
   --insecure-registry HOST  registry (host[:port] or CIDR) reached by plain HTTP, repeatable; loopback always may be
+  --advertise-addr ADDR     IP or interface[:PORT] that others use for this node from now on, for a member of
+                            a swarm whose address has changed      (default as it was, or as its interface has it)
   --manager-user NAME       unprivileged user of the manager process        (default skein, else uid 64731)
   --log-level LEVEL         debug, info, warn or error                      (default info)
   -h, --help                this text
@@ -71,6 +75,7 @@ export function parseDaemonOptions(args: readonly string[]): DaemonOptions | "he
     insecureRegistries: values["insecure-registry"] ?? [],
     managerUser: values["manager-user"] ?? "skein",
     logLevel: level,
+    advertiseAddr: values["advertise-addr"],
   };
 }
 
@@ -87,6 +92,7 @@ function parse(args: readonly string[]) {
       "cgroup-parent": { type: "string" },
       label: { type: "string", multiple: true },
       "insecure-registry": { type: "string", multiple: true },
+      "advertise-addr": { type: "string" },
       "manager-user": { type: "string" },
       "log-level": { type: "string" },
       help: { type: "boolean", short: "h" },

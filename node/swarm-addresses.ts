@@ -3,7 +3,7 @@
  */
 import { isIPv4 } from "node:net";
 import { InvalidArgumentError } from "../base/errors/errors.js";
-import { formatHostPort, parseHostPort, resolveAddress } from "./address.js";
+import { formatHostPort, machineAddresses, parseHostPort, resolveAddress } from "./address.js";
 
 /** Where managers listen unless told otherwise. */
 export const DEFAULT_PORT = 2377;
@@ -13,6 +13,8 @@ export interface SwarmAddresses {
   readonly listenAddress: string;
   /** host:port other nodes use. */
   readonly advertiseAddress: string;
+  /** The interface that holds this address; "": none of this machine. */
+  readonly advertiseInterface: string;
   /** IP of the VTEP. */
   readonly dataPathAddress: string;
 }
@@ -42,6 +44,7 @@ export function swarmAddresses(request: {
   return {
     listenAddress: formatHostPort({ host: listenIp, port: listen.port }),
     advertiseAddress: formatHostPort({ host: advertiseIp, port: wanted.port }),
+    advertiseInterface: machineAddresses().find(({ address }) => address === advertiseIp)?.name ?? "",
     dataPathAddress: dataPathIp,
   };
 }

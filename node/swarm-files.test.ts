@@ -13,6 +13,7 @@ const state: SwarmState = {
   role: "worker",
   listenAddress: "0.0.0.0:2377",
   advertiseAddress: "10.0.0.1:2377",
+  advertiseInterface: "",
   dataPathAddress: "10.0.0.1",
   managers: ["10.0.0.2:2377"],
 };

@@ -29,6 +29,8 @@ export interface SwarmState {
   readonly listenAddress: string;
   /** host:port other nodes use for this node. */
   readonly advertiseAddress: string;
+  /** The interface that held this address when it was chosen; "": none of this machine. */
+  readonly advertiseInterface: string;
   /** IP of the VTEP. */
   readonly dataPathAddress: string;
   /** host:port of the managers last heard of. */

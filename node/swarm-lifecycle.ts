@@ -13,10 +13,11 @@ import type {
   SwarmRestoreRequest,
 } from "../api/ports.js";
 import { AbortedError, messageOf, UnavailableError } from "../base/errors/errors.js";
-import { parseHostPort } from "./address.js";
+import { machineAddresses, parseHostPort, resolveHostPort } from "./address.js";
 import { removeFolder } from "./atomic-file.js";
 import { leaveRaft } from "./leave-raft.js";
 import { openUnlocked, SWARM_LOCKED, unlockWith } from "./locked-member.js";
+import { movedAddresses } from "./moved-addresses.js";
 import { newManager } from "./node-manager.js";
 import type { OpenIdentity } from "./sealed-identity.js";
 import { DEFAULT_PORT } from "./swarm-addresses.js";
@@ -86,7 +87,8 @@ export class SwarmLifecycle implements SwarmBackend {
     });
   }
 
-  async #comeBack(state: SwarmState, { identity, lock }: OpenIdentity): Promise<void> {
+  async #comeBack(saved: SwarmState, { identity, lock }: OpenIdentity): Promise<void> {
+    const state = this.#whereItIsNow(saved);
     this.#options.lock.reset(lock);
     const manager = state.role === "manager" ? newManager(this.#options, state) : undefined;
     const membership = this.#enter({ state, identity, manager });
@@ -100,6 +102,17 @@ export class SwarmLifecycle implements SwarmBackend {
       });
     }
     await membership.startAgent();
+  }
+
+  #whereItIsNow(saved: SwarmState): SwarmState {
+    const { advertiseAddr, files, log } = this.#options;
+    const said = advertiseAddr === undefined ? undefined : resolveHostPort(advertiseAddr, "--advertise-addr");
+    const state = movedAddresses(saved, machineAddresses(), said);
+    if (state === saved) return saved;
+    const { advertiseAddress: address } = state;
+    log.warn("this node has another address", { address, before: saved.advertiseAddress });
+    files.saveState(state);
+    return state;
   }
 
   init(request: SwarmInitRequest): Promise<string> {

@@ -1,0 +1,125 @@
+/**
+ * A quorum is lost for good: one survivor goes on alone by an operator's word, and says what may be missing;
+ * managers that come back are refused by id, and their nodes go on as workers.
+ */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { Lab } from "../support/lab/lab.js";
+import {
+  call,
+  createService,
+  dissolve,
+  formSwarm,
+  messageIn,
+  nodeOf,
+  SLEEPER,
+  type SwarmNode,
+  until,
+  untilNodes,
+  untilRunning,
+} from "../support/lab/lab-swarm.js";
+
+let lab: Lab;
+
+before(async () => {
+  lab = await Lab.open({ hosts: 4, clients: 0 });
+  await formSwarm(lab, { managers: 3 }); // host4 is a worker
+});
+
+after(async () => {
+  assert.deepEqual(await dissolve(lab), []);
+});
+
+const named = (all: readonly SwarmNode[], name: string): SwarmNode | undefined =>
+  all.find((node) => node.Description.Hostname === name);
+
+test("force-new-cluster is refused while there is a quorum, on a worker, and outside a swarm", async () => {
+  const [one, , , four] = lab.hosts;
+  assert.ok(one && four);
+  const healthy = await one.api("POST", "/swarm/init", { ForceNewCluster: true });
+  assert.equal(healthy.status, 503, healthy.body);
+  assert.match(messageIn(healthy), /3 managers and a working quorum.*node demote/);
+  const worker = await four.api("POST", "/swarm/init", { ForceNewCluster: true });
+  assert.equal(worker.status, 503, worker.body);
+  assert.match(messageIn(worker), /not a swarm manager/);
+});
+
+test("one survivor of three goes on with all it had; the others come back as workers", async () => {
+  const [one, two, three, four] = lab.hosts;
+  assert.ok(one && two && three && four);
+  await createService(one, { name: "stays", command: SLEEPER, replicas: 4 });
+  const before = await untilRunning(one, "stays", 4);
+  await call(one, "POST", "/configs/create", { Name: "kept", Data: "YQ==" });
+  await Promise.all([two.killDaemon(), three.killDaemon()]);
+  const stuck = one.api("GET", "/nodes");
+
+  const { code, stdout, stderr } = await one.skein(["swarm", "init", "--force-new-cluster"]);
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /Swarm recovered: node \w+ is its only manager now, at 10\.99\.0\.1:2377/);
+  assert.match(stdout, /Kept +up to entry \d+ of term \d+; known to be committed: \d+/);
+  assert.match(stdout, /host2 +10\.99\.0\.2:2377/);
+  assert.match(stdout, /host3 +10\.99\.0\.3:2377/);
+  assert.match(stdout, /acknowledged without it are gone/);
+  assert.match(one.logTail(2_000), /a new cluster was forced: this manager goes on alone/);
+  await stuck; // whatever it was told
+  const account = await call<{ Dropped: unknown[] }>(one, "GET", "/skein/v1/swarm/recovery");
+  assert.equal(account.Dropped.length, 2);
+
+  const configs = await call<readonly { Spec: { Name: string } }[]>(one, "GET", "/configs");
+  assert.deepEqual(
+    configs.map(({ Spec }) => Spec.Name),
+    ["kept"],
+  );
+  await call(one, "POST", "/configs/create", { Name: "after", Data: "YQ==" });
+  const now = await untilNodes(
+    one,
+    "host4 ready at the survivor, the others down",
+    (all) =>
+      named(all, "host4")?.Status.State === "ready" &&
+      named(all, "host2")?.Status.State === "down" &&
+      named(all, "host3")?.Status.State === "down",
+  );
+  assert.deepEqual(
+    now
+      .map((node) => [node.Description.Hostname, node.Spec.Role, node.ManagerStatus?.Leader ?? false])
+      .sort(),
+    [
+      ["host1", "manager", true],
+      ["host2", "worker", false],
+      ["host3", "worker", false],
+      ["host4", "worker", false],
+    ],
+  );
+  const moved = await untilRunning(one, "stays", 4);
+  const four4 = (await nodeOf(four, one)).ID;
+  const untouched = (all: typeof before): string[] =>
+    all.filter((task) => task.NodeID === four4).map((task) => task.ID);
+  assert.ok(
+    untouched(before).every((id) => untouched(moved).includes(id)),
+    "the worker's tasks went on",
+  );
+
+  await two.start();
+  await untilNodes(one, "host2 back as a worker", (all) => named(all, "host2")?.Status.State === "ready");
+  await until("host2's own word", 10_000, async () => {
+    const info = await call<{ Swarm: { LocalNodeState: string; ControlAvailable: boolean; Error: string } }>(
+      two,
+      "GET",
+      "/info",
+    );
+    const { LocalNodeState, ControlAvailable, Error: error } = info.Swarm;
+    return LocalNodeState === "active" && !ControlAvailable && error === "" ? true : undefined;
+  });
+  assert.match(two.logTail(2_000), /removed from the swarm while it was away/);
+  assert.match(two.logTail(2_000), /swarm leave --force/);
+  const node = await nodeOf(two, one);
+  await call(one, "POST", `/nodes/${node.ID}/update?version=${node.Version.Index}`, {
+    ...node.Spec,
+    Role: "manager",
+  });
+  await untilNodes(
+    two,
+    "host2 a manager again",
+    (all) => named(all, "host2")?.ManagerStatus?.Reachability === "reachable",
+  );
+});
