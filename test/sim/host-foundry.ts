@@ -22,6 +22,7 @@ export function createHostFoundry(): Foundry {
         address: `10.0.0.${at + 1}:4242`,
         learner: false,
       }));
+      world.checker.foundedWith({ members, removed: [] });
       return members.map(({ raftId }) => make(world, raftId, { kind: "join", raftId, members, removed: [] }));
     },
 
@@ -29,6 +30,7 @@ export function createHostFoundry(): Foundry {
       return make(world, slot, told as RaftStart); // as HostMember.admit was told
     },
 
+    isStreaming: true,
     turn: nextTurn,
   };
 }

@@ -21,7 +21,7 @@ import type { MemberWorld, ProposalEnd, ReadEnd, SimMember } from "./sim-member.
 import { NO_REGISTERS, type Registers } from "./sim-registers.js";
 
 /** Small segments, so that they are changed and removed often. */
-const SEGMENT_BYTES = [4 * 1024, 16 * 1024, 64 * 1024] as const;
+const SEGMENT_BYTES = [16 * 1024, 24 * 1024, 64 * 1024] as const;
 
 /** A process and what it is made of. */
 interface Process {
@@ -145,7 +145,7 @@ export class HostMember implements SimMember {
       onStopped: (error) => {
         if (process !== undefined) this.#stopped(process, error);
       },
-      onRefused: () => undefined,
+      onRefused: () => this.#world.removedSelf(this),
       onRemoved: () => this.#world.removedSelf(this),
       media: {
         disk: this.#disk.portOf(life),
@@ -243,9 +243,14 @@ export class HostMember implements SimMember {
 
   admit({ slot, id }: { slot: number; id?: RaftId }): void {
     if (id !== undefined) return; // no host can ask for its old id
-    this.#change(async (node) => {
-      const reply = await node.addMember({ nodeId: `node-${slot}`, address: `10.0.0.${slot}:4242` });
-      this.#world.begin({ slot, id: reply.raftId, told: { kind: "join", ...reply } satisfies RaftStart });
+    this.#ask(async (_process, node) => {
+      try {
+        const reply = await node.addMember({ nodeId: `node-${slot}`, address: `10.0.0.${slot}:4242` });
+        this.#world.begin({ slot, id: reply.raftId, told: { kind: "join", ...reply } satisfies RaftStart });
+      } catch (error) {
+        this.#excuse(error);
+        this.#world.joinFailed(slot);
+      }
     });
   }
 

@@ -72,6 +72,8 @@ export class SimChecker {
   readonly #appended: Appended[][] = [];
   readonly #committed: Committed[] = [];
   readonly #applied: Applied[] = [];
+  /** Who joined later, and with which entry. */
+  readonly #joined = new Map<RaftId, number>();
   readonly #memberships: { readonly index: number; readonly text: string }[] = [];
   readonly #acknowledged: { readonly operation: number; readonly index: number }[] = [];
 
@@ -159,9 +161,16 @@ export class SimChecker {
     }
   }
 
+  /** What all members of a new cluster were told, before the first change. */
+  foundedWith(membership: Membership): void {
+    this.#memberships.push({ index: 0, text: textOf(membership) });
+    for (const { raftId } of membership.members) this.#joined.set(raftId, 0);
+  }
+
   /** Every member has the same membership after the same entry; who was removed stays out of it. */
   membershipAt(id: RaftId, index: number, membership: Membership): void {
-    if (index === 0) return; // what a newcomer was told, until it knows better
+    // What a newcomer was told is ahead of its log, until that has caught up.
+    if (index === 0 || index < (this.#joined.get(id) ?? 0)) return;
     const { members, removed } = membership;
     const back = members.find((member) => removed.includes(member.raftId));
     if (back !== undefined)
@@ -184,6 +193,7 @@ export class SimChecker {
     if (last === undefined || last.index < index) {
       this.#memberships.push({ index, text: textOf(membership) });
       this.membershipChanges += 1;
+      for (const { raftId } of membership.members) if (!this.#joined.has(raftId)) this.#joined.set(raftId, index);
       const before = removedIn(last?.text);
       const forgotten = before.filter((raftId) => !membership.removed.includes(raftId));
       if (forgotten.length > 0)

@@ -63,6 +63,8 @@ export interface MemberWorld extends CoreWatch {
   crashed(member: SimMember): void;
   /** A member that was admitted begins, blank. */
   begin(newcomer: Newcomer): void;
+  /** Who wants to join asks again later, under the same name. */
+  joinFailed(slot: number): void;
   memberOf(id: RaftId): SimMember | undefined;
   /** Something broke that no fault excuses. */
   fail(error: unknown): void;

@@ -63,8 +63,10 @@ export interface Receiver {
 }
 
 export class SimNetwork {
-  quality: NetworkQuality = CALM;
   sent = 0;
+  /** Links are streams: what arrives does so once and in the order of sending, whatever the quality says. */
+  isStreaming = false;
+  #quality: NetworkQuality = CALM;
   readonly #queue: EventQueue;
   readonly #random: Random;
   readonly #trace: SimTrace;
@@ -77,6 +79,14 @@ export class SimNetwork {
     this.#queue = world.queue;
     this.#random = world.random;
     this.#trace = world.trace;
+  }
+
+  get quality(): NetworkQuality {
+    return this.#quality;
+  }
+
+  set quality(quality: NetworkQuality) {
+    this.#quality = this.isStreaming ? { ...quality, duplication: 0, isOrdered: true } : quality;
   }
 
   attach(id: RaftId, receiver: Receiver): void {

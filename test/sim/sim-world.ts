@@ -19,6 +19,8 @@ export interface Foundry {
   /** Members of a cluster that begins. */
   found(world: SimWorld, count: number): readonly SimMember[];
   join(world: SimWorld, newcomer: Newcomer): SimMember;
+  /** Whether links keep the order of messages: the contract of the real transport. */
+  readonly isStreaming: boolean;
   /** Lets everything run that needs no time to pass; absent: nothing ever waits for a turn. */
   readonly turn?: () => Promise<void>;
 }
@@ -42,6 +44,7 @@ export class LivenessViolation extends Error {
 /** A removed member lingers that long, to see whether it disturbs the others. */
 const LINGER_MAX_MS = 3_000;
 const TEND_MS = 500;
+const JOIN_AGAIN_MS = 700;
 const MEMBERS_MAX = 7;
 
 export class SimWorld implements MemberWorld {
@@ -70,6 +73,7 @@ export class SimWorld implements MemberWorld {
     this.trace = new SimTrace(this.queue, print);
     const network = this.random.child("network");
     this.network = new SimNetwork({ queue: this.queue, random: network, trace: this.trace });
+    this.network.isStreaming = foundry.isStreaming;
     this.network.quality = pick(this.random, profile.qualities);
     this.tuning = profile.tuning(this.random.child("tuning"));
     this.#restarts = this.random.child("restarts");
@@ -162,9 +166,16 @@ export class SimWorld implements MemberWorld {
   }
 
   begin(newcomer: Newcomer): void {
+    if (this.memberOf(newcomer.id) !== undefined) return; // it asked twice, and was answered twice
     const member = this.#foundry.join(this, newcomer);
     this.members.push(member);
     member.start();
+  }
+
+  joinFailed(slot: number): void {
+    this.queue.after(JOIN_AGAIN_MS, () => {
+      if (this.isStormy) this.leader()?.admit({ slot });
+    });
   }
 
   nextOperation(): number {
@@ -205,8 +216,9 @@ export class SimWorld implements MemberWorld {
     const inside = leader?.core?.inside;
     if (leader === undefined || inside === undefined) return false;
     if (leader.applied !== inside.log.lastIndex || !this.#finalWrite(leader)) return false;
-    return inside.membership.members.every(({ raftId }) => {
+    return inside.membership.members.every(({ raftId, learner }) => {
       const member = this.memberOf(raftId);
+      if (member === undefined && learner) return true; // it joined, but never heard of it
       const isEqual = member?.isUp && member.applied === leader.applied;
       return isEqual && member.state.digest === leader.state.digest;
     });
