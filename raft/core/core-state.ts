@@ -5,6 +5,7 @@
 import type { Random } from "../../base/random/random.js";
 import { LogView } from "../log/log-view.js";
 import { Progress } from "../tracker/progress.js";
+import { createLease, type LeaseState } from "./lease.js";
 import { type MessageFields, type MessageKind, makeMessage } from "./message.js";
 import type {
   CoreOptions,
@@ -66,6 +67,8 @@ export interface CoreState {
   electionElapsed: number;
   electionTimeout: number;
   hint: ElectionHint | undefined;
+  /** undefined: lease reads are off. */
+  readonly lease: LeaseState | undefined;
   /** Ballots of the election under way. */
   readonly ballots: Map<RaftId, boolean>;
 
@@ -113,6 +116,7 @@ export function createCoreState(options: CoreOptions): CoreState {
     electionElapsed: 0,
     electionTimeout: 0,
     hint: undefined,
+    lease: createLease(options.leaseReads, limits.electionTicks),
     ballots: new Map(),
     heartbeatElapsed: 0,
     progress: new Map(),

@@ -6,6 +6,7 @@
  * Source: own; pre-vote from thesis 9.6.
  */
 import type { CoreState } from "./core-state.js";
+import { holdsVote } from "./lease.js";
 import type { RaftId } from "./types.js";
 
 /** The first try comes after 0, 1 or 2 ticks: members notice together, and should not split the vote. */
@@ -21,13 +22,13 @@ export function noteConnectionLost(state: CoreState, peer: RaftId): boolean {
     return false;
   const ticksLeft = state.random.int(FIRST_TICKS.min, FIRST_TICKS.max);
   state.hint = { ticksLeft, triesLeft: TRIES_MAX };
-  return ticksLeft === 0 && takeTry(state);
+  return ticksLeft === 0 && !holdsVote(state) && takeTry(state);
 }
 
-/** @returns whether to campaign at this tick. */
+/** @returns whether to campaign at this tick; a promised vote makes the hint wait (lease.ts). */
 export function tickHint(state: CoreState): boolean {
   const { hint } = state;
-  if (hint === undefined || hint.triesLeft === 0) return false;
+  if (hint === undefined || hint.triesLeft === 0 || holdsVote(state)) return false;
   hint.ticksLeft -= 1;
   return hint.ticksLeft <= 0 && takeTry(state);
 }

@@ -8,6 +8,7 @@ import { EntryKind } from "../log/make-entry.js";
 import { voteResult } from "../quorum/majority.js";
 import { type CoreState, isPromotable, send } from "./core-state.js";
 import { afterGrantedVote } from "./election-hint.js";
+import { holdsVote } from "./lease.js";
 import { MessageKind } from "./message.js";
 import { becomeCandidate, becomeFollower, becomeLeader, becomePreCandidate } from "./role.js";
 import type { RaftMessage } from "./types.js";
@@ -20,6 +21,8 @@ export function campaign(state: CoreState, mode: "pre-vote" | "transfer"): void 
   if (state.activity === "leader" || !isPromotable(state)) return;
   // A member that knows of a committed but unapplied change would count the wrong voters.
   if (hasUnappliedConfChange(state)) return;
+  // To vote for oneself is to vote. Alone there is nobody to whom it was promised.
+  if (mode === "pre-vote" && state.voters.length > 1 && holdsVote(state)) return;
   if (mode === "transfer") {
     runForLeader(state, { force: true });
     return;
@@ -32,6 +35,7 @@ export function campaign(state: CoreState, mode: "pre-vote" | "transfer"): void 
 
 /** A vote request of a term that is not behind ours. */
 export function handleVoteRequest(state: CoreState, message: RaftMessage): void {
+  if (!message.force && holdsVote(state)) return;
   const isPreVote = message.kind === MessageKind.PRE_VOTE;
   const response = isPreVote ? MessageKind.PRE_VOTE_RESPONSE : MessageKind.VOTE_RESPONSE;
   const mayVote =

@@ -5,6 +5,7 @@
  */
 import { invariant } from "../../base/errors/invariant.js";
 import { type CoreState, send } from "./core-state.js";
+import { promiseTo } from "./lease.js";
 import { MessageKind } from "./message.js";
 import { becomeFollower } from "./role.js";
 import type { RaftMessage } from "./types.js";
@@ -47,7 +48,8 @@ export function handleAppend(state: CoreState, message: RaftMessage): void {
 
 export function handleHeartbeat(state: CoreState, message: RaftMessage): void {
   state.log.commitTo(message.commit);
-  send(state, MessageKind.HEARTBEAT_RESPONSE, message.from, { context: message.context });
+  const lease = promiseTo(state, message.lease);
+  send(state, MessageKind.HEARTBEAT_RESPONSE, message.from, { context: message.context, lease });
 }
 
 export function handleSnapshot(state: CoreState, message: RaftMessage): void {

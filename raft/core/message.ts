@@ -5,8 +5,9 @@
  *   APPEND               index, logTerm: the entry before the first; entries; commit
  *   APPEND_RESPONSE      index: acknowledged, or with reject the refused `index`; rejectHint, logTerm:
  *                        where the follower's log may still agree
- *   HEARTBEAT            commit, never beyond what the follower acknowledged; context: the read round or 0
- *   HEARTBEAT_RESPONSE   context, echoed
+ *   HEARTBEAT            commit, never beyond what the follower acknowledged; context: the read round or 0;
+ *                        lease: the leader's time when it relies on a lease, or 0
+ *   HEARTBEAT_RESPONSE   context, echoed; lease, echoed as a promise (lease.ts)
  *   PRE_VOTE             term: the one the sender would campaign in; index, logTerm: its last entry
  *   PRE_VOTE_RESPONSE    term: the asked one when granted, else the voter's own; reject
  *   VOTE, VOTE_RESPONSE  the same for real; force: on behalf of a transfer
@@ -14,7 +15,6 @@
  *   READ_INDEX           context: the asker's
  *   READ_INDEX_RESPONSE  context, index
  *   SNAPSHOT             snapshot; the content travels by other means and has arrived when this is stepped
- *   PROPOSE              not used by the core: proposals reach the leader by another RPC
  */
 import { MessageKind } from "../../proto/gen/skein/v1/raft.js";
 import type { RaftId, RaftMessage } from "./types.js";
@@ -42,6 +42,7 @@ export function makeMessage(
     context: fields.context ?? 0,
     snapshot: fields.snapshot,
     force: fields.force ?? false,
+    lease: fields.lease ?? 0,
   };
 }
 
@@ -75,5 +76,6 @@ export function describeMessage(message: RaftMessage): string {
   if (message.snapshot !== undefined)
     parts.push(`snapshot=${message.snapshot.index}/${message.snapshot.term}`);
   if (message.force) parts.push("force");
+  if (message.lease !== 0) parts.push(`lease=${message.lease}`);
   return parts.join(" ");
 }

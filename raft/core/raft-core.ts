@@ -18,6 +18,7 @@ import { campaign, handleVoteRequest, handleVoteResponse, isLeaseHeld } from "./
 import { noteConnectionLost, tickHint } from "./election-hint.js";
 import { handleAppend, handleHeartbeat, handleSnapshot, hearLeader } from "./following.js";
 import { leaderAddressOf } from "./leader-address.js";
+import { forfeitLease, holdsVote, notePromise } from "./lease.js";
 import { applyConfChange, proposeConfChange } from "./membership.js";
 import { isFromLeader, isVoteRequest, MessageKind } from "./message.js";
 import { acknowledgeReadRound, handleReadIndex, handleReadIndexResponse, requestRead } from "./reads.js";
@@ -106,6 +107,10 @@ export class RaftCore implements RaftCoreApi {
     startTransfer(this.state, to);
   }
 
+  forfeitLease(): void {
+    forfeitLease(this.state);
+  }
+
   campaign(): void {
     campaign(this.state, "pre-vote");
   }
@@ -160,7 +165,8 @@ export class RaftCore implements RaftCoreApi {
   /** @returns false when the message of a higher term is to be ignored. */
   #enterTerm(message: RaftMessage): boolean {
     const { state } = this;
-    if (isVoteRequest(message.kind) && !message.force && isLeaseHeld(state)) return false;
+    if (isVoteRequest(message.kind) && !message.force && (isLeaseHeld(state) || holdsVote(state)))
+      return false;
     // Pre-vote talks about a term that nobody has entered yet.
     if (message.kind === MessageKind.PRE_VOTE) return this.#dispatchVote(message);
     if (message.kind === MessageKind.PRE_VOTE_RESPONSE && !message.reject) return this.#dispatchVote(message);
@@ -208,7 +214,6 @@ export class RaftCore implements RaftCoreApi {
       case MessageKind.READ_INDEX_RESPONSE:
         handleReadIndexResponse(state, message);
         break;
-      case MessageKind.PROPOSE:
       case MessageKind.UNRECOGNIZED:
         break; // not ours: a newer peer may speak of more than we know
     }
@@ -222,6 +227,7 @@ export class RaftCore implements RaftCoreApi {
       handleAppendResponse(state, peer, message);
     } else {
       handleHeartbeatResponse(state, peer);
+      notePromise(state, message.from, message.lease);
       acknowledgeReadRound(state, message.from, message.context);
     }
   }

@@ -7,6 +7,7 @@
 import { ResourceExhaustedError, UnavailableError } from "../../base/errors/errors.js";
 import { voteResult } from "../quorum/majority.js";
 import { type CoreState, hasCommittedInOwnTerm, type ReadRequest, send } from "./core-state.js";
+import { hasLease } from "./lease.js";
 import { MessageKind } from "./message.js";
 import { sendHeartbeats } from "./replication.js";
 import type { RaftId, RaftMessage } from "./types.js";
@@ -40,16 +41,22 @@ export function handleReadIndexResponse(state: CoreState, message: RaftMessage):
   state.readStates.push({ context: message.context, index: message.index });
 }
 
-/** Starts a round for all that waits, unless one runs or the leader does not know yet what is committed. */
+/**
+ * Answers all that waits at once when nobody else can lead, or starts a round for it, unless one runs.
+ * A leader that has committed nothing in its term does not know yet what is committed (thesis 6.4, step 1).
+ */
 export function startReadRound(state: CoreState): void {
-  if (state.readRound !== undefined || state.readQueue.length === 0 || !hasCommittedInOwnTerm(state)) return;
-  const requests = state.readQueue;
-  state.readQueue = [];
+  if (state.readQueue.length === 0 || !hasCommittedInOwnTerm(state)) return;
   const index = state.log.commitIndex;
-  if (state.voters.length === 1 && state.voters[0] === state.id) {
-    answer(state, requests, index);
+  const isAlone = state.voters.length === 1 && state.voters[0] === state.id;
+  if (isAlone || hasLease(state)) {
+    answer(state, state.readQueue, index);
+    state.readQueue = [];
     return;
   }
+  if (state.readRound !== undefined) return;
+  const requests = state.readQueue;
+  state.readQueue = [];
   state.lastReadRound += 1;
   state.readRound = { id: state.lastReadRound, index, requests, acks: new Set([state.id]) };
   sendHeartbeats(state);

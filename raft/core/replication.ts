@@ -8,6 +8,7 @@ import { entriesBytes } from "../log/entry-bytes.js";
 import type { Progress } from "../tracker/progress.js";
 import { commitByCounting } from "./commit.js";
 import { type CoreState, send } from "./core-state.js";
+import { leaseStamp } from "./lease.js";
 import { MessageKind } from "./message.js";
 import { continueTransfer } from "./transfer.js";
 import type { RaftId, RaftMessage } from "./types.js";
@@ -81,10 +82,11 @@ export function handleHeartbeatResponse(state: CoreState, peer: Progress): void 
 /** A heartbeat never commits more than the follower is known to share with us. */
 export function sendHeartbeats(state: CoreState): void {
   const context = state.readRound?.id ?? 0;
+  const lease = leaseStamp(state);
   for (const peer of state.progress.values()) {
     if (peer.raftId === state.id) continue;
     const commit = Math.min(peer.match, state.log.commitIndex);
-    send(state, MessageKind.HEARTBEAT, peer.raftId, { commit, context });
+    send(state, MessageKind.HEARTBEAT, peer.raftId, { commit, context, lease });
   }
 }
 

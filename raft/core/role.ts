@@ -10,6 +10,7 @@
 import { invariant } from "../../base/errors/invariant.js";
 import { makeEntry } from "../log/make-entry.js";
 import { type CoreState, drawElectionTimeout, makeProgress } from "./core-state.js";
+import { beginLease } from "./lease.js";
 import type { RaftId } from "./types.js";
 
 export function becomeFollower(state: CoreState, term: number, leader: RaftId): void {
@@ -36,6 +37,7 @@ export function becomeLeader(state: CoreState): void {
   state.activity = "leader";
   state.leader = state.id;
   state.hint = undefined;
+  beginLease(state);
   // Whatever conf change may be in the tail counts as pending; asking its exact place would cost a scan.
   state.pendingConfIndex = state.log.lastIndex;
   const members = [...state.membership.members].sort((a, b) => a.raftId - b.raftId);

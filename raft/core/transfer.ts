@@ -7,6 +7,7 @@ import { FailedPreconditionError, NotLeaderError } from "../../base/errors/error
 import type { Progress } from "../tracker/progress.js";
 import { type CoreState, isVoter, send } from "./core-state.js";
 import { leaderAddressOf } from "./leader-address.js";
+import { forfeitLease } from "./lease.js";
 import { MessageKind } from "./message.js";
 import type { RaftId } from "./types.js";
 
@@ -26,6 +27,7 @@ export function startTransfer(state: CoreState, to: RaftId): void {
     return;
   }
   if (state.transferee === to) return;
+  forfeitLease(state); // the target's votes will be given in spite of it
   state.transferee = to;
   state.electionElapsed = 0; // it has one election timeout from now
   if (!continueTransfer(state, peer)) {

@@ -43,8 +43,10 @@ export interface SoftState {
  *    a leader's MSG_APPEND messages may be sent before or during that sync (thesis 10.2.1), nothing else may;
  * 2. install `snapshot` when present (replaces log and state);
  * 3. send `messages`;
- * 4. apply `committedEntries` in order; answer `readStates`; complete refused proposals;
+ * 4. apply `committedEntries` in order; complete refused proposals;
  * 5. call `advance()`.
+ *
+ * `readStates` wait for nothing but the apply of their index: they may be answered first of all.
  */
 export interface Ready {
   readonly softState?: SoftState;
@@ -103,6 +105,30 @@ export interface CoreStatus {
   readonly progress: readonly ProgressView[];
 }
 
+/**
+ * Lets a leader answer reads without a round trip while a majority has promised to elect nobody else
+ * (raft/core/lease.ts, ADR 0012). Costs the fast failover by hints: while a promise lasts, nobody campaigns.
+ * Members with and without it may be mixed; only those that have it promise and rely.
+ */
+export interface LeaseReads {
+  /**
+   * Time in ticks, with fractions, since any fixed moment of this process: steady, from 0 up, and going on while
+   * the process stands still (a monotonic clock divided by the length of a tick). May run up to 14 % fast or slow.
+   */
+  readonly elapsedTicks: () => number;
+  /**
+   * The same, never less, plus what that clock may have missed, e.g. while the machine slept. A leader measures
+   * its lease by it. @default elapsedTicks
+   */
+  readonly elapsedTicksMax?: () => number;
+  /**
+   * The last life of this member had lease reads, this one has not: it promises nothing and relies on nobody,
+   * but keeps what it may have promised.
+   * @default false
+   */
+  readonly retiring?: boolean;
+}
+
 export interface CoreOptions {
   readonly id: RaftId;
   readonly storage: LogStorage;
@@ -121,6 +147,8 @@ export interface CoreOptions {
   readonly inflightBytesMax?: number;
   /** Proposed but uncommitted bytes on the leader before proposals are refused. @default 16 MiB */
   readonly uncommittedBytesMax?: number;
+  /** @default undefined: every read costs a share of a round of heartbeats (ReadIndex) */
+  readonly leaseReads?: LeaseReads | undefined;
 }
 
 /**
@@ -152,8 +180,10 @@ export interface RaftCoreApi {
    * @throws {UnavailableError} no leader known.
    */
   readIndex(context: number): void;
-  /** Leader only. */
+  /** Leader only. Ends its lease for good. */
   transferLeadership(to: RaftId): void;
+  /** Before the host, past the core, tells a voter to campaign: no read is answered by lease in this term. */
+  forfeitLease(): void;
   /** Starts pre-vote now, whatever the timer says (tests, forced start of a single member). */
   campaign(): void;
   /**

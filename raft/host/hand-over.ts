@@ -25,6 +25,8 @@ export interface HandOverComponents {
   /** What is wrong beside slow syncs. */
   readonly trouble: () => string | undefined;
   readonly transfer: (to: RaftId) => Promise<void>;
+  /** No read may be answered by lease once somebody was told to campaign. */
+  readonly forfeitLease: () => void;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -65,6 +67,7 @@ export class HandOver {
 
   #call(status: CoreStatus, to: RaftId): void {
     const message = makeMessage(MessageKind.TIMEOUT_NOW, { from: status.id, to, term: status.term });
+    this.#components.forfeitLease();
     this.#components.transport.send([message]);
   }
 

@@ -8,19 +8,20 @@ import type { Logger } from "../../base/log/logger.js";
 import type { Random } from "../../base/random/random.js";
 import { ConfChangeKind } from "../../proto/gen/skein/v1/raft.js";
 import type { RaftCore } from "../core/raft-core.js";
-import type { CoreOptions, Membership, RaftId, RaftMember } from "../core/types.js";
+import type { CoreOptions, LeaseReads, Membership, RaftId, RaftMember } from "../core/types.js";
 import { encodeConfChange } from "../log/conf-change-codec.js";
 import { EntryKind, makeEntry } from "../log/make-entry.js";
 import type { DataKeyLock } from "../storage/data-key.js";
 import type { RaftTransport } from "../transport/transport.js";
 import { type ForcedCluster, forceNewCluster } from "./force-new-cluster.js";
+import { openLeaseReads, type ReadMode } from "./lease-reads.js";
 import {
   loadMemberIdentity,
   type MemberIdentity,
   newRaftId,
   storeMemberIdentity,
 } from "./member-identity.js";
-import { RaftHost } from "./raft-host.js";
+import { RaftHost, TICK_MS } from "./raft-host.js";
 import type { RaftNode, StateMachine } from "./raft-node.js";
 import { openFolderMedia, openRaftStorage, type RaftStorage, type StorageMedia } from "./raft-storage.js";
 
@@ -69,6 +70,8 @@ export interface RaftNodeOptions {
   readonly segmentBytes?: number;
   /** Applied entries until a compaction. @default 10000 */
   readonly snapshotInterval?: number;
+  /** How reads are made linearizable; may differ between members and change at a restart. @default "read-index" */
+  readonly reads?: ReadMode;
   /** Entries that a compaction leaves in memory for followers that lag a little. @default 500 */
   readonly entriesKept?: number;
   /**
@@ -110,6 +113,7 @@ export interface RaftHostComponents
   > {
   readonly identity: MemberIdentity;
   readonly storage: RaftStorage;
+  readonly leaseReads?: LeaseReads | undefined;
 }
 
 /**
@@ -141,7 +145,9 @@ export async function openRaftNode(options: RaftNodeOptions): Promise<RaftNode> 
       const { raftId } = identity;
       options.start.onForced(await forceNewCluster(storage.log, { raftId, address: options.address }));
     }
-    host = new RaftHost({ ...options, identity, storage });
+    const { reads = "read-index", clock, tickMs = TICK_MS } = options;
+    const leaseReads = await openLeaseReads(media.disk, { reads, clock, tickMs });
+    host = new RaftHost({ ...options, identity, storage, leaseReads });
     await host.start();
     return host;
   } catch (error) {

@@ -28,7 +28,8 @@ import { ReadBarriers } from "./read-barriers.js";
 import { ReadyDriver } from "./ready-driver.js";
 import { TickWaits } from "./tick-waits.js";
 
-const TICK_MS = 100;
+/** What a tick of the core lasts unless the host is told otherwise. */
+export const TICK_MS = 100;
 /** The core gives a transfer one election timeout (10 ticks); after it the old leader goes on. */
 const TRANSFER_TICKS = 15;
 /** The news of an orderly removal may still be on its way when a peer refuses us. */
@@ -119,6 +120,7 @@ export class RaftHost implements RaftNode {
       health: driver.health,
       trouble: () => driver.trouble,
       transfer: (to) => this.transferLeadership({ to }),
+      forfeitLease: () => driver.core.forfeitLease(),
       clock: components.clock,
       log,
     });

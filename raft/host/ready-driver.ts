@@ -58,13 +58,14 @@ export class ReadyDriver {
   #stopped = false;
 
   constructor(components: RaftHostComponents, meters: RaftMeters, hooks: DriverHooks) {
-    const { identity, storage, stateMachine, clock, random, log, transport, createCore } = components;
+    const { identity, storage, stateMachine, clock, random, log, transport, createCore, leaseReads } =
+      components;
     const appliedIndex = storage.state.meta.index;
     this.#components = components;
     this.#meters = meters;
     this.#hooks = hooks;
     this.#membership = storage.log.initialState().membership;
-    const core = { id: identity.raftId, storage: storage.log, random, appliedIndex };
+    const core = { id: identity.raftId, storage: storage.log, random, appliedIndex, leaseReads };
     this.core = createCore?.(core) ?? new RaftCore(core);
     const onError = hooks.failed;
     this.health = new DiskHealth(clock);
@@ -218,6 +219,8 @@ export class ReadyDriver {
       this.#meters.noteLeader(ready.softState.leader);
       this.#hooks.softStateChanged();
     }
+    // Committed elsewhere and known: nothing about it depends on this member's disk.
+    this.#hooks.readsAnswered(ready.readStates);
     this.#notices.send(ready.messagesBeforeSync);
     const early = ready.mustSync ? durableAlready(ready) : 0;
     if (ready.mustSync) {
@@ -232,7 +235,6 @@ export class ReadyDriver {
     if (ready.snapshot !== undefined) await this.#install(ready.snapshot);
     this.#send(ready.messages);
     this.#commit(ready.committedEntries.slice(early));
-    this.#hooks.readsAnswered(ready.readStates);
     if (this.#applier.full) await this.#applier.idle();
   }
 

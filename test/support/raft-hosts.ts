@@ -9,6 +9,7 @@ import { ManualClock } from "../../base/clock/manual-clock.js";
 import { silentLogger } from "../../base/log/logger.js";
 import { SeededRandom } from "../../base/random/seeded-random.js";
 import { openRaftNode, type RaftStart } from "../../raft/host/host.js";
+import type { ReadMode } from "../../raft/host/lease-reads.js";
 import type { KeyValueChange, KeyValuePair, RaftNode, StateMachine } from "../../raft/host/raft-node.js";
 import { MemoryDisk } from "../../raft/storage/memory-disk.js";
 import {
@@ -62,6 +63,7 @@ export class Cluster {
   /** Dead members' nodes: kept, so that nothing of them is collected while a test may still look. */
   readonly #dead: RaftNode[] = [];
   snapshotInterval = 10_000;
+  reads: ReadMode = "read-index";
   /** Of members that are not at `<name>:2377`. */
   readonly addresses = new Map<string, string>();
 
@@ -91,6 +93,7 @@ export class Cluster {
       log: silentLogger,
       segmentBytes: 64 * 1024,
       snapshotInterval: this.snapshotInterval,
+      reads: this.reads,
       onStopped: (error) => stopped.push(error),
       onRefused: (reason) => refused.push(reason),
       media: { disk: media.disk, openState: async () => new MemoryState(media.folder) },

@@ -148,7 +148,6 @@ export const MessageKind = {
   READ_INDEX_RESPONSE: "MESSAGE_KIND_READ_INDEX_RESPONSE",
   /** SNAPSHOT - announces a snapshot; its content travels on a stream of its own */
   SNAPSHOT: "MESSAGE_KIND_SNAPSHOT",
-  PROPOSE: "MESSAGE_KIND_PROPOSE",
   UNRECOGNIZED: "UNRECOGNIZED",
 } as const;
 
@@ -167,7 +166,6 @@ export namespace MessageKind {
   export type READ_INDEX = typeof MessageKind.READ_INDEX;
   export type READ_INDEX_RESPONSE = typeof MessageKind.READ_INDEX_RESPONSE;
   export type SNAPSHOT = typeof MessageKind.SNAPSHOT;
-  export type PROPOSE = typeof MessageKind.PROPOSE;
   export type UNRECOGNIZED = typeof MessageKind.UNRECOGNIZED;
 }
 
@@ -209,9 +207,6 @@ export function messageKindFromJSON(object: any): MessageKind {
     case 11:
     case "MESSAGE_KIND_SNAPSHOT":
       return MessageKind.SNAPSHOT;
-    case 12:
-    case "MESSAGE_KIND_PROPOSE":
-      return MessageKind.PROPOSE;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -245,8 +240,6 @@ export function messageKindToNumber(object: MessageKind): number {
       return 10;
     case MessageKind.SNAPSHOT:
       return 11;
-    case MessageKind.PROPOSE:
-      return 12;
     case MessageKind.UNRECOGNIZED:
     default:
       return -1;
@@ -318,6 +311,11 @@ export interface RaftMessage {
     | undefined;
   /** vote asked on behalf of a leadership transfer: skips the lease check */
   readonly force: boolean;
+  /**
+   * HEARTBEAT: the leader relies on a lease; its own time in thousandths of a tick, plus 1. HEARTBEAT_RESPONSE:
+   * the same, echoed as the promise to hold the vote. 0: no lease.
+   */
+  readonly lease: number;
 }
 
 export interface RaftFrame {
@@ -820,6 +818,7 @@ function createBaseRaftMessage(): RaftMessage {
     context: 0,
     snapshot: undefined,
     force: false,
+    lease: 0,
   };
 }
 
@@ -863,6 +862,9 @@ export const RaftMessage = {
     }
     if (message.force !== false) {
       writer.uint32(104).bool(message.force);
+    }
+    if (message.lease !== 0) {
+      writer.uint32(112).uint64(message.lease);
     }
     return writer;
   },
@@ -965,6 +967,13 @@ export const RaftMessage = {
 
           message.force = reader.bool();
           continue;
+        case 14:
+          if (tag !== 112) {
+            break;
+          }
+
+          message.lease = longToNumber(reader.uint64() as Long);
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -994,6 +1003,7 @@ export const RaftMessage = {
       ? SnapshotMeta.fromPartial(object.snapshot)
       : undefined;
     message.force = object.force ?? false;
+    message.lease = object.lease ?? 0;
     return message;
   },
 };
