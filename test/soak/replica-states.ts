@@ -1,11 +1,12 @@
 /**
  * The managers' own copies of the state, compared object by object. Edge: to the managers' folders.
  * Every API read is answered by the leader; so the daemons are stopped, and each folder's state is carried
- * forward along its own log to one index that all logs reach.
+ * forward along its log to the newest index that is committed.
  */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { systemRandom } from "../../base/random/system-random.js";
+import type { Entry } from "../../raft/core/types.js";
 import { dumpRaft, type RaftDump } from "../../raft/inspect/raft-dump.js";
 import { EntryKind } from "../../raft/log/make-entry.js";
 import type { LabHost } from "../support/lab/lab-host.js";
@@ -35,14 +36,21 @@ export async function compareReplicas(hosts: readonly LabHost[]): Promise<Replic
       left.push(`${host.name}: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
-  // The newest entry that is surely committed, as far as the shortest log reaches; no state may be newer.
-  const committed = Math.max(0, ...dumps.map(({ dump }) => dump.hardState.commit));
-  const index = Math.min(committed, ...dumps.map(({ lastIndex }) => lastIndex));
-  const reached = dumps.filter(({ stateIndex }) => stateIndex <= index);
-  for (const { name, stateIndex } of dumps.filter((each) => !reached.includes(each)))
-    left.push(`${name}: its state is at ${stateIndex}, and another's log ends at ${index}`);
+  const index = Math.max(
+    0,
+    ...dumps.map(({ stateIndex, dump }) => Math.max(stateIndex, dump.hardState.commit)),
+  );
+  // Daemons do not stop at one instant: who stopped first is carried on along the log of who went furthest.
+  const longest = dumps.reduce<readonly Entry[]>(
+    (found, { dump }) =>
+      (dump.entries.at(-1)?.index ?? 0) > (found.at(-1)?.index ?? 0) ? dump.entries : found,
+    [],
+  );
   const states = await Promise.all(
-    reached.map(async ({ name, dump }) => ({ name, state: await stateAt(dump, index) })),
+    dumps.map(async ({ name, dump, lastIndex }) => {
+      const entries = [...dump.entries, ...longest.filter((entry) => entry.index > lastIndex)];
+      return { name, state: await stateAt(dump, entries, index) };
+    }),
   );
   const [first, ...others] = states;
   const differences = others.flatMap(({ name, state }) =>
@@ -52,7 +60,11 @@ export async function compareReplicas(hosts: readonly LabHost[]): Promise<Replic
 }
 
 /** Digest of each object by its key. */
-async function stateAt({ state, entries }: RaftDump, index: number): Promise<Map<string, string>> {
+async function stateAt(
+  { state }: RaftDump,
+  entries: readonly Entry[],
+  index: number,
+): Promise<Map<string, string>> {
   const { store } = createTestStore();
   const digests = new Map<string, string>();
   const pairs = state?.pairs ?? [];
