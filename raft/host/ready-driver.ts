@@ -22,6 +22,7 @@ import { DiskHealth } from "./disk-health.js";
 import type { RaftHostComponents } from "./host.js";
 import type { RaftMeters } from "./raft-meters.js";
 import type { KeyValuePair } from "./raft-node.js";
+import { Retention } from "./retention.js";
 import { SnapshotExchange } from "./snapshot-exchange.js";
 
 /** What the rest of the host wants to hear, in the driver's turn. */
@@ -39,6 +40,9 @@ export interface DriverHooks {
   readonly failed: (error: unknown) => void;
 }
 
+/** Half a second. */
+const COMPACTION_REST_TICKS = 5;
+
 export class ReadyDriver {
   readonly core: RaftCore;
   readonly snapshots: SnapshotExchange;
@@ -47,6 +51,9 @@ export class ReadyDriver {
   readonly #meters: RaftMeters;
   readonly #hooks: DriverHooks;
   readonly #writer: StateWriter;
+  readonly #retention: Retention;
+  /** Ticks until the log may be compacted again: what is kept for others makes it due for longer. */
+  #compactionRest = 0;
   readonly #applier: Applier;
   readonly #notices: CommitNotices;
   #membership: Membership;
@@ -70,6 +77,7 @@ export class ReadyDriver {
     const onError = hooks.failed;
     this.health = new DiskHealth(clock);
     this.#writer = new StateWriter({ store: storage.state });
+    this.#retention = new Retention(clock);
     const onApplied = hooks.applied;
     this.#applier = new Applier({
       stateMachine,
@@ -144,10 +152,20 @@ export class ReadyDriver {
     wal.maintain().catch(this.#hooks.failed);
     if (this.#installing) return;
     this.#writer.tick();
-    if (log.compactionDue && this.#writer.trouble === undefined)
-      this.#compacting ??= this.#compact((stateIndex) =>
-        log.compact({ stateIndex, keepFrom: this.snapshots.keepFrom }),
-      );
+    this.#compactionRest -= 1;
+    if (this.#compactionRest >= 0 || !log.compactionDue || this.#writer.trouble !== undefined) return;
+    this.#compactionRest = COMPACTION_REST_TICKS;
+    this.#compacting ??= this.#compact((stateIndex) => log.compact({ stateIndex, keepFrom: this.#keepFrom }));
+  }
+
+  /** For those who receive a snapshot, and those who follow slowly. */
+  get #keepFrom(): number | undefined {
+    const { progress, lastIndex } = this.core.status();
+    const first = Math.min(
+      this.snapshots.keepFrom ?? Number.POSITIVE_INFINITY,
+      this.#retention.keepFrom(progress, lastIndex) ?? Number.POSITIVE_INFINITY,
+    );
+    return Number.isFinite(first) ? first : undefined;
   }
 
   /** Loads the state machine from the stored state. */

@@ -15,6 +15,9 @@ import type { StateStore } from "./state-store.js";
 const ENTRIES_KEPT = 500;
 /** Part of the memory bound that a compaction leaves in use. */
 const BYTES_KEPT_SHARE = 0.5;
+/** What is kept for others beyond that is at most so many times what makes a compaction due: 100 000, 64 MiB. */
+const HELD_ENTRIES_FACTOR = 10;
+const HELD_BYTES_FACTOR = 8;
 
 export interface StableLogOptions {
   readonly wal: FileWal;
@@ -35,6 +38,12 @@ export interface StableLogOptions {
 export async function openStableLog(options: StableLogOptions): Promise<StableLog> {
   const { wal, log, state } = options;
   const { index, term } = state.meta;
+  if (term > options.hardState.term) {
+    // The term is synced before anything of it is taken.
+    throw new DataLossError(
+      `the state is of term ${term}, but the log knows of ${options.hardState.term} only`,
+    );
+  }
   if (log.base.index > index) {
     throw new DataLossError(`the log begins after entry ${log.base.index}, but the state ends at ${index}`);
   }
@@ -137,13 +146,20 @@ export class StableLog implements LogStorage {
     return applied > this.#snapshotInterval || (applied > 0 && this.#log.bytes > this.#memoryBytesMax);
   }
 
-  /** Forgets entries that the (synced) state holds, but for the newest few and those from `keepFrom` on. */
+  /**
+   * Forgets entries that the (synced) state holds, but for the newest few, and for those from `keepFrom` on as far
+   * as they are within the bounds.
+   */
   async compact(options: { stateIndex: number; keepFrom?: number | undefined }): Promise<void> {
     const kept = Math.max(
       options.stateIndex - this.#entriesKept,
       this.#log.indexKeeping(this.#memoryBytesMax * BYTES_KEPT_SHARE),
     );
-    const awaited = (options.keepFrom ?? Number.POSITIVE_INFINITY) - 1;
+    const heldMost = Math.max(
+      options.stateIndex - this.#snapshotInterval * HELD_ENTRIES_FACTOR,
+      this.#log.indexKeeping(this.#memoryBytesMax * HELD_BYTES_FACTOR),
+    );
+    const awaited = Math.max((options.keepFrom ?? Number.POSITIVE_INFINITY) - 1, heldMost);
     const below = Math.min(options.stateIndex, kept, awaited);
     if (below <= this.#log.base.index) return;
     const term = this.#log.term(below);
