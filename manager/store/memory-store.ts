@@ -17,6 +17,7 @@ import {
   type SkeinError,
 } from "../../base/errors/errors.js";
 import type { Logger } from "../../base/log/logger.js";
+import { nextTurn } from "../../base/loop/process-turn.js";
 import { newHexId } from "../../base/random/ids.js";
 import type { Random } from "../../base/random/random.js";
 import { StoreObject, Transaction } from "../../proto/gen/skein/v1/objects.js";
@@ -80,6 +81,8 @@ export const BATCH_BYTES_MAX = 1024 * 1024;
  * few enough to keep the event loop responsive.
  */
 const BATCH_IN_FLIGHT_MAX = 4;
+/** A state is loaded in slices, between which others are served. */
+const RESTORE_SLICE_MS = 4;
 const ATTEMPTS_DEFAULT = 5;
 /** How often one update waits for others to finish with its objects before it gives up. */
 const WAITS_MAX = 10_000;
@@ -150,7 +153,14 @@ class ReplicatedStore implements MemoryStore {
 
   async restore(index: number, pairs: AsyncIterable<StatePair>): Promise<void> {
     const state = new StoreState();
-    for await (const { key, value } of pairs) restorePair(state, key, value);
+    const { clock } = this.#components;
+    let sliceEndMs = clock.monotonicMs() + RESTORE_SLICE_MS;
+    for await (const { key, value } of pairs) {
+      restorePair(state, key, value);
+      if (clock.monotonicMs() < sliceEndMs) continue;
+      await nextTurn();
+      sliceEndMs = clock.monotonicMs() + RESTORE_SLICE_MS;
+    }
     this.#state = state;
     this.#index = index;
     for (const watch of this.#watches) watch.reset(index);

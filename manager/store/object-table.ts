@@ -32,7 +32,7 @@ export class ObjectTable<T extends Identified> {
     this.#values = undefined;
     const keys = this.#keysOf(object);
     if (before === undefined) {
-      this.#added.push(object.id);
+      this.#noteAdded(object.id);
     } else {
       for (const key of this.#keysOf(before)) {
         if (!keys.includes(key)) this.#dropFrom(key, object.id);
@@ -85,6 +85,13 @@ export class ObjectTable<T extends Identified> {
     let end = start;
     while (values[end]?.id.startsWith(prefix) === true) end += 1;
     return values.slice(start, end);
+  }
+
+  /** What comes in order, as a stored state does when it is loaded, needs no sorting. */
+  #noteAdded(id: string): void {
+    const last = this.#order.at(-1);
+    const isInOrder = this.#added.length === 0 && this.#removed === 0 && (last === undefined || last < id);
+    (isInOrder ? this.#order : this.#added).push(id);
   }
 
   #dropFrom(key: string, id: string): void {
