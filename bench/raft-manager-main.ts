@@ -85,14 +85,15 @@ async function batch(objects: number, bytes: number): Promise<number> {
 }
 
 /** In portions, so that the objects not yet stored are few. */
-const FILL_PORTION = 2_000;
+const FILL_PORTION_BYTES = 4 * 1024 * 1024;
 
 async function fill(objects: number, bytes: number): Promise<void> {
   const { store } = opened();
-  for (let first = 0; first < objects; first += FILL_PORTION) {
-    const count = Math.min(FILL_PORTION, objects - first);
+  const portion = Math.ceil(FILL_PORTION_BYTES / bytes);
+  for (let first = 0; first < objects; first += portion) {
+    const count = Math.min(portion, objects - first);
     const configs = Array.from({ length: count }, (_, i) => {
-      const id = `f${first + i}`;
+      const id = `f${bytes}-${first + i}`;
       return Config.fromPartial({ id, annotations: { name: id }, data: systemRandom.bytes(bytes) });
     });
     await store.batch(configs, (tx, config) => tx.create("config", config));
