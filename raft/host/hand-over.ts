@@ -3,7 +3,7 @@
  * Invariant: at most one attempt in ten seconds, so that leadership does not wander over disks that are all slow.
  *
  *   a sync runs for 0.8 s, and a voter has synced the very entries   told to campaign at once, past the own log
- *   the log gets no more room, or syncs took a second lately         orderly transfer (the log still works)
+ *   log or state get no more room                                     orderly transfer (the log still works)
  *   the log has failed                                               told to campaign at once, while stopping
  *
  * Telling a voter to campaign is safe at any time: it wins only with the whole committed log (Raft paper, 5.4.1).
@@ -22,7 +22,7 @@ export interface HandOverComponents {
   readonly status: () => CoreStatus;
   readonly transport: RaftTransport;
   readonly health: DiskHealth;
-  /** What is wrong beside slow syncs. */
+  /** What is wrong beside slow syncs: those count only when somebody else's are quicker. */
   readonly trouble: () => string | undefined;
   readonly transfer: (to: RaftId) => Promise<void>;
   /** No read may be answered by lease once somebody was told to campaign. */
@@ -42,7 +42,7 @@ export class HandOver {
   tick(): void {
     const { health, trouble, transfer, clock, log } = this.#components;
     const held = health.heldIndex;
-    const why = health.trouble ?? trouble();
+    const why = trouble();
     if ((held === undefined && why === undefined) || clock.monotonicMs() - this.#triedMs < PAUSE_MS) return;
     const status = this.#components.status();
     if (status.role !== "leader") return;
