@@ -42,6 +42,11 @@ export class GrpcTransport implements RaftTransport {
   readonly #peers = new Map<RaftId, GrpcPeer>();
   #members: readonly RaftMember[] = [];
   readonly #announced = new AnnouncedAddresses();
+  /**
+   * Who talks to us and is no member that we know of: one that joined while we were away, perhaps the leader. It gets
+   * our answers at the address that it announced, for as long as its stream is up. Bound: one per incoming stream.
+   */
+  readonly #strangers = new Map<RaftId, RaftMember>();
   #removed: ReadonlySet<RaftId> = new Set();
   /** The newest stream of each peer that talks to us. */
   readonly #incoming = new Map<RaftId, ServerDuplexStream<RaftFrame, RaftFrameAck>>();
@@ -60,6 +65,11 @@ export class GrpcTransport implements RaftTransport {
     this.#removed = new Set(removed);
     this.#members = members;
     const wanted = new Map(this.#announced.over(members).map((member) => [member.raftId, member]));
+    for (const stranger of this.#strangers.values()) {
+      if (wanted.has(stranger.raftId) || this.#removed.has(stranger.raftId))
+        this.#strangers.delete(stranger.raftId);
+      else wanted.set(stranger.raftId, stranger);
+    }
     wanted.delete(identity.raftId);
     for (const [raftId, peer] of this.#peers) {
       const member = wanted.get(raftId);
@@ -141,6 +151,7 @@ export class GrpcTransport implements RaftTransport {
     const ended = (): void => {
       if (from === 0 || this.#incoming.get(from) !== call) return;
       this.#incoming.delete(from);
+      if (this.#strangers.delete(from)) this.setPeers(this.#members, [...this.#removed]);
       this.#started?.events.connectionLost(from);
     };
     call.on("cancelled", ended);
@@ -163,8 +174,10 @@ export class GrpcTransport implements RaftTransport {
   /** A peer that came back with another address is dialled there at once, before the membership says so. */
   #noteAddress(from: RaftId, address: string): void {
     if (address === "" || this.#started === undefined) return;
-    if (this.#announced.note(this.#members, from, address)) {
-      this.#options.log.info("a raft peer has another address", { peer: from, address });
+    const isMember = this.#members.some(({ raftId }) => raftId === from);
+    if (!isMember) this.#strangers.set(from, { raftId: from, nodeId: "", address, learner: false });
+    if (!isMember || this.#announced.note(this.#members, from, address)) {
+      if (isMember) this.#options.log.info("a raft peer has another address", { peer: from, address });
       this.setPeers(this.#members, [...this.#removed]);
     }
     this.#started.events.announced?.(from, address);

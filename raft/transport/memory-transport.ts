@@ -69,6 +69,7 @@ export class MemoryNetwork {
     this.#deliver(from, to, () => {
       const target = this.#nodes.get(to);
       if (target !== undefined && this.isConnected(from, to) && !target.transport.refuses(from)) {
+        target.transport.hears(from);
         target.events.receive([message]);
       }
     });
@@ -92,6 +93,7 @@ class MemoryTransport implements RaftTransport {
   #self: RaftId = 0;
   #events: TransportEvents | undefined;
   #peers = new Set<RaftId>();
+  readonly #heard = new Set<RaftId>();
   #removed = new Set<RaftId>();
 
   constructor(network: MemoryNetwork) {
@@ -109,13 +111,20 @@ class MemoryTransport implements RaftTransport {
     this.#removed = new Set(removed);
   }
 
+  /** Who talks to us may be answered, member or not: it may have joined while we were away. */
+  hears(from: RaftId): void {
+    this.#heard.add(from);
+  }
+
   refuses(from: RaftId): boolean {
     return this.#removed.has(from);
   }
 
   send(messages: readonly RaftMessage[]): void {
     for (const message of messages) {
-      if (this.#peers.has(message.to) && this.#network.carry(message)) continue;
+      const { to } = message;
+      const isKnown = this.#peers.has(to) || (this.#heard.has(to) && !this.#removed.has(to));
+      if (isKnown && this.#network.carry(message)) continue;
       queueMicrotask(() => this.#events?.unreachable(message.to));
     }
   }

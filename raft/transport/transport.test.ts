@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { credentials, Server, ServerCredentials } from "@grpc/grpc-js";
 import { systemClock } from "../../base/clock/system-clock.js";
 import { FailedPreconditionError, UnavailableError } from "../../base/errors/errors.js";
@@ -39,7 +40,7 @@ class Endpoint {
     this.transport = made.transport;
     this.kill = made.kill;
     made.transport.start(
-      { raftId, clusterId },
+      { raftId, clusterId, address: made.address },
       {
         receive: (messages) => this.messages.push(...messages),
         connectionLost: (peer) => this.lost.push(peer),
@@ -217,6 +218,25 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, grpc: grpc
       { signal },
     );
     await assert.rejects(sent, UnavailableError);
+  });
+}
+
+for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, grpc: grpcWorld })) {
+  test(`${name} transport answers a leader that joined while we were away, but not who was removed`, async () => {
+    const world = makeWorld();
+    const [away, leader] = [await world.make(1), await world.make(2)];
+    away.transport.setPeers([], []); // it does not know of member 2 yet
+    leader.transport.setPeers([away.member], []);
+    await until("up", () => leader.transport.isReachable(1));
+    leader.transport.send([append(2, 1, 0)]);
+    await until("heard", () => away.messages.length === 1);
+    away.transport.send([append(1, 2, 5)]);
+    await until("answered", () => leader.messages.length === 1);
+    away.transport.setPeers([], [2]);
+    away.transport.send([append(1, 2, 6)]);
+    await setTimeout(20);
+    assert.equal(leader.messages.length, 1);
+    await world.close();
   });
 }
 

@@ -43,7 +43,10 @@ export interface RaftTransport {
   start(identity: TransportIdentity, events: TransportEvents): void;
   /** Whom to keep streams to (own id is ignored), and whose streams to refuse. Cheap to repeat. */
   setPeers(members: readonly RaftMember[], removed: readonly RaftId[]): void;
-  /** Sends what can be sent; messages to unknown or unreachable peers are dropped and reported. */
+  /**
+   * Sends what can be sent; messages to unreachable peers are dropped and reported. Who is no peer, but talks to us and
+   * was not removed, gets them, too: it joined while we were away, and may be the leader.
+   */
   send(messages: readonly RaftMessage[]): void;
   /**
    * Resolves when the peer uses the snapshot.
