@@ -68,7 +68,7 @@ export class Daemon {
         random,
       });
       const workload = scope.own(await NodeWorkload.open({ options, ...world }));
-      const localManager = new LocalManager(join(options.runDir, "manager", "m.sock"));
+      const localManager = new LocalManager(join(options.runDir, "manager", "m.sock"), clock);
       const swarm = scope.own(
         new SwarmLifecycle({
           files: new SwarmFiles(options.dataDir),

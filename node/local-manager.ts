@@ -2,16 +2,21 @@
  * The daemon's way to the manager process beside it: a gRPC channel over the unix socket.
  * Edge: to @grpc/grpc-js.
  */
-import { Channel, credentials } from "@grpc/grpc-js";
+import { Channel, connectivityState, credentials } from "@grpc/grpc-js";
 import type { ManagerEndpoint } from "../api/ports.js";
+import type { Clock } from "../base/clock/clock.js";
+
+const CONNECT_TIMEOUT_MS = 2_000;
 
 export class LocalManager {
   readonly socketPath: string;
+  readonly #clock: Clock;
   readonly #listeners = new Set<() => void>();
   #endpoint: ManagerEndpoint | undefined;
 
-  constructor(socketPath: string) {
+  constructor(socketPath: string, clock: Clock) {
     this.socketPath = socketPath;
+    this.#clock = clock;
   }
 
   /** undefined while this node is no manager. */
@@ -39,6 +44,23 @@ export class LocalManager {
     });
     this.#endpoint = { address, credentials: insecure, channel };
     this.#tell();
+  }
+
+  /**
+   * Resolves when calls get through: a channel that was opened before the manager listened tries again after a pause,
+   * and answers errors until then. Gives up after two seconds.
+   */
+  async connected(): Promise<void> {
+    const channel = this.#endpoint?.channel;
+    const deadline = new Date(this.#clock.nowMs() + CONNECT_TIMEOUT_MS);
+    let isWaiting = true;
+    while (channel !== undefined && isWaiting) {
+      const state = channel.getConnectivityState(true);
+      if (state === connectivityState.READY || state === connectivityState.SHUTDOWN) return;
+      isWaiting = await new Promise<boolean>((resolve) =>
+        channel.watchConnectivityState(state, deadline, (error) => resolve(error === undefined)),
+      );
+    }
   }
 
   close(): void {

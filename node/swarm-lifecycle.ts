@@ -95,6 +95,7 @@ export class SwarmLifecycle implements SwarmBackend {
     const { nodeId, clusterId } = state;
     try {
       await manager?.start({ kind: "resume", nodeId, clusterId, identity });
+      await this.#options.localManager.connected();
     } catch (error) {
       this.#error = messageOf(error);
       this.#options.log.error("the manager did not come back yet; tasks go on, and it is tried again", {
