@@ -42,6 +42,7 @@ export class FakeRaft {
       appliedIndex: 0,
       lastIndex: 0,
       membership: { members: this.members, removed: [] },
+      isSettled: true,
       progress: [],
       leaderMember: this.members.find(({ raftId }) => raftId === this.leader),
       reachable: this.reachable,

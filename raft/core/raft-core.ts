@@ -158,6 +158,7 @@ export class RaftCore implements RaftCoreApi {
       appliedIndex: state.log.appliedIndex,
       lastIndex: state.log.lastIndex,
       membership: state.membership,
+      isSettled: state.activity === "leader" && state.log.term(state.log.appliedIndex) === state.term,
       progress: [...state.progress.values()].map((peer) => peer.view()),
     };
   }
@@ -234,7 +235,7 @@ export class RaftCore implements RaftCoreApi {
 
   #tickLeader(): void {
     const { state } = this;
-    for (const peer of state.progress.values()) peer.silentTicks += 1;
+    for (const peer of state.progress.values()) peer.tick(state.log.lastIndex);
     if (state.electionElapsed >= state.limits.electionTicks) {
       state.electionElapsed = 0;
       state.transferee = 0; // its time is over

@@ -53,6 +53,7 @@ export function handleAppendResponse(state: CoreState, peer: Progress, message: 
   );
   const wasPaused = peer.isPaused();
   const isNews = peer.acknowledge(message.index);
+  peer.noteCatchUp(state.log.lastIndex);
   if (peer.state === "probe" && (isNews || message.index === peer.match)) {
     peer.becomeReplicate();
   } else if (peer.state === "snapshot" && isNews && peer.match + 1 >= state.log.firstIndex) {

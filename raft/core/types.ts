@@ -90,6 +90,8 @@ export interface ProgressView {
   readonly recentlyActive: boolean;
   /** Ticks since its last answer; Infinity before the first. Means nothing for the leader itself. */
   readonly silentTicks: number;
+  /** A learner that may be given a vote: the last round of catching up took less than an election timeout. */
+  readonly caughtUp: boolean;
 }
 
 export interface CoreStatus {
@@ -101,6 +103,8 @@ export interface CoreStatus {
   readonly appliedIndex: number;
   readonly lastIndex: number;
   readonly membership: Membership;
+  /** A leader that has applied an entry of its own term, and so every membership change of its predecessors. */
+  readonly isSettled: boolean;
   /** Leader only. */
   readonly progress: readonly ProgressView[];
 }

@@ -9,6 +9,8 @@ import {
   InvalidArgumentError,
   NotFoundError,
   type NotLeaderError,
+  ResourceExhaustedError,
+  UnavailableError,
 } from "../../base/errors/errors.js";
 import type { Logger } from "../../base/log/logger.js";
 import type { Random } from "../../base/random/random.js";
@@ -19,8 +21,15 @@ import type { RaftNode } from "./raft-node.js";
 
 /** Ticks to wait for somebody else's change, or for the new leader's first commit, before giving up. */
 const RETRY_TICKS_MAX = 50;
-/** A learner this close to the leader's log is caught up: what is missing fits in one message. */
-const CAUGHT_UP_ENTRIES = 64;
+/** A learner that has not answered for longer is not made a voter: the others would have to wait for it. */
+const LEARNER_SILENT_TICKS = 3;
+/**
+ * Learners at a time. Each costs the leader a copy of the log or a snapshot, and every one that never comes up
+ * stays in the membership; three let a cluster grow from one manager to four at once, and from three to six.
+ */
+export const LEARNERS_MAX = 3;
+/** After which a learner of an average cluster has caught up. */
+const JOIN_RETRY_MS = 2_000;
 
 export interface MembershipChangesComponents {
   readonly status: () => CoreStatus;
@@ -71,12 +80,7 @@ export class MembershipChanges {
     if (!this.#components.membership().members.some((member) => member.learner)) return;
     const status = this.#components.status();
     const caughtUp = status.progress.find(
-      (peer) =>
-        peer.learner &&
-        peer.recentlyActive &&
-        peer.state === "replicate" &&
-        peer.match > 0 &&
-        peer.match + CAUGHT_UP_ENTRIES >= status.lastIndex,
+      (peer) => peer.caughtUp && peer.match > 0 && peer.silentTicks <= LEARNER_SILENT_TICKS,
     );
     const member = status.membership.members.find((each) => each.raftId === caughtUp?.raftId);
     if (member === undefined) return;
@@ -138,7 +142,7 @@ export class MembershipChanges {
   }
 
   async #add(wanted: { nodeId: string; address: string }): ReturnType<RaftNode["addMember"]> {
-    this.#assertLeader();
+    await this.#untilSettled();
     const held = this.#components.status().membership.members.find((each) => each.nodeId === wanted.nodeId);
     // Who asks to join begins with an empty log. A member that has acknowledged entries must not come back
     // without them under its old id: the majority that holds a committed entry would lose one of its own
@@ -148,6 +152,7 @@ export class MembershipChanges {
     const present = isForgetful ? undefined : held;
     const raftId = present?.raftId ?? newRaftId(this.#components.random);
     if (present === undefined) {
+      this.#assertRoomForLearner(wanted.nodeId);
       await this.#changeWhenPossible(ConfChangeKind.ADD_LEARNER, { ...wanted, raftId, learner: true });
     } else if (present.address !== wanted.address) {
       this.noteAddress(raftId, wanted.address);
@@ -181,6 +186,38 @@ export class MembershipChanges {
       throw this.#components.notLeader();
     }
     await this.#changeWhenPossible(ConfChangeKind.REMOVE, member);
+  }
+
+  /**
+   * A new leader may not know yet that its predecessor promoted a learner or removed a member: who asks to join is
+   * judged by the membership in force, which it knows when an entry of its own term is applied.
+   */
+  async #untilSettled(): Promise<void> {
+    for (let attempt = 0; ; attempt++) {
+      this.#assertLeader();
+      if (this.#components.status().isSettled) return;
+      if (attempt >= RETRY_TICKS_MAX) {
+        throw new UnavailableError("add member: the new leader has committed nothing yet");
+      }
+      await this.#components.nextTick();
+    }
+  }
+
+  /** @throws {ResourceExhaustedError} naming those that are not ready. */
+  #assertRoomForLearner(nodeId: string): void {
+    const { membership, progress, lastIndex } = this.#components.status();
+    const learners = membership.members.filter(({ learner }) => learner);
+    if (learners.length < LEARNERS_MAX) return;
+    const named = learners.map((learner) => {
+      const match = progress.find(({ raftId }) => raftId === learner.raftId)?.match ?? 0;
+      return `${learner.nodeId} at ${learner.address} (has ${match} of ${lastIndex} entries)`;
+    });
+    throw new ResourceExhaustedError(
+      `add member ${nodeId}: ${learners.length} managers have joined and not caught up yet, ` +
+        `and at most ${LEARNERS_MAX} may: ${named.join("; ")}. ` +
+        "Wait until they have, or demote or remove the ones that never will",
+      { retryAfterMs: JOIN_RETRY_MS },
+    );
   }
 
   /** Waits out what only time cures: a change under way, or a leader that has committed nothing yet. */

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { Progress } from "./progress.js";
 
-const LIMITS = { inflightMessagesMax: 2, inflightBytesMax: 1_000 };
+const LIMITS = { inflightMessagesMax: 2, inflightBytesMax: 1_000, electionTicks: 10 };
 
 function progressAt(match: number, next: number): Progress {
   const progress = new Progress(2, next, false, LIMITS);
@@ -78,6 +78,7 @@ test("progress shows itself", () => {
     learner: false,
     recentlyActive: false,
     silentTicks: Number.POSITIVE_INFINITY,
+    caughtUp: false,
   });
   progress.heard();
   assert.deepEqual([progress.view().recentlyActive, progress.view().silentTicks], [true, 0]);

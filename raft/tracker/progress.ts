@@ -13,6 +13,7 @@
  * snapshot: nothing is sent until the content has arrived by its own stream.
  */
 import type { ProgressView, RaftId } from "../core/types.js";
+import { CatchUp } from "./catch-up.js";
 import { InflightWindow } from "./inflight-window.js";
 
 export type ProgressState = "probe" | "replicate" | "snapshot";
@@ -20,11 +21,14 @@ export type ProgressState = "probe" | "replicate" | "snapshot";
 export interface ProgressLimits {
   readonly inflightMessagesMax: number;
   readonly inflightBytesMax: number;
+  readonly electionTicks: number;
 }
 
 export class Progress {
   readonly raftId: RaftId;
   readonly inflight: InflightWindow;
+  readonly #catchUp: CatchUp;
+  readonly #electionTicks: number;
   learner: boolean;
   state: ProgressState = "probe";
   match = 0;
@@ -46,6 +50,8 @@ export class Progress {
     this.raftId = raftId;
     this.next = next;
     this.learner = learner;
+    this.#catchUp = new CatchUp(next - 1);
+    this.#electionTicks = limits.electionTicks;
     this.inflight = new InflightWindow({
       countMax: limits.inflightMessagesMax,
       bytesMax: limits.inflightBytesMax,
@@ -79,6 +85,17 @@ export class Progress {
   heard(): void {
     this.recentlyActive = true;
     this.silentTicks = 0;
+  }
+
+  /** A tick of the leader. @param lastIndex of its log. */
+  tick(lastIndex: number): void {
+    this.silentTicks += 1;
+    if (this.learner) this.#catchUp.tick(lastIndex);
+  }
+
+  /** After an acknowledgement: how far a learner has come. @param lastIndex of the leader's log. */
+  noteCatchUp(lastIndex: number): void {
+    if (this.learner) this.#catchUp.acknowledged(this.match, lastIndex);
   }
 
   isPaused(): boolean {
@@ -139,6 +156,7 @@ export class Progress {
       learner: this.learner,
       recentlyActive: this.recentlyActive,
       silentTicks: this.silentTicks,
+      caughtUp: this.learner && this.state === "replicate" && this.#catchUp.isCaughtUp(this.#electionTicks),
     };
   }
 
