@@ -1,6 +1,7 @@
 /**
  * What can happen to one host of the soak, and how it is undone. Edge: to processes, nftables, mounts.
- * Invariant: `undo` works whatever happened meanwhile, and leaves the host as it was; `mend` of all is the last word.
+ * Invariant: `undo` works whatever happened meanwhile, and leaves the host as it was; `mend` of all is the
+ * last word.
  */
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -174,7 +175,9 @@ async function fill(host: LabHost): Promise<Fault> {
   };
 }
 
-/** What lies ahead in the log's newest segment was reserved when it was made: that space is given back first. */
+/**
+ * What lies ahead in the log's newest segment was reserved when it was made: that space is given back first.
+ */
 async function punchLog(host: LabHost): Promise<number> {
   let punched = 0;
   for (const path of segmentsUnder(join(host.dataDir, "manager"))) {

@@ -1,6 +1,6 @@
 /**
- * `npm run soak -- --minutes N [--managers 3|5] [--seed S] [--keep]`: prints faults as they happen and the report;
- * exits 1 when a promise was broken, with the seed, and keeps history and logs. Edge: to the process.
+ * `npm run soak -- --minutes N [--managers 3|5] [--seed S] [--keep]`: prints faults as they happen and the
+ * report; exits 1 when a promise was broken, with the seed, and keeps history and logs. Edge: to the process.
  */
 import { parseArgs } from "node:util";
 import { reportText } from "./soak-report.js";

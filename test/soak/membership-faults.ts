@@ -1,6 +1,6 @@
 /**
- * Membership under fire: a manager is demoted and promoted again, or leaves by force and joins anew. Edge: to the lab.
- * Every call may meet a fault that goes on at the same time: it is repeated until its deadline.
+ * Membership under fire: a manager is demoted and promoted again, or leaves by force and joins anew. Edge: to
+ * the lab. Every call may meet a fault that goes on at the same time: it is repeated until its deadline.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LabHost } from "../support/lab/lab-host.js";
@@ -114,7 +114,9 @@ async function listNodes(hosts: readonly LabHost[]): Promise<readonly SwarmNode[
   return [];
 }
 
-/** @throws {Error} with what was seen last: `probe` tells it as long as it has not found what it looks for. */
+/**
+ * @throws {Error} with what was seen last: `probe` tells it as long as it has not found what it looks for.
+ */
 async function eventually<T extends object | true>(
   what: string,
   probe: () => Promise<T | string>,

@@ -22,8 +22,10 @@ export type RoundKind =
   | "leave and join"
   | "leave and join, one is killed";
 
+const HOST_FAULT_KINDS = Object.keys(HOST_FAULTS) as HostFaultKind[]; // its own keys
+
 export const ROUND_KINDS: readonly RoundKind[] = [
-  ...(Object.keys(HOST_FAULTS) as HostFaultKind[]), // its own keys
+  ...HOST_FAULT_KINDS,
   "kill -9 manager",
   "kill -9 skeind and manager",
   "cut both ways",
@@ -78,7 +80,9 @@ export class Nemesis {
     this.#options = options;
   }
 
-  /** Rounds until the signal fires: those of the plan in order, or drawn from a shuffled deck of all kinds. */
+  /**
+   * Rounds until the signal fires: those of the plan in order, or drawn from a shuffled deck of all kinds.
+   */
   async run(signal: AbortSignal, plan?: readonly RoundKind[]): Promise<void> {
     const { random, gapMs } = this.#options;
     for (let at = 0; !signal.aborted && (plan === undefined || at < plan.length); at++) {
@@ -107,7 +111,7 @@ export class Nemesis {
     switch (kind) {
       case "several hosts at once": {
         const victims = shuffled(hosts, random).slice(0, Math.max(1, hosts.length - quorum));
-        const kinds = victims.map(() => pick(random, Object.keys(HOST_FAULTS) as HostFaultKind[])); // its own keys
+        const kinds = victims.map(() => pick(random, HOST_FAULT_KINDS));
         await this.#hold(
           kind,
           victims.map((host, i) => [host, kinds[i] ?? "kill -9 manager"]),

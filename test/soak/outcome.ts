@@ -1,7 +1,7 @@
 /**
- * What a client may conclude from an answer: done, surely not done, or nobody knows. Pure.
- * Invariant: "refused" is said only of answers that promise that nothing was or will be done; all others are
- * "unknown", so that a change which happened all the same is no surprise, and one that was promised not to happen is.
+ * What a client may conclude from an answer: done, surely not done, or nobody knows. Pure. Invariant:
+ * "refused" is said only of answers that promise that nothing was or will be done; all others are "unknown",
+ * so that a change which happened all the same is no surprise, and one that was promised not to happen is.
  * Source: node/leader-gate.ts and raft/host/proposals.ts, where these words are made.
  */
 

@@ -56,7 +56,7 @@ test("a history of one copy has no problems, with conflicts, absences and unknow
   assert.deepEqual(problems({ configs: history }), []);
 });
 
-test("stale reads, two winners, a refused write that was made, and a create that found nothing in its way are told", () => {
+test("stale reads, two winners, a refused write that was made, and a false conflict are told", () => {
   for (const wrong of [
     configs(made("a"), shown(undefined)),
     configs(made("a"), update("a", "b"), update("a", "c")),
@@ -88,7 +88,7 @@ test("a lost add and an add that was carried out twice are told", () => {
   assert.match(problems({ sets: sets(twice) }).join("\n"), /a create of a unique name was refused as taken/);
 });
 
-test("an answer to a question that was put without a quorum is told; the leader has a moment to notice for reads", () => {
+test("an answer without a quorum is told; for reads the leader has a moment to notice", () => {
   const lost = [{ since: 5, until: 100_000, how: "all dead" }];
   assert.match(
     problems({ configs: configs(shown(undefined), made("a")) }, lost).join("\n"),

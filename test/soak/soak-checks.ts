@@ -18,8 +18,8 @@ export interface SoakHistory {
 }
 
 /**
- * A leader without a majority may serve reads until it has noticed: its check-quorum takes one election timeout,
- * at most 2 s, and as long again on a machine under load.
+ * A leader without a majority may serve reads until it has noticed: its check-quorum takes one election
+ * timeout, at most 2 s, and as long again on a machine under load.
  */
 const READ_GRACE_MS = 4_000;
 const STEPS_MAX = 5_000_000;
@@ -44,7 +44,9 @@ function failureIn<I, O>(result: LinearizabilityResult<I, O>): string[] {
   return result.ok ? [] : [describeFailure(result, 30)];
 }
 
-/** A name that only one operation ever asks for cannot be taken, unless that operation was carried out twice. */
+/**
+ * A name that only one operation ever asks for cannot be taken, unless that operation was carried out twice.
+ */
 function madeTwice(sets: readonly SetRecord[]): string[] {
   return sets
     .filter(
@@ -95,7 +97,9 @@ function valuesOfVersions(configs: readonly ConfigRecord[]): string[] {
   });
 }
 
-/** An add of unknown outcome that no read ever shows cannot help any order: it would only have to be undone. */
+/**
+ * An add of unknown outcome that no read ever shows cannot help any order: it would only have to be undone.
+ */
 function withoutUnseen(sets: readonly SetRecord[]): SetRecord[] {
   const seen = new Set(sets.flatMap(({ output }) => (output?.kind === "read" ? output.values : [])));
   return sets.filter(

@@ -1,7 +1,7 @@
 /**
- * One client of the soak: does one thing after another, each through a manager drawn at random. Edge: to the lab.
- * Registers are configs that are changed by compare-and-set, slots are names that come and go, sets only grow;
- * names change with time, so that no key gathers operations of unknown outcome without end.
+ * One client of the soak: does one thing after another, each through a manager drawn at random. Edge: to the
+ * lab. Registers are configs that are changed by compare-and-set, slots are names that come and go, sets only
+ * grow; names change with time, so that no key gathers operations of unknown outcome without end.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Random } from "../../base/random/random.js";
@@ -81,7 +81,7 @@ export class SoakClient {
 
   async #read(name: string, isRegister: boolean): Promise<boolean> {
     const { host, answer, callAt, returnAt } = await this.#ask("GET", `/configs/${name}`);
-    const found = answer.status === 200 ? seenIn(answer.json as ConfigBody) : undefined; // as Docker documents
+    const found = answer.status === 200 ? seenIn(answer.json as ConfigBody) : undefined; // Docker's
     if (isRegister && found !== undefined) this.#seen.set(name, found);
     const isAnswer = found !== undefined || answer.status === 404;
     this.#options.recorder.config({
@@ -104,7 +104,7 @@ export class SoakClient {
       const made = await this.#create(name);
       return (await this.#read(name, true)) && made;
     }
-    this.#seen.delete(name); // used once: the next change reads again, or another client's read does not help it
+    this.#seen.delete(name); // used once: the next change begins with a read
     const value = this.#value();
     const done = await this.#write(
       { kind: "update", name, expected: seen.value, value },

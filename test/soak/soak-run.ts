@@ -1,7 +1,7 @@
 /**
  * One soak: a swarm of real processes, clients, faults from a seed, then the verdict. Edge: to the lab.
- * Invariant: whatever happens, the lab is closed and told what stays of it; a run that was not checked to the end
- * is not clean.
+ * Invariant: whatever happens, the lab is closed and told what stays of it; a run that was not checked to the
+ * end is not clean.
  */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

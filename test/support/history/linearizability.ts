@@ -1,9 +1,10 @@
 /**
- * Is there one order of a history's operations, true to real time, that a single copy would have answered alike?
- * Pure. Invariant: `ok` is said only with such an order found for every partition; "undecided" is never `ok`.
- * Source: Herlihy and Wing 1990; search: Wing and Gong 1993, Lowe 2017; a history is linearizable when its part of
- * each object is (Herlihy and Wing's locality; Horn and Kroening, "Faster linearizability checking via
- * P-compositionality", 2015), so keys are searched apart; memo as in Porcupine (github.com/anishathalye/porcupine).
+ * Is there one order of a history's operations, true to real time, that a single copy would have answered
+ * alike? Pure. Invariant: `ok` is said only with such an order found for every partition; "undecided" is
+ * never `ok`. Source: Herlihy and Wing 1990; search: Wing and Gong 1993, Lowe 2017; a history is linearizable
+ * when its part of each object is (Herlihy and Wing's locality; Horn and Kroening, "Faster linearizability
+ * checking via P-compositionality", 2015), so keys are searched apart; memo as in Porcupine
+ * (github.com/anishathalye/porcupine).
  */
 import { LinearizationSearch } from "./linearization-search.js";
 import type { Model, Operation } from "./operation.js";
@@ -15,7 +16,9 @@ export interface LinearizabilityFailure<I, O> {
   /** Undecided: a bound was reached first; the history may be right or wrong. */
   readonly reason: "violation" | "undecided";
   readonly partition: string;
-  /** The most definite operations that could be placed, in an order that fits, with unknown ones in between. */
+  /**
+   * The most definite operations that could be placed, in an order that fits, with unknown ones in between.
+   */
   readonly longestPrefix: readonly Operation<I, O>[];
   /** The model's key of the state after the prefix. */
   readonly stateAfterPrefix: string;

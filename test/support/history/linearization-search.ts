@@ -2,15 +2,15 @@
  * One order in which the operations of one partition may have taken effect, or the proof that there is none.
  * Pure. Invariant: an operation is placed only when every operation that returned before its call is placed.
  *
- * Wing and Gong's search ("Testing and verifying concurrent objects", 1993): among the operations called before the
- * first return that is still outstanding, place one that the model allows, take its events off the list, go on; go
- * back when none fits. Lowe's improvement ("Testing for linearizability", 2017), memoised as in Porcupine: a pair
- * of (set of placed operations, state) is explored once. Operations of unknown outcome have no return: they are
- * tried last, only when they change the state, and none of them has to be placed.
+ * Wing and Gong's search ("Testing and verifying concurrent objects", 1993): among the operations called
+ * before the first return that is still outstanding, place one that the model allows, take its events off the
+ * list, go on; go back when none fits. Lowe's improvement ("Testing for linearizability", 2017), memoised as
+ * in Porcupine: a pair of (set of placed operations, state) is explored once. Operations of unknown outcome
+ * have no return: they are tried last, only when they change the state, and none of them has to be placed.
  *
  * The memo's key of the set is short: definite operations are numbered by their call, so all below the first
- * unplaced one are placed, and only those that ran beside it are spelled out.
- * Cost: one step per tried placement; in the worst case exponential in the operations that run at once.
+ * unplaced one are placed, and only those that ran beside it are spelled out. Cost: one step per tried
+ * placement; in the worst case exponential in the operations that run at once.
  */
 import type { Model, Operation } from "./operation.js";
 
@@ -44,7 +44,10 @@ export class LinearizationSearch<S, I, O> {
   /** By call. */
   readonly #definite: readonly Operation<I, O>[];
   readonly #unknown: readonly Operation<I, O>[];
-  /** The outstanding events in order of time: call of i is event i, its return is event n + i; 2n heads the list. */
+  /**
+   * The outstanding events in order of time: call of i is event i, its return is event n + i; 2n heads the
+   * list.
+   */
   readonly #next: Int32Array;
   readonly #previous: Int32Array;
   readonly #isPlaced: Uint8Array;
@@ -104,7 +107,9 @@ export class LinearizationSearch<S, I, O> {
     ];
   }
 
-  /** @param stopAtDepth stops there as if undecided, to look at `placed` and `state`; used after a first run. */
+  /**
+   * @param stopAtDepth stops there as if undecided, to look at `placed` and `state`; used after a first run.
+   */
   run(stopAtDepth = Number.POSITIVE_INFINITY): SearchEnd {
     const count = this.#definite.length;
     let [isUnknown, number] = [false, this.#nextOf(2 * count)];
@@ -182,7 +187,10 @@ export class LinearizationSearch<S, I, O> {
     return false;
   }
 
-  /** Takes the first of these states, from `alternative` on, that was not seen with this set; false: there is none. */
+  /**
+   * Takes the first of these states, from `alternative` on, that was not seen with this set; false: there is
+   * none.
+   */
   #place(isUnknown: boolean, number: number, states: readonly S[], alternative: number): boolean {
     if (alternative >= states.length) return false;
     const [first, highest] = [this.#first, this.#highest];

@@ -1,7 +1,7 @@
 /**
- * What a client did and saw, and what a single copy of the object would have answered. Pure.
- * Definite failures (the operation surely had no effect) are not operations: leave them out of a history.
- * Source: Herlihy and Wing, "Linearizability: a correctness condition for concurrent objects", 1990, section 2.
+ * What a client did and saw, and what a single copy of the object would have answered. Pure. Definite
+ * failures (the operation surely had no effect) are not operations: leave them out of a history. Source:
+ * Herlihy and Wing, "Linearizability: a correctness condition for concurrent objects", 1990, section 2.
  */
 export interface Operation<I, O> {
   /** For reports only: the order of operations comes from the instants. */

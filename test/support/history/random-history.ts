@@ -1,7 +1,7 @@
 /**
- * Histories for tests of the checker: made from one real order of operations, so they are right by construction.
- * Pure. Each operation takes effect at its own instant; its interval is drawn around it, clients never overlap
- * themselves.
+ * Histories for tests of the checker: made from one real order of operations, so they are right by
+ * construction. Pure. Each operation takes effect at its own instant; its interval is drawn around it,
+ * clients never overlap themselves.
  */
 import type { Random } from "../../../base/random/random.js";
 import type { Operation } from "./operation.js";

@@ -1,7 +1,7 @@
 /**
- * Collections that only grow, of values added once each: a list (reads see the order) and a set (reads do not).
- * Pure. Invariant: a read that shows a value no add brought, or misses one that was there, fits no state.
- * A state is a chain to its predecessor, so an add costs no copy.
+ * Collections that only grow, of values added once each: a list (reads see the order) and a set (reads do
+ * not). Pure. Invariant: a read that shows a value no add brought, or misses one that was there, fits no
+ * state. A state is a chain to its predecessor, so an add costs no copy.
  */
 import type { Model } from "./operation.js";
 
