@@ -64,7 +64,13 @@ export class ApiClient {
     return new Promise((resolve, reject) => {
       const outgoing = request(
         { ...this.#target, method, path: `${path}${text === "" ? "" : `?${text}`}`, headers },
-        resolve,
+        (response) => {
+          // A refusal may come before everything was sent: nobody reads the rest, and the socket would stay.
+          response.once("end", () => {
+            if (!outgoing.writableFinished) outgoing.destroy();
+          });
+          resolve(response);
+        },
       );
       options.signal?.addEventListener("abort", () => outgoing.destroy(), { once: true });
       outgoing.on("error", (error: NodeJS.ErrnoException) => {
