@@ -3,23 +3,28 @@
  * Pure. Messages are delivered in the order sent, each in a turn of its own;
  * `setCut` and `detach` break connections.
  */
-import { UnavailableError } from "../../base/errors/errors.js";
+import { CancelledError, UnavailableError } from "../../base/errors/errors.js";
 import type { RaftId, RaftMember, RaftMessage } from "../core/types.js";
+import type { KeyValuePair } from "../host/raft-node.js";
 import type { RaftTransport, SnapshotTransfer, TransportEvents, TransportIdentity } from "./transport.js";
 
 export interface MemoryNetworkOptions {
   /** Runs a delivery later. @default in a microtask */
   readonly deliver?: (from: RaftId, to: RaftId, delivery: () => void) => void;
+  /** Waited for before each portion of a snapshot: a test interferes here. @default nothing */
+  readonly beforePortion?: (from: RaftId, to: RaftId) => Promise<void> | void;
 }
 
 export class MemoryNetwork {
   readonly #deliver: (from: RaftId, to: RaftId, delivery: () => void) => void;
+  beforePortion: (from: RaftId, to: RaftId) => Promise<void> | void;
   readonly #nodes = new Map<RaftId, { transport: MemoryTransport; events: TransportEvents }>();
   readonly #cuts = new Set<string>();
   readonly #silent = new Set<RaftId>();
 
   constructor(options: MemoryNetworkOptions = {}) {
     this.#deliver = options.deliver ?? ((_from, _to, delivery) => queueMicrotask(delivery));
+    this.beforePortion = options.beforePortion ?? (() => undefined);
   }
 
   createTransport(): RaftTransport {
@@ -76,11 +81,29 @@ export class MemoryNetwork {
     return true;
   }
 
-  async carrySnapshot(from: RaftId, to: RaftId, snapshot: SnapshotTransfer): Promise<void> {
+  async carrySnapshot(
+    from: RaftId,
+    to: RaftId,
+    snapshot: SnapshotTransfer,
+    signal: AbortSignal,
+  ): Promise<void> {
     const target = this.#nodes.get(to);
-    if (target === undefined || !this.isConnected(from, to))
-      throw new UnavailableError(`member ${to} cannot be reached`);
-    await target.events.receiveSnapshot(from, snapshot);
+    const check = (): void => {
+      if (signal.aborted) throw new CancelledError("the snapshot transfer was cancelled");
+      if (target === undefined || this.#nodes.get(to) !== target || !this.isConnected(from, to))
+        throw new UnavailableError(`member ${to} cannot be reached`);
+    };
+    check();
+    const { beforePortion } = this;
+    const portions = async function* (after: string | undefined): AsyncGenerator<readonly KeyValuePair[]> {
+      for await (const portion of snapshot.portions(after)) {
+        await beforePortion(from, to);
+        check();
+        yield portion;
+      }
+      check();
+    };
+    await target?.events.receiveSnapshot(from, { ...snapshot, portions });
   }
 }
 
@@ -129,8 +152,12 @@ class MemoryTransport implements RaftTransport {
     }
   }
 
-  async sendSnapshot(to: RaftId, snapshot: SnapshotTransfer): Promise<void> {
-    await this.#network.carrySnapshot(this.#self, to, snapshot);
+  async sendSnapshot(
+    to: RaftId,
+    snapshot: SnapshotTransfer,
+    options: { signal: AbortSignal },
+  ): Promise<void> {
+    await this.#network.carrySnapshot(this.#self, to, snapshot, options.signal);
   }
 
   isReachable(peer: RaftId): boolean {
