@@ -99,20 +99,17 @@ export class SoakClient {
   }
 
   async #change(name: string): Promise<boolean> {
+    if (!this.#seen.has(name) && !(await this.#read(name, true))) return false;
     const seen = this.#seen.get(name);
-    if (seen === undefined) {
-      const made = await this.#create(name);
-      return (await this.#read(name, true)) && made;
-    }
+    if (seen === undefined) return this.#create(name);
     this.#seen.delete(name); // used once: the next change begins with a read
     const value = this.#value();
-    const done = await this.#write(
+    return this.#write(
       { kind: "update", name, expected: seen.value, value },
       "POST",
       `/configs/${seen.id}/update?version=${seen.version}`,
       { Name: name, Labels: { value }, Data: "" },
     );
-    return done;
   }
 
   #create(name: string): Promise<boolean> {
