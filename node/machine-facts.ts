@@ -68,7 +68,10 @@ export function readMachineFacts(options: MachineOptions): NodeFacts {
 }
 
 /** The node as it describes itself to the cluster. */
-export function describeNode(facts: NodeFacts, dataPathAddress: string): NodeDescription {
+export function describeNode(
+  facts: NodeFacts,
+  { dataPathAddress, managerTrouble }: { dataPathAddress: string; managerTrouble: string },
+): NodeDescription {
   return NodeDescription.fromPartial({
     hostname: facts.hostname,
     platform: { architecture: facts.architecture, os: "linux" },
@@ -89,5 +92,6 @@ export function describeNode(facts: NodeFacts, dataPathAddress: string): NodeDes
       { type: "Volume", name: "local" },
     ],
     dataPathAddress,
+    managerTrouble,
   });
 }

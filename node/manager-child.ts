@@ -55,6 +55,10 @@ export class ManagerChild {
   #removed = false;
   #onRemoved: ((reason: string) => void) | undefined;
   #failure = "";
+  /** As the running manager says. */
+  #unwell = "";
+  #troubleTold = "";
+  #onTrouble: (() => void) | undefined;
   #restart: Timer | undefined;
 
   constructor(options: ManagerChildOptions) {
@@ -102,6 +106,24 @@ export class ManagerChild {
     return this.#failure;
   }
 
+  /** Why it does not serve, or serves and is not healthy; "" while all is well. */
+  get trouble(): string {
+    return this.#failure === "" ? this.#unwell : `it does not run: ${this.#failure}`;
+  }
+
+  /** Calls back when `trouble` has changed. One listener. */
+  onTrouble(listener: () => void): void {
+    this.#onTrouble = listener;
+  }
+
+  #note(change: { failure?: string; unwell?: string }): void {
+    this.#failure = change.failure ?? this.#failure;
+    this.#unwell = change.unwell ?? this.#unwell;
+    if (this.trouble === this.#troubleTold) return;
+    this.#troubleTold = this.trouble;
+    this.#onTrouble?.();
+  }
+
   exchangeIdentity(identity: TlsIdentity): void {
     this.#identity = identity;
     this.#send({ kind: "identity", identity });
@@ -146,7 +168,7 @@ export class ManagerChild {
         switch (message.kind) {
           case "ready":
             isReady = true;
-            this.#failure = "";
+            this.#note({ failure: "" });
             this.#started = true;
             this.#backoff.reset();
             if (mode.kind === "init") this.#identity = message.identity;
@@ -165,11 +187,14 @@ export class ManagerChild {
             break;
           case "stopped":
             reason = message.message;
-            this.#failure = reason;
+            this.#note({ failure: reason });
+            break;
+          case "trouble":
+            this.#note({ unwell: message.message });
             break;
           case "removed":
             this.#removed = true;
-            this.#failure = message.message;
+            this.#note({ failure: message.message });
             break;
         }
       });
@@ -204,7 +229,7 @@ export class ManagerChild {
       if (this.#removed) this.#onRemoved?.(this.#failure);
       return;
     }
-    this.#failure = why;
+    this.#note({ failure: why, unwell: "" });
     const pauseMs = this.#backoff.nextMs();
     this.#options.log.warn("manager process ended; starting it again", { why, pauseMs });
     this.#restart = this.#options.clock.setTimer(pauseMs, () => {

@@ -22,6 +22,18 @@ function tell(message: FromManager): void {
   if (process.connected) process.send?.(message);
 }
 
+const TROUBLE_PERIOD_MS = 1_000;
+
+/** Raft says how it is when asked; the daemon wants to hear of changes. */
+function tellTrouble({ raft }: ManagerRuntime): void {
+  let told = "";
+  systemClock.setInterval(TROUBLE_PERIOD_MS, () => {
+    const trouble = raft.status().trouble ?? "";
+    if (trouble !== told) tell({ kind: "trouble", message: trouble });
+    told = trouble;
+  });
+}
+
 async function start(config: ManagerConfig): Promise<void> {
   const log = createPinoLogger({ level: config.logLevel, name: "manager" });
   try {
@@ -44,6 +56,7 @@ async function start(config: ManagerConfig): Promise<void> {
       },
     });
     optimizeWhenBusy(systemClock);
+    tellTrouble(runtime);
     tell({
       kind: "ready",
       nodeId: runtime.nodeId,

@@ -83,5 +83,7 @@ export type FromManager =
   | { readonly kind: "failed"; readonly code: string; readonly message: string }
   /** It served, and ends now because of this: a full disk, say. */
   | { readonly kind: "stopped"; readonly message: string }
+  /** It serves, but is not healthy; "": it is again. */
+  | { readonly kind: "trouble"; readonly message: string }
   /** It was removed from the cluster while it was away: to start it again is of no use. */
   | { readonly kind: "removed"; readonly message: string };

@@ -110,7 +110,12 @@ export class NodeWorkload {
   /** Makes this node an agent of a swarm. */
   async openAgent(request: AgentRequest, facts: NodeFacts): Promise<NodeAgent> {
     const { clock, random, log } = this.#parts;
-    const describe = () => Promise.resolve(describeNode(facts, request.dataPathAddress));
+    const describe = () => {
+      const { dataPathAddress } = request;
+      return Promise.resolve(
+        describeNode(facts, { dataPathAddress, managerTrouble: request.managerTrouble() }),
+      );
+    };
     const executor = createContainerExecutor(
       {
         containers: this.containers,
@@ -157,6 +162,7 @@ export class NodeWorkload {
     await agent.start();
     return {
       reconnect: (reason) => agent.reconnect(reason),
+      describeAgain: () => agent.describeAgain(),
       close: async ({ leaving }) => {
         if (leaving) await agent.removeTasks();
         await agent.close({ leaving });

@@ -8,6 +8,7 @@ test("the data path goes by the advertised address unless told otherwise", () =>
   assert.deepEqual(swarmAddresses(flags), {
     listenAddress: "0.0.0.0:2377",
     advertiseAddress: "10.0.0.1:2377",
+    advertiseInterface: "",
     dataPathAddress: "10.0.0.1",
   });
   assert.equal(swarmAddresses({ ...flags, dataPathAddr: "10.1.0.1" }).dataPathAddress, "10.1.0.1");

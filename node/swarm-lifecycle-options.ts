@@ -17,6 +17,8 @@ export interface NodeAgent {
   close(options: { leaving: boolean }): Promise<void>;
   /** Ends the session, so that the next one shows the new certificate. */
   reconnect(reason: string): void;
+  /** Tells the managers what has changed about this node. */
+  describeAgain(): Promise<void>;
 }
 
 export interface AgentRequest {
@@ -25,6 +27,8 @@ export interface AgentRequest {
   readonly dataPathAddress: string;
   readonly managers: readonly string[];
   readonly channels: ManagerChannels;
+  /** Why this node's manager is not healthy; "": it is, or there is none. */
+  readonly managerTrouble: () => string;
   readonly onSessionUpdate: (update: SessionUpdate) => void;
   /** A manager does not accept this node, which goes on asking. */
   readonly onRefused: (error: Error) => void;

@@ -118,7 +118,16 @@ export class SwarmMembership {
     this.#options.localManager.close(); // a channel of its own for each: none that has failed, and waits
     if (manager === undefined) return;
     this.#options.localManager.open();
+    manager.onTrouble(() => this.#tellTrouble(manager));
     manager.onRemoved((reason) => this.#onManagerRemoved(manager, reason));
+  }
+
+  /** The node's agent tells other managers why this one is not well: `node ls` anywhere shows it. */
+  #tellTrouble(manager: ManagerChild): void {
+    if (this.#manager !== manager || this.#closed) return;
+    this.#agent?.describeAgain().catch((error: unknown) => {
+      this.#options.log.debug("describing this node failed", { error: messageOf(error) });
+    });
   }
 
   /**
@@ -148,6 +157,7 @@ export class SwarmMembership {
       dataPathAddress,
       managers,
       channels: this.channels,
+      managerTrouble: () => this.#manager?.trouble ?? "",
       onSessionUpdate: (update) => this.#onSessionUpdate(update),
       onRefused: (error) => {
         if (!this.#closed) this.#host.onTrouble(messageOf(error));

@@ -1,6 +1,8 @@
 /**
  * /version, /info, /_ping, /auth. Edge: to the facts of the node and the manager's control API.
  */
+import type { RaftInspection } from "../../proto/gen/skein/v1/debug.js";
+import { isQuorumLost, managerWarnings } from "../convert/manager-warnings.js";
 import { clusterOut, machineName } from "../convert/objects-out.js";
 import type { JsonObject } from "../convert/shape.js";
 import type { ManagerClients } from "../manager-clients.js";
@@ -80,7 +82,16 @@ export function systemRoutes(backend: EngineBackend, clients: ManagerClients): R
     response.end("OK");
     return undefined;
   };
-  const swarmJson = async (): Promise<JsonObject> => {
+  /** Answered by this node's own manager, with or without a leader. */
+  const ownMember = async (): Promise<RaftInspection | undefined> => {
+    if (!backend.swarm.info().controlAvailable) return undefined;
+    try {
+      return await clients.inspectRaft();
+    } catch {
+      return undefined; // it does not run now; `Swarm.Error` says why
+    }
+  };
+  const swarmJson = async (member: RaftInspection | undefined): Promise<JsonObject> => {
     const { nodeId, nodeAddr, state, controlAvailable, error, remoteManagers } = backend.swarm.info();
     const base: JsonObject = {
       NodeID: nodeId,
@@ -94,6 +105,8 @@ export function systemRoutes(backend: EngineBackend, clients: ManagerClients): R
           : null,
     };
     if (!controlAvailable) return base;
+    if (member !== undefined && isQuorumLost(member))
+      return { ...base, Error: "The swarm does not have a leader: too few managers are online." };
     try {
       const { cluster, nodes, managers } = await clients.call((control) => control.getCluster, {});
       return {
@@ -117,6 +130,8 @@ export function systemRoutes(backend: EngineBackend, clients: ManagerClients): R
         const { facts, containers, images } = backend;
         const list = containers.list();
         const running = list.filter((container) => container.state === "running").length;
+        const member = await ownMember();
+        const warnings = member === undefined ? [] : managerWarnings(member);
         return {
           status: 200,
           json: {
@@ -166,12 +181,12 @@ export function systemRoutes(backend: EngineBackend, clients: ManagerClients): R
             ServerVersion: facts.version,
             Runtimes: { [facts.runtime]: { path: facts.runtime } },
             DefaultRuntime: facts.runtime,
-            Swarm: await swarmJson(),
+            Swarm: await swarmJson(member),
             LiveRestoreEnabled: true,
             Isolation: "",
             InitBinary: "",
             SecurityOptions: ["name=seccomp,profile=builtin"],
-            Warnings: null,
+            Warnings: warnings.length === 0 ? null : warnings.map((warning) => `WARNING: ${warning}`),
           },
         };
       },

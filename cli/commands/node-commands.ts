@@ -39,6 +39,13 @@ function nodeRow(node: Row, selfId: string, marked: boolean): Row {
   };
 }
 
+/** Why a manager is not well, where its node is there to say so. */
+function managerMessage(node: Row): string[] {
+  const { State: state, Message: message } = inner(node, "Status");
+  if (node["ManagerStatus"] === undefined || state !== "ready" || textOf(message) === "") return [];
+  return [`WARNING: ${textOf(inner(node, "Description")["Hostname"])}: ${textOf(message)}`];
+}
+
 async function changeNode(
   context: Context,
   id: string,
@@ -68,16 +75,21 @@ export function addNodeCommands(program: Command, context: Context): void {
     .option("--format <template>", "a template, table TEMPLATE, or json")
     .option("-q, --quiet", "ids alone")
     .action(async (flags: { filter?: string[]; format?: string; quiet?: boolean }) => {
-      const [nodes, info] = await Promise.all([
-        fetchRows(context, "/nodes", filtersQuery(flags.filter)),
-        fetchRow(context, "/info"),
-      ]);
+      const info = await fetchRow(context, "/info");
+      const hints = Array.isArray(info["Warnings"]) ? info["Warnings"].map(textOf) : [];
+      const forPeople = flags.quiet !== true && flags.format === undefined;
+      const nodes = await fetchRows(context, "/nodes", filtersQuery(flags.filter)).catch((error: unknown) => {
+        for (const hint of hints) context.note(hint);
+        throw error;
+      });
       const selfId = textOf(inner(info, "Swarm")["NodeID"]);
       const marked = flags.quiet !== true && (flags.format === undefined || flags.format.startsWith("table"));
       const rows = nodes
         .map((each) => nodeRow(each, selfId, marked))
         .sort((a, b) => textOf(a["Hostname"]).localeCompare(textOf(b["Hostname"]), "en", { numeric: true }));
       context.print(renderList(COLUMNS, rows, { format: flags.format, quiet: flags.quiet, idField: "ID" }));
+      if (!forPeople) return;
+      for (const hint of [...hints, ...nodes.flatMap(managerMessage)]) context.note(hint);
     });
 
   node

@@ -79,9 +79,7 @@ export function infoText(info: Row): string {
     ["Total Memory", size(Number(info["MemTotal"] ?? 0))],
     ["Data Directory", info["DockerRootDir"]],
   ];
-  const warnings = Array.isArray(info["Warnings"])
-    ? info["Warnings"].map((warning) => `WARNING: ${textOf(warning)}`)
-    : [];
+  const warnings = Array.isArray(info["Warnings"]) ? info["Warnings"].map(textOf) : [];
   return [
     ...lines.filter(([, value]) => textOf(value) !== "").map(([key, value]) => `${key}: ${textOf(value)}`),
     ...warnings,

@@ -102,9 +102,18 @@ export class NodeControl {
   }
 }
 
-/** The node with its manager status of this moment; the certificate is nobody's business. */
+/**
+ * The node with its manager status of this moment, and why its manager is not well, where its own message leaves
+ * room for that; the certificate is nobody's business.
+ */
 function answered(node: Node, status: RaftStatus): Node {
-  return { ...node, managerStatus: managerStatus(status, node), certificatePem: "" };
+  const own = managerStatus(status, node);
+  const trouble = own === undefined ? "" : (node.description?.managerTrouble ?? "");
+  const told =
+    trouble === "" || node.status === undefined || node.status.message !== ""
+      ? node.status
+      : { ...node.status, message: `manager: ${trouble}` };
+  return { ...node, status: told, managerStatus: own, certificatePem: "" };
 }
 
 function refuseDemotion(tx: ReadTx, node: Node, status: RaftStatus): void {

@@ -3,7 +3,7 @@
  * leave Raft, and each node's manager status names its member. Pure loop over ports;
  * decisions are in role-plan.ts.
  */
-import type { Clock } from "../../base/clock/clock.js";
+import type { Clock, Timer } from "../../base/clock/clock.js";
 import { messageOf } from "../../base/errors/errors.js";
 import type { Logger } from "../../base/log/logger.js";
 import { ComponentLoop } from "../../base/loop/component-loop.js";
@@ -11,6 +11,7 @@ import type { RaftMember } from "../../proto/gen/skein/v1/raft.js";
 import type { RaftNode } from "../../raft/host/raft-node.js";
 import type { Store } from "../store/types.js";
 import { planRoles, type RoleStep } from "./role-plan.js";
+import { SilentLearners } from "./silent-learners.js";
 
 export interface RoleManagerComponents {
   readonly store: Store;
@@ -28,6 +29,8 @@ export interface RoleManager {
 
 export function startRoleManager({ store, raft, clock, log }: RoleManagerComponents): RoleManager {
   let members: readonly RaftMember[] = [];
+  const silent = new SilentLearners();
+  let look: Timer | undefined;
   const execute = async (step: RoleStep): Promise<void> => {
     switch (step.kind) {
       case "set-status":
@@ -51,10 +54,14 @@ export function startRoleManager({ store, raft, clock, log }: RoleManagerCompone
     log,
     pass: async (signal) => {
       watch.take();
+      const { overdue, againMs } = silent.look(members, raft.status().reachable, clock.monotonicMs());
+      look?.cancel();
+      look = againMs === undefined ? undefined : clock.setTimer(againMs, () => loop.wake());
       const steps = planRoles({
         nodes: store.view((tx) => tx.list("node")),
         members,
         selfRaftId: raft.raftId,
+        silentLearners: overdue,
       });
       for (const step of steps) {
         if (signal.aborted) return;
@@ -75,6 +82,7 @@ export function startRoleManager({ store, raft, clock, log }: RoleManagerCompone
   loop.wake();
   return {
     async close(): Promise<void> {
+      look?.cancel();
       unsubscribe();
       watch.close();
       await loop.close();

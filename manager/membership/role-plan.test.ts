@@ -54,3 +54,12 @@ test("planRoles, the last voter: never removed", () => {
     [],
   );
 });
+
+test("planRoles, a learner that never caught up: it is dropped; a voter is not", () => {
+  const input = { nodes: [node(1), node(2), node(3)], members: [member(1), member(2), member(3, true)] };
+  const steps = planRoles({ ...input, selfRaftId: 1, silentLearners: new Set([3]) });
+  assert.deepEqual(
+    steps.map((step) => [step.kind, "raftId" in step ? step.raftId : 0]),
+    [["remove-member", 3]],
+  );
+});

@@ -17,6 +17,8 @@ export interface RolePlanInput {
   readonly members: readonly RaftMember[];
   /** This leader. */
   readonly selfRaftId: number;
+  /** Learners that have not been heard for too long. */
+  readonly silentLearners?: ReadonlySet<number>;
 }
 
 function whyUnwanted(node: Node | undefined): string | undefined {
@@ -36,7 +38,12 @@ function sameStatus(a: ManagerStatus | undefined, b: ManagerStatus | undefined):
 }
 
 /** Steps in the order to carry them out; empty when all agrees. */
-export function planRoles({ nodes, members, selfRaftId }: RolePlanInput): readonly RoleStep[] {
+export function planRoles({
+  nodes,
+  members,
+  selfRaftId,
+  silentLearners,
+}: RolePlanInput): readonly RoleStep[] {
   const nodeById = new Map(nodes.map((node) => [node.id, node]));
   const memberByNode = new Map(members.map((member) => [member.nodeId, member]));
   const steps: RoleStep[] = [];
@@ -46,7 +53,8 @@ export function planRoles({ nodes, members, selfRaftId }: RolePlanInput): readon
   }
   const voterCount = members.filter((member) => !member.learner).length;
   for (const member of members) {
-    const why = whyUnwanted(nodeById.get(member.nodeId));
+    const isSilent = silentLearners?.has(member.raftId) === true;
+    const why = whyUnwanted(nodeById.get(member.nodeId)) ?? (isSilent ? "it never caught up" : undefined);
     if (why === undefined || (!member.learner && voterCount === 1)) continue;
     if (member.raftId === selfRaftId) steps.push({ kind: "hand-over", why });
     else steps.push({ kind: "remove-member", raftId: member.raftId, nodeId: member.nodeId, why });

@@ -692,6 +692,8 @@ export interface NodeDescription {
   readonly tlsIssuerPublicKeySha256: string;
   /** IP that carries VXLAN traffic (the VTEP) */
   readonly dataPathAddress: string;
+  /** why the node's manager is not healthy, in words; empty: it is, or there is none */
+  readonly managerTrouble: string;
 }
 
 export interface NodeDescription_EngineLabelsEntry {
@@ -1684,6 +1686,7 @@ function createBaseNodeDescription(): NodeDescription {
     plugins: [],
     tlsIssuerPublicKeySha256: "",
     dataPathAddress: "",
+    managerTrouble: "",
   };
 }
 
@@ -1712,6 +1715,9 @@ export const NodeDescription = {
     }
     if (message.dataPathAddress !== "") {
       writer.uint32(66).string(message.dataPathAddress);
+    }
+    if (message.managerTrouble !== "") {
+      writer.uint32(74).string(message.managerTrouble);
     }
     return writer;
   },
@@ -1782,6 +1788,13 @@ export const NodeDescription = {
 
           message.dataPathAddress = reader.string();
           continue;
+        case 9:
+          if (tag !== 74) {
+            break;
+          }
+
+          message.managerTrouble = reader.string();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1816,6 +1829,7 @@ export const NodeDescription = {
     message.plugins = object.plugins?.map((e) => PluginDescription.fromPartial(e)) || [];
     message.tlsIssuerPublicKeySha256 = object.tlsIssuerPublicKeySha256 ?? "";
     message.dataPathAddress = object.dataPathAddress ?? "";
+    message.managerTrouble = object.managerTrouble ?? "";
     return message;
   },
 };
