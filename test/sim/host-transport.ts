@@ -40,6 +40,8 @@ export class HostTransport implements RaftTransport, Receiver {
   #events: TransportEvents | undefined;
   #peers = new Set<RaftId>();
   #removed = new Set<RaftId>();
+  /** No members that we know of, but they talk to us: they joined while we were away. */
+  readonly #strangers = new Set<RaftId>();
 
   constructor(world: HostTransportWorld, life: HostLife) {
     this.#world = world;
@@ -64,7 +66,7 @@ export class HostTransport implements RaftTransport, Receiver {
   send(messages: readonly RaftMessage[]): void {
     if (this.#life.isDead || this.#events === undefined) return;
     for (const message of messages) {
-      if (!this.#peers.has(message.to)) {
+      if (!this.#knows(message.to)) {
         queueMicrotask(() => this.#events?.unreachable(message.to));
         continue;
       }
@@ -80,6 +82,7 @@ export class HostTransport implements RaftTransport, Receiver {
       this.#world.directory.get(message.from)?.refusedBy(this.#self);
       return;
     }
+    if (!this.#peers.has(message.from)) this.#strangers.add(message.from);
     this.#life.through(() => this.#events?.receive([message]));
   }
 
@@ -123,6 +126,10 @@ export class HostTransport implements RaftTransport, Receiver {
     const { network, directory } = this.#world;
     if (network.isCut(this.#self, peer) || network.isCut(peer, this.#self)) return false;
     return directory.get(peer)?.isListening === true;
+  }
+
+  #knows(peer: RaftId): boolean {
+    return this.#peers.has(peer) || (this.#strangers.has(peer) && !this.#removed.has(peer));
   }
 
   get isListening(): boolean {

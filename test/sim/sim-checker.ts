@@ -193,7 +193,8 @@ export class SimChecker {
     if (last === undefined || last.index < index) {
       this.#memberships.push({ index, text: textOf(membership) });
       this.membershipChanges += 1;
-      for (const { raftId } of membership.members) if (!this.#joined.has(raftId)) this.#joined.set(raftId, index);
+      for (const { raftId } of membership.members)
+        if (!this.#joined.has(raftId)) this.#joined.set(raftId, index);
       const before = removedIn(last?.text);
       const forgotten = before.filter((raftId) => !membership.removed.includes(raftId));
       if (forgotten.length > 0)
