@@ -6,11 +6,21 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { pipeline } from "node:stream/promises";
 import { fileURLToPath } from "node:url";
-import { type ErrorCode, InternalError, messageOf, type SkeinError } from "../base/errors/errors.js";
+import type { Clock } from "../base/clock/clock.js";
+import {
+  DeadlineExceededError,
+  type ErrorCode,
+  InternalError,
+  messageOf,
+  type SkeinError,
+} from "../base/errors/errors.js";
 import { errorFromCode, STATUS } from "../base/errors/status.js";
 import type { FromRestore, RestoreConfig, ToRestore } from "./restore-messages.js";
 import type { RestoreOutcome, RestoreProgress } from "./restore-state.js";
 import { V8_FLAGS } from "./v8-flags.js";
+
+/** Whoever sends no byte for so long holds back everything else that this node could do about swarms. */
+const SILENCE_MS_MAX = 60_000;
 
 export interface RestoreProcessOptions {
   readonly config: RestoreConfig;
@@ -18,6 +28,7 @@ export interface RestoreProcessOptions {
   readonly onProgress: (progress: RestoreProgress) => void;
   /** Ends the process. */
   readonly signal: AbortSignal;
+  readonly clock: Clock;
   /** The program that is run. @default restore-main */
   readonly main?: URL;
 }
@@ -34,7 +45,7 @@ export async function restoreInProcess(options: RestoreProcessOptions): Promise<
   if (options.signal.aborted) stop();
   options.signal.addEventListener("abort", stop);
   if (child.connected) child.send({ kind: "start", config: options.config } satisfies ToRestore);
-  const source = new Source(options.file);
+  const source = new Source(options.file, options.clock);
   void send(child, source);
   const ended = await answer;
   options.signal.removeEventListener("abort", stop);
@@ -75,20 +86,49 @@ function answerOf(child: ChildProcess, onProgress: (progress: RestoreProgress) =
 
 /** The file, and whether it broke off: that is then the cause of whatever the process says. */
 class Source {
-  readonly #file: AsyncIterable<Uint8Array>;
+  readonly #file: AsyncIterator<Uint8Array>;
+  readonly #clock: Clock;
   broken: SkeinError | undefined;
 
-  constructor(file: AsyncIterable<Uint8Array>) {
-    this.#file = file;
+  constructor(file: AsyncIterable<Uint8Array>, clock: Clock) {
+    this.#file = file[Symbol.asyncIterator]();
+    this.#clock = clock;
   }
 
   async *pieces(): AsyncGenerator<Uint8Array> {
     try {
-      yield* this.#file;
+      for (;;) {
+        const piece = await this.#next();
+        if (piece.done === true) return;
+        yield piece.value;
+      }
     } catch (error) {
       this.broken = errorFromCode("cancelled", `the backup did not arrive whole: ${messageOf(error)}`, error);
       throw error;
+    } finally {
+      void this.#letGo();
     }
+  }
+
+  /** Not waited for: a source that is silent does not end its reading either. */
+  async #letGo(): Promise<void> {
+    try {
+      await this.#file.return?.();
+    } catch {
+      // It has failed before, which was told.
+    }
+  }
+
+  #next(): Promise<IteratorResult<Uint8Array>> {
+    return new Promise((resolve, reject) => {
+      const timer = this.#clock.setTimer(SILENCE_MS_MAX, () =>
+        reject(new DeadlineExceededError(`nothing of it came for ${SILENCE_MS_MAX / 1000} s`)),
+      );
+      this.#file
+        .next()
+        .then(resolve, reject)
+        .finally(() => timer.cancel());
+    });
   }
 }
 

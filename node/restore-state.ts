@@ -16,6 +16,7 @@ import {
   restorePoint,
   StateRestorer,
 } from "../manager/backup/restored-state.js";
+import { dataKeyLockOf } from "../manager/keys/unlock-lock.js";
 import type { BackupHead } from "../proto/gen/skein/v1/backup.js";
 import type { SnapshotPair } from "../proto/gen/skein/v1/raft.js";
 import type { NodeAvailability } from "../proto/gen/skein/v1/types.js";
@@ -91,11 +92,16 @@ export async function restoreState(options: RestoreStateOptions): Promise<Restor
     random,
   });
   let restored: RestoredCluster | undefined;
+  const source = portions[Symbol.asyncIterator]();
+  const first = await next();
+  async function next(): Promise<readonly SnapshotPair[] | undefined> {
+    const { done, value } = await source.next();
+    if (done === true) return undefined;
+    counter.took(value.length);
+    return restorer.take(value);
+  }
   async function* rewritten(): AsyncGenerator<readonly SnapshotPair[]> {
-    for await (const pairs of portions) {
-      yield restorer.take(pairs);
-      counter.took(pairs.length);
-    }
+    for (let pairs = first; pairs !== undefined; pairs = await next()) yield pairs;
     restored = restorer.finish();
     yield [restored.node];
   }
@@ -108,6 +114,8 @@ export async function restoreState(options: RestoreStateOptions): Promise<Restor
     point,
     removed: [...removed, ...members.map(({ raftId }) => raftId)],
     portions: rewritten(),
+    // known by now: the cluster is in the first portion
+    lock: dataKeyLockOf(restorer.unlockKey, random),
     random,
     log,
     ...(media === undefined ? {} : { media }),

@@ -20,7 +20,7 @@ export async function restoreSwarm(
   signal: AbortSignal,
 ): Promise<{ readonly beginning: Beginning; readonly account: SwarmRestoreAccount }> {
   const addresses = swarmAddresses(request);
-  const { files, managerDir: dir, managerUser: user, logLevel } = options;
+  const { files, managerDir: dir, managerUser: user, logLevel, clock } = options;
   const { secret, availability, file, onProgress } = request;
   const { advertiseAddress } = addresses;
   let manager: ManagerChild | undefined;
@@ -30,7 +30,7 @@ export async function restoreSwarm(
   try {
     removeFolder(dir);
     const config = { dir, secret, advertiseAddress, availability, user, logLevel };
-    outcome = await restoreInProcess({ config, file, onProgress, signal });
+    outcome = await restoreInProcess({ config, file, onProgress, signal, clock });
     const { nodeId, clusterId, identity } = outcome;
     options.lock.reset({ unlockKey: outcome.unlockKey, former: [] });
     manager = newManager(options, addresses);
