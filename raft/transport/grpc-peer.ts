@@ -14,6 +14,7 @@ import { RaftClient, type RaftFrame, type RaftFrameAck } from "../../proto/gen/s
 import type { RaftId, RaftMessage } from "../core/types.js";
 import { PEER_CHANNEL_OPTIONS, RECONNECT_BACKOFF } from "./grpc-options.js";
 import { isRemoval } from "./grpc-refusal.js";
+import type { Roster } from "./peer-admission.js";
 import type { TransportEvents, TransportIdentity } from "./transport.js";
 
 /** The core keeps at most 256 appends and 4 MiB in flight to a peer; heartbeats and answers come on top. */
@@ -61,6 +62,7 @@ export class GrpcPeer {
   readonly #backoff: Backoff;
   #call: ClientDuplexStream<RaftFrame, RaftFrameAck> | undefined;
   #up = false;
+  #roster: Roster | undefined;
   #writable = true;
   #queue: RaftMessage[] = [];
   #queueBytes = 0;
@@ -79,6 +81,11 @@ export class GrpcPeer {
   /** The peer has accepted our stream. */
   get isUp(): boolean {
     return this.#up;
+  }
+
+  /** What the peer said last about the membership, while its stream is up. */
+  get roster(): Roster | undefined {
+    return this.#up ? this.#roster : undefined;
   }
 
   send(message: RaftMessage): void {
@@ -147,6 +154,7 @@ export class GrpcPeer {
     this.#client = createRaftClient(this.address, this.#components.dial);
     const call = this.#client.stream();
     this.#call = call;
+    this.#roster = undefined;
     this.#writable = true;
     this.#retry = this.#components.clock.setTimer(CONNECT_TIMEOUT_MS, () => call.cancel());
     call.on("metadata", () => {
@@ -162,7 +170,9 @@ export class GrpcPeer {
       this.#writable = true;
       this.flush();
     });
-    call.on("data", () => undefined); // acknowledgements only keep the stream honest; Raft has its own
+    call.on("data", (roster) => {
+      if (this.#call === call) this.#roster = roster;
+    });
     call.on("error", (error) => this.#broken(call, error));
     call.on("end", () => this.#broken(call, undefined));
     const { raftId, clusterId, address } = this.#components.identity;

@@ -8,8 +8,8 @@ import type { Clock } from "../../base/clock/clock.js";
 import {
   CancelledError,
   DeadlineExceededError,
-  type FailedPreconditionError,
   InvalidArgumentError,
+  type SkeinError,
   UnavailableError,
 } from "../../base/errors/errors.js";
 import { fromGrpcError, toGrpcStatus } from "../../base/grpc/grpc-errors.js";
@@ -110,7 +110,7 @@ class ReplyWaiter {
 export async function receiveSnapshotOver(
   call: ServerDuplexStream<SnapshotChunk, SnapshotReply>,
   events: TransportEvents,
-  refusal: (from: RaftId) => FailedPreconditionError | undefined,
+  refusal: (from: RaftId) => SkeinError | undefined,
 ): Promise<void> {
   // The sender keeps no more unanswered: a queue that fills up is a peer that does not follow the protocol.
   const chunks = new BoundedQueue<SnapshotChunk>({ capacityMax: CHUNKS_AHEAD_MAX + 1 });
@@ -135,7 +135,7 @@ async function passOn(
   call: ServerDuplexStream<SnapshotChunk, SnapshotReply>,
   chunks: AsyncIterable<SnapshotChunk>,
   events: TransportEvents,
-  refusal: (from: RaftId) => FailedPreconditionError | undefined,
+  refusal: (from: RaftId) => SkeinError | undefined,
 ): Promise<void> {
   const iterator = chunks[Symbol.asyncIterator]();
   const first = await iterator.next();

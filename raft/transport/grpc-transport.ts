@@ -5,8 +5,14 @@
  */
 import { Metadata, type ServerDuplexStream, type StatusObject } from "@grpc/grpc-js";
 import type { Clock } from "../../base/clock/clock.js";
-import { FailedPreconditionError, UnavailableError } from "../../base/errors/errors.js";
+import {
+  FailedPreconditionError,
+  PermissionDeniedError,
+  type SkeinError,
+  UnavailableError,
+} from "../../base/errors/errors.js";
 import { toGrpcStatus } from "../../base/grpc/grpc-errors.js";
+import { directPeer } from "../../base/grpc/peer-identity.js";
 import type { Logger } from "../../base/log/logger.js";
 import type { Random } from "../../base/random/random.js";
 import type { RaftFrame, RaftFrameAck, RaftServer } from "../../proto/gen/skein/v1/raft.js";
@@ -15,7 +21,13 @@ import { AnnouncedAddresses } from "./announced-addresses.js";
 import { createRaftClient, type Dial, GrpcPeer } from "./grpc-peer.js";
 import { removalStatus, removedError } from "./grpc-refusal.js";
 import { receiveSnapshotOver, sendSnapshotOver } from "./grpc-snapshot.js";
+import { admit, type Roster } from "./peer-admission.js";
 import type { RaftTransport, SnapshotTransfer, TransportEvents, TransportIdentity } from "./transport.js";
+
+/** Longer than any peer in reach takes to be connected again: 1 s of pause at most, 3 s of a try. */
+const ALONE_MS = 10_000;
+/** Refused peers that are logged. */
+const TOLD_MAX = 64;
 
 export interface GrpcTransportOptions {
   /** Credentials and further channel options for a peer's address (TLS name to expect, certificates). */
@@ -50,6 +62,9 @@ export class GrpcTransport implements RaftTransport {
   #removed: ReadonlySet<RaftId> = new Set();
   /** The newest stream of each peer that talks to us. */
   readonly #incoming = new Map<RaftId, ServerDuplexStream<RaftFrame, RaftFrameAck>>();
+  readonly #told = new Set<string>();
+  /** When a member was last in reach, or we started. */
+  #companyMs = 0;
 
   constructor(options: GrpcTransportOptions) {
     this.#options = options;
@@ -57,13 +72,16 @@ export class GrpcTransport implements RaftTransport {
 
   start(identity: TransportIdentity, events: TransportEvents): void {
     this.#started = { identity, events };
+    this.#companyMs = this.#options.clock.monotonicMs();
   }
 
   setPeers(members: readonly RaftMember[], removed: readonly RaftId[]): void {
     if (this.#started === undefined) return;
     const { identity, events } = this.#started;
     this.#removed = new Set(removed);
+    const isChanged = members !== this.#members;
     this.#members = members;
+    if (isChanged) for (const call of this.#incoming.values()) call.write(this.#roster());
     const wanted = new Map(this.#announced.over(members).map((member) => [member.raftId, member]));
     for (const stranger of this.#strangers.values()) {
       if (wanted.has(stranger.raftId) || this.#removed.has(stranger.raftId))
@@ -137,7 +155,7 @@ export class GrpcTransport implements RaftTransport {
         if (this.#incoming.get(from) === call) this.#receive(from, frame.messages);
         return;
       }
-      const refusal = this.#refusal(frame);
+      const refusal = this.#refusal(frame, directPeer(call)?.nodeId);
       if (refusal !== undefined) {
         call.emit("error", refusal);
         return;
@@ -146,6 +164,7 @@ export class GrpcTransport implements RaftTransport {
       this.#incoming.set(from, call);
       this.#noteAddress(from, frame.address);
       call.sendMetadata(new Metadata()); // tells the peer that it was accepted
+      call.write(this.#roster());
       this.#receive(from, frame.messages);
     });
     const ended = (): void => {
@@ -168,7 +187,8 @@ export class GrpcTransport implements RaftTransport {
       call.emit("error", toGrpcStatus(notStartedError()));
       return;
     }
-    void receiveSnapshotOver(call, started.events, (from) => this.#removedRefusal(from));
+    const { nodeId } = directPeer(call) ?? {};
+    void receiveSnapshotOver(call, started.events, (from) => this.#admissionRefusal(from, nodeId));
   }
 
   /** A peer that came back with another address is dialled there at once, before the membership says so. */
@@ -188,7 +208,11 @@ export class GrpcTransport implements RaftTransport {
     if (own.length > 0) this.#started?.events.receive(own);
   }
 
-  #refusal(frame: RaftFrame): Partial<StatusObject> | undefined {
+  #roster(): RaftFrameAck {
+    return { received: 0, members: this.#members, removed: [...this.#removed] };
+  }
+
+  #refusal(frame: RaftFrame, nodeId: string | undefined): Partial<StatusObject> | undefined {
     const started = this.#started;
     if (started === undefined) return toGrpcStatus(notStartedError());
     if (frame.clusterId !== started.identity.clusterId) {
@@ -201,11 +225,41 @@ export class GrpcTransport implements RaftTransport {
         new FailedPreconditionError(`raft stream refused: ${frame.from} is not a peer's id`),
       );
     }
-    return this.#removed.has(frame.from) ? removalStatus(frame.from) : undefined;
+    if (this.#removed.has(frame.from)) return removalStatus(frame.from);
+    const refusal = this.#admissionRefusal(frame.from, nodeId);
+    if (refusal === undefined) return undefined;
+    this.#tellRefusal(frame.from, nodeId, refusal);
+    return toGrpcStatus(refusal);
   }
 
-  #removedRefusal(from: RaftId): FailedPreconditionError | undefined {
-    return this.#removed.has(from) ? removedError(from) : undefined;
+  /** Whoever is refused comes again every second: it is told once. */
+  #tellRefusal(peer: RaftId, nodeId: string | undefined, refusal: SkeinError): void {
+    const what = `${peer} ${nodeId}`;
+    if (this.#told.has(what) || this.#told.size >= TOLD_MAX) return;
+    this.#told.add(what);
+    this.#options.log.warn("raft stream refused", { peer, nodeId, error: refusal.message });
+  }
+
+  #admissionRefusal(from: RaftId, nodeId: string | undefined): SkeinError | undefined {
+    const nowMs = this.#options.clock.monotonicMs();
+    const rosters: Roster[] = [];
+    for (const { raftId } of this.#members) {
+      const roster = this.#peers.get(raftId)?.roster;
+      if (roster !== undefined) rosters.push(roster);
+    }
+    if (rosters.length > 0) this.#companyMs = nowMs;
+    const own = { members: this.#members, removed: [...this.#removed] };
+    const isAlone = nowMs - this.#companyMs >= ALONE_MS;
+    switch (admit(from, nodeId, { own, rosters, isAlone })) {
+      case "served":
+        return undefined;
+      case "removed":
+        return removedError(from);
+      case "impostor":
+        return new PermissionDeniedError(`raft refused: node ${nodeId} is not the one of member ${from}`);
+      case "unknown":
+        return new UnavailableError(`raft refused for now: no member here knows ${from} of node ${nodeId}`);
+    }
   }
 }
 

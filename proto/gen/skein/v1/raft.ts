@@ -327,8 +327,14 @@ export interface RaftFrame {
   readonly address: string;
 }
 
+/**
+ * Sent when a stream was accepted and at every change of the membership there, so that a member that is behind
+ * knows whom to serve (raft/transport/peer-admission.ts).
+ */
 export interface RaftFrameAck {
   readonly received: number;
+  readonly members: readonly RaftMember[];
+  readonly removed: readonly number[];
 }
 
 /** The first chunk of a stream carries no pairs; the answer to it says where to begin. */
@@ -1087,7 +1093,7 @@ export const RaftFrame = {
 };
 
 function createBaseRaftFrameAck(): RaftFrameAck {
-  return { received: 0 };
+  return { received: 0, members: [], removed: [] };
 }
 
 export const RaftFrameAck = {
@@ -1095,6 +1101,14 @@ export const RaftFrameAck = {
     if (message.received !== 0) {
       writer.uint32(8).uint64(message.received);
     }
+    for (const v of message.members) {
+      RaftMember.encode(v!, writer.uint32(18).fork()).ldelim();
+    }
+    writer.uint32(26).fork();
+    for (const v of message.removed) {
+      writer.uint64(v);
+    }
+    writer.ldelim();
     return writer;
   },
 
@@ -1112,6 +1126,30 @@ export const RaftFrameAck = {
 
           message.received = longToNumber(reader.uint64() as Long);
           continue;
+        case 2:
+          if (tag !== 18) {
+            break;
+          }
+
+          message.members.push(RaftMember.decode(reader, reader.uint32()));
+          continue;
+        case 3:
+          if (tag === 24) {
+            message.removed.push(longToNumber(reader.uint64() as Long));
+
+            continue;
+          }
+
+          if (tag === 26) {
+            const end2 = reader.uint32() + reader.pos;
+            while (reader.pos < end2) {
+              message.removed.push(longToNumber(reader.uint64() as Long));
+            }
+
+            continue;
+          }
+
+          break;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1127,6 +1165,8 @@ export const RaftFrameAck = {
   fromPartial(object: DeepPartial<RaftFrameAck>): RaftFrameAck {
     const message = createBaseRaftFrameAck() as any;
     message.received = object.received ?? 0;
+    message.members = object.members?.map((e) => RaftMember.fromPartial(e)) || [];
+    message.removed = object.removed?.map((e) => e) || [];
     return message;
   },
 };
