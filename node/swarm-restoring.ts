@@ -39,6 +39,7 @@ export async function restoreSwarm(
     saveMember(options, state, identity);
   } catch (error) {
     await manager?.stop();
+    options.lock.reset();
     removeFolder(dir);
     files.remove();
     throw error;

@@ -45,6 +45,7 @@ let lab: Lab;
 let oldTokens: { Manager: string; Worker: string };
 let acknowledged: string[] = [];
 let swarmId: string;
+let unlockKey: string;
 
 const base64 = (text: string): string => Buffer.from(text).toString("base64");
 const names = async (host: LabHost, path: string): Promise<string[]> =>
@@ -86,6 +87,11 @@ before(async () => {
   await call(one, "POST", "/services/create", spec);
   await untilRunning(one, "web", 4);
   await untilRunning(one, "reader", 1);
+  const swarm = await call<{ Version: { Index: number }; Spec: object }>(one, "GET", "/swarm");
+  const locked = { ...swarm.Spec, EncryptionConfig: { AutoLockManagers: true } };
+  await call(one, "POST", `/swarm/update?version=${swarm.Version.Index}`, locked);
+  unlockKey = (await call<{ UnlockKey: string }>(one, "GET", "/swarm/unlockkey")).UnlockKey;
+  assert.match(unlockKey, /^SWMKEY-1-/);
   oldTokens = await tokens(one);
   swarmId = (await call<{ ID: string }>(one, "GET", "/swarm")).ID;
 });
@@ -119,7 +125,7 @@ test("a backup is made by any manager while others write, and holds what was ack
   assert.match(made.stderr, /^Backed up \d+ objects as of index \d+: /);
   assert.equal(statSync(file).mode & 0o777, 0o600);
   const bytes = readFileSync(file);
-  for (const plain of [SECRET, oldTokens.Manager, oldTokens.Worker, "PRIVATE KEY", key])
+  for (const plain of [SECRET, oldTokens.Manager, oldTokens.Worker, "PRIVATE KEY", unlockKey, key])
     assert.equal(bytes.includes(plain), false, "nothing stands there in plain text");
   assert.ok(written.length > acknowledged.length, "writes went on meanwhile");
 });
@@ -286,7 +292,7 @@ test("the old tokens count: a new worker joins with one, and nodes that are gone
   assert.equal((await nodes(four)).length, 2);
 });
 
-test("a second restore is refused, and the restored manager comes back after a crash", async () => {
+test("a second restore is refused, and after a crash the restored manager comes back with the old unlock key", async () => {
   const four = lab.host(4);
   const again = await four.skein([
     "swarm",
@@ -301,6 +307,9 @@ test("a second restore is refused, and the restored manager comes back after a c
   assert.match(again.stderr, /already part of a swarm/);
   await four.killDaemon();
   await four.start();
+  const { Swarm } = await call<{ Swarm: { LocalNodeState: string } }>(four, "GET", "/info");
+  assert.equal(Swarm.LocalNodeState, "locked");
+  await call(four, "POST", "/swarm/unlock", { UnlockKey: unlockKey });
   await untilNodes(four, "host4 leads again", (list) =>
     list.some(({ ManagerStatus }) => ManagerStatus?.Leader === true),
   );
