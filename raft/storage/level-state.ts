@@ -104,6 +104,7 @@ class LevelState implements StateStore {
         await this.#generation.writePairs(batch.changes, batch.meta, batch.sync ?? false);
       } catch (error) {
         this.#broken = this.#generation;
+        if (this.#copy !== undefined) this.#copy.failure ??= { error }; // whether it was written is not known
         throw error;
       }
       this.#meta = batch.meta;
@@ -186,7 +187,8 @@ class LevelState implements StateStore {
       const old = await this.#copyTo(copy, signal);
       await this.#exclusively(async () => {
         if (copy.failure !== undefined) throw copy.failure.error;
-        if (this.#generation !== old || signal?.aborted === true) return; // a snapshot was installed: it is sealed anew
+        // A snapshot that was installed meanwhile is sealed anew by itself.
+        if (this.#generation !== old || signal?.aborted === true) return;
         await this.#switchTo(generation, this.#meta);
         done = true;
       });
