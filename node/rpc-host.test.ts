@@ -94,3 +94,30 @@ test("a caller's certificate counts when this root signed it for this cluster an
     rmSync(dir, { recursive: true, force: true });
   }
 });
+
+test("closing answers what is being answered first", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "skein-rpc-"));
+  const root = await createRootCertificate({ nowMs: Date.now(), random: systemRandom });
+  let answer: Answer | undefined;
+  const report = (_call: unknown, callback: Answer): void => {
+    answer = callback;
+  };
+  const socketPath = join(dir, "m.sock");
+  const host = await RpcHost.open({
+    services: [{ definition: LeaderReportsService, handlers: { report: report as UntypedHandleCall } }],
+    guard: (_path, handler) => handler,
+    identity: await identity(root),
+    listen: { host: "127.0.0.1", port: 0 },
+    socketPath,
+    log: silentLogger,
+  });
+  const client = new LeaderReportsClient(`unix:${socketPath}`, credentials.createInsecure());
+  const asked = callUnary(client.report.bind(client), { managerNodeId: "m", reports: [] });
+  while (answer === undefined) await new Promise((resolve) => setImmediate(resolve));
+  const closed = host.close();
+  answer(null, {});
+  await asked;
+  await closed;
+  client.close();
+  rmSync(dir, { recursive: true });
+});

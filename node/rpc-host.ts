@@ -5,6 +5,7 @@
  * be exchanged while connections are open.
  */
 import { chmodSync, rmSync } from "node:fs";
+import { setTimeout as setTimer } from "node:timers/promises";
 import { createServer, type TLSSocket, type Server as TlsServer } from "node:tls";
 import {
   Server,
@@ -38,9 +39,51 @@ export type Guard = (
   options: { local: boolean; streaming: boolean },
 ) => UntypedHandleCall;
 
+/** How long calls that are being answered are waited for when the host closes. */
+const DRAIN_MS = 1_000;
+/** For answers that were given to leave the process. */
+const FLUSH_MS = 20;
+
+/** Unary calls that were not answered yet. */
+class CallsInProgress {
+  #count = 0;
+  #onIdle: (() => void) | undefined;
+
+  /** Wraps a unary handler; it answers exactly once. */
+  counted(handler: UntypedHandleCall): UntypedHandleCall {
+    const unary = handler as (call: unknown, callback: (...answer: unknown[]) => void) => void;
+    const counted = (call: unknown, callback: (...answer: unknown[]) => void): void => {
+      this.#count += 1;
+      unary(call, (...answer) => {
+        callback(...answer);
+        this.#count -= 1;
+        if (this.#count === 0) this.#onIdle?.();
+      });
+    };
+    return counted as UntypedHandleCall; // grpc-js types handlers by shape
+  }
+
+  /** Resolves when none is left, at the latest after the bound. */
+  async idle(): Promise<void> {
+    if (this.#count === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, DRAIN_MS);
+      this.#onIdle = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    await setTimer(FLUSH_MS);
+  }
+}
+
 const SERVER_OPTIONS = { ...RAFT_SERVER_OPTIONS, "grpc.http2.min_ping_interval_without_data_ms": 1_000 };
 
-function guardedServer(services: readonly HostedService[], guard: Guard, local: boolean): Server {
+function guardedServer(
+  services: readonly HostedService[],
+  guard: Guard,
+  { local, calls }: { local: boolean; calls: CallsInProgress },
+): Server {
   const server = new Server(SERVER_OPTIONS);
   for (const { definition, handlers } of services) {
     const guarded: Record<string, UntypedHandleCall> = {};
@@ -48,7 +91,8 @@ function guardedServer(services: readonly HostedService[], guard: Guard, local: 
       const handler = handlers[name];
       if (handler === undefined) throw new InternalError(`no handler for ${method.path}`);
       const streaming = method.requestStream || method.responseStream;
-      guarded[name] = guard(method.path, handler, { local, streaming });
+      const guardedCall = guard(method.path, handler, { local, streaming });
+      guarded[name] = streaming ? guardedCall : calls.counted(guardedCall);
     }
     server.addService(definition, guarded);
   }
@@ -70,6 +114,7 @@ export class RpcHost {
   readonly #remote: Server;
   readonly #local: Server;
   readonly #sockets = new Set<TLSSocket>();
+  readonly #calls: CallsInProgress;
   readonly port: number;
 
   private constructor(parts: {
@@ -77,19 +122,22 @@ export class RpcHost {
     remote: Server;
     local: Server;
     sockets: Set<TLSSocket>;
+    calls: CallsInProgress;
     port: number;
   }) {
     this.#tls = parts.tls;
     this.#remote = parts.remote;
     this.#local = parts.local;
     this.#sockets = parts.sockets;
+    this.#calls = parts.calls;
     this.port = parts.port;
   }
 
   /** @throws {InternalError} with the address when the port is taken. */
   static async open(options: RpcHostOptions): Promise<RpcHost> {
-    const remote = guardedServer(options.services, options.guard, false);
-    const local = guardedServer(options.services, options.guard, true);
+    const calls = new CallsInProgress();
+    const remote = guardedServer(options.services, options.guard, { local: false, calls });
+    const local = guardedServer(options.services, options.guard, { local: true, calls });
     const injector = remote.createConnectionInjector(ServerCredentials.createInsecure());
     const sockets = new Set<TLSSocket>();
     const tls = createServer({
@@ -136,6 +184,7 @@ export class RpcHost {
       remote,
       local,
       sockets,
+      calls,
       port: typeof address === "object" && address ? address.port : port,
     });
   }
@@ -145,12 +194,14 @@ export class RpcHost {
     this.#tls.setSecureContext(contextOf(identity));
   }
 
-  /** Ends all calls and connections at once. */
+  /** Takes no new connections, answers what is being answered (for a second at most), then ends the rest. */
   async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#tls.close(() => resolve()));
+    await this.#calls.idle();
     this.#remote.forceShutdown();
     this.#local.forceShutdown();
     for (const socket of this.#sockets) socket.destroy();
-    await new Promise<void>((resolve) => this.#tls.close(() => resolve()));
+    await closed;
   }
 }
 

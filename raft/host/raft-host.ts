@@ -173,7 +173,7 @@ export class RaftHost implements RaftNode {
   }
 
   get leaderMember(): RaftMember | undefined {
-    return this.#stopped === undefined ? this.#member(this.#driver.core.leader) : undefined;
+    return this.#member(this.#knownLeader());
   }
 
   status(): RaftStatus {
@@ -187,13 +187,19 @@ export class RaftHost implements RaftNode {
     const reachable = new Map(members.map(({ raftId }) => [raftId, isReachable(raftId)]));
     if (this.#stopped !== undefined) {
       const role = status.role === "learner" ? status.role : "follower";
-      // After an orderly hand-over the calls that still come in are passed on to the next leader.
-      const leader = this.#closing === undefined || status.leader === this.raftId ? 0 : status.leader;
+      const leader = this.#knownLeader();
       const nobody = { leader, leaderMember: this.#member(leader), progress: [] };
       const { message } = this.#stopped;
       return { ...status, ...nobody, role, appliedIndex, reachable, trouble: message };
     }
     return { ...status, ...trouble, appliedIndex, leaderMember: this.#member(status.leader), reachable };
+  }
+
+  /** After an orderly hand-over the calls that still come in are passed on to the next leader. */
+  #knownLeader(): RaftId {
+    const { leader } = this.#driver.core;
+    if (this.#stopped === undefined) return leader;
+    return this.#closing === undefined || leader === this.raftId ? 0 : leader;
   }
 
   inspect(): RaftInspection {
