@@ -41,6 +41,9 @@ export class CoreMember implements SimMember, Receiver {
   /** Grows at every crash: what an earlier life scheduled is void. */
   #life = 0;
   #tickMs = TICK_MS;
+  /** Its monotonic clock, in ticks: what it showed, and when. */
+  #elapsedTicks = 0;
+  #elapsedSinceMs = 0;
   #slowness = 1;
   #busy = false;
   /** What waits while the process stands still. */
@@ -88,12 +91,20 @@ export class CoreMember implements SimMember, Receiver {
     this.#world.checker.restored(this.id, meta.index, state.digest);
     const { bytesPerMessageMax, inflightMessagesMax, inflightBytesMax, uncommittedBytesMax } =
       this.#world.tuning;
+    const leaseReads = {
+      elapsedTicks: () => this.#readClock(),
+      retiring: this.#world.tuning.leases && this.#random.float() < 0.1,
+    };
+    // Crystals differ, and so do restarts. Contexts must not repeat over a restart.
+    this.#tickMs = TICK_MS * (0.9 + 0.2 * this.#random.float());
+    this.#nextRead = 1 + this.#life * 1_000_000;
     this.#core = new SimCore(
       {
         id: this.id,
         storage: this.#disk.log,
         random: this.#random,
         appliedIndex: this.#applied,
+        ...(this.#world.tuning.leases && { leaseReads }),
         ...(bytesPerMessageMax !== undefined && { bytesPerMessageMax }),
         ...(inflightMessagesMax !== undefined && { inflightMessagesMax }),
         ...(inflightBytesMax !== undefined && { inflightBytesMax }),
@@ -102,9 +113,6 @@ export class CoreMember implements SimMember, Receiver {
       this.#world,
     );
     this.#world.note(this.id, "start", 1);
-    // Crystals differ, and so do restarts. Contexts must not repeat over a restart.
-    this.#tickMs = TICK_MS * (0.9 + 0.2 * this.#random.float());
-    this.#nextRead = 1 + this.#life * 1_000_000;
     this.#scheduleTick(this.#life);
     this.#pump();
   }
@@ -213,7 +221,13 @@ export class CoreMember implements SimMember, Receiver {
     }
   }
 
+  #readClock(): number {
+    return this.#elapsedTicks + (this.#world.queue.now - this.#elapsedSinceMs) / this.#tickMs;
+  }
+
   drift(rate: number): void {
+    this.#elapsedTicks = this.#readClock();
+    this.#elapsedSinceMs = this.#world.queue.now;
     this.#tickMs = TICK_MS / rate;
   }
 

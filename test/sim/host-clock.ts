@@ -15,6 +15,7 @@ export class HostClock implements Clock {
   #rate: number;
   #sinceMs: number;
   #elapsedMs = 0;
+  /** What the wall clock is ahead by: jumps, and what the machine slept through. */
   #jumpedMs = 0;
 
   constructor(queue: EventQueue, life: HostLife, rate: number) {
@@ -24,8 +25,9 @@ export class HostClock implements Clock {
     this.#sinceMs = queue.now;
   }
 
-  /** From now on. @param rate 1 is right. */
+  /** From now on. @param rate 1 is right; 0: the machine sleeps, and only its wall clock goes on. */
   drift(rate: number): void {
+    if (this.#rate === 0) this.#jumpedMs += this.#queue.now - this.#sinceMs;
     this.#elapsedMs = this.monotonicMs();
     this.#sinceMs = this.#queue.now;
     this.#rate = rate;
@@ -45,7 +47,7 @@ export class HostClock implements Clock {
 
   setTimer(delayMs: number, fire: () => void): Timer {
     let isCancelled = false;
-    this.#queue.after(Math.max(0, delayMs) / this.#rate, () => {
+    this.#queue.after(Math.max(0, delayMs) / (this.#rate === 0 ? 1 : this.#rate), () => {
       this.#life.through(() => {
         if (!isCancelled) fire();
       });

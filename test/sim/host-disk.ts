@@ -36,6 +36,8 @@ export class HostDisk {
   slowness = 1;
   /** Planted: writes are called durable while they are under way. */
   isLying = false;
+  /** Planted: the state is called synced when it is not. */
+  isStateLying = false;
   operations = 0;
 
   constructor(options: HostDiskOptions) {

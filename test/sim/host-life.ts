@@ -17,6 +17,10 @@ export class HostLife {
     return this.#isDead;
   }
 
+  get isStanding(): boolean {
+    return this.#backlog !== undefined;
+  }
+
   /** Runs it now, later, or never. */
   through(run: () => void): void {
     if (this.#isDead) return;

@@ -71,7 +71,8 @@ export class HostMember implements SimMember {
         this.#world.crashed(this);
       },
     });
-    this.#disk.isLying = this.#world.bug === "ack-before-sync";
+    this.#disk.isLying = this.#world.bug === "disk-lies";
+    this.#disk.isStateLying = this.#world.bug === "state-sync-lies";
     this.#folder = new HostStateFolder(this.#random.child("state"));
   }
 
@@ -97,7 +98,7 @@ export class HostMember implements SimMember {
 
   start(): void {
     if (this.#process !== undefined) return;
-    if (this.#world.bug === "recovery-truncates" && this.#lives > 0) this.#disk.forgetTail(200);
+    if (this.#world.bug === "tail-forgotten" && this.#lives > 0) this.#disk.forgetTail(200);
     const { queue, network, checker } = this.#world;
     const life = new HostLife(queue);
     this.#rate = 0.95 + 0.1 * this.#random.float();
@@ -142,6 +143,7 @@ export class HostMember implements SimMember {
       segmentBytes: this.#segmentBytes,
       snapshotInterval: tuning.compactAfter,
       entriesKept: Math.floor(tuning.compactAfter / 4),
+      reads: tuning.leases && this.#random.float() < 0.9 ? "lease" : "read-index",
       onStopped: (error) => {
         if (process !== undefined) this.#stopped(process, error);
       },
@@ -196,11 +198,14 @@ export class HostMember implements SimMember {
     if (this.#process === undefined) return;
     this.#world.note(this.slot, "pause", 3);
     this.#process.life.pause();
+    // Half of the time the machine sleeps, and its monotonic clock with it.
+    if (this.#random.float() < 0.5) this.#process.clock.drift(0);
   }
 
   resume(): void {
     if (this.#process === undefined) return;
     this.#world.note(this.slot, "resume", 4);
+    this.#process.clock.drift(this.#rate);
     this.#process.life.resume();
   }
 
@@ -279,11 +284,12 @@ export class HostMember implements SimMember {
 
   drift(rate: number): void {
     this.#rate = rate;
-    this.#process?.clock.drift(rate);
+    if (this.#process?.life.isStanding === false) this.#process.clock.drift(rate);
   }
 
   jump(byMs: number): void {
-    this.#process?.clock.jump(byMs);
+    // Not while it sleeps: a clock put back meanwhile hides the sleep, which nobody inside can tell (ADR 0012).
+    if (this.#process?.life.isStanding === false) this.#process.clock.jump(byMs);
   }
 
   crashAtWrite(countdown: number, kind: CrashKind): void {

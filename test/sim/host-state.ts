@@ -68,7 +68,8 @@ export class HostState implements StateStore {
     changes: readonly KeyValueChange[];
     sync?: boolean;
   }): Promise<void> {
-    const { meta, sync = false } = batch;
+    const { meta } = batch;
+    const sync = batch.sync === true && !this.#disk.isStateLying;
     const perform = (isSynced: boolean): void => {
       const pairs = new Map(this.#folder.newest.pairs);
       for (const { key, value } of batch.changes) {

@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { DataLossError } from "../../base/errors/errors.js";
 import { InvariantError } from "../../base/errors/invariant.js";
 import { BUG_CASES, PLANTED_BUGS } from "./sim-bugs.js";
 import { SafetyViolation } from "./sim-checker.js";
@@ -18,6 +19,7 @@ function wordFor(violation: Error): string {
   if (violation instanceof SafetyViolation) return violation.property;
   if (violation instanceof LivenessViolation) return "liveness";
   if (violation instanceof InvariantError) return "invariant";
+  if (violation instanceof DataLossError) return "recovery";
   return `${violation.name}: ${violation.message}`;
 }
 

@@ -20,6 +20,12 @@ export const PLANTED_BUGS = [
   "snapshot-forgets-removed",
   "snapshot-ahead",
   "uncommitted-unbounded",
+  "lease-by-ticks",
+  "lease-too-long",
+  "hint-frees-vote",
+  "disk-lies",
+  "tail-forgotten",
+  "state-sync-lies",
 ] as const;
 
 export type PlantedBug = (typeof PLANTED_BUGS)[number];
@@ -32,8 +38,8 @@ export interface BugCase {
   readonly profile: ProfileName;
   /** It must be noticed within so many seeds from 1 on. */
   readonly seeds: number;
-  /** Which promise may be the first to break; "invariant": an assertion of the core itself. */
-  readonly noticedBy: readonly (Property | "invariant" | "liveness")[];
+  /** Which promise may be the first to break; "invariant": an assertion of the core itself; "recovery": a restart that finds its disk damaged. */
+  readonly noticedBy: readonly (Property | "invariant" | "liveness" | "recovery")[];
 }
 
 /** The seeds that each needed when this was written stand in docs/design/simulator.md. */
@@ -128,5 +134,54 @@ export const BUG_CASES: Readonly<Record<PlantedBug, BugCase>> = {
     profile: "leader-hunt",
     seeds: 50,
     noticedBy: ["bounded memory"],
+  },
+  "lease-by-ticks": {
+    what: "a lease is measured by ticks, which stand still with the process",
+    world: "core",
+    profile: "clocks",
+    seeds: 300,
+    noticedBy: ["linearizable reads", "linearizability"],
+  },
+  "lease-too-long": {
+    what: "a lease may outlast the promises it rests on, as without a margin for drift",
+    world: "core",
+    profile: "clocks",
+    seeds: 300,
+    noticedBy: ["linearizable reads", "linearizability"],
+  },
+  "hint-frees-vote": {
+    what: "news of a broken connection free a vote that was promised to a lease",
+    world: "core",
+    profile: "clocks",
+    seeds: 300,
+    noticedBy: ["linearizable reads", "linearizability"],
+  },
+  "disk-lies": {
+    what: "writes of the log are called durable while they are under way",
+    world: "host",
+    profile: "restart-storm",
+    seeds: 200,
+    noticedBy: [
+      "leader completeness",
+      "durability",
+      "election safety",
+      "log matching",
+      "invariant",
+      "recovery",
+    ],
+  },
+  "tail-forgotten": {
+    what: "the end of the log that was synced is not there after a restart",
+    world: "host",
+    profile: "disks",
+    seeds: 50,
+    noticedBy: ["leader completeness", "durability", "election safety", "invariant", "recovery"],
+  },
+  "state-sync-lies": {
+    what: "the log is compacted before the state it was folded into is synced",
+    world: "host",
+    profile: "disks",
+    seeds: 50,
+    noticedBy: ["recovery"],
   },
 };

@@ -32,13 +32,16 @@ export interface CoreWatch {
 export class SimCore extends RaftCore {
   readonly #watch: CoreWatch;
   readonly #bug: PlantedBug | undefined;
+  readonly #ticks: { count: number };
   #commitSeen: number;
   #leading: { readonly term: number; lastIndex: number } | undefined;
   #changes: Entry[] = [];
   #snapshot: Ready["snapshot"];
 
   constructor(options: CoreOptions, watch: CoreWatch) {
-    super(watch.bug === "uncommitted-unbounded" ? { ...options, uncommittedBytesMax: 2 ** 40 } : options);
+    const ticks = { count: 0 };
+    super(optionsWith(options, watch.bug, ticks));
+    this.#ticks = ticks;
     this.#watch = watch;
     this.#bug = watch.bug;
     this.#commitSeen = options.appliedIndex;
@@ -52,6 +55,16 @@ export class SimCore extends RaftCore {
 
   get isLeader(): boolean {
     return this.state.activity === "leader";
+  }
+
+  override tick(): void {
+    this.#ticks.count += 1;
+    super.tick();
+  }
+
+  override connectionLost(peer: RaftId): void {
+    if (this.#bug === "hint-frees-vote" && this.state.lease !== undefined) this.state.lease.holdUntil = 0;
+    super.connectionLost(peer);
   }
 
   override step(message: RaftMessage): void {
@@ -185,6 +198,25 @@ export class SimCore extends RaftCore {
     const messagesMax = MESSAGES_BESIDE_APPENDS + progress.size * (countMax + 4);
     if (messages > messagesMax) tooMuch(`${messages} messages in one batch`);
   }
+}
+
+/** A lease measured so slowly outlasts the promises by far: 0.75 / 0.35 > 2. */
+const SLOW_LEASE = 0.35;
+
+function optionsWith(
+  options: CoreOptions,
+  bug: PlantedBug | undefined,
+  ticks: { readonly count: number },
+): CoreOptions {
+  const { leaseReads } = options;
+  if (bug === "uncommitted-unbounded") return { ...options, uncommittedBytesMax: 2 ** 40 };
+  if (leaseReads === undefined) return options;
+  const { elapsedTicks } = leaseReads;
+  if (bug === "lease-by-ticks") return { ...options, leaseReads: { elapsedTicks: () => ticks.count } };
+  if (bug === "lease-too-long") {
+    return { ...options, leaseReads: { ...leaseReads, elapsedTicksMax: () => elapsedTicks() * SLOW_LEASE } };
+  }
+  return options;
 }
 
 /** A client's largest command. */

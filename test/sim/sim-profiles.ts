@@ -15,6 +15,8 @@ export interface MemberTuning
   > {
   /** Milliseconds; each sync takes a random time up to it. */
   readonly syncMaxMs: number;
+  /** Leaders answer reads by lease, where they can. */
+  readonly leases: boolean;
   /** Applied entries in the log before it is compacted. */
   readonly compactAfter: number;
 }
@@ -79,7 +81,7 @@ export const PROFILES = {
     faults: { "crash-leader": 1, "isolate-leader": 1 },
     clients: CLIENTS,
     qualities: [SLOW],
-    tuning: () => ({ ...NARROW, syncMaxMs: 5, compactAfter: 40 }),
+    tuning: () => ({ ...NARROW, syncMaxMs: 5, compactAfter: 40, leases: false }),
   },
   /** Members with slow disks restart again and again: crashes meet unsynced votes and entries. */
   "restart-storm": {
@@ -155,7 +157,7 @@ export const PROFILES = {
     },
     clients: { ...CLIENTS, read: 10 },
     qualities: ROUGH,
-    tuning: drawTuning,
+    tuning: (random) => ({ ...drawTuning(random), leases: random.float() < 0.7 }),
   },
 } as const satisfies Record<string, SimProfile>;
 
@@ -185,6 +187,7 @@ function drawTuning(random: Random): MemberTuning {
     uncommittedBytesMax: isNarrow ? 1024 : pick(random, [1024, 16 * 1024, 1024 * 1024]),
     syncMaxMs,
     compactAfter: isNarrow ? 40 : pick(random, [20, 100, 400]),
+    leases: random.float() < 0.4,
   };
 }
 
