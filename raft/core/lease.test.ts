@@ -243,7 +243,7 @@ test("a promise for a time that has not come is nobody's honest answer", () => {
 });
 
 test("clocks that differ by a third in rate do not let a lease outlive the promises", () => {
-  // In the time in which the leader's slow clock measures the lease, a follower's fast one measures the promise.
+  // While the leader's slow clock measures the lease, a follower's fast one measures the promise.
   const [slow, fast] = [1 - 1 / 7, 1 + 1 / 7];
   assert.ok((E * LEASE_SHARE) / slow <= E / fast + 1e-9);
 });

@@ -11,14 +11,15 @@
  * two majorities, so a change of membership that is under way does not break this.
  * Source: thesis 6.4.1 (leases), 4.2.3 (votes withheld); what follows is our own reasoning, see ADR 0012.
  *
- * - The promise belongs to the member, not to a term or a leader that it knows: a message of a higher term that
- *   makes it forget its leader does not free its vote, and neither does a broken connection (election-hint.ts).
+ * - The promise belongs to the member, not to a term or a leader that it knows: a message of a higher term
+ *   that makes it forget its leader does not free its vote, and neither does a broken connection
+ *   (election-hint.ts).
  * - A restarted member has forgotten its promises: it holds its vote for E ticks from the start.
  * - Both sides measure by clocks that go on while a process stands still, never by counting ticks: the leader
  *   that was stopped finds its lease over, and an event loop that was busy gives no short promise.
  * - 3/4 lets the clocks differ in rate by a third, e.g. each by 14 % in opposite directions.
- * - Once a transfer begins there is no lease for the rest of the term: TIMEOUT_NOW may be late, but never lost
- *   for sure, and the votes that follow it are given in spite of promises (thesis 3.10, 6.4.1).
+ * - Once a transfer begins there is no lease for the rest of the term: TIMEOUT_NOW may be late, but never
+ *   lost for sure, and the votes that follow it are given in spite of promises (thesis 3.10, 6.4.1).
  */
 import { voteResult } from "../quorum/majority.js";
 import type { CoreState } from "./core-state.js";

@@ -116,13 +116,14 @@ export interface CoreStatus {
  */
 export interface LeaseReads {
   /**
-   * Time in ticks, with fractions, since any fixed moment of this process: steady, from 0 up, and going on while
-   * the process stands still (a monotonic clock divided by the length of a tick). May run up to 14 % fast or slow.
+   * Time in ticks, with fractions, since any fixed moment of this process: steady, from 0 up, and going on
+   * while the process stands still (a monotonic clock divided by the length of a tick). May run up to 14 %
+   * fast or slow.
    */
   readonly elapsedTicks: () => number;
   /**
-   * The same, never less, plus what that clock may have missed, e.g. while the machine slept. A leader measures
-   * its lease by it. @default elapsedTicks
+   * The same, never less, plus what that clock may have missed, e.g. while the machine slept. A leader
+   * measures its lease by it. @default elapsedTicks
    */
   readonly elapsedTicksMax?: () => number;
   /**

@@ -1,12 +1,15 @@
 /**
  * When a leader's disk is in trouble and another member's is not, the other shall lead. Pure over its ports.
- * Invariant: at most one attempt in ten seconds, so that leadership does not wander over disks that are all slow.
+ * Invariant: at most one attempt in ten seconds, so that leadership does not wander over disks that are all
+ * slow.
  *
- *   a sync runs for 0.8 s, and a voter has synced the very entries   told to campaign at once, past the own log
+ *   a sync runs for 0.8 s, and a voter has synced the very entries   told to campaign at once, past the own
+ *   log
  *   log or state get no more room                                     orderly transfer (the log still works)
  *   the log has failed                                               told to campaign at once, while stopping
  *
- * Telling a voter to campaign is safe at any time: it wins only with the whole committed log (Raft paper, 5.4.1).
+ * Telling a voter to campaign is safe at any time: it wins only with the whole committed log (Raft paper,
+ * 5.4.1).
  */
 import type { Clock } from "../../base/clock/clock.js";
 import { messageOf } from "../../base/errors/errors.js";

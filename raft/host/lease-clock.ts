@@ -1,9 +1,9 @@
 /**
  * The time by which leases and promises are measured (raft/core/lease.ts), in ticks. Pure over the clock.
- * Invariant: `elapsedTicks` never counts more time than has passed, but for the drift of the machine's monotonic
- * clock; `elapsedTicksMax` adds what that clock seems to have slept through: on Linux it stands still while the
- * machine is suspended, and the wall clock is put right when it wakes up. Where both stand still, as in a virtual
- * machine that is halted from outside, nobody inside can tell: see ADR 0012.
+ * Invariant: `elapsedTicks` never counts more time than has passed, but for the drift of the machine's
+ * monotonic clock; `elapsedTicksMax` adds what that clock seems to have slept through: on Linux it stands
+ * still while the machine is suspended, and the wall clock is put right when it wakes up. Where both stand
+ * still, as in a virtual machine that is halted from outside, nobody inside can tell: see ADR 0012.
  */
 import type { Clock } from "../../base/clock/clock.js";
 import type { LeaseReads } from "../core/types.js";

@@ -36,7 +36,7 @@ test("three may join at a time; the next is told whom it waits for, and a droppe
   await add("g");
 });
 
-test("a learner that caught up becomes a voter and makes room by itself, also under writes (thesis 4.2.1)", async () => {
+test("a learner that caught up becomes a voter by itself, also under writes (thesis 4.2.1)", async () => {
   const cluster = await ofThree();
   const { node } = cluster.leader;
   for (const nodeId of ["d", "e", "f"]) {

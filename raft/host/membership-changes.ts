@@ -24,8 +24,9 @@ const RETRY_TICKS_MAX = 50;
 /** A learner that has not answered for longer is not made a voter: the others would have to wait for it. */
 const LEARNER_SILENT_TICKS = 3;
 /**
- * Learners at a time. Each costs the leader a copy of the log or a snapshot, and every one that never comes up
- * stays in the membership; three let a cluster grow from one manager to four at once, and from three to six.
+ * Learners at a time. Each costs the leader a copy of the log or a snapshot, and every one that never comes
+ * up stays in the membership; three let a cluster grow from one manager to four at once, and from three to
+ * six.
  */
 export const LEARNERS_MAX = 3;
 /** After which a learner of an average cluster has caught up. */
@@ -189,8 +190,8 @@ export class MembershipChanges {
   }
 
   /**
-   * A new leader may not know yet that its predecessor promoted a learner or removed a member: who asks to join is
-   * judged by the membership in force, which it knows when an entry of its own term is applied.
+   * A new leader may not know yet that its predecessor promoted a learner or removed a member: who asks to
+   * join is judged by the membership in force, which it knows when an entry of its own term is applied.
    */
   async #untilSettled(): Promise<void> {
     for (let attempt = 0; ; attempt++) {

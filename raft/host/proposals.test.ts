@@ -129,7 +129,7 @@ test("entries that a snapshot covers have an unknown fate; those beyond its term
   assert.deepEqual(fates, ["unknown", "unknown", "not done"]);
 });
 
-test("a leader that is full says when to come back: after the latency of its latest commits, or the oldest's age", async () => {
+test("a leader that is full says when to come back: by its latest commits, or the age of the oldest", async () => {
   const { core, clock, proposals, fates, errors, propose } = lab();
   const retryAfterMs = (): number | undefined => {
     const error = errors.at(-1);

@@ -225,7 +225,8 @@ export class Proposals {
 
   #add(at: LogPoint, proposer: Proposer): void {
     // A later leadership may reuse an index whose entry never was committed.
-    // A leader holds all that is committed (Leader Completeness, paper 5.4), and this one holds another there.
+    // A leader holds all that is committed (Leader Completeness, paper 5.4), and this one holds another
+    // there.
     this.#pending.get(at.index)?.proposer.reject(replaced());
     this.#pending.delete(at.index); // so that the order of the map stays that of proposing
     this.#pending.set(at.index, { term: at.term, proposer, sinceMs: this.#options.meters?.nowMs() ?? 0 });

@@ -373,9 +373,9 @@ export class RaftHost implements RaftNode {
   }
 
   /**
-   * A peer says that our removal is committed. Whoever was removed in an orderly way learns it from its own log,
-   * and goes when its daemon says so; whoever was away meanwhile, or was dropped by a forced new cluster,
-   * must neither vote nor lead: the others count without it.
+   * A peer says that our removal is committed. Whoever was removed in an orderly way learns it from its own
+   * log, and goes when its daemon says so; whoever was away meanwhile, or was dropped by a forced new
+   * cluster, must neither vote nor lead: the others count without it.
    */
   #removedSoon(): void {
     if (this.#removal !== undefined) return;

@@ -16,7 +16,8 @@ export class TickWaits {
 
   /**
    * Resolves once `reached` answers true.
-   * @throws what `timeout` makes after `ticks` (nothing: it resolves all the same); the node's error when it stops.
+   * @throws what `timeout` makes after `ticks` (nothing: it resolves all the same); the node's error when it
+   * stops.
    */
   until(reached: () => boolean, options: { ticks: number; timeout: () => Error | undefined }): Promise<void> {
     if (this.#stopped !== undefined) return Promise.reject(this.#stopped);

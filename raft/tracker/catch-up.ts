@@ -1,9 +1,10 @@
 /**
  * Whether a learner keeps up with the leader's log well enough to be given a vote.
- * Pure. Catching up goes in rounds: each ends when the learner holds what the log held when the round began. It is
- * caught up when a round took less than an election timeout: then what is missing takes less than that, too, and
- * its first vote or commit does not keep the others waiting for longer (thesis 4.2.1). Counting missing entries
- * instead would keep a learner of a busy cluster out for ever, for some are always on their way.
+ * Pure. Catching up goes in rounds: each ends when the learner holds what the log held when the round began.
+ * It is caught up when a round took less than an election timeout: then what is missing takes less than
+ * that, too, and its first vote or commit does not keep the others waiting for longer (thesis 4.2.1).
+ * Counting missing entries instead would keep a learner of a busy cluster out for ever, for some are always
+ * on their way.
  * Invariant: a round that takes an election timeout ends the readiness until a shorter one is through.
  */
 export class CatchUp {

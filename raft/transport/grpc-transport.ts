@@ -55,8 +55,9 @@ export class GrpcTransport implements RaftTransport {
   #members: readonly RaftMember[] = [];
   readonly #announced = new AnnouncedAddresses();
   /**
-   * Who talks to us and is no member that we know of: one that joined while we were away, perhaps the leader. It gets
-   * our answers at the address that it announced, for as long as its stream is up. Bound: one per incoming stream.
+   * Who talks to us and is no member that we know of: one that joined while we were away, perhaps the
+   * leader. It gets our answers at the address that it announced, for as long as its stream is up. Bound:
+   * one per incoming stream.
    */
   readonly #strangers = new Map<RaftId, RaftMember>();
   #removed: ReadonlySet<RaftId> = new Set();

@@ -2,18 +2,19 @@
  * Who may speak as which member: the node named by the certificate against what is known of the membership.
  * Pure. A certificate stays valid until it expires, so a manager that was demoted or removed still has one.
  *
- *   the id is                                      the certificate is of
- *   removed                                        anybody                    refused for good
- *   a member's                                     that member's node         served, unless a peer knows that it
- *                                                                             was removed: then refused for now
- *   a member's                                     another node               refused: nobody changes its node
- *   unknown, and members in reach list it          the node that they name    served: we are behind
- *   unknown, and members in reach do not list it   anybody                    refused for now, tried again
- *   unknown, and no member can be asked            anybody                    refused for now; served once we have
- *                                                                             been alone for a while
+ *   the id is                             the certificate is of
+ *   removed                               anybody                  refused for good
+ *   a member's                            that member's node       served, unless a peer says it was removed:
+ *                                                                  then refused for now
+ *   a member's                            another node             refused: nobody changes its node
+ *   unknown, and listed by members in     the node that they name  served: we are behind
+ *   reach
+ *   unknown, and not listed by them       anybody                  refused for now, tried again
+ *   unknown, and nobody can be asked      anybody                  refused for now; served once we have been
+ *                                                                  alone for a while
  *
- * The last line: a member that was away while all that it knew were replaced must hear the leader that it does not
- * know (thesis 4.2.2), and with nobody to ask a manager's certificate is all there is to go by.
+ * The last line: a member that was away while all that it knew were replaced must hear the leader that it
+ * does not know (thesis 4.2.2), and with nobody to ask a manager's certificate is all there is to go by.
  * Invariant: with one honest member in reach that is not behind, nobody but a member is served.
  */
 import type { RaftId, RaftMember } from "../core/types.js";
