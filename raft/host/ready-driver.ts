@@ -9,6 +9,7 @@
  */
 import { messageOf, UnavailableError } from "../../base/errors/errors.js";
 import { invariant } from "../../base/errors/invariant.js";
+import { nextTurn } from "../../base/loop/process-turn.js";
 import { MessageKind } from "../core/message.js";
 import { RaftCore } from "../core/raft-core.js";
 import type { Entry, Membership, RaftMessage, ReadState, Ready, SnapshotMeta } from "../core/types.js";
@@ -244,6 +245,8 @@ export class ReadyDriver {
     if (ready.mustSync) {
       const sinceMs = this.#meters.nowMs();
       this.health.syncBegan(ready.entries.at(-1)?.index ?? 0);
+      // What was sent leaves at the end of this turn; followers shall sync while this member does.
+      if (ready.messagesBeforeSync.length > 0 && storage.wal.holdsThread) await nextTurn();
       const saved = storage.log.append(ready.entries, ready.hardState);
       this.#commit(ready.committedEntries.slice(0, early)); // while the disk works
       await saved;

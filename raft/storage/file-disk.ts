@@ -1,13 +1,16 @@
 /**
  * The disk of the machine: a folder on a local file system. Edge: to node:fs.
  * Writes go through O_DSYNC, one system call (and one trip to the thread pool) instead of a write and an
- * fdatasync: measured 0.18 ms against 0.25 ms for 300 bytes inside a zero-filled file.
+ * fdatasync: measured 0.18 ms against 0.25 ms for 300 bytes inside a zero-filled file. On a quick disk small ones
+ * are waited for in this thread (sync-pace.ts), which saves that trip, too.
  */
-import { close, constants, fsync, open, write } from "node:fs";
+import { close, constants, fsync, open, write, writeSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { performance } from "node:perf_hooks";
 import { promisify } from "node:util";
 import { type Disk, type DiskFile, diskErrorCode } from "./disk.js";
+import { SyncPace } from "./sync-pace.js";
 
 const openFd = promisify(open);
 const closeFd = promisify(close);
@@ -31,16 +34,31 @@ async function writeAll(fd: number, bytes: Uint8Array, position: number): Promis
   }
 }
 
+function writeAllNow(fd: number, bytes: Uint8Array, position: number): void {
+  for (let offset = 0; offset < bytes.length; ) {
+    offset += writeSync(fd, bytes, offset, bytes.length - offset, position + offset);
+  }
+}
+
 class OpenFile implements DiskFile {
   #fd: number | undefined;
+  readonly #pace: SyncPace;
 
-  constructor(fd: number) {
+  constructor(fd: number, pace: SyncPace) {
     this.#fd = fd;
+    this.#pace = pace;
+  }
+
+  holdsThread(bytes: number): boolean {
+    return this.#pace.mayHold(bytes);
   }
 
   async writeDurably(position: number, bytes: Uint8Array): Promise<void> {
     if (this.#fd === undefined) throw new Error("write to a closed file");
-    await writeAll(this.#fd, bytes, position);
+    const startedMs = performance.now();
+    if (this.#pace.mayHold(bytes.length)) writeAllNow(this.#fd, bytes, position);
+    else await writeAll(this.#fd, bytes, position);
+    this.#pace.note(performance.now() - startedMs);
   }
 
   async close(): Promise<void> {
@@ -52,6 +70,7 @@ class OpenFile implements DiskFile {
 
 class FileDisk implements Disk {
   readonly #folder: string;
+  readonly #pace = new SyncPace();
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -97,7 +116,10 @@ class FileDisk implements Disk {
   }
 
   async open(name: string): Promise<DiskFile> {
-    return new OpenFile(await openFd(join(this.#folder, name), constants.O_RDWR | constants.O_DSYNC));
+    return new OpenFile(
+      await openFd(join(this.#folder, name), constants.O_RDWR | constants.O_DSYNC),
+      this.#pace,
+    );
   }
 
   async remove(name: string): Promise<void> {

@@ -169,6 +169,11 @@ export class FileWal {
     return Math.floor(this.#segmentBytes / 2) - SEGMENT_START_BYTES_MAX;
   }
 
+  /** The next append may hold the thread for a moment: let what was sent go out first. */
+  get holdsThread(): boolean {
+    return this.#segment.file.holdsThread?.(0) ?? false;
+  }
+
   /** Batches that wait for the sync that runs. */
   get waiting(): number {
     return this.#waiting.length;
