@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ServiceError } from "@grpc/grpc-js";
+import { Metadata, type ServiceError } from "@grpc/grpc-js";
 import { NotFoundError, NotLeaderError, ResourceExhaustedError } from "../errors/errors.js";
 import { fromGrpcError, toGrpcStatus } from "./grpc-errors.js";
 
@@ -28,4 +28,20 @@ test("a pause that a peer names nonsensically is no pause", () => {
   const error = fromGrpcError(status);
   assert.ok(error instanceof ResourceExhaustedError);
   assert.equal(error.retryAfterMs, undefined);
+});
+
+test("a call whose stream ended without a status found its peer gone: unavailable", () => {
+  const details = "Received RST_STREAM with code 0 (Call ended without gRPC status)";
+  const error = Object.assign(new Error(`13 INTERNAL: ${details}`), {
+    code: 13,
+    details,
+    metadata: new Metadata(),
+  });
+  assert.equal(fromGrpcError(error).code, "unavailable");
+  const bug = Object.assign(new Error("13 INTERNAL: oh"), {
+    code: 13,
+    details: "oh",
+    metadata: new Metadata(),
+  });
+  assert.equal(fromGrpcError(bug).code, "internal");
 });

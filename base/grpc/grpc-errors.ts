@@ -37,7 +37,7 @@ export function fromGrpcError(error: ServiceError | Error): SkeinError {
   const named = error.metadata?.get("skein-code")[0]?.toString();
   const code: ErrorCode =
     // just proved
-    named !== undefined && Object.hasOwn(STATUS, named) ? (named as ErrorCode) : codeFromGrpc(error.code);
+    named !== undefined && Object.hasOwn(STATUS, named) ? (named as ErrorCode) : bareCode(error);
   if (code === "not-leader") {
     return new NotLeaderError(error.details, {
       cause: error,
@@ -51,6 +51,14 @@ export function fromGrpcError(error: ServiceError | Error): SkeinError {
     });
   }
   return errorFromCode(code, error.details || error.message, error);
+}
+
+/**
+ * A status that no handler of ours made. A stream that ended without any, as when the peer's process ends in the
+ * middle of a call, is "internal" to grpc-js; for the caller the peer went away.
+ */
+function bareCode({ code, details }: ServiceError): ErrorCode {
+  return /RST_STREAM|ended without gRPC status/.test(details) ? "unavailable" : codeFromGrpc(code);
 }
 
 /** A number of at most nine digits, or nothing. */
