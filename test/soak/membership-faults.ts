@@ -47,13 +47,19 @@ export async function joinAnew(host: LabHost, others: readonly LabHost[]): Promi
   await eventually(`the nodes ${host.name} was before being removed`, async () => {
     const all = await listNodes(others);
     const dead = all.filter((node) => node.Description.Hostname === host.name && node.ID !== current);
-    for (const { ID } of dead) {
+    let last = "";
+    for (const node of dead) {
       for (const other of others) {
-        const answer = await ask(other, "DELETE", `/nodes/${ID}?force=1`, undefined, 5_000);
+        // One that left while its manager could tell nobody is a manager still, for the others.
+        const path = `/nodes/${node.ID}/update?version=${node.Version.Index}`;
+        if (node.Spec.Role === "manager")
+          await ask(other, "POST", path, { ...node.Spec, Role: "worker" }, 10_000);
+        const answer = await ask(other, "DELETE", `/nodes/${node.ID}?force=1`, undefined, 5_000);
         if (answer.status === 200 || answer.status === 404) break;
+        last = answer.message;
       }
     }
-    return dead.length === 0 ? true : `${dead.length} left`;
+    return all.length > 0 && dead.length === 0 ? true : `${dead.length} left: ${last}`;
   });
 }
 

@@ -98,14 +98,24 @@ class Run {
     await formSwarm(this.#lab, { managers: hosts.length });
     await untilAllManagers(hosts);
     this.#say(`${hosts.length} managers are up`);
-    await this.#underFire();
-    await this.#converge();
-    await this.#compare();
+    // Whatever goes wrong, what was seen until then is checked.
+    await this.#guarded("under fire", () => this.#underFire());
+    await this.#guarded("after healing", () => this.#converge());
+    await this.#guarded("comparing replicas", () => this.#compare());
     const startedMs = performance.now();
     const { configs, sets } = this.#recorder;
     const expired = (): boolean => performance.now() - startedMs > CHECK_MS;
     this.problems.push(...checkHistory({ configs, sets }, this.#nemesis.quorumLosses, expired));
     this.#checkMs = performance.now() - startedMs;
+  }
+
+  async #guarded(what: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.problems.push(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+      this.#say(this.problems.at(-1) ?? "");
+    }
   }
 
   readLogs(): void {
