@@ -1,5 +1,5 @@
 /**
- * What a manager's disk does to it: full, torn at the end, damaged in the middle.
+ * What a manager's disk does to it: full, read-only, torn at the end, damaged in the middle and at the end.
  * One real manager on a small disk of its own.
  */
 import assert from "node:assert/strict";
@@ -52,6 +52,9 @@ const createConfig = (name: string, bytes: number): Promise<HttpAnswer> =>
     .host(1)
     .api("POST", "/configs/create", { Name: name, Data: Buffer.alloc(bytes, name).toString("base64") });
 
+/** What a disk writes whole or not at all; frames begin and end there. */
+const SECTOR = 512;
+
 /** Segments of the log, oldest first. */
 function segments(): string[] {
   const inner = (at: string): string[] =>
@@ -65,16 +68,17 @@ function segments(): string[] {
   return inner(folder()).sort();
 }
 
-/** The segment that is written, and where its last byte that is not zero lies. */
+/** The segment that is written, and where its last sector ends that is not zero. */
 function tail(): { path: string; bytes: Buffer; end: number } {
   const path = segments().findLast((each) =>
     readFileSync(each)
-      .subarray(40)
+      .subarray(SECTOR)
       .some((byte) => byte !== 0),
   );
   assert.ok(path, "no segment holds records");
   const bytes = readFileSync(path);
-  return { path, bytes, end: bytes.findLastIndex((byte) => byte !== 0) + 1 };
+  const last = bytes.findLastIndex((byte) => byte !== 0);
+  return { path, bytes, end: (Math.floor(last / SECTOR) + 1) * SECTOR };
 }
 
 async function processes(): Promise<readonly (readonly [string, number, string | undefined])[]> {
@@ -142,10 +146,8 @@ test("a torn write at the end of the log is cut off", async () => {
   const before = await processes();
   await host.killDaemon();
   const { path, bytes, end } = tail();
-  // Half of a frame that was never acknowledged.
-  const torn = Buffer.from(bytes.subarray(40, 40 + Math.min(300, end - 41)));
-  torn.copy(bytes, end + 3);
-  bytes.fill(0xa5, end + 3, end + 20);
+  // The second sector of a write that was never acknowledged: its first one did not arrive.
+  bytes.fill(0xa5, end + SECTOR, end + 2 * SECTOR);
   writeFileSync(path, bytes);
   await host.start();
   await backWith(["a", "b"], "c");
@@ -154,36 +156,79 @@ test("a torn write at the end of the log is cut off", async () => {
   await host.stop();
   // What a clean stop writes last repeats what is known: losing it loses nothing.
   const last = tail();
-  last.bytes.fill(0, last.end - 4, last.end);
+  last.bytes.fill(0, last.end - SECTOR, last.end);
   writeFileSync(last.path, last.bytes);
   await host.start();
   await backWith(["a", "b", "c"], "d");
   assert.deepEqual(await processes(), before);
 });
 
-test("damage in the middle of the log is refused and named; containers go on, the mended log is taken", async () => {
+for (const where of ["in the middle", "in the last record"] as const) {
+  test(`damage ${where} of the log is refused and named; containers go on, the mended log is taken`, async () => {
+    const host = lab.host(1);
+    const before = await processes();
+    await host.stop();
+    const { path, bytes, end } = tail();
+    const at = where === "in the middle" ? SECTOR + Math.floor((end - SECTOR) / 2) : end - SECTOR + 100;
+    const good = bytes.readUInt8(at);
+    bytes.writeUInt8(good ^ 0xff, at);
+    writeFileSync(path, bytes);
+    await host.start();
+    const answer = await until("a refusal with its reason", 20_000, async () => {
+      const found = await host.api("GET", "/nodes");
+      return /damaged/.test(found.body) ? found : undefined;
+    });
+    assert.equal(answer.status, 503);
+    assert.match(messageIn(answer), /log segment wal-\w+\.log is damaged at byte \d+.*: a frame/);
+    for (const [, pid, startedAt] of before) assert.equal(processStart(pid), startedAt);
+    bytes.writeUInt8(good, at);
+    writeFileSync(path, bytes);
+    await backWith(["a", "b", "c", "d"], where === "in the middle" ? "e" : "f");
+    assert.deepEqual(await processes(), before);
+  });
+}
+
+test("a full disk whose log has room is told of, and the manager goes on", async () => {
+  const host = lab.host(1);
+  const before = await processes();
+  const filler = join(folder(), "filler");
+  await host.attempt("dd", ["if=/dev/zero", `of=${filler}`, "bs=4k"]);
+  const trouble = async (): Promise<string> =>
+    (await call<readonly { Status: { Message?: string } }[]>(host, "GET", "/nodes"))[0]?.Status.Message ?? "";
+  let written = 0;
+  // It may come and go: what is tried in vain gives back a little room.
+  const told = await until("trouble", 30_000, async () => {
+    const answer = await createConfig(`full-${written}`, 3_000);
+    assert.equal(answer.status, 201, answer.body);
+    written += 1;
+    const found = await trouble();
+    return found === "" ? undefined : found;
+  });
+  assert.match(told, /manager: .*(ENOSPC|No space left)/i);
+  const after = await createConfig("still", 100);
+  assert.equal(after.status, 201, after.body);
+  rmSync(filler);
+  await until("the end of the trouble", 30_000, async () => (await trouble()) === "");
+  await host.killDaemon();
+  await host.start();
+  await backWith(["still", ...Array.from({ length: written }, (_, i) => `full-${i}`)], "g");
+  assert.deepEqual(await processes(), before);
+});
+
+test("a disk that came up read-only is told of; once it is writable the manager resumes", async () => {
   const host = lab.host(1);
   const before = await processes();
   await host.stop();
-  const { path, bytes, end } = tail();
-  const at = 40 + Math.floor((end - 40) / 2);
-  const good = bytes.readUInt8(at);
-  bytes.writeUInt8(good ^ 0xff, at);
-  writeFileSync(path, bytes);
+  await run("mount", ["-o", "remount,ro", folder()]);
   await host.start();
-  const answer = await until("a refusal with its reason", 20_000, async () => {
+  const answer = await until("a refusal with its reason", 30_000, async () => {
     const found = await host.api("GET", "/nodes");
-    return /damaged/.test(found.body) ? found : undefined;
+    return /EROFS|read-only/i.test(found.body) ? found : undefined;
   });
   assert.equal(answer.status, 503);
-  assert.match(
-    messageIn(answer),
-    /log segment wal-\w+\.log is damaged at byte \d+, and intact records follow/,
-  );
   for (const [, pid, startedAt] of before) assert.equal(processStart(pid), startedAt);
-  bytes.writeUInt8(good, at);
-  writeFileSync(path, bytes);
-  await backWith(["a", "b", "c", "d"], "e");
+  await run("mount", ["-o", "remount,rw", folder()]);
+  await backWith(["still"], "h");
   assert.deepEqual(await processes(), before);
 });
 
