@@ -13,6 +13,7 @@ import { ManagerRuntime } from "../node/manager-runtime.js";
 import { optimizeWhenBusy } from "../node/process-optimizer.js";
 import type { TlsIdentity } from "../node/rpc-host.js";
 import { Config } from "../proto/gen/skein/v1/objects.js";
+import { LoopHold } from "./loop-hold.js";
 import { pause } from "./swarm-lab.js";
 
 export type ManagerRequest = { readonly id: number } & (
@@ -27,6 +28,8 @@ export type ManagerRequest = { readonly id: number } & (
   | { readonly kind: "voters" }
   /** The longest time since the last question in which the event loop did nothing else. */
   | { readonly kind: "hold" }
+  /** The same by CPU time and by wall time, from the first of these questions on. */
+  | { readonly kind: "loopHold" }
   | { readonly kind: "stop" }
 );
 
@@ -43,6 +46,7 @@ export interface Started {
 }
 
 let runtime: ManagerRuntime | undefined;
+let loopHold: LoopHold | undefined;
 const loopDelay = monitorEventLoopDelay({ resolution: 1 });
 
 function opened(): ManagerRuntime {
@@ -142,6 +146,9 @@ async function answer(request: ManagerRequest): Promise<unknown> {
       loopDelay.reset();
       return ms;
     }
+    case "loopHold":
+      loopHold ??= new LoopHold();
+      return loopHold.take();
     case "stop":
       await runtime?.close();
       setImmediate(() => process.exit(0));
