@@ -107,7 +107,13 @@ export class HostMember implements SimMember {
       clock: new HostClock(queue, life, this.#rate),
       machine: new HostMachine(checker, () => this.#id),
       transport: new HostTransport(
-        { queue, network, directory: this.#directory, chance: () => this.#random.float() },
+        {
+          queue,
+          network,
+          directory: this.#directory,
+          chance: () => this.#random.float(),
+          isDeafToStrangers: this.#world.bug === "strangers-unanswered",
+        },
         life,
       ),
       core: undefined,

@@ -28,6 +28,8 @@ export interface HostTransportWorld {
   readonly queue: EventQueue;
   readonly network: SimNetwork;
   readonly directory: Directory;
+  /** Planted: who is not known is not answered. */
+  readonly isDeafToStrangers: boolean;
   /** Drawn for each lost message. */
   readonly chance: () => number;
 }
@@ -129,6 +131,7 @@ export class HostTransport implements RaftTransport, Receiver {
   }
 
   #knows(peer: RaftId): boolean {
+    if (this.#world.isDeafToStrangers) return this.#peers.has(peer);
     return this.#peers.has(peer) || (this.#strangers.has(peer) && !this.#removed.has(peer));
   }
 

@@ -26,6 +26,7 @@ export const PLANTED_BUGS = [
   "disk-lies",
   "tail-forgotten",
   "state-sync-lies",
+  "strangers-unanswered",
 ] as const;
 
 export type PlantedBug = (typeof PLANTED_BUGS)[number];
@@ -183,5 +184,12 @@ export const BUG_CASES: Readonly<Record<PlantedBug, BugCase>> = {
     profile: "disks",
     seeds: 50,
     noticedBy: ["recovery"],
+  },
+  "strangers-unanswered": {
+    what: "a member that was away does not answer a leader that joined meanwhile",
+    world: "host",
+    profile: "membership",
+    seeds: 100,
+    noticedBy: ["liveness"],
   },
 };

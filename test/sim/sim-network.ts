@@ -3,7 +3,6 @@
  * Pure. Invariant: what happens to a message depends on the seed and on the order of sends alone.
  */
 import type { Random } from "../../base/random/random.js";
-import { describeMessage } from "../../raft/core/message.js";
 import type { RaftId, RaftMessage } from "../../raft/core/types.js";
 import type { SimSnapshot } from "./core-disk.js";
 import type { EventQueue } from "./event-queue.js";
@@ -128,12 +127,8 @@ export class SimNetwork {
   #arrive(envelope: Envelope, isLost: boolean, onFate: (delivered: boolean) => void): void {
     const { message } = envelope;
     const arrives = !isLost && !this.isCut(message.from, message.to);
-    const { from, to, term, index, entries, commit } = message;
-    this.#trace.note(
-      [from, to, term, index, entries.length, commit, +arrives],
-      () => `${arrives ? "recv" : "lost"} ${describeMessage(message)}`,
-    );
-    if (arrives) this.#receivers.get(to)?.receive(envelope);
+    this.#trace.noteMessage(message, arrives);
+    if (arrives) this.#receivers.get(message.to)?.receive(envelope);
     onFate(arrives);
   }
 

@@ -3,6 +3,8 @@
  * and its text when somebody reads along. Pure.
  * Invariant: the hash does not depend on whether the text is kept.
  */
+import { describeMessage } from "../../raft/core/message.js";
+import type { RaftMessage } from "../../raft/core/types.js";
 import type { EventQueue } from "./event-queue.js";
 
 export class SimTrace {
@@ -22,6 +24,21 @@ export class SimTrace {
     this.#mix(Math.round(this.#queue.now * 1000));
     for (const fact of facts) this.#mix(fact);
     this.#print?.(`${this.#queue.now.toFixed(1).padStart(9)} ${text()}`);
+  }
+
+  /** The fate of a message: what happens most, and so without anything made for it. */
+  noteMessage(message: RaftMessage, isDelivered: boolean): void {
+    this.#mix(Math.round(this.#queue.now * 1000));
+    this.#mix(message.from);
+    this.#mix(message.to);
+    this.#mix(message.term);
+    this.#mix(message.index);
+    this.#mix(message.entries.length);
+    this.#mix(message.commit);
+    this.#mix(isDelivered ? 1 : 0);
+    if (this.#print === undefined) return;
+    const fate = isDelivered ? "recv" : "lost";
+    this.#print(`${this.#queue.now.toFixed(1).padStart(9)} ${fate} ${describeMessage(message)}`);
   }
 
   /** 64 bits as hexadecimal text. */
