@@ -4,6 +4,7 @@
  */
 import { codeOf, UnavailableError } from "../base/errors/errors.js";
 import { callUnary } from "../base/grpc/grpc-call.js";
+import { leaderWait } from "../base/grpc/leader-wait.js";
 import { BackupClient } from "../proto/gen/skein/v1/backup.js";
 import { ControlClient } from "../proto/gen/skein/v1/control.js";
 import { DebugClient, type RaftInspection } from "../proto/gen/skein/v1/debug.js";
@@ -74,15 +75,21 @@ export class ManagerClients {
     return new BackupClient(address, credentials, { channelOverride: channel });
   }
 
-  /** @example await clients.call((control) => control.getNode, { id }) */
+  /**
+   * `leaderWaitMs`: how long the manager waits for a leader where there is none. @default 8000
+   * @example await clients.call((control) => control.getNode, { id })
+   */
   async call<Req, Res>(
     pick: (control: ControlClient) => Parameters<typeof callUnary<Req, Res>>[0],
     request: Req,
+    options: { readonly leaderWaitMs?: number } = {},
   ): Promise<Res> {
     const control = this.control();
+    const { leaderWaitMs } = options;
     try {
       return await callUnary<Req, Res>(pick(control).bind(control), request, {
         timeoutMs: CONTROL_TIMEOUT_MS,
+        ...(leaderWaitMs === undefined ? {} : { metadata: leaderWait(leaderWaitMs) }),
       });
     } catch (error) {
       const { error: reason } = this.#swarm.info();

@@ -23,8 +23,12 @@ class FakeLeader implements LeaderView {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
   }
-  async readBarrier(): Promise<void> {
+  /** Confirms nothing until asked to stop. */
+  isCutOff = false;
+  async readBarrier({ signal }: { signal?: AbortSignal } = {}): Promise<void> {
     this.barriers += 1;
+    if (!this.isCutOff) return;
+    await new Promise((_, reject) => signal?.addEventListener("abort", () => reject(new Error("cancelled"))));
   }
 }
 
@@ -222,4 +226,17 @@ test("a caller in a hurry waits no longer for a leader than it asks", async () =
   assert.deepEqual(ends, ["hurried"]);
   clock.advance(7_000);
   await failedToo;
+});
+
+test("a read at a leader that loses its quorum hears of it in time", async () => {
+  const { leader, clock, call } = lab((callback) => callback(null, "nodes"));
+  leader.isCutOff = true;
+  const waiting = call({ metadata: leaderWait(1_000) });
+  await new Promise((resolve) => setImmediate(resolve));
+  leader.isLeader = false;
+  for (const listener of leader.listeners) listener();
+  await new Promise((resolve) => setImmediate(resolve));
+  clock.advance(1_000);
+  await assert.rejects(waiting, /the swarm has no leader/);
+  assert.equal(leader.listeners.size, 0);
 });

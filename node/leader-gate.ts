@@ -43,7 +43,7 @@ export interface LeaderView {
   readonly leaderAddress: string | undefined;
   /** Calls back when either changes. */
   onChange(listener: () => void): () => void;
-  readBarrier(): Promise<unknown>;
+  readBarrier(options?: { signal?: AbortSignal }): Promise<unknown>;
 }
 
 export interface LeaderGateOptions {
@@ -104,6 +104,27 @@ function unknownOutcome(leader: string, cause: SkeinError): UnavailableError {
   const found =
     "went away before it answered: the change may have been made, or not; look before you repeat it";
   return new UnavailableError(`the leader at ${leader} ${found}`, { cause });
+}
+
+/**
+ * A leader that has lost its quorum cannot confirm anything, and steps down: the call then looks for the next
+ * one, or is told that there is none, instead of waiting for as long as its caller does.
+ * @returns false when the leadership was lost meanwhile.
+ */
+async function barrierWhileLeading(leader: LeaderView): Promise<boolean> {
+  const lost = new AbortController();
+  const unsubscribe = leader.onChange(() => {
+    if (!leader.isLeader) lost.abort();
+  });
+  try {
+    await leader.readBarrier({ signal: lost.signal });
+    return true;
+  } catch (error) {
+    if (lost.signal.aborted) return false;
+    throw error;
+  } finally {
+    unsubscribe();
+  }
 }
 
 export function createLeaderGate(options: LeaderGateOptions): Guard {
@@ -198,7 +219,7 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
       if (leader.isLeader) {
         if (isForwarded(call)) await assertKnown(directPeer(call)); // its word for whom it calls counts
         if (!RENEWALS.has(path)) await assertKnown(peerOf(call));
-        if (options.linearizable.has(path)) await leader.readBarrier();
+        if (options.linearizable.has(path) && !(await barrierWhileLeading(leader))) continue;
         try {
           return await local(call);
         } catch (error) {

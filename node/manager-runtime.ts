@@ -396,7 +396,7 @@ function leaderViewOf(raft: RaftNode): LeaderView {
       return raft.leaderMember?.address;
     },
     onChange: (listener) => raft.onLeadership(() => listener()),
-    readBarrier: () => raft.readBarrier(),
+    readBarrier: (options) => raft.readBarrier(options),
   };
 }
 

@@ -13,6 +13,9 @@ import type { Route } from "./route.js";
 export const API_VERSION = "1.50";
 export const API_VERSION_MIN = "1.24";
 
+/** Longer than an election; who asks for info wants to know soon that there is no leader. */
+const INFO_LEADER_WAIT_MS = 2_000;
+
 function versionJson({ facts }: EngineBackend): JsonObject {
   const common = {
     ApiVersion: API_VERSION,
@@ -108,7 +111,11 @@ export function systemRoutes(backend: EngineBackend, clients: ManagerClients): R
     if (member !== undefined && isQuorumLost(member))
       return { ...base, Error: "The swarm does not have a leader: too few managers are online." };
     try {
-      const { cluster, nodes, managers } = await clients.call((control) => control.getCluster, {});
+      const { cluster, nodes, managers } = await clients.call(
+        (control) => control.getCluster,
+        {},
+        { leaderWaitMs: INFO_LEADER_WAIT_MS },
+      );
       return {
         ...base,
         Nodes: nodes,

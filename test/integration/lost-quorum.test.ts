@@ -3,6 +3,8 @@
  * managers that come back are refused by id, and their nodes go on as workers.
  */
 import assert from "node:assert/strict";
+import { renameSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { Lab } from "../support/lab/lab.js";
 import {
@@ -44,6 +46,37 @@ test("force-new-cluster is refused while there is a quorum, on a worker, and out
   assert.match(messageIn(worker), /not a swarm manager/);
 });
 
+test("node ls says on every manager why another one does not run, and that one more loss is too much", async () => {
+  const [one, two, three] = lab.hosts;
+  assert.ok(one && two && three);
+  assert.equal(
+    (await one.skein(["node", "ls"])).stderr.trim(),
+    "",
+    "nothing to say of three healthy managers",
+  );
+  const identity = join(three.dataDir, "manager", "member.json");
+  renameSync(identity, `${identity}.away`);
+  three.killManager();
+  let last = "";
+  await until(
+    "the cause in node ls",
+    15_000,
+    async () => {
+      last = (await two.skein(["node", "ls"])).stderr;
+      return /host3: manager: it does not run: there is no raft member/.test(last) ? true : undefined;
+    },
+    () => last,
+  );
+  assert.match(last, /2 of 3 managers can be reached.*losing one more manager loses the quorum/);
+  const info = await two.docker(["info"]);
+  assert.match(info.stdout + info.stderr, /losing one more manager loses the quorum/);
+  renameSync(`${identity}.away`, identity);
+  await untilNodes(one, "host3 well again", (all) => {
+    const node = named(all, "host3");
+    return node?.ManagerStatus?.Reachability === "reachable" && (node.Status.Message ?? "") === "";
+  });
+});
+
 test("one survivor of three goes on with all it had; the others come back as workers", async () => {
   const [one, two, three, four] = lab.hosts;
   assert.ok(one && two && three && four);
@@ -52,6 +85,17 @@ test("one survivor of three goes on with all it had; the others come back as wor
   await call(one, "POST", "/configs/create", { Name: "kept", Data: "YQ==" });
   await Promise.all([two.killDaemon(), three.killDaemon()]);
   const stuck = one.api("GET", "/nodes");
+  let warnings: readonly string[] | null = null;
+  await until(
+    "the loss in info",
+    10_000,
+    async () => {
+      ({ Warnings: warnings } = await call<{ Warnings: readonly string[] | null }>(one, "GET", "/info"));
+      const isTold = (each: string): boolean => /1 of 3 .*the quorum is lost.*force-new-cluster/.test(each);
+      return warnings?.some(isTold) === true ? true : undefined;
+    },
+    () => JSON.stringify(warnings),
+  );
 
   const { code, stdout, stderr } = await one.skein(["swarm", "init", "--force-new-cluster"]);
   assert.equal(code, 0, stderr);
