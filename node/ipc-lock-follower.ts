@@ -1,6 +1,6 @@
 /**
- * The manager's word to its daemon that the unlock key is another, and the daemon's answer. Pure over the channel.
- * One change at a time: the keeper waits for each.
+ * The manager's word to its daemon that the unlock key is another, and the daemon's answer. Pure over the
+ * channel. One change at a time: the keeper waits for each.
  */
 import { UnavailableError } from "../base/errors/errors.js";
 import type { LockFollower } from "../manager/keys/key-keeper.js";

@@ -114,7 +114,8 @@ async function renewIdentity(channels: ManagerChannels, address: string): Promis
 }
 
 /**
- * What a new manager must lock its files under from the first write on; "": nothing. It shows its new certificate.
+ * What a new manager must lock its files under from the first write on; "": nothing. It shows its new
+ * certificate.
  * @throws the last manager's error.
  */
 export async function fetchUnlockKey(identity: TlsIdentity, managers: readonly string[]): Promise<string> {

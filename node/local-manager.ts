@@ -47,8 +47,8 @@ export class LocalManager {
   }
 
   /**
-   * Resolves when calls get through: a channel that was opened before the manager listened tries again after a pause,
-   * and answers errors until then. Gives up after two seconds.
+   * Resolves when calls get through: a channel that was opened before the manager listened tries again
+   * after a pause, and answers errors until then. Gives up after two seconds.
    */
   async connected(): Promise<void> {
     const channel = this.#endpoint?.channel;

@@ -27,7 +27,10 @@ export async function openUnlocked(
   return opens ? identity : undefined;
 }
 
-/** @throws {InvalidArgumentError} the text is no unlock key. {UnauthenticatedError} it does not fit. {DataLossError} */
+/**
+ * @throws {InvalidArgumentError} the text is no unlock key. {UnauthenticatedError} it does not fit.
+ * {DataLossError}
+ */
 export async function unlockWith(
   unlockKey: string,
   { identity }: SavedMember,

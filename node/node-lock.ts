@@ -1,9 +1,9 @@
 /**
- * What this node's files are locked under, and how that changes: the manager hears of another unlock key, the
- * identity is saved under it with the old key inside, then the manager's data keys follow, then the old key is
- * forgotten. Edge: to nothing itself; whoever binds it saves.
- * Invariants: the keys live here and in the manager's memory only; whatever write a crash cuts short, one key opens
- * everything: the old one before the identity was saved, the new one after.
+ * What this node's files are locked under, and how that changes: the manager hears of another unlock key,
+ * the identity is saved under it with the old key inside, then the manager's data keys follow, then the old
+ * key is forgotten. Edge: to nothing itself; whoever binds it saves. Invariants: the keys live here and in
+ * the manager's memory only; whatever write a crash cuts short, one key opens everything: the old one
+ * before the identity was saved, the new one after.
  */
 import { UnavailableError } from "../base/errors/errors.js";
 import { type FileLock, NO_LOCK } from "./sealed-identity.js";
@@ -40,7 +40,10 @@ export class NodeLock {
     this.reset();
   }
 
-  /** The cluster's unlock key is another. @throws when the identity cannot be saved: nothing has changed then. */
+  /**
+   * The cluster's unlock key is another. @throws when the identity cannot be saved: nothing has changed
+   * then.
+   */
   changing(unlockKey: string): void {
     const files = this.#files;
     if (files === undefined) throw new UnavailableError("this node has not saved its identity yet");

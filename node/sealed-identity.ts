@@ -1,13 +1,13 @@
 /**
- * A node's identity as its file holds it: open, or with the private key sealed under the unlock key.
- * Pure but for the lock's cipher. Invariant: whoever holds the newest unlock key opens everything here, because the
- * sealed part carries the keys that other files may be locked under still.
+ * A node's identity as its file holds it: open, or with the private key sealed under the unlock key. Pure
+ * but for the lock's cipher. Invariant: whoever holds the newest unlock key opens everything here, because
+ * the sealed part carries the keys that other files may be locked under still.
  *
  *   open    { keyPem, certificatePem, rootCaPem, formerUnlockKeys? }
  *   locked  { locked, certificatePem, rootCaPem }; locked: base 64 of { keyPem, formerUnlockKeys } under the lock
  *
- * An open identity with former keys stands on the disk for the moment between two writes when autolock is turned
- * off: what those keys lock is about to be opened, too.
+ * An open identity with former keys stands on the disk for the moment between two writes when autolock is
+ * turned off: what those keys lock is about to be opened, too.
  */
 import { DataLossError } from "../base/errors/errors.js";
 import type { Random } from "../base/random/random.js";
@@ -62,7 +62,8 @@ export function decodeIdentity(json: OpenJson | SealedIdentity): OpenIdentity | 
 }
 
 /**
- * @throws {InvalidArgumentError} the text is no unlock key. {PermissionDeniedError} it does not fit. {DataLossError}
+ * @throws {InvalidArgumentError} the text is no unlock key. {PermissionDeniedError} it does not fit.
+ * {DataLossError}
  */
 export function openIdentity(sealed: SealedIdentity, unlockKey: string, random: Random): OpenIdentity {
   const lock = lockOf(unlockKey, "node identity", random);

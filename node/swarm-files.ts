@@ -1,6 +1,7 @@
 /**
  * What a node must remember about its swarm across restarts: who it is, its certificate, where managers are.
- * Edge: to node:fs. Readable by root only, because of the key, which autolock seals. Key and certificate stand in one file: a
+ * Edge: to node:fs. Readable by root only, because of the key, which autolock seals (sealed-identity.ts).
+ * Key and certificate stand in one file: a
  * renewal changes both, and a crash in between must not leave a pair that does not fit.
  *
  *   <data>/swarm/state.json   <data>/swarm/identity.json   <data>/swarm/restoring

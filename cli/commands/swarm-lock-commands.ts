@@ -1,6 +1,6 @@
 /**
- * `skein swarm unlock` and `unlock-key`. Edge: to the API and the process's standard input.
- * Invariant: the unlock key is asked for without showing it, or read from standard input, never from an argument.
+ * `skein swarm unlock` and `unlock-key`. Edge: to the API and the process's standard input. Invariant: the
+ * unlock key is asked for without showing it, or read from standard input, never from an argument.
  */
 import type { Command } from "commander";
 import { InvalidArgumentError } from "../../base/errors/errors.js";

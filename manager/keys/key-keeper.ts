@@ -1,8 +1,8 @@
 /**
- * Every manager's part in rotating keys and in autolock: its own files follow what the cluster says, a new data key
- * at every epoch, another lock when the unlock key changes. Pure loop over ports.
- * Invariant: a lock is changed only to what a read barrier confirmed, because a replica that has just started may
- * show an unlock key that was revoked long ago. Order: the node's identity, then Raft's data keys; whoever holds
+ * Every manager's part in rotating keys and in autolock: its own files follow what the cluster says, a new
+ * data key at every epoch, another lock when the unlock key changes. Pure loop over ports. Invariant: a
+ * lock is changed only to what a read barrier confirmed, because a replica that has just started may show
+ * an unlock key that was revoked long ago. Order: the node's identity, then Raft's data keys; whoever holds
  * the newer key can open both at every moment (node/node-lock.ts).
  */
 import type { Clock, Timer } from "../../base/clock/clock.js";

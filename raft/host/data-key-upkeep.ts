@@ -1,8 +1,8 @@
 /**
- * Follows a change of the data keys through to its end: the log goes on under the new key, the state is sealed
- * anew, old segments go, and then the old keys. Pure over its parts.
- * Invariants: each step leaves a folder that a restart can open, whatever happens next, because a key goes last;
- * what is left undone (a full disk, entries that wait to be applied) is tried again, after a restart, too.
+ * Follows a change of the data keys through to its end: the log goes on under the new key, the state is
+ * sealed anew, old segments go, and then the old keys. Pure over its parts. Invariants: each step leaves a
+ * folder that a restart can open, whatever happens next, because a key goes last; what is left undone (a
+ * full disk, entries that wait to be applied) is tried again, after a restart, too.
  */
 import { messageOf } from "../../base/errors/errors.js";
 import type { Logger } from "../../base/log/logger.js";
@@ -31,8 +31,8 @@ export class DataKeyUpkeep {
   }
 
   /**
-   * Follows the cluster to a rotation, unless the ring is as far. Resolves when whatever is appended from then on
-   * is sealed under the new key; the rest goes on in the background.
+   * Follows the cluster to a rotation, unless the ring is as far. Resolves when whatever is appended from
+   * then on is sealed under the new key; the rest goes on in the background.
    * @throws {ResourceExhaustedError} too many old keys are needed still.
    */
   async rotate(epoch: number): Promise<void> {

@@ -81,8 +81,8 @@ export interface RaftNode {
   /** Leader only. @throws {FailedPreconditionError} when the rest would have no quorum, unless forced. */
   removeMember(raftId: RaftId, options?: { force?: boolean }): Promise<void>;
   /**
-   * Makes a new data key, when the cluster counts a newer rotation than this member follows. Resolves when what is
-   * appended is sealed under it; what was sealed before follows in the background.
+   * Makes a new data key, when the cluster counts a newer rotation than this member follows. Resolves when
+   * what is appended is sealed under it; what was sealed before follows in the background.
    * @throws {ResourceExhaustedError} too many old keys are needed still.
    */
   rotateDataKey(epoch: number): Promise<void>;

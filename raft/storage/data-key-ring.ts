@@ -36,8 +36,8 @@ const ROW_BYTES = 4 + DATA_KEY_BYTES;
 /** The id of the one key that a file of the old format holds. */
 const FIRST_ID = 1;
 /**
- * More than a few means that what is sealed under old keys cannot be sealed anew, on a full disk, say. No key is
- * added then: the oldest one could not go either.
+ * More than a few means that what is sealed under old keys cannot be sealed anew, on a full disk, say. No
+ * key is added then: the oldest one could not go either.
  */
 const KEYS_MAX = 64;
 
@@ -59,8 +59,8 @@ export interface DataKeyRingOptions {
 
 /**
  * Loads the ring, or makes one when the folder has none, and brings the file under `lock`.
- * @throws {FailedPreconditionError} it is locked and no lock was given. {PermissionDeniedError} none of them fits.
- * {DataLossError}
+ * @throws {FailedPreconditionError} it is locked and no lock was given. {PermissionDeniedError} none of
+ * them fits. {DataLossError}
  */
 export async function openDataKeyRing(options: DataKeyRingOptions): Promise<DataKeyRing> {
   const { disk, random, lock } = options;
@@ -82,7 +82,10 @@ export async function isDataKeyLocked(disk: Disk): Promise<boolean> {
   return stored !== undefined && stored[KIND_AT] === 1;
 }
 
-/** Opens a ring to read what it sealed, and leaves the file as it is. @throws as `openDataKeyRing`; {NotFoundError} */
+/**
+ * Opens a ring to read what it sealed, and leaves the file as it is. @throws as `openDataKeyRing`;
+ * {NotFoundError}
+ */
 export async function readDataKeyRing(disk: Disk, locks: readonly DataKeyLock[]): Promise<DataKeys> {
   const stored = await disk.read(DATA_KEY_FILE);
   if (stored === undefined) throw new NotFoundError(`there is no data key file \`${DATA_KEY_FILE}\``);
@@ -127,8 +130,8 @@ export class DataKeyRing implements DataKeys {
   }
 
   /**
-   * Makes a new current key, because the cluster counts a newer rotation than the ring follows. A ring that was
-   * never told of one takes the first for its own: its key is as young as its membership.
+   * Makes a new current key, because the cluster counts a newer rotation than the ring follows. A ring that
+   * was never told of one takes the first for its own: its key is as young as its membership.
    * @returns whether there is a new key. @throws {ResourceExhaustedError} too many old ones are still needed.
    */
   rotate(epoch: number): Promise<boolean> {
@@ -150,8 +153,8 @@ export class DataKeyRing implements DataKeys {
   }
 
   /**
-   * Writes the ring under another lock, or none: nothing else is encrypted anew. When the ring stood open, its
-   * keys may have been read: in the same step it gets a new current one.
+   * Writes the ring under another lock, or none: nothing else is encrypted anew. When the ring stood open,
+   * its keys may have been read: in the same step it gets a new current one.
    * @returns whether there is a new key.
    */
   relock(lock: DataKeyLock | undefined): Promise<boolean> {

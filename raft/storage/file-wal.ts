@@ -186,9 +186,10 @@ export class FileWal {
   }
 
   /**
-   * Goes on in a segment that is sealed under the data key that is current now. It is made before anybody has to
-   * wait for it; one that was prepared under an older key gets a few records first, and is done with.
-   * @throws as `append`, and what the disk says when there is no room for a segment: nothing has changed then.
+   * Goes on in a segment that is sealed under the data key that is current now. It is made before anybody
+   * has to wait for it; one that was prepared under an older key gets a few records first, and is done with.
+   * @throws as `append`, and what the disk says when there is no room for a segment: nothing has changed
+   * then.
    */
   async rollOver(): Promise<void> {
     while (this.#segment.seal.keyId !== this.#options.keys.currentId) {

@@ -123,8 +123,8 @@ export class Generation implements GenerationName {
       batch.put(META, this.#sealer.seal(SnapshotMeta.encode(meta).finish(), Buffer.from(META)));
     }
     await batch.write({ sync });
-    // A synced write syncs the database's newest log file alone. One before it may have been closed unsynced, its
-    // table not written yet: asking for a compaction, of nothing, waits for that.
+    // A synced write syncs the database's newest log file alone. One before it may have been closed
+    // unsynced, its table not written yet: asking for a compaction, of nothing, waits for that.
     if (sync) await this.#db.compactRange(NO_KEYS, NO_KEYS);
   }
 
@@ -189,8 +189,9 @@ export class Generation implements GenerationName {
   }
 
   /**
-   * After a write that failed: the log of the database may end in half a batch, and what would be appended behind
-   * that could be skipped at the next start. Reading it anew cuts it off. Frozen views are closed by it.
+   * After a write that failed: the log of the database may end in half a batch, and what would be appended
+   * behind that could be skipped at the next start. Reading it anew cuts it off. Frozen views are closed by
+   * it.
    */
   async reopen(): Promise<void> {
     await this.#db.close();

@@ -1,9 +1,10 @@
 /**
  * The materialised state in `level`. Edge: to the folders that level-generation.ts fills.
  *
- * The file `state` names the folder in use (`state-1`, `state-2`, …). A received snapshot, and the state sealed
- * anew under another data key, are written into a new folder and the name is switched, so that a crash at any
- * moment leaves one whole state. What goes on reading the old folder is let finish; then it is removed.
+ * The file `state` names the folder in use (`state-1`, `state-2`, …). A received snapshot, and the state
+ * sealed anew under another data key, are written into a new folder and the name is switched, so that a
+ * crash at any moment leaves one whole state. What goes on reading the old folder is let finish; then it is
+ * removed.
  */
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";

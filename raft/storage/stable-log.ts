@@ -133,8 +133,8 @@ export class StableLog implements LogStorage {
   }
 
   /**
-   * Takes off the disk what the (synced) state holds. Memory keeps it: a follower that lags a little is served from
-   * there.
+   * Takes off the disk what the (synced) state holds. Memory keeps it: a follower that lags a little is
+   * served from there.
    */
   async compactDisk(stateIndex: number): Promise<void> {
     const term = this.#log.term(stateIndex);

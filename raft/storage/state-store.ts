@@ -34,8 +34,8 @@ export interface StateStore {
   /** Ids of the data keys that what is stored, or about to be, is sealed under. */
   readonly keyIds: readonly number[];
   /**
-   * Seals everything anew under the data key that is current now, in small portions beside the writes, which go
-   * on. When it fails, or a snapshot is installed meanwhile, the state stays as it was.
+   * Seals everything anew under the data key that is current now, in small portions beside the writes,
+   * which go on. When it fails, or a snapshot is installed meanwhile, the state stays as it was.
    */
   reseal(options?: { signal?: AbortSignal }): Promise<void>;
   snapshot(): Promise<StateSnapshot>;

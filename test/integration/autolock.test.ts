@@ -1,6 +1,6 @@
 /**
- * Autolock from end to end, by the stock docker CLI: what a restarted manager answers, what its files show, and how
- * keys come and go on three managers and a worker.
+ * Autolock from end to end, by the stock docker CLI: what a restarted manager answers, what its files show,
+ * and how keys come and go on three managers and a worker.
  */
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
