@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { credentials, Server, ServerCredentials } from "@grpc/grpc-js";
+import { credentials, Metadata, Server, ServerCredentials } from "@grpc/grpc-js";
 import { InvalidArgumentError, NotLeaderError } from "../../base/errors/errors.js";
 import { callUnary } from "../../base/grpc/grpc-call.js";
 import { RaftMembershipClient, RaftMembershipService } from "../../proto/gen/skein/v1/raft.js";
@@ -66,5 +66,26 @@ test("a follower sends those who join or leave to the leader", async () => {
       namesLeader,
     );
   });
+  await cluster.close();
+});
+
+test("a node joins and leaves for itself only: a join replaces the member that the node had", async () => {
+  const cluster = await Cluster.ofThree();
+  const handlers = createMembershipHandlers(cluster.leader.node);
+  const subject = { CN: "intruder", OU: "swarm-manager", O: "c1" };
+  const ask = (nodeId: string): Promise<unknown> =>
+    new Promise((resolve, reject) => {
+      const call = {
+        request: { nodeId, address: "x:1" },
+        metadata: new Metadata(),
+        getAuthContext: () => ({ sslPeerCertificate: { subject } }),
+        getPeer: () => "10.0.0.9:1",
+      };
+      // what of a call the handlers look at
+      const asked = call as unknown as Parameters<typeof handlers.join>[0];
+      handlers.join(asked, (error, reply) => (error ? reject(error) : resolve(reply)));
+    });
+  await assert.rejects(ask("a"), /node intruder may not ask for node a/);
+  await cluster.during(ask("intruder"));
   await cluster.close();
 });
