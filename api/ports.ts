@@ -121,7 +121,8 @@ export interface SwarmBackend {
   leave(options: { force: boolean }): Promise<void>;
   /**
    * Founds a one-manager swarm from a backup. A refusal leaves nothing behind.
-   * @throws {UnavailableError} already part of a swarm. {InvalidArgumentError} the key, the file or an address.
+   * @throws {UnavailableError} already part of a swarm.
+   * {InvalidArgumentError} the key, the file or an address.
    */
   restore(request: SwarmRestoreRequest): Promise<SwarmRestoreAccount>;
   unlock(key: string): Promise<void>;

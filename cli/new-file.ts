@@ -1,7 +1,7 @@
 /**
  * A file that is whole or absent: written beside its place, synced, then put there. Edge: to node:fs.
- * Invariants: readable by its owner only; what is there already stays unless it was meant to be replaced; a full
- * disk or an interrupt leaves nothing.
+ * Invariants: readable by its owner only; what is there already stays unless it was meant to be replaced; a
+ * full disk or an interrupt leaves nothing.
  */
 import { constants } from "node:fs";
 import { type FileHandle, link, lstat, open, rename, rm } from "node:fs/promises";

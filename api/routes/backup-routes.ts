@@ -4,12 +4,12 @@
  * are in no log.
  *
  *   POST …/backup    {"Passphrase": "", "Stale": false} → the file; without a passphrase, the header
- *                    Skein-Backup-Key holds its recovery key. The trailer Skein-Backup-Complete: true says that
- *                    it is whole: without it, it is no backup.
+ *                    Skein-Backup-Key holds its recovery key. The trailer Skein-Backup-Complete: true says
+ *                    that it is whole: without it, it is no backup.
  *   POST …/restore?advertiseAddr=&listenAddr=&dataPathAddr=&availability=   body: the file
  *                    X-Skein-Backup-Key: passphrase or recovery key, as base 64 of UTF-8
- *                    → lines of JSON: {"Progress"}…, then {"Restored"} or {"Error"}. A refusal before the first
- *                    is a status of its own.
+ *                    → lines of JSON: {"Progress"}…, then {"Restored"} or {"Error"}. A refusal before the
+ *                    first is a status of its own.
  */
 import type { ServerResponse } from "node:http";
 import {

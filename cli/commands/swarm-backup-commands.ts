@@ -1,6 +1,7 @@
 /**
  * `skein swarm backup` and `skein swarm restore`. Edge: to the API, files and signals.
- * Keys come from a file or a terminal, never from an argument or the environment, where others could read them.
+ * Keys come from a file or a terminal, never from an argument or the environment, where others could read
+ * them.
  */
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
@@ -201,7 +202,8 @@ async function restore(
       ? await askSecret("Passphrase or recovery key of the backup: ", { instead })
       : await secretIn(flags.keyFile);
   const total = path === "-" ? 0 : await sizeOf(path);
-  const stream = (path === "-" ? process.stdin : createReadStream(path)) as AsyncIterable<Buffer>; // no encoding is set
+  const input = path === "-" ? process.stdin : createReadStream(path);
+  const stream = input as AsyncIterable<Buffer>; // no encoding is set
   const response = await context.client().stream("POST", "/skein/v1/swarm/restore", {
     query: {
       advertiseAddr: flags.advertiseAddr,
@@ -255,7 +257,8 @@ export function accountLines(restored: Row): string[] {
   const former = restored["FormerManagers"];
   const managers = Array.isArray(former) ? (former as Row[]) : []; // the API's listings are arrays of objects
   const told = [
-    `Swarm ${textOf(restored["ClusterID"])} restored: current node (${textOf(restored["NodeID"])}) is its only manager.`,
+    `Swarm ${textOf(restored["ClusterID"])} restored: current node (${textOf(restored["NodeID"])}) ` +
+      "is its only manager.",
     `  backup     of ${textOf(from["CreatedAt"])}, index ${textOf(from["Index"])}, term ${textOf(from["Term"])}, ` +
       `written by Skein ${textOf(from["SkeinVersion"])}`,
     `  restored   ${textOf(restored["Objects"])} objects; the index goes on from ${textOf(restored["Index"])}`,

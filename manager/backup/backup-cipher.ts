@@ -1,7 +1,8 @@
 /**
  * The encrypted body of a backup: chunks of AES-256-GCM whose nonce counts them and marks the last one.
- * Edge: to node:crypto. Invariant: a stream that was cut, joined, reordered or changed anywhere does not open;
- * a chunk's plain text is handed on only after its own tag was checked, and nobody acts on it before the last.
+ * Edge: to node:crypto. Invariant: a stream that was cut, joined, reordered or changed anywhere does not
+ * open; a chunk's plain text is handed on only after its own tag was checked, and nobody acts on it before
+ * the last.
  * Source: STREAM (Hoang, Reyhanitabar, Rogaway, Vizár, "Online Authenticated-Encryption and its Nonce-Reuse
  * Misuse-Resistance", 2015).
  */
@@ -61,7 +62,7 @@ export function checkHeader(key: Buffer, headerBytes: Buffer, tag: Buffer, heade
   );
 }
 
-/** Collects plain bytes and seals them chunk by chunk; the newest chunk is held back, for it may be the last. */
+/** Collects plain bytes and seals them chunk by chunk; the newest is held back, for it may be the last. */
 export class ChunkSealer {
   readonly #key: Buffer;
   readonly #chunkBytes: number;

@@ -5,7 +5,7 @@
  *
  *   0  8  "SKBACKUP"             11  1  log2 of scrypt's N          16 32  salt
  *   8  2  format version         12  1  scrypt's r                  48 16  zero
- *  10  1  kind of key            13  1  scrypt's p                  64  8  start of SHA-256 over bytes 0 to 63
+ *  10  1  kind of key            13  1  scrypt's p                  64  8  start of SHA-256 of bytes 0 to 63
  *                                14  2  KiB of plain text per chunk
  */
 import { createHash } from "node:crypto";

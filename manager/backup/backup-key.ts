@@ -1,7 +1,7 @@
 /**
  * What opens a backup: a passphrase of the operator's, or a recovery key made for it.
- * Edge: to node:crypto. Invariant: neither stands in a message, and no two files share a key, because each has
- * a salt of its own. Source: RFC 7914 (scrypt), RFC 5869 (HKDF).
+ * Edge: to node:crypto. Invariant: neither stands in a message, and no two files share a key, because each
+ * has a salt of its own. Source: RFC 7914 (scrypt), RFC 5869 (HKDF).
  */
 import { hkdfSync, scrypt } from "node:crypto";
 import { InvalidArgumentError } from "../../base/errors/errors.js";

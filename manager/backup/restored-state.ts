@@ -1,8 +1,8 @@
 /**
  * What a backup's state becomes in the one-manager cluster that is founded from it.
- * Pure but for issuing a certificate. Invariants: same cluster, root CA, tokens, services, secrets; one new node,
- * this host, is the only manager, the former ones are workers until they are promoted again; the index is above
- * every index that any earlier life of the cluster has handed out. Source: docs/design/backup.md.
+ * Pure but for issuing a certificate. Invariants: same cluster, root CA, tokens, services, secrets; one new
+ * node, this host, is the only manager, the former ones are workers until they are promoted again; the index
+ * is above every index that any earlier life of the cluster has handed out. Source: docs/design/backup.md.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import type { Random } from "../../base/random/random.js";
@@ -13,9 +13,9 @@ import { type NodeAvailability, NodeRole, NodeState } from "../../proto/gen/skei
 import { issueNodeCertificate, NODE_CERT_EXPIRY_MS } from "../ca/x509-certificates.js";
 import { isTableName, storeKey, type TableRow } from "../store/tables.js";
 
-/** At least so far above the backup's index: two years of 20 000 entries a second after the backup was made. */
+/** So far above the backup's index at least: 20 months of 20 000 entries a second after it was made. */
 export const INDEX_STEP = 2 ** 40;
-/** And above this many entries per millisecond since 1970, so that a later restore is above an earlier one. */
+/** And above so many entries per millisecond since 1970: a later restore is above an earlier one. */
 export const INDEXES_PER_MS = 64;
 
 /** Where the restored log begins. @throws {InvalidArgumentError} the index has no room left. */

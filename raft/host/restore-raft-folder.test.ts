@@ -113,7 +113,7 @@ test("a crash at any write leaves no member, or the whole one", async () => {
     const after: Media = { disk, folder: folderAfter(media.folder, "power-cut") };
     if ((await loadMemberIdentity(after.disk)) === undefined) {
       ends.none += 1;
-      await restore({ disk: new MemoryDisk(), folder: emptyStateFolder() }); // the folder is removed, then again
+      await restore({ disk: new MemoryDisk(), folder: emptyStateFolder() }); // removed, then again
     } else {
       ends.whole += 1;
       await assertLeads(after);

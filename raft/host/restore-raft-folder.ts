@@ -1,7 +1,7 @@
 /**
  * Writes the Raft folder of a new, only member from a state that comes from elsewhere: a backup.
- * Pure over its parts. Invariant: the folder holds a member only when all of it is durable, because `member.json`
- * is written last; before that a start finds no member, and the folder may be removed.
+ * Pure over its parts. Invariant: the folder holds a member only when all of it is durable, because
+ * `member.json` is written last; before that a start finds no member, and the folder may be removed.
  */
 import { FailedPreconditionError } from "../../base/errors/errors.js";
 import type { Logger } from "../../base/log/logger.js";

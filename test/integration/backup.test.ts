@@ -292,7 +292,7 @@ test("the old tokens count: a new worker joins with one, and nodes that are gone
   assert.equal((await nodes(four)).length, 2);
 });
 
-test("a second restore is refused, and after a crash the restored manager comes back with the old unlock key", async () => {
+test("a second restore is refused, and after a crash the old unlock key opens what was restored", async () => {
   const four = lab.host(4);
   const again = await four.skein([
     "swarm",

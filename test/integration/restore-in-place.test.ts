@@ -1,6 +1,6 @@
 /**
- * A manager's disk is lost and the swarm is restored at the same address, while a worker and the other manager of
- * before are still running: they come back by themselves, with their tasks.
+ * A manager's disk is lost and the swarm is restored at the same address, while a worker and the other
+ * manager of before are still running: they come back by themselves, with their tasks.
  */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
