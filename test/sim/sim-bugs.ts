@@ -14,6 +14,7 @@ export const PLANTED_BUGS = [
   "vote-for-anyone",
   "learner-counted",
   "two-changes-at-once",
+  "change-before-own-commit",
   "return-under-old-id",
   "removed-heard",
   "recovery-truncates",
@@ -92,6 +93,13 @@ export const BUG_CASES: Readonly<Record<PlantedBug, BugCase>> = {
     world: "core",
     profile: "membership",
     seeds: 200,
+    noticedBy: ["leader completeness", "election safety", "invariant", "liveness"],
+  },
+  "change-before-own-commit": {
+    what: "a new leader changes the membership before it has committed anything in its term",
+    world: "core",
+    profile: "membership",
+    seeds: 600,
     noticedBy: ["leader completeness", "election safety", "invariant", "liveness"],
   },
   "return-under-old-id": {

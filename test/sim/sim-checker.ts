@@ -167,6 +167,11 @@ export class SimChecker {
     for (const { raftId } of membership.members) this.#joined.set(raftId, 0);
   }
 
+  /** A newcomer begins with the membership of now, wherever its log begins. */
+  toldNow(id: RaftId): void {
+    this.#joined.set(id, this.#memberships.at(-1)?.index ?? 0);
+  }
+
   /** Every member has the same membership after the same entry; who was removed stays out of it. */
   membershipAt(id: RaftId, index: number, membership: Membership): void {
     // What a newcomer was told is ahead of its log, until that has caught up.

@@ -14,7 +14,8 @@ import type {
   RaftMessage,
   Ready,
 } from "../../raft/core/types.js";
-import { EntryKind } from "../../raft/log/make-entry.js";
+import { encodeConfChange } from "../../raft/log/conf-change-codec.js";
+import { EntryKind, makeEntry } from "../../raft/log/make-entry.js";
 import { committedIndex, quorumSize } from "../../raft/quorum/majority.js";
 import type { PlantedBug } from "./sim-bugs.js";
 import { type LeaderPeek, SafetyViolation, type SimChecker } from "./sim-checker.js";
@@ -102,10 +103,23 @@ export class SimCore extends RaftCore {
   }
 
   override proposeConfChange(change: ConfChange): { readonly term: number; readonly index: number } {
+    if (this.#bug === "change-before-own-commit" && this.isLeader) {
+      const { state } = this;
+      if (state.log.term(state.log.commitIndex) !== state.term) return this.#proposeAnyway(change);
+    }
     if (this.#bug === "two-changes-at-once") this.state.pendingConfIndex = 0;
     if (this.#bug === "return-under-old-id") this.state.removed = new Set();
     const at = super.proposeConfChange(change);
     if (this.#bug === "return-under-old-id") this.state.removed = new Set(this.state.membership.removed);
+    return at;
+  }
+
+  /** Planted: the rules of raft/core/membership.ts for a new leader are not asked. */
+  #proposeAnyway(change: ConfChange): { readonly term: number; readonly index: number } {
+    const { state } = this;
+    const at = { term: state.term, index: state.log.lastIndex + 1 };
+    state.log.append([makeEntry(at, encodeConfChange(change), EntryKind.CONF_CHANGE)]);
+    state.replicationDue = true;
     return at;
   }
 

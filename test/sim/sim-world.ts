@@ -167,6 +167,7 @@ export class SimWorld implements MemberWorld {
 
   begin(newcomer: Newcomer): void {
     if (this.memberOf(newcomer.id) !== undefined) return; // it asked twice, and was answered twice
+    if (newcomer.told !== undefined) this.checker.toldNow(newcomer.id);
     const member = this.#foundry.join(this, newcomer);
     this.members.push(member);
     member.start();
