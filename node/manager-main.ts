@@ -105,7 +105,10 @@ process.on("message", (message: ToManager) => {
       break;
   }
 });
-process.on("disconnect", () => void stop());
+process.on("disconnect", () => {
+  lockFollower.answered("the daemon is gone");
+  void stop();
+});
 // The daemon decides when to stop: a terminal's Ctrl-C reaches the whole process group.
 process.on("SIGINT", () => undefined);
 process.on("SIGTERM", () => void stop());
