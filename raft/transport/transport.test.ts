@@ -29,6 +29,9 @@ class Endpoint {
   readonly pairs: KeyValuePair[] = [];
   snapshotMeta: SnapshotMeta | undefined;
   snapshotFailure: Error | undefined;
+  snapshotHeld: string | undefined;
+  snapshotId = 0;
+  snapshotEnd: unknown;
 
   constructor(
     raftId: RaftId,
@@ -58,7 +61,13 @@ class Endpoint {
   async #take(snapshot: SnapshotTransfer): Promise<void> {
     if (this.snapshotFailure !== undefined) throw this.snapshotFailure;
     this.snapshotMeta = snapshot.meta;
-    for await (const portion of snapshot.portions(undefined)) this.pairs.push(...portion);
+    this.snapshotId = snapshot.id;
+    try {
+      for await (const portion of snapshot.portions(this.snapshotHeld)) this.pairs.push(...portion);
+    } catch (error) {
+      this.snapshotEnd = error;
+      throw error;
+    }
   }
 }
 
@@ -192,6 +201,38 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, grpc: grpc
     assert.deepEqual(b.snapshotMeta, META);
     assert.equal(b.pairs.length, 12);
     assert.equal(b.pairs[11]?.value.length, 400_000);
+  });
+
+  contract("asks for the rest of a snapshot alone, after the key that the receiver holds", async (world) => {
+    const [a, b] = [await world.make(1), await world.make(2)];
+    connect(a, b);
+    await until("up", () => a.transport.isReachable(2));
+    b.snapshotHeld = "k4";
+    const asked: (string | undefined)[] = [];
+    const rest = (after: string | undefined): AsyncIterable<readonly KeyValuePair[]> => {
+      asked.push(after);
+      return portions(3, 10);
+    };
+    await a.transport.sendSnapshot(2, { meta: META, term: 3, id: 2 ** 32, portions: rest }, { signal });
+    assert.deepEqual(asked, ["k4"]);
+    assert.equal(b.snapshotId, 2 ** 32);
+    assert.equal(b.pairs.length, 3);
+  });
+
+  contract("tells both sides of a snapshot whose stream breaks in the middle", async (world) => {
+    const [a, b] = [await world.make(1), await world.make(2)];
+    connect(a, b);
+    await until("up", () => a.transport.isReachable(2));
+    const endless = async function* (): AsyncGenerator<readonly KeyValuePair[]> {
+      for (let i = 0; ; i++) {
+        if (i === 20) b.kill();
+        yield [{ key: `k${i}`, value: Buffer.alloc(1_000) }];
+      }
+    };
+    const sent = a.transport.sendSnapshot(2, { meta: META, term: 3, id: 1, portions: endless }, { signal });
+    await assert.rejects(sent);
+    await until("the receiver noticed", () => b.snapshotEnd !== undefined);
+    assert.ok(b.pairs.length >= 12, `what came before is there, got ${b.pairs.length}`);
   });
 
   contract("passes on why a snapshot was not taken", async (world) => {
