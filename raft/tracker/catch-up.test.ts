@@ -27,9 +27,16 @@ test("a learner that falls behind again is not caught up any more", () => {
   assert.equal(learner.isCaughtUp(E), true, "nothing new, nothing missing");
   ticks(learner, 11, 6); // the first tick begins the round
   assert.equal(learner.isCaughtUp(E), false);
-  learner.acknowledged(6, 6);
+  learner.acknowledged(6, 7);
   assert.equal(learner.isCaughtUp(E), false, "that round was too long");
-  ticks(learner, 2, 7);
-  learner.acknowledged(7, 7);
+  ticks(learner, 2, 8);
+  learner.acknowledged(7, 8);
+  assert.equal(learner.isCaughtUp(E), true);
+});
+
+test("a learner that was slow to begin is caught up when it holds all there is", () => {
+  const learner = new CatchUp(19);
+  ticks(learner, 100, 19);
+  learner.acknowledged(19, 19);
   assert.equal(learner.isCaughtUp(E), true);
 });

@@ -28,7 +28,9 @@ export class CatchUp {
   /** The learner holds the log up to `match`. */
   acknowledged(match: number, lastIndex: number): void {
     if (!this.#isOpen || match < this.#target) return;
-    this.#lastRoundTicks = this.#ticks;
+    // A learner that holds all there is needs no time for the next round, which no entry is there to measure:
+    // where nothing is written, a slow start must not keep it out.
+    this.#lastRoundTicks = match < lastIndex ? this.#ticks : 0;
     this.#isOpen = false;
     this.#ticks = 0;
     if (match < lastIndex) this.#begin(lastIndex);
