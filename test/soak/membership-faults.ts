@@ -46,7 +46,10 @@ export async function joinAnew(host: LabHost, others: readonly LabHost[]): Promi
   const { ID: current } = await untilManager(host, others);
   await eventually(`the nodes ${host.name} was before being removed`, async () => {
     const all = await listNodes(others);
-    const dead = all.filter((node) => node.Description.Hostname === host.name && node.ID !== current);
+    // Nameless: it was admitted, and the join broke off before its agent came; the next try was another node.
+    const dead = all.filter(
+      ({ ID, Description }) => ["", host.name].includes(Description?.Hostname ?? "") && ID !== current,
+    );
     let last = "";
     for (const node of dead) {
       for (const other of others) {
@@ -85,7 +88,7 @@ export async function untilAllManagers(hosts: readonly LabHost[], deadlineMs = D
 }
 
 const describe = ({ Description, Spec, Status, ManagerStatus }: SwarmNode): string =>
-  `${Description.Hostname} ${Spec.Role} ${Status.State} ${ManagerStatus?.Reachability ?? "no manager"}`;
+  `${Description?.Hostname ?? "(nameless)"} ${Spec.Role} ${Status.State} ${ManagerStatus?.Reachability ?? "no manager"}`;
 
 async function setRole(host: LabHost, others: readonly LabHost[], role: "manager" | "worker"): Promise<void> {
   await eventually(`${host.name} being made a ${role}`, async () => {
