@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { SeededRandom } from "../../base/random/seeded-random.js";
 import { ObjectTable } from "./object-table.js";
 
 interface Item {
@@ -60,4 +61,31 @@ test("a table answers like a plain map that is searched and sorted, whatever is 
     }),
     { numRuns: 200 },
   );
+});
+
+test("an object table gives its objects in order, however they came and went", () => {
+  const random = new SeededRandom("order");
+  for (let run = 0; run < 60; run++) {
+    const table = new ObjectTable<{ id: string }>(() => []);
+    const expected = new Map<string, { id: string }>();
+    for (let step = 0; step < 60; step++) {
+      // First in order, as a stored state is loaded; then anyhow.
+      const id = String(step < run ? step : random.int(0, 60)).padStart(3, "0");
+      if (step >= run && random.int(0, 3) === 0) {
+        table.delete(id);
+        expected.delete(id);
+      } else {
+        const object = { id };
+        table.put(object);
+        expected.set(id, object);
+      }
+      if (random.int(0, 4) > 0) continue;
+      const ids = [...expected.keys()].sort();
+      assert.deepEqual(
+        table.values().map((object) => object.id),
+        ids,
+      );
+      assert.ok(table.values().every((object) => expected.get(object.id) === object));
+    }
+  }
 });

@@ -13,6 +13,9 @@ export class ObjectTable<T extends Identified> {
   #added: string[] = [];
   #removed = 0;
   #values: readonly T[] | undefined;
+  /** Highest id that was ever put. While each new one was higher, `#byId` itself is in order. */
+  #highest = "";
+  #isMapInOrder = true;
 
   constructor(keysOf: (object: T) => readonly string[]) {
     this.#keysOf = keysOf;
@@ -66,6 +69,7 @@ export class ObjectTable<T extends Identified> {
 
   /** All objects in order of id. */
   values(): readonly T[] {
+    if (this.#values === undefined && this.#isMapInOrder) this.#values = [...this.#byId.values()];
     if (this.#values === undefined) {
       this.#settleOrder();
       const values: T[] = [];
@@ -89,6 +93,8 @@ export class ObjectTable<T extends Identified> {
 
   /** What comes in order, as a stored state does when it is loaded, needs no sorting. */
   #noteAdded(id: string): void {
+    if (id > this.#highest) this.#highest = id;
+    else this.#isMapInOrder = false;
     const last = this.#order.at(-1);
     const isInOrder = this.#added.length === 0 && this.#removed === 0 && (last === undefined || last < id);
     (isInOrder ? this.#order : this.#added).push(id);
