@@ -59,8 +59,20 @@ test("bad clocks and processes that stand still keep every promise", async () =>
   await runSeeds(60, "clocks");
 });
 
+test("80 seeds of whole hosts, in every weather, keep every promise", async () => {
+  let totals = NO_TOTALS;
+  for (let seed = 1; seed <= 80; seed++) {
+    const result = await runSeed({ seed, ...placeOf(seed, { world: "host" }) });
+    assertHealthy(result);
+    totals = addTotals(totals, result);
+  }
+  assert.ok(totals.leaders > 300, `too few elections: ${totals.leaders}`);
+  assert.ok(totals.acknowledged > 8_000, `too few acknowledged writes: ${totals.acknowledged}`);
+  assert.ok(totals.membershipChanges > 200, `too few membership changes: ${totals.membershipChanges}`);
+});
+
 test("a seed reproduces its trace exactly, whether somebody reads along or not", async () => {
-  for (const seed of [3, 17, 42]) {
+  for (const seed of [3, 5, 17, 22, 42, 48]) {
     const place = placeOf(seed);
     let lines = 0;
     const silent = await runSeed({ seed, ...place });
