@@ -70,9 +70,9 @@ export interface LeaderGateOptions {
 }
 
 /**
- * The CA looks its caller up itself: a removed node gets nothing, and a demoted manager only the certificate of a
- * worker. It must get that with the old one, when its process died after the CA had noted the new role and before
- * the new certificate was on its disk.
+ * The CA looks its caller up itself: a removed node gets nothing, and a demoted manager only the certificate
+ * of a worker. It must get that with the old one, when its process died after the CA had noted the new role
+ * and before the new certificate was on its disk.
  */
 const RENEWALS: ReadonlySet<string> = new Set([NodeCaService.issue.path]);
 /** How long a call waits for a leader before it gives up; longer than two election timeouts. */

@@ -54,8 +54,8 @@ export function fromGrpcError(error: ServiceError | Error): SkeinError {
 }
 
 /**
- * A status that no handler of ours made. A stream that ended without any, as when the peer's process ends in the
- * middle of a call, is "internal" to grpc-js; for the caller the peer went away.
+ * A status that no handler of ours made. A stream that ended without any, as when the peer's process ends in
+ * the middle of a call, is "internal" to grpc-js; for the caller the peer went away.
  */
 function bareCode({ code, details }: ServiceError): ErrorCode {
   return /RST_STREAM|ended without gRPC status/.test(details) ? "unavailable" : codeFromGrpc(code);
