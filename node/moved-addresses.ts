@@ -1,7 +1,7 @@
 /**
  * The addresses of a node that comes back: where its interface, or its operator, says that it is now.
- * Pure. Invariant: an address that no interface of this machine ever held (behind address translation) is left
- * as it was said; what follows the advertised address goes on following it.
+ * Pure. Invariant: an address that no interface of this machine ever held (behind address translation) is
+ * left as it was said; what follows the advertised address goes on following it.
  */
 import { formatHostPort, parseHostPort } from "./address.js";
 import { DEFAULT_PORT } from "./swarm-addresses.js";

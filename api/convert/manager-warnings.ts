@@ -1,6 +1,7 @@
 /**
- * What an operator should know about the swarm's managers, in sentences: an even number, one loss from losing the
- * quorum, the quorum lost, a member in trouble. Pure, over what this node's manager says of its Raft member.
+ * What an operator should know about the swarm's managers, in sentences: an even number, one loss from
+ * losing the quorum, the quorum lost, a member in trouble. Pure, over what this node's manager says of its
+ * Raft member.
  * Source: Raft paper 5.1 on majorities; the numbers of docs/design/raft-membership.md.
  */
 import type { RaftInspection } from "../../proto/gen/skein/v1/debug.js";

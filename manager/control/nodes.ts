@@ -103,8 +103,8 @@ export class NodeControl {
 }
 
 /**
- * The node with its manager status of this moment, and why its manager is not well, where its own message leaves
- * room for that; the certificate is nobody's business.
+ * The node with its manager status of this moment, and why its manager is not well, where its own message
+ * leaves room for that; the certificate is nobody's business.
  */
 function answered(node: Node, status: RaftStatus): Node {
   const own = managerStatus(status, node);

@@ -1,7 +1,7 @@
 /**
  * Learners that do not speak: a join that was never finished, or a host that died before it had caught up.
- * Pure. Invariant: a learner is overdue after two minutes without a stream, counted from when this leader first
- * missed it; one that speaks in between begins anew. Bound: one instant per learner.
+ * Pure. Invariant: a learner is overdue after two minutes without a stream, counted from when this leader
+ * first missed it; one that speaks in between begins anew. Bound: one instant per learner.
  */
 import type { RaftMember } from "../../proto/gen/skein/v1/raft.js";
 

@@ -1,6 +1,6 @@
 /**
- * A daemon that is killed in the middle of joining as a manager: it comes back, finishes the join under the same
- * node id, and leaves no dead member behind.
+ * A daemon that is killed in the middle of joining as a manager: it comes back, finishes the join under the
+ * same node id, and leaves no dead member behind.
  */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
