@@ -88,7 +88,12 @@ export async function untilAllManagers(hosts: readonly LabHost[], deadlineMs = D
 }
 
 const describe = ({ Description, Spec, Status, ManagerStatus }: SwarmNode): string =>
-  `${Description?.Hostname ?? "(nameless)"} ${Spec.Role} ${Status.State} ${ManagerStatus?.Reachability ?? "no manager"}`;
+  [
+    Description?.Hostname ?? "(nameless)",
+    Spec.Role,
+    Status.State,
+    ManagerStatus?.Reachability ?? "no manager",
+  ].join(" ");
 
 async function setRole(host: LabHost, others: readonly LabHost[], role: "manager" | "worker"): Promise<void> {
   await eventually(`${host.name} being made a ${role}`, async () => {
