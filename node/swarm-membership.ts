@@ -44,6 +44,8 @@ export class SwarmMembership {
   #renewal: Timer | undefined;
   #firstSession: (() => void) | undefined;
   #roleChange: "idle" | "running" = "idle";
+  /** The role that the managers want this node to have, as the last session told. */
+  #wished: SwarmState["role"] | undefined;
   #closed = false;
 
   constructor(
@@ -201,16 +203,21 @@ export class SwarmMembership {
       this.#state = { ...this.#state, managers };
       this.#options.files.saveState(this.#state);
     }
-    const wished = wishedRole(update);
+    this.#wished = wishedRole(update) ?? this.#wished;
+    this.#followWish();
+  }
+
+  #followWish(): void {
     const { role } = this.#state;
     const mustJoinAnew = role === "manager" && this.#manager?.removed === true;
-    if (wished !== undefined && (wished !== role || mustJoinAnew)) this.#changeRole();
+    if (this.#wished !== undefined && (this.#wished !== role || mustJoinAnew)) this.#changeRole();
   }
 
   /** Renews the certificate, which then carries the wished role. */
   #changeRole(): void {
     if (this.#roleChange === "running") return;
     this.#roleChange = "running";
+    const followed = this.#wished;
     const { log, clock } = this.#options;
     this.#host
       .exclusively(async () => {
@@ -219,6 +226,8 @@ export class SwarmMembership {
       .then(
         () => {
           this.#roleChange = "idle";
+          // Demoted, then promoted again before this was done: no other session will say so.
+          if (this.#wished !== followed && !this.#closed) this.#followWish();
         },
         (error: unknown) => {
           log.warn("role change failed; it is tried again", { error: messageOf(error) });
