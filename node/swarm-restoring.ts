@@ -45,7 +45,16 @@ export async function restoreSwarm(
     throw error;
   }
   files.endRestoring();
-  return { beginning: { state, identity: outcome.identity, manager }, account: accountOf(outcome) };
+  const account = accountOf(outcome);
+  const { nodeId, clusterId, index, objects, backup } = account;
+  options.log.info("swarm restored from a backup", {
+    nodeId,
+    clusterId,
+    index,
+    objects,
+    backup: backup.index,
+  });
+  return { beginning: { state, identity: outcome.identity, manager }, account };
 }
 
 /** After a start: what a crash left of a restore that did not come to its end. */

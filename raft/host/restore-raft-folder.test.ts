@@ -69,6 +69,31 @@ test("a restored folder holds a sole voter that leads above its point, and takes
   await assertLeads(media);
 });
 
+test("what a follower exports is everything acknowledged before, frozen, and founds another cluster", async () => {
+  const cluster = await Cluster.ofThree();
+  for (const text of ["one", "two", "three", "four"])
+    await cluster.during(cluster.leader.node.propose(word(text)));
+  const [follower] = cluster.others(cluster.leader);
+  assert.ok(follower);
+  await cluster.during(follower.node.readBarrier());
+  const state = await cluster.during(follower.node.exportState());
+  await cluster.during(cluster.leader.node.propose(word("later")));
+  await cluster.tick(3);
+  const pairs: KeyValuePair[] = [];
+  for await (const portion of state.portions(20)) pairs.push(...portion);
+  await state.close();
+  assert.deepEqual(
+    pairs.map(({ value }) => Buffer.from(value).toString()),
+    ["one", "two", "three", "four"],
+  );
+  assert.equal(state.meta.membership?.members.length, 3);
+  await cluster.close();
+  await assert.rejects(follower.node.exportState(), { code: "unavailable" });
+  const media: Media = { disk: new MemoryDisk(), folder: emptyStateFolder() };
+  await restore(media, inTwos(pairs));
+  await assertLeads(media);
+});
+
 test("a folder that holds a member is left as it is", async () => {
   const media: Media = { disk: new MemoryDisk(), folder: emptyStateFolder() };
   await restore(media);
