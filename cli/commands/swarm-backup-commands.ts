@@ -230,7 +230,7 @@ async function restore(
   if (restored === undefined)
     throw new Error("the daemon broke off: skein info tells whether it restored the swarm");
   if (flags.quiet === true) context.print(textOf(restored["NodeID"]));
-  else for (const line of accountLines(restored)) context.print(line);
+  else context.print(accountLines(restored).join("\n"));
 }
 
 async function sizeOf(path: string): Promise<number> {
