@@ -205,7 +205,10 @@ export class ManagerRuntime {
         onStopped: world.onStopped,
         onRemoved: (reason) => world.onRemoved?.(reason),
         onRefused: (reason) => {
-          if (reason !== refusal) log.warn("a peer refuses this manager", { reason }); // each peer repeats it
+          const advice =
+            "a node that was removed or dropped goes on by itself where a manager accepts it; else run " +
+            "`skein swarm leave --force` there and join again";
+          if (reason !== refusal) log.warn("a peer refuses this manager", { reason, advice }); // each repeats it
           refusal = reason;
         },
       });
