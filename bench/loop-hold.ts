@@ -1,7 +1,7 @@
 /**
  * For how long the event loop was held: the most CPU time its thread used between two looks that are a
- * millisecond apart, and the most wall time. On a machine that others use, too, the wall time is theirs as well.
- * Edge: to /proc (schedstat of the main thread: nanoseconds on a CPU first) and to the timers of Node.
+ * millisecond apart, and the most wall time. On a machine that others use, too, the wall time is theirs as
+ * well. Edge: to /proc (schedstat of the main thread: nanoseconds on a CPU first) and to the timers of Node.
  */
 import { openSync, readSync } from "node:fs";
 import { performance } from "node:perf_hooks";

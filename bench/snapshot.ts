@@ -1,12 +1,12 @@
 /**
  * Question: what does sending and installing a snapshot of 500 MB cost, and does anybody pause for it?
- * Workload: three managers on loopback. One is killed; the leader stores 500 MB, 65 536 objects of 2 KiB and the
- * rest in objects of 256 KiB, so that its log is compacted far beyond what the killed one has; that one starts
- * again, while a client writes every 20 ms.
- * Measured: the longest time in which either event loop did nothing else, by CPU time of its thread (a machine that
- * is busy otherwise adds to the wall time), until the killed one has applied all; the time to get there; the client's slowest write. One round is enough: each has 500 chunks.
- * Command: npm run bench -- snapshot. SKEIN_SNAPSHOT_MB for another size.
- * Edge: to processes.
+ * Workload: three managers on loopback. One is killed; the leader stores 500 MB, 65 536 objects of 2 KiB and
+ * the rest in objects of 256 KiB, so that its log is compacted far beyond what the killed one has; that one
+ * starts again, while a client writes every 20 ms.
+ * Measured: the longest time in which either event loop did nothing else, by CPU time of its thread (a
+ * machine that is busy otherwise adds to the wall time), until the killed one has applied all; the time to
+ * get there; the client's slowest write. One round is enough: each has 500 chunks. Command: npm run bench --
+ * snapshot. SKEIN_SNAPSHOT_MB for another size. Edge: to processes.
  */
 import { performance } from "node:perf_hooks";
 import { credentials } from "@grpc/grpc-js";

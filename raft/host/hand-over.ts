@@ -5,7 +5,7 @@
  *
  *   a sync runs for 0.8 s, and a voter has synced the very entries   told to campaign at once, past the own
  *   log
- *   log or state get no more room                                     orderly transfer (the log still works)
+ *   log or state get no more room                                    orderly transfer (the log still works)
  *   the log has failed                                               told to campaign at once, while stopping
  *
  * Telling a voter to campaign is safe at any time: it wins only with the whole committed log (Raft paper,

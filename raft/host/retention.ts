@@ -1,8 +1,8 @@
 /**
  * Which entries the leader keeps for followers that lag. Pure over the clock.
- * Rule: a follower that is heard from, and has come forward within the last ten seconds, is served from the log,
- * not from a snapshot, as long as that keeps the log within its bounds (stable-log.ts). One that is gone, or stands
- * still, holds nothing.
+ * Rule: a follower that is heard from, and has come forward within the last ten seconds, is served from the
+ * log, not from a snapshot, as long as that keeps the log within its bounds (stable-log.ts). One that is
+ * gone, or stands still, holds nothing.
  */
 import type { Clock } from "../../base/clock/clock.js";
 import type { ProgressView, RaftId } from "../core/types.js";

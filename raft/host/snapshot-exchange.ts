@@ -35,7 +35,9 @@ export class SnapshotExchange {
     this.#intake = new SnapshotIntake(components);
   }
 
-  /** The log must keep the entries from here on, for those who are receiving a snapshot; undefined: nobody is. */
+  /**
+   * The log must keep the entries from here on, for those who are receiving a snapshot; undefined: nobody is.
+   */
   get keepFrom(): number | undefined {
     return this.#sends.keepFrom;
   }

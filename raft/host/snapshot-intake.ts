@@ -2,8 +2,8 @@
  * Takes snapshots in. Pure over its ports.
  * Invariant: a received snapshot is written beside the state in use, and becomes it only when the core has
  * accepted it; whatever does not come to that leaves no trace, in the end.
- * One comes in at a time: that of the newest term, and of its newest stream. What a broken stream has brought is
- * kept for a minute, for the same frozen view to go on; after a restart nothing of it is left.
+ * One comes in at a time: that of the newest term, and of its newest stream. What a broken stream has brought
+ * is kept for a minute, for the same frozen view to go on; after a restart nothing of it is left.
  */
 import type { Clock, Timer } from "../../base/clock/clock.js";
 import { CancelledError, messageOf, UnavailableError } from "../../base/errors/errors.js";
@@ -69,7 +69,8 @@ export class SnapshotIntake {
 
   /**
    * Receives a snapshot and resolves when it is in use, or superfluous.
-   * @throws {UnavailableError} another is coming in, or is being installed; {CancelledError} a newer one came.
+   * @throws {UnavailableError} another is coming in, or is being installed; {CancelledError} a newer one
+   * came.
    */
   async receive(from: RaftId, transfer: SnapshotTransfer): Promise<void> {
     await this.#makeWay(transfer.term);

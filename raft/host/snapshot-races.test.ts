@@ -115,7 +115,7 @@ test("a leader that dies while it sends a snapshot is followed by one that sends
   await cluster.close();
 });
 
-test("leadership that moves while a snapshot is sent ends the sending; the new leader serves the receiver", async () => {
+test("leadership that moves while a snapshot is sent ends that; the new leader serves the receiver", async () => {
   const scene = await behind();
   const { cluster, leader } = scene;
   const member = await cluster.open(scene.name, { kind: "restart" }, scene.media);

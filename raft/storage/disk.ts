@@ -11,7 +11,9 @@ export interface DiskFile {
    * @throws {Error} with `code` ENOSPC, EIO, … as the system says.
    */
   writeDurably(position: number, bytes: Uint8Array): Promise<void>;
-  /** A write of so many bytes would be waited for in this thread: what shall leave before it must leave now. */
+  /**
+   * A write of so many bytes would be waited for in this thread: what shall leave before it must leave now.
+   */
   holdsThread?(bytes: number): boolean;
   close(): Promise<void>;
 }

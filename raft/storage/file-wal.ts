@@ -231,9 +231,9 @@ export class FileWal {
   }
 
   /**
-   * To be called at every tick. Once nothing was appended between two calls, a group of its own is put behind the
-   * newest one and proves it from then on: the loss of a sector's content is noticed in all but the last group.
-   * Prepares the next segment when that failed before. @throws as `append`
+   * To be called at every tick. Once nothing was appended between two calls, a group of its own is put behind
+   * the newest one and proves it from then on: the loss of a sector's content is noticed in all but the last
+   * group. Prepares the next segment when that failed before. @throws as `append`
    */
   async maintain(): Promise<void> {
     if (this.#closed || this.#failure !== undefined) return;

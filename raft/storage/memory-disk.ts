@@ -1,6 +1,6 @@
 /**
- * A disk in memory that fails on demand: lost and torn writes at a crash, writes that only look done, a full disk,
- * I/O errors, writes that hang, rotten bytes.
+ * A disk in memory that fails on demand: lost and torn writes at a crash, writes that only look done, a full
+ * disk, I/O errors, writes that hang, rotten bytes.
  * Pure. Invariant: what `writeDurably` or `replace` has resolved for survives `crash` and `die`;
  * of what was still under way, any set of 512-byte sectors may have reached the disk, in any order.
  */

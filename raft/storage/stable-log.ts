@@ -15,7 +15,9 @@ import type { StateStore } from "./state-store.js";
 const ENTRIES_KEPT = 500;
 /** Part of the memory bound that a compaction leaves in use. */
 const BYTES_KEPT_SHARE = 0.5;
-/** What is kept for others beyond that is at most so many times what makes a compaction due: 100 000, 64 MiB. */
+/**
+ * What is kept for others beyond that is at most so many times what makes a compaction due: 100 000, 64 MiB.
+ */
 const HELD_ENTRIES_FACTOR = 10;
 const HELD_BYTES_FACTOR = 8;
 
@@ -147,8 +149,8 @@ export class StableLog implements LogStorage {
   }
 
   /**
-   * Forgets entries that the (synced) state holds, but for the newest few, and for those from `keepFrom` on as far
-   * as they are within the bounds.
+   * Forgets entries that the (synced) state holds, but for the newest few, and for those from `keepFrom` on
+   * as far as they are within the bounds.
    */
   async compact(options: { stateIndex: number; keepFrom?: number | undefined }): Promise<void> {
     const kept = Math.max(

@@ -1,11 +1,12 @@
 /**
  * Carries applied changes to the materialised state in the background, merged by key:
  * one write at each tick, or when much has gathered. Nobody waits for it:
- * until then the log holds the entries. So a write that fails (a full disk) harms nobody: what it carried is kept,
- * merged with what comes, and tried again after a pause that grows to ten seconds; `trouble` tells meanwhile.
- * Pure over the StateStore port.
+ * until then the log holds the entries. So a write that fails (a full disk) harms nobody: what it carried is
+ * kept, merged with what comes, and tried again after a pause that grows to ten seconds; `trouble` tells
+ * meanwhile. Pure over the StateStore port.
  * Invariant: the stored point only moves forward, together with exactly the changes up to it.
- * Bound: `full` at 16 MiB of changes; the applier then waits for a write, and the member stops when that fails.
+ * Bound: `full` at 16 MiB of changes; the applier then waits for a write, and the member stops when that
+ * fails.
  */
 import { messageOf } from "../../base/errors/errors.js";
 import type { Membership, SnapshotMeta } from "../core/types.js";

@@ -102,7 +102,10 @@ function withWrite(files: Files, write: Write, arrived: (sector: number) => bool
 
 const all = (): boolean => true;
 
-/** Which sectors may have arrived: every subset of a few, otherwise each prefix, each single gap, and drawn ones. */
+/**
+ * Which sectors may have arrived: every subset of a few, otherwise each prefix, each single gap, and drawn
+ * ones.
+ */
 function* subsets(write: Write, random: SeededRandom, drawn = 40): Generator<(sector: number) => boolean> {
   const count = Math.ceil(write.bytes.length / SECTOR_BYTES);
   if (count <= SECTORS_EXHAUSTIVE_MAX) {

@@ -11,9 +11,9 @@
  *  32  body: nonce, AES-256-GCM ciphertext of records, tag; bytes 0..23 are authenticated with it
  *   …  bytes 0xff up to the next sector boundary
  *
- * A frame begins and ends at a boundary of 512 bytes, and what lies ahead in a segment is zero. So a sector of a
- * frame either was written and is not zero (the first holds the magic, the last at least one byte of tag or
- * filler, those between are ciphertext), or was not and is zero: what a write left out can be seen. The
+ * A frame begins and ends at a boundary of 512 bytes, and what lies ahead in a segment is zero. So a sector
+ * of a frame either was written and is not zero (the first holds the magic, the last at least one byte of tag
+ * or filler, those between are ciphertext), or was not and is zero: what a write left out can be seen. The
  * assumption is that a sector of 512 bytes reaches the disk whole or not at all.
  *
  * Why the group: the sectors of one sync may reach the disk in any order, those of an earlier sync were all

@@ -12,9 +12,9 @@
  *    and says how far the frame reaches, another one.
  * Detected: any damage to any sector of any frame, the last group's too, that does not leave it all zero; any
  * loss, zeroed sectors too, before the last group; a segment that is missing, emptied or exchanged.
- * Not detected here: a disk that gives back zeros for sectors that the very last group wrote. Two things bound
- * that: an idle log appends a group of its own behind the last acknowledged one (`FileWal.settle`), and the
- * materialised state knows up to where entries were committed (stable-log.ts).
+ * Not detected here: a disk that gives back zeros for sectors that the very last group wrote. Two things
+ * bound that: an idle log appends a group of its own behind the last acknowledged one (`FileWal.maintain`), and
+ * the materialised state knows up to where entries were committed (stable-log.ts).
  */
 import { DataLossError } from "../../base/errors/errors.js";
 import { invariant } from "../../base/errors/invariant.js";
@@ -38,8 +38,8 @@ export interface WalTail {
   readonly sizeBytes: number;
   readonly position: number;
   /**
-   * The frames of the newest group, as they were read: perhaps from memory of the system only, since a process
-   * that died, or was told of an i/o error, may have left them there unsynced.
+   * The frames of the newest group, as they were read: perhaps from memory of the system only, since a
+   * process that died, or was told of an i/o error, may have left them there unsynced.
    */
   readonly newest: { readonly position: number; readonly bytes: Buffer };
   /** Zeros must be written from `position` up to here first; equal to `position` when nothing is torn. */
@@ -63,8 +63,8 @@ export interface RecoveredWal {
   /** undefined: the folder holds no log yet. */
   readonly tail: WalTail | undefined;
   /**
-   * Segments prepared ahead, or holding nothing but torn writes: to be zeroed up to `dirtyEnd`, which is their
-   * head's end when there is nothing to zero, then removed.
+   * Segments prepared ahead, or holding nothing but torn writes: to be zeroed up to `dirtyEnd`, which is
+   * their head's end when there is nothing to zero, then removed.
    */
   readonly surplus: readonly { readonly number: number; readonly dirtyEnd: number }[];
 }
@@ -104,8 +104,8 @@ export async function recoverWal(context: SegmentContext): Promise<RecoveredWal>
     if (end > at && surplus.length > 0)
       throw new DataLossError(`log segment ${segmentName(number - 1)} is empty`);
     if (end > at && doubt !== undefined) {
-      // A segment is written when all before it is durable. The next number in the chain proves that nothing is
-      // missing; then it does not matter what stands behind the last frame.
+      // A segment is written when all before it is durable. The next number in the chain proves that nothing
+      // is missing; then it does not matter what stands behind the last frame.
       const goesOn = found.kind === "frame" && found.head.sequence === sequence;
       if (!goesOn) throw damaged(doubt, ", and another segment follows");
       doubt = undefined;

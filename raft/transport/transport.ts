@@ -33,7 +33,9 @@ export interface TransportEvents {
   unreachable(peer: RaftId): void;
   /** Resolves when the snapshot is in use; its rejection is told to the sender. */
   receiveSnapshot(from: RaftId, snapshot: SnapshotTransfer): Promise<void>;
-  /** A peer will not talk to us. `removed`: it holds the committed change that did it; else we are strangers. */
+  /**
+   * A peer will not talk to us. `removed`: it holds the committed change that did it; else we are strangers.
+   */
   refused(peer: RaftId, reason: string, why: { readonly removed: boolean }): void;
   /** Where a peer says it is reached, at the start of each of its streams. */
   announced?(peer: RaftId, address: string): void;
@@ -44,8 +46,8 @@ export interface RaftTransport {
   /** Whom to keep streams to (own id is ignored), and whose streams to refuse. Cheap to repeat. */
   setPeers(members: readonly RaftMember[], removed: readonly RaftId[]): void;
   /**
-   * Sends what can be sent; messages to unreachable peers are dropped and reported. Who is no peer, but talks to us and
-   * was not removed, gets them, too: it joined while we were away, and may be the leader.
+   * Sends what can be sent; messages to unreachable peers are dropped and reported. Who is no peer, but talks
+   * to us and was not removed, gets them, too: it joined while we were away, and may be the leader.
    */
   send(messages: readonly RaftMessage[]): void;
   /**
@@ -59,7 +61,7 @@ export interface RaftTransport {
 }
 
 /**
- * Bytes of keys and values in one portion, unless one value is larger: making a chunk of it, or taking one apart,
- * holds the event loop for two milliseconds.
+ * Bytes of keys and values in one portion, unless one value is larger: making a chunk of it, or taking one
+ * apart, holds the event loop for two milliseconds.
  */
 export const PORTION_BYTES_MAX = 128 * 1024;
