@@ -62,3 +62,12 @@ test("a new leader judges who joins by the membership that its predecessor left"
   assert.notEqual(reply.raftId, d.node.raftId);
   assert.ok(reply.removed.includes(d.node.raftId));
 });
+
+test("a manager that comes up long after it was added becomes a voter, also where nothing is written", async () => {
+  const cluster = await ofThree();
+  const { node } = cluster.leader;
+  const reply = await cluster.during(node.addMember({ nodeId: "d", address: "d:2377" }));
+  await cluster.tick(40);
+  await cluster.open("d", { kind: "join", ...reply });
+  await cluster.until("it votes", () => node.status().membership.members.every((each) => !each.learner), 10);
+});
