@@ -392,6 +392,7 @@ export class CoreMember implements SimMember, Receiver {
     if (own === undefined) return;
     this.#proposed.delete(entry.index);
     const isOwn = own.term === entry.term && own.operation === operationOf(entry);
+    if (this.#world.bug === "mismatch-called-set") isDone = true;
     own.end(isOwn ? { kind: "applied", index: entry.index, isDone } : { kind: "refused" });
   }
 

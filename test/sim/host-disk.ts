@@ -31,6 +31,8 @@ export class HostDisk {
   readonly #options: HostDiskOptions;
   readonly #files = new Map<string, Uint8Array>();
   readonly #underway = new Set<Underway>();
+  /** Sectors that read as written and are not on the disk: by file and number, what is there instead. */
+  readonly #unsynced = new Map<string, Map<number, Uint8Array>>();
   #crashAt: { left: number; readonly kind: CrashKind } | undefined;
   isFull = false;
   slowness = 1;
@@ -53,6 +55,7 @@ export class HostDisk {
     for (const { survive } of this.#underway) survive(kind);
     this.#underway.clear();
     this.#crashAt = undefined;
+    if (kind === "power-cut") this.#loseUnsynced();
   }
 
   /** Planted: the newest frame of the newest segment that has one is gone. */
@@ -87,6 +90,7 @@ export class HostDisk {
         content.set(bytes);
         const perform = (): void => {
           this.#files.set(name, content);
+          this.#unsynced.delete(name);
         };
         const allocate = (): void => {
           if (this.isFull) throw failure("ENOSPC", name);
@@ -98,6 +102,7 @@ export class HostDisk {
       remove: (name) => {
         const perform = (): void => {
           this.#files.delete(name);
+          this.#unsynced.delete(name);
         };
         return this.operate(life, "sync", perform, () => this.flip() && perform());
       },
@@ -171,6 +176,7 @@ export class HostDisk {
             if (file === undefined) throw failure("ENOENT", name);
             if (position + bytes.length > file.length) throw failure("ENOSPC", `past the end of ${name}`);
             file.set(bytes, position);
+            this.#noteSynced(name, position, bytes.length);
           },
           (kind) => this.#tear(name, { position, bytes }, kind),
         );
@@ -182,7 +188,32 @@ export class HostDisk {
     };
   }
 
-  /** Sector by sector; a process that dies leaves whole what it gave to the kernel. */
+  #noteSynced(name: string, position: number, length: number): void {
+    const unsynced = this.#unsynced.get(name);
+    if (unsynced === undefined) return;
+    const end = Math.ceil((position + length) / SECTOR_BYTES);
+    for (let sector = Math.floor(position / SECTOR_BYTES); sector < end; sector++) unsynced.delete(sector);
+  }
+
+  #noteUnsynced(name: string, file: Uint8Array, sector: number): void {
+    const sectors = this.#unsynced.get(name) ?? new Map<number, Uint8Array>();
+    this.#unsynced.set(name, sectors);
+    const start = sector * SECTOR_BYTES;
+    if (!sectors.has(sector)) sectors.set(sector, file.slice(start, start + SECTOR_BYTES));
+  }
+
+  #loseUnsynced(): void {
+    for (const [name, sectors] of this.#unsynced) {
+      for (const [sector, old] of sectors)
+        if (this.flip()) this.#files.get(name)?.set(old, sector * SECTOR_BYTES);
+    }
+    this.#unsynced.clear();
+  }
+
+  /**
+   * Sector by sector. A process that dies leaves all or nothing with the kernel, and what it leaves reads as written
+   * although a later power cut may still take it.
+   */
   #tear(name: string, write: { position: number; bytes: Uint8Array }, kind: CrashKind): void {
     const { random } = this.#options;
     const file = this.#files.get(name);
@@ -191,8 +222,10 @@ export class HostDisk {
     for (let at = 0; at < write.bytes.length; ) {
       const place = write.position + at;
       const end = Math.min(write.bytes.length, at + SECTOR_BYTES - (place % SECTOR_BYTES));
-      if (place + end - at <= file.length && random.float() < keptShare)
+      if (place + end - at <= file.length && random.float() < keptShare) {
+        if (kind === "process-death") this.#noteUnsynced(name, file, Math.floor(place / SECTOR_BYTES));
         file.set(write.bytes.subarray(at, end), place);
+      }
       at = end;
     }
   }

@@ -37,8 +37,8 @@ export class HostStateFolder {
   }
 
   crash(kind: CrashKind): void {
-    const at = kind === "power-cut" ? this.#random.int(0, this.#contents.length) : this.#contents.length - 1;
-    this.#contents = [this.#contents[at] ?? EMPTY];
+    if (kind === "process-death") return; // the kernel still has it all, until the power fails
+    this.#contents = [this.#contents[this.#random.int(0, this.#contents.length)] ?? EMPTY];
   }
 }
 

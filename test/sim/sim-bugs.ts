@@ -21,6 +21,7 @@ export const PLANTED_BUGS = [
   "snapshot-forgets-removed",
   "snapshot-ahead",
   "uncommitted-unbounded",
+  "mismatch-called-set",
   "lease-by-ticks",
   "lease-too-long",
   "hint-frees-vote",
@@ -143,6 +144,13 @@ export const BUG_CASES: Readonly<Record<PlantedBug, BugCase>> = {
     profile: "leader-hunt",
     seeds: 50,
     noticedBy: ["bounded memory"],
+  },
+  "mismatch-called-set": {
+    what: "a client is told that its compare-and-set was done when it was not",
+    world: "core",
+    profile: "mixed",
+    seeds: 50,
+    noticedBy: ["linearizability"],
   },
   "lease-by-ticks": {
     what: "a lease is measured by ticks, which stand still with the process",
