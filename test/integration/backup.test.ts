@@ -118,7 +118,7 @@ test("a backup is made by any manager while others write, and holds what was ack
   const made = await lab.host(2).skein(["swarm", "backup", file]);
   ended = true;
   await writer;
-  assert.equal(made.code, 0, made.stderr);
+  assert.equal(made.code, 0, `${made.stderr}\n${lab.host(2).logTail(60)}`);
   const key = /^ {4}(SKBAK-1-\S{43})$/m.exec(made.stdout)?.[1];
   assert.ok(key, made.stdout);
   writeFileSync(keyFile, `${key}\n`, { mode: 0o600 });

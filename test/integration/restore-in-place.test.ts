@@ -11,6 +11,7 @@ import { Lab } from "../support/lab/lab.js";
 import {
   call,
   containerOf,
+  containers,
   createService,
   dissolve,
   formSwarm,
@@ -95,6 +96,9 @@ test("nodes of before come back to a swarm restored at the address they know", a
     await tasks(one, "too-late").catch(() => []),
     [],
     "what came after the backup is not in it",
+  );
+  await until("its container is gone from the worker", 20_000, async () =>
+    (await containers(three)).some(({ Names }) => Names.join().includes("too-late")) ? undefined : true,
   );
   await until("the other manager of before is a worker", 20_000, async () => {
     const { Swarm } = await call<{ Swarm: { ControlAvailable: boolean } }>(two, "GET", "/info");
