@@ -100,7 +100,7 @@ export const BUG_CASES: Readonly<Record<PlantedBug, BugCase>> = {
     what: "a new leader changes the membership before it has committed anything in its term",
     world: "core",
     profile: "membership",
-    seeds: 600,
+    seeds: 100,
     noticedBy: ["leader completeness", "election safety", "invariant", "liveness"],
   },
   "return-under-old-id": {
