@@ -165,7 +165,11 @@ test("closing the leader hands over first", async () => {
   cluster.members.delete(leader.name);
   const next = cluster.leader;
   assert.ok(next.node.status().term > term);
-  await assert.rejects(leader.node.propose(word("late")), UnavailableError);
+  await assert.rejects(leader.node.propose(word("late")), (error: unknown) => {
+    assert.ok(error instanceof NotLeaderError, "certainly not done");
+    assert.equal(error.leaderAddress, `${next.name}:2377`);
+    return true;
+  });
   await leader.node.close();
 });
 

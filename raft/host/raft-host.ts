@@ -64,6 +64,8 @@ export class RaftHost implements RaftNode {
   /** Why nothing is accepted any more. */
   #stopped: UnavailableError | undefined;
   #closing: Promise<void> | undefined;
+  /** Closing, and leadership was handed over if anybody took it: whatever is proposed now is another's. */
+  #leaving = false;
   #removal: Timer | undefined;
 
   constructor(components: RaftHostComponents) {
@@ -149,6 +151,8 @@ export class RaftHost implements RaftNode {
     data: Uint8Array,
     options: { signal?: AbortSignal } = {},
   ): Promise<{ index: number; term: number }> {
+    // Certainly not done, so that it is tried at the next leader.
+    if (this.#leaving) return Promise.reject(this.#notLeader());
     return this.#stopped === undefined
       ? this.#proposals.propose(data, options.signal)
       : Promise.reject(this.#stopped);
@@ -286,6 +290,7 @@ export class RaftHost implements RaftNode {
         log.warn("closing without having handed over leadership", { error: messageOf(error) });
       }
     }
+    this.#leaving = this.#stopped === undefined;
     await this.#settled();
     this.#stop(new UnavailableError("this manager is stopping"));
     await this.#dataKeys.close();

@@ -57,7 +57,7 @@ export interface RaftNode {
   /**
    * Resolves when the entry is committed and applied here.
    * @throws {NotLeaderError} not the leader, or another leader's entry took its place:
-   * it certainly was not done.
+   * it certainly was not done. So it is, too, while the node closes.
    * @throws {UnavailableError} leadership was lost, or the node stops, and the entry's fate is unknown.
    * @throws {ResourceExhaustedError} too many uncommitted bytes: retry after a pause.
    */
