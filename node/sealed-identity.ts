@@ -4,7 +4,8 @@
  * the sealed part carries the keys that other files may be locked under still.
  *
  *   open    { keyPem, certificatePem, rootCaPem, formerUnlockKeys? }
- *   locked  { locked, certificatePem, rootCaPem }; locked: base 64 of { keyPem, formerUnlockKeys } under the lock
+ *   locked  { locked, certificatePem, rootCaPem }
+ *           locked: { keyPem, formerUnlockKeys? } under the lock, in base 64
  *
  * An open identity with former keys stands on the disk for the moment between two writes when autolock is
  * turned off: what those keys lock is about to be opened, too.
