@@ -167,3 +167,28 @@ test("one survivor of three goes on with all it had; the others come back as wor
     (all) => named(all, "host2")?.ManagerStatus?.Reachability === "reachable",
   );
 });
+
+test("a survivor whose daemon was restarted, with another address: the same, at that address", async () => {
+  const [one, two] = lab.hosts;
+  assert.ok(one && two);
+  await Promise.all([one.killDaemon(), two.killDaemon()]);
+  for (const args of [
+    ["addr", "del", "10.99.0.1/24", "dev", "eth0"],
+    ["addr", "add", "10.99.0.11/24", "dev", "eth0"],
+    ["route", "replace", "default", "via", "10.99.0.254"],
+  ]) {
+    assert.equal((await one.attempt("ip", args)).code, 0);
+  }
+  await one.start();
+  const { code, stdout, stderr } = await one.skein([
+    ...["swarm", "init", "--force-new-cluster", "--advertise-addr", "10.99.0.11"],
+  ]);
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /is its only manager now, at 10\.99\.0\.11:2377/);
+  assert.match(stdout, /host2 +10\.99\.0\.2:2377/);
+  const [only] = (
+    await untilNodes(one, "the survivor ready", (all) => named(all, "host1")?.Status.State === "ready")
+  ).filter((node) => node.ManagerStatus !== undefined);
+  assert.deepEqual(only?.ManagerStatus, { Leader: true, Reachability: "reachable", Addr: "10.99.0.11:2377" });
+  await call(one, "POST", "/configs/create", { Name: "again", Data: "YQ==" });
+});
