@@ -208,7 +208,8 @@ export class ManagerRuntime {
           const advice =
             "a node that was removed or dropped goes on by itself where a manager accepts it; else run " +
             "`skein swarm leave --force` there and join again";
-          if (reason !== refusal) log.warn("a peer refuses this manager", { reason, advice }); // each repeats it
+          // each peer repeats it
+          if (reason !== refusal) log.warn("a peer refuses this manager", { reason, advice });
           refusal = reason;
         },
       });
