@@ -84,12 +84,15 @@ const WAITING_MAX = 4_096;
 
 type UnaryCall = ServerUnaryCall<unknown, unknown> & IdentifiableCall;
 
-/** Raised when the call certainly was not carried out, so that it may be sent again. */
+/**
+ * Raised when the call certainly was not carried out, so that it may be sent again. A server that is closing
+ * refuses streams that it has not looked at (REFUSED_STREAM, RFC 9113 8.7).
+ */
 function certainlyNotDone(error: SkeinError): boolean {
   return (
     error.code === "not-leader" ||
     (error.code === "unavailable" &&
-      /ECONNREFUSED|No connection established|Failed to connect/.test(error.message))
+      /ECONNREFUSED|No connection established|Failed to connect|Stream refused by server/.test(error.message))
   );
 }
 

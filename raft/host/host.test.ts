@@ -252,6 +252,17 @@ test("a successor that answers is preferred to one that stands still", async () 
   assert.equal(cluster.leader, c);
 });
 
+test("a successor that stops answering in the very moment is replaced by another", async () => {
+  const cluster = opened(await Cluster.ofThree());
+  const { leader } = cluster;
+  const [b, c] = cluster.others(leader).sort((x, y) => x.node.raftId - y.node.raftId);
+  assert.ok(b && c);
+  await cluster.tick(3);
+  cluster.network.setSilent(b.node.raftId, true); // the first choice among equals
+  await cluster.during(leader.node.transferLeadership());
+  assert.equal(cluster.leader, c);
+});
+
 test("removing members keeps a quorum, tells the removed, and is refused where none would be left", async () => {
   const cluster = opened(await Cluster.ofThree());
   const { leader } = cluster;

@@ -32,6 +32,8 @@ import { TickWaits } from "./tick-waits.js";
 export const TICK_MS = 100;
 /** The core gives a transfer one election timeout (10 ticks); after it the old leader goes on. */
 const TRANSFER_TICKS = 15;
+/** A transfer takes two round trips and two syncs: who has not taken over by then may not be able to. */
+const FIRST_TRANSFER_TICKS = 5;
 /** The news of an orderly removal may still be on its way when a peer refuses us. */
 const REMOVAL_GRACE_MS = 1_000;
 /** From the last message to a peer until the streams close. */
@@ -229,18 +231,29 @@ export class RaftHost implements RaftNode {
     const to = options.to ?? this.#successor();
     if (to === undefined)
       throw new FailedPreconditionError("transfer leadership: no other voter can be reached");
+    const second = options.to === undefined ? this.#successor(to) : undefined;
+    if (second === undefined)
+      return this.#transferTo(to, { ticks: TRANSFER_TICKS, isNamed: options.to === to });
+    try {
+      await this.#transferTo(to, { ticks: FIRST_TRANSFER_TICKS, isNamed: false });
+    } catch (error) {
+      if (!(error instanceof DeadlineExceededError)) throw error;
+      this.#components.log.warn("leadership was not taken over; another is asked", { to, second });
+      await this.#transferTo(second, { ticks: TRANSFER_TICKS, isNamed: false });
+    }
+  }
+
+  /** @param how isNamed: nobody else will do. */
+  async #transferTo(to: RaftId, how: { ticks: number; isNamed: boolean }): Promise<void> {
     await this.#untilClose(to);
     this.#driver.core.transferLeadership(to); // throws when leadership was lost meanwhile
     this.#driver.drive();
     const hasMoved = (): boolean => {
-      const { leader } = this.#leadership.value;
-      // Whoever won: a caller that named nobody wants to be rid of it.
-      return (
-        leader?.raftId === to || (options.to === undefined && !(leader?.raftId === this.raftId || !leader))
-      );
+      const leader = this.#leadership.value.leader?.raftId;
+      return leader === to || (!how.isNamed && leader !== undefined && leader !== this.raftId);
     };
     await this.#waits.until(hasMoved, {
-      ticks: TRANSFER_TICKS,
+      ticks: how.ticks,
       timeout: () => new DeadlineExceededError(`transfer leadership: member ${to} did not take over`),
     });
   }
@@ -443,14 +456,15 @@ export class RaftHost implements RaftNode {
     return new NotLeaderError("this manager does not lead (any more)", { leaderAddress });
   }
 
-  /** The reachable voter that has most of the log, rather one that has just answered. */
-  #successor(): RaftId | undefined {
+  /** The reachable voter, other than `except`, with most of the log, rather one that has just answered. */
+  #successor(except: RaftId = this.raftId): RaftId | undefined {
     const { transport } = this.#components;
     const isSilent = (peer: ProgressView): number => Number(peer.silentTicks > SUCCESSOR_SILENT_TICKS);
     return this.#driver.core
       .status()
       .progress.filter(
-        ({ learner, raftId }) => !learner && raftId !== this.raftId && transport.isReachable(raftId),
+        ({ learner, raftId }) =>
+          !learner && raftId !== this.raftId && raftId !== except && transport.isReachable(raftId),
       )
       .sort((a, b) => isSilent(a) - isSilent(b) || b.match - a.match || a.raftId - b.raftId)[0]?.raftId;
   }
