@@ -92,11 +92,16 @@ export class ManagerClients {
         ...(leaderWaitMs === undefined ? {} : { metadata: leaderWait(leaderWaitMs) }),
       });
     } catch (error) {
-      const { error: reason } = this.#swarm.info();
-      if (codeOf(error) !== "unavailable" || reason === "") throw error;
-      throw new UnavailableError(`this node's manager does not run, and is started again: ${reason}`, {
-        cause: error,
-      });
+      throw this.explained(error);
     }
+  }
+
+  /** What a call failed with, in better words when the manager process is known not to run. */
+  explained(error: unknown): unknown {
+    const { error: reason } = this.#swarm.info();
+    if (codeOf(error) !== "unavailable" || reason === "") return error;
+    return new UnavailableError(`this node's manager does not run, and is started again: ${reason}`, {
+      cause: error,
+    });
   }
 }

@@ -64,7 +64,7 @@ async function backup(exchange: Exchange, clients: ManagerClients): Promise<unde
     }
     if (!complete) throw new InternalError("the manager ended the backup before it was complete");
   } catch (error) {
-    if (!response.headersSent) throw error instanceof Error ? fromGrpcError(error) : error;
+    if (!response.headersSent) throw clients.explained(error instanceof Error ? fromGrpcError(error) : error);
     response.destroy(); // an orderly end would make it look whole
     return undefined;
   } finally {
