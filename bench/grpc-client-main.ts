@@ -1,10 +1,11 @@
 /**
- * The client of the write benchmark, a process of its own: N writers in a closed loop, each with one call in
- * flight, over a few connections. One code path for both systems; only path, request and answer differ.
+ * The client of the write benchmark, a process of its own: N writers in a closed loop, each with one call
+ * in flight, over a few connections. One code path for both systems; only path, request and answer
+ * differ.
  * Edge: to @grpc/grpc-js and the parent process.
  *
- * Skein: CreateConfig with a new name. etcd: Put of a new key (rpc.proto; the two messages are written by hand
- * below). Values are random bytes. Every call carries a deadline of ten seconds, as skeind's do.
+ * Skein: CreateConfig with a new name. etcd: Put of a new key (rpc.proto; the two messages are written by
+ * hand below). Values are random bytes. Every call carries a deadline of ten seconds, as skeind's do.
  */
 import { performance } from "node:perf_hooks";
 import { Client, credentials, Metadata } from "@grpc/grpc-js";

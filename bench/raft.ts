@@ -1,16 +1,18 @@
 /**
- * Question: how fast are durable writes on three managers, beside three members of etcd on the same machine?
+ * Question: how fast are durable writes on three managers, beside three members of etcd on the same
+ * machine?
  *
- * Workload: 256-byte values under new names. Skein: CreateConfig; etcd: Put of a new key. Both make an object,
- * enter its name into an index, are replicated and synced by a majority before they are acknowledged, and are
- * kept by all three. (Skein's write does more: it checks that the name is free and answers with the object.)
- * The writers are one process for both systems (grpc-client-main.ts): the same code, the same number of
- * connections, each to the leader's unix socket, without TLS; that is how skeind reaches its manager. Between
- * members: mutual TLS for Skein, plain TCP for etcd, each system's default. Data lies on one file system.
+ * Workload: 256-byte values under new names. Skein: CreateConfig; etcd: Put of a new key. Both make an
+ * object, enter its name into an index, are replicated and synced by a majority before they are
+ * acknowledged, and are kept by all three. (Skein's write does more: it checks that the name is free and
+ * answers with the object.) The writers are one process for both systems (grpc-client-main.ts): the same
+ * code, the same number of connections, each to the leader's unix socket, without TLS; that is how skeind
+ * reaches its manager. Between members: mutual TLS for Skein, plain TCP for etcd, each system's default.
+ * Data lies on one file system.
  *
- * Method: both clusters run all the time; rounds alternate between them, after a warm-up of each load; five
- * rounds; the median of the rounds counts. Then store actions proposed inside the leader, in transactions of
- * up to 200, until every member has synced the last one.
+ * Method: both clusters run all the time; rounds alternate between them, after a warm-up of each load;
+ * five rounds; the median of the rounds counts. Then store actions proposed inside the leader, in
+ * transactions of up to 200, until every member has synced the last one.
  *
  * Command: npm run bench -- raft [--rounds N] [--seconds S] [--only 1,64,256,batch] [--alone] [--prof DIR]
  * Edge: to processes.

@@ -17,9 +17,9 @@ export const V8_FLAGS: readonly string[] = [
 ];
 
 /**
- * The manager's own: idle, it needs no more memory than with the flags above; busy, half the CPU time of a write.
- * The young generation grows under load only, and code is optimised from the first busy seconds on
- * (process-optimizer.ts).
+ * The manager's own: idle, it needs no more memory than with the flags above; busy, half the CPU time of
+ * a write. The young generation grows under load only, and code is optimised from the first busy seconds
+ * on (process-optimizer.ts).
  */
 export const MANAGER_V8_FLAGS: readonly string[] = [
   "--max-semi-space-size=8",

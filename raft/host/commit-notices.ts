@@ -1,11 +1,13 @@
 /**
- * Holds back the messages that tell a follower no more than a new commit index: the next entries carry it, too.
+ * Holds back the messages that tell a follower no more than a new commit index: the next entries carry
+ * it, too.
  * Pure over the transport and the clock.
  *
- * Without this every write of a lone client costs a second round of messages, and the leader makes them before it
- * answers. A follower learns of a commit a few milliseconds later only when no other write follows.
- * Invariant: delays, replaces and drops nothing but empty appends, as a network may; at most one is held per peer,
- * and none longer than HOLD_MS.
+ * Without this every write of a lone client costs a second round of messages, and the leader makes them
+ * before it answers. A follower learns of a commit a few milliseconds later only when no other write
+ * follows.
+ * Invariant: delays, replaces and drops nothing but empty appends, as a network may; at most one is held
+ * per peer, and none longer than HOLD_MS.
  * Source: Raft paper 5.3 (the leader includes its commit index in later appends).
  */
 import type { Clock, Timer } from "../../base/clock/clock.js";
@@ -13,7 +15,10 @@ import { MessageKind } from "../core/message.js";
 import type { RaftId, RaftMessage } from "../core/types.js";
 import type { RaftTransport } from "../transport/transport.js";
 
-/** Longer than a lone client takes from an answer to its next write; short for agents that wait for a follower. */
+/**
+ * Longer than a lone client takes from an answer to its next write; short for agents that wait for a
+ * follower.
+ */
 const HOLD_MS = 2;
 
 export class CommitNotices {

@@ -1,8 +1,8 @@
 /**
- * The disk of the machine: a folder on a local file system. Edge: to node:fs.
- * Writes go through O_DSYNC, one system call (and one trip to the thread pool) instead of a write and an
- * fdatasync: measured 0.18 ms against 0.25 ms for 300 bytes inside a zero-filled file. On a quick disk small ones
- * are waited for in this thread (sync-pace.ts), which saves that trip, too.
+ * The disk of the machine: a folder on a local file system. Edge: to node:fs. Writes go through O_DSYNC,
+ * one system call (and one trip to the thread pool) instead of a write and an fdatasync: measured 0.18 ms
+ * against 0.25 ms for 300 bytes inside a zero-filled file. On a quick disk small ones are waited for in
+ * this thread (sync-pace.ts), which saves that trip, too.
  */
 import { close, constants, fsync, open, write, writeSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";

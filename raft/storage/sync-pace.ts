@@ -1,11 +1,12 @@
 /**
  * Whether the next durable write may be waited for in this thread, instead of in a thread of the pool.
- * Pure. On a disk that syncs in a fraction of a millisecond the way to the pool and back costs more than the
- * sync itself, and on the critical path of every write: the follower's.
+ * Pure. On a disk that syncs in a fraction of a millisecond the way to the pool and back costs more than
+ * the sync itself, and on the critical path of every write: the follower's.
  *
- * Invariant: only what recent writes were quick enough for is done in this thread. One write beyond HOLD_MS_MAX
- * sends the next ones to the pool at once, and twice as many of them each time, so that a disk that is slow now
- * and then holds the event loop ever more seldom; one that stalls, hardly ever again.
+ * Invariant: only what recent writes were quick enough for is done in this thread. One write beyond
+ * HOLD_MS_MAX sends the next ones to the pool at once, and twice as many of them each time, so that a
+ * disk that is slow now and then holds the event loop ever more seldom; one that stalls, hardly ever
+ * again.
  * Source: docs/adr/0019-sync-in-the-event-loop.md.
  */
 
@@ -15,7 +16,10 @@ const HOLD_MS_MAX = 2;
 const STALL_MS = 20;
 /** Larger writes take longer than what is known of small ones. */
 const BYTES_MAX = 64 * 1024;
-/** Quick writes through the pool that are asked for before the first in this thread, after slow ones, after a stall. */
+/**
+ * Quick writes through the pool that are asked for before the first in this thread, after slow ones, after
+ * a stall.
+ */
 const TRIAL_WRITES = { first: 8, slowMax: 256, stalled: 4_096 } as const;
 /** Quick writes in this thread after which slow ones are forgiven. */
 const FORGIVEN_AFTER = 1_000;
