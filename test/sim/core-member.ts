@@ -17,6 +17,8 @@ import type { Envelope, Receiver } from "./sim-network.js";
 import { applyEntry, operationOf, type Registers } from "./sim-registers.js";
 
 const TICK_MS = 100;
+/** What a host in good order takes to stop. */
+const STOP_MS = 100;
 /** A learner this close is made a voter. */
 const CAUGHT_UP_ENTRIES = 20;
 
@@ -129,6 +131,19 @@ export class CoreMember implements SimMember, Receiver {
     this.#readings.clear();
     this.#arrivedSnapshots.clear();
     this.#disk.crash(kind, this.#random);
+  }
+
+  /** Hands over if it leads, and is gone an instant later. */
+  stop(): void {
+    const inside = this.#core?.inside;
+    const heir = inside?.voters.find((voter) => voter !== this.id);
+    if (inside?.activity === "leader" && heir !== undefined) this.transfer(heir);
+    const life = this.#life;
+    this.#world.queue.after(STOP_MS, () => {
+      if (life !== this.#life || this.#core === undefined) return;
+      this.crash("process-death");
+      this.#world.crashed(this);
+    });
   }
 
   pause(): void {

@@ -200,6 +200,22 @@ export class HostMember implements SimMember {
     this.#folder.crash(kind);
   }
 
+  stop(): void {
+    const process = this.#process;
+    if (process?.node === undefined) return;
+    this.#world.note(this.slot, "is told to stop", 12);
+    this.#ask(async (asked, node) => {
+      try {
+        await node.close();
+      } catch (error) {
+        if (!isExcused(error)) this.#world.fail(error);
+      }
+      if (asked.life.isDead) return;
+      this.crash("process-death");
+      this.#world.crashed(this);
+    });
+  }
+
   pause(): void {
     if (this.#process === undefined) return;
     this.#world.note(this.slot, "pause", 3);

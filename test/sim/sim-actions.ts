@@ -69,6 +69,7 @@ export class SimActions {
           kindOf(kind),
         ),
       blink: (draws) => this.#blink(draws),
+      stop: ([who]) => (who < 0.5 ? world.leader() : this.#victim((who - 0.5) * 2))?.stop(),
       pause: ([who, ms]) => this.#pause(who < 0.3 ? world.leader() : this.#victim((who - 0.3) / 0.7), ms),
       drift: ([who, rate]) => this.#victim(who)?.drift(0.9 + 0.2 * rate),
       "clock-jump": ([who, ms]) => this.#victim(who)?.jump((ms - 0.5) * 20_000),

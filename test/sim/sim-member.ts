@@ -29,6 +29,8 @@ export interface SimMember {
   readonly state: Registers;
   start(): void;
   crash(kind: CrashKind): void;
+  /** Somebody stops the process in good order, and starts it again later. */
+  stop(): void;
   /** The process stops getting the processor: its time stands still, messages and completions pile up. */
   pause(): void;
   resume(): void;

@@ -19,6 +19,7 @@ export const EVENT_KINDS = [
   "crash-all",
   "crash-at-write",
   "blink",
+  "stop",
   "pause",
   "drift",
   "clock-jump",
