@@ -263,6 +263,9 @@ export class CoreMember implements SimMember, Receiver {
     this.#world.crashed(this);
   }
 
+  /** There is no host here that could take it well. */
+  failWrite(): void {}
+
   slowDisk(factor: number): void {
     this.#slowness = factor;
   }

@@ -36,6 +36,8 @@ export class HostDisk {
   #crashAt: { left: number; readonly kind: CrashKind } | undefined;
   isFull = false;
   slowness = 1;
+  /** The next write, replacement or removal fails. */
+  failsNext = false;
   /** Planted: writes are called durable while they are under way. */
   isLying = false;
   /** Planted: the state is called synced when it is not. */
@@ -138,6 +140,7 @@ export class HostDisk {
         this.#underway.delete(underway);
         let done: () => void;
         try {
+          if (length === "sync") this.#failOnce(survive);
           const result = run();
           done = () => resolve(result);
         } catch (error) {
@@ -147,6 +150,14 @@ export class HostDisk {
         else stops(crash);
       });
     });
+  }
+
+  /** @throws {Error} EIO, if this one is to fail: what is on the disk then is a matter of chance. */
+  #failOnce(survive: Underway["survive"]): void {
+    if (!this.failsNext) return;
+    this.failsNext = false;
+    survive("power-cut");
+    throw failure("EIO", "a write");
   }
 
   #countDown(): CrashKind | undefined {
@@ -231,7 +242,11 @@ export class HostDisk {
   }
 }
 
-function failure(code: "ENOSPC" | "ENOENT", what: string): Error {
-  const words = { ENOSPC: "no space left on device", ENOENT: "no such file or directory" };
+function failure(code: "ENOSPC" | "EIO" | "ENOENT", what: string): Error {
+  const words = {
+    ENOSPC: "no space left on device",
+    EIO: "i/o error",
+    ENOENT: "no such file or directory",
+  };
   return Object.assign(new Error(`${code}: ${words[code]}, ${what}`), { code });
 }

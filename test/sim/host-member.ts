@@ -322,6 +322,10 @@ export class HostMember implements SimMember {
     this.#disk.isFull = isFull;
   }
 
+  failWrite(): void {
+    this.#disk.failsNext = true;
+  }
+
   slowDisk(factor: number): void {
     this.#disk.slowness = factor;
   }
@@ -357,5 +361,5 @@ export class HostMember implements SimMember {
 /** A full or failing disk may stop a host. */
 function isExcused(error: unknown): boolean {
   if (error instanceof UnavailableError) return error.cause === undefined || isExcused(error.cause);
-  return error instanceof Error && "code" in error && error.code === "ENOSPC";
+  return error instanceof Error && "code" in error && (error.code === "ENOSPC" || error.code === "EIO");
 }

@@ -78,6 +78,7 @@ export class SimActions {
         member?.fillDisk(true);
         this.#later(100 + ms * 3_000, () => member?.fillDisk(false));
       },
+      "disk-error": ([who]) => this.#victim(who)?.failWrite(),
       "slow-disk": ([who, factor, ms]) => {
         const member = this.#victim(who);
         member?.slowDisk(2 + factor * 20);

@@ -52,6 +52,8 @@ export interface SimMember {
   /** The machine stops at that many disk operations from now. */
   crashAtWrite(countdown: number, kind: CrashKind): void;
   fillDisk(isFull: boolean): void;
+  /** The next write fails with an I/O error, and nobody knows what of it is on the disk. */
+  failWrite(): void;
   /** Syncs take so many times as long. */
   slowDisk(factor: number): void;
 }

@@ -46,6 +46,7 @@ const EVERYTHING: Weights = {
   drift: 0.5,
   "clock-jump": 0.5,
   "disk-full": 0.5,
+  "disk-error": 0.4,
   "slow-disk": 0.7,
   partition: 1,
   isolate: 1,
@@ -131,6 +132,7 @@ export const PROFILES = {
     faults: {
       "crash-at-write": 12,
       "disk-full": 4,
+      "disk-error": 3,
       "slow-disk": 4,
       "crash-all": 1,
       blink: 1,

@@ -24,6 +24,7 @@ export const EVENT_KINDS = [
   "drift",
   "clock-jump",
   "disk-full",
+  "disk-error",
   "slow-disk",
   // the network
   "partition",
