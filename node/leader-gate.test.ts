@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Channel, credentials, Metadata, type UntypedHandleCall } from "@grpc/grpc-js";
 import { ManualClock } from "../base/clock/manual-clock.js";
-import { NotFoundError, NotLeaderError, PermissionDeniedError } from "../base/errors/errors.js";
+import {
+  AbortedError,
+  InvalidArgumentError,
+  NotFoundError,
+  NotLeaderError,
+  PermissionDeniedError,
+} from "../base/errors/errors.js";
 import { fromGrpcError, toGrpcStatus } from "../base/grpc/grpc-errors.js";
 import { leaderWait } from "../base/grpc/leader-wait.js";
 import { silentLogger } from "../base/log/logger.js";
@@ -12,6 +18,8 @@ import { createLeaderGate, type LeaderView } from "./leader-gate.js";
 
 const PATH = "/skein.v1.Control/ListNodes";
 const RENEWAL = NodeCaService.issue.path;
+const UPDATE = ControlService.updateConfig.path;
+const CREATE = ControlService.createConfig.path;
 const STREAM = "/skein.v1.Control/WatchEvents";
 
 class FakeLeader implements LeaderView {
@@ -51,7 +59,7 @@ function lab(handler: (callback: (error: unknown, value?: unknown) => void) => v
   const clock = new ManualClock();
   const gate = createLeaderGate({
     definitions: [ControlService, NodeCaService],
-    leaderOnly: new Set([PATH, RENEWAL]),
+    leaderOnly: new Set([PATH, RENEWAL, UPDATE, CREATE]),
     linearizable: new Set([PATH]),
     replicaStreams: new Set([STREAM]),
     authorize: (path, peer) => {
@@ -180,6 +188,40 @@ test("a forwarded call is not tried again here: its forwarder finds the new lead
 test("the handler's own error passes with its code", async () => {
   const { call } = lab((callback) => callback(toGrpcStatus(new NotFoundError("node x not found"))));
   await assert.rejects(call(), { code: "not-found", message: "node x not found" });
+});
+
+test("a write that the state refuses is tried again behind a barrier: the refusal may have been old", async () => {
+  const answers: unknown[] = [new NotFoundError("config c not found"), undefined];
+  const { leader, call } = lab((callback) => {
+    const refusal = answers.shift();
+    if (refusal === undefined) callback(null, `done behind ${leader.barriers} barrier`);
+    else callback(toGrpcStatus(refusal));
+  });
+  assert.equal(await call({ path: UPDATE }), "done behind 1 barrier");
+  answers.push(new AbortedError("update out of sequence"), new AbortedError("update out of sequence"));
+  await assert.rejects(call({ path: UPDATE }), { code: "aborted", message: "update out of sequence" });
+  assert.deepEqual(answers, []);
+});
+
+test("a refusal for other reasons stands, and what a create made and lost is not made again", async () => {
+  let runs = 0;
+  let refusal: Error = new InvalidArgumentError("no name");
+  const { leader, call } = lab((callback) => {
+    runs += 1;
+    callback(toGrpcStatus(refusal));
+  });
+  await assert.rejects(call({ path: CREATE }), { code: "invalid-argument" });
+  refusal = new NotFoundError("config c not found");
+  await assert.rejects(call({ path: CREATE }), { code: "not-found" });
+  assert.deepEqual([runs, leader.barriers], [2, 0]);
+});
+
+test("a refusal by a leader that is none any more is left to the next one", async () => {
+  const { leader, call } = lab((callback) =>
+    callback(toGrpcStatus(new AbortedError("update out of sequence"))),
+  );
+  leader.readBarrier = () => Promise.reject(new NotLeaderError("deposed"));
+  await assert.rejects(call({ path: UPDATE, forwarded: true }), { code: "not-leader" });
 });
 
 test("a forwarded call is not forwarded again", async () => {

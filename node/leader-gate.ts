@@ -15,6 +15,7 @@ import {
 } from "@grpc/grpc-js";
 import type { Clock } from "../base/clock/clock.js";
 import {
+  type ErrorCode,
   messageOf,
   NotLeaderError,
   PermissionDeniedError,
@@ -33,6 +34,7 @@ import {
 } from "../base/grpc/peer-identity.js";
 import type { Logger } from "../base/log/logger.js";
 import { NodeCaService } from "../proto/gen/skein/v1/ca.js";
+import { ControlService } from "../proto/gen/skein/v1/control.js";
 import type { ManagerChannels } from "./manager-channels.js";
 import type { Guard } from "./rpc-host.js";
 
@@ -82,6 +84,16 @@ const RETRY_MS = 20;
 /** Calls waiting for a leader; more are refused at once. */
 const WAITING_MAX = 4_096;
 
+const CONTROL_METHODS: ReadonlyMap<string, string> = new Map(
+  Object.values(ControlService).map(({ path }) => [path, path.slice(path.lastIndexOf("/") + 1)]),
+);
+const TOLD_BY_STATE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "not-found",
+  "already-exists",
+  "aborted",
+  "failed-precondition",
+]);
+
 type UnaryCall = ServerUnaryCall<unknown, unknown> & IdentifiableCall;
 
 /**
@@ -98,9 +110,25 @@ function certainlyNotDone(error: SkeinError): boolean {
 
 /** A handler's refusal, as an error or as the status made of it. */
 function isNotLeader(error: unknown): boolean {
-  return error instanceof Error || (typeof error === "object" && error !== null && "details" in error)
+  return error instanceof Error || isStatus(error)
     ? fromGrpcError(error as ServiceError).code === "not-leader" // a status has the fields that are read
     : false;
+}
+
+/**
+ * True of refusals that the state of the cluster is the reason for, and that surely changed nothing. What was
+ * created may be gone again before it is read for the reply: then "not found" does not mean that nothing was
+ * made.
+ */
+function isToldByState(path: string, error: unknown): boolean {
+  const method = CONTROL_METHODS.get(path);
+  if (method === undefined || !(error instanceof Error || isStatus(error))) return false;
+  const { code } = fromGrpcError(error as ServiceError); // a status has the fields that are read
+  return TOLD_BY_STATE.has(code) && !(code === "not-found" && method.startsWith("Create"));
+}
+
+function isStatus(error: unknown): boolean {
+  return typeof error === "object" && error !== null && "details" in error;
 }
 
 function unknownOutcome(leader: string, cause: SkeinError): UnavailableError {
@@ -210,6 +238,25 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
     assertKnownHere(peer);
   }
 
+  /**
+   * Runs a call here. When it is refused by what this replica knows, that may be old: a leader that was just
+   * elected may not have applied all that was acknowledged, one that was deposed has not heard of it yet. So
+   * a refusal is treated as a read: it counts when it is given again behind a barrier.
+   */
+  async function refusedTwice(
+    path: string,
+    call: UnaryCall,
+    local: (call: UnaryCall) => Promise<{ value: unknown }>,
+  ): Promise<{ value: unknown }> {
+    try {
+      return await local(call);
+    } catch (error) {
+      if (options.linearizable.has(path) || !isToldByState(path, error)) throw error;
+    }
+    await leader.readBarrier();
+    return local(call);
+  }
+
   async function viaLeader(
     path: string,
     call: UnaryCall,
@@ -224,7 +271,7 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
         if (!RENEWALS.has(path)) await assertKnown(peerOf(call));
         if (options.linearizable.has(path) && !(await barrierWhileLeading(leader))) continue;
         try {
-          return await local(call);
+          return await refusedTwice(path, call, local);
         } catch (error) {
           // Leadership is on its way to another: whoever forwarded the call asks there, and so do we.
           if (isForwarded(call) || clock.monotonicMs() >= deadlineMs || !isNotLeader(error)) throw error;

@@ -72,13 +72,15 @@ function lostAdds(sets: readonly SetRecord[]): string[] {
 
 /** Whoever asks and is answered while no majority can agree was lied to. */
 function answeredWithoutQuorum(
-  records: readonly SoakOperation<{ readonly kind: string }, unknown>[],
+  records: readonly SoakOperation<{ readonly kind: string }, { readonly kind: string }>[],
   losses: readonly QuorumLoss[],
 ): string[] {
   return losses.flatMap(({ since, until, how }) =>
     records
-      .filter(({ input, outcome, callAt, returnAt }) => {
-        const from = input.kind === "read" ? since + READ_GRACE_MS : since;
+      .filter(({ input, output, outcome, callAt, returnAt }) => {
+        // A refusal that tells of the state is a read, too.
+        const isRead = input.kind === "read" || output?.kind === "conflict" || output?.kind === "absent";
+        const from = isRead ? since + READ_GRACE_MS : since;
         return outcome === "ok" && callAt > from && returnAt < until;
       })
       .map((record) => `answered without a quorum (${how}): ${JSON.stringify(record)}`),
