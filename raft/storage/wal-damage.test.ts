@@ -174,7 +174,8 @@ async function build(
   for (let i = 1; i <= shape.before; i++) {
     await wal.append({ entries: entries(i, 1, 700), hardState: { term: 1, vote: 1, commit: i - 1 } });
   }
-  for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve)); // the next segment, if due
+  // The next segment, if it is due.
+  for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
   const files = await filesOf(disk);
   disk.writes = [];
   await wal.append({ entries: entries(shape.before + 1, shape.count, shape.bytes) });

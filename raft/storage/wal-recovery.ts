@@ -13,8 +13,8 @@
  * Detected: any damage to any sector of any frame, the last group's too, that does not leave it all zero; any
  * loss, zeroed sectors too, before the last group; a segment that is missing, emptied or exchanged.
  * Not detected here: a disk that gives back zeros for sectors that the very last group wrote. Two things
- * bound that: an idle log appends a group of its own behind the last acknowledged one (`FileWal.maintain`), and
- * the materialised state knows up to where entries were committed (stable-log.ts).
+ * bound that: an idle log appends a group of its own behind the last acknowledged one (`FileWal.maintain`),
+ * and the materialised state knows up to where entries were committed (stable-log.ts).
  */
 import { DataLossError } from "../../base/errors/errors.js";
 import { invariant } from "../../base/errors/invariant.js";
