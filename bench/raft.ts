@@ -10,9 +10,9 @@
  * reaches its manager. Between members: mutual TLS for Skein, plain TCP for etcd, each system's default.
  * Data lies on one file system.
  *
- * Method: both clusters run all the time; rounds alternate between them, after a warm-up of each load;
- * five rounds; the median of the rounds counts. Then store actions proposed inside the leader, in
- * transactions of up to 200, until every member has synced the last one.
+ * Method: first store actions proposed inside the leader, in transactions of up to 200, until every member
+ * has synced the last one; what they made is removed again. Then both clusters run all the time, rounds
+ * alternate between them, after a warm-up of each load; five rounds; the median of the rounds counts.
  *
  * Command: npm run bench -- raft [--rounds N] [--seconds S] [--only 1,64,256,batch] [--alone] [--prof DIR]
  * Edge: to processes.
@@ -31,6 +31,7 @@ const WARM_UP_MS = 300;
 /** Before the first round: compilers and caches of both systems. */
 const FIRST_WARM_UP_MS = 4_000;
 const BATCH_OBJECTS = 20_000;
+const BATCH_WARM_UPS = 2;
 /** Writers share these; one writer has one. */
 const CONNECTIONS_MAX = 4;
 
@@ -141,7 +142,7 @@ async function measureBatches(managers: SkeinManagers, options: Options): Promis
   if (!options.batch) return [];
   const leader = managers.children[await managers.leader()];
   const rates: number[] = [];
-  for (let number = -1; number < options.rounds; number++) {
+  for (let number = -BATCH_WARM_UPS; number < options.rounds; number++) {
     const rate = await leader?.ask({ kind: "batch", objects: BATCH_OBJECTS, bytes: BYTES });
     console.error(`  batch: ${Number(rate).toFixed(0)} objects/s${number < 0 ? " (warm-up)" : ""}`);
     if (number >= 0) rates.push(Number(rate));
@@ -210,6 +211,7 @@ export async function run(): Promise<void> {
         pids: [pids[leader] ?? 0, ...pids.filter((_, i) => i !== leader)],
       },
     ];
+    const rates = await measureBatches(managers, options);
     if (etcd !== undefined) {
       for (const member of [0, 1, 2]) etcd.start(member);
       const leading = await etcd.leader();
@@ -220,10 +222,10 @@ export async function run(): Promise<void> {
         pids: [all[leading] ?? 0, ...all.filter((_, i) => i !== leading)],
       });
     }
+    await managers.children[leader]?.ask({ kind: "hold" }); // what counts begins here
     const results = await measureLoads(bench, systems, options);
     const holdMs = Number(await managers.children[leader]?.ask({ kind: "hold" }));
-    console.error(`  longest hold of the leader's event loop so far: ${holdMs.toFixed(1)} ms`);
-    const rates = await measureBatches(managers, options);
+    console.error(`  longest hold of the leader's event loop under these loads: ${holdMs.toFixed(1)} ms`);
     report("raft", samplesOf(results, rates, systems));
   } finally {
     await bench.close();
