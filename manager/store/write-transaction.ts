@@ -130,7 +130,7 @@ export class WriteTransaction implements WriteTx {
     for (const { key } of this.#journal.slice(mark.journalLength)) {
       const written = this.#written.get(key);
       if (written?.after === undefined) continue;
-      bytes += StoreObject.encode(toStoreObject(written.table, written.after)).finish().length;
+      bytes += StoreObject.encode(toStoreObject(written.table, written.after)).len; // sized, not written
     }
     return bytes;
   }
