@@ -35,6 +35,9 @@ const SEGMENT_START_BYTES_MAX = 2048;
 /** Calls of `maintain` between two attempts at a segment that could not be prepared: two seconds of ticks. */
 const CALLS_UNTIL_RETRY = 20;
 
+/** Segment and end of the zeros that are being written over a torn write. */
+const REPAIR = "wal-repair";
+
 export interface WalBatch {
   /** Where the log begins from now on; taken before the entries. */
   readonly base?: LogPoint;
@@ -96,10 +99,7 @@ async function discard(segment: RecoveredWal["surplus"][number], options: FileWa
 async function openTail(options: FileWalOptions, recovered: RecoveredWal): Promise<OpenSegment> {
   const tail: WalTail = recovered.tail ?? (await firstTail(options));
   const file = await options.disk.open(segmentName(tail.number));
-  if (tail.dirtyEnd > tail.position) {
-    options.log.warn("cut a torn write off the end of the log", { segment: tail.number, at: tail.position });
-    await file.writeDurably(tail.position, new Uint8Array(tail.dirtyEnd - tail.position));
-  }
+  await cutTornWrite(file, tail, options);
   const { newest } = tail;
   if (newest.bytes.length > 0) await file.writeDurably(newest.position, newest.bytes);
   const lastIndex = recovered.segments.at(-1)?.lastIndex ?? 0;
@@ -111,6 +111,33 @@ async function openTail(options: FileWalOptions, recovered: RecoveredWal): Promi
     position: tail.position,
     lastIndex,
   };
+}
+
+/**
+ * Zeros a torn write. A process that is killed meanwhile leaves zeros that read as written and are not, so how far
+ * they go is noted before, and done again at the next start, until they are known to be durable.
+ */
+async function cutTornWrite(file: DiskFile, tail: WalTail, { disk, log }: FileWalOptions): Promise<void> {
+  const { number, position, dirtyEnd, sizeBytes } = tail;
+  const note = await disk.read(REPAIR);
+  const [notedNumber, notedEnd = 0] = (note?.toString("latin1") ?? "").split(" ").map(Number);
+  const noted = notedNumber === number ? Math.min(notedEnd, sizeBytes) : 0;
+  const end = Math.max(dirtyEnd, noted);
+  if (end > position) {
+    log.warn("cut a torn write off the end of the log", { segment: number, at: position });
+    if (dirtyEnd > Math.max(position, noted)) await noteRepair(`${number} ${dirtyEnd}`, { disk, log });
+    await file.writeDurably(position, new Uint8Array(end - position));
+  }
+  if (end > position || note !== undefined) await disk.remove(REPAIR);
+}
+
+/** A full disk has no room for a note; the repair itself needs none. */
+async function noteRepair(note: string, { disk, log }: Pick<FileWalOptions, "disk" | "log">): Promise<void> {
+  try {
+    await disk.replace(REPAIR, Buffer.from(note));
+  } catch (error) {
+    log.warn("cannot note that the end of the log is being repaired", { error: messageOf(error) });
+  }
 }
 
 async function firstTail(options: FileWalOptions): Promise<WalTail> {
