@@ -5,10 +5,12 @@
  * demotion to worker. Measured: from the blow to the first acknowledged write that was sent after it; the longest
  * time without an acknowledgement; writes that failed. Seven kills, five rounds of each other way.
  * Beside it, in the same run, three etcd members with default timers under the same load, killed.
- * Command: npm run bench -- failover.
+ * Command: npm run bench -- failover [--only kill,cut,stop,demotion,etcd]; with --only nothing is reported, but
+ * each round is told.
  * Edge: to the lab.
  */
 import { performance } from "node:perf_hooks";
+import { parseArgs } from "node:util";
 import type { Lab } from "../test/support/lab/lab.js";
 import type { LabHost } from "../test/support/lab/lab-host.js";
 import { EtcdCluster, etcdInstalled } from "./etcd-peer.js";
@@ -193,18 +195,22 @@ async function etcdRounds(): Promise<Outcome[]> {
 }
 
 export async function run(): Promise<void> {
+  const { values } = parseArgs({
+    args: process.argv.slice(3),
+    options: { only: { type: "string" } },
+  });
+  const wanted = (kind: string): boolean => values.only?.split(",").includes(kind) ?? true;
   const lab = await openSwarm({ managers: 3 });
   const results: Record<keyof typeof BLOWS, Outcome[]> = { kill: [], cut: [], stop: [], demotion: [] };
   try {
-    results.kill = await rounds(lab, "kill", KILLS);
-    results.cut = await rounds(lab, "cut", ROUNDS);
-    results.stop = await rounds(lab, "stop", ROUNDS);
-    results.demotion = await rounds(lab, "demotion", ROUNDS);
+    for (const kind of ["kill", "cut", "stop", "demotion"] as const)
+      if (wanted(kind)) results[kind] = await rounds(lab, kind, kind === "kill" ? KILLS : ROUNDS);
   } finally {
     const left = await lab.close();
     if (left.length > 0) console.error(`left behind: ${left.join(", ")}`);
   }
-  const peers = etcdInstalled() ? await etcdRounds() : [];
+  const peers = wanted("etcd") && etcdInstalled() ? await etcdRounds() : [];
+  if (values.only !== undefined) return;
   if (peers.length === 0) console.error("etcd is not installed (Debian: etcd-server): no peer in this run");
   const peer = peers.length === 0 ? {} : { peer: median(peers.map(({ firstMs }) => firstMs)) };
   const first = (outcomes: readonly Outcome[]): number[] => outcomes.map(({ firstMs }) => firstMs);
