@@ -1,11 +1,13 @@
 /** What reads as written and is not on the disk: left by a process that died, or by a failed write-back. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { UnavailableError } from "../../base/errors/errors.js";
 import { silentLogger } from "../../base/log/logger.js";
 import { SeededRandom } from "../../base/random/seeded-random.js";
 import { EntryKind } from "../../proto/gen/skein/v1/raft.js";
 import type { Entry } from "../core/types.js";
+import type { Disk } from "./disk.js";
 import { openFileWal } from "./file-wal.js";
 import { MemoryDisk } from "./memory-disk.js";
 import { segmentName } from "./wal-segment.js";
@@ -13,7 +15,7 @@ import { segmentName } from "./wal-segment.js";
 const KEY = new SeededRandom("key").bytes(32);
 const keys = { currentId: 1, key: () => KEY };
 
-function open(disk: MemoryDisk) {
+function open(disk: Disk) {
   const random = new SeededRandom("n");
   return openFileWal({ disk, keys, random, log: silentLogger, segmentBytes: 8 * 1024 });
 }
@@ -45,6 +47,47 @@ test("what a process that died left unsynced is durable once the log is open, or
     assert.equal(await lastIndexIn(second.crash(random)), log.lastIndex, `seed ${seed}`);
   }
   assert.deepEqual([...ends].sort(), [0, 1]);
+});
+
+/** The disk hangs at the first write of zeros, as if the process were killed in it. */
+function hangingAtZeros(disk: MemoryDisk): Disk {
+  return {
+    list: () => disk.list(),
+    read: (name) => disk.read(name),
+    replace: (name, bytes, options) => disk.replace(name, bytes, options),
+    remove: (name) => disk.remove(name),
+    open: async (name) => {
+      const file = await disk.open(name);
+      const writeDurably = (position: number, bytes: Uint8Array): Promise<void> => {
+        if (bytes.every((byte) => byte === 0)) disk.hang();
+        return file.writeDurably(position, bytes);
+      };
+      return { writeDurably, close: () => file.close() };
+    },
+  };
+}
+
+test("a torn write does not come back behind later ones when the process died while it was zeroed", async () => {
+  let torn = 0;
+  for (let seed = 0; seed < 80; seed++) {
+    const random = new SeededRandom(seed);
+    const disk = new MemoryDisk();
+    const { wal } = await open(disk);
+    await wal.append({ entries: [entry(1)] });
+    disk.hang();
+    void wal.append({ entries: [entry(2, 2_000)] });
+    for (let i = 0; i < 10; i++) await Promise.resolve();
+    const second = disk.crash(random);
+    void open(hangingAtZeros(second)); // for ever, when there is anything to zero
+    await setImmediate();
+    if ((await second.read("wal-repair")) === undefined) continue;
+    torn += 1;
+    const third = second.die(random);
+    const { wal: again } = await open(third);
+    await again.append({ entries: [entry(2, 100)] });
+    assert.equal(await lastIndexIn(third.crash(random)), 2, `seed ${seed}`);
+  }
+  assert.ok(torn > 20, `too few torn writes: ${torn}`);
 });
 
 test("after an i/o error whose bytes read as written, they are written again before they count", async () => {
