@@ -423,8 +423,7 @@ export class FileWal {
 
   async #rotate(): Promise<void> {
     const number = this.#segment.number + 1;
-    const seal = await (this.#next?.made ?? createSegment(number, this.#segmentBytes, this.#options));
-    this.#next = undefined;
+    const seal = await this.#prepare();
     this.#trouble = undefined;
     const file = await this.#options.disk.open(segmentName(number));
     await this.#segment.file.close();
@@ -438,6 +437,8 @@ export class FileWal {
       position: SEGMENT_HEAD_BYTES,
       lastIndex: 0,
     };
+    // Not before: whoever prepares the next one meanwhile would make this very segment anew.
+    this.#next = undefined;
     this.#prepareAt = this.#segmentBytes / 2;
   }
 
@@ -448,8 +449,8 @@ export class FileWal {
     if (this.#segment.position >= this.#prepareAt && !this.#closed) this.#prepare();
   }
 
-  #prepare(): void {
-    if (this.#next !== undefined) return;
+  #prepare(): Promise<SegmentSeal> {
+    if (this.#next !== undefined) return this.#next.made;
     const keyId = this.#options.keys.currentId;
     const made = createSegment(this.#segment.number + 1, this.#segmentBytes, this.#options);
     const next = { keyId, made };
@@ -467,5 +468,6 @@ export class FileWal {
         this.#prepareAt = this.#segment.position + this.#segment.sizeBytes / 8;
       },
     );
+    return made;
   }
 }
