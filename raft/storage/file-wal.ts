@@ -114,8 +114,8 @@ async function openTail(options: FileWalOptions, recovered: RecoveredWal): Promi
 }
 
 /**
- * Zeros a torn write. A process that is killed meanwhile leaves zeros that read as written and are not, so how far
- * they go is noted before, and done again at the next start, until they are known to be durable.
+ * Zeros a torn write. A process that is killed meanwhile leaves zeros that read as written and are not,
+ * so how far they go is noted before, and done again at the next start, until they are known to be durable.
  */
 async function cutTornWrite(file: DiskFile, tail: WalTail, { disk, log }: FileWalOptions): Promise<void> {
   const { number, position, dirtyEnd, sizeBytes } = tail;

@@ -12,7 +12,9 @@ import type { Foundry, SimWorld } from "./sim-world.js";
 export const coreFoundry: Foundry = {
   isStreaming: false,
 
-  /** The founders' logs begin with the entries that make them members, as at the founding of a real cluster. */
+  /**
+   * The founders' logs begin with the entries that make them members, as at the founding of a real cluster.
+   */
   found(world, count) {
     const ids = Array.from({ length: count }, (_, at) => at + 1);
     const entries = ids.map((raftId) => {

@@ -1,6 +1,7 @@
 /**
- * Seeds that failed once, and what was wrong. They are replayed on the code as it is now; a change of what a seed
- * draws takes the sting out of the older ones, which is why the bugs themselves are planted in sim-bugs.ts, too.
+ * Seeds that failed once, and what was wrong. They are replayed on the code as it is now; a change of what a
+ * seed draws takes the sting out of the older ones, which is why the bugs themselves are planted in
+ * sim-bugs.ts, too.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,7 +1,7 @@
 /**
  * The disk of one simulated machine: files and the materialised state, behind the ports of raft/storage.
- * Pure. Invariant: what an operation has resolved for survives every crash; of writes under way any set of 512-byte
- * sectors may survive a power cut, in any order; of state batches that were not synced, a prefix.
+ * Pure. Invariant: what an operation has resolved for survives every crash; of writes under way any set of
+ * 512-byte sectors may survive a power cut, in any order; of state batches that were not synced, a prefix.
  * Every operation takes simulated time and may be the one at which the machine stops.
  */
 import type { Random } from "../../base/random/random.js";
@@ -222,7 +222,8 @@ export class HostDisk {
   }
 
   /**
-   * Sector by sector. A process that dies leaves all or nothing with the kernel, and what it leaves reads as written
+   * Sector by sector. A process that dies leaves all or nothing with the kernel, and what it leaves reads
+   * as written
    * although a later power cut may still take it.
    */
   #tear(name: string, write: { position: number; bytes: Uint8Array }, kind: CrashKind): void {

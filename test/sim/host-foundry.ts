@@ -1,5 +1,6 @@
 /**
- * Makes the members of the host world: whole hosts on simulated machines. Edge: to Node's event loop, for turns.
+ * Makes the members of the host world: whole hosts on simulated machines. Edge: to Node's event loop, for
+ * turns.
  */
 import { nextTurn } from "../../base/loop/process-turn.js";
 import type { RaftStart } from "../../raft/host/host.js";

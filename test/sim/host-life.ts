@@ -1,6 +1,6 @@
 /**
- * One life of a simulated process: what reaches it from outside goes through here.
- * Pure. Invariant: nothing reaches a dead process; what a standing one should get waits, in order, until it goes on.
+ * One life of a simulated process: what reaches it from outside goes through here. Pure. Invariant: nothing
+ * reaches a dead process; what a standing one should get waits, in order, until it goes on.
  */
 import type { EventQueue } from "./event-queue.js";
 

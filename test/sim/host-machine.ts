@@ -1,5 +1,6 @@
 /**
- * The state machine of a simulated host: the registers of sim-registers.ts as pairs of the materialised state. Pure.
+ * The state machine of a simulated host: the registers of sim-registers.ts as pairs of the materialised
+ * state. Pure.
  */
 import type { RaftId } from "../../raft/core/types.js";
 import type { KeyValueChange, KeyValuePair, StateMachine } from "../../raft/host/raft-node.js";

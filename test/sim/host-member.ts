@@ -1,7 +1,7 @@
 /**
- * One member of the host world: the whole host as it runs in production, from RaftNode down to the write-ahead log,
- * on a simulated disk, clock and network.
- * Pure. Invariant: a process that crashed leaves nothing but its disk.
+ * One member of the host world: the whole host as it runs in production, from RaftNode down to the
+ * write-ahead log, on a simulated disk, clock and network. Pure. Invariant: a process that crashed leaves
+ * nothing but its disk.
  */
 import { codeOf, SkeinError, UnavailableError } from "../../base/errors/errors.js";
 import { silentLogger } from "../../base/log/logger.js";
@@ -310,7 +310,8 @@ export class HostMember implements SimMember {
   }
 
   jump(byMs: number): void {
-    // Not while it sleeps: a clock put back meanwhile hides the sleep, which nobody inside can tell (ADR 0012).
+    // Not while it sleeps: a clock put back meanwhile hides the sleep, which nobody inside can tell (ADR
+    // 0012).
     if (this.#process?.life.isStanding === false) this.#process.clock.jump(byMs);
   }
 

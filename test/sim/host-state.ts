@@ -1,6 +1,7 @@
 /**
- * The materialised state of one simulated machine: the twin of level-state.ts on a disk that may stop at any write.
- * Pure. Invariant: contract of StateStore: a power cut takes newest batches, in order, back to the last synced one.
+ * The materialised state of one simulated machine: the twin of level-state.ts on a disk that may stop at any
+ * write. Pure. Invariant: contract of StateStore: a power cut takes newest batches, in order, back to the
+ * last synced one.
  */
 import type { Random } from "../../base/random/random.js";
 import type { SnapshotMeta } from "../../raft/core/types.js";

@@ -1,7 +1,7 @@
 /**
- * Peers over the simulated network: the twin of grpc-transport.ts in simulated time.
- * Pure. Messages, announcements of addresses and portions of snapshots are all delayed, lost and cut off; what
- * arrives while the process stands still waits.
+ * Peers over the simulated network: the twin of grpc-transport.ts in simulated time. Pure. Messages,
+ * announcements of addresses and portions of snapshots are all delayed, lost and cut off; what arrives while
+ * the process stands still waits.
  */
 import { CancelledError, UnavailableError } from "../../base/errors/errors.js";
 import type { RaftId, RaftMember, RaftMessage } from "../../raft/core/types.js";
@@ -109,7 +109,8 @@ export class HostTransport implements RaftTransport, Receiver {
         };
         received = target.#takeSnapshot(this.#self, { ...snapshot, portions }, this);
       });
-      received.catch((error: unknown) => stream.fail(error)); // it is awaited below; until then it ends the stream
+      // It is awaited below; until then its failure ends the stream.
+      received.catch((error: unknown) => stream.fail(error));
       const after = await Promise.race([wanted, received]);
       for await (const portion of snapshot.portions(after ?? undefined)) {
         await this.#carry(to, target, stream, portion);

@@ -1,6 +1,6 @@
 /**
- * The portions of a snapshot between a sender and a receiver in simulated time.
- * Pure. One reader; ends once, well or badly. Bound: the sender puts the next one only after the last has arrived.
+ * The portions of a snapshot between a sender and a receiver in simulated time. Pure. One reader; ends once,
+ * well or badly. Bound: the sender puts the next one only after the last has arrived.
  */
 import type { KeyValuePair } from "../../raft/host/raft-node.js";
 

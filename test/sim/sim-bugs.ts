@@ -41,7 +41,10 @@ export interface BugCase {
   readonly profile: ProfileName;
   /** It must be noticed within so many seeds from 1 on. */
   readonly seeds: number;
-  /** Which promise may be the first to break; "invariant": an assertion of the core itself; "recovery": a restart that finds its disk damaged. */
+  /**
+   * Which promise may be the first to break; "invariant": an assertion of the core itself; "recovery": a
+   * restart that finds its disk damaged.
+   */
   readonly noticedBy: readonly (Property | "invariant" | "liveness" | "recovery")[];
 }
 
