@@ -89,7 +89,7 @@ export const BUG_CASES: Readonly<Record<PlantedBug, BugCase>> = {
     what: "an acknowledgement of a learner counts towards the majority",
     world: "core",
     profile: "membership",
-    seeds: 200,
+    seeds: 300,
     noticedBy: ["leader completeness", "invariant", "liveness"],
   },
   "two-changes-at-once": {
@@ -208,7 +208,7 @@ export const BUG_CASES: Readonly<Record<PlantedBug, BugCase>> = {
     what: "a member that was away does not answer a leader that joined meanwhile",
     world: "host",
     profile: "membership",
-    seeds: 100,
+    seeds: 200,
     noticedBy: ["liveness"],
   },
 };
