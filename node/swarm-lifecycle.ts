@@ -22,7 +22,7 @@ import { newManager } from "./node-manager.js";
 import type { OpenIdentity } from "./sealed-identity.js";
 import { DEFAULT_PORT } from "./swarm-addresses.js";
 import { type Beginning, foundSwarm, joinSwarm } from "./swarm-beginning.js";
-import type { SavedMember, SwarmFiles, SwarmState } from "./swarm-files.js";
+import type { SavedMember, SwarmState } from "./swarm-files.js";
 import type { SwarmLifecycleOptions } from "./swarm-lifecycle-options.js";
 import { SwarmMembership } from "./swarm-membership.js";
 import { forcedAddresses, refuseWithQuorum } from "./swarm-recovering.js";
@@ -76,15 +76,27 @@ export class SwarmLifecycle implements SwarmBackend {
    */
   resume(): Promise<void> {
     return this.#exclusively(async () => {
-      const saved = this.#load();
-      clearRestoring(this.#options, saved !== undefined);
-      if (saved === undefined) return;
-      const { managerDir, random, log } = this.#options;
-      const opened = await openUnlocked(saved, managerDir, random);
-      if (opened !== undefined) return this.#comeBack(saved.state, opened);
-      this.#locked = saved;
-      log.warn("this manager is locked, and waits for the unlock key; containers go on");
+      try {
+        await this.#resume();
+      } catch (error) {
+        // Whoever is a member on the disk must not look like a node without a swarm: it could be founded anew.
+        this.#error = messageOf(error);
+        if (this.#membership === undefined)
+          this.#damage = new UnavailableError(this.#error, { cause: error });
+        throw error;
+      }
     });
+  }
+
+  async #resume(): Promise<void> {
+    const { files, managerDir, random, log } = this.#options;
+    const saved = files.load();
+    clearRestoring(this.#options, saved !== undefined);
+    if (saved === undefined) return;
+    const opened = await openUnlocked(saved, managerDir, random);
+    if (opened !== undefined) return this.#comeBack(saved.state, opened);
+    this.#locked = saved;
+    log.warn("this manager is locked, and waits for the unlock key; containers go on");
   }
 
   async #comeBack(saved: SwarmState, { identity, lock }: OpenIdentity): Promise<void> {
@@ -107,13 +119,19 @@ export class SwarmLifecycle implements SwarmBackend {
 
   #whereItIsNow(saved: SwarmState): SwarmState {
     const { advertiseAddr, files, log } = this.#options;
-    const said = advertiseAddr === undefined ? undefined : resolveHostPort(advertiseAddr, "--advertise-addr");
-    const state = movedAddresses(saved, machineAddresses(), said);
-    if (state === saved) return saved;
-    const { advertiseAddress: address } = state;
-    log.warn("this node has another address", { address, before: saved.advertiseAddress });
-    files.saveState(state);
-    return state;
+    const before = saved.advertiseAddress;
+    try {
+      const said =
+        advertiseAddr === undefined ? undefined : resolveHostPort(advertiseAddr, "--advertise-addr");
+      const state = movedAddresses(saved, machineAddresses(), said);
+      if (state === saved) return saved;
+      log.warn("this node has another address", { address: state.advertiseAddress, before });
+      files.saveState(state);
+      return state;
+    } catch (error) {
+      log.error("this node goes on at the address it had", { address: before, error: messageOf(error) });
+      return saved;
+    }
   }
 
   init(request: SwarmInitRequest): Promise<string> {
@@ -213,7 +231,6 @@ export class SwarmLifecycle implements SwarmBackend {
         throw new AbortedError("swarm is not locked");
       }
       const opened = await unlockWith(unlockKey, locked, managerDir, random);
-      this.#locked = undefined;
       log.info("this manager is unlocked");
       await this.#comeBack(locked.state, opened);
     });
@@ -240,6 +257,7 @@ export class SwarmLifecycle implements SwarmBackend {
       beginning,
     );
     this.#membership = membership;
+    this.#locked = undefined;
     return membership;
   }
 
@@ -252,16 +270,6 @@ export class SwarmLifecycle implements SwarmBackend {
     this.#locked = undefined;
     this.#damage = undefined;
     this.#error = "";
-  }
-
-  #load(): ReturnType<SwarmFiles["load"]> {
-    try {
-      return this.#options.files.load();
-    } catch (error) {
-      this.#error = messageOf(error);
-      this.#damage = new UnavailableError(this.#error);
-      throw error;
-    }
   }
 
   #exclusively<T>(operation: () => Promise<T>): Promise<T> {
