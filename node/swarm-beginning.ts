@@ -54,18 +54,26 @@ async function beginAlone(
   removeFolder(options.managerDir);
   options.lock.reset();
   const manager = newManager(options, addresses);
-  const ready = await manager.start(mode);
-  if (ready.identity === undefined) throw new UnavailableError("the manager made no certificate");
-  options.lock.reset({ unlockKey: ready.unlockKey, former: [] });
-  const state: SwarmState = {
-    ...addresses,
-    nodeId: ready.nodeId,
-    clusterId: ready.clusterId,
-    role: "manager",
-    managers: [addresses.advertiseAddress],
-  };
-  saveMember(options, state, ready.identity);
-  return { state, identity: ready.identity, manager };
+  try {
+    const { identity, nodeId, clusterId, unlockKey } = await manager.start(mode);
+    if (identity === undefined) throw new UnavailableError("the manager made no certificate");
+    options.lock.reset({ unlockKey, former: [] });
+    const managers = [addresses.advertiseAddress];
+    const state: SwarmState = { ...addresses, nodeId, clusterId, role: "manager", managers };
+    saveMember(options, state, identity);
+    return { state, identity, manager };
+  } catch (error) {
+    await undo(options, manager);
+    throw error;
+  }
+}
+
+/** What a beginning that failed has made. */
+async function undo(options: SwarmLifecycleOptions, manager: ManagerChild | undefined): Promise<void> {
+  await manager?.stop();
+  options.lock.reset();
+  removeFolder(options.managerDir);
+  options.files.remove();
 }
 
 export async function joinSwarm(
@@ -96,13 +104,13 @@ export async function joinSwarm(
   // Raft counts this node from the join on. Should the daemon die before it has noted that, it comes back
   // as a worker that is wished to be a manager, and joins again under the same node id.
   saveMember(options, { ...state, role: "worker" }, identity);
+  let manager: ManagerChild | undefined;
   try {
-    const manager = await joinAsManager(options, state, identity);
+    manager = await joinAsManager(options, state, identity);
     saveMember(options, state, identity);
     return { state, identity, manager };
   } catch (error) {
-    removeFolder(options.managerDir);
-    options.files.remove();
+    await undo(options, manager);
     throw error;
   }
 }
