@@ -180,7 +180,7 @@ export class ManagerChild {
             this.#followLock(message.unlockKey);
             break;
           case "lock-changed":
-            this.#lock.changed(message.unlockKey);
+            this.#endLockChange(message.unlockKey);
             break;
           case "failed":
             failure = rebuild(message.code, message.message);
@@ -221,6 +221,15 @@ export class ManagerChild {
       refusal = messageOf(error);
     }
     this.#send({ kind: "lock-followed", refusal });
+  }
+
+  #endLockChange(unlockKey: string): void {
+    try {
+      this.#lock.changed(unlockKey);
+    } catch (error) {
+      const until = "it holds the unlock key of before, sealed, until it is renewed";
+      this.#options.log.warn("the identity could not be saved", { error: messageOf(error), until });
+    }
   }
 
   #relaunch(why: string): void {

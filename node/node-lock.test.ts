@@ -144,6 +144,17 @@ test("a key that cannot be saved changes nothing; two changes at once keep both 
   assert.deepEqual(node.lock.current, { unlockKey: three, former: [] });
 });
 
+test("a key of before that cannot be forgotten stays sealed; the certificate is renewed all the same", async () => {
+  using node = new Node();
+  node.lock.changing(one);
+  node.lock.changing(two);
+  await node.lockDataKeys(one, ""); // it was not that far
+  node.failing = true;
+  assert.throws(() => node.lock.changed(two), /disk full/);
+  assert.equal(node.stoodOpen, 1);
+  assert.equal(await node.opens(two), true);
+});
+
 test("data keys that were locked by somebody else's folder make the node wait for a key", async () => {
   using node = new Node();
   await node.lockDataKeys(one, "");

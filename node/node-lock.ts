@@ -60,15 +60,22 @@ export class NodeLock {
     this.#stoodOpen ||= before.unlockKey === "";
   }
 
-  /** Every file is under this key, as far as the manager knows. */
+  /**
+   * Every file is under this key, as far as the manager knows.
+   * @throws when the identity cannot be saved: it holds the keys of before, inside the seal, until it is
+   * saved again.
+   */
   changed(unlockKey: string): void {
-    if (this.#files === undefined || this.#current.unlockKey !== unlockKey) return;
-    if (this.#current.former.length > 0) {
-      this.#current = { unlockKey, former: [] };
-      this.#files.save();
-    }
+    const files = this.#files;
+    const { unlockKey: current, former } = this.#current;
+    if (files === undefined || current !== unlockKey) return;
     const isNewlyLocked = this.#stoodOpen && unlockKey !== "";
     this.#stoodOpen = false;
-    if (isNewlyLocked) this.#files.stoodOpen();
+    this.#current = { unlockKey, former: [] };
+    try {
+      if (former.length > 0) files.save();
+    } finally {
+      if (isNewlyLocked) files.stoodOpen();
+    }
   }
 }
