@@ -42,7 +42,8 @@ export function startKeyKeeper(
   { store, raft, follower, clock, random, log }: KeyKeeperComponents,
   options: { readonly unlockKey: string },
 ): KeyKeeper {
-  let held = options.unlockKey;
+  /** What everything is locked under; undefined while some files may be and others not. */
+  let held: string | undefined = options.unlockKey;
   let timer: Timer | undefined;
   const clusterNow = () => store.view((tx) => tx.list("cluster")[0]);
 
@@ -51,6 +52,7 @@ export function startKeyKeeper(
     await raft.readBarrier({ signal });
     const wanted = clusterNow()?.unlockKey;
     if (wanted === undefined || wanted === held) return;
+    held = undefined;
     await follower.changing(wanted);
     await raft.relock(dataKeyLockOf(wanted, random));
     held = wanted;

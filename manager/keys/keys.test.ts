@@ -78,13 +78,13 @@ test("the leader counts the epoch at once when nobody has, then once a period", 
 interface Kept {
   readonly keeper: KeyKeeper;
   readonly steps: string[];
-  /** The next barriers and savings fail so often. */
-  readonly failures: { barrier: number; save: number };
+  /** The next barriers, savings and locks fail so often. */
+  readonly failures: { barrier: number; save: number; relock: number };
 }
 
 function keep(t: TestStore, unlockKey: string, barrier: () => Promise<void> = async () => undefined): Kept {
   const steps: string[] = [];
-  const failures = { barrier: 0, save: 0 };
+  const failures = { barrier: 0, save: 0, relock: 0 };
   const keeper = startKeyKeeper(
     {
       ...t,
@@ -93,6 +93,7 @@ function keep(t: TestStore, unlockKey: string, barrier: () => Promise<void> = as
           if (epoch > 0 && steps.at(-1) !== `epoch ${epoch}`) steps.push(`epoch ${epoch}`);
         },
         relock: async (lock) => {
+          if (failures.relock-- > 0) throw new UnavailableError("disk full");
           steps.push(lock === undefined ? "data keys open" : "data keys locked");
         },
         readBarrier: async () => {
@@ -156,4 +157,16 @@ test("without a quorum, or a disk for it, a lock stays as it is and is followed 
   await turns();
   assert.deepEqual(again.steps, ["identity locked", "data keys locked", "done"]);
   await again.keeper.close();
+});
+
+test("autolock turned off again while it could not be turned on everywhere: all files are opened again", async () => {
+  const t = createTestStore();
+  await t.store.update((tx) => tx.create("cluster", Cluster.fromPartial({ id: "c1" })));
+  const kept = keep(t, "");
+  kept.failures.relock = 1;
+  await setUnlockKey(t, createUnlockKey(systemRandom));
+  assert.deepEqual(kept.steps.splice(0), ["identity locked"]);
+  await setUnlockKey(t, "");
+  assert.deepEqual(kept.steps, ["identity open", "data keys open", "done"]);
+  await kept.keeper.close();
 });
