@@ -75,8 +75,9 @@ export function setFolderAside(path: string): void {
   rmSync(aside, { recursive: true, force: true });
   try {
     renameSync(path, aside);
-  } catch {
-    removeFolder(path); // a mount point
+  } catch (error) {
+    if (codeOf(error) !== "EBUSY") throw error;
+    removeFolder(path);
   }
 }
 

@@ -252,7 +252,12 @@ export class SwarmMembership {
     const role = certificateRole(identity.certificatePem);
     const before = this.#state.role;
     const isRemoved = this.#manager?.removed === true;
-    if (isRemoved) setFolderAside(managerDir);
+    if (isRemoved && before === "manager") {
+      // From here on a daemon that dies comes back as a worker, and joins again if that is wished.
+      this.#state = { ...this.#state, role: "worker" };
+      saveMember(this.#options, this.#state, identity);
+      setFolderAside(managerDir);
+    }
     const promoted = role === "manager" && (before === "worker" || isRemoved);
     const joined = promoted ? await joinAsManager(this.#options, this.#state, identity) : undefined;
     this.#state = { ...this.#state, role };
@@ -261,10 +266,10 @@ export class SwarmMembership {
     if (joined !== undefined) this.#adoptManager(joined);
     this.#manager?.exchangeIdentity(identity);
     this.#agent?.reconnect("new certificate");
-    if (role === "worker" && before === "manager") {
-      const former = this.#manager;
+    const former = this.#manager;
+    if (role === "worker" && former !== undefined) {
       this.#adoptManager(undefined);
-      await former?.stop();
+      await former.stop();
       this.#options.lock.reset();
       removeFolder(managerDir);
     }
