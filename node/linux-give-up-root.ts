@@ -2,7 +2,7 @@
  * How a process that works on the manager's folder stops being root. Edge: to node:fs and the process.
  * Invariant: afterwards the folder and all in it belong to the manager's user, and so does the process.
  */
-import { chownSync, mkdirSync, readdirSync } from "node:fs";
+import { chownSync, lchownSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 
 export interface ManagerUser {
@@ -34,11 +34,12 @@ export function giveUpRoot(options: {
   process.setuid?.(user.uid);
 }
 
+/** Links are not followed: whoever has the folder could make them point anywhere. */
 function own(path: string, user: ManagerUser): void {
-  chownSync(path, user.uid, user.gid);
+  lchownSync(path, user.uid, user.gid);
   for (const entry of readdirSync(path, { withFileTypes: true })) {
     const inner = join(path, entry.name);
     if (entry.isDirectory()) own(inner, user);
-    else chownSync(inner, user.uid, user.gid);
+    else lchownSync(inner, user.uid, user.gid);
   }
 }
