@@ -72,7 +72,9 @@ export class ApiClient {
           resolve(response);
         },
       );
-      options.signal?.addEventListener("abort", () => outgoing.destroy(), { once: true });
+      const { signal } = options;
+      if (signal?.aborted === true) outgoing.destroy();
+      signal?.addEventListener("abort", () => outgoing.destroy(), { once: true });
       outgoing.on("error", (error: NodeJS.ErrnoException) => {
         if (error.code === "ENOENT" || error.code === "ECONNREFUSED" || error.code === "EACCES") {
           reject(
