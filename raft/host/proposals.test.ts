@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ManualClock } from "../../base/clock/manual-clock.js";
 import { NotLeaderError, ResourceExhaustedError, UnavailableError } from "../../base/errors/errors.js";
+import { ConfChangeKind } from "../../proto/gen/skein/v1/raft.js";
 import { Proposals } from "./proposals.js";
 import { RaftMeters } from "./raft-meters.js";
 
@@ -88,10 +89,11 @@ test("an entry of a later term before them settles all that is pending (terms in
   core.lastIndex = 10; // elected again, with a log that does not have them
   await propose(1);
   await settled();
-  assert.deepEqual(fates, ["not done", "waits", "waits", "waits"], "index 11 is reused");
+  const reused = "index 11 is reused: who holds the old entry may win later (paper 5.4.2, figure 8)";
+  assert.deepEqual(fates, ["unknown", "waits", "waits", "waits"], reused);
   proposals.applied({ index: 11, term: 7 });
   await settled();
-  assert.deepEqual(fates, ["not done", "not done", "not done", "done"]);
+  assert.deepEqual(fates, ["unknown", "not done", "not done", "done"]);
 });
 
 test("what was not sent yet is certainly not done", async () => {
@@ -99,6 +101,16 @@ test("what was not sent yet is certainly not done", async () => {
   const proposed = proposals.propose(Buffer.from("x"), undefined);
   lose();
   await assert.rejects(proposed, NotLeaderError);
+});
+
+test("a membership change that was in line when the member stopped is refused, not left waiting", async () => {
+  const { core, proposals } = lab();
+  const member = { raftId: 7, nodeId: "n7", address: "h:1", learner: true };
+  const underWay = proposals.change(ConfChangeKind.ADD_LEARNER, member);
+  proposals.rejectAll(new UnavailableError("this manager is stopping"));
+  await assert.rejects(underWay, /stopping/);
+  await assert.rejects(proposals.change(ConfChangeKind.ADD_LEARNER, member), /stopping/);
+  assert.equal(core.lastIndex, 11, "the second one reached no log");
 });
 
 test("a fate that cannot be learned in time is unknown, and only for the office that was lost", async () => {

@@ -14,6 +14,8 @@
  *   index i, term t                   beyond i, term below t         not done: terms in a log never decrease
  *   a snapshot that covers it                                        unknown: the entry was not seen
  *
+ * Unknown, too, is what was at an index at which this member proposes again before any of this was applied.
+ *
  * A new leader begins with an entry of its own term, so the third line settles all that is left as soon as
  * that one is committed: one round trip after a transfer.
  */
@@ -72,6 +74,8 @@ export class Proposals {
   #lost: { readonly term: number; readonly notLeader: NotLeaderError; ticksLeft: number }[] = [];
   /** Of the last entry applied. */
   #appliedTerm = 0;
+  /** Why nobody will be answered any more. */
+  #ended: Error | undefined;
   #meanCommitMs = 0;
 
   constructor(options: ProposalsOptions) {
@@ -103,6 +107,7 @@ export class Proposals {
 
   /** Proposes a membership change. @throws what the core throws. */
   async change(kind: ConfChangeKind, member: RaftMember): Promise<void> {
+    if (this.#ended !== undefined) throw this.#ended;
     await new Promise<LogPoint>((resolve, reject) => {
       const at = this.#options.core.proposeConfChange({ kind, member, context: new Uint8Array(0) });
       this.#add(at, { resolve, reject });
@@ -152,7 +157,9 @@ export class Proposals {
     this.#lost = this.#lost.filter(({ ticksLeft }) => ticksLeft > 0);
   }
 
+  /** For good: the member stops. */
   rejectAll(error: Error): void {
+    this.#ended = error;
     const pending = [...this.#pending.values()];
     this.#pending.clear();
     for (const { proposer } of pending) proposer.reject(error);
@@ -224,10 +231,9 @@ export class Proposals {
   }
 
   #add(at: LogPoint, proposer: Proposer): void {
-    // A later leadership may reuse an index whose entry never was committed.
-    // A leader holds all that is committed (Leader Completeness, paper 5.4), and this one holds another
-    // there.
-    this.#pending.get(at.index)?.proposer.reject(replaced());
+    // A later leadership may reuse an index whose entry was not committed when it began. Another member may
+    // hold the old entry still, win an election and commit it (paper 5.4.2, figure 8).
+    this.#pending.get(at.index)?.proposer.reject(unknownFate(undefined));
     this.#pending.delete(at.index); // so that the order of the map stays that of proposing
     this.#pending.set(at.index, { term: at.term, proposer, sinceMs: this.#options.meters?.nowMs() ?? 0 });
   }
