@@ -64,6 +64,7 @@ function setUp() {
   const state = new MemoryState(folder);
   const installs: { keys: string[]; aborted: boolean }[] = [];
   let failing: Error | undefined;
+  let stuck: Error | undefined;
   const beginInstall = state.beginInstall.bind(state);
   state.beginInstall = async (meta): Promise<StateInstall> => {
     const inner = await beginInstall(meta);
@@ -77,6 +78,7 @@ function setUp() {
         await inner.add(pairs);
       },
       abort: async () => {
+        if (stuck !== undefined) throw stuck;
         install.aborted = true;
       },
     };
@@ -92,7 +94,11 @@ function setUp() {
   const fail = (error: Error | undefined): void => {
     failing = error;
   };
-  return { clock, intake, installs, told, fail, folder };
+  /** What has come cannot be removed. */
+  const stick = (error: Error): void => {
+    stuck = error;
+  };
+  return { clock, intake, installs, told, fail, stick, folder };
 }
 
 async function install(intake: SnapshotIntake): Promise<void> {
@@ -199,4 +205,27 @@ test("a snapshot that cannot be stored is refused with the reason, which is trou
   await install(intake);
   await received;
   assert.equal(intake.trouble, undefined);
+});
+
+test("a failure to store a snapshot is no trouble any more once nobody has sent one for a minute", async () => {
+  const { clock, intake, fail } = setUp();
+  fail(new Error("ENOSPC: no space left on device"));
+  const stream = new Stream(4, 1);
+  const refused = assert.rejects(intake.receive(1, stream.transfer), UnavailableError);
+  await stream.bring("a");
+  await refused;
+  clock.advance(59_000);
+  assert.match(intake.trouble ?? "", /ENOSPC/, "the sender tries every ten seconds");
+  clock.advance(2_000);
+  assert.equal(intake.trouble, undefined, "the log has served this member");
+});
+
+test("closing ends although half a snapshot cannot be removed", async () => {
+  const { intake, stick } = setUp();
+  const stream = new Stream(4, 1);
+  const ended = assert.rejects(intake.receive(1, stream.transfer), /EIO/);
+  await stream.bring("a");
+  stick(new Error("EIO: i/o error"));
+  await intake.close();
+  await ended;
 });

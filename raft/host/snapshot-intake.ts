@@ -55,16 +55,21 @@ export class SnapshotIntake {
   #incoming: Incoming | undefined;
   #staging: Staging | undefined;
   #staged: StagedSnapshot | undefined;
-  #trouble: string | undefined;
+  #trouble: { readonly why: string; readonly sinceMs: number } | undefined;
   #closed = false;
 
   constructor(components: SnapshotIntakeComponents) {
     this.#components = components;
   }
 
-  /** Why the last snapshot could not be stored. */
+  /**
+   * Why the last snapshot could not be stored. Whoever is still in need of one is sent it again within ten
+   * seconds: of an older failure nobody needs to hear.
+   */
   get trouble(): string | undefined {
-    return this.#trouble;
+    if (this.#trouble === undefined) return undefined;
+    const ageMs = this.#components.clock.monotonicMs() - this.#trouble.sinceMs;
+    return ageMs < RESUME_MS ? this.#trouble.why : undefined;
   }
 
   /**
@@ -91,9 +96,12 @@ export class SnapshotIntake {
       await this.#discard();
     } finally {
       this.#incoming = undefined;
-      if (this.#closed) await this.#discard();
-      else this.#keepForAWhile();
-      end();
+      try {
+        if (this.#closed) await this.#discard();
+        else this.#keepForAWhile();
+      } finally {
+        end(); // whoever closes waits for it
+      }
     }
   }
 
@@ -173,8 +181,9 @@ export class SnapshotIntake {
     try {
       return await write();
     } catch (error) {
-      this.#trouble = `a snapshot cannot be stored: ${messageOf(error)}`;
-      throw new UnavailableError(this.#trouble, { cause: error });
+      const why = `a snapshot cannot be stored: ${messageOf(error)}`;
+      this.#trouble = { why, sinceMs: this.#components.clock.monotonicMs() };
+      throw new UnavailableError(why, { cause: error });
     }
   }
 
@@ -199,6 +208,7 @@ export class SnapshotIntake {
 
   #offer(from: RaftId, { meta, term }: SnapshotTransfer, install: StateInstall): Promise<void> {
     const { raftId, step } = this.#components;
+    if (this.#closed) return Promise.reject(new UnavailableError("this manager is stopping"));
     return new Promise((resolve, reject) => {
       const done = (error: Error | undefined): void => (error === undefined ? resolve() : reject(error));
       this.#staged = { meta, install, done };

@@ -10,9 +10,9 @@ import { codeOf, messageOf } from "../../base/errors/errors.js";
 import type { Logger } from "../../base/log/logger.js";
 import type { Random } from "../../base/random/random.js";
 import type { RaftId, RaftMessage } from "../core/types.js";
-import type { KeyValuePair } from "../host/raft-node.js";
 import type { StateSnapshot, StateStore } from "../storage/state-store.js";
 import { PORTION_BYTES_MAX, type RaftTransport } from "../transport/transport.js";
+import type { KeyValuePair } from "./raft-node.js";
 
 /** How long either side keeps what a broken stream has brought so far. */
 export const RESUME_MS = 60_000;
