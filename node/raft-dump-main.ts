@@ -5,9 +5,9 @@
  */
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { Writable } from "node:stream";
 import { parseArgs } from "node:util";
 import { codeOf, InvalidArgumentError, messageOf } from "../base/errors/errors.js";
+import { askSecret } from "../base/linux/tty-secret.js";
 import { systemRandom } from "../base/random/system-random.js";
 import { dataKeyLockOf } from "../manager/keys/unlock-lock.js";
 import { describeObject, describeTransaction } from "../manager/store/describe-transaction.js";
@@ -55,17 +55,13 @@ function json(dump: RaftDump, entriesMax: number): string {
   );
 }
 
-/** One line from standard input, asked for when the folder turns out to be locked; not shown while it is typed. */
+/** Asked for when the folder turns out to be locked: on the terminal, or the first line of standard input. */
 async function unlockKey(): Promise<string> {
-  const terminal = process.stdin.isTTY === true;
-  if (terminal) process.stderr.write("Please enter unlock key: ");
-  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
-  const lines = createInterface({ input: process.stdin, output: nowhere, terminal });
-  for await (const line of lines) {
-    lines.close();
-    if (terminal) process.stderr.write("\n");
-    return line.trim();
+  if (process.stdin.isTTY) {
+    const instead = "give the unlock key on standard input";
+    return (await askSecret("Enter unlock key: ", { instead })).trim();
   }
+  for await (const line of createInterface({ input: process.stdin })) return line.trim();
   throw new InvalidArgumentError("the managers are auto-locked: give the unlock key on standard input");
 }
 

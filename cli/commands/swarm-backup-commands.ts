@@ -8,12 +8,12 @@ import { stat } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
 import { type Command, Option } from "commander";
 import { CancelledError, InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
+import { askSecret } from "../../base/linux/tty-secret.js";
 import { type Context, inner, readInput, textOf } from "../context.js";
 import { ApiError } from "../http-client.js";
 import { NewFile } from "../new-file.js";
 import type { Row } from "../output/table.js";
 import { size } from "../output/words.js";
-import { askSecret } from "../tty-secret.js";
 
 const LINE_CHARS_MAX = 1024 * 1024;
 

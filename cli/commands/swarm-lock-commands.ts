@@ -4,8 +4,8 @@
  */
 import type { Command } from "commander";
 import { InvalidArgumentError } from "../../base/errors/errors.js";
+import { askSecret } from "../../base/linux/tty-secret.js";
 import { type Context, fetchRow, inner, readInput, textOf } from "../context.js";
-import { askSecret } from "../tty-secret.js";
 
 async function fetchUnlockKey(context: Context): Promise<string> {
   return textOf((await fetchRow(context, "/swarm/unlockkey"))["UnlockKey"]);

@@ -4,7 +4,7 @@
  */
 import { closeSync, openSync, writeSync } from "node:fs";
 import { ReadStream } from "node:tty";
-import { CancelledError, InvalidArgumentError } from "../base/errors/errors.js";
+import { CancelledError, InvalidArgumentError } from "../errors/errors.js";
 
 const TTY = "/dev/tty";
 const SECRET_CHARS_MAX = 4_096;
