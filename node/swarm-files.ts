@@ -1,10 +1,10 @@
 /**
  * What a node must remember about its swarm across restarts: who it is, its certificate, where managers are.
  * Edge: to node:fs. Readable by root only, because of the key, which autolock seals (sealed-identity.ts).
- * Key and certificate stand in one file: a
- * renewal changes both, and a crash in between must not leave a pair that does not fit.
+ * Invariant: key and certificate stand in one file, because a renewal changes both, and a crash in between
+ * must not leave a pair that does not fit.
  *
- *   <data>/swarm/state.json   <data>/swarm/identity.json   <data>/swarm/restoring
+ *   <data>/swarm/state.json   identity.json   recovery.json   restoring
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";

@@ -79,7 +79,7 @@ export class SwarmLifecycle implements SwarmBackend {
       try {
         await this.#resume();
       } catch (error) {
-        // Whoever is a member on the disk must not look like a node without a swarm: it could be founded anew.
+        // A member on the disk must not look like a node without a swarm: one could be founded over it.
         this.#error = messageOf(error);
         if (this.#membership === undefined)
           this.#damage = new UnavailableError(this.#error, { cause: error });
@@ -221,7 +221,7 @@ export class SwarmLifecycle implements SwarmBackend {
     });
   }
 
-  /** Resolves when the manager is back, or is being started again and again because something else is wrong. */
+  /** Resolves when the manager is back, or is started again and again because something else is wrong. */
   unlock(unlockKey: string): Promise<void> {
     return this.#exclusively(async () => {
       const { managerDir, random, log } = this.#options;

@@ -1,7 +1,7 @@
 /**
  * What a manager says of its Raft member, as Prometheus reads it. Pure.
- * The histograms were counted in the manager's process, which a metrics library of this process could not take
- * over; so the text is made here. Source: Prometheus' text exposition format 0.0.4.
+ * The histograms were counted in the manager's process, which a metrics library of this process could not
+ * take over; so the text is made here. Source: Prometheus' text exposition format 0.0.4.
  */
 import type { Histogram, RaftInspection } from "../../proto/gen/skein/v1/debug.js";
 

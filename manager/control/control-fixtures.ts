@@ -14,7 +14,7 @@ import { createTestStore, type TestStore } from "../../test/support/test-store.j
 import { createControlHandlers } from "./control-handlers.js";
 import { findObject } from "./find-object.js";
 
-/** Raft as a test sees it: members 1, 2, 3… of nodes m1, m2, m3…; the first one leads and is this manager. */
+/** Raft as a test sees it: members 1, 2, 3… of nodes m1, m2, m3…; the first leads and is this manager. */
 export class FakeRaft {
   members: readonly RaftMember[];
   reachable = new Map<number, boolean>();
