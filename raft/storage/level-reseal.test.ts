@@ -7,6 +7,7 @@ import { setImmediate } from "node:timers/promises";
 import { SeededRandom } from "../../base/random/seeded-random.js";
 import type { KeyValuePair } from "../host/raft-node.js";
 import { DATA_KEY_BYTES, type DataKeys } from "./data-key.js";
+import type { Disk } from "./disk.js";
 import { openFileDisk } from "./file-disk.js";
 import { openLevelState } from "./level-state.js";
 import type { StateSnapshot, StateStore } from "./state-store.js";
@@ -35,15 +36,38 @@ class Keys implements DataKeys {
   }
 }
 
+/** A disk whose replacements may be done and fail all the same, as when the folder cannot be synced. */
+interface UnsureDisk extends Disk {
+  isUnsure: boolean;
+}
+
+async function openUnsureDisk(path: string): Promise<UnsureDisk> {
+  const disk = await openFileDisk(path);
+  const unsure: UnsureDisk = {
+    isUnsure: false,
+    list: () => disk.list(),
+    read: (name) => disk.read(name),
+    open: (name) => disk.open(name),
+    remove: (name) => disk.remove(name),
+    replace: async (name, bytes, options) => {
+      await disk.replace(name, bytes, options);
+      if (unsure.isUnsure) throw new Error("EIO: i/o error, fsync");
+    },
+  };
+  return unsure;
+}
+
 class Folder implements AsyncDisposable {
   readonly keys = new Keys();
   readonly path: string;
+  readonly disk: UnsureDisk;
   readonly model = new Map<string, string>();
   store: StateStore;
   #index = 0;
 
-  private constructor(path: string, store: StateStore, keys: Keys) {
+  private constructor(path: string, disk: UnsureDisk, store: StateStore, keys: Keys) {
     this.path = path;
+    this.disk = disk;
     this.store = store;
     this.keys = keys;
   }
@@ -51,12 +75,14 @@ class Folder implements AsyncDisposable {
   static async open(): Promise<Folder> {
     const path = await mkdtemp(join(tmpdir(), "skein-reseal-"));
     const keys = new Keys();
-    return new Folder(path, await openIn(path, keys), keys);
+    const disk = await openUnsureDisk(path);
+    return new Folder(path, disk, await openLevelState({ folder: path, disk, keys, random }), keys);
   }
 
   async reopen(): Promise<void> {
     await this.store.close();
-    this.store = await openIn(this.path, this.keys);
+    const { path, disk, keys } = this;
+    this.store = await openLevelState({ folder: path, disk, keys, random });
   }
 
   async write(count: number): Promise<void> {
@@ -87,10 +113,6 @@ class Folder implements AsyncDisposable {
     await this.store.close();
     await rm(this.path, { recursive: true });
   }
-}
-
-async function openIn(folder: string, keys: Keys): Promise<StateStore> {
-  return openLevelState({ folder, disk: await openFileDisk(folder), keys, random });
 }
 
 async function contentOf(snapshot: StateSnapshot): Promise<Map<string, string>> {
@@ -167,4 +189,27 @@ test("sealing anew can be stopped, begun again, and done twice", async () => {
   assert.deepEqual(folder.store.keyIds, [4, 3]);
   await pending.abort();
   await folder.assertWhole("sealed anew twice");
+});
+
+test("a switch of folders that may have been done or not loses nothing, whichever the next start finds", async () => {
+  await using folder = await Folder.open();
+  await folder.write(300);
+  folder.keys.rotate();
+  folder.disk.isUnsure = true;
+  await assert.rejects(folder.store.reseal(), /EIO/);
+  await assert.rejects(folder.store.write({ meta: folder.store.meta, changes: [] }), /EIO/, "not yet sure");
+  assert.deepEqual(await folder.folders(), ["state-1", "state-2"]);
+  await folder.assertWhole("the old folder goes on");
+  folder.disk.isUnsure = false;
+  await folder.write(50);
+  assert.equal(await readFile(join(folder.path, "state"), "utf8"), "1 1\n", "sure again");
+  await folder.reopen();
+  await folder.assertWhole("after a restart");
+
+  folder.disk.isUnsure = true;
+  await assert.rejects(folder.store.reseal(), /EIO/);
+  folder.disk.isUnsure = false;
+  await folder.reopen();
+  assert.deepEqual(folder.store.keyIds, [2], "the new folder is in use");
+  await folder.assertWhole("after a restart that finds the new folder");
 });

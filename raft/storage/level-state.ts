@@ -81,6 +81,8 @@ class LevelState implements StateStore {
   #closed = false;
   /** A write to it failed: it is opened anew before the next one. */
   #broken: Generation | undefined;
+  /** The file that names the folder may name another one: it is written again before the next write. */
+  #isNameUnsure = false;
 
   constructor(options: LevelStateOptions, generation: Generation, meta: SnapshotMeta) {
     this.#options = options;
@@ -144,7 +146,12 @@ class LevelState implements StateStore {
       commit: () =>
         this.#exclusively(async () => {
           open = false;
-          await this.#switchTo(next, meta);
+          try {
+            await this.#switchTo(next, meta);
+          } catch (error) {
+            await next.close(); // its folder stays: the next start may find it in use
+            throw error;
+          }
           this.#installing.delete(name);
         }),
       abort: async () => {
@@ -173,6 +180,10 @@ class LevelState implements StateStore {
   }
 
   async #mend(): Promise<void> {
+    if (this.#isNameUnsure) {
+      await this.#options.disk.replace(POINTER, encodeName(this.#generation));
+      this.#isNameUnsure = false;
+    }
     if (this.#broken !== this.#generation) return;
     await this.#generation.reopen();
     this.#meta = await this.#generation.meta();
@@ -195,7 +206,9 @@ class LevelState implements StateStore {
       });
     } finally {
       this.#copy = undefined;
-      if (!done) await discard(generation);
+      if (this.#isNameUnsure)
+        await generation.close(); // the next start may find it in use
+      else if (!done) await discard(generation);
     }
   }
 
@@ -231,13 +244,20 @@ class LevelState implements StateStore {
     }
   }
 
+  /**
+   * When it fails the file may name either folder, because it may have been replaced without that being
+   * durable. Both are whole, and stay so: nothing is written until the name is sure, and neither is removed.
+   */
   async #switchTo(next: Generation, meta: SnapshotMeta): Promise<void> {
     await next.writePairs([], meta, true); // syncs what was written before, too
+    this.#isNameUnsure = true;
     await this.#options.disk.replace(POINTER, encodeName(next));
+    this.#isNameUnsure = false;
     const old = this.#generation;
     this.#generation = next;
     this.#meta = meta;
-    if (!old.isRead) return discard(old);
+    const ignore = (): void => undefined; // the old one is not needed: the next start removes it
+    if (!old.isRead) return discard(old).then(undefined, ignore);
     this.#retired.add(old);
     old
       .unread()
@@ -246,7 +266,7 @@ class LevelState implements StateStore {
         this.#retired.delete(old);
         await discard(old);
       })
-      .then(undefined, () => undefined); // nor is it needed: the next start tries again
+      .then(undefined, ignore);
   }
 
   #newName(): GenerationName {
