@@ -1,7 +1,7 @@
 /**
  * A backup becomes the folder of a cluster's only manager: opened, rewritten where it speaks of managers, and
- * stored. Pure over its parts (bytes, clock, randomness, media). Invariant: the folder holds a member only when the
- * whole file was read and found authentic.
+ * stored. Pure over its parts (bytes, clock, randomness, media). Invariant: the folder holds a member only
+ * when the whole file was read and found authentic.
  */
 import type { Clock } from "../base/clock/clock.js";
 import type { Logger } from "../base/log/logger.js";

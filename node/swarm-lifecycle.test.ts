@@ -12,7 +12,7 @@ import { NodeLock } from "./node-lock.js";
 import { SwarmFiles } from "./swarm-files.js";
 import { SwarmLifecycle } from "./swarm-lifecycle.js";
 
-test("a member whose files cannot be read now is no free node: nothing is founded over it, and force ends it", async () => {
+test("a member whose files cannot be read is no free node: nothing is founded over it; force ends it", async () => {
   const dataDir = mkdtempSync(join(tmpdir(), "skein-lifecycle-"));
   try {
     const files = new SwarmFiles(dataDir);

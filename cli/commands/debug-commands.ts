@@ -1,6 +1,6 @@
 /**
- * `skein debug raft`: what a manager holds of Raft. Edge: to the API with --live, else to a process that reads
- * the manager's folder, because it must work where no daemon does.
+ * `skein debug raft`: what a manager holds of Raft. Edge: to the API with --live, else to a process that
+ * reads the manager's folder, because it must work where no daemon does.
  */
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";

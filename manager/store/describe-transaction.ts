@@ -71,5 +71,5 @@ function nameOf(row: TableRow): { name?: string } {
 
 function specAnnotations(spec: unknown): { readonly name?: string } | undefined {
   if (typeof spec !== "object" || spec === null || !("annotations" in spec)) return undefined;
-  return spec.annotations as { readonly name?: string } | undefined; // every spec's annotations have this shape
+  return spec.annotations as { readonly name?: string } | undefined; // as every spec's annotations are
 }
