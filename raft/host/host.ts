@@ -3,7 +3,7 @@
  * Pure over its parts; the folder is opened by raft-storage.ts.
  */
 import type { Clock } from "../../base/clock/clock.js";
-import { FailedPreconditionError } from "../../base/errors/errors.js";
+import { FailedPreconditionError, messageOf } from "../../base/errors/errors.js";
 import type { Logger } from "../../base/log/logger.js";
 import type { Random } from "../../base/random/random.js";
 import { ConfChangeKind } from "../../proto/gen/skein/v1/raft.js";
@@ -23,7 +23,13 @@ import {
 } from "./member-identity.js";
 import { RaftHost, TICK_MS } from "./raft-host.js";
 import type { RaftNode, StateMachine } from "./raft-node.js";
-import { openFolderMedia, openRaftStorage, type RaftStorage, type StorageMedia } from "./raft-storage.js";
+import {
+  closeRaftStorage,
+  openFolderMedia,
+  openRaftStorage,
+  type RaftStorage,
+  type StorageMedia,
+} from "./raft-storage.js";
 
 /** How a member begins; once its folder holds it, every start is a restart, whatever is said here. */
 export type RaftStart =
@@ -120,7 +126,7 @@ export interface RaftHostComponents
  * Opens the member in `dir` and resolves when it takes part,
  * with everything applied that it knew to be committed.
  * @throws {DataLossError} its data is damaged. {FailedPreconditionError} nothing to restart,
- * another cluster's folder, or a locked data key.
+ * another cluster's folder, or a locked data key. {UnavailableError} something broke meanwhile.
  */
 export async function openRaftNode(options: RaftNodeOptions): Promise<RaftNode> {
   const { random, log, lock, formerLocks, segmentBytes, snapshotInterval, entriesKept } = options;
@@ -151,9 +157,11 @@ export async function openRaftNode(options: RaftNodeOptions): Promise<RaftNode> 
     await host.start();
     return host;
   } catch (error) {
-    if (host !== undefined) await host.close();
-    await storage.wal.close();
-    await storage.state.close();
+    try {
+      await (host === undefined ? closeRaftStorage(storage) : host.close());
+    } catch (closing) {
+      log.warn("a member that did not start was not closed whole", { error: messageOf(closing) });
+    }
     throw error;
   }
 }

@@ -10,6 +10,7 @@ import {
   NotLeaderError,
   UnavailableError,
 } from "../../base/errors/errors.js";
+import { Scope } from "../../base/lifecycle/scope.js";
 import type { RaftInspection } from "../../proto/gen/skein/v1/debug.js";
 import type { Membership, ProgressView, RaftId, RaftMember } from "../core/types.js";
 import type { DataKeyLock } from "../storage/data-key.js";
@@ -24,6 +25,7 @@ import { MembershipChanges } from "./membership-changes.js";
 import { Proposals } from "./proposals.js";
 import { RaftMeters } from "./raft-meters.js";
 import type { Leadership, RaftNode, RaftStatus } from "./raft-node.js";
+import { closeRaftStorage } from "./raft-storage.js";
 import { ReadBarriers } from "./read-barriers.js";
 import { ReadyDriver } from "./ready-driver.js";
 import { TickWaits } from "./tick-waits.js";
@@ -133,7 +135,10 @@ export class RaftHost implements RaftNode {
     this.#members = new Listeners<readonly RaftMember[]>(driver.membership.members, log);
   }
 
-  /** Restores the state machine, replays what is known to be committed, and begins to take part. */
+  /**
+   * Restores the state machine, replays what is known to be committed, and begins to take part.
+   * @throws what stopped it meanwhile.
+   */
   async start(): Promise<void> {
     const { transport, identity, clock, tickMs } = this.#components;
     const driver = this.#driver;
@@ -144,6 +149,7 @@ export class RaftHost implements RaftNode {
     transport.setPeers(driver.membership.members, driver.membership.removed);
     driver.drive();
     await driver.idle();
+    if (this.#stopped !== undefined) throw this.#stopped;
     this.#ticker = clock.setInterval(tickMs ?? TICK_MS, () => this.#tick());
     const voters = driver.membership.members.filter((member) => !member.learner);
     if (voters.length === 1 && voters[0]?.raftId === this.raftId) driver.input(() => driver.core.campaign());
@@ -306,11 +312,10 @@ export class RaftHost implements RaftNode {
     this.#leaving = this.#stopped === undefined;
     await this.#settled();
     this.#stop(new UnavailableError("this manager is stopping"));
-    await this.#dataKeys.close();
-    await this.#driver.close();
-    await transport.close();
-    await storage.wal.close();
-    await storage.state.close();
+    const parts = new Scope(); // closed from the last one to the first, each whatever becomes of the others
+    parts.defer(() => closeRaftStorage(storage));
+    for (const part of [transport, this.#driver, this.#dataKeys]) parts.own(part);
+    await parts.close();
   }
 
   /**

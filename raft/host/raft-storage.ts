@@ -4,6 +4,7 @@
  * Tests and the simulator make a `RaftStorage` of memory twins instead.
  */
 import { mkdir } from "node:fs/promises";
+import { Scope } from "../../base/lifecycle/scope.js";
 import type { Logger } from "../../base/log/logger.js";
 import type { Random } from "../../base/random/random.js";
 import type { Membership } from "../core/types.js";
@@ -48,6 +49,14 @@ export async function openFolderMedia(folder: string, random: Random): Promise<S
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const disk = await openFileDisk(folder);
   return { disk, openState: (keys) => openLevelState({ folder, disk, keys, random }) };
+}
+
+/** Closes both parts, whatever becomes of the first. */
+export async function closeRaftStorage({ wal, state }: RaftStorage): Promise<void> {
+  const scope = new Scope();
+  scope.own(state);
+  scope.own(wal);
+  await scope.close();
 }
 
 /** @throws {DataLossError} {FailedPreconditionError} the data key is locked. */

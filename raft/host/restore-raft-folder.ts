@@ -15,7 +15,13 @@ import {
   storeMemberIdentity,
 } from "./member-identity.js";
 import type { KeyValuePair } from "./raft-node.js";
-import { openFolderMedia, openRaftStorage, type RaftStorage, type StorageMedia } from "./raft-storage.js";
+import {
+  closeRaftStorage,
+  openFolderMedia,
+  openRaftStorage,
+  type RaftStorage,
+  type StorageMedia,
+} from "./raft-storage.js";
 
 export interface RestoreRaftFolderOptions {
   /** The member's folder; made with mode 0700 when it is missing. */
@@ -61,8 +67,7 @@ export async function restoreRaftFolder(options: RestoreRaftFolderOptions): Prom
   try {
     await fill(storage, { ...options.point, membership }, options.portions);
   } finally {
-    await storage.wal.close();
-    await storage.state.close();
+    await closeRaftStorage(storage);
   }
   const identity: MemberIdentity = { raftId, clusterId, nodeId, founder: false, membership };
   await storeMemberIdentity(media.disk, identity);

@@ -327,3 +327,14 @@ test("whatever a crash tears, every acknowledged record is there and the rest is
 async function turns(count: number): Promise<void> {
   for (let i = 0; i < count; i++) await Promise.resolve();
 }
+
+test("the log closes its file although its last commit index cannot be written", async () => {
+  const disk = new MemoryDisk();
+  const { wal } = await open(disk);
+  await wal.append({ entries: entries(1, 3), hardState: { term: 1, vote: 7, commit: 2 } });
+  wal.remember({ term: 1, vote: 7, commit: 3 });
+  disk.failing = "EIO";
+  await wal.close();
+  disk.failing = undefined;
+  assert.equal((await contents(disk)).hardState.commit, 2);
+});

@@ -99,9 +99,14 @@ async function discard(segment: RecoveredWal["surplus"][number], options: FileWa
 async function openTail(options: FileWalOptions, recovered: RecoveredWal): Promise<OpenSegment> {
   const tail: WalTail = recovered.tail ?? (await firstTail(options));
   const file = await options.disk.open(segmentName(tail.number));
-  await cutTornWrite(file, tail, options);
   const { newest } = tail;
-  if (newest.bytes.length > 0) await file.writeDurably(newest.position, newest.bytes);
+  try {
+    await cutTornWrite(file, tail, options);
+    if (newest.bytes.length > 0) await file.writeDurably(newest.position, newest.bytes);
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
   const lastIndex = recovered.segments.at(-1)?.lastIndex ?? 0;
   return {
     number: tail.number,
@@ -286,10 +291,15 @@ export class FileWal {
     }
   }
 
-  /** Writes what is remembered and closes. */
+  /** Writes what is remembered, where the disk takes it, and closes. */
   async close(): Promise<void> {
     if (this.#closed) return;
-    if (this.#unwritten !== undefined && this.#failure === undefined) await this.append({});
+    try {
+      if (this.#unwritten !== undefined && this.#failure === undefined) await this.append({});
+    } catch (error) {
+      // It is a commit index: that is found again.
+      this.#options.log.warn("the log is closed without its last commit index", { error: messageOf(error) });
+    }
     this.#closed = true;
     await this.#writing;
     await this.#next?.made.then(
