@@ -1,6 +1,7 @@
 /**
  * Who this member is, and what it began with: the file `member.json` in the Raft folder.
- * Pure over the disk port. Invariant: written once, before anything else of a new member, and never changed.
+ * Pure over the disk port. Invariant: written once and never changed: before anything else of a member that
+ * founds or joins a cluster, after everything else of one that is restored from a backup.
  */
 import { DataLossError, FailedPreconditionError } from "../../base/errors/errors.js";
 import type { Random } from "../../base/random/random.js";
