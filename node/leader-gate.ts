@@ -15,7 +15,6 @@ import {
 } from "@grpc/grpc-js";
 import type { Clock } from "../base/clock/clock.js";
 import {
-  type ErrorCode,
   messageOf,
   NotLeaderError,
   PermissionDeniedError,
@@ -34,7 +33,7 @@ import {
 } from "../base/grpc/peer-identity.js";
 import type { Logger } from "../base/log/logger.js";
 import { NodeCaService } from "../proto/gen/skein/v1/ca.js";
-import { ControlService } from "../proto/gen/skein/v1/control.js";
+import { isCertainlyNotDone, isNotLeader, isToldByState, unknownOutcome } from "./call-outcomes.js";
 import type { ManagerChannels } from "./manager-channels.js";
 import type { Guard } from "./rpc-host.js";
 
@@ -84,58 +83,7 @@ const RETRY_MS = 20;
 /** Calls waiting for a leader; more are refused at once. */
 const WAITING_MAX = 4_096;
 
-const CONTROL_METHODS: ReadonlyMap<string, string> = new Map(
-  Object.values(ControlService).map(({ path }) => [path, path.slice(path.lastIndexOf("/") + 1)]),
-);
-const TOLD_BY_STATE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  "not-found",
-  "already-exists",
-  "aborted",
-  "failed-precondition",
-]);
-
 type UnaryCall = ServerUnaryCall<unknown, unknown> & IdentifiableCall;
-
-/**
- * Raised when the call certainly was not carried out, so that it may be sent again. A server that is closing
- * refuses streams that it has not looked at (REFUSED_STREAM, RFC 9113 8.7).
- */
-function certainlyNotDone(error: SkeinError): boolean {
-  return (
-    error.code === "not-leader" ||
-    (error.code === "unavailable" &&
-      /ECONNREFUSED|No connection established|Failed to connect|Stream refused by server/.test(error.message))
-  );
-}
-
-/** A handler's refusal, as an error or as the status made of it. */
-function isNotLeader(error: unknown): boolean {
-  return error instanceof Error || isStatus(error)
-    ? fromGrpcError(error as ServiceError).code === "not-leader" // a status has the fields that are read
-    : false;
-}
-
-/**
- * True of refusals that the state of the cluster is the reason for, and that surely changed nothing. What was
- * created may be gone again before it is read for the reply: then "not found" does not mean that nothing was
- * made.
- */
-function isToldByState(path: string, error: unknown): boolean {
-  const method = CONTROL_METHODS.get(path);
-  if (method === undefined || !(error instanceof Error || isStatus(error))) return false;
-  const { code } = fromGrpcError(error as ServiceError); // a status has the fields that are read
-  return TOLD_BY_STATE.has(code) && !(code === "not-found" && method.startsWith("Create"));
-}
-
-function isStatus(error: unknown): boolean {
-  return typeof error === "object" && error !== null && "details" in error;
-}
-
-function unknownOutcome(leader: string, cause: SkeinError): UnavailableError {
-  const found =
-    "went away before it answered: the change may have been made, or not; look before you repeat it";
-  return new UnavailableError(`the leader at ${leader} ${found}`, { cause });
-}
 
 /**
  * A leader that has lost its quorum cannot confirm anything, and steps down: the call then looks for the next
@@ -290,7 +238,7 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
       } catch (error) {
         const failure = error as SkeinError; // forward() rejects with fromGrpcError's result only
         const repeatable =
-          certainlyNotDone(failure) || (failure.code === "unavailable" && options.linearizable.has(path));
+          isCertainlyNotDone(failure) || (failure.code === "unavailable" && options.linearizable.has(path));
         if (!repeatable) throw failure.code === "unavailable" ? unknownOutcome(address, failure) : failure;
         if (clock.monotonicMs() >= deadlineMs) throw failure;
         log.debug("forwarding again", { path, leader: address, error: failure.message });
