@@ -1,12 +1,12 @@
 /**
  * Question: how long are writes held up, or refused, when the leader goes?
  * Workload: a config is created every 5 ms through the two other managers, none waiting for the other.
- * Four ways to go: kill -9 of daemon and manager; its cable pulled (packets dropped, no reset); a graceful stop;
- * demotion to worker. Measured: from the blow to the first acknowledged write that was sent after it; the longest
- * time without an acknowledgement; writes that failed. Seven kills, five rounds of each other way.
- * Beside it, in the same run, three etcd members with default timers under the same load, killed.
- * Command: npm run bench -- failover [--only kill,cut,stop,demotion,etcd]; with --only nothing is reported, but
- * each round is told.
+ * Four ways to go: kill -9 of daemon and manager; its cable pulled (packets dropped, no reset); a graceful
+ * stop; demotion to worker. Measured: from the blow to the first acknowledged write that was sent after it;
+ * the longest time without an acknowledgement; writes that failed. Seven kills, five rounds of each other
+ * way. Beside it, in the same run, three etcd members with default timers under the same load, killed.
+ * Command: npm run bench -- failover [--only kill,cut,stop,demotion,etcd]; with --only nothing is reported,
+ * but each round is told.
  * Edge: to the lab.
  */
 import { performance } from "node:perf_hooks";

@@ -1,9 +1,10 @@
 /**
  * Question: how fast does a manager that missed 100 000 log entries catch up, and what do clients notice?
- * Workload: three managers on loopback. One is killed; the leader writes 100 000 entries of 256 bytes, updates of
- * 20 000 objects; the killed one starts again, while clients write a config every 5 ms.
- * Measured: from the start of its process until it has applied what was committed at that moment (the process's
- * own start included); p99 of the clients' writes from then to there, against p99 of the same writes just before.
+ * Workload: three managers on loopback. One is killed; the leader writes 100 000 entries of 256 bytes,
+ * updates of 20 000 objects; the killed one starts again, while clients write a config every 5 ms.
+ * Measured: from the start of its process until it has applied what was committed at that moment (the
+ * process's own start included); p99 of the clients' writes from then to there, against p99 of the same
+ * writes just before.
  * Five rounds. Command: npm run bench -- rejoin.
  * Edge: to processes.
  */
@@ -11,7 +12,6 @@ import { performance } from "node:perf_hooks";
 import { credentials } from "@grpc/grpc-js";
 import { callUnary } from "../base/grpc/grpc-call.js";
 import { ControlClient } from "../proto/gen/skein/v1/control.js";
-import { DebugClient, type RaftInspection } from "../proto/gen/skein/v1/debug.js";
 import { report } from "./report.js";
 import { SkeinManagers } from "./skein-managers.js";
 import { pause, until } from "./swarm-lab.js";
@@ -24,15 +24,6 @@ const EVERY_MS = 5;
 const BEFORE_MS = 4_000;
 /** So that the percentile stands on some hundred writes when the catching up is quick. */
 const WINDOW_MS_MIN = 3_000;
-
-async function inspect(managers: SkeinManagers, manager: number): Promise<RaftInspection> {
-  const client = new DebugClient(managers.socketOf(manager), credentials.createInsecure());
-  try {
-    return await callUnary(client.inspectRaft.bind(client), {});
-  } finally {
-    client.close();
-  }
-}
 
 /** Writes every 5 ms until told to stop, none waiting for another. */
 class PacedWriter {
@@ -95,14 +86,14 @@ async function round(managers: SkeinManagers, number: number): Promise<Outcome> 
     const calm = new PacedWriter(control, `calm${number}`);
     await pause(BEFORE_MS);
     const p99Before = await calm.stop();
-    const { commitIndex } = await inspect(managers, leader);
+    const { commitIndex } = await managers.inspect(leader);
     const during = new PacedWriter(control, `during${number}`);
     const startedAt = performance.now();
     await managers.resume(victim);
     await until(
       "the manager to catch up",
       120_000,
-      async () => (await inspect(managers, victim)).appliedIndex >= commitIndex,
+      async () => (await managers.inspect(victim)).appliedIndex >= commitIndex,
       20,
     );
     const caughtUpMs = performance.now() - startedAt;

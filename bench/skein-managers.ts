@@ -13,6 +13,7 @@ import type { ManagerMode, ManagerPlace } from "../node/manager-messages.js";
 import type { TlsIdentity } from "../node/rpc-host.js";
 import { MANAGER_V8_FLAGS } from "../node/v8-flags.js";
 import { ControlClient } from "../proto/gen/skein/v1/control.js";
+import { DebugClient, type RaftInspection } from "../proto/gen/skein/v1/debug.js";
 import { NodeAvailability } from "../proto/gen/skein/v1/types.js";
 import { AnsweringChild } from "./child-process.js";
 import type { ManagerRequest, Started } from "./raft-manager-main.js";
@@ -79,6 +80,15 @@ export class SkeinManagers {
 
   socketOf(manager: number): string {
     return `unix:${join(this.#dir, `m${manager}`, "manager.sock")}`;
+  }
+
+  async inspect(manager: number): Promise<RaftInspection> {
+    const client = new DebugClient(this.socketOf(manager), credentials.createInsecure());
+    try {
+      return await callUnary(client.inspectRaft.bind(client), {});
+    } finally {
+      client.close();
+    }
   }
 
   async leader(): Promise<number> {

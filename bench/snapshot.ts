@@ -12,7 +12,6 @@ import { performance } from "node:perf_hooks";
 import { credentials } from "@grpc/grpc-js";
 import { callUnary } from "../base/grpc/grpc-call.js";
 import { ControlClient } from "../proto/gen/skein/v1/control.js";
-import { DebugClient, type RaftInspection } from "../proto/gen/skein/v1/debug.js";
 import type { Hold } from "./loop-hold.js";
 import { report } from "./report.js";
 import { SkeinManagers } from "./skein-managers.js";
@@ -24,15 +23,6 @@ const SMALL = { objects: 65_536, bytes: 2 * 1024 };
 const LARGE_BYTES = 256 * 1024;
 const EVERY_MS = 20;
 const SAMPLE_MS = 250;
-
-async function inspect(managers: SkeinManagers, manager: number): Promise<RaftInspection> {
-  const client = new DebugClient(managers.socketOf(manager), credentials.createInsecure());
-  try {
-    return await callUnary(client.inspectRaft.bind(client), {});
-  } finally {
-    client.close();
-  }
-}
 
 /** Writes until told to stop. @returns the latencies of the writes. */
 async function write(managers: SkeinManagers, manager: number, signal: AbortSignal): Promise<number[]> {
@@ -69,7 +59,7 @@ export async function run(): Promise<void> {
       `  stored ${small + large} objects in ${((performance.now() - filledAt) / 1_000).toFixed(1)} s`,
     );
     await pause(15_000); // the state is written, the log compacted, garbage gone
-    const { commitIndex, firstIndex } = await inspect(managers, leader);
+    const { commitIndex, firstIndex } = await managers.inspect(leader);
     const hold = async (manager: number): Promise<Hold> =>
       (await managers.children[manager]?.ask({ kind: "loopHold" })) as Hold; // what it answers
     await hold(leader);
@@ -87,7 +77,7 @@ export async function run(): Promise<void> {
       async () => {
         await pause(SAMPLE_MS);
         holds.push([await hold(leader), await hold(victim)]);
-        return (await inspect(managers, victim)).appliedIndex >= commitIndex;
+        return (await managers.inspect(victim)).appliedIndex >= commitIndex;
       },
       20,
     );
@@ -96,7 +86,7 @@ export async function run(): Promise<void> {
     holds.push([await hold(leader), await hold(victim)]);
     stop.abort();
     const latencies = (await writing).sort((a, b) => a - b);
-    if ((await inspect(managers, leader)).firstIndex < firstIndex) throw new Error("the log grew backwards");
+    if ((await managers.inspect(leader)).firstIndex < firstIndex) throw new Error("the log grew backwards");
     const worst = (side: 0 | 1): string =>
       holds
         .map((each, i) => [each[side].cpuMs, i] as const)

@@ -90,7 +90,9 @@ function crunAlone(rounds: number): number[] {
   }
 }
 
-/** Create and start by our container manager, until the container's process runs; seccomp and cgroup included. */
+/**
+ * Create and start by our container manager, until the container's process runs; seccomp and cgroup included.
+ */
 async function oneContainer(rounds: number): Promise<number[]> {
   const lab = await openContainerLab();
   try {

@@ -103,7 +103,9 @@ export interface CoreStatus {
   readonly appliedIndex: number;
   readonly lastIndex: number;
   readonly membership: Membership;
-  /** A leader that has applied an entry of its own term, and so every membership change of its predecessors. */
+  /**
+   * A leader that has applied an entry of its own term, and so every membership change of its predecessors.
+   */
   readonly isSettled: boolean;
   /** Leader only. */
   readonly progress: readonly ProgressView[];

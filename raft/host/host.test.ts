@@ -173,7 +173,9 @@ test("closing the leader hands over first", async () => {
   await leader.node.close();
 });
 
-/** Writes one word after the other through whoever leads, as the gate does: only "not leader" is tried again. */
+/**
+ * Writes one word after the other through whoever leads, as the gate does: only "not leader" is tried again.
+ */
 async function writeOn(cluster: Cluster, name: string, stop: () => boolean): Promise<string[]> {
   const written: string[] = [];
   while (!stop()) {

@@ -76,7 +76,10 @@ export interface RaftNodeOptions {
   readonly segmentBytes?: number;
   /** Applied entries until a compaction. @default 10000 */
   readonly snapshotInterval?: number;
-  /** How reads are made linearizable; may differ between members and change at a restart. @default "read-index" */
+  /**
+   * How reads are made linearizable; may differ between members and change at a restart.
+   * @default "read-index"
+   */
   readonly reads?: ReadMode;
   /** Entries that a compaction leaves in memory for followers that lag a little. @default 500 */
   readonly entriesKept?: number;

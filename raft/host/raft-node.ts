@@ -40,8 +40,8 @@ export interface RaftStatus extends CoreStatus {
   /** By raft id: is a stream to the peer up (own id: always). */
   readonly reachable: ReadonlyMap<RaftId, boolean>;
   /**
-   * Why this member is not healthy, for people: "the log's sync takes 3.2 s", "the state cannot be written: …".
-   * Absent: it is. It may come and go.
+   * Why this member is not healthy, for people: "the log's sync takes 3.2 s",
+   * "the state cannot be written: …". Absent: it is. It may come and go.
    */
   readonly trouble?: string;
 }

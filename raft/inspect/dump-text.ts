@@ -60,7 +60,7 @@ function memberText({ raftId, nodeId, address, learner }: RaftMember, self: numb
   return `${kind} ${raftId} node ${nodeId} at ${address}${raftId === self ? " (this one)" : ""}`;
 }
 
-export function entryText(entry: Entry, words: DumpWords): string {
+function entryText(entry: Entry, words: DumpWords): string {
   return `${entry.index} term ${entry.term} ${entryContent(entry, words)}`;
 }
 
@@ -68,7 +68,8 @@ export function entryContent({ kind, data }: Entry, words: DumpWords): string {
   if (kind === EntryKind.CONF_CHANGE) {
     const { kind: change, member } = decodeConfChange(data);
     const name = change.replace("CONF_CHANGE_KIND_", "").toLowerCase().replaceAll("_", " ");
-    return `membership: ${name} ${member?.raftId ?? 0} (node ${member?.nodeId ?? ""} at ${member?.address ?? ""})`;
+    const where = `node ${member?.nodeId ?? ""} at ${member?.address ?? ""}`;
+    return `membership: ${name} ${member?.raftId ?? 0} (${where})`;
   }
   return data.length === 0 ? "first entry of a leader" : `${data.length} bytes: ${words.entry(data)}`;
 }
