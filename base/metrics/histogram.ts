@@ -11,7 +11,7 @@ export interface HistogramValues {
 }
 
 /** Seconds, from a tenth of a millisecond up: syncs of the log and commits. */
-export const LATENCY_BOUNDS_S: readonly number[] = [
+const LATENCY_BOUNDS_S: readonly number[] = [
   0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5,
 ];
 

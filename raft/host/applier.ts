@@ -9,7 +9,7 @@ import type { Clock } from "../../base/clock/clock.js";
 import { nextTurn } from "../../base/loop/process-turn.js";
 import type { Entry, Membership } from "../core/types.js";
 import { EntryKind } from "../log/make-entry.js";
-import { entryBytes } from "../storage/entry-log.js";
+import { entryMemoryBytes } from "../storage/entry-log.js";
 import type { StateWriter } from "../storage/state-writer.js";
 import type { StateMachine } from "./raft-node.js";
 
@@ -64,7 +64,7 @@ export class Applier {
 
   push(entry: Entry, membership: Membership): void {
     this.#queue.push({ entry, membership });
-    this.#queueBytes += entryBytes(entry);
+    this.#queueBytes += entryMemoryBytes(entry);
   }
 
   /** Applies what was pushed: the first slice at once, the rest in turns of its own. */
@@ -118,7 +118,7 @@ export class Applier {
     const isCommand = entry.kind === EntryKind.NORMAL && entry.data.length > 0;
     const changes = isCommand ? this.#options.stateMachine.apply(entry) : [];
     this.#appliedIndex = entry.index;
-    this.#queueBytes -= entryBytes(entry);
+    this.#queueBytes -= entryMemoryBytes(entry);
     this.#options.writer.add(entry, membership, changes);
     this.#options.onApplied(entry);
   }

@@ -1,6 +1,6 @@
 /**
  * Makes a cluster of one out of what a survivor of a lost quorum holds: everybody else is removed.
- * Edge-free: works on opened storage, before the host starts. Pure over the log.
+ * Pure over the log: works on opened storage, before the host starts.
  * Invariants: nothing the survivor holds is dropped, committed or not, because the lost majority may
  * have acknowledged it; whoever is removed never returns under its old id; it is one append to the log,
  * so that a crash leaves the old cluster or the new one. Repeating it changes nothing but the term.
@@ -32,14 +32,14 @@ export interface Survivor {
   readonly address: string;
 }
 
-export interface ForcedPlan {
+interface ForcedPlan {
   readonly entries: readonly Entry[];
   readonly hardState: HardState;
   readonly account: ForcedCluster;
 }
 
 /** As the whole log says, also the part not known to be committed. */
-export function membershipAtEnd(log: StableLog): Membership {
+function membershipAtEnd(log: StableLog): Membership {
   const from = Math.max(log.snapshotMeta().index + 1, log.firstIndex());
   const entries = log.entries(from, log.lastIndex() + 1, Number.POSITIVE_INFINITY);
   return entries
@@ -53,7 +53,7 @@ export function membershipAtEnd(log: StableLog): Membership {
  * @throws {FailedPreconditionError} there is nothing to go on with: the survivor has not received the
  * cluster's state, or was itself removed.
  */
-export function planForcedCluster(log: StableLog, survivor: Survivor): ForcedPlan {
+function planForcedCluster(log: StableLog, survivor: Survivor): ForcedPlan {
   const { hardState } = log.initialState();
   const { members, removed } = membershipAtEnd(log);
   const self = members.find(({ raftId }) => raftId === survivor.raftId);

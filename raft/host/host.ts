@@ -169,11 +169,6 @@ export async function openRaftNode(options: RaftNodeOptions): Promise<RaftNode> 
   }
 }
 
-/** @returns whether the folder holds a member, and which. */
-export async function loadRaftIdentity(dir: string, random: Random): Promise<MemberIdentity | undefined> {
-  return loadMemberIdentity((await openFolderMedia(dir, random)).disk);
-}
-
 async function identityOf(options: RaftNodeOptions, media: StorageMedia): Promise<MemberIdentity> {
   const { start, clusterId, nodeId } = options;
   const stored = await loadMemberIdentity(media.disk);

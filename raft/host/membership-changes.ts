@@ -16,6 +16,7 @@ import type { Logger } from "../../base/log/logger.js";
 import type { Random } from "../../base/random/random.js";
 import { ConfChangeKind } from "../../proto/gen/skein/v1/raft.js";
 import type { CoreStatus, Membership, RaftId, RaftMember } from "../core/types.js";
+import { quorumSize } from "../quorum/majority.js";
 import { newRaftId } from "./member-identity.js";
 import type { RaftNode } from "./raft-node.js";
 
@@ -28,7 +29,7 @@ const LEARNER_SILENT_TICKS = 3;
  * up stays in the membership; three let a cluster grow from one manager to four at once, and from three to
  * six.
  */
-export const LEARNERS_MAX = 3;
+const LEARNERS_MAX = 3;
 /** After which a learner of an average cluster has caught up. */
 const JOIN_RETRY_MS = 2_000;
 
@@ -174,7 +175,7 @@ export class MembershipChanges {
     const reachable = rest.filter(
       (each) => each.raftId === id || this.#components.isReachable(each.raftId),
     ).length;
-    const quorum = Math.floor(rest.length / 2) + 1;
+    const quorum = quorumSize(rest.length);
     if (!member.learner && !force && reachable < quorum) {
       throw new FailedPreconditionError(
         `remove member ${raftId}: of the ${rest.length} voters that remain ${reachable} can be reached, ` +

@@ -15,7 +15,7 @@ export interface LogPoint {
 /** What an entry weighs in memory beside its data; an estimate. */
 const ENTRY_OVERHEAD_BYTES = 64;
 
-export function entryBytes(entry: Entry): number {
+export function entryMemoryBytes(entry: Entry): number {
   return entry.data.length + ENTRY_OVERHEAD_BYTES;
 }
 
@@ -55,12 +55,12 @@ export class EntryLog {
     if (first === undefined) return;
     invariant(first.index <= this.lastIndex + 1, `log gap: entry ${first.index} after ${this.lastIndex}`);
     for (const removed of this.#entries.splice(first.index - this.firstIndex)) {
-      this.#bytes -= entryBytes(removed);
+      this.#bytes -= entryMemoryBytes(removed);
     }
     for (const entry of entries) {
       invariant(entry.index === this.lastIndex + 1, `log gap: entry ${entry.index} after ${this.lastIndex}`);
       this.#entries.push(entry);
-      this.#bytes += entryBytes(entry);
+      this.#bytes += entryMemoryBytes(entry);
     }
   }
 
@@ -71,7 +71,7 @@ export class EntryLog {
       this.term(point.index) === point.term ? this.#entries.slice(point.index - this.#base.index) : [];
     this.#base = point;
     this.#entries = keep;
-    this.#bytes = keep.reduce((sum, entry) => sum + entryBytes(entry), 0);
+    this.#bytes = keep.reduce((sum, entry) => sum + entryMemoryBytes(entry), 0);
   }
 
   /** The lowest index that leaves at most `bytes` of entries after it. */
@@ -80,8 +80,8 @@ export class EntryLog {
     let at = this.#entries.length;
     while (at > 0) {
       const entry = this.#entries[at - 1];
-      if (entry === undefined || kept + entryBytes(entry) > bytes) break;
-      kept += entryBytes(entry);
+      if (entry === undefined || kept + entryMemoryBytes(entry) > bytes) break;
+      kept += entryMemoryBytes(entry);
       at -= 1;
     }
     return this.#base.index + at;
@@ -107,7 +107,7 @@ export class EntryLog {
     while (end < until) {
       const entry = this.#entries[end];
       if (entry === undefined) break;
-      bytes += entryBytes(entry);
+      bytes += entryMemoryBytes(entry);
       if (end > from && bytes > bytesMax) break;
       end += 1;
     }

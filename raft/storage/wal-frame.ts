@@ -24,7 +24,7 @@ import { SEAL_BYTES, type Sealer } from "./data-key.js";
 
 /** What a disk writes whole or not at all. */
 export const SECTOR_BYTES = 512;
-export const FRAME_HEAD_BYTES = 32;
+const FRAME_HEAD_BYTES = 32;
 const MAGIC = Buffer.from("SKWF");
 const AUTHENTICATED_BYTES = 24;
 const HEAD_CRC_AT = 24;
