@@ -1,6 +1,6 @@
 /**
- * What the failure of a forwarded or refused call says about whether it was carried out, and whether it may be
- * tried again. Pure. Invariant: nothing that may have been done is called undone.
+ * What the failure of a forwarded or refused call says about whether it was carried out, and whether it may
+ * be tried again. Pure. Invariant: nothing that may have been done is called undone.
  */
 import type { ServiceError } from "@grpc/grpc-js";
 import { type ErrorCode, type SkeinError, UnavailableError } from "../base/errors/errors.js";
