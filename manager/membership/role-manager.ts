@@ -1,7 +1,7 @@
 /**
  * Keeps Raft's members and the node list in agreement while this manager leads: demoted and removed nodes
- * leave Raft, and each node's manager status names its member. Pure loop over ports;
- * decisions are in role-plan.ts.
+ * leave Raft, each node's manager status names its member, and what a join that broke off has left behind is
+ * removed. Pure loop over ports; decisions are in role-plan.ts.
  */
 import type { Clock, Timer } from "../../base/clock/clock.js";
 import { messageOf } from "../../base/errors/errors.js";
@@ -12,6 +12,7 @@ import type { RaftNode } from "../../raft/host/raft-node.js";
 import type { Store } from "../store/types.js";
 import { planRoles, type RoleStep } from "./role-plan.js";
 import { SilentLearners } from "./silent-learners.js";
+import { isUnfinished, UnfinishedJoins } from "./unfinished-joins.js";
 
 export interface RoleManagerComponents {
   readonly store: Store;
@@ -30,6 +31,7 @@ export interface RoleManager {
 export function startRoleManager({ store, raft, clock, log }: RoleManagerComponents): RoleManager {
   let members: readonly RaftMember[] = [];
   const silent = new SilentLearners();
+  const unfinished = new UnfinishedJoins();
   let look: Timer | undefined;
   const execute = async (step: RoleStep): Promise<void> => {
     switch (step.kind) {
@@ -47,6 +49,13 @@ export function startRoleManager({ store, raft, clock, log }: RoleManagerCompone
         log.info("removing a manager from raft", { node: step.nodeId, raftId: step.raftId, why: step.why });
         await raft.removeMember(step.raftId);
         return;
+      case "remove-node":
+        log.info("removing a node that was admitted and never came", { node: step.nodeId });
+        await store.update((tx) => {
+          const node = tx.get("node", step.nodeId); // it may have come meanwhile
+          if (node !== undefined && isUnfinished(node, clock.nowMs())) tx.remove("node", node.id);
+        });
+        return;
     }
   };
   const loop = new ComponentLoop({
@@ -54,14 +63,19 @@ export function startRoleManager({ store, raft, clock, log }: RoleManagerCompone
     log,
     pass: async (signal) => {
       watch.take();
-      const { overdue, againMs } = silent.look(members, raft.status().reachable, clock.monotonicMs());
+      const nodes = store.view((tx) => tx.list("node"));
+      const monotonicMs = clock.monotonicMs();
+      const learners = silent.look(members, raft.status().reachable, monotonicMs);
+      const joins = unfinished.look(nodes, members, { nowMs: clock.nowMs(), monotonicMs });
       look?.cancel();
-      look = againMs === undefined ? undefined : clock.setTimer(againMs, () => loop.wake());
+      const againMs = Math.min(learners.againMs ?? Infinity, joins.againMs ?? Infinity);
+      look = Number.isFinite(againMs) ? clock.setTimer(againMs, () => loop.wake()) : undefined;
       const steps = planRoles({
-        nodes: store.view((tx) => tx.list("node")),
+        nodes,
         members,
         selfRaftId: raft.raftId,
-        silentLearners: overdue,
+        silentLearners: learners.overdue,
+        unfinishedJoins: joins.overdue,
       });
       for (const step of steps) {
         if (signal.aborted) return;

@@ -10,7 +10,8 @@ import { type ManagerStatus, NodeRole } from "../../proto/gen/skein/v1/types.js"
 export type RoleStep =
   | { readonly kind: "remove-member"; readonly raftId: number; readonly nodeId: string; readonly why: string }
   | { readonly kind: "hand-over"; readonly why: string }
-  | { readonly kind: "set-status"; readonly nodeId: string; readonly status: ManagerStatus | undefined };
+  | { readonly kind: "set-status"; readonly nodeId: string; readonly status: ManagerStatus | undefined }
+  | { readonly kind: "remove-node"; readonly nodeId: string };
 
 export interface RolePlanInput {
   readonly nodes: readonly Node[];
@@ -19,6 +20,8 @@ export interface RolePlanInput {
   readonly selfRaftId: number;
   /** Learners that have not been heard for too long. */
   readonly silentLearners?: ReadonlySet<number>;
+  /** Nodes that were admitted long ago and never came. */
+  readonly unfinishedJoins?: ReadonlySet<string>;
 }
 
 function whyUnwanted(node: Node | undefined): string | undefined {
@@ -43,6 +46,7 @@ export function planRoles({
   members,
   selfRaftId,
   silentLearners,
+  unfinishedJoins,
 }: RolePlanInput): readonly RoleStep[] {
   const nodeById = new Map(nodes.map((node) => [node.id, node]));
   const memberByNode = new Map(members.map((member) => [member.nodeId, member]));
@@ -50,6 +54,8 @@ export function planRoles({
   for (const node of nodes) {
     const status = statusOf(memberByNode.get(node.id));
     if (!sameStatus(status, node.managerStatus)) steps.push({ kind: "set-status", nodeId: node.id, status });
+    if (status === undefined && unfinishedJoins?.has(node.id) === true)
+      steps.push({ kind: "remove-node", nodeId: node.id });
   }
   const voterCount = members.filter((member) => !member.learner).length;
   for (const member of members) {
