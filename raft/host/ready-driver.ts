@@ -315,7 +315,7 @@ export class ReadyDriver {
   }
 
   async #compact(forget: (stateIndex: number) => Promise<void>): Promise<void> {
-    const { storage, log } = this.#components;
+    const { log } = this.#components;
     try {
       try {
         await this.#writer.flush({ sync: true });
@@ -323,7 +323,7 @@ export class ReadyDriver {
         log.warn("the log is not compacted: the state cannot be written", { error: messageOf(error) });
         return;
       }
-      await forget(storage.state.meta.index);
+      await forget(this.#writer.syncedIndex);
     } catch (error) {
       this.#hooks.failed(error);
     } finally {

@@ -175,6 +175,30 @@ test("the state writer merges what arrives during a write and never lets the poi
   ]);
 });
 
+test("what is written right behind a synced write does not count as synced", async () => {
+  const inner = new MemoryState();
+  const synced: number[] = [];
+  const store: StateStore = Object.create(inner, {
+    meta: { get: () => inner.meta },
+    write: {
+      value: async (batch: Parameters<StateStore["write"]>[0]) => {
+        if (batch.sync === true) {
+          synced.push(batch.meta.index);
+          await Promise.resolve();
+          // enough to be written at once
+          writer.add({ index: 2, term: 1 }, MEMBERSHIP, [pair("b", "x".repeat(2 ** 20))]);
+        }
+        await inner.write(batch);
+      },
+    },
+  });
+  const writer = new StateWriter({ store });
+  writer.add({ index: 1, term: 1 }, MEMBERSHIP, [pair("a", "1")]);
+  await writer.flush({ sync: true });
+  assert.deepEqual([synced, inner.meta.index], [[1], 2]);
+  assert.equal(writer.syncedIndex, 1, "the log must keep entry 2: a power cut may take it out of the state");
+});
+
 test("the state writer keeps what a full disk refused, merges it with what comes, and tries again", async () => {
   const inner = new MemoryState();
   const attempts: number[] = [];

@@ -31,6 +31,7 @@ export class StateWriter {
   #bytes = 0;
   #point: SnapshotMeta;
   #syncAsked = false;
+  #syncedIndex = 0;
   #failure: { readonly error: unknown; readonly pauseTicks: number } | undefined;
   /** Ticks until the next attempt. */
   #pauseTicks = 0;
@@ -50,6 +51,14 @@ export class StateWriter {
   get trouble(): string | undefined {
     if (this.#failure === undefined) return undefined;
     return `the state cannot be written: ${messageOf(this.#failure.error)}`;
+  }
+
+  /**
+   * What is stored up to here survives a power cut, from the first `flush` with `sync` on. A write that began
+   * behind the synced one may have moved the stored point further.
+   */
+  get syncedIndex(): number {
+    return this.#syncedIndex;
   }
 
   /** Takes the changes of one applied entry. */
@@ -98,6 +107,7 @@ export class StateWriter {
     this.#changes = new Map();
     this.#bytes = 0;
     this.#point = this.#store.meta;
+    this.#syncedIndex = this.#point.index;
     this.#failure = undefined;
   }
 
@@ -114,7 +124,9 @@ export class StateWriter {
       this.#syncAsked = false;
       try {
         const changes = [...taken].map(([key, value]) => ({ key, value }));
-        await this.#store.write({ meta: this.#point, changes, sync });
+        const meta = this.#point;
+        await this.#store.write({ meta, changes, sync });
+        if (sync) this.#syncedIndex = meta.index;
         this.#failure = undefined;
       } catch (error) {
         this.#takeBack(taken);
