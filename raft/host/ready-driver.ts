@@ -297,6 +297,7 @@ export class ReadyDriver {
       await this.#compacting;
       await this.#applier.idle();
       await this.#writer.idle();
+      this.#writer.reset(); // or an export that flushes now would write what is older into the new state
       await staged.install.commit();
       this.#writer.reset();
       await this.restore();

@@ -175,6 +175,19 @@ test("the state writer merges what arrives during a write and never lets the poi
   ]);
 });
 
+test("the state writer forgets what waits when a snapshot takes its place, and writes nothing of it", async () => {
+  const store = new MemoryState();
+  const writer = new StateWriter({ store });
+  writer.add({ index: 1, term: 1 }, MEMBERSHIP, [pair("a", "old")]);
+  writer.reset();
+  const install = await store.beginInstall({ index: 7, term: 2, membership: MEMBERSHIP });
+  await install.add([pair("a", "new")]);
+  await Promise.all([install.commit(), writer.flush()]);
+  writer.reset();
+  await writer.flush({ sync: true });
+  assert.deepEqual([store.meta.index, await readAll(await store.snapshot())], [7, ["a=new"]]);
+});
+
 test("what is written right behind a synced write does not count as synced", async () => {
   const inner = new MemoryState();
   const synced: number[] = [];

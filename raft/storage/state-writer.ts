@@ -102,7 +102,7 @@ export class StateWriter {
     while (this.#running !== undefined) await this.#running;
   }
 
-  /** A snapshot was installed: what waits is older than it. */
+  /** A snapshot is about to be installed, or was: what waits is older than it. */
   reset(): void {
     this.#changes = new Map();
     this.#bytes = 0;
