@@ -21,8 +21,8 @@ export class ApiError extends Error {
 export interface CallOptions {
   readonly query?: Readonly<Record<string, string | readonly string[] | undefined>>;
   readonly body?: unknown;
-  /** Sent as it is instead of JSON. */
-  readonly stream?: AsyncIterable<Uint8Array>;
+  /** Sent as it is instead of JSON; destroyed, where it can be, when the exchange is over. */
+  readonly stream?: AsyncIterable<Uint8Array> & { destroy?(): unknown };
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
 }
@@ -85,11 +85,16 @@ export class ApiClient {
           );
         } else reject(error);
       });
-      if (options.stream === undefined) outgoing.end(payload);
-      else
-        send(options.stream, outgoing).catch((error: unknown) =>
-          outgoing.destroy(error instanceof Error ? error : undefined),
-        );
+      // A refusal may come while the source says nothing, and standard input would keep the process.
+      outgoing.once("close", () => options.stream?.destroy?.());
+      if (options.stream === undefined) {
+        outgoing.end(payload);
+        return;
+      }
+      outgoing.flushHeaders(); // they do not wait for the first of the body
+      send(options.stream, outgoing).catch((error: unknown) =>
+        outgoing.destroy(error instanceof Error ? error : undefined),
+      );
     });
   }
 
