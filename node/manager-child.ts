@@ -7,8 +7,8 @@ import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { SwarmRecovery } from "../api/ports.js";
 import type { Clock, Timer } from "../base/clock/clock.js";
-import { type ErrorCode, InternalError, messageOf, type SkeinError } from "../base/errors/errors.js";
-import { errorFromCode, STATUS } from "../base/errors/status.js";
+import { InternalError, messageOf, type SkeinError } from "../base/errors/errors.js";
+import { errorFromText } from "../base/errors/status.js";
 import type { Logger } from "../base/log/logger.js";
 import { Backoff } from "../base/loop/backoff.js";
 import type { Random } from "../base/random/random.js";
@@ -183,7 +183,7 @@ export class ManagerChild {
             this.#endLockChange(message.unlockKey);
             break;
           case "failed":
-            failure = rebuild(message.code, message.message);
+            failure = errorFromText(message.code, message.message);
             break;
           case "stopped":
             reason = message.message;
@@ -251,8 +251,4 @@ export class ManagerChild {
       });
     });
   }
-}
-
-function rebuild(code: string, message: string): SkeinError {
-  return errorFromCode(code in STATUS ? (code as ErrorCode) : "internal", message); // `in` proved it
 }

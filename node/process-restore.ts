@@ -7,14 +7,8 @@ import { type ChildProcess, fork } from "node:child_process";
 import { pipeline } from "node:stream/promises";
 import { fileURLToPath } from "node:url";
 import type { Clock } from "../base/clock/clock.js";
-import {
-  DeadlineExceededError,
-  type ErrorCode,
-  InternalError,
-  messageOf,
-  type SkeinError,
-} from "../base/errors/errors.js";
-import { errorFromCode, STATUS } from "../base/errors/status.js";
+import { DeadlineExceededError, InternalError, messageOf, type SkeinError } from "../base/errors/errors.js";
+import { errorFromCode, errorFromText } from "../base/errors/status.js";
 import type { FromRestore, RestoreConfig, ToRestore } from "./restore-messages.js";
 import type { RestoreOutcome, RestoreProgress } from "./restore-state.js";
 import { V8_FLAGS } from "./v8-flags.js";
@@ -69,7 +63,7 @@ function answerOf(child: ChildProcess, onProgress: (progress: RestoreProgress) =
           ending = message;
           break;
         case "failed":
-          ending = { kind: "failed", failure: rebuild(message.code, message.message) };
+          ending = { kind: "failed", failure: errorFromText(message.code, message.message) };
           break;
       }
     });
@@ -138,8 +132,4 @@ async function send(child: ChildProcess, source: Source): Promise<void> {
   } catch {
     // The process has ended and said why, or the source broke off and has noted it.
   }
-}
-
-function rebuild(code: string, message: string): SkeinError {
-  return errorFromCode(code in STATUS ? (code as ErrorCode) : "internal", message); // `in` proved it
 }

@@ -76,6 +76,12 @@ export function errorFromCode(code: ErrorCode, message: string, cause?: unknown)
   return new CLASSES[code](message, { cause });
 }
 
+/** As another process of ours named it; a code that is none counts as internal. */
+export function errorFromText(code: string, message: string): SkeinError {
+  // hasOwn proved it
+  return errorFromCode(Object.hasOwn(STATUS, code) ? (code as ErrorCode) : "internal", message);
+}
+
 /** Codes that share their gRPC status with a more common one, which a bare status then stands for. */
 const SHARED: ReadonlySet<string> = new Set<ErrorCode>(["not-leader", "too-large"]);
 
