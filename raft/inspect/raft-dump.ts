@@ -1,10 +1,11 @@
 /**
  * Reads a member's folder without changing it: identity, log, hard state, materialised state.
- * Edge: to node:fs, level. Invariant: nothing in the folder is written, so that what a fault left behind can
+ * Edge: to node:fs, level. Invariant: no file of the member is written, so that what a fault left behind can
  * be looked at again; the state is read from a copy, because opening a level database changes it.
  *
- * The copy is of hard links for the tables, which level never changes in place, and of bytes for the rest.
- * Made while a manager runs, it may be torn between two files: it is then left out, with the reason.
+ * The copy, a folder `.inspect-…` in the member's that is removed afterwards, is of hard links for the
+ * tables, which level never changes in place, and of bytes for the rest. Made while a manager runs, it may
+ * be torn between two files: it is then left out, with the reason.
  */
 import { copyFile, link, mkdir, mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -22,6 +23,8 @@ import type { LogPoint } from "../storage/entry-log.js";
 import { openFileDisk } from "../storage/file-disk.js";
 import { openLevelState } from "../storage/level-state.js";
 import { recoverWal } from "../storage/wal-recovery.js";
+
+const PORTION_BYTES = 1024 * 1024;
 
 export interface RaftDump {
   readonly identity: MemberIdentity;
@@ -118,8 +121,6 @@ async function readStateCopy(folder: string, keys: DataKeys, random: Random): Pr
     await rm(copy, { recursive: true, force: true });
   }
 }
-
-const PORTION_BYTES = 1024 * 1024;
 
 async function copyDatabase(from: string, to: string): Promise<void> {
   await mkdir(to, { mode: 0o700 });
