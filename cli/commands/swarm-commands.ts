@@ -100,7 +100,7 @@ export function addSwarmCommands(program: Command, context: Context): void {
     )
     .option("--default-addr-pool-mask-length <n>", "size of each overlay subnet (default 24)")
     .option("--autolock", "managers need the unlock key after a restart")
-    .option("--force-new-cluster", "make a new one-manager swarm of this manager's state")
+    .option("--force-new-cluster", "the other managers are lost for good: go on with this one alone")
     .action(async (flags: Record<string, string | string[] | boolean | undefined> & SpecFlags) => {
       const nodeId = await context.client().call("POST", "/swarm/init", {
         body: {
@@ -198,7 +198,7 @@ export function addSwarmCommands(program: Command, context: Context): void {
     });
 
   addSpecFlags(swarm.command("update").description("Change settings of the swarm"))
-    .option("--autolock", "managers need the unlock key after a restart")
+    .option("--autolock", "managers need the unlock key after a restart; --autolock=false: they do not")
     .action(async (flags: SpecFlags) => {
       const current = await fetchRow(context, "/swarm");
       const before = inner(current, "Spec");
