@@ -67,9 +67,9 @@ export class ManagerChild {
     this.#backoff = new Backoff(options.random.child("manager"), { initialMs: 200, maxMs: 10_000 });
   }
 
-  /** True once it has answered `ready`; it may be restarting after a crash. */
+  /** True once it has answered `ready`; it may be restarting after a crash. False when it is not any more. */
   get started(): boolean {
-    return this.#started && !this.#stopping;
+    return this.#started && !this.#stopping && !this.#removed;
   }
 
   /**
