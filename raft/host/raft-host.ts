@@ -5,14 +5,13 @@
 import type { Timer } from "../../base/clock/clock.js";
 import {
   DeadlineExceededError,
-  FailedPreconditionError,
   messageOf,
   NotLeaderError,
   UnavailableError,
 } from "../../base/errors/errors.js";
 import { Scope } from "../../base/lifecycle/scope.js";
 import type { RaftInspection } from "../../proto/gen/skein/v1/debug.js";
-import type { Membership, ProgressView, RaftId, RaftMember } from "../core/types.js";
+import type { Membership, RaftId, RaftMember } from "../core/types.js";
 import type { DataKeyLock } from "../storage/data-key.js";
 import type { StateSnapshot } from "../storage/state-store.js";
 import type { TransportEvents } from "../transport/transport.js";
@@ -20,6 +19,7 @@ import { DataKeyUpkeep } from "./data-key-upkeep.js";
 import { HandOver } from "./hand-over.js";
 import type { RaftHostComponents } from "./host.js";
 import { inspectRaft } from "./inspect-raft.js";
+import { LeadershipTransfer } from "./leadership-transfer.js";
 import { Listeners } from "./listeners.js";
 import { MembershipChanges } from "./membership-changes.js";
 import { Proposals } from "./proposals.js";
@@ -32,20 +32,10 @@ import { TickWaits } from "./tick-waits.js";
 
 /** What a tick of the core lasts unless the host is told otherwise. */
 export const TICK_MS = 100;
-/** The core gives a transfer one election timeout (10 ticks); after it the old leader goes on. */
-const TRANSFER_TICKS = 15;
-/** A transfer takes two round trips and two syncs: who has not taken over by then may not be able to. */
-const FIRST_TRANSFER_TICKS = 5;
 /** The news of an orderly removal may still be on its way when a peer refuses us. */
 const REMOVAL_GRACE_MS = 1_000;
 /** From the last message to a peer until the streams close. */
 const LAST_WORDS_MS = 50;
-/** A successor this close to the end of the log gets the rest within a round trip or two. */
-const TRANSFER_LAG_ENTRIES = 256;
-/** How long a successor that lags further is waited for while writes go on. */
-const TRANSFER_CATCH_UP_TICKS = 20;
-/** A peer that has not answered for longer may be dead, although its connection is up. */
-const SUCCESSOR_SILENT_TICKS = 2;
 /** On closing, how long those who wait for an answer of the next leader are waited for. */
 const SETTLE_TICKS = 10;
 const HINT_DELAY_MS = { min: 4, max: 50 } as const;
@@ -57,6 +47,7 @@ export class RaftHost implements RaftNode {
   readonly #proposals: Proposals;
   readonly #barriers: ReadBarriers;
   readonly #changes: MembershipChanges;
+  readonly #transfer: LeadershipTransfer;
   readonly #handOver: HandOver;
   readonly #dataKeys: DataKeyUpkeep;
   readonly #waits = new TickWaits();
@@ -118,6 +109,18 @@ export class RaftHost implements RaftNode {
       notLeader: () => this.#notLeader(),
       nextTick: () => this.#nextTick(),
       random,
+      log,
+    });
+    this.#transfer = new LeadershipTransfer({
+      raftId: identity.raftId,
+      status: () => driver.core.status(),
+      transfer: (to) => {
+        driver.core.transferLeadership(to);
+        driver.drive();
+      },
+      leader: () => this.#leadership.value.leader?.raftId,
+      isReachable: (peer) => transport.isReachable(peer),
+      waits: this.#waits,
       log,
     });
     this.#handOver = new HandOver({
@@ -234,45 +237,7 @@ export class RaftHost implements RaftNode {
   async transferLeadership(options: { to?: RaftId } = {}): Promise<void> {
     if (this.#stopped !== undefined) throw this.#stopped;
     if (this.#driver.core.status().leader !== this.raftId) throw this.#notLeader();
-    const to = options.to ?? this.#successor();
-    if (to === undefined)
-      throw new FailedPreconditionError("transfer leadership: no other voter can be reached");
-    const second = options.to === undefined ? this.#successor(to) : undefined;
-    if (second === undefined)
-      return this.#transferTo(to, { ticks: TRANSFER_TICKS, isNamed: options.to === to });
-    try {
-      await this.#transferTo(to, { ticks: FIRST_TRANSFER_TICKS, isNamed: false });
-    } catch (error) {
-      if (!(error instanceof DeadlineExceededError)) throw error;
-      this.#components.log.warn("leadership was not taken over; another is asked", { to, second });
-      await this.#transferTo(second, { ticks: TRANSFER_TICKS, isNamed: false });
-    }
-  }
-
-  /** @param how isNamed: nobody else will do. */
-  async #transferTo(to: RaftId, how: { ticks: number; isNamed: boolean }): Promise<void> {
-    await this.#untilClose(to);
-    this.#driver.core.transferLeadership(to); // throws when leadership was lost meanwhile
-    this.#driver.drive();
-    const hasMoved = (): boolean => {
-      const leader = this.#leadership.value.leader?.raftId;
-      return leader === to || (!how.isNamed && leader !== undefined && leader !== this.raftId);
-    };
-    await this.#waits.until(hasMoved, {
-      ticks: how.ticks,
-      timeout: () => new DeadlineExceededError(`transfer leadership: member ${to} did not take over`),
-    });
-  }
-
-  /** Nothing is accepted while a transfer runs, so a successor that lags is brought up to date before. */
-  async #untilClose(to: RaftId): Promise<void> {
-    const isClose = (): boolean => {
-      const { progress, lastIndex } = this.#driver.core.status();
-      const peer = progress.find(({ raftId }) => raftId === to);
-      return peer === undefined || peer.match + TRANSFER_LAG_ENTRIES >= lastIndex;
-    };
-    // The core tries all the same, for as long as it has.
-    await this.#waits.until(isClose, { ticks: TRANSFER_CATCH_UP_TICKS, timeout: () => undefined });
+    await this.#transfer.run(options.to);
   }
 
   exportState(): Promise<StateSnapshot> {
@@ -302,7 +267,7 @@ export class RaftHost implements RaftNode {
 
   async #close(): Promise<void> {
     const { transport, storage, log } = this.#components;
-    if (this.#stopped === undefined && this.#leadership.value.isLeader && this.#successor() !== undefined) {
+    if (this.#stopped === undefined && this.#leadership.value.isLeader && this.#transfer.hasSuccessor) {
       try {
         await this.transferLeadership();
       } catch (error) {
@@ -459,18 +424,5 @@ export class RaftHost implements RaftNode {
     const { leader } = this.#driver.core.status();
     const leaderAddress = leader === this.raftId ? undefined : this.#member(leader)?.address;
     return new NotLeaderError("this manager does not lead (any more)", { leaderAddress });
-  }
-
-  /** The reachable voter, other than `except`, with most of the log, rather one that has just answered. */
-  #successor(except: RaftId = this.raftId): RaftId | undefined {
-    const { transport } = this.#components;
-    const isSilent = (peer: ProgressView): number => Number(peer.silentTicks > SUCCESSOR_SILENT_TICKS);
-    return this.#driver.core
-      .status()
-      .progress.filter(
-        ({ learner, raftId }) =>
-          !learner && raftId !== this.raftId && raftId !== except && transport.isReachable(raftId),
-      )
-      .sort((a, b) => isSilent(a) - isSilent(b) || b.match - a.match || a.raftId - b.raftId)[0]?.raftId;
   }
 }
