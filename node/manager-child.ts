@@ -205,8 +205,12 @@ export class ManagerChild {
       const ended = (how: string): void => {
         if (this.#child === child) this.#child = undefined;
         if (isReady) this.#relaunch(reason ?? `it ended with ${how}`);
-        else
-          reject(failure ?? new InternalError(`the manager process ended with ${how} before it was ready`));
+        else {
+          const why = reason === undefined ? "" : `: ${reason}`;
+          reject(
+            failure ?? new InternalError(`the manager process ended with ${how} before it was ready${why}`),
+          );
+        }
       };
       child.once("exit", (code, signal) => ended(signal ?? `code ${code}`));
       child.send({ kind: "start", config } satisfies ToManager);
