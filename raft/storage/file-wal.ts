@@ -14,6 +14,7 @@ import type { EntryLog, LogPoint } from "./entry-log.js";
 import { encodeFrame, frameBytes } from "./wal-frame.js";
 import { encodeRecord } from "./wal-record.js";
 import { type RecoveredWal, recoverWal, type SegmentSummary, type WalTail } from "./wal-recovery.js";
+import { cutTornWrite, discardSegment } from "./wal-repair.js";
 import {
   createSegment,
   SEGMENT_HEAD_BYTES,
@@ -34,9 +35,6 @@ const SEGMENT_START_BYTES_MAX = 2048;
 
 /** Calls of `maintain` between two attempts at a segment that could not be prepared: two seconds of ticks. */
 const CALLS_UNTIL_RETRY = 20;
-
-/** Segment and end of the zeros that are being written over a torn write. */
-const REPAIR = "wal-repair";
 
 export interface WalBatch {
   /** Where the log begins from now on; taken before the entries. */
@@ -62,6 +60,13 @@ interface PackedGroup {
   readonly hardState: HardState | undefined;
 }
 
+/** It is there from before its making begins until it has become the segment that is written. */
+interface NextSegment {
+  readonly keyId: number;
+  readonly made: Promise<SegmentSeal>;
+  isMade: boolean;
+}
+
 interface OpenSegment {
   readonly number: number;
   readonly seal: SegmentSeal;
@@ -76,24 +81,9 @@ export async function openFileWal(
   options: FileWalOptions,
 ): Promise<{ wal: FileWal; hardState: HardState; log: EntryLog }> {
   const recovered = await recoverWal(options);
-  for (const segment of recovered.surplus) await discard(segment, options);
+  for (const segment of recovered.surplus) await discardSegment(segment, options);
   const wal = new FileWal(options, recovered, await openTail(options, recovered));
   return { wal, hardState: recovered.hardState, log: recovered.log };
-}
-
-/** Removal may be undone by a power cut: what comes back then shall be zeros, as if it had been prepared. */
-async function discard(segment: RecoveredWal["surplus"][number], options: FileWalOptions): Promise<void> {
-  const name = segmentName(segment.number);
-  if (segment.dirtyEnd > SEGMENT_HEAD_BYTES) {
-    options.log.warn("cut a torn write off the end of the log", { segment: segment.number });
-    const file = await options.disk.open(name);
-    try {
-      await file.writeDurably(SEGMENT_HEAD_BYTES, new Uint8Array(segment.dirtyEnd - SEGMENT_HEAD_BYTES));
-    } finally {
-      await file.close();
-    }
-  }
-  await options.disk.remove(name);
 }
 
 async function openTail(options: FileWalOptions, recovered: RecoveredWal): Promise<OpenSegment> {
@@ -118,33 +108,6 @@ async function openTail(options: FileWalOptions, recovered: RecoveredWal): Promi
   };
 }
 
-/**
- * Zeros a torn write. A process that is killed meanwhile leaves zeros that read as written and are not,
- * so how far they go is noted before, and done again at the next start, until they are known to be durable.
- */
-async function cutTornWrite(file: DiskFile, tail: WalTail, { disk, log }: FileWalOptions): Promise<void> {
-  const { number, position, dirtyEnd, sizeBytes } = tail;
-  const note = await disk.read(REPAIR);
-  const [notedNumber, notedEnd = 0] = (note?.toString("latin1") ?? "").split(" ").map(Number);
-  const noted = notedNumber === number ? Math.min(notedEnd, sizeBytes) : 0;
-  const end = Math.max(dirtyEnd, noted);
-  if (end > position) {
-    log.warn("cut a torn write off the end of the log", { segment: number, at: position });
-    if (dirtyEnd > Math.max(position, noted)) await noteRepair(`${number} ${dirtyEnd}`, { disk, log });
-    await file.writeDurably(position, new Uint8Array(end - position));
-  }
-  if (end > position || note !== undefined) await disk.remove(REPAIR);
-}
-
-/** A full disk has no room for a note; the repair itself needs none. */
-async function noteRepair(note: string, { disk, log }: Pick<FileWalOptions, "disk" | "log">): Promise<void> {
-  try {
-    await disk.replace(REPAIR, Buffer.from(note));
-  } catch (error) {
-    log.warn("cannot note that the end of the log is being repaired", { error: messageOf(error) });
-  }
-}
-
 async function firstTail(options: FileWalOptions): Promise<WalTail> {
   const sizeBytes = options.segmentBytes ?? SEGMENT_BYTES;
   const seal = await createSegment(1, sizeBytes, options);
@@ -159,7 +122,7 @@ export class FileWal {
   /** Older segments, ascending. */
   #older: SegmentSummary[];
   #segment: OpenSegment;
-  #next: { readonly keyId: number; readonly made: Promise<SegmentSeal> } | undefined;
+  #next: NextSegment | undefined;
   /** Position past which the next segment is prepared. */
   #prepareAt: number;
   #sequence: number;
@@ -225,8 +188,8 @@ export class FileWal {
    */
   async rollOver(): Promise<void> {
     while (this.#segment.seal.keyId !== this.#options.keys.currentId) {
-      this.#prepare();
-      await this.#next?.made;
+      if (this.#ended !== undefined) throw this.#ended; // whoever opens the log next makes its segments
+      await this.#prepare();
       this.#rollAsked = true;
       await this.append({});
     }
@@ -241,8 +204,7 @@ export class FileWal {
    * @throws {UnavailableError} the disk failed, now or before; {InvalidArgumentError}
    */
   append(batch: WalBatch): Promise<void> {
-    if (this.#failure !== undefined) return Promise.reject(this.#failure);
-    if (this.#closed) return Promise.reject(new UnavailableError("the raft log is closed"));
+    if (this.#ended !== undefined) return Promise.reject(this.#ended);
     for (const entry of batch.entries ?? []) {
       if (entry.data.length > this.entryBytesMax) {
         const limit = `at most ${this.entryBytesMax} are allowed`;
@@ -255,6 +217,11 @@ export class FileWal {
       this.#waiting.push({ batch, resolve, reject });
       this.#writing ??= this.#writeAll();
     });
+  }
+
+  /** Why nothing can be appended any more. */
+  get #ended(): UnavailableError | undefined {
+    return this.#failure ?? (this.#closed ? new UnavailableError("the raft log is closed") : undefined);
   }
 
   /** Keeps a hard state in mind for the next write: for a commit index, which needs no sync of its own. */
@@ -280,6 +247,8 @@ export class FileWal {
   async compact(base: LogPoint): Promise<void> {
     if (base.index >= this.#base.index) await this.append({ base });
     while (this.#older[0] !== undefined && this.#older[0].lastIndex <= base.index) {
+      // A segment that was just taken into use does not repeat hard state and base yet.
+      if (this.#older.length === 1 && this.#segment.position === SEGMENT_HEAD_BYTES) return;
       try {
         await this.#options.disk.remove(segmentName(this.#older[0].number));
       } catch (error) {
@@ -424,11 +393,11 @@ export class FileWal {
     ]);
   }
 
-  /** The next segment is there, and this one is sealed under an older data key. */
+  /** The next segment is made, and this one is sealed under an older data key. */
   #takeRoll(): boolean {
     const asked = this.#rollAsked;
     this.#rollAsked = false;
-    return asked && this.#next !== undefined && this.#segment.seal.keyId !== this.#options.keys.currentId;
+    return asked && this.#next?.isMade === true && this.#segment.seal.keyId !== this.#options.keys.currentId;
   }
 
   async #rotate(): Promise<void> {
@@ -436,9 +405,8 @@ export class FileWal {
     const seal = await this.#prepare();
     this.#trouble = undefined;
     const file = await this.#options.disk.open(segmentName(number));
-    await this.#segment.file.close();
-    const { lastIndex, seal: was } = this.#segment;
-    this.#older.push({ number: this.#segment.number, lastIndex, keyId: was.keyId });
+    const was = this.#segment;
+    this.#older.push({ number: was.number, lastIndex: was.lastIndex, keyId: was.seal.keyId });
     this.#segment = {
       number,
       seal,
@@ -450,6 +418,7 @@ export class FileWal {
     // Not before: whoever prepares the next one meanwhile would make this very segment anew.
     this.#next = undefined;
     this.#prepareAt = this.#segmentBytes / 2;
+    await was.file.close();
   }
 
   /**
@@ -463,10 +432,11 @@ export class FileWal {
     if (this.#next !== undefined) return this.#next.made;
     const keyId = this.#options.keys.currentId;
     const made = createSegment(this.#segment.number + 1, this.#segmentBytes, this.#options);
-    const next = { keyId, made };
+    const next: NextSegment = { keyId, made, isMade: false };
     this.#next = next;
     made.then(
       () => {
+        next.isMade = true;
         this.#trouble = undefined;
       },
       (error: unknown) => {
