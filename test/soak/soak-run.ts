@@ -164,14 +164,17 @@ class Run {
       await this.#nemesis.run(firing.signal, plan);
     } finally {
       clearTimeout(timer);
-      await this.#nemesis.mendAll();
-      this.#say("everything is mended");
-      // Clients go on meanwhile: what heals must heal under load.
-      const mended = untilAllManagers(hosts, CONVERGENCE_MS);
-      await mended.catch((error: Error) => this.problems.push(`not healed: ${error.message}`));
-      await sleep(500);
-      working.abort();
-      await work;
+      try {
+        await this.#nemesis.mendAll();
+        this.#say("everything is mended");
+        // Clients go on meanwhile: what heals must heal under load.
+        const mended = untilAllManagers(hosts, CONVERGENCE_MS);
+        await mended.catch((error: Error) => this.problems.push(`not healed: ${error.message}`));
+        await sleep(500);
+      } finally {
+        working.abort();
+        await work;
+      }
     }
   }
 
