@@ -282,3 +282,18 @@ test("a read at a leader that loses its quorum hears of it in time", async () =>
   await assert.rejects(waiting, /the swarm has no leader/);
   assert.equal(leader.listeners.size, 0);
 });
+
+test("a refusal, or an unknown caller, at a leader that loses its quorum is left to the next leader", async () => {
+  for (const nodeId of ["m1", "late"]) {
+    const { leader, call } = lab((callback) =>
+      callback(toGrpcStatus(new AbortedError("update out of sequence"))),
+    );
+    leader.isCutOff = true;
+    const waiting = call({ path: UPDATE, nodeId, forwarded: true });
+    await new Promise((resolve) => setImmediate(resolve));
+    leader.isLeader = false;
+    for (const listener of leader.listeners) listener();
+    await assert.rejects(waiting, { code: "not-leader" });
+    assert.equal(leader.listeners.size, 0);
+  }
+});

@@ -171,6 +171,10 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
     });
   }
 
+  function leadsNot(): NotLeaderError {
+    return new NotLeaderError("this manager does not lead", { leaderAddress: leader.leaderAddress });
+  }
+
   /** @throws {PermissionDeniedError} */
   function assertKnownHere(peer: PeerIdentity | undefined): void {
     if (peer === undefined || options.isKnown(peer)) return;
@@ -180,10 +184,14 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
     );
   }
 
-  /** As above, but a new leader may not have applied yet what made the node known. */
-  async function assertKnown(peer: PeerIdentity | undefined): Promise<void> {
-    if (peer !== undefined && !options.isKnown(peer)) await leader.readBarrier();
+  /**
+   * As above, but a new leader may not have applied yet what made the node known.
+   * @returns false when the leadership was lost meanwhile.
+   */
+  async function assertKnown(peer: PeerIdentity | undefined): Promise<boolean> {
+    if (peer !== undefined && !options.isKnown(peer) && !(await barrierWhileLeading(leader))) return false;
     assertKnownHere(peer);
+    return true;
   }
 
   /**
@@ -201,7 +209,7 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
     } catch (error) {
       if (options.linearizable.has(path) || !isToldByState(path, error)) throw error;
     }
-    await leader.readBarrier();
+    if (!(await barrierWhileLeading(leader))) throw leadsNot();
     return local(call);
   }
 
@@ -215,8 +223,9 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
     let failedAt: string | undefined;
     for (;;) {
       if (leader.isLeader) {
-        if (isForwarded(call)) await assertKnown(directPeer(call)); // its word for whom it calls counts
-        if (!RENEWALS.has(path)) await assertKnown(peerOf(call));
+        // the word of who forwards counts for whom it calls
+        if (isForwarded(call) && !(await assertKnown(directPeer(call)))) continue;
+        if (!RENEWALS.has(path) && !(await assertKnown(peerOf(call)))) continue;
         if (options.linearizable.has(path) && !(await barrierWhileLeading(leader))) continue;
         try {
           return await refusedTwice(path, call, local);
@@ -227,9 +236,7 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
           continue;
         }
       }
-      if (isForwarded(call)) {
-        throw new NotLeaderError("this manager does not lead", { leaderAddress: leader.leaderAddress });
-      }
+      if (isForwarded(call)) throw leadsNot();
       await waitForLeader(deadlineMs, failedAt);
       const address = leader.leaderAddress;
       if (leader.isLeader || address === undefined) continue;
