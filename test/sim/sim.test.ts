@@ -79,7 +79,7 @@ test("a seed reproduces its trace exactly, whether somebody reads along or not",
     const printed = await runSeed({ seed, ...place, print: () => (lines += 1) });
     assert.equal(printed.traceHash, silent.traceHash);
     assert.deepEqual(printed, silent);
-    assert.ok(lines > 100);
+    assert.ok(lines > 20, `seed ${seed} was printed in ${lines} lines`); // a lone member says little
   }
   const [three, four] = [await runSeed({ seed: 3 }), await runSeed({ seed: 4 })];
   assert.notEqual(three.traceHash, four.traceHash);
