@@ -101,6 +101,16 @@ test("a folder that holds a member is left as it is", async () => {
   assert.equal(media.folder.pairs.size, 4);
 });
 
+test("a note of a log's repair that an earlier member left does no harm", async () => {
+  for (const note of ["1 65536", "7 4096", "rot"]) {
+    const media: Media = { disk: new MemoryDisk(), folder: emptyStateFolder() };
+    await media.disk.replace("wal-repair", Buffer.from(note));
+    await restore(media);
+    assert.equal(await media.disk.read("wal-repair"), undefined);
+    await assertLeads(media);
+  }
+});
+
 test("a state that breaks off makes no member", async () => {
   const media: Media = { disk: new MemoryDisk(), folder: emptyStateFolder() };
   async function* broken(): AsyncGenerator<readonly KeyValuePair[]> {

@@ -76,6 +76,18 @@ test("a stopped member's log, state and membership are shown, and nothing in its
     assert.match(text, /at entry 4 .*2 objects\n {2}k3\n {2}k4$/);
   }));
 
+test("a note of a repair that was cut short is passed over, and left to the next start", () =>
+  inFolder(async (folder) => {
+    const node = await member(folder);
+    await node.propose(Buffer.from("words"));
+    await node.close();
+    await writeFile(join(folder, "wal-repair"), "1 65536");
+    const before = await contents(folder);
+    const dump = await dumpRaft({ folder, random: systemRandom });
+    assert.deepEqual([dump.entries.at(-1)?.index, dump.state?.meta.index, dump.tornBytes], [3, 3, 0]);
+    assert.deepEqual(await contents(folder), before);
+  }));
+
 test("a member is shown while it runs", () =>
   inFolder(async (folder) => {
     const node = await member(folder);

@@ -107,7 +107,7 @@ function open(disk: Disk, keys: DataKeys) {
   return openFileWal({ disk, keys, random, log: silentLogger, segmentBytes: 8 * 1024 });
 }
 
-/** One fills a frame of three sectors: the first segment takes five, three are past its middle, the others take four. */
+/** One fills three sectors: the first segment takes five, its middle is behind three, later ones take four. */
 function entries(from: number, to: number): Entry[] {
   return Array.from({ length: to - from + 1 }, (_, i) => ({
     term: 1,
