@@ -17,6 +17,7 @@ import {
 import { InternalError } from "../base/errors/errors.js";
 import type { Logger } from "../base/log/logger.js";
 import { RAFT_SERVER_OPTIONS } from "../raft/transport/grpc-options.js";
+import { answerInOneWrite } from "./answer-in-one-write.js";
 
 export interface TlsIdentity {
   readonly certificatePem: string;
@@ -84,7 +85,7 @@ function guardedServer(
   guard: Guard,
   { local, calls }: { local: boolean; calls: CallsInProgress },
 ): Server {
-  const server = new Server(SERVER_OPTIONS);
+  const server = new Server({ ...SERVER_OPTIONS, interceptors: [answerInOneWrite] });
   for (const { definition, handlers } of services) {
     const guarded: Record<string, UntypedHandleCall> = {};
     for (const [name, method] of Object.entries(definition)) {
