@@ -87,17 +87,11 @@ export class MembershipChanges {
     const member = status.membership.members.find((each) => each.raftId === caughtUp?.raftId);
     if (member === undefined) return;
     this.#promoting = true;
-    const { log } = this.#components;
-    this.#inLine(() => this.#promote(member.raftId))
-      .catch((error: unknown) => {
-        log.info("promotion of a learner did not succeed yet", {
-          raftId: member.raftId,
-          code: codeOf(error),
-        });
-      })
-      .finally(() => {
-        this.#promoting = false;
-      });
+    const { raftId } = member;
+    const unsuccessful = "promotion of a learner did not succeed yet";
+    void this.#attempt(() => this.#promote(raftId), { raftId, unsuccessful }).finally(() => {
+      this.#promoting = false;
+    });
   }
 
   /** Where a member, or this one, says that it is reached. */
@@ -115,17 +109,25 @@ export class MembershipChanges {
     });
     if (moved === undefined) return;
     this.#correcting = true;
-    const { log } = this.#components;
-    this.#inLine(() => this.#correct(moved.raftId))
-      .catch((error: unknown) => {
-        log.info("the new address of a manager is not agreed on yet", {
-          raftId: moved.raftId,
-          code: codeOf(error),
-        });
-      })
-      .finally(() => {
-        this.#correcting = false;
-      });
+    const { raftId } = moved;
+    const unsuccessful = "the new address of a manager is not agreed on yet";
+    void this.#attempt(() => this.#correct(raftId), { raftId, unsuccessful }).finally(() => {
+      this.#correcting = false;
+    });
+  }
+
+  /** A change that nobody asked for. When it fails it is over at the next tick: each Ready would begin anew. */
+  async #attempt(
+    change: () => Promise<void>,
+    { raftId, unsuccessful }: { raftId: RaftId; unsuccessful: string },
+  ): Promise<void> {
+    const { log, nextTick } = this.#components;
+    try {
+      await this.#inLine(change);
+    } catch (error) {
+      log.info(unsuccessful, { raftId, code: codeOf(error) });
+      await nextTick().then(undefined, () => undefined); // the member stops: it has nothing to begin any more
+    }
   }
 
   async #correct(raftId: RaftId): Promise<void> {
