@@ -9,9 +9,14 @@ import { after, before, beforeEach, test } from "node:test";
 import { Channel, credentials, Server, ServerCredentials, type UntypedHandleCall } from "@grpc/grpc-js";
 import type { Clock } from "../base/clock/clock.js";
 import { systemClock } from "../base/clock/system-clock.js";
-import { FailedPreconditionError, NotLeaderError, UnavailableError } from "../base/errors/errors.js";
+import {
+  FailedPreconditionError,
+  NotLeaderError,
+  PermissionDeniedError,
+  UnavailableError,
+} from "../base/errors/errors.js";
 import { toGrpcStatus } from "../base/grpc/grpc-errors.js";
-import { silentLogger } from "../base/log/logger.js";
+import { MemoryLogger } from "../base/log/logger.js";
 import { ControlService, type LeaveClusterRequest } from "../proto/gen/skein/v1/control.js";
 import { leaveRaft } from "./leave-raft.js";
 
@@ -23,6 +28,10 @@ let channel: Channel;
 /** What the cluster answers, one after another; the last one from then on; undefined: it agrees. */
 let answers: (Error | undefined)[] = [];
 let asked: LeaveClusterRequest[] = [];
+/** Of the other managers, and how often they were asked. */
+let others: Error | undefined;
+let askedOthers = 0;
+const log = new MemoryLogger();
 
 /** Each look at it takes 100 ms, and nobody waits. */
 function hastyClock(): Clock {
@@ -42,8 +51,12 @@ const leave = (force: boolean, endpoint = true): Promise<void> =>
     nodeId: "n1",
     force,
     localManager: { endpoint: () => (endpoint ? { address, credentials: insecure, channel } : undefined) },
+    askOthers: async () => {
+      askedOthers += 1;
+      if (others !== undefined) throw others;
+    },
     clock: hastyClock(),
-    log: silentLogger,
+    log,
   });
 
 before(async () => {
@@ -72,6 +85,9 @@ after(() => {
 });
 beforeEach(() => {
   asked = [];
+  others = undefined;
+  askedOthers = 0;
+  log.lines.length = 0;
 });
 
 test("without force the cluster's own refusal comes back, as something that is not available", async () => {
@@ -98,4 +114,25 @@ test("with force a cluster without a leader keeps nobody for long", async () => 
   await leave(true);
   assert.ok(asked.length >= 2 && asked.length < 8, String(asked.length));
   await leave(true, false);
+});
+
+test("with force the others are asked when this node's manager has no answer, and never without", async () => {
+  answers = [new UnavailableError("no leader")];
+  await leave(true, false);
+  await leave(true);
+  assert.equal(askedOthers, 2);
+  assert.ok(!log.lines.some(({ level }) => level === "warn"));
+  await assert.rejects(leave(false, false), { code: "unavailable" });
+  assert.equal(askedOthers, 2);
+  answers = [undefined];
+  await leave(true);
+  answers = [new PermissionDeniedError("the certificate is void")];
+  await leave(true);
+  assert.equal(askedOthers, 2, "an answer was given");
+});
+
+test("a manager whom nobody lets go goes all the same, and says what each said", async () => {
+  others = new UnavailableError("too few managers");
+  await leave(true, false);
+  assert.match(JSON.stringify(log.lines), /without the cluster's consent.*does not run.*too few managers/);
 });

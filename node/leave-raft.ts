@@ -2,7 +2,8 @@
  * Asks the cluster to let this manager go. Edge: to the local manager's control API.
  * Invariant: without force nothing happens but an answer; with force the answer comes soon even when the
  * cluster has no leader, but while a leader works on the removal it is waited for: this manager's vote may be
- * what the removal needs.
+ * what the removal needs. With force other managers are asked when the local one has no answer (it is being
+ * started again, or broken), for a dead member would count for the quorum.
  */
 import type { Clock } from "../base/clock/clock.js";
 import { codeOf, messageOf, UnavailableError } from "../base/errors/errors.js";
@@ -10,6 +11,7 @@ import { callUnary } from "../base/grpc/grpc-call.js";
 import { leaderWait } from "../base/grpc/leader-wait.js";
 import type { Logger } from "../base/log/logger.js";
 import { ControlClient } from "../proto/gen/skein/v1/control.js";
+import { WITHOUT_CONSENT } from "./leave-through-others.js";
 import type { LocalManager } from "./local-manager.js";
 
 /** Above the ten seconds the leader waits for Raft to drop a member. */
@@ -23,6 +25,8 @@ export interface LeaveRaftOptions {
   /** Go even when the cluster does not answer or does not agree. */
   readonly force: boolean;
   readonly localManager: Pick<LocalManager, "endpoint">;
+  /** Asks the other managers themselves, for a few seconds at most. */
+  readonly askOthers: () => Promise<void>;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -32,12 +36,27 @@ export interface LeaveRaftOptions {
  * or that the cluster cannot be asked.
  */
 export async function leaveRaft(options: LeaveRaftOptions): Promise<void> {
-  const { force, log } = options;
+  const { force } = options;
   try {
     await ask(options);
   } catch (error) {
     if (!force) throw refusal(error);
-    log.warn("leaving without the cluster's consent", { error: messageOf(error) });
+    await throughOthers(options, error);
+  }
+}
+
+async function throughOthers({ askOthers, log }: LeaveRaftOptions, error: unknown): Promise<void> {
+  const own = messageOf(error);
+  const code = codeOf(error);
+  if (code !== "unavailable" && code !== "deadline-exceeded") {
+    log.warn(WITHOUT_CONSENT, { error: own });
+    return;
+  }
+  try {
+    await askOthers();
+    log.info("another manager let this one go", { error: own });
+  } catch (others) {
+    log.warn(WITHOUT_CONSENT, { error: own, others: messageOf(others) });
   }
 }
 

@@ -16,6 +16,7 @@ import { AbortedError, messageOf, UnavailableError } from "../base/errors/errors
 import { machineAddresses, parseHostPort, resolveHostPort } from "./address.js";
 import { removeFolder } from "./atomic-file.js";
 import { leaveRaft } from "./leave-raft.js";
+import { leaveAsSaved, leaveThroughOthers } from "./leave-through-others.js";
 import { openUnlocked, SWARM_LOCKED, unlockWith } from "./locked-member.js";
 import { movedAddresses } from "./moved-addresses.js";
 import { newManager } from "./node-manager.js";
@@ -206,14 +207,18 @@ export class SwarmLifecycle implements SwarmBackend {
         );
       }
       if ((this.#damage ?? this.#locked) !== undefined && force) {
+        await leaveAsSaved(this.#options.files, this.#options.log);
         await this.#options.removeWorkload();
         this.#forget();
         return;
       }
       if (membership === undefined)
         throw this.#damage ?? new UnavailableError("This node is not part of a swarm");
-      if (membership.manager !== undefined)
-        await leaveRaft({ ...this.#options, nodeId: membership.state.nodeId, force });
+      if (membership.manager !== undefined) {
+        const { state, channels } = membership;
+        const askOthers = () => leaveThroughOthers(state, channels.identity);
+        await leaveRaft({ ...this.#options, nodeId: state.nodeId, force, askOthers });
+      }
       await membership.closeAgent({ leaving: true });
       await this.#options.removeWorkload();
       await membership.close();

@@ -95,6 +95,18 @@ test("a manager leaves by force only, and the answer waits until Raft has let it
   assert.equal(t.raft.listenerCount, 0);
 });
 
+test("a manager that asks with its certificate leaves for itself, and for nobody else", async () => {
+  const t = await createTestControl({ managers: 3 });
+  await assert.rejects(t.ask(t.control.leaveCluster, { nodeId: "m3", force: true }, "m2"), {
+    code: "permission-denied",
+    message: /m2 may not leave for node m3/,
+  });
+  assert.equal(t.store.view((tx) => tx.get("node", "m3"))?.spec?.desiredRole, NodeRole.MANAGER);
+  const leaving = t.ask(t.control.leaveCluster, { nodeId: "m3", force: true }, "m3");
+  t.raft.drop("m3");
+  await leaving;
+});
+
 test("a leader that leaves hands over, and its caller is sent to the new leader", async () => {
   const t = await createTestControl({ managers: 3 });
   const leaving = t.ask(t.control.leaveCluster, { nodeId: "m1", force: true });

@@ -3,7 +3,7 @@
  * Pure.
  */
 import assert from "node:assert/strict";
-import type { handleUnaryCall, ServerUnaryCall } from "@grpc/grpc-js";
+import { type handleUnaryCall, Metadata, type ServerUnaryCall } from "@grpc/grpc-js";
 import { fromGrpcError } from "../../base/grpc/grpc-errors.js";
 import { type ControlServer, UpdateServiceRequest } from "../../proto/gen/skein/v1/control.js";
 import { Cluster, Config, Network, Node, Secret, type Service } from "../../proto/gen/skein/v1/objects.js";
@@ -81,8 +81,11 @@ export class FakeRaft {
 export interface TestControl extends TestStore {
   readonly raft: FakeRaft;
   readonly control: ControlServer;
-  /** Calls a unary handler; rejects with the error a client would see. */
-  ask<Req, Res>(handler: handleUnaryCall<Req, Res>, request: Req): Promise<Res>;
+  /**
+   * Calls a unary handler, by the daemon beside this manager or with that node's certificate; rejects with
+   * the error a client would see.
+   */
+  ask<Req, Res>(handler: handleUnaryCall<Req, Res>, request: Req, nodeId?: string): Promise<Res>;
 }
 
 export async function createTestControl(
@@ -107,10 +110,13 @@ export async function createTestControl(
     ...base,
     raft,
     control,
-    ask: (handler, request) =>
+    ask: (handler, request, nodeId) =>
       new Promise((resolve, reject) => {
-        // The handlers use the request alone.
-        handler({ request } as ServerUnaryCall<typeof request, never>, (error, reply) => {
+        const subject = { O: "c1", OU: "swarm-manager", CN: nodeId };
+        const sslPeerCertificate = nodeId === undefined ? undefined : { subject };
+        const call = { request, metadata: new Metadata(), getAuthContext: () => ({ sslPeerCertificate }) };
+        // The handlers use the request and who asks.
+        handler(call as unknown as ServerUnaryCall<typeof request, never>, (error, reply) => {
           if (reply === undefined || reply === null) reject(fromGrpcError(error as Error));
           else resolve(reply);
         });

@@ -2,6 +2,7 @@
  * The control API as a gRPC service: each method is one line that names who answers it.
  * Edge: to @grpc/grpc-js. Who may call, and forwarding to the leader, are decided in front of these handlers.
  */
+import { peerOf } from "../../base/grpc/peer-identity.js";
 import type { ControlServer } from "../../proto/gen/skein/v1/control.js";
 import { ClusterControl } from "./cluster.js";
 import { ConfigControl } from "./configs.js";
@@ -57,6 +58,6 @@ export function createControlHandlers(components: ControlComponents): ControlSer
     removeConfig: unary((request) => empty(configs.remove(request))),
     listConfigs: unary((request) => configs.list(request)),
     watchEvents: (call) => streamEvents(components, call),
-    leaveCluster: unary((request) => empty(leaveCluster(components, request))),
+    leaveCluster: unary((request, call) => empty(leaveCluster(components, request, peerOf(call)))),
   };
 }

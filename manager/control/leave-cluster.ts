@@ -2,7 +2,7 @@
  * A manager leaves: it is demoted in the store, the role manager takes it out of Raft,
  * and the answer comes when that has happened,
  * so that the leaving manager stays up for as long as its vote is needed.
- * Pure over the store and Raft's notices.
+ * Pure over the store and Raft's notices. Invariant: a manager that asks from outside takes out itself only.
  */
 import type { Clock } from "../../base/clock/clock.js";
 import {
@@ -10,8 +10,10 @@ import {
   FailedPreconditionError,
   InvalidArgumentError,
   NotLeaderError,
+  PermissionDeniedError,
   UnavailableError,
 } from "../../base/errors/errors.js";
+import type { PeerIdentity } from "../../base/grpc/peer-identity.js";
 import type { LeaveClusterRequest } from "../../proto/gen/skein/v1/control.js";
 import { NodeRole, NodeState } from "../../proto/gen/skein/v1/types.js";
 import type { ControlComponents } from "./control-components.js";
@@ -21,7 +23,9 @@ import { hasQuorum, keepsQuorumWithout, memberOf, voters } from "./raft-view.js"
 const REMOVAL_WAIT_MS = 10_000;
 
 /**
- * @throws {FailedPreconditionError} a manager leaves without force;
+ * @param caller whose certificate was shown; undefined: the daemon beside this manager.
+ * @throws {PermissionDeniedError} the certificate is another node's;
+ * {FailedPreconditionError} a manager leaves without force;
  * {UnavailableError} nothing can be changed now, because too few managers can be reached;
  * {NotLeaderError} the leader itself leaves and has handed over: ask again, at the new leader;
  * {DeadlineExceededError} Raft did not let go of the member in time.
@@ -29,9 +33,12 @@ const REMOVAL_WAIT_MS = 10_000;
 export async function leaveCluster(
   components: ControlComponents,
   request: LeaveClusterRequest,
+  caller?: PeerIdentity,
 ): Promise<void> {
   const { store, raft } = components;
   if (request.nodeId === "") throw new InvalidArgumentError("the leaving node must be named");
+  if (caller !== undefined && caller.nodeId !== request.nodeId)
+    throw new PermissionDeniedError(`node ${caller.nodeId} may not leave for node ${request.nodeId}`);
   const status = raft.status();
   const member = memberOf(status, request.nodeId);
   if (member !== undefined && !request.force) throw refusal(voters(status).length);
