@@ -153,7 +153,11 @@ test("promoting a worker and demoting the leader under load loses no write and m
   });
   assert.match(messageIn(refusal), /This node is not a swarm manager/);
   const { acknowledged, refused } = await writer.end();
-  assert.deepEqual(refused, [], "whatever was under way when the leadership moved was done by the next leader");
+  assert.deepEqual(
+    refused,
+    [],
+    "whatever was under way when the leadership moved was done by the next leader",
+  );
   await assertWritten(four, acknowledged);
   await until("the demoted manager's copy of the cluster's state being gone", 20_000, async () =>
     existsSync(joinPath(one.dataDir, "manager")) ? undefined : true,
