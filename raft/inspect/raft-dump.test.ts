@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -99,6 +99,20 @@ test("a member is shown while it runs", () =>
     } finally {
       await node.close();
     }
+  }));
+
+test("the copy that a killed look left behind is removed by a later one", () =>
+  inFolder(async (folder) => {
+    const node = await member(folder);
+    await node.close();
+    const left = join(folder, ".inspect-killed");
+    await mkdir(left);
+    await utimes(left, 0, 0);
+    await dumpRaft({ folder, random: systemRandom });
+    assert.deepEqual(
+      (await readdir(folder)).filter((name) => name.startsWith(".inspect-")),
+      [],
+    );
   }));
 
 test("a state that cannot be read leaves the log to be shown, with the reason", () =>

@@ -95,7 +95,19 @@ export async function dumpRaft(options: RaftDumpOptions): Promise<RaftDump> {
   };
 }
 
+/** A look takes seconds: copies this old were left behind by one that was killed. */
+const STALE_COPY_MS = 10 * 60_000;
+
+async function removeStaleCopies(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const path = join(folder, name);
+    if (name.startsWith(".inspect-") && Date.now() - (await stat(path)).mtimeMs > STALE_COPY_MS)
+      await rm(path, { recursive: true, force: true });
+  }
+}
+
 async function readStateCopy(folder: string, keys: DataKeys, random: Random): Promise<DumpedState> {
+  await removeStaleCopies(folder);
   const copy = await mkdtemp(join(folder, ".inspect-"));
   try {
     for (const entry of await readdir(folder, { withFileTypes: true })) {
