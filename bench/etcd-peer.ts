@@ -23,6 +23,9 @@ export function etcdInstalled(): boolean {
   }
 }
 
+/** Longer than any failover; puts that died with a member end by it. */
+const TIMEOUT_MS = 4_000;
+
 function post(
   port: number,
   path: string,
@@ -30,7 +33,7 @@ function post(
 ): Promise<{ status: number; json: Record<string, unknown> }> {
   return new Promise((resolve, reject) => {
     const outgoing = request(
-      { host: "127.0.0.1", port, method: "POST", path, timeout: 10_000 },
+      { host: "127.0.0.1", port, method: "POST", path, timeout: TIMEOUT_MS },
       (response) => {
         let text = "";
         response.setEncoding("utf8");
@@ -55,6 +58,12 @@ function post(
 export class EtcdCluster {
   readonly #dir = mkdtempSync("/tmp/skein-bench-etcd-");
   readonly #members: (ChildProcess | undefined)[] = [undefined, undefined, undefined];
+  readonly #unixSockets: boolean;
+
+  /** @param options.unixSockets serves gRPC on unix sockets, too. @default false */
+  constructor(options: { unixSockets?: boolean } = {}) {
+    this.#unixSockets = options.unixSockets ?? false;
+  }
 
   clientPort(member: number): number {
     return BASE_PORT + member * 10;
@@ -66,7 +75,8 @@ export class EtcdCluster {
     const cluster = [0, 1, 2].map((i) => `m${i}=${peer(i)}`).join(",");
     const flags = [
       ...["--name", `m${member}`, "--data-dir", join(this.#dir, `m${member}`), "--log-level", "error"],
-      ...["--listen-client-urls", `${client},unix://${SOCKET}:${member}`, "--advertise-client-urls", client],
+      ...["--listen-client-urls", this.#unixSockets ? `${client},unix://${SOCKET}:${member}` : client],
+      ...["--advertise-client-urls", client],
       ...["--listen-peer-urls", peer(member), "--initial-advertise-peer-urls", peer(member)],
       ...["--initial-cluster", cluster, "--initial-cluster-state", "new"],
     ];

@@ -156,7 +156,7 @@ async function rounds(lab: Lab, kind: keyof typeof BLOWS, count: number): Promis
       write: async (i) => {
         const body = { Name: `${kind}${number}-${i}`, Data: "eA==" };
         return (i % 2 === 0 ? one : other)
-          .api("POST", "/configs/create", body)
+          .api("POST", "/configs/create", body, { timeoutMs: 10_000 })
           .then(({ status }) => status === 201);
       },
       strike: () => strike(victim, one),

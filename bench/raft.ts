@@ -197,7 +197,7 @@ export async function run(): Promise<void> {
   const options = optionsOf(process.argv.slice(3));
   const execArgv = options.prof === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${options.prof}`];
   const managers = await SkeinManagers.open({ execArgv });
-  const etcd = !options.alone && etcdInstalled() ? new EtcdCluster() : undefined;
+  const etcd = !options.alone && etcdInstalled() ? new EtcdCluster({ unixSockets: true }) : undefined;
   if (!etcdInstalled()) console.error("etcd is not installed (Debian: etcd-server): no peer in this run");
   console.error(`  data below ${tmpdir()}`);
   const bench = new Bench(options);
