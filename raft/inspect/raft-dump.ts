@@ -7,6 +7,7 @@
  * tables, which level never changes in place, and of bytes for the rest. Made while a manager runs, it may
  * be torn between two files: it is then left out, with the reason.
  */
+import { existsSync } from "node:fs";
 import { copyFile, link, mkdir, mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { messageOf, NotFoundError } from "../../base/errors/errors.js";
@@ -61,8 +62,7 @@ export interface RaftDumpOptions {
 export async function dumpRaft(options: RaftDumpOptions): Promise<RaftDump> {
   const { folder, random, lock } = options;
   // Opening a folder as a disk would make it.
-  const found = await stat(folder).catch(() => undefined);
-  if (found?.isDirectory() !== true) throw new NotFoundError(`there is no folder ${folder}`);
+  if (!existsSync(folder)) throw new NotFoundError(`there is no folder ${folder}`);
   const disk = await openFileDisk(folder);
   const identity = await loadMemberIdentity(disk);
   if (identity === undefined) throw new NotFoundError(`${folder} holds no Raft member`);
