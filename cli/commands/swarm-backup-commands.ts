@@ -3,10 +3,11 @@
  * Keys come from a file or a terminal, never from an argument or the environment, where others could read
  * them.
  */
+
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import { CancelledError, InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
 import { askSecret } from "../../base/linux/tty-secret.js";
 import { type Context, inner, readInput, textOf } from "../context.js";
@@ -14,6 +15,7 @@ import { ApiError } from "../http-client.js";
 import { NewFile } from "../new-file.js";
 import type { Row } from "../output/table.js";
 import { size } from "../output/words.js";
+import { withAddressOptions } from "./swarm-address-options.js";
 
 const LINE_CHARS_MAX = 1024 * 1024;
 
@@ -55,22 +57,10 @@ export function addSwarmBackupCommands(swarm: Command, context: Context): void {
       interruptible("nothing was kept", (signal) => backup(context, file, flags, signal)),
     );
 
-  swarm
-    .command("restore")
+  withAddressOptions(swarm.command("restore"))
     .description("Make this host the only manager of a new swarm from a backup")
     .argument("<file>", "what swarm backup wrote; - for standard input")
     .option("--key-file <file>", "file with the backup's passphrase or recovery key; else it is asked for")
-    .option(
-      "--advertise-addr <address>",
-      "IP or interface, with or without port, other nodes use for this node",
-    )
-    .option("--listen-addr <address>", "where this node's manager listens", "0.0.0.0:2377")
-    .option("--data-path-addr <address>", "IP or interface that carries the overlay's traffic")
-    .addOption(
-      new Option("--availability <availability>", "first availability of this node")
-        .choices(["active", "pause", "drain"])
-        .default("active"),
-    )
     .option("-q, --quiet", "print nothing but the node's id")
     .action((file: string, flags: RestoreFlags) =>
       interruptible("skein info tells whether the swarm was restored", (signal) =>

@@ -1,11 +1,13 @@
 /**
  * `skein swarm …`. Edge: to the API.
  */
-import { type Command, Option } from "commander";
+
+import type { Command } from "commander";
 import { type Context, fetchRow, inner, textOf } from "../context.js";
 import { recoveryLines } from "../output/recovery-lines.js";
 import { listOption } from "../service/service-flags.js";
 import { parseDuration, parseInteger } from "../units.js";
+import { withAddressOptions } from "./swarm-address-options.js";
 import { addSwarmBackupCommands } from "./swarm-backup-commands.js";
 import { addSwarmLockCommands, printUnlockKey } from "./swarm-lock-commands.js";
 
@@ -77,22 +79,8 @@ async function tokenLine(
 
 export function addSwarmCommands(program: Command, context: Context): void {
   const swarm = program.command("swarm").description("Manage the swarm");
-  const addresses = (command: Command): Command =>
-    command
-      .option(
-        "--advertise-addr <address>",
-        "IP or interface, with or without port, other nodes use for this node",
-      )
-      .option("--listen-addr <address>", "where this node's manager listens", "0.0.0.0:2377")
-      .option("--data-path-addr <address>", "IP or interface that carries the overlay's traffic")
-      .addOption(
-        new Option("--availability <availability>", "first availability of this node")
-          .choices(["active", "pause", "drain"])
-          .default("active"),
-      );
-
   addSpecFlags(
-    addresses(swarm.command("init").description("Make this host the first manager of a new swarm")),
+    withAddressOptions(swarm.command("init").description("Make this host the first manager of a new swarm")),
   )
     .option("--data-path-port <port>", "UDP port of the overlay's traffic (default 4789)")
     .addOption(
@@ -143,7 +131,7 @@ export function addSwarmCommands(program: Command, context: Context): void {
       }
     });
 
-  addresses(
+  withAddressOptions(
     swarm
       .command("join")
       .description("Join a swarm as a node; the token decides whether as worker or manager"),
