@@ -3,6 +3,7 @@
  * worker/images/image-store.ts and worker/containers/container-manager.ts satisfy them structurally;
  * only what is used stands here.
  */
+import type { ContainerState } from "../proto/engine/containers.js";
 
 export interface EngineImage {
   readonly id: string;
@@ -78,7 +79,7 @@ export interface EngineContainer {
   readonly name: string;
   readonly imageId: string;
   readonly createdMs: number;
-  readonly state: "created" | "running" | "exited" | "dead";
+  readonly state: ContainerState;
   readonly pid: number;
   readonly startedMs: number;
   readonly finishedMs: number;
@@ -113,7 +114,7 @@ export interface EngineContainer {
     readonly sysctls: Readonly<Record<string, string>>;
     readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
     readonly oomScoreAdj: number;
-    readonly network: { readonly kind: "netns" | "host" | "none" };
+    readonly network: { readonly kind: "netns" | "host" | "none" | "container" | "networks" };
   };
 }
 
@@ -127,6 +128,7 @@ export type EngineMount =
       readonly propagation: string;
     }
   | { readonly kind: "volume" }
+  | { readonly kind: "image"; readonly image: string; readonly target: string }
   | { readonly kind: "tmpfs"; readonly target: string; readonly options: readonly string[] };
 
 export interface EngineMountedVolume {

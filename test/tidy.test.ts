@@ -12,6 +12,7 @@ import { fileURLToPath } from "node:url";
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = HERE.includes("/dist/") ? resolve(HERE, "../..") : resolve(HERE, "..");
 const FOLDERS = [
+  "proto/engine",
   "base",
   "raft",
   "net-overlay",
@@ -23,7 +24,7 @@ const FOLDERS = [
   "test",
   "bench",
 ] as const;
-type Folder = (typeof FOLDERS)[number] | "proto";
+type Folder = Exclude<(typeof FOLDERS)[number], "proto/engine"> | "proto";
 
 interface Source {
   readonly path: string;
@@ -51,7 +52,7 @@ function readSources(): Source[] {
           })),
           ...[...text.matchAll(DYNAMIC_IMPORT)].map((match) => ({ target: match[1] ?? "", typeOnly: false })),
         ];
-        return { path, folder, text, imports };
+        return { path, folder: folder === "proto/engine" ? "proto" : folder, text, imports };
       });
   });
 }

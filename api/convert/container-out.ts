@@ -43,6 +43,12 @@ function statusText(container: EngineContainer, nowMs: number): string {
       return `Exited (${container.exitCode}) ${age(nowMs - container.finishedMs)} ago`;
     case "created":
       return "Created";
+    case "paused":
+      return `Up ${age(nowMs - container.startedMs)} (Paused)`;
+    case "restarting":
+      return `Restarting (${container.exitCode}) ${age(nowMs - container.finishedMs)} ago`;
+    case "removing":
+      return "Removal In Progress";
     case "dead":
       return "Dead";
   }
@@ -113,6 +119,17 @@ function mountOut(mount: EngineMount): JsonObject[] {
     }
     case "tmpfs":
       return [{ Type: "tmpfs", Source: "", Destination: mount.target, Mode: "", RW: true, Propagation: "" }];
+    case "image":
+      return [
+        {
+          Type: "image",
+          Source: mount.image,
+          Destination: mount.target,
+          Mode: "",
+          RW: false,
+          Propagation: "",
+        },
+      ];
     case "volume":
       return [];
   }

@@ -44,6 +44,7 @@ export function admitContainer(
   // targets and paths.
   buildOciSpec({
     ...specification,
+    network: ownNetwork(specification),
     rootfs: "/",
     args: planned.args,
     env: planned.env,
@@ -61,6 +62,18 @@ export function admitContainer(
     seccompBpf: bpf,
     seccomp: json,
   });
+}
+
+/** What the OCI configuration can name by itself. @throws {NotImplementedError} what needs another container. */
+export function ownNetwork({
+  network,
+}: Pick<KeptSpecification, "network">): Exclude<
+  KeptSpecification["network"],
+  { kind: "container" | "networks" }
+> {
+  if (network.kind === "container" || network.kind === "networks")
+    throw new NotImplementedError(`network mode ${network.kind} is not supported yet`);
+  return network;
 }
 
 /** Volumes asked for, and an anonymous one for each volume of the image that nothing is mounted on. */

@@ -9,6 +9,7 @@ import {
   InvalidArgumentError,
   messageOf,
   NotFoundError,
+  NotImplementedError,
 } from "../../base/errors/errors.js";
 import { assertNever } from "../../base/errors/invariant.js";
 import type { ImageRecord } from "../images/image-store.js";
@@ -20,6 +21,7 @@ import { type ResolvedUser, resolveUser } from "../runtime/oci-user.js";
 import { findProgram } from "../runtime/process-run.js";
 import type { SeccompChoice } from "../runtime/seccomp-filter.js";
 import type { VolumeStore } from "../volumes/volume-store.js";
+import { ownNetwork } from "./container-admission.js";
 import type { ContainerMount, ContainerSpecification } from "./container-manager.js";
 import { type ContainerProcess, containerProcess } from "./container-process.js";
 import type { ContainerFiles } from "./fs-container-files.js";
@@ -94,7 +96,7 @@ export async function makeBundle(
     oomScoreAdj: specification.oomScoreAdj,
     resources: specification.resources,
     cgroupPath: `${maker.cgroupParent}/${id}`,
-    network: specification.network,
+    network: ownNetwork(specification),
     mounts: init === undefined ? mounts : [...mounts, init],
     seccompBpf: seccomp.bpf,
     seccomp: seccomp.json,
@@ -144,6 +146,8 @@ async function mountOf(
       if (volume === undefined) throw new NotFoundError(`volume for ${mount.target} is not recorded`);
       return volumeMount(maker, volume, rootfs);
     }
+    case "image":
+      throw new NotImplementedError("image mounts are not supported yet");
     default:
       return assertNever(mount, "mount");
   }

@@ -16,7 +16,7 @@ import { SeccompFilters } from "../runtime/seccomp-filter.js";
 import { openVolumeStore } from "../volumes/fs-volume-store.js";
 import type { VolumeStore } from "../volumes/volume-store.js";
 import type { BundleMaker } from "./container-bundle.js";
-import type { ContainerManager } from "./container-manager.js";
+import type { TaskContainerManager } from "./container-manager.js";
 import { openContainerFiles } from "./fs-container-files.js";
 import { openLevelContainerState } from "./level-container-state.js";
 import { ConmonContainerManager } from "./local-container-manager.js";
@@ -42,7 +42,7 @@ export interface ContainerManagerInit {
 }
 
 /** The manager of containers and, beside it, the volumes they use. */
-export interface LocalContainerManager extends ContainerManager {
+export interface LocalContainerManager extends TaskContainerManager {
   readonly volumes: VolumeStore;
   /** Which volume is mounted where, anonymous ones named; empty for a container that is not there. */
   volumesOf(id: string): readonly {

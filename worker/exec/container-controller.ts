@@ -10,11 +10,11 @@ import type { NetworkPlane, TaskSandbox } from "../../net-overlay/network-plane.
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import type { ContainerStatus, PortConfig } from "../../proto/gen/skein/v1/types.js";
 import type {
-  ContainerManager,
   ContainerRecord,
   ContainerSpecification,
   LogReadOptions,
   LogRecord,
+  TaskContainerManager,
 } from "../containers/container-manager.js";
 import type { Controller, TaskDependencies, TaskFailure } from "./controller.js";
 import { exitFailure, failureOf, sandboxFailure, TaskFailureError } from "./failure-cause.js";
@@ -30,7 +30,7 @@ import {
 import type { NodeFacts } from "./task-template.js";
 
 export interface ControllerComponents {
-  readonly containers: ContainerManager;
+  readonly containers: TaskContainerManager;
   readonly puller: ImagePuller;
   readonly network: NetworkPlane;
   readonly taskContainers: TaskContainers;

@@ -7,7 +7,7 @@ import type { Logger } from "../../base/log/logger.js";
 import type { NetworkPlane } from "../../net-overlay/network-plane.js";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import type { NodeDescription } from "../../proto/gen/skein/v1/types.js";
-import type { ContainerManager } from "../containers/container-manager.js";
+import type { TaskContainerManager } from "../containers/container-manager.js";
 import type { ImageStore } from "../images/image-store.js";
 import { ContainerController, type ControllerComponents } from "./container-controller.js";
 import type { Controller, Executor, TaskDependencies } from "./controller.js";
@@ -17,7 +17,7 @@ import { TaskContainers } from "./task-containers.js";
 import type { NodeFacts } from "./task-template.js";
 
 export interface ExecutorComponents {
-  readonly containers: ContainerManager;
+  readonly containers: TaskContainerManager;
   readonly images: ImageStore;
   readonly network: NetworkPlane;
   readonly describe: () => Promise<NodeDescription>;

@@ -1,6 +1,6 @@
 /**
  * Containers that exist only in memory: the twin of the real manager for tests of what stands above it.
- * Pure. Invariant: keeps the promises of ContainerManager;
+ * Pure. Invariant: keeps the promises of TaskContainerManager;
  * a second instance on the same `world` finds the containers of the first, as after a restart of the daemon.
  */
 import type { Clock } from "../../base/clock/clock.js";
@@ -14,11 +14,11 @@ import { newHexId } from "../../base/random/ids.js";
 import type { Random } from "../../base/random/random.js";
 import type {
   ContainerEvent,
-  ContainerManager,
   ContainerRecord,
   ContainerSpecification,
   LogReadOptions,
   LogRecord,
+  TaskContainerManager,
 } from "../containers/container-manager.js";
 import { TASK_ID_LABEL } from "./task-names.js";
 
@@ -42,7 +42,7 @@ export interface MemoryContainerManagerComponents {
   readonly world?: ContainerWorld;
 }
 
-export class MemoryContainerManager implements ContainerManager {
+export class MemoryContainerManager implements TaskContainerManager {
   readonly world: ContainerWorld;
   readonly #clock: Clock;
   readonly #random: Random;

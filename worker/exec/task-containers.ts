@@ -2,15 +2,15 @@
  * Which container belongs to which task, kept up from the container manager's events.
  * Pure. Invariant: a look-up costs O(1); a container of a task made before a restart is found by its label.
  */
-import type { ContainerManager, ContainerRecord } from "../containers/container-manager.js";
+import type { ContainerRecord, TaskContainerManager } from "../containers/container-manager.js";
 import { TASK_ID_LABEL } from "./task-names.js";
 
 export class TaskContainers {
-  readonly #containers: ContainerManager;
+  readonly #containers: TaskContainerManager;
   readonly #ids = new Map<string, string>();
   readonly #stopListening: () => void;
 
-  constructor(containers: ContainerManager) {
+  constructor(containers: TaskContainerManager) {
     this.#containers = containers;
     for (const record of containers.list()) this.#note(record);
     this.#stopListening = containers.onEvent((event) => {

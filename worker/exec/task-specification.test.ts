@@ -81,7 +81,13 @@ test("mounts of each kind, and a refusal by name", () => {
     made.mounts.map((mount) => [
       mount.kind,
       mount.target,
-      mount.kind === "tmpfs" ? mount.sizeBytes : mount.kind === "bind" ? mount.source : mount.name,
+      mount.kind === "tmpfs"
+        ? mount.sizeBytes
+        : mount.kind === "bind"
+          ? mount.source
+          : mount.kind === "volume"
+            ? mount.name
+            : mount.image,
     ]),
     [
       ["bind", "/a", "/srv/2"],

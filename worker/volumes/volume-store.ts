@@ -1,40 +1,11 @@
 /**
- * Volumes of one node. Pure (interface only).
- * Promises: data of a named volume stays until `remove`; a volume in use is the caller's to know.
+ * Volumes of one node, as the worker names them. Pure (types only); the contract is in proto/engine.
  */
+import type { VolumeStore } from "../../proto/engine/volumes.js";
 
-export interface VolumeRecord {
-  readonly name: string;
-  readonly driver: string;
-  /** Where its data is on the host. */
-  readonly mountpoint: string;
-  readonly options: Readonly<Record<string, string>>;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly createdMs: number;
-  readonly anonymous: boolean;
-}
+export type { VolumeRecord, VolumeRequest } from "../../proto/engine/volumes.js";
 
-export interface VolumeRequest {
-  /** "" makes an anonymous one, named by 64 hex digits. */
-  readonly name: string;
-  readonly driver: string;
-  readonly options: Readonly<Record<string, string>>;
-  readonly labels: Readonly<Record<string, string>>;
-}
+/** What the container manager uses of it today; the whole contract is proto/engine/volumes.ts. */
+type Used = Pick<VolumeStore, "ensure" | "find" | "list" | "remove" | "copyUp">;
 
-export interface VolumeStore {
-  /**
-   * The volume of that name, made when missing.
-   * @throws {InvalidArgumentError} bad name; {NotImplementedError} unknown driver or option.
-   */
-  ensure(request: VolumeRequest): Promise<VolumeRecord>;
-  find(name: string): VolumeRecord | undefined;
-  list(): readonly VolumeRecord[];
-  /** Deletes it with its data. @throws {NotFoundError}. */
-  remove(name: string): Promise<void>;
-  /**
-   * Fills an empty volume with what the image has at the target, owner and mode of the folder included.
-   * Not empty: nothing happens.
-   */
-  copyUp(name: string, imageFolder: string): Promise<void>;
-}
+export type { Used as VolumeStore };

@@ -1,0 +1,118 @@
+/**
+ * The contract of a node's local networks: bridge, host, none. Pure (types only).
+ * Meanings are those of Docker Engine API 1.24 to 1.51; overlay networks are the cluster's (types.proto).
+ */
+
+export interface EndpointSettings {
+  readonly aliases: readonly string[];
+  readonly links: readonly string[];
+  /** "" : given by the network. */
+  readonly ipv4Address: string;
+  readonly ipv6Address: string;
+  readonly macAddress: string;
+  readonly driverOptions: Readonly<Record<string, string>>;
+  readonly linkLocalAddresses?: readonly string[];
+  /** Highest gives the default route. @default 0 */
+  readonly gatewayPriority?: number;
+}
+
+/** A published port: asked for, or (with hostPort set) as bound. */
+export interface PortBinding {
+  readonly containerPort: number;
+  readonly protocol: "tcp" | "udp" | "sctp";
+  /** "" : all addresses of both families. */
+  readonly hostAddress: string;
+  /** 0: a free one of the ephemeral range; the first of a range when hostPortEnd is set. */
+  readonly hostPort: number;
+  /** Any free one from hostPort up to here. */
+  readonly hostPortEnd?: number;
+}
+
+export interface ContainerNetworking {
+  /** As asked for: default, bridge, host, none, container:ID, or a network's name. */
+  readonly mode: string;
+  /** By network name or id as asked for; the one of `mode` included. */
+  readonly endpoints: Readonly<Record<string, EndpointSettings>>;
+  /** "80/tcp", the image's included. */
+  readonly exposedPorts: readonly string[];
+  readonly portBindings: readonly PortBinding[];
+  readonly publishAllPorts: boolean;
+  /** "CONTAINER:ALIAS", for the default bridge. */
+  readonly links: readonly string[];
+  readonly dns: readonly string[];
+  readonly dnsSearch: readonly string[];
+  readonly dnsOptions: readonly string[];
+  /** "host:ip"; ip may be host-gateway. */
+  readonly extraHosts: readonly string[];
+  readonly macAddress: string;
+}
+
+/** What a network gave a container. */
+export interface EndpointState {
+  readonly networkId: string;
+  readonly endpointId: string;
+  readonly gateway: string;
+  readonly ipv4Address: string;
+  readonly ipv4PrefixLength: number;
+  readonly ipv6Gateway: string;
+  readonly ipv6Address: string;
+  readonly ipv6PrefixLength: number;
+  readonly macAddress: string;
+  /** All names it is found by on this network. */
+  readonly dnsNames: readonly string[];
+}
+
+export interface IpamConfiguration {
+  readonly subnet: string;
+  readonly ipRange: string;
+  readonly gateway: string;
+  readonly auxiliaryAddresses: Readonly<Record<string, string>>;
+}
+
+export interface LocalNetworkRequest {
+  readonly name: string;
+  /** bridge | host | null (and what an implementation adds: macvlan, ipvlan). */
+  readonly driver: string;
+  readonly internal: boolean;
+  readonly attachable: boolean;
+  readonly enableIpv4: boolean;
+  readonly enableIpv6: boolean;
+  readonly ipamDriver: string;
+  readonly ipamOptions: Readonly<Record<string, string>>;
+  readonly ipam: readonly IpamConfiguration[];
+  readonly options: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface LocalNetworkRecord extends LocalNetworkRequest {
+  /** 64 hex digits. */
+  readonly id: string;
+  readonly createdMs: number;
+}
+
+export interface NetworkMember {
+  readonly containerId: string;
+  readonly name: string;
+  readonly endpoint: EndpointState;
+}
+
+export interface LocalNetworkEvent {
+  readonly kind: "create" | "destroy" | "connect" | "disconnect" | "prune";
+  readonly network: Pick<LocalNetworkRecord, "id" | "name" | "driver">;
+  readonly containerId?: string;
+  readonly timeMs: number;
+}
+
+/** Networks of this node as the HTTP surface manages them; bridge, host and none are always there. */
+export interface LocalNetworks {
+  list(): readonly LocalNetworkRecord[];
+  /** By id, name, or unique id prefix. */
+  find(idOrName: string): LocalNetworkRecord | undefined;
+  /** Running containers on it. */
+  members(networkId: string): readonly NetworkMember[];
+  /** @throws {AlreadyExistsError} name or overlapping subnet; {InvalidArgumentError}; {ResourceExhaustedError} */
+  create(request: LocalNetworkRequest): Promise<LocalNetworkRecord>;
+  /** @throws {NotFoundError}; {PermissionDeniedError} (403) predefined, or with running members */
+  remove(idOrName: string): Promise<void>;
+  onEvent(listener: (event: LocalNetworkEvent) => void): () => void;
+}
