@@ -189,7 +189,7 @@ export interface ImageWorkshop extends ImageStore {
       onProgress?: (progress: ImageProgress) => void;
     },
   ): Promise<void>;
-  /** A docker-archive that is an OCI layout, too (manifest.json and index.json). Bytes are made while they are read. */
+  /** A docker-archive that is an OCI layout, too (manifest.json and index.json), made while it is read. */
   save(
     references: readonly string[],
     options: { signal?: AbortSignal; platform?: ImagePlatform },

@@ -116,3 +116,49 @@ export interface LocalNetworks {
   remove(idOrName: string): Promise<void>;
   onEvent(listener: (event: LocalNetworkEvent) => void): () => void;
 }
+
+export interface SandboxRequest {
+  readonly containerId: string;
+  readonly containerName: string;
+  /** Of the container itself; the first line of its hosts file, with the domain when it has one. */
+  readonly hostname: string;
+  readonly domainname: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly sysctls: Readonly<Record<string, string>>;
+  readonly networking: ContainerNetworking;
+}
+
+export interface Sandbox {
+  readonly netnsPath: string;
+  readonly etcHosts: string;
+  readonly resolvConf: string;
+  /** By network name. */
+  readonly endpoints: Readonly<Record<string, EndpointState>>;
+  readonly ports: readonly PortBinding[];
+}
+
+/** What the container manager asks of the local networks, for containers of network kind "networks". */
+export interface ContainerNetworks {
+  /**
+   * At create: refuses what can never be (unknown network, address outside the subnet, two static ports alike).
+   * @throws {NotFoundError} "network X not found"; {InvalidArgumentError}
+   */
+  admit(networking: ContainerNetworking): void;
+  /**
+   * Before each start: namespace, interfaces, addresses, names, published ports. All or nothing. Idempotent for
+   * a container id.
+   * @throws {FailedPreconditionError} a port or an address is taken; {NotFoundError} a network is gone
+   */
+  open(request: SandboxRequest): Promise<Sandbox>;
+  /** After a restart of the daemon, for one that runs on: as it was, served again. */
+  adopt(request: SandboxRequest, sandbox: Sandbox): Promise<void>;
+  /** At its end. Missing is fine. */
+  close(containerId: string): Promise<void>;
+  /** Sandboxes of containers that are not in the set are removed: what a killed daemon left. */
+  retain(containerIds: ReadonlySet<string>): Promise<void>;
+  /** Live. @returns the whole sandbox as it is then. */
+  connect(containerId: string, network: string, endpoint: EndpointSettings): Promise<Sandbox>;
+  disconnect(containerId: string, network: string): Promise<Sandbox>;
+  /** Its name in DNS changes, too. */
+  rename(containerId: string, name: string): void;
+}

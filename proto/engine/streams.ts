@@ -68,8 +68,8 @@ export interface ContainerStreams {
   createExec(containerId: string, specification: ExecSpecification): Promise<ExecRecord>;
   /**
    * @returns its streams; undefined when detached.
-   * @throws {FailedPreconditionError} (409) started before; {InvalidArgumentError} command not found: the exec's
-   * exit code is then 126 or 127.
+   * @throws {FailedPreconditionError} (409) started before; {InvalidArgumentError} command not found: the
+   * exit code of the exec is then 126 or 127.
    */
   startExec(
     execId: string,
