@@ -42,6 +42,13 @@ export const cSetsockopt = libc<
 export const cLsetxattr = libc<[path: string, name: string, value: Uint8Array, bytes: number, flags: number]>(
   "int lsetxattr(const char*, const char*, const uint8_t*, size_t, int)",
 );
+export const cLlistxattr = libc<[path: string, into: Uint8Array | null, bytes: number], number | bigint>(
+  "long llistxattr(const char*, _Out_ uint8_t*, size_t)",
+);
+export const cLgetxattr = libc<
+  [path: string, name: string, into: Uint8Array | null, bytes: number],
+  number | bigint
+>("long lgetxattr(const char*, const char*, _Out_ uint8_t*, size_t)");
 
 const cUmount = library.func("int umount2(const char*, int)");
 

@@ -25,6 +25,7 @@ import {
 import { openNetlink } from "./linux-koffi-netlink.js";
 import { createNetns, deleteNetns, inNetns } from "./linux-koffi-netns.js";
 import { openNft } from "./linux-koffi-nft.js";
+import { readXattrs } from "./linux-koffi-xattrs.js";
 import type { Linux, MountOptions } from "./linux-ports.js";
 import { sysctlPath } from "./sysctl-path.js";
 
@@ -201,6 +202,7 @@ export async function openKoffiLinux(): Promise<Linux> {
     bindSocket,
     setSysctls,
     setXattr,
+    readXattrs,
     makeNode,
     connectSeqPacket,
     keepDescriptors: () => void cCloseRange?.(3, 0xffff_ffff, CLOSE_RANGE_CLOEXEC),

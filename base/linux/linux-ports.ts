@@ -72,6 +72,11 @@ export interface Linux {
   /** Of the file itself, not of what a link points to. */
   setXattr(path: string, name: string, value: Uint8Array): void;
   /**
+   * The extended attributes of the file itself, sorted by name; none where the file system has none.
+   * Attributes that vanish meanwhile are left out.
+   */
+  readXattrs(path: string): readonly { readonly name: string; readonly value: Uint8Array }[];
+  /**
    * mknod(2).
    * @param options mode: permission bits, of which the umask takes its part; device numbers up to
    * 4095:1048575.

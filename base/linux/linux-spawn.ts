@@ -170,6 +170,9 @@ export function openSpawnLinux(): Linux {
     },
     setSysctls,
     setXattr,
+    readXattrs: (path) => {
+      throw refused(`readXattrs of ${path}`);
+    },
     makeNode,
     connectSeqPacket: (path) => {
       throw refused(`connectSeqPacket of ${path}`);

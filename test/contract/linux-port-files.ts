@@ -2,7 +2,16 @@
  * What every Linux must do with mounts and files. Edge: to the kernel.
  */
 import assert from "node:assert/strict";
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { assertLeaksNothing, errno, type Promised } from "./linux-port-lab.js";
 
@@ -107,6 +116,23 @@ export function filePromises(promise: Promised): void {
       assert.throws(() => linux.setXattr(path, "nospace", Buffer.from("x")), errno("EOPNOTSUPP"));
     },
   );
+
+  promise("readXattrs", "attributes of the file itself, by name; large values whole", ({ linux, dir }) => {
+    const path = join(dir, "attributes");
+    const link = join(dir, "link-to-attributes");
+    writeFileSync(path, "");
+    symlinkSync("attributes", link);
+    assert.deepEqual(linux.readXattrs(link), []);
+    const large = Buffer.alloc(3_000, 7);
+    linux.setXattr(path, "trusted.z", large);
+    linux.setXattr(path, "trusted.a", new Uint8Array());
+    const read = linux.readXattrs(path).map(({ name, value }) => [name, Buffer.from(value)]);
+    assert.deepEqual(read, [
+      ["trusted.a", Buffer.alloc(0)],
+      ["trusted.z", large],
+    ]);
+    assert.throws(() => linux.readXattrs(join(dir, "none")), errno("ENOENT"));
+  });
 
   promise("makeNode", "kind, mode and numbers are as asked, the umask applies", ({ linux, dir }) => {
     const [char, block, fifo] = [join(dir, "null"), join(dir, "disk"), join(dir, "fifo")];
