@@ -4,15 +4,17 @@
  */
 import { closeSync, writeFileSync } from "node:fs";
 import { stat } from "node:fs/promises";
-import { isIPv4 } from "node:net";
+import { isIPv4, isIPv6 } from "node:net";
 import { InternalError } from "../errors/errors.js";
 import {
   cBind,
   cCloseRange,
   cConnect,
+  cFcntl,
   cListen,
   cLsetxattr,
   cMount,
+  cPipe2,
   cSetsockopt,
   cSocket,
   cString,
@@ -33,6 +35,10 @@ const CLOSE_RANGE_CLOEXEC = 4;
 const MNT_DETACH = 2;
 const AF_UNIX = 1;
 const AF_INET = 2;
+const AF_INET6 = 10;
+const IPPROTO_IPV6 = 41;
+const IPPROTO_SCTP = 132;
+const IPV6_V6ONLY = 26;
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
 const SOCK_SEQPACKET = 5;
@@ -89,9 +95,16 @@ async function unmount(target: string, options: { detach?: boolean } = {}): Prom
   if (errno !== 0) throw refusal(errno, "umount", target);
 }
 
-/** struct sockaddr_in */
+/** struct sockaddr_in or sockaddr_in6 */
 function inetAddress(address: string, port: number): Buffer {
-  if (!isIPv4(address)) throw new InternalError(`address must be IPv4, got ${address}`);
+  if (isIPv6(address)) {
+    const bytes = Buffer.alloc(28);
+    bytes.writeUInt16LE(AF_INET6, 0);
+    bytes.writeUInt16BE(port, 2);
+    bytes.set(ipv6Bytes(address), 8);
+    return bytes;
+  }
+  if (!isIPv4(address)) throw new InternalError(`address must be IPv4 or IPv6, got ${address}`);
   const bytes = Buffer.alloc(16);
   bytes.writeUInt16LE(AF_INET, 0);
   bytes.writeUInt16BE(port, 2);
@@ -99,31 +112,47 @@ function inetAddress(address: string, port: number): Buffer {
   return bytes;
 }
 
+/** @param address one that isIPv6 accepts, without zone. */
+function ipv6Bytes(address: string): number[] {
+  const dotted = address.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_, a, b, c, d) =>
+    [Number(a) * 256 + Number(b), Number(c) * 256 + Number(d)].map((part) => part.toString(16)).join(":"),
+  );
+  const [head = "", tail] = dotted.split("::");
+  const parse = (text: string): number[] =>
+    text === "" ? [] : text.split(":").map((part) => Number.parseInt(part, 16));
+  const [first, last] = [parse(head), parse(tail ?? "")];
+  const groups = [...first, ...Array<number>(8 - first.length - last.length).fill(0), ...last];
+  return groups.flatMap((group) => [group >> 8, group & 255]);
+}
+
 function bindSocket(options: {
-  netnsPath: string;
-  kind: "udp" | "tcp";
+  netnsPath: string | undefined;
+  kind: "udp" | "tcp" | "sctp";
   address: string;
   port: number;
 }): number {
   const { netnsPath, kind, address, port } = options;
-  const target = `${kind} ${address}:${port} in ${netnsPath}`;
+  const target = `${kind} ${address}:${port} in ${netnsPath ?? "the own namespace"}`;
   const bytes = inetAddress(address, port);
   const type = kind === "udp" ? SOCK_DGRAM : SOCK_STREAM;
+  const family = isIPv6(address) ? AF_INET6 : AF_INET;
   return inNetns(netnsPath, () => {
-    const fd = cSocket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const fd = cSocket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, kind === "sctp" ? IPPROTO_SCTP : 0);
     if (fd < 0) throw refusal(lastErrno(), "socket", target);
     const closing = (call: string): InternalError => {
       const error = refusal(lastErrno(), call, target);
       closeSync(fd);
       return error;
     };
+    const yes = Buffer.from([1, 0, 0, 0]);
+    if (family === AF_INET6 && cSetsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, yes, yes.length) !== 0)
+      throw closing("setsockopt");
     if (kind === "tcp") {
       // connections of a closed listener linger for a minute; they must not keep its port
-      const yes = Buffer.from([1, 0, 0, 0]);
       if (cSetsockopt(fd, SOL_SOCKET, SO_REUSEADDR, yes, yes.length) !== 0) throw closing("setsockopt");
     }
     if (cBind(fd, bytes, bytes.length) !== 0) throw closing("bind");
-    if (kind === "tcp" && cListen(fd, LISTEN_BACKLOG) !== 0) throw closing("listen");
+    if (kind !== "udp" && cListen(fd, LISTEN_BACKLOG) !== 0) throw closing("listen");
     return fd;
   });
 }
@@ -185,6 +214,24 @@ function connectSeqPacket(path: string): number {
   return fd;
 }
 
+const F_DUPFD_CLOEXEC = 1030;
+const F_SETFL = 4;
+
+function duplicate(fd: number): number {
+  const copy = cFcntl(fd, F_DUPFD_CLOEXEC, 3);
+  if (copy < 0) throw refusal(lastErrno(), "fcntl(F_DUPFD_CLOEXEC)", `descriptor ${fd}`);
+  return copy;
+}
+
+function pipe(ours: "read" | "write"): { readFd: number; writeFd: number } {
+  const ends = new Int32Array(2);
+  if (cPipe2(ends, SOCK_CLOEXEC) !== 0) throw refusal(lastErrno(), "pipe2", "a pipe"); // O_CLOEXEC is the same bit
+  const [readFd = -1, writeFd = -1] = ends;
+  const access = ours === "read" ? 0 : 1;
+  cFcntl(ours === "read" ? readFd : writeFd, F_SETFL, SOCK_NONBLOCK | access);
+  return { readFd, writeFd };
+}
+
 /**
  * Opens the system-call module. Forces Node's thread pool into being first, so that its threads live in the
  * home namespace.
@@ -205,6 +252,8 @@ export async function openKoffiLinux(): Promise<Linux> {
     readXattrs,
     makeNode,
     connectSeqPacket,
+    duplicate,
+    pipe,
     keepDescriptors: () => void cCloseRange?.(3, 0xffff_ffff, CLOSE_RANGE_CLOEXEC),
   };
 }

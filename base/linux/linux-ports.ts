@@ -61,9 +61,15 @@ export interface Linux {
   /** @param protocol route: links, addresses, routes; netfilter: connection tracking. @default route */
   netlink(netnsPath: string | undefined, protocol?: "route" | "netfilter"): NetlinkSocket;
   /**
-   * A UDP or TCP socket bound inside the namespace; returns a file descriptor for dgram/net. TCP ones listen.
+   * A socket bound inside the namespace (undefined: here); returns a file descriptor for dgram/net. TCP and
+   * SCTP ones listen. An IPv6 address takes no IPv4 traffic.
    */
-  bindSocket(options: { netnsPath: string; kind: "udp" | "tcp"; address: string; port: number }): number;
+  bindSocket(options: {
+    netnsPath: string | undefined;
+    kind: "udp" | "tcp" | "sctp";
+    address: string;
+    port: number;
+  }): number;
   /**
    * Writes /proc/sys inside a namespace, e.g. net.ipv4.ip_forward; a dot within a part is written as a slash,
    * as in sysctl(8).
@@ -90,6 +96,10 @@ export interface Linux {
   }): void;
   /** Connects an AF_UNIX SOCK_SEQPACKET socket and returns its descriptor, which does not block. */
   connectSeqPacket(path: string): number;
+  /** Another descriptor, close-on-exec, of the same open file or socket. */
+  duplicate(fd: number): number;
+  /** An anonymous pipe, close-on-exec. Our end does not block; the other one does. */
+  pipe(ours: "read" | "write"): { readonly readFd: number; readonly writeFd: number };
   /**
    * Marks every descriptor above 2 close-on-exec, so that a long-lived child inherits nothing (libraries open
    * files without that mark). Call it in the same tick as the spawn. Where the kernel (before 5.11) or libc
