@@ -36,6 +36,8 @@ export const cSend = libc<[fd: number, data: Uint8Array, bytes: number, flags: n
 export const cRecv = libc<[fd: number, into: Uint8Array, bytes: number, flags: number], number | bigint>(
   "long recv(int, _Out_ uint8_t*, size_t, int)",
 );
+export const cFcntl = libc<[fd: number, command: number, value: number]>("int fcntl(int, int, int)");
+export const cPipe2 = libc<[into: Int32Array, flags: number]>("int pipe2(_Out_ int32_t*, int)");
 export const cSetsockopt = libc<
   [fd: number, level: number, option: number, value: Uint8Array, bytes: number]
 >("int setsockopt(int, int, int, const uint8_t*, uint)");

@@ -225,7 +225,8 @@ function duplicate(fd: number): number {
 
 function pipe(ours: "read" | "write"): { readFd: number; writeFd: number } {
   const ends = new Int32Array(2);
-  if (cPipe2(ends, SOCK_CLOEXEC) !== 0) throw refusal(lastErrno(), "pipe2", "a pipe"); // O_CLOEXEC is the same bit
+  // O_CLOEXEC and O_NONBLOCK are the same bits
+  if (cPipe2(ends, SOCK_CLOEXEC) !== 0) throw refusal(lastErrno(), "pipe2", "a pipe");
   const [readFd = -1, writeFd = -1] = ends;
   const access = ours === "read" ? 0 : 1;
   cFcntl(ours === "read" ? readFd : writeFd, F_SETFL, SOCK_NONBLOCK | access);

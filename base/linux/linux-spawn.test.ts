@@ -10,7 +10,7 @@ const hasSetfattr = spawnSync("setfattr", ["--version"]).error === undefined;
 
 linuxPortContract("linux-spawn", {
   open: async () => openSpawnLinux(),
-  refuses: ["inNetns", "netlink", "bindSocket", "connectSeqPacket", "readXattrs"],
+  refuses: ["inNetns", "netlink", "bindSocket", "connectSeqPacket", "readXattrs", "duplicate", "pipe"],
   lacks: hasSetfattr ? {} : { setXattr: "the command setfattr is not installed (package attr)" },
 });
 

@@ -177,6 +177,12 @@ export function openSpawnLinux(): Linux {
     connectSeqPacket: (path) => {
       throw refused(`connectSeqPacket of ${path}`);
     },
+    duplicate: (fd) => {
+      throw refused(`duplicate of descriptor ${fd}`);
+    },
+    pipe: (ours) => {
+      throw refused(`pipe for ${ours}`);
+    },
     keepDescriptors: () => undefined,
   };
 }

@@ -8,9 +8,11 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
+  readSync,
   statSync,
   symlinkSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import { join } from "node:path";
 import { assertLeaksNothing, errno, type Promised } from "./linux-port-lab.js";
@@ -152,6 +154,27 @@ export function filePromises(promise: Promised): void {
     assert.throws(() => linux.makeNode(wide), /at most 4095:1048575, got 4097:3/);
     assert.throws(() => linux.makeNode({ ...wide, major: 1, minor: -1 }), /got 1:-1/);
     assert.equal(existsSync(wide.path), false);
+  });
+
+  promise("duplicate", "a copy outlives the first", ({ linux, dir }) => {
+    const first = openSync(join(dir, "copied"), "w");
+    const copy = linux.duplicate(first);
+    closeSync(first);
+    writeSync(copy, "kept");
+    closeSync(copy);
+    assert.equal(readFileSync(join(dir, "copied"), "utf8"), "kept");
+    assert.throws(() => linux.duplicate(1_000_000), errno("EBADF"));
+  });
+
+  promise("pipe", "what is written is read, and our end does not block", ({ linux }) => {
+    const { readFd, writeFd } = linux.pipe("read");
+    const into = Buffer.alloc(8);
+    assert.throws(() => readSync(readFd, into), /EAGAIN/);
+    writeSync(writeFd, "through");
+    assert.equal(into.toString("latin1", 0, readSync(readFd, into)), "through");
+    closeSync(writeFd);
+    assert.equal(readSync(readFd, into), 0);
+    closeSync(readFd);
   });
 
   promise(
