@@ -26,7 +26,7 @@ import {
 } from "../worker/containers/open-container-manager.js";
 import { createContainerExecutor } from "../worker/exec/container-executor.js";
 import { TASK_ID_LABEL } from "../worker/exec/task-names.js";
-import type { ImageStore } from "../worker/images/image-store.js";
+import type { ImageWorkshop } from "../worker/images/image-store.js";
 import { openImageStore } from "../worker/images/linux-image-store.js";
 import { openLevelAgentState } from "../worker/state/level-agent-state.js";
 import { removeFolder } from "./atomic-file.js";
@@ -55,7 +55,7 @@ function openNetwork({ options, linux, clock, log }: WorkloadOptions): NetworkPl
 }
 
 export class NodeWorkload {
-  readonly images: ImageStore;
+  readonly images: ImageWorkshop;
   readonly containers: LocalContainerManager;
   readonly network: NetworkPlane;
   readonly #parts: WorkloadOptions;
@@ -63,7 +63,7 @@ export class NodeWorkload {
 
   private constructor(
     parts: WorkloadOptions,
-    made: { images: ImageStore; containers: LocalContainerManager; network: NetworkPlane; scope: Scope },
+    made: { images: ImageWorkshop; containers: LocalContainerManager; network: NetworkPlane; scope: Scope },
   ) {
     this.#parts = parts;
     this.images = made.images;

@@ -88,8 +88,8 @@ export type ImageDocument = Readonly<Record<string, unknown>>;
 export interface CommitOptions {
   readonly parentImageId: string | undefined;
   /**
-   * Container (or build step) whose writable layer becomes the new top layer; undefined: only the configuration
-   * changes (an empty layer in the history). The root stays usable and unchanged.
+   * Container (or build step) whose writable layer becomes the new top layer; undefined: only the
+   * configuration changes (an empty layer in the history). The root stays usable and unchanged.
    */
   readonly rootfsId: string | undefined;
   /** The whole `config` object of the new image, in Docker's keys. */
@@ -166,7 +166,8 @@ export interface ImageStore {
     options?: { force?: boolean; usedBy?: (imageId: string) => string | undefined },
   ): Promise<readonly { untagged?: string; deleted?: string }[]>;
   /**
-   * Makes a writable root file system of the image for a container: overlayfs mounted at the returned path.
+   * Makes a writable root file system of the image ("": of no image) for a container: overlayfs mounted at the
+   * returned path.
    * Idempotent for a container id; remounts after a reboot.
    */
   mountRootfs(imageId: string, containerId: string): Promise<string>;

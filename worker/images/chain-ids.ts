@@ -12,11 +12,13 @@ export function sha256Of(bytes: Uint8Array | string): string {
 /** @param diffIds lowest first. @returns one chain id per layer, lowest first. */
 export function chainIdsOf(diffIds: readonly string[]): string[] {
   const chain: string[] = [];
-  for (const diffId of diffIds) {
-    const below = chain.at(-1);
-    chain.push(below === undefined ? diffId : sha256Of(`${below} ${diffId}`));
-  }
+  for (const diffId of diffIds) chain.push(chainIdOf(chain.at(-1), diffId));
   return chain;
+}
+
+/** @param below chain id of the layers below; undefined for the lowest. */
+export function chainIdOf(below: string | undefined, diffId: string): string {
+  return below === undefined ? diffId : sha256Of(`${below} ${diffId}`);
 }
 
 /** @returns the hexadecimal part of a digest: a safe file name, because digests are checked when parsed. */

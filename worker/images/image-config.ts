@@ -15,7 +15,10 @@ export interface ParsedConfig {
   readonly architecture: string;
   readonly os: string;
   readonly author: string;
+  /** Its own, else the newest line's of the history. */
   readonly comment: string;
+  readonly variant?: string;
+  readonly onBuild?: readonly string[];
 }
 
 const NS_PER_MS = 1_000_000;
@@ -44,14 +47,20 @@ export function parseImageConfig(bytes: Uint8Array, what: string): ParsedConfig 
   const os = textOf(json["os"]) || "linux";
   if (os !== "linux") throw new InvalidArgumentError(`${what} is for ${os}; only linux images run here`);
   const createdMs = Date.parse(textOf(json["created"]));
+  const config = asObject(json["config"]) ?? {};
+  const history = Array.isArray(json["history"]) ? json["history"] : [];
+  const variant = textOf(json["variant"]);
+  const onBuild = stringsOf(config["OnBuild"]);
   return {
-    config: parseRunConfig(asObject(json["config"]) ?? {}),
+    config: parseRunConfig(config),
     diffIds,
     createdMs: Number.isFinite(createdMs) ? createdMs : 0,
     architecture: textOf(json["architecture"]),
     os,
     author: textOf(json["author"]),
-    comment: textOf(json["comment"]),
+    comment: textOf(json["comment"]) || textOf(asObject(history.at(-1))?.["comment"]),
+    ...(variant === "" ? {} : { variant }),
+    ...(onBuild.length === 0 ? {} : { onBuild }),
   };
 }
 

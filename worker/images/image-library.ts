@@ -6,7 +6,7 @@ import { codeOf } from "../../base/errors/errors.js";
 import { invariant } from "../../base/errors/invariant.js";
 import { chainIdsOf, sha256Of } from "./chain-ids.js";
 import { parseImageConfig } from "./image-config.js";
-import type { StoredImage } from "./image-names.js";
+import type { LayerBlob, StoredImage } from "./image-names.js";
 import { withNames } from "./image-names.js";
 import type { Pins } from "./image-pins.js";
 import type { BlobStore } from "./linux-blob-store.js";
@@ -28,6 +28,12 @@ export interface NewImage {
   readonly manifests?: readonly Uint8Array[];
   readonly tags?: readonly string[];
   readonly repoDigests?: readonly string[];
+  /** The image it was made of here. */
+  readonly parentId?: string | undefined;
+  /** Given when the names are a person's or a build's. */
+  readonly taggedMs?: number | undefined;
+  /** One per layer. */
+  readonly layerBlobs?: readonly (LayerBlob | undefined)[] | undefined;
   /** Makes sure of one layer; called for each, all at once. */
   readonly provide: (layer: WantedLayer) => Promise<Layer>;
   readonly signal?: AbortSignal | undefined;
@@ -83,14 +89,41 @@ export async function addImage(parts: LibraryParts, image: NewImage): Promise<St
   const layers = outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
   const blobs: string[] = [];
   for (const bytes of kept) blobs.push(await parts.blobs.put(bytes));
-  const { diffIds, config, createdMs, architecture, os, author, comment } = parsed;
-  const facts = { diffIds, config, createdMs, architecture, os, author, comment };
   const sizeBytes = layers.reduce((sum, layer) => sum + layer.sizeBytes, 0);
-  const stored: StoredImage = { id, repoTags: [], repoDigests: [], sizeBytes, chainIds, blobs, ...facts };
   return await parts.index.update((images) => {
-    const put = withNames(images, stored, { tags: image.tags ?? [], digests: image.repoDigests ?? [] });
+    const before = images.get(id);
+    const parentId = before?.parentId ?? image.parentId;
+    const stored: StoredImage = {
+      ...parsed,
+      id,
+      repoTags: [],
+      repoDigests: [],
+      sizeBytes,
+      chainIds,
+      blobs,
+      layerBlobs: mergedBlobs(chainIds.length, image.layerBlobs, before?.layerBlobs),
+      ...(parentId === undefined ? {} : { parentId }),
+      ...(before?.lastTaggedMs === undefined ? {} : { lastTaggedMs: before.lastTaggedMs }),
+    };
+    const { tags = [], repoDigests: digests = [] } = image;
+    const taggedMs = tags.length > 0 ? image.taggedMs : undefined;
+    const put = withNames(images, stored, { tags, digests, taggedMs });
     return { put, result: put.at(-1) ?? stored };
   });
+}
+
+/** The newest knowledge wins; JSON has null where nothing is known. */
+function mergedBlobs(
+  count: number,
+  newer: readonly (LayerBlob | undefined)[] | undefined,
+  older: StoredImage["layerBlobs"],
+): readonly (LayerBlob | undefined)[] {
+  return Array.from({ length: count }, (_, at) => newer?.[at] ?? older?.[at] ?? undefined);
+}
+
+/** Digests of all blobs an image needs. */
+export function blobsOf(image: StoredImage): readonly string[] {
+  return [...image.blobs, ...(image.layerBlobs ?? []).flatMap((one) => (one ? [one.digest] : []))];
 }
 
 /** Removes layers that nothing needs, in the order given. @returns their chain ids. */
@@ -114,7 +147,7 @@ function isLayerUsed(parts: LibraryParts, chainId: string): boolean {
 /** Removes blobs that nothing needs. */
 export async function collectBlobs(parts: LibraryParts, candidates: readonly string[]): Promise<void> {
   for (const digest of candidates) {
-    const used = [...parts.index.images.values()].some((image) => image.blobs.includes(digest));
+    const used = [...parts.index.images.values()].some((image) => blobsOf(image).includes(digest));
     if (!used && !parts.pins.has(digest)) await parts.blobs.remove(digest);
   }
 }

@@ -18,6 +18,15 @@ import type { ImageRecord } from "./image-store.js";
 export interface StoredImage extends ImageRecord {
   /** Digests of the blobs that are kept for it: config, manifests. */
   readonly blobs: readonly string[];
+  /** The layers as they are stored or travel, lowest first; undefined where no such bytes were seen yet. */
+  readonly layerBlobs?: readonly (LayerBlob | undefined | null)[];
+}
+
+/** A layer's bytes as a registry or an archive had them. They are kept while an image names them. */
+export interface LayerBlob {
+  readonly digest: string;
+  readonly sizeBytes: number;
+  readonly mediaType: string;
 }
 
 export type Images = ReadonlyMap<string, StoredImage>;
@@ -85,7 +94,12 @@ function referenceOrUndefined(text: string): ImageReference | undefined {
 export function withNames(
   images: Images,
   image: StoredImage,
-  names: { tags?: readonly string[]; digests?: readonly string[] },
+  names: {
+    tags?: readonly string[];
+    digests?: readonly string[];
+    /** Given when a person or a build gave the name, which the image remembers. */
+    taggedMs?: number | undefined;
+  },
 ): StoredImage[] {
   const { tags = [], digests = [] } = names;
   const changed: StoredImage[] = [];
@@ -99,6 +113,7 @@ export function withNames(
     repoTags: union(current.repoTags, tags),
     repoDigests: union(current.repoDigests, digests),
     blobs: union(current.blobs, image.blobs),
+    ...(names.taggedMs === undefined ? {} : { lastTaggedMs: names.taggedMs }),
   });
   return changed;
 }

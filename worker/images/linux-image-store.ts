@@ -7,7 +7,12 @@
 import { chmod, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../../base/clock/clock.js";
-import { FailedPreconditionError, InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
+import {
+  FailedPreconditionError,
+  InvalidArgumentError,
+  NotFoundError,
+  NotImplementedError,
+} from "../../base/errors/errors.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
 import type { Random } from "../../base/random/random.js";
@@ -15,15 +20,27 @@ import { systemRandom } from "../../base/random/system-random.js";
 import { shortIdOf } from "./chain-ids.js";
 import { applyChanges } from "./dockerfile-changes.js";
 import type { ArchiveImage } from "./image-archive-contents.js";
+import { commitImage, readDocument } from "./image-commit.js";
 import { EMPTY_CONFIG, runConfigToJson } from "./image-config.js";
-import { addImage, collectBlobs, collectLayers, type LibraryParts } from "./image-library.js";
+import { ImageEvents } from "./image-events.js";
+import { historyOf, type SizedHistoryEntry } from "./image-history.js";
+import { addImage, blobsOf, collectBlobs, collectLayers, type LibraryParts } from "./image-library.js";
 import { type Platform, platformOf } from "./image-manifest.js";
 import { findImage, requireImage, type StoredImage, withNames } from "./image-names.js";
 import { Pins } from "./image-pins.js";
 import { describeRemoteImage, PullGate, pullImage } from "./image-pull.js";
 import { familiarName, formatReference, parseReference } from "./image-reference.js";
 import { planRemoval, type RemovalOptions } from "./image-removal.js";
-import type { ImageProgress, ImageRecord, ImageStore } from "./image-store.js";
+import { SharedLayers } from "./image-sharing.js";
+import type {
+  CommitOptions,
+  ImageDocument,
+  ImageEvent,
+  ImageProgress,
+  ImageRecord,
+  ImageStore,
+  ImageWorkshop,
+} from "./image-store.js";
 import { BlobStore } from "./linux-blob-store.js";
 import { ImageIndex } from "./linux-image-index.js";
 import { type LayerLimits, LayerStore } from "./linux-layer-store.js";
@@ -54,7 +71,7 @@ export interface ImageStoreOptions {
 }
 
 /** @throws {DataLossError} when the index is damaged; {InvalidArgumentError} for an unusable folder. */
-export async function openImageStore(options: ImageStoreOptions): Promise<ImageStore> {
+export async function openImageStore(options: ImageStoreOptions): Promise<ImageWorkshop> {
   const { dir, linux, clock, log } = options;
   if (/[:,\\]/.test(dir))
     throw new InvalidArgumentError(
@@ -80,12 +97,13 @@ export async function openImageStore(options: ImageStoreOptions): Promise<ImageS
 type LoadOptions = NonNullable<Parameters<ImageStore["load"]>[1]>;
 type PullOptions = NonNullable<Parameters<ImageStore["pull"]>[1]>;
 
-class NodeImageStore implements ImageStore {
+class NodeImageStore implements ImageWorkshop {
   readonly #options: ImageStoreOptions;
   readonly #parts: LibraryParts;
   readonly #thread: UnpackThread;
   readonly #platform: Platform;
   readonly #pullGate = new PullGate();
+  readonly #events: ImageEvents;
   #registry: Promise<RegistryClient> | undefined;
   #closed = false;
 
@@ -94,6 +112,7 @@ class NodeImageStore implements ImageStore {
     this.#parts = parts;
     this.#thread = thread;
     this.#platform = options.platform ?? platformOf(process.arch);
+    this.#events = new ImageEvents({ log: options.log, nowMs: () => options.clock.nowMs() });
   }
 
   find(reference: string): ImageRecord | undefined {
@@ -175,7 +194,10 @@ class NodeImageStore implements ImageStore {
   async tag(reference: string, target: string): Promise<void> {
     const name = tagOf(target);
     await this.#parts.index.update((images) => ({
-      put: withNames(images, requireImage(images, reference).image, { tags: [name] }),
+      put: withNames(images, requireImage(images, reference).image, {
+        tags: [name],
+        taggedMs: this.#options.clock.nowMs(),
+      }),
       result: undefined,
     }));
   }
@@ -192,13 +214,68 @@ class NodeImageStore implements ImageStore {
     const untagged = plan.untag.map((name) => ({ untagged: familiarName(name) }));
     if (!plan.deletes) return untagged;
     const layers = await collectLayers(this.#parts, [...plan.image.chainIds].reverse());
-    await collectBlobs(this.#parts, plan.image.blobs);
+    await collectBlobs(this.#parts, blobsOf(plan.image));
     return [...untagged, { deleted: plan.image.id }, ...layers.map((chainId) => ({ deleted: chainId }))];
   }
 
+  async commit(options: CommitOptions): Promise<ImageRecord> {
+    this.#mustBeOpen();
+    const tags = options.names.map(tagOf);
+    const nowMs = this.#options.clock.nowMs();
+    const context = { parts: this.#parts, nowMs, platform: this.#platform, tags };
+    const image = await commitImage(context, options);
+    this.#events.emit("commit", options.names[0] ?? image.id, image.id);
+    for (const name of options.names) this.#events.emit("tag", familiarName(tagOf(name)), image.id);
+    return image;
+  }
+
+  async document(imageId: string): Promise<ImageDocument> {
+    return await readDocument(this.#parts, requireImage(this.#parts.index.images, imageId).image.id);
+  }
+
+  async history(imageId: string): Promise<readonly SizedHistoryEntry[]> {
+    const { image } = requireImage(this.#parts.index.images, imageId);
+    const layerBytes = image.chainIds.map((chainId) => this.#parts.layers.get(chainId)?.sizeBytes ?? 0);
+    return historyOf(await readDocument(this.#parts, image.id), layerBytes);
+  }
+
+  childrenOf(imageId: string): readonly string[] {
+    return this.list().flatMap((image) => (image.parentId === imageId ? [image.id] : []));
+  }
+
+  sharedBytes(imageId: string): number {
+    return new SharedLayers(this.#parts).sharedBytes(imageId);
+  }
+
+  layersBytes(): number {
+    return new SharedLayers(this.#parts).layersBytes();
+  }
+
+  onEvent(listener: (event: ImageEvent) => void): () => void {
+    return this.#events.listen(listener);
+  }
+
+  push(): Promise<void> {
+    return Promise.reject(new NotImplementedError("push is not implemented yet"));
+  }
+
+  save(): Promise<AsyncIterable<Uint8Array>> {
+    return Promise.reject(new NotImplementedError("save is not implemented yet"));
+  }
+
+  authenticate(): Promise<string> {
+    return Promise.reject(new NotImplementedError("login is not implemented yet"));
+  }
+
+  search(): ReturnType<ImageWorkshop["search"]> {
+    return Promise.reject(new NotImplementedError("search is not implemented yet"));
+  }
+
+  /** @param imageId "" for an empty root. */
   async mountRootfs(imageId: string, containerId: string): Promise<string> {
     const known = this.#parts.rootfs.get(containerId);
     if (known !== undefined) return await this.#parts.rootfs.mount(containerId, known);
+    if (imageId === "") return await this.#parts.rootfs.mount(containerId, { imageId, chainIds: [] });
     const image = this.#parts.index.images.get(imageId) ?? this.#parts.index.images.get(`sha256:${imageId}`);
     if (image === undefined) throw new NotFoundError(`No such image: ${shortIdOf(imageId)}`);
     using _held = this.#parts.pins.hold(image.chainIds);

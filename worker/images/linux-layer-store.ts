@@ -8,7 +8,7 @@ import { chmod, mkdir, readdir, readFile, readlink, rename, rm, symlink, writeFi
 import { join } from "node:path";
 import { DataLossError, messageOf } from "../../base/errors/errors.js";
 import type { Logger } from "../../base/log/logger.js";
-import { hexOf, shortIdOf } from "./chain-ids.js";
+import { chainIdOf, hexOf, shortIdOf } from "./chain-ids.js";
 import { asObject } from "./image-manifest.js";
 import { KeyedLock } from "./keyed-lock.js";
 import type { UnpackThread } from "./linux-unpack-thread.js";
@@ -20,6 +20,11 @@ export interface Layer {
   readonly sizeBytes: number;
   /** Name in the folder of short links. */
   readonly link: string;
+  /**
+   * Bytes of its plain tar, when that tar is what packing the folder gives: then the bytes can be made again,
+   * and no copy of them needs to be kept.
+   */
+  readonly packedBytes?: number;
 }
 
 export interface LayerLimits {
@@ -127,6 +132,39 @@ export class LayerStore {
     });
   }
 
+  /**
+   * Copies a container's writable layer on top of the layers it stands on.
+   * @returns undefined when there is nothing in it.
+   * @throws {ResourceExhaustedError} too large; {InvalidArgumentError} what a layer cannot hold;
+   * {CancelledError}.
+   */
+  async snapshot(request: {
+    source: string;
+    parentChainId: string | undefined;
+    signal?: AbortSignal | undefined;
+  }): Promise<Layer | undefined> {
+    const { source, parentChainId, signal } = request;
+    const folder = this.temporaryPath("snapshot");
+    await mkdir(join(folder, "diff"), { recursive: true });
+    await chmod(join(folder, "diff"), 0o755); // whatever the umask says
+    try {
+      const root = join(folder, "diff");
+      const { diffId, tarBytes, sizeBytes, entryCount } = await this.#thread.snapshot(
+        { source, root, ...this.#limits },
+        { signal },
+      );
+      if (entryCount === 0) return undefined;
+      const chainId = chainIdOf(parentChainId, diffId);
+      const facts = { chainId, diffId, sizeBytes, packedBytes: tarBytes };
+      return await this.#lock.run(
+        chainId,
+        async () => this.#layers.get(chainId) ?? (await this.#keep(folder, facts)),
+      );
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  }
+
   async #unpack({ file, digest, expected, signal }: AddLayer): Promise<Layer> {
     const folder = this.temporaryPath("unpack");
     const name = shortIdOf(digest ?? expected?.diffId ?? "sha256:imported");
@@ -203,12 +241,13 @@ export class LayerStore {
 async function readLayer(path: string, hex: string, log: Logger): Promise<Layer | undefined> {
   try {
     const json = asObject(JSON.parse(await readFile(path, "utf8")));
-    const { chainId, diffId, sizeBytes, link } = json ?? {};
+    const { chainId, diffId, sizeBytes, link, packedBytes } = json ?? {};
     if (typeof chainId !== "string" || hexOf(chainId) !== hex || typeof diffId !== "string")
       throw new DataLossError("wrong ids");
     if (typeof sizeBytes !== "number" || typeof link !== "string" || !/^[0-9a-z]+$/.test(link))
       throw new DataLossError("wrong facts");
-    return { chainId, diffId, sizeBytes, link };
+    const facts = { chainId, diffId, sizeBytes, link };
+    return typeof packedBytes === "number" ? { ...facts, packedBytes } : facts;
   } catch (error) {
     log.warn("layer folder without a readable record is removed", { layer: hex, error: messageOf(error) });
     return undefined;

@@ -61,6 +61,11 @@ export class RootfsStore {
     return this.#rootfs.get(containerId);
   }
 
+  /** The container's own files, in overlayfs form. */
+  upperPath(containerId: string): string {
+    return join(this.#folder(containerId), "upper");
+  }
+
   /** @returns the path of the mounted root. */
   async mount(containerId: string, rootfs: Rootfs): Promise<string> {
     const known = this.#rootfs.get(containerId) ?? this.#create(containerId, rootfs);

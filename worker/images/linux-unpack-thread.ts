@@ -1,7 +1,7 @@
 /**
- * The parent's side of the unpacking thread: started at the first layer, ended when idle, so that it costs
+ * The parent's side of the layers' thread: started at the first layer, ended when idle, so that it costs
  * memory only while it works.
- * Edge: worker thread. Invariant: one layer at a time, first come first served; a cancelled one ends its
+ * Edge: worker thread. Invariant: one job at a time, first come first served; a cancelled one ends its
  * thread, and the next starts a new one. Waiting callers are bounded by the layers of the pulls and loads
  * under way.
  */
@@ -12,7 +12,14 @@ import { errorFromCode } from "../../base/errors/status.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import { KeyedLock } from "./keyed-lock.js";
 import type { UnpackRequest, UnpackResult } from "./linux-layer-unpack.js";
-import type { FromWorker, KernelCall, ToWorker } from "./linux-unpack-worker.js";
+import type {
+  FromWorker,
+  KernelCall,
+  LayerJob,
+  LayerJobKind,
+  LayerJobs,
+  ToWorker,
+} from "./linux-unpack-worker.js";
 
 /** Long enough to bridge the layers of one pull, short against the life of a node. */
 const IDLE_MS = 10_000;
@@ -24,8 +31,12 @@ export interface UnpackThreadComponents {
   readonly clock: Clock;
 }
 
+export interface JobOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
 interface Conversation {
-  readonly resolve: (result: UnpackResult) => void;
+  readonly resolve: (result: LayerJobs[LayerJobKind]["result"]) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -49,8 +60,27 @@ export class UnpackThread {
   }
 
   /** @throws what unpackLayer throws; {CancelledError} when the signal fires. */
-  unpack(request: UnpackRequest, options: { signal?: AbortSignal | undefined } = {}): Promise<UnpackResult> {
-    return this.#turns.run("", () => this.#run(request, options.signal), options);
+  unpack(request: UnpackRequest, options: JobOptions = {}): Promise<UnpackResult> {
+    return this.#do("unpack", { kind: "unpack", request }, request.layer, options);
+  }
+
+  /** Copies a writable layer. @throws what snapshotLayer throws; {CancelledError}. */
+  snapshot(
+    request: LayerJobs["snapshot"]["request"],
+    options: JobOptions = {},
+  ): Promise<LayerJobs["snapshot"]["result"]> {
+    return this.#do("snapshot", { kind: "snapshot", request }, request.source, options);
+  }
+
+  sum(root: string, options: JobOptions = {}): Promise<LayerJobs["sum"]["result"]> {
+    return this.#do("sum", { kind: "sum", request: { root } }, root, options);
+  }
+
+  pack(
+    request: LayerJobs["pack"]["request"],
+    options: JobOptions = {},
+  ): Promise<LayerJobs["pack"]["result"]> {
+    return this.#do("pack", { kind: "pack", request }, request.root, options);
   }
 
   async close(): Promise<void> {
@@ -61,11 +91,23 @@ export class UnpackThread {
     this.#idleTimer?.cancel();
   }
 
-  async #run(request: UnpackRequest, signal: AbortSignal | undefined): Promise<UnpackResult> {
-    if (this.#closed)
-      throw new UnavailableError(`layer ${request.layer} is not unpacked: the image store is closed`);
-    const cancelled = (): CancelledError =>
-      new CancelledError(`unpacking of layer ${request.layer} was cancelled`);
+  async #do<K extends LayerJobKind>(
+    _kind: K,
+    job: LayerJob & { kind: K },
+    what: string,
+    { signal }: JobOptions,
+  ): Promise<LayerJobs[K]["result"]> {
+    const result = await this.#turns.run("", () => this.#run(job, what, signal), { signal });
+    return result as LayerJobs[K]["result"]; // the thread answers a job with its own kind of result
+  }
+
+  async #run(
+    job: LayerJob,
+    what: string,
+    signal: AbortSignal | undefined,
+  ): Promise<LayerJobs[LayerJobKind]["result"]> {
+    if (this.#closed) throw new UnavailableError(`layer ${what} is left: the image store is closed`);
+    const cancelled = (): CancelledError => new CancelledError(`work on layer ${what} was cancelled`);
     if (signal?.aborted === true) throw cancelled();
     this.#idleTimer?.cancel();
     this.#worker ??= this.#startWorker();
@@ -78,9 +120,9 @@ export class UnpackThread {
       );
     signal?.addEventListener("abort", onAbort, { once: true });
     try {
-      return await new Promise<UnpackResult>((resolve, reject) => {
+      return await new Promise((resolve, reject) => {
         this.#current = { resolve, reject };
-        worker.postMessage({ kind: "unpack", request } satisfies ToWorker);
+        worker.postMessage(job satisfies ToWorker);
       });
     } finally {
       signal?.removeEventListener("abort", onAbort);

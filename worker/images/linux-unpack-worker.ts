@@ -1,13 +1,16 @@
 /**
- * The thread that unpacks layers, so that the event loop of the node stays free for seconds of file writes.
- * Edge: worker thread. Invariant: one request at a time; what Node cannot do is asked of the parent, which
- * owns the FFI.
+ * The thread that unpacks, copies and packs layers, so that the event loop of the node stays free for seconds
+ * of file work.
+ * Edge: worker thread. Invariant: one job at a time; what Node cannot do while unpacking is asked of the
+ * parent. Jobs that read extended attributes load the system calls here, for them alone.
  */
 import { parentPort } from "node:worker_threads";
 import type { ErrorCode } from "../../base/errors/errors.js";
 import { codeOf, InternalError, messageOf } from "../../base/errors/errors.js";
 import { invariant } from "../../base/errors/invariant.js";
 import type { KernelCalls } from "./linux-layer-extractor.js";
+import type { PackRequest, PackResult, TarSum } from "./linux-layer-pack.js";
+import type { SnapshotRequest, SnapshotResult } from "./linux-layer-snapshot.js";
 import { type UnpackRequest, type UnpackResult, unpackLayer } from "./linux-layer-unpack.js";
 
 export type KernelCall =
@@ -19,13 +22,24 @@ export type KernelCall =
       readonly value: Uint8Array;
     };
 
-export type ToWorker =
-  | { readonly kind: "unpack"; readonly request: UnpackRequest }
-  | { readonly kind: "kernel-done"; readonly error: string | undefined };
+/** What each kind of job is asked, and what it answers. */
+export interface LayerJobs {
+  readonly unpack: { readonly request: UnpackRequest; readonly result: UnpackResult };
+  readonly snapshot: { readonly request: SnapshotRequest; readonly result: SnapshotResult };
+  readonly sum: { readonly request: { readonly root: string }; readonly result: TarSum };
+  readonly pack: { readonly request: PackRequest; readonly result: PackResult };
+}
+export type LayerJobKind = keyof LayerJobs;
+
+export type LayerJob = {
+  readonly [K in LayerJobKind]: { readonly kind: K; readonly request: LayerJobs[K]["request"] };
+}[LayerJobKind];
+
+export type ToWorker = LayerJob | { readonly kind: "kernel-done"; readonly error: string | undefined };
 
 export type FromWorker =
   | { readonly kind: "kernel"; readonly call: KernelCall }
-  | { readonly kind: "done"; readonly result: UnpackResult }
+  | { readonly kind: "done"; readonly result: LayerJobs[LayerJobKind]["result"] }
   | { readonly kind: "failed"; readonly code: ErrorCode; readonly message: string };
 
 if (parentPort !== null) serve(parentPort);
@@ -51,9 +65,28 @@ function serve(port: NonNullable<typeof parentPort>): void {
       answered?.(message.error);
       return;
     }
-    unpackLayer(message.request, kernel).then(
+    runJob(message, kernel).then(
       (result) => post({ kind: "done", result }),
       (error: unknown) => post({ kind: "failed", code: codeOf(error), message: messageOf(error) }),
     );
   });
+}
+
+async function runJob(job: LayerJob, kernel: KernelCalls): Promise<LayerJobs[LayerJobKind]["result"]> {
+  switch (job.kind) {
+    case "unpack":
+      return await unpackLayer(job.request, kernel);
+    case "snapshot": {
+      const { snapshotLayer } = await import("./linux-layer-snapshot.js");
+      return await snapshotLayer(job.request, kernel);
+    }
+    case "sum": {
+      const { sumLayer } = await import("./linux-layer-pack.js");
+      return sumLayer(job.request.root);
+    }
+    case "pack": {
+      const { packLayer } = await import("./linux-layer-pack.js");
+      return await packLayer(job.request);
+    }
+  }
 }
