@@ -52,6 +52,18 @@ export const cLgetxattr = libc<
   number | bigint
 >("long lgetxattr(const char*, const char*, _Out_ uint8_t*, size_t)");
 
+/** openat2(2), which libc has no name for; its number is the same on every machine. */
+const cSyscall = libc<
+  [number: number, folder: number, path: string, how: BigUint64Array, bytes: number],
+  number | bigint
+>("long syscall(long, int, const char*, const uint64_t*, size_t)");
+const SYS_OPENAT2 = 437;
+
+/** @param how flags, mode, resolve. */
+export function openat2(folder: number, path: string, how: BigUint64Array): number {
+  return Number(cSyscall(SYS_OPENAT2, folder, path, how, how.byteLength));
+}
+
 const cUmount = library.func("int umount2(const char*, int)");
 
 /**

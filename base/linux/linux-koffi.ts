@@ -2,7 +2,7 @@
  * The Linux port by system calls. Edge: to the kernel, by koffi.
  * Source: mount(2), mknod(2), lsetxattr(2), socket(2), ip(7), unix(7).
  */
-import { closeSync, writeFileSync } from "node:fs";
+import { closeSync, constants, openSync, writeFileSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { isIPv4, isIPv6 } from "node:net";
 import { InternalError } from "../errors/errors.js";
@@ -20,6 +20,7 @@ import {
   cString,
   lastErrno,
   mknod,
+  openat2,
   refusal,
   refusalOf,
   umountErrno,
@@ -191,6 +192,23 @@ const makeNode: Linux["makeNode"] = ({ path, kind, mode, major, minor }) => {
   }
 };
 
+const O_CLOEXEC = 0o2000000;
+const O_PATH = 0o10000000;
+const RESOLVE = { noMagicLinks: 0x2n, beneath: 0x8n, inRoot: 0x10n } as const;
+
+const openInRoot: Linux["openInRoot"] = ({ root, path, flags = O_PATH, mode = 0, leaving }) => {
+  const folder = openSync(cString(root, "root"), constants.O_DIRECTORY | constants.O_RDONLY);
+  try {
+    const resolve = RESOLVE.noMagicLinks | (leaving === "refused" ? RESOLVE.beneath : RESOLVE.inRoot);
+    const how = BigUint64Array.of(BigInt(flags | O_CLOEXEC), BigInt(mode), resolve);
+    const fd = openat2(folder, cString(path, "path"), how);
+    if (fd < 0) throw refusal(lastErrno(), "openat2", `${path} in ${root}`);
+    return fd;
+  } finally {
+    closeSync(folder);
+  }
+};
+
 const SOCKET_PATH_BYTES_MAX = 107;
 
 function connectSeqPacket(path: string): number {
@@ -252,6 +270,7 @@ export async function openKoffiLinux(): Promise<Linux> {
     setXattr,
     readXattrs,
     makeNode,
+    openInRoot,
     connectSeqPacket,
     duplicate,
     pipe,

@@ -94,6 +94,20 @@ export interface Linux {
     major: number;
     minor: number;
   }): void;
+  /**
+   * Opens what a path names below a folder, by openat2(2) (kernel 5.6): no link, and no link put there
+   * meanwhile, leads out. Links into /proc that the kernel follows by themselves are refused.
+   * @param options leaving: a path that would leave is an error (EXDEV), or "/" and ".." mean the root.
+   * flags: of open(2), O_CLOEXEC is added. @default O_PATH, a handle of the place alone
+   * @returns a descriptor; the caller closes it.
+   */
+  openInRoot(options: {
+    root: string;
+    path: string;
+    leaving: "refused" | "contained";
+    flags?: number;
+    mode?: number;
+  }): number;
   /** Connects an AF_UNIX SOCK_SEQPACKET socket and returns its descriptor, which does not block. */
   connectSeqPacket(path: string): number;
   /** Another descriptor, close-on-exec, of the same open file or socket. */

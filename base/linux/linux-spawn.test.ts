@@ -10,7 +10,16 @@ const hasSetfattr = spawnSync("setfattr", ["--version"]).error === undefined;
 
 linuxPortContract("linux-spawn", {
   open: async () => openSpawnLinux(),
-  refuses: ["inNetns", "netlink", "bindSocket", "connectSeqPacket", "readXattrs", "duplicate", "pipe"],
+  refuses: [
+    "inNetns",
+    "netlink",
+    "bindSocket",
+    "connectSeqPacket",
+    "readXattrs",
+    "openInRoot",
+    "duplicate",
+    "pipe",
+  ],
   lacks: hasSetfattr ? {} : { setXattr: "the command setfattr is not installed (package attr)" },
 });
 

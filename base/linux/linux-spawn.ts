@@ -174,6 +174,9 @@ export function openSpawnLinux(): Linux {
       throw refused(`readXattrs of ${path}`);
     },
     makeNode,
+    openInRoot: ({ root, path }) => {
+      throw refused(`openInRoot of ${path} in ${root}`);
+    },
     connectSeqPacket: (path) => {
       throw refused(`connectSeqPacket of ${path}`);
     },

@@ -4,10 +4,12 @@
 import assert from "node:assert/strict";
 import {
   closeSync,
+  constants,
   existsSync,
   mkdirSync,
   openSync,
   readFileSync,
+  readlinkSync,
   readSync,
   statSync,
   symlinkSync,
@@ -134,6 +136,32 @@ export function filePromises(promise: Promised): void {
       ["trusted.z", large],
     ]);
     assert.throws(() => linux.readXattrs(join(dir, "none")), errno("ENOENT"));
+  });
+
+  promise("openInRoot", "no link leads out; inside, links are followed", ({ linux, dir }) => {
+    const root = join(dir, "root");
+    mkdirSync(join(root, "sub"), { recursive: true });
+    writeFileSync(join(root, "sub", "file"), "inside");
+    symlinkSync("/sub/file", join(root, "absolute"));
+    symlinkSync("sub/file", join(root, "relative"));
+    symlinkSync("../..", join(root, "out"));
+    const read = (path: string, leaving: "refused" | "contained"): string => {
+      const fd = linux.openInRoot({ root, path, leaving, flags: constants.O_RDONLY });
+      try {
+        return readFileSync(fd, "utf8");
+      } finally {
+        closeSync(fd);
+      }
+    };
+    assert.equal(read("relative", "refused"), "inside");
+    assert.equal(read("/absolute", "contained"), "inside");
+    assert.equal(read("out/../../sub/file", "contained"), "inside");
+    assert.throws(() => read("absolute", "refused"), errno("EXDEV"));
+    assert.throws(() => read("out/root/sub/file", "refused"), errno("EXDEV"));
+    assert.throws(() => read("none", "contained"), errno("ENOENT"));
+    const place = linux.openInRoot({ root, path: "sub", leaving: "refused" });
+    assert.equal(readlinkSync(`/proc/self/fd/${place}`), join(root, "sub"));
+    closeSync(place);
   });
 
   promise("makeNode", "kind, mode and numbers are as asked, the umask applies", ({ linux, dir }) => {
