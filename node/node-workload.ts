@@ -100,6 +100,7 @@ export class NodeWorkload {
         }),
       );
       const network = scope.own(openNetwork(parts));
+      containers.startByPolicy();
       return new NodeWorkload(parts, { images, containers, network, scope });
     } catch (error) {
       await scope.close();

@@ -64,16 +64,14 @@ export function admitContainer(
   });
 }
 
-/** What the OCI configuration can name by itself. @throws {NotImplementedError} what needs another container. */
+/** What the OCI configuration can name by itself; the others are given a namespace's path before the start. */
 export function ownNetwork({
   network,
 }: Pick<KeptSpecification, "network">): Exclude<
   KeptSpecification["network"],
   { kind: "container" | "networks" }
 > {
-  if (network.kind === "container" || network.kind === "networks")
-    throw new NotImplementedError(`network mode ${network.kind} is not supported yet`);
-  return network;
+  return network.kind === "container" || network.kind === "networks" ? { kind: "none" } : network;
 }
 
 /** Volumes asked for, and an anonymous one for each volume of the image that nothing is mounted on. */
@@ -125,12 +123,4 @@ export function newRecord(options: {
     error: "",
     health: "",
   };
-}
-
-/**
- * Docker's codes for a command that cannot be started: 127 missing, 126 not executable, 128 anything else.
- */
-export function exitCodeOfRefusal(words: string): number {
-  if (/not found|no such file/i.test(words)) return 127;
-  return /permission denied/i.test(words) ? 126 : 128;
 }

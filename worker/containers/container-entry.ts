@@ -1,22 +1,37 @@
 /**
  * One container in memory: its record, what is under way with it, and who waits for its end. Pure.
  */
+import type { Timer } from "../../base/clock/clock.js";
 import { CancelledError } from "../../base/errors/errors.js";
 import type { RuntimeExit } from "../runtime/oci-runtime.js";
-import type { ContainerRecord } from "./container-manager.js";
+import type { ContainerRecord, ContainerState, WaitCondition } from "./container-manager.js";
 import type { HealthMonitor } from "./health-monitor.js";
 import type { StoredContainer } from "./stored-container.js";
 import { TaskQueue } from "./task-queue.js";
 
+type Moment = "exit" | "removed";
+
+/** A process of it is there. */
+export function isLive(state: ContainerState): boolean {
+  return state === "running" || state === "paused";
+}
+
 export class ContainerEntry {
   stored: StoredContainer;
-  /** Start, clean-up and removal, one after the other. */
+  /** Start, clean-up, removal, pause and update, one after the other. */
   readonly queue = new TaskQueue();
   starting = false;
   /** An exit that came while the start was still being told. */
   earlyExit: RuntimeExit | undefined;
   health: HealthMonitor | undefined;
-  readonly #waiters = new Set<(record: ContainerRecord) => void>();
+  /** Runs out when the restart policy starts it again. */
+  restart: Timer | undefined;
+  restartPauseMs = 0;
+  /** Its next end is somebody's doing (a stop, a removal): neither its policy nor auto-remove acts on it. */
+  held = false;
+  /** Found again by a daemon that is not up yet: its end is looked at when the daemon is. */
+  atBoot = false;
+  readonly #waiters = new Map<(record: ContainerRecord) => void, Moment>();
 
   constructor(stored: StoredContainer) {
     this.stored = stored;
@@ -26,6 +41,10 @@ export class ContainerEntry {
     return this.stored.record.id;
   }
 
+  get live(): boolean {
+    return isLive(this.stored.record.state);
+  }
+
   /** Changes the record; the process stays as it is. */
   change(changes: Partial<ContainerRecord>): ContainerRecord {
     const record = { ...this.stored.record, ...changes };
@@ -33,17 +52,18 @@ export class ContainerEntry {
     return record;
   }
 
-  forgetProcess(): void {
-    const { process: _ended, ...rest } = this.stored;
-    this.stored = rest;
+  /** What belonged to its run alone is forgotten. */
+  forgetRun(): void {
+    const { process: _process, sandbox: _sandbox, cgroupPath: _group, ...rest } = this.stored;
+    const { endpoints: _endpoints, ports: _ports, sandboxPath: _path, ...record } = rest.record;
+    this.stored = { ...rest, record: { ...record, pid: 0 } };
   }
 
   /** Takes over an exit. @returns the new record. */
   exited(exit: RuntimeExit): ContainerRecord {
-    this.forgetProcess();
+    this.forgetRun();
     return this.change({
       state: "exited",
-      pid: 0,
       exitCode: exit.exitCode,
       oomKilled: exit.oomKilled,
       finishedMs: Math.max(exit.finishedMs, this.stored.record.startedMs),
@@ -52,13 +72,19 @@ export class ContainerEntry {
     });
   }
 
+  cancelRestart(): void {
+    this.restart?.cancel();
+    this.restart = undefined;
+  }
+
   /**
-   * Resolves at the next exit, or at once when it has exited.
+   * Resolves at the moment the condition names; not-running: at once for one that does not run.
    * @throws {CancelledError} when the signal fires first.
    */
-  wait(signal?: AbortSignal): Promise<ContainerRecord> {
+  wait(condition: WaitCondition, signal?: AbortSignal): Promise<ContainerRecord> {
     const { record } = this.stored;
-    if (record.state === "exited" || record.state === "dead") return Promise.resolve(record);
+    const runs = isLive(record.state) || record.state === "restarting" || this.starting;
+    if (condition === "not-running" && !runs) return Promise.resolve(record);
     return new Promise((resolve, reject) => {
       const done = (ended: ContainerRecord): void => {
         settle();
@@ -76,12 +102,15 @@ export class ContainerEntry {
         aborted();
         return;
       }
-      this.#waiters.add(done);
+      this.#waiters.set(done, condition === "removed" ? "removed" : "exit");
       signal?.addEventListener("abort", aborted, { once: true });
     });
   }
 
-  tellWaiters(): void {
-    for (const waiter of [...this.#waiters]) waiter(this.stored.record);
+  /** Who waits for an exit, or (removed) for anything. */
+  tellWaiters(moment: Moment): void {
+    for (const [waiter, awaited] of [...this.#waiters]) {
+      if (moment === "removed" || awaited === moment) waiter(this.stored.record);
+    }
   }
 }

@@ -17,8 +17,17 @@ export class ContainerEvents {
     this.#clock = clock;
   }
 
-  emit(kind: ContainerEvent["kind"], container: ContainerRecord): void {
-    const event: ContainerEvent = { kind, container, timeMs: this.#clock.nowMs() };
+  emit(
+    kind: ContainerEvent["kind"],
+    container: ContainerRecord,
+    attributes?: ContainerEvent["attributes"],
+  ): void {
+    const event: ContainerEvent = {
+      kind,
+      container,
+      timeMs: this.#clock.nowMs(),
+      ...(attributes === undefined ? {} : { attributes }),
+    };
     if (this.#listeners.size === 0) {
       this.#untold.push(event);
       if (this.#untold.length > UNTOLD_MAX) this.#untold.shift();

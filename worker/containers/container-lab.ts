@@ -13,6 +13,7 @@ import { openKoffiLinux } from "../../base/linux/linux-koffi.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import { MemoryLogger } from "../../base/log/logger.js";
 import { systemRandom } from "../../base/random/system-random.js";
+import type { ContainerNetworks } from "../../proto/engine/networks.js";
 import type { ImageConfig, ImageRecord, ImageStore } from "../images/image-store.js";
 import type { ContainerSpecification } from "./container-manager.js";
 import { type LocalContainerManager, openContainerManager } from "./open-container-manager.js";
@@ -48,7 +49,12 @@ const IMAGE_CONFIG: ImageConfig = {
 };
 
 export async function openContainerLab(
-  options: { runtime?: "crun" | "runc"; imageConfig?: Partial<ImageConfig>; safetyPollMs?: number } = {},
+  options: {
+    runtime?: "crun" | "runc";
+    imageConfig?: Partial<ImageConfig>;
+    safetyPollMs?: number;
+    networks?: ContainerNetworks;
+  } = {},
 ): Promise<ContainerLab> {
   const base = await mkdtemp("/tmp/skc-");
   const cgroupParent = `/${base.slice("/tmp/".length)}`;
@@ -58,8 +64,8 @@ export async function openContainerLab(
   const log = new MemoryLogger();
   const dir = join(base, "d");
   const runDir = join(base, "r");
-  const open = (): Promise<LocalContainerManager> =>
-    openContainerManager({
+  const open = async (): Promise<LocalContainerManager> => {
+    const manager = await openContainerManager({
       dir,
       runDir,
       cgroupParent,
@@ -70,7 +76,11 @@ export async function openContainerLab(
       log,
       ...(options.safetyPollMs === undefined ? {} : { safetyPollMs: options.safetyPollMs }),
       ...(options.runtime === undefined ? {} : { runtime: options.runtime }),
+      ...(options.networks === undefined ? {} : { networks: options.networks }),
     });
+    manager.startByPolicy();
+    return manager;
+  };
   let count = 0;
   const lab: ContainerLab = {
     dir,

@@ -19,6 +19,8 @@ const SECRETS_TREE = "run-secrets";
 /** All secrets and configs of a node together; each is at most 1 MiB. */
 const TMPFS_DATA = "size=256m,mode=0700";
 
+export type EtcFile = "hosts" | "hostname" | "resolv.conf";
+
 export interface ContainerFiles {
   /** Writes the files of a container; all or nothing. */
   place(id: string, files: readonly FileToPlace[]): Promise<readonly PlacedFile[]>;
@@ -27,6 +29,10 @@ export interface ContainerFiles {
    * @throws when placed files were lost by a reboot.
    */
   mounts(container: StoredContainer, hostname: string): Promise<readonly OciMount[]>;
+  /** Where hosts, hostname and resolv.conf of a running container are on the host. */
+  etcPath(id: string, file: EtcFile): string;
+  /** New content for files of a running container, in place: a bind mount keeps the file it was given. */
+  rewrite(id: string, contents: Readonly<Partial<Record<EtcFile, string>>>): Promise<void>;
   /** hosts, hostname and resolv.conf go; placed files stay for the next start. */
   release(id: string): Promise<void>;
   remove(id: string): Promise<void>;
@@ -157,6 +163,16 @@ class NodeFiles implements ContainerFiles {
     return mounts;
   }
 
+  etcPath(id: string, file: EtcFile): string {
+    return join(this.#etcDir(id), file);
+  }
+
+  async rewrite(id: string, contents: Readonly<Partial<Record<EtcFile, string>>>): Promise<void> {
+    for (const [name, text] of Object.entries(contents)) {
+      await writeFile(join(this.#etcDir(id), name), text, { mode: 0o644 });
+    }
+  }
+
   async release(id: string): Promise<void> {
     await rm(this.#etcDir(id), { recursive: true, force: true });
   }
@@ -184,7 +200,7 @@ class NodeFiles implements ContainerFiles {
 async function etcContents(
   specification: StoredContainer["record"]["specification"],
   hostname: string,
-): Promise<Readonly<Record<"hosts" | "hostname" | "resolv.conf", string>>> {
+): Promise<Readonly<Record<EtcFile, string>>> {
   const host = specification.network.kind === "host";
   const hosts = specification.etcHosts ?? (host ? await readHostFile("/etc/hosts") : defaultHosts(hostname));
   return {

@@ -24,6 +24,8 @@ export interface HealthMonitorInit {
 export class HealthMonitor {
   readonly #init: HealthMonitorInit;
   readonly #abort = new AbortController();
+  #paused = Promise.resolve();
+  #resume = (): void => undefined;
   readonly #running: Promise<void>;
 
   constructor(init: HealthMonitorInit) {
@@ -34,6 +36,18 @@ export class HealthMonitor {
   /** No status is told from now on; a probe under way ends by itself. */
   abort(): void {
     this.#abort.abort();
+    this.#resume();
+  }
+
+  /** No probe begins until `resume`. */
+  pause(): void {
+    this.#paused = new Promise((resolve) => {
+      this.#resume = resolve;
+    });
+  }
+
+  resume(): void {
+    this.#resume();
   }
 
   /** Resolves when no probe runs any more. */
@@ -50,6 +64,8 @@ export class HealthMonitor {
     for (;;) {
       try {
         await clock.sleep(nextProbeDelayMs(state, check, clock.monotonicMs() - startMs), { signal });
+        await this.#paused;
+        if (signal.aborted) return;
         const success = await probe();
         if (signal.aborted) return;
         const next = afterProbe(state, check, { success, sinceStartMs: clock.monotonicMs() - startMs });

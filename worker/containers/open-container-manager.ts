@@ -10,13 +10,15 @@ import type { Clock } from "../../base/clock/clock.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
 import type { Random } from "../../base/random/random.js";
+import type { ContainerNetworks } from "../../proto/engine/networks.js";
 import type { ImageStore } from "../images/image-store.js";
 import { openConmonRuntime } from "../runtime/process-conmon-runtime.js";
 import { SeccompFilters } from "../runtime/seccomp-filter.js";
 import { openVolumeStore } from "../volumes/fs-volume-store.js";
 import type { VolumeStore } from "../volumes/volume-store.js";
 import type { BundleMaker } from "./container-bundle.js";
-import type { TaskContainerManager } from "./container-manager.js";
+import type { ContainerManager } from "./container-manager.js";
+import type { StartListener } from "./container-runs.js";
 import { openContainerFiles } from "./fs-container-files.js";
 import { openLevelContainerState } from "./level-container-state.js";
 import { ConmonContainerManager } from "./local-container-manager.js";
@@ -39,11 +41,20 @@ export interface ContainerManagerInit {
   readonly parallelStartsMax?: number;
   /** How often exits are looked for that no event told of (the monitor was killed). @default 5_000 */
   readonly safetyPollMs?: number;
+  /** For containers of network kind "networks"; absent: such are refused. */
+  readonly networks?: ContainerNetworks;
 }
 
 /** The manager of containers and, beside it, the volumes they use. */
-export interface LocalContainerManager extends TaskContainerManager {
+export interface LocalContainerManager extends ContainerManager {
   readonly volumes: VolumeStore;
+  /**
+   * Called when the process of a container exists and waits for its start, which waits for the listener: what
+   * it writes first is not missed. A failure ends the start. @returns the way to stop listening.
+   */
+  onBeforeStart(listener: StartListener): () => void;
+  /** Once, when everything containers need is up: starts those that their restart policy wants to run. */
+  startByPolicy(): void;
   /** Which volume is mounted where, anonymous ones named; empty for a container that is not there. */
   volumesOf(id: string): readonly {
     readonly target: string;

@@ -17,11 +17,14 @@ export function signalNumber(given: string): number {
   const name = given.toUpperCase().replace(/^SIG/, "");
   const index = NAMES.indexOf(name === "POLL" ? "IO" : name === "CLD" ? "CHLD" : name);
   if (index >= 0) return index + 1;
-  if (/^\d+$/.test(name) && Number(name) >= 1 && Number(name) <= RT_MAX) return Number(name);
+  if (/^\d+$/.test(name) && Number(name) >= 1) {
+    if (Number(name) <= RT_MAX) return Number(name);
+    throw new InvalidArgumentError(`The linux daemon does not support signal ${name}`);
+  }
   const realTime = /^RT(MIN|MAX)([+-]\d+)?$/.exec(name);
   if (realTime !== null) {
     const number = (realTime[1] === "MIN" ? RT_MIN : RT_MAX) + Number(realTime[2] ?? 0);
     if (number >= RT_MIN && number <= RT_MAX) return number;
   }
-  throw new InvalidArgumentError(`invalid signal: ${given}`);
+  throw new InvalidArgumentError(`Invalid signal: ${given}`);
 }

@@ -1,6 +1,7 @@
 /**
  * What is kept of a container beyond its public record, and the port of the place where it is kept. Pure.
  */
+import type { Sandbox } from "../../proto/engine/networks.js";
 import type { ProcessIdentity } from "../runtime/oci-runtime.js";
 import type { ContainerRecord } from "./container-manager.js";
 
@@ -25,6 +26,14 @@ export interface StoredContainer {
     readonly noCopy: boolean;
     readonly subpath: string;
   }[];
+  /** What the local networks gave it, while it runs. */
+  readonly sandbox?: Sandbox;
+  /** Absolute path of its group in the cgroup tree, while it runs. */
+  readonly cgroupPath?: string;
+  /** It was stopped or killed on request after its last start. */
+  readonly stoppedByHand?: boolean;
+  /** It was told to be removed; a removal cut short is finished at the next start of the daemon. */
+  readonly removing?: boolean;
 }
 
 export interface ContainerState {

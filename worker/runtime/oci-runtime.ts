@@ -3,7 +3,7 @@
  * Promises: a started container outlives this process; its exit is reported once by `onExit`,
  * also when it happened before `open`.
  */
-import type { OciSpec } from "./oci-types.js";
+import type { OciResources, OciSpec } from "./oci-types.js";
 
 /** A process that cannot be mistaken for a later one of the same number. */
 export interface ProcessIdentity {
@@ -52,6 +52,10 @@ export interface OciRuntime {
    * and waits `timeoutMs` at most; then it is killed.
    */
   exec(id: string, args: readonly string[], options: { timeoutMs: number }): Promise<ExecResult>;
+  /** Stops (or lets go on) every process of a container. @throws {FailedPreconditionError} its group is gone. */
+  setFrozen(cgroupPath: string, frozen: boolean): Promise<void>;
+  /** Changes limits of a living container. @throws {FailedPreconditionError} what the kernel refuses. */
+  setLimits(cgroupPath: string, resources: OciResources): Promise<void>;
   /** Makes the monitor open its log file anew (after a rename). */
   reopenLog(id: string): Promise<void>;
   /** Runtime state, cgroup and run files go. Missing is fine. */

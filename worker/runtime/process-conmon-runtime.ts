@@ -28,6 +28,7 @@ import {
   removeCgroup,
   systemdTrees,
 } from "./linux-cgroup.js";
+import { setFrozen, setLimits } from "./linux-cgroup-control.js";
 import { ConmonExits, exitFileNames, readNumber, staleExitFiles } from "./linux-conmon-exits.js";
 import { isAlive, processOf, signalProcess } from "./linux-process.js";
 import type {
@@ -37,7 +38,7 @@ import type {
   RuntimeCreateOptions,
   RuntimeExit,
 } from "./oci-runtime.js";
-import type { OciProcess, OciSpec } from "./oci-types.js";
+import type { OciProcess, OciResources, OciSpec } from "./oci-types.js";
 import { type MonitorSettings, runtimeWords, spawnMonitor } from "./process-conmon-monitor.js";
 import { findProgram, type RunResult, runCommand } from "./process-run.js";
 import { type RuntimeLayout, runtimeLayout } from "./runtime-layout.js";
@@ -170,6 +171,14 @@ class ConmonRuntime implements OciRuntime {
     } finally {
       await Promise.all([rm(specFile, { force: true }), rm(pidFile, { force: true })]);
     }
+  }
+
+  setFrozen(path: string, frozen: boolean): Promise<void> {
+    return setFrozen({ mode: this.#parts.mode, path }, frozen, this.#parts.monitor.clock);
+  }
+
+  setLimits(path: string, resources: OciResources): Promise<void> {
+    return setLimits({ mode: this.#parts.mode, path }, resources);
   }
 
   async reopenLog(id: string): Promise<void> {

@@ -1,0 +1,112 @@
+/**
+ * Makes a container: its name, its volumes, its placed files, its record.
+ * Edge: to the file system; decisions are in the pure files beside it.
+ * Invariant: a creation that fails, or that is cut short, leaves nothing behind: what it made is taken back, or
+ * swept at the next start. An acknowledged one is kept over the daemon's death (not synced: a power cut may lose
+ * the last moments).
+ */
+import { mkdir } from "node:fs/promises";
+import { hostname } from "node:os";
+import { NotFoundError, NotImplementedError } from "../../base/errors/errors.js";
+import { newHexId } from "../../base/random/ids.js";
+import type { ImageRecord } from "../images/image-store.js";
+import { admitContainer, type KeptSpecification, newRecord, wantedVolumes } from "./container-admission.js";
+import { ContainerEntry } from "./container-entry.js";
+import type { ContainerRecord, ContainerSpecification } from "./container-manager.js";
+import { mergedSpecification, withVolumesFrom } from "./container-merge.js";
+import { admittedName, generatedName } from "./container-names.js";
+import type { ContainerParts } from "./container-parts.js";
+import { admitRestartPolicy, NO_RESTART } from "./container-restarts.js";
+import type { StoredContainer } from "./stored-container.js";
+
+export class ContainerCreation {
+  readonly #parts: ContainerParts;
+
+  constructor(parts: ContainerParts) {
+    this.#parts = parts;
+  }
+
+  async create(request: ContainerSpecification): Promise<ContainerRecord> {
+    const { init, registry, state, maker, events } = this.#parts;
+    const image = init.images.find(request.image);
+    if (image === undefined) throw new NotFoundError(`No such image: ${request.image}`);
+    const id = newHexId(init.random);
+    const { files, ...asked } = request;
+    const specification = this.#admitted(id, asked, image);
+    registry.takeName(specification.name, id); // before the first wait: two creates of one name cannot both go on
+    const volumes: StoredContainer["volumes"][number][] = [];
+    try {
+      await this.#addVolumes(volumes, specification, image);
+      const [placed] = await Promise.all([
+        maker.files.place(id, files),
+        mkdir(this.#parts.logDir(id), { recursive: true, mode: 0o710 }),
+      ]);
+      const createdMs = init.clock.nowMs();
+      const record = newRecord({ id, specification, imageId: image.id, createdMs });
+      const stored: StoredContainer = { record, files: placed, volumes };
+      await state.save(stored);
+      registry.add(new ContainerEntry(stored));
+      events.emit("create", record);
+      return record;
+    } catch (error) {
+      registry.freeName(specification.name, id);
+      await maker.files.remove(id);
+      await removeAnonymousVolumes(this.#parts, volumes);
+      throw error;
+    }
+  }
+
+  /** Everything that can be refused without making anything is refused here. */
+  #admitted(id: string, asked: KeptSpecification, image: ImageRecord): KeptSpecification {
+    const { init, registry, maker, networks } = this.#parts;
+    const name =
+      asked.name === ""
+        ? generatedName(init.random, (candidate) => registry.isTaken(candidate))
+        : admittedName(asked.name);
+    admitRestartPolicy(asked.restartPolicy ?? NO_RESTART, asked.autoRemove ?? false);
+    const complete = withVolumesFrom({ ...asked, name }, (other) => {
+      const { record, volumes } = registry.get(other).stored;
+      return { mounts: record.specification.mounts, volumes };
+    });
+    const specification = mergedSpecification(id, complete, image.config, { hostname: hostname() });
+    admitContainer(id, specification, image, maker);
+    const { network, networking } = specification;
+    if (network.kind === "container") {
+      const other = registry.get(network.id);
+      return { ...specification, network: { kind: "container", id: other.id } };
+    }
+    if (network.kind === "networks") {
+      if (networks === undefined) throw new NotImplementedError("this node has no local networks");
+      if (networking !== undefined) networks.admit(networking);
+    }
+    return specification;
+  }
+
+  /** Each is noted when it is made, so that a failure midway can take the anonymous ones back. */
+  async #addVolumes(
+    made: StoredContainer["volumes"][number][],
+    specification: KeptSpecification,
+    image: ImageRecord,
+  ): Promise<void> {
+    for (const mount of wantedVolumes(specification, image)) {
+      const { name, driver, driverOptions, labels, target, readOnly, noCopy, subpath } = mount;
+      const volume = await this.#parts.volumes.ensure({ name, driver, options: driverOptions, labels });
+      made.push({ target, name: volume.name, anonymous: name === "", readOnly, noCopy, subpath });
+    }
+  }
+}
+
+/** Those that were made for one container, and that no other one was given since. */
+export async function removeAnonymousVolumes(
+  parts: Pick<ContainerParts, "volumes" | "registry">,
+  volumes: StoredContainer["volumes"],
+  owner = "",
+): Promise<void> {
+  for (const { name, anonymous } of volumes) {
+    if (!anonymous || parts.volumes.find(name) === undefined) continue;
+    const shared = parts.registry
+      .entries()
+      .some((entry) => entry.id !== owner && entry.stored.volumes.some((volume) => volume.name === name));
+    if (!shared) await parts.volumes.remove(name);
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * What people do to a container that lives: signals, stop, restart, pause, forced removal.
+ * Pure: runtime, clock and records are handed in. Words and order of events are Docker's.
+ * Invariant: who stopped a container by hand is remembered before its process ends.
+ */
+import { FailedPreconditionError } from "../../base/errors/errors.js";
+import type { ContainerEntry } from "./container-entry.js";
+import type { ContainerRecord } from "./container-manager.js";
+import type { ContainerParts } from "./container-parts.js";
+import type { ContainerRemoval } from "./container-removal.js";
+import { admitKill, admitPause, admitRemoval, admitUnpause } from "./container-rules.js";
+import type { ContainerRuns } from "./container-runs.js";
+import { signalNumber } from "./signals.js";
+
+const SIGKILL = 9;
+
+export interface StopOptions {
+  readonly gracePeriodMs?: number;
+  readonly signal?: string;
+}
+
+export class ContainerEnds {
+  readonly #parts: ContainerParts;
+  readonly #runs: ContainerRuns;
+  readonly #removal: ContainerRemoval;
+
+  constructor(parts: ContainerParts, runs: ContainerRuns, removal: ContainerRemoval) {
+    this.#parts = parts;
+    this.#runs = runs;
+    this.#removal = removal;
+  }
+
+  async stop(entry: ContainerEntry, options: StopOptions): Promise<ContainerRecord> {
+    const signal = stopSignal(entry, options);
+    await entry.queue.idle(); // a start under way is let through, or the container would run after its stop
+    if (!isUp(entry)) return entry.stored.record;
+    await this.#markByHand(entry);
+    return this.#end(entry, signal, options.gracePeriodMs);
+  }
+
+  async restart(entry: ContainerEntry, options: StopOptions): Promise<ContainerRecord> {
+    const signal = stopSignal(entry, options);
+    await entry.queue.idle();
+    if (isUp(entry)) {
+      entry.held = true; // its policy does not start it, nor is it removed: that is done here
+      await this.#end(entry, signal, options.gracePeriodMs);
+    }
+    const record = await this.#runs.start(entry);
+    this.#parts.events.emit("restart", record);
+    return record;
+  }
+
+  async kill(entry: ContainerEntry, signal: string): Promise<void> {
+    const number = signalNumber(signal);
+    if (entry.starting) await entry.queue.idle();
+    const { record } = entry.stored;
+    admitKill(record);
+    const configured = record.specification.stopSignal;
+    const ends = number === SIGKILL || configured === "" || signalNumber(configured) === number;
+    if (ends) await this.#markByHand(entry);
+    if (this.#endPause(entry)) return;
+    const exited = entry.wait("not-running");
+    this.#signal(entry, number);
+    if (ends && entry.stored.record.state === "paused") await this.#thaw(entry, number !== SIGKILL);
+    if (number === SIGKILL) await exited;
+  }
+
+  pause(entry: ContainerEntry): Promise<void> {
+    return entry.queue.run(async () => {
+      admitPause(entry.stored.record);
+      await this.#parts.runtime.setFrozen(groupOf(entry), true);
+      if (entry.stored.record.state !== "running") return; // ended meanwhile
+      entry.health?.pause();
+      const record = entry.change({ state: "paused" });
+      await this.#parts.state.save(entry.stored);
+      this.#parts.events.emit("pause", record);
+    });
+  }
+
+  unpause(entry: ContainerEntry): Promise<void> {
+    return entry.queue.run(async () => {
+      admitUnpause(entry.stored.record);
+      await this.#thaw(entry, true);
+    });
+  }
+
+  async remove(entry: ContainerEntry, options: { force: boolean; removeVolumes: boolean }): Promise<void> {
+    const { force, removeVolumes } = options;
+    if (entry.stored.record.state === "removing" && !force) {
+      throw new FailedPreconditionError(`removal of container ${entry.id} is already in progress`);
+    }
+    await entry.queue.idle();
+    if (isUp(entry)) {
+      if (!force) admitRemoval(entry.stored.record);
+      entry.held = true;
+      await this.#markByHand(entry);
+      if (!this.#endPause(entry) && entry.live) {
+        const exited = entry.wait("not-running");
+        this.#signal(entry, SIGKILL);
+        if (entry.stored.record.state === "paused") await this.#thaw(entry, false);
+        await exited;
+      }
+    }
+    await this.#removal.remove(entry, { removeVolumes });
+  }
+
+  /** Signal, grace period, SIGKILL; resolves at the exit. */
+  async #end(
+    entry: ContainerEntry,
+    signal: number,
+    gracePeriodMs: number | undefined,
+  ): Promise<ContainerRecord> {
+    const { events, init } = this.#parts;
+    if (this.#endPause(entry) || !entry.live) {
+      events.emit("stop", entry.stored.record);
+      return entry.stored.record;
+    }
+    const graceMs = gracePeriodMs ?? entry.stored.record.specification.stopGracePeriodMs;
+    const exited = entry.wait("not-running");
+    this.#signal(entry, signal);
+    if (entry.stored.record.state === "paused") await this.#thaw(entry, signal !== SIGKILL);
+    const kill = (): void => this.#signal(entry, SIGKILL);
+    // -1: wait for ever, as in Docker
+    const timer = graceMs < 0 ? undefined : init.clock.setTimer(graceMs, kill);
+    try {
+      const ended = await exited;
+      events.emit("stop", ended);
+      return ended;
+    } finally {
+      timer?.cancel();
+    }
+  }
+
+  /** A container that waits for its next start by policy. @returns false when it does not wait. */
+  #endPause(entry: ContainerEntry): boolean {
+    if (entry.stored.record.state !== "restarting") return false;
+    entry.cancelRestart();
+    entry.change({ state: "exited" });
+    this.#parts.inBackground("saving a stop", this.#parts.state.save(entry.stored));
+    entry.tellWaiters("exit");
+    return true;
+  }
+
+  async #markByHand(entry: ContainerEntry): Promise<void> {
+    entry.stored = { ...entry.stored, stoppedByHand: true };
+    const policy = entry.stored.record.specification.restartPolicy?.name ?? "no";
+    if (policy !== "no") await this.#parts.state.save(entry.stored); // only a policy asks for it later
+  }
+
+  async #thaw(entry: ContainerEntry, tell: boolean): Promise<void> {
+    await this.#parts.runtime.setFrozen(groupOf(entry), false);
+    if (entry.stored.record.state !== "paused") return; // ended meanwhile
+    const record = entry.change({ state: "running" });
+    await this.#parts.state.save(entry.stored);
+    entry.health?.resume();
+    if (tell) this.#parts.events.emit("unpause", record);
+  }
+
+  #signal(entry: ContainerEntry, signal: number): void {
+    const { process, record } = entry.stored;
+    if (process === undefined) return;
+    this.#parts.events.emit("kill", record, { signal: String(signal) });
+    this.#parts.runtime.kill(process, signal);
+  }
+}
+
+function isUp(entry: ContainerEntry): boolean {
+  return entry.live || entry.stored.record.state === "restarting";
+}
+
+function stopSignal(entry: ContainerEntry, options: StopOptions): number {
+  return signalNumber(options.signal || entry.stored.record.specification.stopSignal || "SIGTERM");
+}
+
+function groupOf(entry: ContainerEntry): string {
+  return entry.stored.cgroupPath ?? "";
+}
