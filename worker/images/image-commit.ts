@@ -5,7 +5,7 @@
  * Source: OCI image-spec 1.1 config.md (history, rootfs); Docker Engine API, POST /commit.
  */
 import { FailedPreconditionError, NotFoundError, UnavailableError } from "../../base/errors/errors.js";
-import { addImage, type LibraryParts } from "./image-library.js";
+import { addImage, blobsOf, type LibraryParts } from "./image-library.js";
 import { asObject, type JsonObject, type Platform, parseJsonObject } from "./image-manifest.js";
 import type { StoredImage } from "./image-names.js";
 import type { CommitOptions } from "./image-store.js";
@@ -29,7 +29,10 @@ const ATTEMPTS_MAX = 3;
 export async function commitImage(context: CommitContext, options: CommitOptions): Promise<StoredImage> {
   const { parts } = context;
   const parent = parentOf(parts, options.parentImageId);
-  using _held = parts.pins.hold([...(parent?.chainIds ?? []), ...(parent?.blobs ?? [])]);
+  using _held = parts.pins.hold([
+    ...(parent?.chainIds ?? []),
+    ...(parent === undefined ? [] : blobsOf(parent)),
+  ]);
   const below = parent === undefined ? {} : await readDocument(parts, parent.id);
   for (let attempt = 1; ; attempt += 1) {
     const layer = await snapshotOf(parts, parent, options);
@@ -44,12 +47,11 @@ export async function commitImage(context: CommitContext, options: CommitOptions
       tags: context.tags,
       taggedMs: context.nowMs,
       parentId: parent?.id,
-      layerBlobs: parent?.layerBlobs?.map((blob) => blob ?? undefined),
       signal: options.signal,
-      provide: async ({ chainId }) => {
+      provide: async ({ chainId, position }) => {
         const present = parts.layers.get(chainId);
         if (present === undefined) throw new NotFoundError(`layer ${chainId} is not on this node`);
-        return present;
+        return { layer: present, blob: parent?.layerBlobs?.[position] ?? undefined };
       },
     });
   }

@@ -32,11 +32,17 @@ export interface NewImage {
   readonly parentId?: string | undefined;
   /** Given when the names are a person's or a build's. */
   readonly taggedMs?: number | undefined;
-  /** One per layer. */
-  readonly layerBlobs?: readonly (LayerBlob | undefined)[] | undefined;
   /** Makes sure of one layer; called for each, all at once. */
-  readonly provide: (layer: WantedLayer) => Promise<Layer>;
+  readonly provide: (layer: WantedLayer) => Promise<ProvidedLayer>;
+  /** Digests of blobs that `provide` makes. */
+  readonly awaitedBlobs?: readonly string[];
   readonly signal?: AbortSignal | undefined;
+}
+
+export interface ProvidedLayer {
+  readonly layer: Layer;
+  /** Its bytes as they came, now in the blob store. */
+  readonly blob?: LayerBlob | undefined;
 }
 
 export interface WantedLayer {
@@ -44,6 +50,8 @@ export interface WantedLayer {
   readonly position: number;
   readonly diffId: string;
   readonly chainId: string;
+  /** Keeps a blob until the image has its name, or has failed. */
+  readonly hold: (digest: string) => void;
   /** Fires when the caller gives up or another layer of the image failed. */
   readonly signal: AbortSignal;
 }
@@ -57,7 +65,10 @@ export async function addImage(parts: LibraryParts, image: NewImage): Promise<St
   const parsed = parseImageConfig(image.configBytes, `config ${id}`);
   const chainIds = chainIdsOf(parsed.diffIds);
   const kept = [image.configBytes, ...(image.manifests ?? [])];
-  using held = parts.pins.hold([...chainIds, ...kept.map(sha256Of)]);
+  const awaited = image.awaitedBlobs ?? [];
+  using held = parts.pins.hold([...chainIds, ...kept.map(sha256Of), ...awaited]);
+  using late = parts.pins.group();
+  const hold = (digest: string): void => late.hold(digest);
   const abort = new AbortController();
   const signal = image.signal === undefined ? abort.signal : AbortSignal.any([abort.signal, image.signal]);
   const outcomes = await Promise.allSettled(
@@ -65,7 +76,7 @@ export async function addImage(parts: LibraryParts, image: NewImage): Promise<St
       try {
         const diffId = parsed.diffIds[position];
         invariant(diffId !== undefined, "there is a chain id per diff id");
-        return await image.provide({ position, diffId, chainId, signal });
+        return await image.provide({ position, diffId, chainId, signal, hold });
       } catch (error) {
         abort.abort();
         throw error;
@@ -82,14 +93,16 @@ export async function addImage(parts: LibraryParts, image: NewImage): Promise<St
     held[Symbol.dispose]();
     // Layers that are complete help when the same is tried again soon; when it cannot succeed, they are
     // garbage.
-    if (!["unavailable", "cancelled"].includes(codeOf(cause)))
+    if (!["unavailable", "cancelled"].includes(codeOf(cause))) {
       await collectLayers(parts, [...chainIds].reverse());
+      await collectBlobs(parts, awaited);
+    }
     throw cause;
   }
-  const layers = outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
+  const provided = outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
   const blobs: string[] = [];
   for (const bytes of kept) blobs.push(await parts.blobs.put(bytes));
-  const sizeBytes = layers.reduce((sum, layer) => sum + layer.sizeBytes, 0);
+  const sizeBytes = provided.reduce((sum, { layer }) => sum + layer.sizeBytes, 0);
   return await parts.index.update((images) => {
     const before = images.get(id);
     const parentId = before?.parentId ?? image.parentId;
@@ -101,7 +114,7 @@ export async function addImage(parts: LibraryParts, image: NewImage): Promise<St
       sizeBytes,
       chainIds,
       blobs,
-      layerBlobs: mergedBlobs(chainIds.length, image.layerBlobs, before?.layerBlobs),
+      layerBlobs: provided.map(({ blob }, at) => blob ?? before?.layerBlobs?.[at]),
       ...(parentId === undefined ? {} : { parentId }),
       ...(before?.lastTaggedMs === undefined ? {} : { lastTaggedMs: before.lastTaggedMs }),
     };
@@ -112,13 +125,13 @@ export async function addImage(parts: LibraryParts, image: NewImage): Promise<St
   });
 }
 
-/** The newest knowledge wins; JSON has null where nothing is known. */
-function mergedBlobs(
-  count: number,
-  newer: readonly (LayerBlob | undefined)[] | undefined,
-  older: StoredImage["layerBlobs"],
-): readonly (LayerBlob | undefined)[] {
-  return Array.from({ length: count }, (_, at) => newer?.[at] ?? older?.[at] ?? undefined);
+/** The bytes of a layer as some image of this node has them. */
+export function knownBlobOf(parts: LibraryParts, diffId: string): LayerBlob | undefined {
+  for (const image of parts.index.images.values()) {
+    const blob = image.layerBlobs?.[image.diffIds.indexOf(diffId)];
+    if (blob) return blob;
+  }
+  return undefined;
 }
 
 /** Digests of all blobs an image needs. */

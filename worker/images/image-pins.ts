@@ -24,4 +24,15 @@ export class Pins {
       },
     };
   }
+
+  /** Digests held one after the other, let go together. */
+  group(): Disposable & { hold(digest: string): void } {
+    const held: Disposable[] = [];
+    return {
+      hold: (digest) => void held.push(this.hold([digest])),
+      [Symbol.dispose]: () => {
+        for (const one of held.splice(0)) one[Symbol.dispose]();
+      },
+    };
+  }
 }

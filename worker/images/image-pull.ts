@@ -8,7 +8,13 @@ import type { Clock } from "../../base/clock/clock.js";
 import { DataLossError, InvalidArgumentError } from "../../base/errors/errors.js";
 import { sha256Of, shortIdOf } from "./chain-ids.js";
 import { parseImageConfig } from "./image-config.js";
-import { addImage, collectBlobs, type LibraryParts, type WantedLayer } from "./image-library.js";
+import {
+  addImage,
+  knownBlobOf,
+  type LibraryParts,
+  type ProvidedLayer,
+  type WantedLayer,
+} from "./image-library.js";
 import {
   asObject,
   type Descriptor,
@@ -18,6 +24,7 @@ import {
   parseManifest,
   selectPlatform,
 } from "./image-manifest.js";
+import type { LayerBlob } from "./image-names.js";
 import {
   familiarReference,
   formatReference,
@@ -27,7 +34,6 @@ import {
 } from "./image-reference.js";
 import type { ImageProgress, ImageRecord, ImageStore, RegistryAuth } from "./image-store.js";
 import { Gate, KeyedLock } from "./keyed-lock.js";
-import type { Layer } from "./linux-layer-store.js";
 import type { RegistryClient, RegistrySession, RemoteManifest } from "./registry-client.js";
 
 /** Layers downloaded at once on a node, as Docker's default. */
@@ -84,6 +90,7 @@ export async function pullImage(
   const image = await addImage(parts, {
     configBytes,
     manifests: resolved.bytes,
+    awaitedBlobs: manifest.layers.map((layer) => layer.digest),
     ...names,
     signal: options.signal,
     provide: layerProvider(components, session, manifest, options),
@@ -174,7 +181,7 @@ function layerProvider(
   options: PullOptions,
 ) {
   const { parts, gate } = components;
-  return async (wanted: WantedLayer): Promise<Layer> => {
+  return async (wanted: WantedLayer): Promise<ProvidedLayer> => {
     const { signal } = wanted;
     const descriptor = manifest.layers[wanted.position];
     if (descriptor === undefined) throw new DataLossError(`the manifest has no layer ${wanted.position}`);
@@ -184,30 +191,31 @@ function layerProvider(
     const present = parts.layers.get(wanted.chainId);
     if (present !== undefined) {
       report("Already exists");
-      return present;
+      const isHere = await parts.blobs.has(descriptor.digest);
+      return { layer: present, blob: isHere ? blobOf(descriptor) : knownBlobOf(parts, wanted.diffId) };
     }
     report("Pulling fs layer");
-    const held = parts.pins.hold([descriptor.digest]);
-    try {
+    {
       const fetchIfMissing = async (): Promise<void> => {
         if (await parts.blobs.has(descriptor.digest)) return;
         await gate.downloads.run(() => download(components, session, descriptor, signal, report), { signal });
       };
       await gate.blobs.run(descriptor.digest, fetchIfMissing, { signal });
       report("Download complete");
-      const layer = await parts.layers.add({
+      const { layer } = await parts.layers.add({
         file: parts.blobs.path(descriptor.digest),
         digest: descriptor.digest,
         expected: wanted,
         signal,
       });
       report("Pull complete");
-      return layer;
-    } finally {
-      held[Symbol.dispose]();
-      await collectBlobs(parts, [descriptor.digest]);
+      return { layer, blob: blobOf(descriptor) };
     }
   };
+}
+
+function blobOf({ digest, sizeBytes, mediaType }: Descriptor): LayerBlob {
+  return { digest, sizeBytes, mediaType };
 }
 
 async function download(

@@ -1,13 +1,13 @@
 /**
- * Content-addressed blobs: `blobs/sha256/<hex>`. Configs and manifests stay; layers stay until they are
- * unpacked.
+ * Content-addressed blobs: `blobs/sha256/<hex>`: configs, manifests, and layers as they came, so that they can
+ * go on as they came.
  * Edge: to the file system. Invariant: a file under its digest has that digest; it comes there by rename,
  * after its sum was right.
  * Source: OCI image-spec 1.1 (descriptors).
  */
 import { createHash } from "node:crypto";
 import { renameSync } from "node:fs";
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, link, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { DataLossError } from "../../base/errors/errors.js";
 import { hexOf, sha256Of } from "./chain-ids.js";
@@ -66,6 +66,25 @@ export class BlobStore {
   async write(expected: { digest: string; sizeBytes: number }): Promise<BlobWriter> {
     const path = this.#temporaryPath("blob");
     return new BlobWriter(await open(path, "wx", 0o600), path, this.path(expected.digest), expected);
+  }
+
+  /**
+   * Takes a file of the same file system in, whose digest the caller has just found; its old name stays.
+   * @returns its size.
+   */
+  async adopt(path: string, digest: string): Promise<number> {
+    const { size } = await stat(path);
+    try {
+      await link(path, this.path(digest));
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+    }
+    return size;
+  }
+
+  /** @throws {NotFoundError} not here. */
+  async sizeOf(digest: string): Promise<number> {
+    return (await stat(this.path(digest))).size;
   }
 
   /**

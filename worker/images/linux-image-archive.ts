@@ -162,7 +162,7 @@ async function plainTar(
     if (next.done === true) break;
     head = Buffer.concat([head, next.value]);
   }
-  const compression = compressionOf(head, "the archive");
+  const compression = compressionOf(head);
   const whole = (async function* () {
     yield head;
     yield* source;

@@ -18,13 +18,11 @@ import type { Logger } from "../../base/log/logger.js";
 import type { Random } from "../../base/random/random.js";
 import { systemRandom } from "../../base/random/system-random.js";
 import { shortIdOf } from "./chain-ids.js";
-import { applyChanges } from "./dockerfile-changes.js";
-import type { ArchiveImage } from "./image-archive-contents.js";
+import { type ArrivalContext, importImage, loadImages } from "./image-arrivals.js";
 import { commitImage, readDocument } from "./image-commit.js";
-import { EMPTY_CONFIG, runConfigToJson } from "./image-config.js";
 import { ImageEvents } from "./image-events.js";
 import { historyOf, type SizedHistoryEntry } from "./image-history.js";
-import { addImage, blobsOf, collectBlobs, collectLayers, type LibraryParts } from "./image-library.js";
+import { blobsOf, collectBlobs, collectLayers, type LibraryParts } from "./image-library.js";
 import { type Platform, platformOf } from "./image-manifest.js";
 import { findImage, requireImage, type StoredImage, withNames } from "./image-names.js";
 import { Pins } from "./image-pins.js";
@@ -36,7 +34,6 @@ import type {
   CommitOptions,
   ImageDocument,
   ImageEvent,
-  ImageProgress,
   ImageRecord,
   ImageStore,
   ImageWorkshop,
@@ -144,18 +141,9 @@ class NodeImageStore implements ImageWorkshop {
 
   async load(tar: AsyncIterable<Uint8Array>, options: LoadOptions = {}): Promise<readonly ImageRecord[]> {
     this.#mustBeOpen();
-    const { listArchiveImages, stageArchive } = await loadArchiveReader();
-    await using stage = this.#stage("load");
-    const archive = await stageArchive(tar, { folder: stage.path, signal: options.signal });
-    const loaded: ImageRecord[] = [];
-    for (const image of await listArchiveImages(archive, this.#platform)) {
-      const stored = await this.#loadOne(image, options);
-      loaded.push(stored);
-      const names = image.tags.map(familiarName);
-      for (const name of names) options.onProgress?.({ status: `Loaded image: ${name}` });
-      if (names.length === 0) options.onProgress?.({ status: `Loaded image ID: ${stored.id}` });
-    }
-    return loaded.sort((a, b) => Number(b.repoTags.length > 0) - Number(a.repoTags.length > 0));
+    const loaded = await loadImages(this.#arrival(), tar, options);
+    for (const image of loaded) this.#events.emit("load", image.id, image.id);
+    return loaded;
   }
 
   async importRootfs(
@@ -164,31 +152,10 @@ class NodeImageStore implements ImageWorkshop {
   ): Promise<ImageRecord> {
     this.#mustBeOpen();
     const tag = options.reference === undefined ? undefined : tagOf(options.reference);
-    const config = applyChanges(EMPTY_CONFIG, options.changes ?? []);
-    const { stageFile } = await loadArchiveReader();
-    await using stage = this.#stage("import");
-    await stageFile(tar, stage.path, { signal: options.signal });
-    const layer = await this.#parts.layers.add({ file: stage.path, signal: options.signal });
-    const created = new Date(this.#options.clock.nowMs()).toISOString();
-    const comment = options.message ?? "Imported from -";
-    const configBytes = Buffer.from(
-      JSON.stringify({
-        architecture: this.#platform.architecture,
-        os: this.#platform.os,
-        created,
-        comment,
-        config: runConfigToJson(config),
-        rootfs: { type: "layers", diff_ids: [layer.diffId] },
-        history: [{ created, comment }],
-      }),
-    );
-    return await addImage(this.#parts, {
-      configBytes,
-      tags: tag === undefined ? [] : [tag],
-      signal: options.signal,
-      provide: async ({ chainId, diffId, signal }) =>
-        await this.#parts.layers.add({ file: stage.path, expected: { chainId, diffId }, signal }),
-    });
+    const image = await importImage(this.#arrival(), tar, { ...options, tag });
+    this.#events.emit("import", image.id, image.id);
+    if (tag !== undefined) this.#events.emit("tag", familiarName(tag), image.id);
+    return image;
   }
 
   async tag(reference: string, target: string): Promise<void> {
@@ -299,30 +266,8 @@ class NodeImageStore implements ImageWorkshop {
     if (registry !== undefined) (await registry).close();
   }
 
-  async #loadOne(image: ArchiveImage, options: LoadOptions): Promise<StoredImage> {
-    const { layers, manifestBytes, configBytes, tags } = image;
-    return await addImage(this.#parts, {
-      configBytes,
-      tags,
-      ...(manifestBytes === undefined ? {} : { manifests: [manifestBytes] }),
-      signal: options.signal,
-      provide: async ({ position, diffId, chainId, signal }) => {
-        const source = layers[position];
-        if (source === undefined)
-          throw new InvalidArgumentError(
-            `the archive has ${layers.length} layers, the image's config names more`,
-          );
-        const layer = await this.#parts.layers.add({ ...source, expected: { chainId, diffId }, signal });
-        const progress: ImageProgress = { id: shortIdOf(diffId), status: "Loading layer" };
-        options.onProgress?.({ ...progress, currentBytes: layer.sizeBytes, totalBytes: layer.sizeBytes });
-        return layer;
-      },
-    });
-  }
-
-  #stage(what: string): AsyncDisposable & { path: string } {
-    const path = this.#parts.layers.temporaryPath(what);
-    return { path, [Symbol.asyncDispose]: () => this.#parts.layers.removeTemporary(path) };
+  #arrival(): ArrivalContext {
+    return { parts: this.#parts, platform: this.#platform, nowMs: this.#options.clock.nowMs() };
   }
 
   async #openRegistry(): Promise<RegistryClient> {
@@ -343,13 +288,6 @@ class NodeImageStore implements ImageWorkshop {
   #mustBeOpen(): void {
     if (this.#closed) throw new FailedPreconditionError("the image store is closed");
   }
-}
-
-/** Loaded when first needed: a node that only pulls has no tar reader in its main thread. */
-async function loadArchiveReader() {
-  const { listArchiveImages } = await import("./image-archive-contents.js");
-  const { stageArchive, stageFile } = await import("./linux-image-archive.js");
-  return { listArchiveImages, stageArchive, stageFile };
 }
 
 function tagOf(reference: string): string {

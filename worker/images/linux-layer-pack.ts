@@ -8,6 +8,7 @@
 import { createHash } from "node:crypto";
 import {
   closeSync,
+  createReadStream,
   createWriteStream,
   lstatSync,
   openSync,
@@ -17,7 +18,6 @@ import {
   type Stats,
 } from "node:fs";
 import { join } from "node:path";
-import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
 import { DataLossError, InvalidArgumentError } from "../../base/errors/errors.js";
@@ -49,22 +49,38 @@ const READ_CHUNK_BYTES = 1 << 18;
 const OPAQUE_XATTR = "trusted.overlay.opaque";
 const OPAQUE_NAME = ".wh..wh..opq";
 const WHITEOUT_PREFIX = ".wh.";
-/** Fast; the bytes are made once and kept, so their size matters less than the wait for them. */
+/** zlib's default, as other engines use it. */
 const GZIP_LEVEL = 6;
 
 export async function packLayer({ root, file, gzip }: PackRequest): Promise<PackResult> {
+  return await writeSummed(tarOf(root), { file, gzip });
+}
+
+export interface CompressRequest {
+  /** A plain tar. */
+  readonly source: string;
+  /** File to make. */
+  readonly file: string;
+}
+
+export async function compressLayer({ source, file }: CompressRequest): Promise<PackResult> {
+  const chunks = createReadStream(source, { highWaterMark: READ_CHUNK_BYTES });
+  return await writeSummed(chunks as AsyncIterable<Buffer>, { file, gzip: true });
+}
+
+async function writeSummed(
+  tar: Iterable<Buffer> | AsyncIterable<Buffer>,
+  { file, gzip }: { file: string; gzip: boolean },
+): Promise<PackResult> {
   const plain = createHash("sha256");
   const stored = createHash("sha256");
   let fileBytes = 0;
-  const source = Readable.from(
-    (function* () {
-      for (const chunk of tarOf(root)) {
-        plain.update(chunk);
-        yield chunk;
-      }
-    })(),
-    { objectMode: false, highWaterMark: READ_CHUNK_BYTES },
-  );
+  const source = async function* (): AsyncGenerator<Buffer> {
+    for await (const chunk of tar) {
+      plain.update(chunk);
+      yield chunk;
+    }
+  };
   const counted = async function* (chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     for await (const chunk of chunks) {
       stored.update(chunk);
@@ -73,8 +89,8 @@ export async function packLayer({ root, file, gzip }: PackRequest): Promise<Pack
     }
   };
   const target = createWriteStream(file, { flags: "wx", mode: 0o600 });
-  if (gzip)
-    await pipeline(source, createGzip({ level: GZIP_LEVEL, chunkSize: READ_CHUNK_BYTES }), counted, target);
+  const compressor = createGzip({ level: GZIP_LEVEL, chunkSize: READ_CHUNK_BYTES });
+  if (gzip) await pipeline(source, compressor, counted, target);
   else await pipeline(source, counted, target);
   return { digest: textOf(stored), fileBytes, diffId: textOf(plain) };
 }

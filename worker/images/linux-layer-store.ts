@@ -11,6 +11,8 @@ import type { Logger } from "../../base/log/logger.js";
 import { chainIdOf, hexOf, shortIdOf } from "./chain-ids.js";
 import { asObject } from "./image-manifest.js";
 import { KeyedLock } from "./keyed-lock.js";
+import type { PackResult } from "./linux-layer-pack.js";
+import type { Compression } from "./linux-layer-unpack.js";
 import type { UnpackThread } from "./linux-unpack-thread.js";
 
 export interface Layer {
@@ -44,6 +46,18 @@ export interface AddLayer {
   /** What the image's config promises; absent for an import, whose only layer defines it. */
   readonly expected?: { readonly chainId: string; readonly diffId: string };
   readonly signal?: AbortSignal | undefined;
+}
+
+export interface AddedLayer {
+  readonly layer: Layer;
+  /** What the file turned out to be; absent when the layer was there and the file was not read. */
+  readonly file?: StoredForm;
+}
+
+export interface StoredForm {
+  /** Of the file as stored. */
+  readonly digest: string;
+  readonly compression: Compression;
 }
 
 export class LayerStore {
@@ -104,15 +118,35 @@ export class LayerStore {
    * @throws {DataLossError} when a sum differs; {InvalidArgumentError} when a path leaves the root;
    * {CancelledError}.
    */
-  async add(request: AddLayer): Promise<Layer> {
+  async add(request: AddLayer): Promise<AddedLayer> {
     const { expected } = request;
     if (expected === undefined) return await this.#unpack(request);
     const { signal } = request;
     return await this.#lock.run(
       expected.chainId,
-      async () => this.#layers.get(expected.chainId) ?? (await this.#unpack(request)),
+      async () => {
+        const present = this.#layers.get(expected.chainId);
+        return present === undefined ? await this.#unpack(request) : { layer: present };
+      },
       { signal },
     );
+  }
+
+  /** Makes the plain or gzip tar of a layer whose tar can be made again. */
+  async pack(
+    chainId: string,
+    options: { file: string; gzip: boolean; signal?: AbortSignal | undefined },
+  ): Promise<PackResult> {
+    const { file, gzip, signal } = options;
+    return await this.#thread.pack({ root: this.diffPath(chainId), file, gzip }, { signal });
+  }
+
+  /** Compresses a plain tar. */
+  async compress(
+    source: string,
+    options: { file: string; signal?: AbortSignal | undefined },
+  ): Promise<PackResult> {
+    return await this.#thread.compress({ source, file: options.file }, { signal: options.signal });
   }
 
   /**
@@ -165,7 +199,7 @@ export class LayerStore {
     }
   }
 
-  async #unpack({ file, digest, expected, signal }: AddLayer): Promise<Layer> {
+  async #unpack({ file, digest, expected, signal }: AddLayer): Promise<AddedLayer> {
     const folder = this.temporaryPath("unpack");
     const name = shortIdOf(digest ?? expected?.diffId ?? "sha256:imported");
     await mkdir(join(folder, "diff"), { recursive: true });
@@ -184,15 +218,20 @@ export class LayerStore {
             `the image's config says ${expected.diffId}`,
         );
       }
-      const { diffId, sizeBytes } = result;
-      if (expected !== undefined)
-        return await this.#keep(folder, { chainId: expected.chainId, diffId, sizeBytes });
+      const { diffId, sizeBytes, compression } = result;
+      const form: StoredForm = { digest: result.digest, compression };
+      // A plain tar that packing the folder would give again need not be kept.
+      const sum =
+        compression === "none" ? await this.#thread.sum(join(folder, "diff"), { signal }) : undefined;
+      const packed = sum?.diffId === diffId ? { packedBytes: sum.tarBytes } : {};
+      const facts = { chainId: expected?.chainId ?? diffId, diffId, sizeBytes, ...packed };
+      if (expected !== undefined) return { layer: await this.#keep(folder, facts), file: form };
       // An import learns its chain id only now, so only now it can take its turn.
-      return await this.#lock.run(
+      const layer = await this.#lock.run(
         diffId,
-        async () =>
-          this.#layers.get(diffId) ?? (await this.#keep(folder, { chainId: diffId, diffId, sizeBytes })),
+        async () => this.#layers.get(diffId) ?? (await this.#keep(folder, facts)),
       );
+      return { layer, file: form };
     } finally {
       await rm(folder, { recursive: true, force: true });
     }

@@ -1,7 +1,7 @@
 /**
  * One pass over a layer's file: read, sum of the bytes as stored, decompress, sum of the plain tar (the diff
  * id), unpack.
- * Edge: to the file system, zlib, and the `zstd` command for layers compressed that way.
+ * Edge: to the file system, zlib, and the commands zstd, bzip2 and xz for layers compressed that way.
  * Invariant: the result names what was really read; the caller compares it and drops the folder when it
  * differs.
  * Sources: OCI image-spec 1.1 layer.md; RFC 1952 (gzip), RFC 8878 (zstd magic).
@@ -13,19 +13,13 @@ import { open } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import { type Extract, extract } from "tar-stream";
-import {
-  DataLossError,
-  FailedPreconditionError,
-  InvalidArgumentError,
-  messageOf,
-  SkeinError,
-} from "../../base/errors/errors.js";
+import { DataLossError, FailedPreconditionError, messageOf, SkeinError } from "../../base/errors/errors.js";
 import { type TarHeader, XATTR_PREFIX } from "./layer-entry.js";
 import { type KernelCalls, LayerExtractor } from "./linux-layer-extractor.js";
 import { RecentBytes } from "./recent-bytes.js";
 
 export interface UnpackRequest {
-  /** The layer as stored: plain, gzip or zstd tar; told apart by its first bytes. */
+  /** The layer as stored: a tar, plain or compressed; told apart by its first bytes. */
   readonly file: string;
   /** An empty folder. */
   readonly root: string;
@@ -42,9 +36,13 @@ export interface UnpackResult {
   readonly diffId: string;
   /** Sum of the sizes of its regular files. */
   readonly sizeBytes: number;
+  /** Of the file as stored. */
+  readonly compression: Compression;
 }
 
-export type Compression = "none" | "gzip" | "zstd";
+export type Compression = "none" | "gzip" | "zstd" | "bzip2" | "xz";
+/** What Node itself does not read is left to commands. */
+type CommandCompression = "zstd" | "bzip2" | "xz";
 
 const READ_CHUNK_BYTES = 1 << 20;
 const GUNZIP_CHUNK_BYTES = 1 << 18;
@@ -53,7 +51,7 @@ const RECENT_BYTES_KEPT = 1 << 19;
 
 /**
  * @throws {InvalidArgumentError} a path that leaves the root; {DataLossError} damaged;
- * {FailedPreconditionError} no zstd.
+ * {FailedPreconditionError} the command for its compression is missing.
  */
 export async function unpackLayer(request: UnpackRequest, kernel: KernelCalls): Promise<UnpackResult> {
   const stored = createHash("sha256");
@@ -69,8 +67,9 @@ export async function unpackLayer(request: UnpackRequest, kernel: KernelCalls): 
       return raw ?? Buffer.from(text, "utf8");
     },
   });
+  let compression: Compression;
   try {
-    const compression = compressionOf(await firstBytesOf(request.file), request.layer);
+    compression = compressionOf(await firstBytesOf(request.file));
     const source = createReadStream(request.file, { highWaterMark: READ_CHUNK_BYTES });
     const tar = decompress(
       seen(source, (chunk) => stored.update(chunk)),
@@ -89,33 +88,28 @@ export async function unpackLayer(request: UnpackRequest, kernel: KernelCalls): 
     throw new DataLossError(`layer ${request.layer} is damaged: ${messageOf(error)}`, { cause: error });
   }
   extractor.finish();
-  return { digest: textOf(stored), diffId: textOf(plain), sizeBytes: extractor.sizeBytes };
+  return { digest: textOf(stored), diffId: textOf(plain), sizeBytes: extractor.sizeBytes, compression };
 }
 
-/**
- * Told by magic bytes, because media types are often wrong.
- * @throws {InvalidArgumentError} a kind we do not read.
- */
-export function compressionOf(first: Uint8Array, what: string): Compression {
+/** Told by magic bytes, because media types are often wrong. */
+export function compressionOf(first: Uint8Array): Compression {
   const begins = (...bytes: number[]): boolean => bytes.every((byte, index) => first[index] === byte);
   if (begins(0x1f, 0x8b)) return "gzip";
   if (begins(0x28, 0xb5, 0x2f, 0xfd)) return "zstd";
-  if (begins(0xfd, 0x37, 0x7a, 0x58, 0x5a))
-    throw new InvalidArgumentError(`${what} is compressed with xz: only gzip and zstd are read`);
-  if (begins(0x42, 0x5a, 0x68))
-    throw new InvalidArgumentError(`${what} is compressed with bzip2: only gzip and zstd are read`);
+  if (begins(0xfd, 0x37, 0x7a, 0x58, 0x5a)) return "xz";
+  if (begins(0x42, 0x5a, 0x68)) return "bzip2";
   return "none";
 }
 
-/** @returns the plain bytes. @throws {DataLossError} damaged zstd; zlib's own error for damaged gzip. */
+/** @returns the plain bytes. @throws {DataLossError} damaged; zlib's own error for damaged gzip. */
 export function decompress(
   source: AsyncIterable<Buffer>,
   compression: Compression,
   what: string,
 ): AsyncIterable<Buffer> {
   if (compression === "gzip") return throughGunzip(source);
-  if (compression === "zstd") return throughZstd(source, what);
-  return source;
+  if (compression === "none") return source;
+  return throughCommand(source, compression, what);
 }
 
 async function* throughGunzip(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
@@ -129,8 +123,12 @@ async function* throughGunzip(source: AsyncIterable<Buffer>): AsyncGenerator<Buf
   }
 }
 
-async function* throughZstd(source: AsyncIterable<Buffer>, what: string): AsyncGenerator<Buffer> {
-  const child = spawn("zstd", ["-dc"], { stdio: ["pipe", "pipe", "pipe"] });
+async function* throughCommand(
+  source: AsyncIterable<Buffer>,
+  command: CommandCompression,
+  what: string,
+): AsyncGenerator<Buffer> {
+  const child = spawn(command, ["-dc"], { stdio: ["pipe", "pipe", "pipe"] });
   let words = "";
   child.stderr.on("data", (chunk: Buffer) => {
     words = (words + chunk.toString("utf8")).slice(0, 500);
@@ -145,12 +143,12 @@ async function* throughZstd(source: AsyncIterable<Buffer>, what: string): AsyncG
     const result = await ended;
     if (result instanceof Error) {
       throw new FailedPreconditionError(
-        `${what} is compressed with zstd, and the command zstd is not installed on this node`,
+        `${what} is compressed with ${command}, and the command ${command} is not installed on this node`,
         { cause: result },
       );
     }
     if (result !== 0)
-      throw new DataLossError(`${what} is damaged: ${words.trim() || `zstd ended with ${result}`}`);
+      throw new DataLossError(`${what} is damaged: ${words.trim() || `${command} ended with ${result}`}`);
     const feedError = await fed;
     if (feedError !== undefined) throw feedError;
   } finally {

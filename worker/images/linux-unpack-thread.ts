@@ -76,6 +76,13 @@ export class UnpackThread {
     return this.#do("sum", { kind: "sum", request: { root } }, root, options);
   }
 
+  compress(
+    request: LayerJobs["compress"]["request"],
+    options: JobOptions = {},
+  ): Promise<LayerJobs["compress"]["result"]> {
+    return this.#do("compress", { kind: "compress", request }, request.source, options);
+  }
+
   pack(
     request: LayerJobs["pack"]["request"],
     options: JobOptions = {},

@@ -9,7 +9,7 @@ import type { ErrorCode } from "../../base/errors/errors.js";
 import { codeOf, InternalError, messageOf } from "../../base/errors/errors.js";
 import { invariant } from "../../base/errors/invariant.js";
 import type { KernelCalls } from "./linux-layer-extractor.js";
-import type { PackRequest, PackResult, TarSum } from "./linux-layer-pack.js";
+import type { CompressRequest, PackRequest, PackResult, TarSum } from "./linux-layer-pack.js";
 import type { SnapshotRequest, SnapshotResult } from "./linux-layer-snapshot.js";
 import { type UnpackRequest, type UnpackResult, unpackLayer } from "./linux-layer-unpack.js";
 
@@ -27,6 +27,7 @@ export interface LayerJobs {
   readonly unpack: { readonly request: UnpackRequest; readonly result: UnpackResult };
   readonly snapshot: { readonly request: SnapshotRequest; readonly result: SnapshotResult };
   readonly sum: { readonly request: { readonly root: string }; readonly result: TarSum };
+  readonly compress: { readonly request: CompressRequest; readonly result: PackResult };
   readonly pack: { readonly request: PackRequest; readonly result: PackResult };
 }
 export type LayerJobKind = keyof LayerJobs;
@@ -83,6 +84,10 @@ async function runJob(job: LayerJob, kernel: KernelCalls): Promise<LayerJobs[Lay
     case "sum": {
       const { sumLayer } = await import("./linux-layer-pack.js");
       return sumLayer(job.request.root);
+    }
+    case "compress": {
+      const { compressLayer } = await import("./linux-layer-pack.js");
+      return await compressLayer(job.request);
     }
     case "pack": {
       const { packLayer } = await import("./linux-layer-pack.js");
