@@ -30,7 +30,7 @@ export function applyChanges(config: ImageConfig, changes: readonly string[]): I
 /** With triggers (ONBUILD), too. @throws as applyChanges. */
 export function applyBuildChanges(config: BuildConfig, changes: readonly string[]): BuildConfig {
   const text = changes.join("\n");
-  if (/^\s*(#.*)?$/.test(text)) return config;
+  if (text.split("\n").every((line) => /^\s*(#|$)/.test(line))) return config;
   const { lines, escape } = readDockerfile(text);
   for (const { keyword } of lines)
     if (!ALLOWED.has(keyword))
