@@ -1,10 +1,28 @@
 /**
- * A connected SOCK_SEQPACKET descriptor as a stream. Edge: to Node's own pipe handle, which reads and writes
+ * A connected SOCK_SEQPACKET socket as two streams. Edge: to Node's own pipe handle, which reads and writes
  * any local socket, though node:net opens those of stream type only.
- * Invariants: each packet arrives as one "data" event; each packet leaves by one write that was waited for,
- * since writes that pile up are sent as one packet.
+ * Invariants: each packet arrives as one "data" event; a write that fails ends the writer alone, so that what
+ * the other side sent before it left is still read. Each write must be waited for: those that pile up leave
+ * as one packet.
  */
 import { Socket, type SocketConstructorOpts } from "node:net";
+import type { Linux } from "./linux-ports.js";
+
+export interface PacketStreams {
+  readonly reader: Socket;
+  /** Its end is the end of our side; the reader goes on. */
+  readonly writer: Socket;
+}
+
+/** @throws {InternalError} with the errno's name; {NotImplementedError} without system calls. */
+export function connectPacketStreams(
+  linux: Pick<Linux, "connectSeqPacket" | "duplicate">,
+  path: string,
+): PacketStreams {
+  const fd = linux.connectSeqPacket(path);
+  const copy = linux.duplicate(fd);
+  return { reader: socketOf(fd, { writable: false }), writer: socketOf(copy, { readable: false }) };
+}
 
 interface PipeHandle {
   open(fd: number): number | undefined;
@@ -14,13 +32,12 @@ interface PipeBinding {
   readonly constants: { readonly SOCKET: number };
 }
 
-/** Takes the descriptor over: it is closed with the stream. The end of input leaves output open. */
-export function openPacketStream(fd: number): Socket {
+function socketOf(fd: number, options: SocketConstructorOpts): Socket {
   // typed nowhere; the same handle that every local stream socket of node:net has
   const { binding } = process as unknown as { binding(name: "pipe_wrap"): PipeBinding };
   const { Pipe, constants } = binding("pipe_wrap");
   const handle = new Pipe(constants.SOCKET);
   handle.open(fd);
-  const options = { handle, allowHalfOpen: true };
-  return new Socket(options as SocketConstructorOpts); // `handle` is an option that the types leave out
+  const all = { readable: true, writable: true, ...options, handle, allowHalfOpen: true };
+  return new Socket(all as SocketConstructorOpts); // `handle` is an option that the types leave out
 }

@@ -5,11 +5,12 @@
  * clean-up; a record says "running" only while its process is known.
  */
 import { NotFoundError } from "../../base/errors/errors.js";
-import type { ImageConfig, ImageRecord } from "../images/image-store.js";
+import type { ImageRecord } from "../images/image-store.js";
 import type { RuntimeExit } from "../runtime/oci-runtime.js";
 import { makeBundle } from "./container-bundle.js";
 import type { ContainerEntry } from "./container-entry.js";
 import type { ContainerRecord } from "./container-manager.js";
+import { alreadyMerged } from "./container-merge.js";
 import { type ContainerNetworkAccess, shownSandbox } from "./container-networking.js";
 import type { ContainerParts } from "./container-parts.js";
 import type { ContainerRemoval } from "./container-removal.js";
@@ -169,7 +170,7 @@ export class ContainerRuns {
     );
     const { name, specification } = entry.stored.record;
     const asRun = { ...entry.stored.record, specification: network.specification };
-    const merged = { ...image, config: nothingMore(image.config) };
+    const merged = { ...image, config: alreadyMerged(image.config) };
     const bundle = await makeBundle(maker, { ...entry.stored, record: asRun }, merged, rootfs);
     const process = await runtime.create({
       id,
@@ -178,6 +179,8 @@ export class ContainerRuns {
       logPath: specification.log.driver === "none" ? undefined : this.#parts.logPath(id),
       tty: specification.tty,
       openStdin: specification.openStdin,
+      // a terminal's input never ends with a client
+      stdinOnce: specification.stdinOnce === true && !specification.tty,
     });
     await Promise.all([...this.#beforeStart].map((listener) => listener(id)));
     const record: ContainerRecord = {
@@ -204,23 +207,6 @@ export class ContainerRuns {
     await Promise.all([runtime.start(id), state.save(running)]);
     entry.stored = running;
   }
-}
-
-/** The image's configuration lies in the record already. */
-function nothingMore(config: ImageConfig): ImageConfig {
-  return {
-    ...config,
-    user: "",
-    env: [],
-    entrypoint: [],
-    cmd: [],
-    workingDir: "",
-    labels: {},
-    exposedPorts: [],
-    volumes: [],
-    stopSignal: "",
-    healthcheck: undefined,
-  };
 }
 
 /** Both side by side; the second is over, too, when the first fails. */

@@ -28,6 +28,8 @@ export interface RuntimeCreateOptions {
   readonly logPath: string | undefined;
   readonly tty: boolean;
   readonly openStdin: boolean;
+  /** Input ends when a connection to the monitor ends. @default false: it stays open */
+  readonly stdinOnce?: boolean;
 }
 
 export interface ExecResult {

@@ -43,6 +43,8 @@ export interface MonitorOptions {
   readonly logPath: string | undefined;
   readonly tty: boolean;
   readonly openStdin: boolean;
+  /** Input ends when a connection to the monitor ends. */
+  readonly stdinOnce?: boolean;
 }
 
 /**
@@ -112,7 +114,8 @@ function monitorArguments(settings: MonitorSettings, options: MonitorOptions): r
     ...["-b", bundle, "-p", `${bundle}/pid`, "-P", `${bundle}/conmon.pid`],
     ...["--exit-dir", settings.exitDir, "--persist-dir", bundle, "--full-attach"],
     ...["-l", log, "--log-level", "error", "--no-new-keyring"],
-    ...(options.openStdin ? ["-i", "--leave-stdin-open"] : []),
+    ...(options.openStdin ? ["-i"] : []),
+    ...(options.openStdin && options.stdinOnce !== true ? ["--leave-stdin-open"] : []),
     ...(options.tty ? ["-t"] : []),
   ];
 }

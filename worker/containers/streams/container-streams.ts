@@ -1,0 +1,59 @@
+/**
+ * The contract's streams of a node's containers: attach, exec and terminal sizes in one. Edge: composition of
+ * the edges beside it.
+ */
+import type { Clock } from "../../../base/clock/clock.js";
+import { FailedPreconditionError } from "../../../base/errors/errors.js";
+import type { Linux } from "../../../base/linux/linux-ports.js";
+import type { Logger } from "../../../base/log/logger.js";
+import type { Random } from "../../../base/random/random.js";
+import type { ContainerStreams } from "../../../proto/engine/streams.js";
+import { findProgram } from "../../runtime/process-run.js";
+import { runtimeLayout } from "../../runtime/runtime-layout.js";
+import type { LocalContainerManager } from "../open-container-manager.js";
+import { Attachments } from "./attachments.js";
+import { ExecSessions } from "./exec-sessions.js";
+
+export interface ContainerStreamsInit {
+  readonly containers: Pick<LocalContainerManager, "get" | "emit" | "onEvent" | "onBeforeStart">;
+  /** The container manager's own. */
+  readonly runDir: string;
+  /** The container manager's own. @default crun when installed, else runc */
+  readonly runtime?: "crun" | "runc";
+  readonly linux: Linux;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+/** @throws {FailedPreconditionError} conmon, or both crun and runc, are not installed. */
+export function openContainerStreams(init: ContainerStreamsInit): ContainerStreams {
+  const { containers } = init;
+  const layout = runtimeLayout(init.runDir);
+  const names = init.runtime === "runc" ? ["runc", "crun"] : ["crun", "runc"];
+  const runtime = names.map((name) => findProgram(name)).find((path) => path !== undefined);
+  const conmon = findProgram("conmon");
+  if (runtime === undefined || conmon === undefined)
+    throw new FailedPreconditionError("conmon and crun or runc must be installed");
+  const attachments = new Attachments({ ...init, layout });
+  const execs = new ExecSessions({ ...init, layout, runtime, conmon });
+  const stopListening = containers.onBeforeStart((id) => {
+    attachments.connectWaiting(id);
+    return Promise.resolve();
+  });
+  return {
+    attach: (id, options) => attachments.attach(id, options),
+    resize: (id, size) => attachments.resize(id, size),
+    createExec: (id, specification) => Promise.resolve().then(() => execs.create(id, specification)),
+    startExec: (id, options) => execs.start(id, options),
+    resizeExec: (id, size) => execs.resize(id, size),
+    getExec: (id) => execs.get(id),
+    execsOf: (id) => execs.of(id),
+    close() {
+      stopListening();
+      attachments.close();
+      execs.close();
+      return Promise.resolve();
+    },
+  };
+}
