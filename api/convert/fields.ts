@@ -53,6 +53,11 @@ export class Fields {
     return this.#values.has(key.toLowerCase());
   }
 
+  /** As they were spelled, in their order. */
+  keys(): string[] {
+    return [...this.#values.values()].map(({ key }) => key);
+  }
+
   /** The raw value; undefined when absent. */
   raw(key: string): Json {
     return this.#take(key);

@@ -237,6 +237,8 @@ export interface ContainerSpecification {
   };
   /** Docker's HostConfig as it was asked for and completed: inspect gives it back. The engine does not read it. */
   readonly hostConfig?: Readonly<Record<string, unknown>>;
+  /** What of Docker's Config has no place above (StopTimeout, Volumes, OnBuild …), for inspect alone. */
+  readonly config?: Readonly<Record<string, unknown>>;
 }
 
 export interface HealthResult {
