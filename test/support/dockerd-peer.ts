@@ -1,0 +1,129 @@
+/**
+ * Debian's dockerd with folders and a network namespace of its own, to compare with and to measure beside.
+ * Edge: to processes and iproute2. `close` ends it and what it started; its containers are removed first.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { attempt, type CommandOptions, type CommandResult, run, runSync } from "./lab/shell.js";
+
+const START_MS_MAX = 60_000;
+const STOP_MS_MAX = 20_000;
+
+export interface DockerdPeerOptions {
+  /** Of its own: data, run files, socket and log. Removed by `close`. */
+  readonly dir: string;
+  /** Name of a network namespace, made by this and removed by `close`. */
+  readonly netns: string;
+  /** An end that leads to the machine: the peer's address there, when it has to reach something. */
+  readonly uplink?: { readonly hostLink: string; readonly hostAddress: string; readonly address: string };
+  readonly daemonArgs?: readonly string[];
+}
+
+/** Why there is no peer on this machine, or undefined. */
+export function dockerdMissing(): string | undefined {
+  return runSync("dockerd", ["--version"]) ? undefined : "dockerd is not installed (Debian: docker.io)";
+}
+
+export class DockerdPeer {
+  readonly #options: DockerdPeerOptions;
+  readonly #daemon: ChildProcess;
+
+  private constructor(options: DockerdPeerOptions, daemon: ChildProcess) {
+    this.#options = options;
+    this.#daemon = daemon;
+  }
+
+  static async open(options: DockerdPeerOptions): Promise<DockerdPeer> {
+    const { dir, netns, uplink } = options;
+    mkdirSync(join(dir, "data"), { recursive: true });
+    await run("ip", ["netns", "add", netns]);
+    await run("ip", ["-n", netns, "link", "set", "lo", "up"]);
+    if (uplink !== undefined) await plug(netns, uplink);
+    const log = openSync(join(dir, "dockerd.log"), "a");
+    // nsenter and not `ip netns exec`: that one hides the cgroup mounts
+    const daemon = spawn(
+      "nsenter",
+      [
+        `--net=/run/netns/${netns}`,
+        "dockerd",
+        "--data-root",
+        join(dir, "data"),
+        "--exec-root",
+        join(dir, "run"),
+        "--pidfile",
+        join(dir, "dockerd.pid"),
+        "-H",
+        `unix://${join(dir, "docker.sock")}`,
+        ...(options.daemonArgs ?? []),
+      ],
+      { stdio: ["ignore", log, log] },
+    );
+    const peer = new DockerdPeer(options, daemon);
+    const deadline = Date.now() + START_MS_MAX;
+    while (Date.now() < deadline && daemon.exitCode === null) {
+      if (existsSync(peer.socketPath) && (await peer.docker(["version"])).code === 0) return peer;
+      await new Promise((wake) => setTimeout(wake, 100));
+    }
+    const end = readFileSync(join(dir, "dockerd.log"), "utf8").trimEnd().split("\n").slice(-10).join("\n");
+    await peer.close();
+    throw new Error(`dockerd did not answer; its log ends with:\n${end}`);
+  }
+
+  get socketPath(): string {
+    return join(this.#options.dir, "docker.sock");
+  }
+
+  /** Of dockerd and of the containerd it started. */
+  get pids(): readonly number[] {
+    const pid = this.#daemon.pid;
+    if (pid === undefined) return [];
+    const path = `/proc/${pid}/task/${pid}/children`;
+    const children = existsSync(path) ? readFileSync(path, "utf8").split(" ").filter(Boolean) : [];
+    return [pid, ...children.map(Number)];
+  }
+
+  docker(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
+    return attempt("docker", args, {
+      ...options,
+      env: { ...process.env, DOCKER_HOST: `unix://${this.socketPath}`, ...options.env },
+    });
+  }
+
+  async close(): Promise<void> {
+    const { dir, netns } = this.#options;
+    if (this.#daemon.exitCode === null && existsSync(this.socketPath)) {
+      const ids = (await this.docker(["ps", "-aq"])).stdout.split("\n").filter(Boolean);
+      if (ids.length > 0) await this.docker(["rm", "-f", ...ids]);
+    }
+    if (this.#daemon.exitCode === null && this.#daemon.signalCode === null) {
+      const gone = new Promise<void>((done) => this.#daemon.once("exit", () => done()));
+      this.#daemon.kill("SIGTERM");
+      const timer = setTimeout(() => this.#daemon.kill("SIGKILL"), STOP_MS_MAX);
+      await gone;
+      clearTimeout(timer);
+    }
+    runSync("ip", ["netns", "del", netns]);
+    for (const mount of mountsBelow(dir)) runSync("umount", ["-l", mount]);
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+async function plug(netns: string, uplink: NonNullable<DockerdPeerOptions["uplink"]>): Promise<void> {
+  const { hostLink, hostAddress, address } = uplink;
+  await run("ip", ["link", "add", hostLink, "type", "veth", "peer", "name", "up0", "netns", netns]);
+  await run("ip", ["addr", "add", `${hostAddress}/24`, "dev", hostLink]);
+  await run("ip", ["link", "set", hostLink, "up"]);
+  await run("ip", ["-n", netns, "addr", "add", `${address}/24`, "dev", "up0"]);
+  await run("ip", ["-n", netns, "link", "set", "up0", "up"]);
+  await run("ip", ["-n", netns, "route", "add", "default", "via", hostAddress]);
+}
+
+/** Deepest first. */
+function mountsBelow(dir: string): string[] {
+  return readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .map((line) => line.split(" ")[4] ?? "")
+    .filter((path) => path.startsWith(`${dir}/`))
+    .sort((a, b) => b.length - a.length);
+}
