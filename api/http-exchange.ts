@@ -13,6 +13,7 @@ import {
 import { STATUS } from "../base/errors/status.js";
 import { Fields } from "./convert/fields.js";
 import type { JsonValue } from "./convert/shape.js";
+import { type HijackedConnection, hijack, readUpgradeBody, type UpgradeParts } from "./http-hijack.js";
 
 /** Bytes of a JSON body: a service spec with a 500 KiB secret beside it still fits. */
 const JSON_BODY_BYTES_MAX = 8 * 1024 * 1024;
@@ -30,17 +31,21 @@ export class Exchange {
   readonly response: ServerResponse;
   readonly params: Readonly<Record<string, string | undefined>>;
   readonly query: URLSearchParams;
+  #upgrade: UpgradeParts | undefined;
 
   constructor(parts: {
     request: IncomingMessage;
     response: ServerResponse;
     params: Readonly<Record<string, string | undefined>>;
     query: URLSearchParams;
+    /** The client asked to leave HTTP: the body, if any, is still in the socket. */
+    upgrade?: UpgradeParts;
   }) {
     this.request = parts.request;
     this.response = parts.response;
     this.params = parts.params;
     this.query = parts.query;
+    this.#upgrade = parts.upgrade;
   }
 
   /** A path parameter; routes name only those their path has. */
@@ -69,6 +74,7 @@ export class Exchange {
 
   /** The JSON object sent. @throws {TooLargeError} more than 8 MiB; {InvalidArgumentError} no JSON. */
   async body(): Promise<Fields> {
+    if (this.#upgrade !== undefined) return this.#upgradeBody(this.#upgrade);
     const chunks: Buffer[] = [];
     let size = 0;
     // Not destroyed when it is too large: its connection must stay for the answer.
@@ -81,20 +87,25 @@ export class Exchange {
       }
       chunks.push(chunk);
     }
-    const text = Buffer.concat(chunks).toString("utf8");
-    if (text.trim() === "") return Fields.of({});
-    try {
-      return Fields.of(JSON.parse(text));
-    } catch (error) {
-      if (error instanceof SyntaxError) {
-        // the rest quotes the body, which may hold a secret
-        const place = /at position \d+/.exec(error.message)?.[0];
-        throw new InvalidArgumentError(
-          `the body must be JSON${place === undefined ? "" : `: wrong ${place}`}`,
-        );
-      }
-      throw error;
-    }
+    return jsonFields(Buffer.concat(chunks));
+  }
+
+  async #upgradeBody(upgrade: UpgradeParts): Promise<Fields> {
+    const read = await readUpgradeBody(this.request, upgrade);
+    if (read === undefined)
+      throw new TooLargeError(`the body must be whole and have at most ${JSON_BODY_BYTES_MAX} bytes`);
+    this.#upgrade = read.upgrade;
+    return jsonFields(read.body);
+  }
+
+  /** Minor number of the version in the path; without one, the newest: infinity. */
+  apiMinor(): number {
+    return Number(/^\/v1\.(\d+)\//.exec(this.request.url ?? "")?.[1] ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** Leaves HTTP: the head of the answer is sent, and bytes go both ways. */
+  hijack(contentType: string): HijackedConnection {
+    return hijack({ request: this.request, response: this.response, upgrade: this.#upgrade }, contentType);
   }
 
   /** Begins a streamed answer. */
@@ -140,6 +151,21 @@ export class Exchange {
       over(); // gone while the route waited for something else: "close" does not come again
     else this.response.once("close", over);
     return abort.signal;
+  }
+}
+
+function jsonFields(bytes: Buffer): Fields {
+  const text = bytes.toString("utf8");
+  if (text.trim() === "") return Fields.of({});
+  try {
+    return Fields.of(JSON.parse(text));
+  } catch (error) {
+    if (error instanceof SyntaxError) {
+      // the rest quotes the body, which may hold a secret
+      const place = /at position \d+/.exec(error.message)?.[0];
+      throw new InvalidArgumentError(`the body must be JSON${place === undefined ? "" : `: wrong ${place}`}`);
+    }
+    throw error;
   }
 }
 

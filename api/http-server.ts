@@ -5,6 +5,8 @@
  */
 import { chmodSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import findMyWay, { type HTTPMethod } from "find-my-way";
 import {
   InternalError,
@@ -14,12 +16,15 @@ import {
 } from "../base/errors/errors.js";
 import { EngineEvents } from "./engine-events.js";
 import { Exchange, sendError, sendReply } from "./http-exchange.js";
+import { type UpgradeParts, upgradedResponse } from "./http-hijack.js";
 import { ManagerClients } from "./manager-clients.js";
 import type { EngineBackend } from "./ports.js";
+import { attachRoutes } from "./routes/attach-routes.js";
 import { backupRoutes } from "./routes/backup-routes.js";
 import { containerRoutes } from "./routes/container-routes.js";
 import { debugRoutes } from "./routes/debug-routes.js";
 import { eventRoutes } from "./routes/event-routes.js";
+import { execRoutes } from "./routes/exec-routes.js";
 import { imageRoutes } from "./routes/image-routes.js";
 import { logRoutes } from "./routes/log-routes.js";
 import { networkRoutes } from "./routes/network-routes.js";
@@ -70,6 +75,8 @@ function routesOf(backend: EngineBackend, clients: ManagerClients, events: Engin
       networksOfTask: (taskId) => backend.networksOfTask(taskId),
       nowMs: () => backend.clock.nowMs(),
     }),
+    ...(backend.streaming === undefined ? [] : attachRoutes(backend.streaming)),
+    ...(backend.streaming === undefined ? [] : execRoutes(backend.streaming)),
     ...volumeRoutes(backend.containers.volumes),
     ...eventRoutes({ journal: events.journal, watch: events.watch, nowMs: () => backend.clock.nowMs() }),
   ];
@@ -124,7 +131,11 @@ export async function openApiServer(
     handlers.set(route, route);
   }
 
-  async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async function serve(
+    request: IncomingMessage,
+    response: ServerResponse,
+    upgrade?: UpgradeParts,
+  ): Promise<void> {
     const url = new URL(request.url ?? "/", "http://skein");
     const method = request.method ?? "GET";
     const startedMs = backend.clock.monotonicMs();
@@ -142,7 +153,10 @@ export async function openApiServer(
         throw new NotImplementedError(`${method} ${path} is not implemented by Skein`);
       }
       const reply = await route.handle(
-        new Exchange({ request, response, params: found.params, query: url.searchParams }),
+        new Exchange({
+          ...{ request, response, params: found.params, query: url.searchParams },
+          ...(upgrade === undefined ? {} : { upgrade }),
+        }),
       );
       if (reply !== undefined) sendReply(response, reply);
     } catch (error) {
@@ -160,6 +174,13 @@ export async function openApiServer(
   }
 
   const server = createServer((request, response) => void serve(request, response));
+  const upgraded = new Set<Duplex>(); // the server forgets them, and would wait for them all the same
+  server.on("upgrade", (request, socket, head) => {
+    upgraded.add(socket);
+    socket.once("close", () => upgraded.delete(socket));
+    // a local or TCP socket of node:http is a Socket
+    void serve(request, upgradedResponse(request, socket as Socket), { socket, head });
+  });
   server.keepAliveTimeout = 60_000;
   server.requestTimeout = 0; // a load or an event stream may take as long as it takes
   try {
@@ -173,6 +194,7 @@ export async function openApiServer(
       new Promise<void>((resolve) => {
         server.close(() => resolve());
         server.closeAllConnections();
+        for (const socket of upgraded) socket.destroy();
         events.close();
       }),
   };

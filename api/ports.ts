@@ -7,6 +7,8 @@ import type { Clock } from "../base/clock/clock.js";
 import type { Logger } from "../base/log/logger.js";
 import type { Random } from "../base/random/random.js";
 import type { ClusterSpec, NodeAvailability } from "../proto/gen/skein/v1/types.js";
+import type { ContainerManager } from "../proto/engine/containers.js";
+import type { ContainerStreams } from "../proto/engine/streams.js";
 import type { ContainerBackend, EngineContainerNetwork, ImageBackend } from "./engine-ports.js";
 
 export type LocalNodeState = "inactive" | "pending" | "active" | "error" | "locked";
@@ -162,6 +164,11 @@ export interface EngineBackend {
   onManagerChange(listener: () => void): () => void;
   readonly images: ImageBackend;
   readonly containers: ContainerBackend;
+  /** Attach and exec; absent: not served. */
+  readonly streaming?: {
+    readonly containers: Pick<ContainerManager, "get" | "emit">;
+    readonly streams: ContainerStreams;
+  };
   /** The networks a task of this node is on. */
   networksOfTask(taskId: string): readonly EngineContainerNetwork[];
   readonly clock: Clock;

@@ -93,6 +93,7 @@ export class Daemon {
         onManagerChange: (listener) => localManager.onChange(listener),
         images: workload.images,
         containers: workload.containers,
+        streaming: { containers: workload.containers, streams: workload.streams },
         networksOfTask: (taskId) => workload.network.taskNetworks(taskId),
         clock,
         random: random.child("api"),

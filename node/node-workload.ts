@@ -16,6 +16,7 @@ import type { Random } from "../base/random/random.js";
 import { createAbsentNetworkPlane } from "../net-overlay/absent-network-plane.js";
 import { createNetworkPlane } from "../net-overlay/linux-network-plane.js";
 import type { NetworkPlane } from "../net-overlay/network-plane.js";
+import type { ContainerStreams } from "../proto/engine/streams.js";
 import { DispatcherClient } from "../proto/gen/skein/v1/dispatcher.js";
 import { LogBrokerClient } from "../proto/gen/skein/v1/logs.js";
 import { createAgent } from "../worker/agent/agent.js";
@@ -24,6 +25,7 @@ import {
   type LocalContainerManager,
   openContainerManager,
 } from "../worker/containers/open-container-manager.js";
+import { openContainerStreams } from "../worker/containers/streams/container-streams.js";
 import { createContainerExecutor } from "../worker/exec/container-executor.js";
 import { TASK_ID_LABEL } from "../worker/exec/task-names.js";
 import type { ImageWorkshop } from "../worker/images/image-store.js";
@@ -57,6 +59,7 @@ function openNetwork({ options, linux, clock, log }: WorkloadOptions): NetworkPl
 export class NodeWorkload {
   readonly images: ImageWorkshop;
   readonly containers: LocalContainerManager;
+  readonly streams: ContainerStreams;
   readonly network: NetworkPlane;
   readonly #parts: WorkloadOptions;
   readonly #scope: Scope;
@@ -68,6 +71,7 @@ export class NodeWorkload {
     this.#parts = parts;
     this.images = made.images;
     this.containers = made.containers;
+    this.streams = made.streams;
     this.network = made.network;
     this.#scope = made.scope;
   }
@@ -84,7 +88,7 @@ export class NodeWorkload {
           random: random.child("images"),
           log: log.child({ component: "images" }),
           insecureRegistries: options.insecureRegistries,
-          certsDir: "/etc/skein/certs.d",
+          certsDirs: ["/etc/skein/certs.d", "/etc/docker/certs.d"],
         }),
       );
       const containers = scope.own(
@@ -99,9 +103,19 @@ export class NodeWorkload {
           log: log.child({ component: "containers" }),
         }),
       );
+      const streams = scope.own(
+        openContainerStreams({
+          containers,
+          runDir: join(options.runDir, "c"),
+          linux,
+          clock,
+          random: random.child("streams"),
+          log: log.child({ component: "streams" }),
+        }),
+      );
       const network = scope.own(openNetwork(parts));
       containers.startByPolicy();
-      return new NodeWorkload(parts, { images, containers, network, scope });
+      return new NodeWorkload(parts, { images, containers, streams, network, scope });
     } catch (error) {
       await scope.close();
       throw error;

@@ -47,9 +47,7 @@ export class Attachments {
     const record = this.#init.containers.get(containerId);
     const short = record.id;
     if (record.state === "paused") {
-      throw new FailedPreconditionError(
-        `Container ${short} is paused, unpause the container before attach`,
-      );
+      throw new FailedPreconditionError(`Container ${short} is paused, unpause the container before attach`);
     }
     if (record.state === "restarting") {
       throw new FailedPreconditionError(

@@ -84,9 +84,7 @@ export class ChunkQueue implements AsyncIterable<StreamChunk> {
     this.#bytes -= bytes;
     const half = QUEUE_BYTES_MAX / 2;
     if (before > half && this.#bytes <= half) this.#onRoom();
-    return count === 1
-      ? first
-      : { stream: first.stream, data: Buffer.concat(taken.map(({ data }) => data)) };
+    return count === 1 ? first : { stream: first.stream, data: Buffer.concat(taken.map(({ data }) => data)) };
   }
 
   #wake(): void {
