@@ -7,6 +7,7 @@ const benches: Readonly<Record<string, () => Promise<{ run: () => Promise<void> 
   memory: () => import("./memory.js"),
   raft: () => import("./raft.js"),
   rejoin: () => import("./rejoin.js"),
+  engine: () => import("./engine.js"),
   snapshot: () => import("./snapshot.js"),
 };
 

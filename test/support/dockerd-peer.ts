@@ -13,10 +13,10 @@ const STOP_MS_MAX = 20_000;
 export interface DockerdPeerOptions {
   /** Of its own: data, run files, socket and log. Removed by `close`. */
   readonly dir: string;
-  /** Name of a network namespace, made by this and removed by `close`. */
+  /** Name of a network namespace. */
   readonly netns: string;
-  /** An end that leads to the machine: the peer's address there, when it has to reach something. */
-  readonly uplink?: { readonly hostLink: string; readonly hostAddress: string; readonly address: string };
+  /** Whether it is made here and removed by `close`. @default true */
+  readonly ownNetns?: boolean;
   readonly daemonArgs?: readonly string[];
 }
 
@@ -35,11 +35,12 @@ export class DockerdPeer {
   }
 
   static async open(options: DockerdPeerOptions): Promise<DockerdPeer> {
-    const { dir, netns, uplink } = options;
+    const { dir, netns } = options;
     mkdirSync(join(dir, "data"), { recursive: true });
-    await run("ip", ["netns", "add", netns]);
-    await run("ip", ["-n", netns, "link", "set", "lo", "up"]);
-    if (uplink !== undefined) await plug(netns, uplink);
+    if (options.ownNetns ?? true) {
+      await run("ip", ["netns", "add", netns]);
+      await run("ip", ["-n", netns, "link", "set", "lo", "up"]);
+    }
     const log = openSync(join(dir, "dockerd.log"), "a");
     // nsenter and not `ip netns exec`: that one hides the cgroup mounts
     const daemon = spawn(
@@ -91,7 +92,7 @@ export class DockerdPeer {
   }
 
   async close(): Promise<void> {
-    const { dir, netns } = this.#options;
+    const { dir, netns, ownNetns = true } = this.#options;
     if (this.#daemon.exitCode === null && existsSync(this.socketPath)) {
       const ids = (await this.docker(["ps", "-aq"])).stdout.split("\n").filter(Boolean);
       if (ids.length > 0) await this.docker(["rm", "-f", ...ids]);
@@ -103,20 +104,10 @@ export class DockerdPeer {
       await gone;
       clearTimeout(timer);
     }
-    runSync("ip", ["netns", "del", netns]);
+    if (ownNetns) runSync("ip", ["netns", "del", netns]);
     for (const mount of mountsBelow(dir)) runSync("umount", ["-l", mount]);
     rmSync(dir, { recursive: true, force: true });
   }
-}
-
-async function plug(netns: string, uplink: NonNullable<DockerdPeerOptions["uplink"]>): Promise<void> {
-  const { hostLink, hostAddress, address } = uplink;
-  await run("ip", ["link", "add", hostLink, "type", "veth", "peer", "name", "up0", "netns", netns]);
-  await run("ip", ["addr", "add", `${hostAddress}/24`, "dev", hostLink]);
-  await run("ip", ["link", "set", hostLink, "up"]);
-  await run("ip", ["-n", netns, "addr", "add", `${address}/24`, "dev", "up0"]);
-  await run("ip", ["-n", netns, "link", "set", "up0", "up"]);
-  await run("ip", ["-n", netns, "route", "add", "default", "via", hostAddress]);
 }
 
 /** Deepest first. */
