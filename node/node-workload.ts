@@ -66,7 +66,7 @@ export class NodeWorkload {
 
   private constructor(
     parts: WorkloadOptions,
-    made: { images: ImageWorkshop; containers: LocalContainerManager; network: NetworkPlane; scope: Scope },
+    made: Pick<NodeWorkload, "images" | "containers" | "streams" | "network"> & { scope: Scope },
   ) {
     this.#parts = parts;
     this.images = made.images;
