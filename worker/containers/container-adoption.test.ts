@@ -236,7 +236,7 @@ describe("container adoption", () => {
     const { id, pid } = await started("sleep 100", {
       files: [{ target: "/run/secrets/a", data: Buffer.from("s"), uid: 0, gid: 0, mode: 0o400 }],
     });
-    await assert.rejects(lab.manager.remove(id), /it is running/);
+    await assert.rejects(lab.manager.remove(id), /You cannot remove a running container/);
     await lab.manager.remove(id, { force: true });
     assert.equal(processOf(pid), undefined);
     await lab.manager.close();

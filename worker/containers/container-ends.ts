@@ -147,13 +147,14 @@ export class ContainerEnds {
     if (policy !== "no") await this.#parts.state.save(entry.stored); // only a policy asks for it later
   }
 
+  /** Told before it happens: what was frozen may have ended by its signal before the kernel answers. */
   async #thaw(entry: ContainerEntry, tell: boolean): Promise<void> {
-    await this.#parts.runtime.setFrozen(groupOf(entry), false);
-    if (entry.stored.record.state !== "paused") return; // ended meanwhile
     const record = entry.change({ state: "running" });
-    await this.#parts.state.save(entry.stored);
-    entry.health?.resume();
     if (tell) this.#parts.events.emit("unpause", record);
+    await this.#parts.runtime.setFrozen(groupOf(entry), false);
+    if (!entry.live) return;
+    entry.health?.resume();
+    await this.#parts.state.save(entry.stored);
   }
 
   #signal(entry: ContainerEntry, signal: number): void {

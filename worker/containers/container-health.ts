@@ -8,7 +8,9 @@ import type { Logger } from "../../base/log/logger.js";
 import type { ImageStore } from "../images/image-store.js";
 import type { OciRuntime } from "../runtime/oci-runtime.js";
 import type { ContainerEntry } from "./container-entry.js";
+import { alreadyMerged } from "./container-merge.js";
 import { containerProcess } from "./container-process.js";
+import { withResult } from "./health-check.js";
 import { HealthMonitor } from "./health-monitor.js";
 import { Permits } from "./permits.js";
 
@@ -34,29 +36,45 @@ export class ContainerHealth {
   /** Starts probing, if the container has a health check. */
   watch(entry: ContainerEntry): void {
     const { images, runtime, clock, log, onChange } = this.#components;
-    const { id, imageId, specification, startedMs, health } = entry.stored.record;
-    const image = images.find(imageId);
-    if (image === undefined || health === "") return;
-    const { healthcheck, shell } = containerProcess(id, specification, image.config);
+    const { id, imageId, specification, startedMs, health, failingStreak = 0 } = entry.stored.record;
+    if (health === "") return;
+    const config = alreadyMerged(images.find(imageId)?.config);
+    const { healthcheck, shell } = containerProcess(id, specification, config);
     if (healthcheck === undefined) return;
     const [kind, ...command] = healthcheck.test;
     const args = kind === "CMD-SHELL" ? [...shell, ...command] : command;
+    const timeoutWords = `Health check exceeded timeout (${goDuration(healthcheck.timeoutMs)})`;
     entry.health = new HealthMonitor({
       check: healthcheck,
       clock,
       log: log.child({ container: id }),
       runsSinceMs: Math.max(0, clock.nowMs() - startedMs),
-      status: health,
+      state: { status: health, failingStreak },
+      paused: entry.stored.record.state === "paused",
       probe: () =>
         this.#permits.use(async () => {
-          if (entry.stored.process === undefined) return false;
-          return (await runtime.exec(id, args, { timeoutMs: healthcheck.timeoutMs })).exitCode === 0;
+          if (entry.stored.process === undefined) return { exitCode: -1, output: "container is gone" };
+          const { exitCode, output } = await runtime.exec(id, args, { timeoutMs: healthcheck.timeoutMs });
+          if (exitCode !== -1) return { exitCode, output };
+          return { exitCode, output: output === "" ? timeoutWords : `${timeoutWords}: ${output}` };
         }),
-      onStatus: (status) => {
-        if (entry.stored.record.state !== "running") return;
-        entry.change({ health: status });
-        onChange(entry);
+      onResult: (state, result) => {
+        const { record } = entry.stored;
+        if (!entry.live) return;
+        const healthLog = withResult(record.healthLog ?? [], result);
+        entry.change({ health: state.status, failingStreak: state.failingStreak, healthLog });
+        if (state.status !== record.health) onChange(entry);
       },
     });
   }
+}
+
+/** As Go prints a duration: 30s, 1m30s, 1.5s, 200ms. */
+function goDuration(ms: number): string {
+  if (ms < 1_000) return `${ms}ms`;
+  const hours = Math.floor(ms / 3_600_000);
+  const minutes = Math.floor((ms % 3_600_000) / 60_000);
+  const seconds = (ms % 60_000) / 1_000;
+  const front = hours > 0 ? `${hours}h${minutes}m` : minutes > 0 ? `${minutes}m` : "";
+  return `${front}${seconds}s`;
 }

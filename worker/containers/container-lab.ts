@@ -28,6 +28,7 @@ export interface ContainerLab {
   reopen(): Promise<void>;
   /** A specification with everything at its default. */
   spec(changes?: Partial<ContainerSpecification>): ContainerSpecification;
+  readonly cgroupVersion: 1 | 2;
   cgroupFile(id: string, controller: string, file: string): string;
   /** Mounts and groups that hold the lab's name. */
   traces(): { mounts: string[]; cgroups: string[] };
@@ -93,6 +94,7 @@ export async function openContainerLab(
       lab.manager = await open();
     },
     spec: (changes = {}) => ({ ...defaultSpecification(`c${count++}`), ...changes }),
+    cgroupVersion: existsSync("/sys/fs/cgroup/cgroup.controllers") ? 2 : 1,
     cgroupFile(id, controller, file) {
       const tree = existsSync("/sys/fs/cgroup/cgroup.controllers") ? "" : controller;
       return readFileSync(join("/sys/fs/cgroup", tree, cgroupParent, id, file), "latin1").trim();
@@ -117,7 +119,7 @@ export async function openContainerLab(
   return lab;
 }
 
-function defaultSpecification(name: string): ContainerSpecification {
+export function defaultSpecification(name: string): ContainerSpecification {
   return {
     name,
     image: "busybox",
@@ -233,7 +235,7 @@ class OverlayImages implements ImageStore {
   }
 
   #folder(containerId: string): string {
-    return join(this.#base, "o", containerId.slice(0, 16));
+    return join(this.#base, "o", containerId);
   }
 
   pull = refused;

@@ -89,6 +89,23 @@ function mergedHealthcheck(
   };
 }
 
+/** What is left of an image's configuration once the record has the rest. */
+export function alreadyMerged(config: Pick<ImageConfig, "shell"> | undefined): ImageConfig {
+  return {
+    user: "",
+    env: [],
+    entrypoint: [],
+    cmd: [],
+    workingDir: "",
+    labels: {},
+    exposedPorts: [],
+    volumes: [],
+    stopSignal: "",
+    shell: config?.shell ?? [],
+    healthcheck: undefined,
+  };
+}
+
 /** Binds and volumes of another container, as they come to one that asks for `NAME[:ro|rw]`. */
 export interface VolumesFrom {
   readonly mounts: readonly ContainerMount[];

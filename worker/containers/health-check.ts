@@ -5,7 +5,7 @@
  * early probes whose failures do not count either,
  * so that what is ready at once is known to be ready at once.
  */
-import type { HealthCheck } from "./container-manager.js";
+import type { HealthCheck, HealthResult } from "./container-manager.js";
 
 export interface HealthState {
   readonly status: "starting" | "healthy" | "unhealthy";
@@ -23,6 +23,28 @@ const EARLY_FACTOR = 2;
 /** Before this long after the start failures do not count. */
 function countsAfterMs(check: HealthCheck): number {
   return Math.max(check.startPeriodMs, check.intervalMs);
+}
+
+/** When Docker would ask for the first time; what fails earlier is not shown. */
+export function firstRegularProbeMs(check: HealthCheck): number {
+  return check.startPeriodMs > 0 ? Math.min(check.startIntervalMs, check.intervalMs) : check.intervalMs;
+}
+
+const RESULTS_MAX = 5;
+const OUTPUT_BYTES_MAX = 4_096;
+
+/** The last five with the new one, its output cut to 4096 bytes. */
+export function withResult(log: readonly HealthResult[], result: HealthResult): readonly HealthResult[] {
+  return [...log, { ...result, output: cut(result.output) }].slice(-RESULTS_MAX);
+}
+
+function cut(output: string): string {
+  const bytes = Buffer.from(output);
+  if (bytes.length <= OUTPUT_BYTES_MAX) return output;
+  return bytes
+    .subarray(0, OUTPUT_BYTES_MAX)
+    .toString("utf8")
+    .replace(/\uFFFD+$/, "");
 }
 
 /** @param sinceStartMs time since the container started. @returns the pause before the next probe. */

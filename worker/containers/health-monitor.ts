@@ -1,12 +1,19 @@
 /**
  * Probes one running container in its rhythm until stopped. Pure: clock and probe are handed in.
- * Invariant: one probe at a time; after `stop` no status is told.
+ * Invariants: one probe at a time, none while paused; after `abort` no result is told. A probe that fails before
+ * the first regular one would have run is not told: Docker would not have asked yet.
  */
 import type { Clock } from "../../base/clock/clock.js";
 import { messageOf } from "../../base/errors/errors.js";
 import type { Logger } from "../../base/log/logger.js";
-import type { HealthCheck } from "./container-manager.js";
-import { afterProbe, type HealthState, INITIAL_HEALTH, nextProbeDelayMs } from "./health-check.js";
+import type { HealthCheck, HealthResult } from "./container-manager.js";
+import { afterProbe, firstRegularProbeMs, type HealthState, nextProbeDelayMs } from "./health-check.js";
+
+export interface ProbeAnswer {
+  /** 0: healthy; -1: out of time. */
+  readonly exitCode: number;
+  readonly output: string;
+}
 
 export interface HealthMonitorInit {
   readonly check: HealthCheck;
@@ -15,25 +22,26 @@ export interface HealthMonitorInit {
   /** How long the container runs already: not 0 when it was found again after a restart of the daemon. */
   readonly runsSinceMs: number;
   /** Known from before. */
-  readonly status: HealthState["status"];
-  /** @returns true when the command ended with 0 in time. */
-  readonly probe: () => Promise<boolean>;
-  readonly onStatus: (status: HealthState["status"]) => void;
+  readonly state: Pick<HealthState, "status" | "failingStreak">;
+  readonly paused: boolean;
+  readonly probe: () => Promise<ProbeAnswer>;
+  readonly onResult: (state: HealthState, result: HealthResult) => void;
 }
 
 export class HealthMonitor {
   readonly #init: HealthMonitorInit;
   readonly #abort = new AbortController();
+  readonly #running: Promise<void>;
   #paused = Promise.resolve();
   #resume = (): void => undefined;
-  readonly #running: Promise<void>;
 
   constructor(init: HealthMonitorInit) {
     this.#init = init;
+    if (init.paused) this.pause();
     this.#running = this.#run();
   }
 
-  /** No status is told from now on; a probe under way ends by itself. */
+  /** No result is told from now on; a probe under way ends by itself. */
   abort(): void {
     this.#abort.abort();
     this.#resume();
@@ -41,6 +49,7 @@ export class HealthMonitor {
 
   /** No probe begins until `resume`. */
   pause(): void {
+    this.#resume();
     this.#paused = new Promise((resolve) => {
       this.#resume = resolve;
     });
@@ -57,25 +66,37 @@ export class HealthMonitor {
   }
 
   async #run(): Promise<void> {
-    const { check, clock, log, probe } = this.#init;
+    const { check, clock } = this.#init;
     const { signal } = this.#abort;
-    const startMs = clock.monotonicMs() - this.#init.runsSinceMs;
-    let state: HealthState = { ...INITIAL_HEALTH, status: this.#init.status };
+    const startedMs = clock.monotonicMs() - this.#init.runsSinceMs;
+    let state: HealthState = { ...this.#init.state, probes: 0 };
     for (;;) {
       try {
-        await clock.sleep(nextProbeDelayMs(state, check, clock.monotonicMs() - startMs), { signal });
-        await this.#paused;
-        if (signal.aborted) return;
-        const success = await probe();
-        if (signal.aborted) return;
-        const next = afterProbe(state, check, { success, sinceStartMs: clock.monotonicMs() - startMs });
-        if (next.status !== state.status) this.#init.onStatus(next.status);
-        state = next;
+        const delayMs = nextProbeDelayMs(state, check, clock.monotonicMs() - startedMs);
+        await clock.sleep(delayMs, { signal });
       } catch (error) {
         if (signal.aborted) return;
-        log.warn("health probe could not run", { error: messageOf(error) });
-        state = afterProbe(state, check, { success: false, sinceStartMs: clock.monotonicMs() - startMs });
+        throw error;
       }
+      await this.#paused;
+      if (signal.aborted) return;
+      const sinceStartMs = clock.monotonicMs() - startedMs;
+      const startMs = clock.nowMs();
+      const { exitCode, output } = await this.#probe();
+      if (signal.aborted) return;
+      const success = exitCode === 0;
+      state = afterProbe(state, check, { success, sinceStartMs });
+      if (!success && sinceStartMs < firstRegularProbeMs(check)) continue;
+      this.#init.onResult(state, { startMs, endMs: clock.nowMs(), exitCode, output });
+    }
+  }
+
+  async #probe(): Promise<ProbeAnswer> {
+    try {
+      return await this.#init.probe();
+    } catch (error) {
+      this.#init.log.debug("health probe could not run", { error: messageOf(error) });
+      return { exitCode: -1, output: messageOf(error) };
     }
   }
 }

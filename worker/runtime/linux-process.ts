@@ -37,6 +37,16 @@ export function signalProcess(target: ProcessIdentity, signal: number): boolean 
   }
 }
 
+/** Whether the process is in a control group with this folder name on its path. */
+export function isInGroup(pid: number, folder: string): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cgroup`, "latin1").split(/[\n/]/).includes(folder);
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ESRCH")) return false;
+    throw error;
+  }
+}
+
 export function isErrno(error: unknown, ...codes: string[]): boolean {
   return error instanceof Error && "code" in error && codes.includes(String(error.code));
 }

@@ -114,7 +114,7 @@ for (const prefer of ["crun", "runc"] as const) {
       const result = await runtime.exec(options.id, ["sh", "-c", "echo words; exit 3"], {
         timeoutMs: 10_000,
       });
-      assert.deepEqual(result, { exitCode: 3, output: "words" });
+      assert.deepEqual(result, { exitCode: 3, output: "words\n" });
       const late = await runtime.exec(options.id, ["sleep", "55"], { timeoutMs: 300 });
       assert.equal(late.exitCode, -1);
       const inside = await runtime.exec(options.id, ["sh", "-c", "cat /proc/*/cmdline | tr '\\0' ' '"], {

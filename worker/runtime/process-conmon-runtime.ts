@@ -30,7 +30,7 @@ import {
 } from "./linux-cgroup.js";
 import { setFrozen, setLimits } from "./linux-cgroup-control.js";
 import { ConmonExits, exitFileNames, readNumber, staleExitFiles } from "./linux-conmon-exits.js";
-import { isAlive, processOf, signalProcess } from "./linux-process.js";
+import { isAlive, isInGroup, processOf, signalProcess } from "./linux-process.js";
 import type {
   ExecResult,
   OciRuntime,
@@ -47,6 +47,7 @@ const COMMAND_TIMEOUT_MS = 60_000;
 const SAFETY_POLL_MS = 5_000;
 const EXEC_OUTPUT_LENGTH_MAX = 4_096;
 const SIGKILL = 9;
+const PROBE_FILE = /^exec-[0-9a-z]+\.(pid|json)$/;
 
 export interface ConmonRuntimeInit {
   readonly runDir: string;
@@ -165,8 +166,9 @@ class ConmonRuntime implements OciRuntime {
       const result = await this.#run(["exec", "--process", specFile, "--pid-file", pidFile, id], {
         timeoutMs,
         onTimeout,
+        verbatim: true,
       });
-      const output = [result.stdout, result.stderr].filter((text) => text !== "").join("\n");
+      const output = `${result.stdout}${result.stderr}`;
       return { exitCode: late ? -1 : result.code, output: output.slice(0, EXEC_OUTPUT_LENGTH_MAX) };
     } finally {
       await Promise.all([rm(specFile, { force: true }), rm(pidFile, { force: true })]);
@@ -209,6 +211,7 @@ class ConmonRuntime implements OciRuntime {
 
   async adopt(id: string, target: ProcessIdentity): Promise<void> {
     this.#exits.watch(id, target);
+    await this.#endLeftProbes(id);
     // Both runtimes keep this fifo until the process has been started:
     // a start cut short is brought to its end.
     if (isAlive(target) && existsSync(join(this.#layout.stateDir, id, "exec.fifo"))) {
@@ -220,6 +223,20 @@ class ConmonRuntime implements OciRuntime {
       }
     }
     this.#exits.check(id);
+  }
+
+  /** Commands that a daemon ran inside and did not live to see the end of: nobody awaits them any more. */
+  async #endLeftProbes(id: string): Promise<void> {
+    const bundle = this.#layout.bundleDir(id);
+    if (!existsSync(bundle)) return;
+    for (const name of readdirSync(bundle)) {
+      if (!PROBE_FILE.test(name)) continue;
+      const path = join(bundle, name);
+      const left = name.endsWith(".pid") ? processOf(readNumber(path)) : undefined;
+      // only one of this container's own group: numbers are used again
+      if (left !== undefined && isInGroup(left.pid, id)) signalProcess(left, SIGKILL);
+      await rm(path, { force: true });
+    }
   }
 
   async findLeftover(id: string): Promise<ProcessIdentity | undefined> {
@@ -251,7 +268,9 @@ class ConmonRuntime implements OciRuntime {
 
   #run(
     args: readonly string[],
-    options: { timeoutMs: number; onTimeout?: () => void } = { timeoutMs: COMMAND_TIMEOUT_MS },
+    options: { timeoutMs: number; onTimeout?: () => void; verbatim?: boolean } = {
+      timeoutMs: COMMAND_TIMEOUT_MS,
+    },
   ): Promise<RunResult> {
     const { clock, runtime } = this.#parts.monitor;
     return runCommand(runtime, [`--root=${this.#layout.stateDir}`, ...args], { clock, ...options });

@@ -25,6 +25,8 @@ export interface RunOptions {
   readonly timeoutMs: number;
   /** Called when time is up, before the command itself is killed. */
   readonly onTimeout?: () => void;
+  /** Output with the blanks around it. @default false */
+  readonly verbatim?: boolean;
 }
 
 export async function runCommand(
@@ -33,8 +35,9 @@ export async function runCommand(
   options: RunOptions,
 ): Promise<RunResult> {
   const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], env: HELPER_ENV, detached: true });
-  const stdout = collect(child.stdout);
-  const stderr = collect(child.stderr);
+  const { verbatim = false } = options;
+  const stdout = collect(child.stdout, { verbatim });
+  const stderr = collect(child.stderr, { verbatim });
   const timer = options.clock.setTimer(options.timeoutMs, () => {
     options.onTimeout?.();
     child.kill("SIGKILL");
@@ -54,7 +57,10 @@ export async function runCommand(
 }
 
 /** Keeps the first bytes of a stream and reads the rest away, so that the writer never blocks. */
-export function collect(stream: NodeJS.ReadableStream): () => string {
+export function collect(
+  stream: NodeJS.ReadableStream,
+  options: { readonly verbatim?: boolean } = {},
+): () => string {
   const chunks: Buffer[] = [];
   let size = 0;
   stream.on("data", (chunk: Buffer) => {
@@ -62,7 +68,10 @@ export function collect(stream: NodeJS.ReadableStream): () => string {
     chunks.push(chunk.subarray(0, OUTPUT_BYTES_MAX - size));
     size += chunk.length;
   });
-  return () => Buffer.concat(chunks).toString("utf8").trim();
+  return () => {
+    const text = Buffer.concat(chunks).toString("utf8");
+    return options.verbatim === true ? text : text.trim();
+  };
 }
 
 /** @returns the absolute path of an installed program, or undefined. */
