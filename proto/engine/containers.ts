@@ -277,6 +277,8 @@ export interface ContainerRecord {
   /** Published ports as bound, while it runs. */
   readonly ports?: readonly PortBinding[];
   readonly sandboxPath?: string;
+  /** What of the request this kernel cannot do, and was left out at create. */
+  readonly warnings?: readonly string[];
 }
 
 export interface ContainerEvent {

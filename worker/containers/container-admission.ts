@@ -6,11 +6,12 @@
 import { posix } from "node:path";
 import { InvalidArgumentError, NotImplementedError } from "../../base/errors/errors.js";
 import type { ImageRecord } from "../images/image-store.js";
-import { capabilitySet } from "../runtime/capabilities.js";
+import { blockDevicePaths } from "../runtime/oci-resources.js";
 import { buildOciSpec } from "../runtime/oci-spec.js";
 import type { BundleMaker } from "./container-bundle.js";
 import type { ContainerMount, ContainerRecord, ContainerSpecification } from "./container-manager.js";
 import { containerProcess } from "./container-process.js";
+import { planIsolation } from "./isolation-plan.js";
 import { signalNumber } from "./signals.js";
 
 export type KeptSpecification = Omit<ContainerSpecification, "files">;
@@ -24,7 +25,7 @@ export function admitContainer(
   id: string,
   specification: KeptSpecification,
   image: ImageRecord,
-  maker: Pick<BundleMaker, "seccomp" | "lastCapability" | "cgroupParent">,
+  maker: Pick<BundleMaker, "seccomp" | "kernel" | "cgroupParent">,
 ): void {
   if (!NAME.test(specification.name)) {
     throw new InvalidArgumentError(
@@ -37,13 +38,16 @@ export function admitContainer(
   }
   const planned = containerProcess(id, specification, image.config);
   signalNumber(planned.stopSignal);
-  const change = { add: specification.capAdd, drop: specification.capDrop };
-  const capabilities = capabilitySet(change, maker.lastCapability);
-  const { bpf, json } = maker.seccomp(specification, capabilities);
+  const plan = planIsolation(id, specification, maker);
+  const { bpf, json } = maker.seccomp(plan.seccomp, plan.capabilities, plan.runtime);
   // Built once with stand-ins for what is known only at the start: it checks limits, sysctls,
   // targets and paths.
+  const { isolation: _planned, ...plain } = specification;
+  const blockDevices = new Map(
+    blockDevicePaths(specification.resources).map((path) => [path, { major: 0, minor: 0 }]),
+  );
   buildOciSpec({
-    ...specification,
+    ...plain,
     network: ownNetwork(specification),
     rootfs: "/",
     args: planned.args,
@@ -51,8 +55,8 @@ export function admitContainer(
     cwd: planned.cwd,
     user: { uid: 0, gid: 0, additionalGids: [] },
     hostname: planned.hostname,
-    capabilities,
-    cgroupPath: `${maker.cgroupParent}/${id}`,
+    capabilities: plan.capabilities,
+    cgroupPath: plan.cgroupPath,
     mounts: specification.mounts.map(({ target, kind }) => ({
       destination: target,
       type: kind,
@@ -61,6 +65,12 @@ export function admitContainer(
     })),
     seccompBpf: bpf,
     seccomp: json,
+    isolation: {
+      ipc: plan.ipc === "host" ? "host" : "own",
+      uts: plan.uts,
+      domainname: specification.domainname ?? "",
+      blockDevices,
+    },
   });
 }
 

@@ -1,40 +1,40 @@
 /**
  * Makes the OCI configuration of one container just before it starts.
- * Edge: to the container's root file system and volumes. Everything that can be refused without the root file
- * system was refused at create.
+ * Edge: to the container's root file system, volumes and the host's devices. Everything that can be refused
+ * without the root file system was refused at create.
  */
-import { mkdir, stat } from "node:fs/promises";
-import {
-  FailedPreconditionError,
-  InvalidArgumentError,
-  messageOf,
-  NotFoundError,
-  NotImplementedError,
-} from "../../base/errors/errors.js";
-import { assertNever } from "../../base/errors/invariant.js";
+import { FailedPreconditionError, InvalidArgumentError } from "../../base/errors/errors.js";
+import type { Logger } from "../../base/log/logger.js";
 import type { ImageRecord } from "../images/image-store.js";
-import { capabilitySet } from "../runtime/capabilities.js";
-import { makeFolderInRoot, readTextInRoot, resolveInRoot } from "../runtime/fs-rootfs.js";
-import { buildOciSpec } from "../runtime/oci-spec.js";
-import type { OciMount, OciSpec } from "../runtime/oci-types.js";
+import type { DeviceInjection } from "../runtime/fs-cdi-registry.js";
+import { makeFolderInRoot, readTextInRoot } from "../runtime/fs-rootfs.js";
+import type { KernelFacts } from "../runtime/kernel-facts.js";
+import { allDevices, blockDeviceNumbers, mappedDevices } from "../runtime/linux-devices.js";
+import type { NamespaceChoice } from "../runtime/oci-namespaces.js";
+import { blockDevicePaths } from "../runtime/oci-resources.js";
+import { buildOciSpec, type OciIsolation } from "../runtime/oci-spec.js";
+import type { OciDevice, OciDeviceRule, OciMount, OciSpec } from "../runtime/oci-types.js";
 import { type ResolvedUser, resolveUser } from "../runtime/oci-user.js";
 import { findProgram } from "../runtime/process-run.js";
-import type { SeccompChoice } from "../runtime/seccomp-filter.js";
-import type { VolumeStore } from "../volumes/volume-store.js";
+import type { SeccompChoice, SeccompRequest } from "../runtime/seccomp-filter.js";
+import { bundleMounts, type MountMaker, releaseMounts, rootfsPropagation } from "./bundle-mounts.js";
 import { ownNetwork } from "./container-admission.js";
-import type { ContainerMount, ContainerSpecification } from "./container-manager.js";
+import type { ContainerRecord } from "./container-manager.js";
 import { type ContainerProcess, containerProcess } from "./container-process.js";
 import type { ContainerFiles } from "./fs-container-files.js";
+import { type IsolationPlan, planIsolation } from "./isolation-plan.js";
 import type { StoredContainer } from "./stored-container.js";
 
-export interface BundleMaker {
+export interface BundleMaker extends MountMaker {
   readonly files: ContainerFiles;
-  readonly volumes: VolumeStore;
   readonly cgroupParent: string;
-  readonly lastCapability: number;
+  readonly kernel: KernelFacts;
+  readonly log: Logger;
+  /** @param runtime undefined: the daemon's. */
   seccomp(
-    specification: Pick<ContainerSpecification, "seccomp">,
+    request: SeccompRequest,
     capabilities: readonly string[],
+    runtime: "crun" | "runc" | undefined,
   ): SeccompChoice;
 }
 
@@ -42,162 +42,217 @@ export interface Bundle {
   readonly spec: OciSpec;
   readonly process: ContainerProcess;
   readonly user: ResolvedUser;
+  /** undefined: the daemon's. */
+  readonly runtime: "crun" | "runc" | undefined;
 }
+
+/** Another container, whose namespace is joined. @throws {NotFoundError} */
+export type Peers = (idOrName: string) => ContainerRecord;
 
 const INIT_TARGET = "/sbin/docker-init";
 const INIT_FOLDERS = ["/usr/libexec/podman", "/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"];
+/** Those that need no library of the image come first. */
+const INIT_NAMES = ["docker-init", "tini-static", "catatonit", "tini"];
+const SHM_BYTES = 64 * 1024 * 1024;
 
 export async function makeBundle(
   maker: BundleMaker,
   container: StoredContainer,
   image: ImageRecord,
   rootfs: string,
+  peers: Peers,
 ): Promise<Bundle> {
   const { id, specification } = container.record;
+  const plan = planIsolation(id, specification, maker);
   const process = containerProcess(id, specification, image.config);
   const [passwd, group] = await Promise.all([
     readTextInRoot(rootfs, "/etc/passwd"),
     readTextInRoot(rootfs, "/etc/group"),
   ]);
   const user = resolveUser({ user: process.user, groups: specification.groups }, { passwd, group });
-  const capabilities = capabilitySet(
-    { add: specification.capAdd, drop: specification.capDrop },
-    maker.lastCapability,
-  );
-  const seccomp = maker.seccomp(specification, capabilities);
-  const mounts: OciMount[] = [...(await maker.files.mounts(container, process.hostname))];
-  for (const mount of specification.mounts) mounts.push(await mountOf(maker, container, mount, rootfs));
-  for (const volume of container.volumes) {
-    if (!specification.mounts.some((mount) => mount.target === volume.target))
-      mounts.push(await volumeMount(maker, volume, rootfs));
-  }
-  const init = specification.init ? initMount() : undefined;
-  if (
-    !mounts.some(
-      (mount) => process.cwd === mount.destination || process.cwd.startsWith(`${mount.destination}/`),
-    )
-  ) {
-    await makeFolderInRoot(rootfs, process.cwd);
-  }
+  const injection = await injected(maker, specification.isolation?.deviceRequests ?? []);
+  const seccomp = maker.seccomp(plan.seccomp, plan.capabilities, plan.runtime);
+  const shared = await sharedNamespaces(maker, container, plan, peers);
+  const mounts: OciMount[] = [
+    ...(await maker.files.mounts(container, process.hostname)),
+    ...(await bundleMounts(maker, container, rootfs)),
+    ...injection.mounts,
+  ];
+  if (shared.shm !== undefined && !mounts.some(({ destination }) => destination === "/dev/shm"))
+    mounts.push({
+      destination: "/dev/shm",
+      type: "bind",
+      source: shared.shm,
+      options: ["rbind", "rprivate"],
+    });
+  if (specification.init) mounts.push(initMount());
+  const inMount = ({ destination }: OciMount): boolean =>
+    process.cwd === destination || process.cwd.startsWith(`${destination}/`);
+  if (!mounts.some(inMount)) await makeFolderInRoot(rootfs, process.cwd);
   const home = process.env.some((entry) => entry.startsWith("HOME=")) ? [] : [`HOME=${user.home}`];
   const spec = buildOciSpec({
     rootfs,
     readOnly: specification.readOnly,
-    args: init === undefined ? process.args : [INIT_TARGET, "--", ...process.args],
-    env: [...process.env, ...home],
+    args: specification.init ? [INIT_TARGET, "--", ...process.args] : process.args,
+    env: [...process.env, ...home, ...injection.env],
     cwd: process.cwd,
-    user,
+    user: withGids(user, injection.additionalGids),
     tty: specification.tty,
     hostname: process.hostname,
-    capabilities,
+    capabilities: plan.capabilities,
     ulimits: specification.ulimits,
     sysctls: specification.sysctls,
     noNewPrivileges: specification.noNewPrivileges,
     oomScoreAdj: specification.oomScoreAdj,
     resources: specification.resources,
-    cgroupPath: `${maker.cgroupParent}/${id}`,
+    cgroupPath: plan.cgroupPath,
     network: ownNetwork(specification),
-    mounts: init === undefined ? mounts : [...mounts, init],
+    mounts,
     seccompBpf: seccomp.bpf,
     seccomp: seccomp.json,
+    isolation: {
+      ...(await deviceIsolation(container, plan, injection)),
+      ...isolationFields(container, plan, injection),
+      pid: shared.pid,
+      ipc: shared.ipc,
+      ...(plan.ipc === "private" ? {} : { shm: "other" }),
+    },
   });
-  return { spec, process, user };
+  return { spec, process, user, runtime: plan.runtime };
 }
 
-function initMount(): OciMount {
-  const path = ["catatonit", "tini", "docker-init", "tini-static"]
-    .map((name) => findProgram(name, INIT_FOLDERS))
-    .find((found) => found !== undefined);
-  if (path === undefined)
-    throw new FailedPreconditionError(
-      "init was asked for, but neither catatonit nor tini is installed on this node",
-    );
-  return { destination: INIT_TARGET, type: "bind", source: path, options: ["bind", "ro", "rprivate"] };
+/** What a run held on to beyond its root. None is fine. */
+export async function releaseBundle(maker: BundleMaker, container: StoredContainer): Promise<void> {
+  await maker.files.release(container.record.id);
+  await releaseMounts(maker, container);
 }
 
-const PROPAGATIONS = ["private", "rprivate", "slave", "rslave", "shared", "rshared"];
+function isolationFields(
+  container: StoredContainer,
+  plan: IsolationPlan,
+  injection: DeviceInjection,
+): OciIsolation {
+  const { isolation = {}, domainname = "", mounts } = container.record.specification;
+  const propagation = rootfsPropagation(mounts);
+  return {
+    privileged: plan.privileged,
+    uts: plan.uts,
+    cgroup: plan.cgroup,
+    shm: isolation.shmSizeBytes ?? 0,
+    domainname,
+    apparmorProfile: plan.apparmorProfile,
+    annotations: isolation.annotations ?? {},
+    ...(plan.maskedPaths === undefined ? {} : { maskedPaths: plan.maskedPaths }),
+    ...(plan.readonlyPaths === undefined ? {} : { readonlyPaths: plan.readonlyPaths }),
+    ...(Object.keys(injection.hooks).length === 0 ? {} : { hooks: injection.hooks }),
+    ...(propagation === undefined ? {} : { rootfsPropagation: propagation }),
+  };
+}
 
-async function mountOf(
+async function deviceIsolation(
+  container: StoredContainer,
+  plan: IsolationPlan,
+  injection: DeviceInjection,
+): Promise<Pick<OciIsolation, "devices" | "deviceRules" | "blockDevices">> {
+  const { isolation = {}, resources } = container.record.specification;
+  const devices = new Map<string, OciDevice>();
+  const rules: OciDeviceRule[] = [];
+  const add = (device: OciDevice): void => void devices.set(device.path, device);
+  if (plan.privileged) for (const device of await allDevices()) add(device);
+  for (const mapping of isolation.devices ?? []) {
+    const mapped = await mappedDevices(mapping);
+    mapped.devices.forEach(add);
+    if (!plan.privileged) rules.push(...mapped.rules);
+  }
+  injection.devices.forEach(add);
+  if (!plan.privileged) rules.push(...injection.rules, ...plan.deviceRules);
+  const paths = blockDevicePaths(resources);
+  return {
+    ...(devices.size === 0 ? {} : { devices: [...devices.values()] }),
+    deviceRules: rules,
+    ...(paths.length === 0 ? {} : { blockDevices: await blockDeviceNumbers(paths) }),
+  };
+}
+
+interface Shared {
+  readonly ipc: NamespaceChoice;
+  readonly pid: NamespaceChoice;
+  /** Where its /dev/shm comes from; undefined: its own, or none. */
+  readonly shm?: string;
+}
+
+/** @throws {FailedPreconditionError} (409) the other does not run; {InvalidArgumentError} it does not share. */
+async function sharedNamespaces(
   maker: BundleMaker,
   container: StoredContainer,
-  mount: ContainerMount,
-  rootfs: string,
-): Promise<OciMount> {
-  switch (mount.kind) {
-    case "bind":
-      return bindMount(mount);
-    case "tmpfs": {
-      const size = mount.sizeBytes > 0 ? [`size=${mount.sizeBytes}`] : [];
-      const mode = mount.mode > 0 ? [`mode=${mount.mode.toString(8)}`] : [];
-      const options = [
-        ...new Set([
-          "nosuid",
-          "nodev",
-          ...(mount.options.includes("exec") ? [] : ["noexec"]),
-          ...size,
-          ...mode,
-          ...mount.options,
-        ]),
-      ];
-      return { destination: mount.target, type: "tmpfs", source: "tmpfs", options };
+  plan: IsolationPlan,
+  peers: Peers,
+): Promise<Shared> {
+  const { id, specification } = container.record;
+  const pid = typeof plan.pid === "string" ? plan.pid : ofPeer(peers(plan.pid.container), "pid");
+  switch (plan.ipc) {
+    case "private":
+    case "none":
+      return { ipc: "own", pid };
+    case "host":
+      return { ipc: "host", pid, shm: "/dev/shm" };
+    case "shareable": {
+      const size = specification.isolation?.shmSizeBytes || SHM_BYTES;
+      return { ipc: "own", pid, shm: await maker.privateMounts.mountSharedMemory(id, size) };
     }
-    case "volume": {
-      const volume = container.volumes.find((candidate) => candidate.target === mount.target);
-      if (volume === undefined) throw new NotFoundError(`volume for ${mount.target} is not recorded`);
-      return volumeMount(maker, volume, rootfs);
+    default: {
+      const peer = peers(plan.ipc.container);
+      const ipc = ofPeer(peer, "ipc");
+      const mode = peer.specification.isolation?.ipcMode ?? "";
+      if (mode !== "shareable") {
+        throw new InvalidArgumentError(
+          `can't join IPC of container ${peer.id}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)`,
+        );
+      }
+      return { ipc, pid, shm: maker.privateMounts.sharedMemoryPath(peer.id) };
     }
-    case "image":
-      throw new NotImplementedError("image mounts are not supported yet");
-    default:
-      return assertNever(mount, "mount");
   }
 }
 
-async function bindMount(mount: Extract<ContainerMount, { kind: "bind" }>): Promise<OciMount> {
-  if (!mount.source.startsWith("/"))
-    throw new InvalidArgumentError(
-      `bind source must be an absolute path, got ${JSON.stringify(mount.source)}`,
-    );
-  const propagation = mount.propagation === "" ? "rprivate" : mount.propagation;
-  if (!PROPAGATIONS.includes(propagation))
-    throw new InvalidArgumentError(`unknown mount propagation ${JSON.stringify(mount.propagation)}`);
-  try {
-    await stat(mount.source);
-  } catch (error) {
-    if (!mount.createSource)
-      throw new InvalidArgumentError(
-        `bind source path does not exist: ${mount.source} (${messageOf(error)})`,
-        { cause: error },
-      );
-    await mkdir(mount.source, { recursive: true, mode: 0o755 });
-  }
-  const options = [mount.recursive ? "rbind" : "bind", propagation, ...(mount.readOnly ? ["ro"] : [])];
-  return { destination: mount.target, type: "bind", source: mount.source, options };
+function ofPeer(peer: ContainerRecord, kind: "pid" | "ipc"): NamespaceChoice {
+  if (peer.pid > 0 && (peer.state === "running" || peer.state === "paused"))
+    return { path: `/proc/${peer.pid}/ns/${kind}` };
+  const words = `container ${peer.id} is not running`;
+  throw new FailedPreconditionError(
+    kind === "ipc" ? `can't join IPC of container ${peer.id}: ${words}` : words,
+  );
 }
 
-async function volumeMount(
+const NOTHING_INJECTED: DeviceInjection = {
+  env: [],
+  mounts: [],
+  devices: [],
+  rules: [],
+  hooks: {},
+  additionalGids: [],
+};
+
+async function injected(
   maker: BundleMaker,
-  volume: StoredContainer["volumes"][number],
-  rootfs: string,
-): Promise<OciMount> {
-  const record = maker.volumes.find(volume.name);
-  if (record === undefined) throw new NotFoundError(`no such volume: ${volume.name}`);
-  if (!volume.noCopy) await maker.volumes.copyUp(volume.name, await resolveInRoot(rootfs, volume.target));
-  let source = record.mountpoint;
-  if (volume.subpath !== "") {
-    source = await resolveInRoot(record.mountpoint, volume.subpath);
-    try {
-      await stat(source);
-    } catch (error) {
-      throw new InvalidArgumentError(`subpath ${volume.subpath} does not exist in volume ${volume.name}`, {
-        cause: error,
-      });
-    }
+  requests: Parameters<typeof import("../runtime/fs-cdi-registry.js").injectDevices>[0],
+): Promise<DeviceInjection> {
+  if (requests.length === 0) return NOTHING_INJECTED;
+  const { injectDevices } = await import("../runtime/fs-cdi-registry.js"); // rarely needed
+  return injectDevices(requests, { log: maker.log });
+}
+
+function withGids(user: ResolvedUser, gids: readonly number[]): ResolvedUser {
+  if (gids.length === 0) return user;
+  return { ...user, additionalGids: [...new Set([...user.additionalGids, ...gids])] };
+}
+
+/** Its path on the host. @throws {FailedPreconditionError} naming what to install. */
+function initMount(): OciMount {
+  const path = INIT_NAMES.map((name) => findProgram(name, INIT_FOLDERS)).find((found) => found !== undefined);
+  if (path === undefined) {
+    throw new FailedPreconditionError(
+      "init was asked for, but this node has none: install the package tini (docker-init) or catatonit",
+    );
   }
-  return {
-    destination: volume.target,
-    type: "bind",
-    source,
-    options: ["rbind", "rprivate", ...(volume.readOnly ? ["ro"] : [])],
-  };
+  return { destination: INIT_TARGET, type: "bind", source: path, options: ["bind", "ro"] };
 }

@@ -10,6 +10,7 @@ import { hostname } from "node:os";
 import { NotFoundError, NotImplementedError } from "../../base/errors/errors.js";
 import { newHexId } from "../../base/random/ids.js";
 import type { ImageRecord } from "../images/image-store.js";
+import { admitResources } from "../runtime/resource-admission.js";
 import { admitContainer, type KeptSpecification, newRecord, wantedVolumes } from "./container-admission.js";
 import { ContainerEntry } from "./container-entry.js";
 import type { ContainerRecord, ContainerSpecification } from "./container-manager.js";
@@ -32,7 +33,7 @@ export class ContainerCreation {
     if (image === undefined) throw new NotFoundError(`No such image: ${request.image}`);
     const id = newHexId(init.random);
     const { files, ...asked } = request;
-    const specification = this.#admitted(id, asked, image);
+    const { specification, warnings } = this.#admitted(id, asked, image);
     registry.takeName(specification.name, id); // before the first wait: two creates of one name cannot both go on
     const volumes: StoredContainer["volumes"][number][] = [];
     try {
@@ -42,7 +43,8 @@ export class ContainerCreation {
         mkdir(this.#parts.logDir(id), { recursive: true, mode: 0o710 }),
       ]);
       const createdMs = init.clock.nowMs();
-      const record = newRecord({ id, specification, imageId: image.id, createdMs });
+      const plain = newRecord({ id, specification, imageId: image.id, createdMs });
+      const record = warnings.length === 0 ? plain : { ...plain, warnings };
       const stored: StoredContainer = { record, files: placed, volumes };
       await state.save(stored);
       registry.add(new ContainerEntry(stored));
@@ -57,7 +59,11 @@ export class ContainerCreation {
   }
 
   /** Everything that can be refused without making anything is refused here. */
-  #admitted(id: string, asked: KeptSpecification, image: ImageRecord): KeptSpecification {
+  #admitted(
+    id: string,
+    asked: KeptSpecification,
+    image: ImageRecord,
+  ): { specification: KeptSpecification; warnings: readonly string[] } {
     const { init, registry, maker, networks } = this.#parts;
     const name =
       asked.name === ""
@@ -68,18 +74,23 @@ export class ContainerCreation {
       const { record, volumes } = registry.get(other).stored;
       return { mounts: record.specification.mounts, volumes };
     });
-    const specification = mergedSpecification(id, complete, image.config, { hostname: hostname() });
+    const { resources, warnings } = admitResources(asked.resources, maker.kernel);
+    const merged = mergedSpecification(id, complete, image.config, { hostname: hostname() });
+    const specification = { ...merged, resources };
     admitContainer(id, specification, image, maker);
+    const { ipcMode = "", pidMode = "" } = specification.isolation ?? {};
+    for (const mode of [ipcMode, pidMode])
+      if (mode.startsWith("container:")) registry.get(mode.slice("container:".length));
     const { network, networking } = specification;
     if (network.kind === "container") {
       const other = registry.get(network.id);
-      return { ...specification, network: { kind: "container", id: other.id } };
+      return { specification: { ...specification, network: { kind: "container", id: other.id } }, warnings };
     }
     if (network.kind === "networks") {
       if (networks === undefined) throw new NotImplementedError("this node has no local networks");
       if (networking !== undefined) networks.admit(networking);
     }
-    return specification;
+    return { specification, warnings };
   }
 
   /** Each is noted when it is made, so that a failure midway can take the anonymous ones back. */

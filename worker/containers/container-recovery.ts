@@ -47,6 +47,7 @@ export class ContainerRecovery {
       const { process } = entry.stored;
       if (process === undefined) continue;
       await this.#adoptNetwork(entry);
+      await this.#adoptVolumes(entry);
       health.watch(entry);
       await runtime.adopt(entry.id, process);
     }
@@ -81,6 +82,22 @@ export class ContainerRecovery {
     }
   }
 
+  /** They are counted as mounted again, so that nobody unmounts them under a living container. */
+  async #adoptVolumes(entry: ContainerEntry): Promise<void> {
+    const { volumes, init } = this.#parts;
+    for (const { name } of entry.stored.volumes) {
+      try {
+        if (volumes.find(name) !== undefined) await volumes.mount(name, entry.id);
+      } catch (error) {
+        init.log.error("volume of a running container not adopted", {
+          container: entry.id,
+          volume: name,
+          error: messageOf(error),
+        });
+      }
+    }
+  }
+
   async #clearUp(entry: ContainerEntry): Promise<void> {
     const { init, runtime, registry, state } = this.#parts;
     const { record, removing } = entry.stored;
@@ -109,6 +126,7 @@ export class ContainerRecovery {
     const { runtime, maker, init } = this.#parts;
     await runtime.sweep(known);
     await maker.files.sweep(known);
+    await maker.privateMounts.sweep(known);
     const folder = join(init.dir, "containers");
     await mkdir(folder, { recursive: true, mode: 0o710 });
     for (const id of await readdir(folder)) {

@@ -6,6 +6,7 @@
  */
 import { rm } from "node:fs/promises";
 import { FailedPreconditionError, messageOf } from "../../base/errors/errors.js";
+import { releaseBundle } from "./container-bundle.js";
 import { removeAnonymousVolumes } from "./container-creation.js";
 import type { ContainerEntry } from "./container-entry.js";
 import type { ContainerNetworkAccess } from "./container-networking.js";
@@ -59,6 +60,7 @@ export class ContainerRemoval {
     await Promise.all([
       init.images.removeRootfs(id),
       maker.files.remove(id),
+      releaseBundle(maker, entry.stored),
       rm(logDir(id), { recursive: true, force: true }),
     ]);
     if (removeVolumes) await removeAnonymousVolumes(this.#parts, entry.stored.volumes, id);

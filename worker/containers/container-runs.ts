@@ -4,10 +4,10 @@
  * Invariants: start, clean-up and removal of one container never overlap; `die` is told once per run, before its
  * clean-up; a record says "running" only while its process is known.
  */
-import { NotFoundError } from "../../base/errors/errors.js";
+import { messageOf, NotFoundError } from "../../base/errors/errors.js";
 import type { ImageRecord } from "../images/image-store.js";
 import type { RuntimeExit } from "../runtime/oci-runtime.js";
-import { makeBundle } from "./container-bundle.js";
+import { makeBundle, releaseBundle } from "./container-bundle.js";
 import type { ContainerEntry } from "./container-entry.js";
 import type { ContainerRecord } from "./container-manager.js";
 import { alreadyMerged } from "./container-merge.js";
@@ -109,8 +109,10 @@ export class ContainerRuns {
   async release(entry: ContainerEntry): Promise<void> {
     const { runtime, maker, init } = this.#parts;
     await Promise.all([runtime.delete(entry.id), this.#network.close(entry)]);
-    await Promise.all([maker.files.release(entry.id), init.images.unmountRootfs(entry.id)]);
+    await Promise.all([releaseBundle(maker, entry.stored), init.images.unmountRootfs(entry.id)]);
   }
+
+  readonly #peer = (idOrName: string): ContainerRecord => this.#parts.registry.get(idOrName).stored.record;
 
   /** No more starts by policy. */
   close(): void {
@@ -128,7 +130,7 @@ export class ContainerRuns {
   }
 
   async #start(entry: ContainerEntry): Promise<ContainerRecord> {
-    const { init, state, events, health } = this.#parts;
+    const { init, events, health } = this.#parts;
     const { imageId, state: before } = entry.stored.record;
     entry.starting = true;
     entry.earlyExit = undefined;
@@ -143,12 +145,8 @@ export class ContainerRuns {
       entry.forgetRun();
       const ended = finishedMs > 0 ? "exited" : "created";
       entry.change({ state: ended, health: "", error: error.message, exitCode });
-      await state.save(entry.stored);
-      await this.release(entry);
       if (before === "restarting") entry.tellWaiters("exit");
-      if (specification.autoRemove === true) {
-        await this.#removal.removeNow(entry, { removeVolumes: true });
-      }
+      await this.#clearUpFailedStart(entry);
       throw error;
     } finally {
       entry.starting = false;
@@ -161,6 +159,21 @@ export class ContainerRuns {
     return record;
   }
 
+  /** A failure here does not hide why the start failed. */
+  async #clearUpFailedStart(entry: ContainerEntry): Promise<void> {
+    const { state, init } = this.#parts;
+    try {
+      if (entry.stored.record.specification.autoRemove === true) {
+        await this.#removal.removeNow(entry, { removeVolumes: true });
+      } else {
+        await Promise.all([state.save(entry.stored), this.release(entry)]);
+      }
+    } catch (error) {
+      const words = messageOf(error);
+      init.log.error("failed start was not cleared up", { container: entry.id, error: words });
+    }
+  }
+
   async #run(entry: ContainerEntry, image: ImageRecord): Promise<void> {
     const { runtime, maker, state, init } = this.#parts;
     const { id } = entry;
@@ -171,11 +184,12 @@ export class ContainerRuns {
     const { name, specification } = entry.stored.record;
     const asRun = { ...entry.stored.record, specification: network.specification };
     const merged = { ...image, config: alreadyMerged(image.config) };
-    const bundle = await makeBundle(maker, { ...entry.stored, record: asRun }, merged, rootfs);
+    const bundle = await makeBundle(maker, { ...entry.stored, record: asRun }, merged, rootfs, this.#peer);
     const process = await runtime.create({
       id,
       name,
       spec: bundle.spec,
+      ...(bundle.runtime === undefined ? {} : { runtime: bundle.runtime }),
       logPath: specification.log.driver === "none" ? undefined : this.#parts.logPath(id),
       tty: specification.tty,
       openStdin: specification.openStdin,

@@ -3,7 +3,6 @@
  * and meets the containers that ran on.
  * Edge: composition of the edges below it.
  */
-import { readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../../base/clock/clock.js";
@@ -12,6 +11,8 @@ import type { Logger } from "../../base/log/logger.js";
 import type { Random } from "../../base/random/random.js";
 import type { ContainerNetworks } from "../../proto/engine/networks.js";
 import type { ImageStore } from "../images/image-store.js";
+import { readKernelFacts } from "../runtime/linux-kernel-facts.js";
+import { PrivateMounts } from "../runtime/linux-private-mounts.js";
 import { openConmonRuntime } from "../runtime/process-conmon-runtime.js";
 import { SeccompFilters } from "../runtime/seccomp-filter.js";
 import { openVolumeStore } from "../volumes/fs-volume-store.js";
@@ -78,17 +79,41 @@ export async function openContainerManager(init: ContainerManagerInit): Promise<
     ...(init.safetyPollMs === undefined ? {} : { safetyPollMs: init.safetyPollMs }),
   });
   const state = await openLevelContainerState(join(init.dir, "state"));
-  const volumes = await openVolumeStore({ dir: join(init.dir, "volumes"), clock, random });
+  let manager: LocalContainerManager | undefined;
+  const volumes = await openVolumeStore({
+    dir: join(init.dir, "volumes"),
+    clock,
+    random,
+    linux: init.linux,
+    usersOf: (name) => (manager === undefined ? [] : volumeUsers(manager, name)),
+  });
   const files = await openContainerFiles({ runDir: init.runDir, linux: init.linux, log });
-  const filters = new SeccompFilters(runtime.name, process.arch);
+  const filters = {
+    crun: new SeccompFilters("crun", process.arch),
+    runc: new SeccompFilters("runc", process.arch),
+  };
   const maker: BundleMaker = {
     files,
     volumes,
     cgroupParent,
-    lastCapability: Number(readFileSync("/proc/sys/kernel/cap_last_cap", "latin1")),
-    seccomp: (specification, capabilities) => filters.choose(specification.seccomp, capabilities),
+    kernel: readKernelFacts(),
+    log,
+    images: init.images,
+    privateMounts: new PrivateMounts(init.runDir, init.linux),
+    seccomp: (request, capabilities, name = runtime.name) => filters[name].choose(request, capabilities),
   };
-  const manager = new ConmonContainerManager({ init, runtime, state, volumes, maker });
-  await manager.recover();
-  return manager;
+  const opened = new ConmonContainerManager({ init, runtime, state, volumes, maker });
+  manager = opened;
+  await opened.recover();
+  return opened;
+}
+
+/** Running or not; one that is being removed lets go of its own. */
+function volumeUsers(manager: LocalContainerManager, volume: string): readonly string[] {
+  return manager
+    .list()
+    .filter(
+      ({ id, state }) => state !== "removing" && manager.volumesOf(id).some(({ name }) => name === volume),
+    )
+    .map(({ id }) => id);
 }

@@ -1,6 +1,6 @@
 /**
  * Capability sets: Docker's default set, and what adding and dropping make of it.
- * Pure. Order: `ALL` first, then single names; a name in both lists is dropped.
+ * Pure.
  * Source: capabilities(7), Docker's run reference.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
@@ -68,26 +68,31 @@ export const DEFAULT_CAPABILITIES = [
   "AUDIT_WRITE",
 ].map((name) => `CAP_${name}`);
 
-/** @param lastCapability highest number the kernel knows (/proc/sys/kernel/cap_last_cap): `ALL` stops there.
- *  @throws {InvalidArgumentError} naming an unknown capability. @returns names with CAP_, in kernel order. */
+/**
+ * `ALL` added: all but the dropped ones; else `ALL` dropped: only the added ones; else Docker's set without
+ * the dropped ones, and then the added ones.
+ * @param available what the daemon may hand on: `ALL` stops there.
+ * @throws {InvalidArgumentError} naming an unknown capability. @returns names with CAP_, in kernel order.
+ */
 export function capabilitySet(
   change: { readonly add: readonly string[]; readonly drop: readonly string[] },
-  lastCapability = CAPABILITIES.length - 1,
+  available: readonly string[] = CAPABILITIES,
 ): readonly string[] {
-  const add = change.add.map(normalise);
-  const drop = change.drop.map(normalise);
-  const base = add.includes("ALL") ? CAPABILITIES : drop.includes("ALL") ? [] : DEFAULT_CAPABILITIES;
-  const kept = new Set<string>(drop.includes("ALL") && add.includes("ALL") ? [] : base);
-  for (const name of add) if (name !== "ALL") kept.add(name);
-  for (const name of drop) if (name !== "ALL") kept.delete(name);
-  return CAPABILITIES.filter((name, number) => kept.has(name) && number <= lastCapability);
+  const add = change.add.map((name) => normalise(name, "CapAdd"));
+  const drop = change.drop.map((name) => normalise(name, "CapDrop"));
+  const kept = (name: string): boolean => {
+    if (add.includes("ALL")) return available.includes(name) && !drop.includes(name);
+    if (add.includes(name)) return true;
+    return !drop.includes("ALL") && !drop.includes(name) && DEFAULT_CAPABILITIES.includes(name);
+  };
+  return CAPABILITIES.filter(kept);
 }
 
-function normalise(given: string): string {
+function normalise(given: string, field: string): string {
   const upper = given.toUpperCase();
   if (upper === "ALL" || upper === "CAP_ALL") return "ALL";
   const name = upper.startsWith("CAP_") ? upper : `CAP_${upper}`;
   if (!CAPABILITIES.includes(name))
-    throw new InvalidArgumentError(`unknown capability ${JSON.stringify(given)}`);
+    throw new InvalidArgumentError(`invalid ${field}: unknown capability: ${JSON.stringify(name)}`);
   return name;
 }

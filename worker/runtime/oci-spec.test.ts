@@ -1,7 +1,7 @@
 /** The pure builders: configuration, users, capabilities, limits. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { capabilitySet, DEFAULT_CAPABILITIES } from "./capabilities.js";
+import { CAPABILITIES, capabilitySet, DEFAULT_CAPABILITIES } from "./capabilities.js";
 import { ociResources } from "./oci-resources.js";
 import { buildOciSpec, type OciSpecInput } from "./oci-spec.js";
 import { resolveUser } from "./oci-user.js";
@@ -61,9 +61,9 @@ describe("OCI configuration", () => {
   it("a doubled target, the root as target, and a relative one are refused", () => {
     assert.throws(
       () => buildOciSpec({ ...input, mounts: [bind("/a"), bind("/a/")] }),
-      /duplicate mount point: \/a/,
+      /Duplicate mount point: \/a/,
     );
-    assert.throws(() => buildOciSpec({ ...input, mounts: [bind("/x/..")] }), /must not be \//);
+    assert.throws(() => buildOciSpec({ ...input, mounts: [bind("/x/..")] }), /destination can't be '\/'/);
     assert.throws(() => buildOciSpec({ ...input, mounts: [bind("a")] }), /absolute path, got "a"/);
   });
 
@@ -76,15 +76,17 @@ describe("OCI configuration", () => {
 
   it("sysctls outside the container's namespaces are refused", () => {
     assert.deepEqual(buildOciSpec({ ...input, sysctls: { "net.core.somaxconn": "9" } }).linux.sysctl, {
+      "net.ipv4.ip_unprivileged_port_start": "0",
+      "net.ipv4.ping_group_range": "0 2147483647",
       "net.core.somaxconn": "9",
     });
     assert.throws(
       () => buildOciSpec({ ...input, sysctls: { "vm.swappiness": "1" } }),
-      /sysctl vm.swappiness/,
+      /sysctl "vm.swappiness" is not in a separate kernel namespace/,
     );
     assert.throws(
       () => buildOciSpec({ ...input, network: { kind: "host" }, sysctls: { "net.core.somaxconn": "9" } }),
-      /host's network/,
+      /not allowed in host network namespace/,
     );
   });
 
@@ -92,8 +94,8 @@ describe("OCI configuration", () => {
     const ulimits = (soft: number, hard: number, name = "nofile"): unknown =>
       buildOciSpec({ ...input, ulimits: [{ name, soft, hard }] }).process.rlimits;
     assert.deepEqual(ulimits(1, 2), [{ type: "RLIMIT_NOFILE", soft: 1, hard: 2 }]);
-    assert.throws(() => ulimits(3, 2), /soft limit 3 must not exceed hard limit 2/);
-    assert.throws(() => ulimits(1, 2, "nofiles"), /unknown ulimit "nofiles"/);
+    assert.throws(() => ulimits(3, 2), /soft limit must be less than or equal to hard limit: 3 > 2/);
+    assert.throws(() => ulimits(1, 2, "nofiles"), /invalid ulimit type: nofiles/);
   });
 });
 
@@ -114,13 +116,6 @@ describe("limits", () => {
       swap: -1,
     });
   });
-  it("impossible limits are refused", () => {
-    assert.throws(() => ociResources({ ...none, memoryBytes: 1024 }), /memory limit must be 0 or at least/);
-    assert.throws(
-      () => ociResources({ ...none, memoryBytes: 64 << 20, swapBytes: 1 }),
-      /must not be below the memory limit/,
-    );
-  });
   it("a small share of a core keeps the kernel's least quota", () => {
     assert.deepEqual(ociResources({ ...none, nanoCpus: 1e9 }).cpu, { quota: 100_000, period: 100_000 });
     assert.deepEqual(ociResources({ ...none, nanoCpus: 1 }).cpu, { quota: 1_000, period: 100_000 });
@@ -132,8 +127,11 @@ describe("capability set", () => {
     assert.deepEqual(capabilitySet({ add: [], drop: [] }).length, DEFAULT_CAPABILITIES.length);
     assert.deepEqual(capabilitySet({ add: ["net_admin"], drop: ["ALL"] }), ["CAP_NET_ADMIN"]);
     assert.ok(!capabilitySet({ add: ["ALL"], drop: ["CAP_SYS_ADMIN"] }).includes("CAP_SYS_ADMIN"));
-    assert.equal(capabilitySet({ add: ["ALL"], drop: [] }, 37).length, 38);
-    assert.throws(() => capabilitySet({ add: ["CAP_NOPE"], drop: [] }), /unknown capability "CAP_NOPE"/);
+    assert.equal(capabilitySet({ add: ["ALL"], drop: [] }, CAPABILITIES.slice(0, 38)).length, 38);
+    assert.throws(
+      () => capabilitySet({ add: ["CAP_NOPE"], drop: [] }),
+      /invalid CapAdd: unknown capability: "CAP_NOPE"/,
+    );
   });
 });
 

@@ -26,6 +26,7 @@ export interface OciProcess {
   readonly rlimits: readonly { readonly type: string; readonly soft: number; readonly hard: number }[];
   readonly noNewPrivileges: boolean;
   readonly oomScoreAdj: number;
+  readonly apparmorProfile?: string;
 }
 
 export interface OciDeviceRule {
@@ -36,12 +37,74 @@ export interface OciDeviceRule {
   readonly access: string;
 }
 
+/** A node that the runtime makes below the container's /dev. */
+export interface OciDevice {
+  readonly type: "c" | "b" | "p";
+  readonly path: string;
+  readonly major: number;
+  readonly minor: number;
+  readonly fileMode?: number;
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
+export interface OciDeviceRate {
+  readonly major: number;
+  readonly minor: number;
+  /** Bytes or operations a second. */
+  readonly rate: number;
+}
+
 export interface OciResources {
   readonly devices: readonly OciDeviceRule[];
-  readonly memory?: { readonly limit?: number; readonly swap?: number };
-  readonly cpu?: { readonly quota: number; readonly period: number };
+  readonly memory?: {
+    readonly limit?: number;
+    readonly reservation?: number;
+    readonly swap?: number;
+    readonly swappiness?: number;
+    readonly disableOOMKiller?: boolean;
+  };
+  readonly cpu?: {
+    readonly shares?: number;
+    readonly quota?: number;
+    readonly period?: number;
+    readonly realtimeRuntime?: number;
+    readonly realtimePeriod?: number;
+    readonly cpus?: string;
+    readonly mems?: string;
+  };
   readonly pids?: { readonly limit: number };
+  readonly blockIO?: {
+    readonly weight?: number;
+    readonly weightDevice?: readonly {
+      readonly major: number;
+      readonly minor: number;
+      readonly weight: number;
+    }[];
+    readonly throttleReadBpsDevice?: readonly OciDeviceRate[];
+    readonly throttleWriteBpsDevice?: readonly OciDeviceRate[];
+    readonly throttleReadIOPSDevice?: readonly OciDeviceRate[];
+    readonly throttleWriteIOPSDevice?: readonly OciDeviceRate[];
+  };
 }
+
+export interface OciHook {
+  readonly path: string;
+  readonly args?: readonly string[];
+  readonly env?: readonly string[];
+  /** Seconds. */
+  readonly timeout?: number;
+}
+
+export type OciHookName =
+  | "prestart"
+  | "createRuntime"
+  | "createContainer"
+  | "startContainer"
+  | "poststart"
+  | "poststop";
+
+export type OciHooks = { readonly [K in OciHookName]?: readonly OciHook[] };
 
 export interface OciSeccomp {
   readonly defaultAction: string;
@@ -67,13 +130,16 @@ export interface OciSpec {
   readonly hostname?: string;
   readonly mounts: readonly OciMount[];
   readonly annotations: Readonly<Record<string, string>>;
+  readonly hooks?: OciHooks;
   readonly linux: {
     readonly namespaces: readonly { readonly type: string; readonly path?: string }[];
     readonly cgroupsPath: string;
+    readonly devices?: readonly OciDevice[];
     readonly resources: OciResources;
     readonly sysctl: Readonly<Record<string, string>>;
     readonly maskedPaths: readonly string[];
     readonly readonlyPaths: readonly string[];
+    readonly rootfsPropagation?: string;
     readonly seccomp?: OciSeccomp;
   };
 }

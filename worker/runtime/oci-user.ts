@@ -25,9 +25,7 @@ export function resolveUser(
   const wantedUser = userPart === "" ? "0" : userPart;
   const entry = passwd.find((row) => row[0] === wantedUser) ?? passwd.find((row) => row[2] === wantedUser);
   const uid =
-    entry === undefined
-      ? numberOrRefuse(wantedUser, "user", "/etc/passwd")
-      : idOf(entry[2] ?? "", "/etc/passwd");
+    entry === undefined ? numberOrRefuse(wantedUser, "user", "passwd") : idOf(entry[2] ?? "", "/etc/passwd");
   const gid =
     groupPart === ""
       ? entry === undefined
@@ -52,14 +50,12 @@ export function resolveUser(
 
 function groupId(name: string, group: readonly (readonly string[])[]): number {
   const entry = group.find((row) => row[0] === name) ?? group.find((row) => row[2] === name);
-  return entry === undefined
-    ? numberOrRefuse(name, "group", "/etc/group")
-    : idOf(entry[2] ?? "", "/etc/group");
+  return entry === undefined ? numberOrRefuse(name, "group", "group") : idOf(entry[2] ?? "", "/etc/group");
 }
 
 function numberOrRefuse(text: string, what: string, file: string): number {
   if (/^\d+$/.test(text)) return idOf(text, "the request");
-  throw new InvalidArgumentError(`unable to find ${what} ${text}: no matching entry in the image's ${file}`);
+  throw new InvalidArgumentError(`unable to find ${what} ${text}: no matching entries in ${file} file`);
 }
 
 function idOf(text: string, where: string): number {
