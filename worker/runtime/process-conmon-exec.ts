@@ -7,11 +7,15 @@
  * {"data":-1,"message":…}; at the end {"data":exit code}.
  */
 import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { messageOf } from "../../base/errors/errors.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
+import { isErrno } from "./linux-process.js";
 import { HELPER_ENV } from "./process-run.js";
 
+const RUNTIME_LOG = "runtime.log";
 const LINE_BYTES_MAX = 64 * 1024;
 
 export interface ConmonExecOptions {
@@ -38,6 +42,7 @@ export function startConmonExec(options: ConmonExecOptions): void {
   const args = [
     ...["--api-version", "1", "-c", containerId, "-u", execId, "-n", containerId],
     ...["-r", options.runtime, "--runtime-arg", `--root=${options.stateDir}`],
+    ...["--runtime-arg", `--log=${join(folder, RUNTIME_LOG)}`],
     ...["-b", folder, "-p", `${folder}/pid`, "--exit-dir", folder, "--persist-dir", folder],
     ...["--full-attach", "-l", "off", "--log-level", "error", "--no-new-keyring"],
     ...["-e", "--exec-attach", "--exec-process-spec", options.processFile, "-t"],
@@ -59,7 +64,8 @@ export function startConmonExec(options: ConmonExecOptions): void {
     if (ended) return;
     ended = true;
     for (const pipe of [sync, start, attach]) pipe.destroy();
-    options.onEnd({ exitCode, failure });
+    // In a terminal the runtime's last words go to the terminal; they stand in its log, too.
+    options.onEnd({ exitCode, failure: failure === undefined ? undefined : runtimeLog(folder) || failure });
   };
   child.once("error", (error) => end(-1, messageOf(error)));
   for (const pipe of [sync, start, attach]) pipe.on("error", () => undefined); // "close" of sync tells all
@@ -77,6 +83,15 @@ export function startConmonExec(options: ConmonExecOptions): void {
   });
   sync.once("close", () => end(-1, pid > 0 ? undefined : "the monitor gave no answer"));
   start.write("\0");
+}
+
+function runtimeLog(folder: string): string {
+  try {
+    return readFileSync(join(folder, RUNTIME_LOG), "utf8").slice(0, LINE_BYTES_MAX).trim();
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return "";
+    throw error;
+  }
 }
 
 function parseAnswer(line: string): { data: number; message: string } {

@@ -23,6 +23,8 @@ export interface AttachHubOptions {
   /** Input ends with the client that gives it. */
   readonly stdinOnce: boolean;
   readonly tty: boolean;
+  /** The clients' outputs end no earlier: the exit code is known by then. */
+  readonly endAfter?: Promise<void>;
   /** Nobody needs the hub any more: the run has ended, or its last client has gone. */
   readonly onOver: () => void;
 }
@@ -69,8 +71,13 @@ export class AttachHub {
     reader.on("data", (packet: Buffer) => this.#received(packet));
     // A killed monitor is an end like any other; "close" follows an error.
     for (const socket of [reader, writer]) socket.on("error", () => undefined);
-    reader.once("close", () => this.end());
-    reader.once("end", () => this.end());
+    const allRead = (): void => {
+      const { endAfter } = this.#options;
+      if (endAfter === undefined) this.end();
+      else void endAfter.then(() => this.end());
+    };
+    reader.once("close", allRead);
+    reader.once("end", allRead);
     this.#setConnected();
   }
 

@@ -8,6 +8,7 @@ import type { Linux } from "../../../base/linux/linux-ports.js";
 import type { Logger } from "../../../base/log/logger.js";
 import type { Random } from "../../../base/random/random.js";
 import type { ContainerStreams } from "../../../proto/engine/streams.js";
+import { readKernelFacts } from "../../runtime/linux-kernel-facts.js";
 import { findProgram } from "../../runtime/process-run.js";
 import { runtimeLayout } from "../../runtime/runtime-layout.js";
 import type { LocalContainerManager } from "../open-container-manager.js";
@@ -36,7 +37,13 @@ export function openContainerStreams(init: ContainerStreamsInit): ContainerStrea
   if (runtime === undefined || conmon === undefined)
     throw new FailedPreconditionError("conmon and crun or runc must be installed");
   const attachments = new Attachments({ ...init, layout });
-  const execs = new ExecSessions({ ...init, layout, runtime, conmon });
+  const execs = new ExecSessions({
+    ...init,
+    layout,
+    runtime,
+    conmon,
+    capabilities: readKernelFacts().capabilities,
+  });
   const stopListening = containers.onBeforeStart((id) => {
     attachments.connectWaiting(id);
     return Promise.resolve();

@@ -23,7 +23,6 @@ import { newHexId } from "../../../base/random/ids.js";
 import type { Random } from "../../../base/random/random.js";
 import type { ContainerManager, ContainerRecord } from "../../../proto/engine/containers.js";
 import type { AttachedStream, ExecRecord, ExecSpecification } from "../../../proto/engine/streams.js";
-import { capabilitySet } from "../../runtime/capabilities.js";
 import { type ExecFailure, execFailure } from "../../runtime/exec-words.js";
 import { readTextInRoot } from "../../runtime/fs-rootfs.js";
 import type { OciSpec } from "../../runtime/oci-types.js";
@@ -46,6 +45,8 @@ export interface ExecSessionsInit {
   /** Absolute paths. */
   readonly runtime: string;
   readonly conmon: string;
+  /** All that the daemon may hand on, for privileged commands. */
+  readonly capabilities: readonly string[];
   readonly linux: Pick<Linux, "connectSeqPacket" | "duplicate" | "pipe" | "keepDescriptors">;
   readonly clock: Clock;
   readonly random: Random;
@@ -154,7 +155,7 @@ export class ExecSessions {
     const user = specification.user === "" ? undefined : await userOf(spec, specification.user);
     const process = execProcess(spec.process, specification, {
       user,
-      allCapabilities: capabilitySet({ add: ["ALL"], drop: [] }),
+      allCapabilities: this.#init.capabilities,
     });
     const bundle = this.#init.layout.bundleDir(container.id);
     const path = join(bundle, `x-${id.slice(0, 16)}.json`);
@@ -220,10 +221,14 @@ export class ExecSessions {
     const { runtime, conmon, layout, linux } = this.#init;
     const folder = join(layout.bundleDir(containerId), id.slice(0, 8));
     await mkdir(folder, { mode: 0o700 });
+    let exitKnown = (): void => undefined;
     const hub: AttachHub = new AttachHub({
       openStdin: specification.attachStdin,
       stdinOnce: true,
       tty: true,
+      endAfter: new Promise<void>((resolve) => {
+        exitKnown = resolve;
+      }),
       onOver: () => undefined,
     });
     const client = hub.join({ stdin: true, stdout: true, stderr: true });
@@ -255,6 +260,8 @@ export class ExecSessions {
           this.#dispose(processFile, folder);
           if (failure === undefined) {
             this.#hasEnded(exec, exitCode);
+            exitKnown();
+            if (!hub.connected) hub.end();
             resolve(client);
             return;
           }
