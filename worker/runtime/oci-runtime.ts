@@ -30,6 +30,8 @@ export interface RuntimeCreateOptions {
   readonly openStdin: boolean;
   /** Input ends when a connection to the monitor ends. @default false: it stays open */
   readonly stdinOnce?: boolean;
+  /** @default the one this was opened with, also for runc where that is not installed */
+  readonly runtime?: "crun" | "runc";
 }
 
 export interface ExecResult {

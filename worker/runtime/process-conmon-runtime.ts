@@ -41,6 +41,7 @@ import type {
 import type { OciProcess, OciResources, OciSpec } from "./oci-types.js";
 import { type MonitorSettings, runtimeWords, spawnMonitor } from "./process-conmon-monitor.js";
 import { findProgram, type RunResult, runCommand } from "./process-run.js";
+import { RuntimeChoices } from "./process-runtime-choices.js";
 import { type RuntimeLayout, runtimeLayout } from "./runtime-layout.js";
 
 const COMMAND_TIMEOUT_MS = 60_000;
@@ -84,12 +85,14 @@ export async function openConmonRuntime(init: ConmonRuntimeInit): Promise<OciRun
   const trees = systemdTrees(mode);
   const monitorGroup = `${cgroupParent}/conmon`;
   await makeGroup(trees, monitorGroup);
-  const hideUnified = name === "crun" && mode === "hybrid" && hybridHasControllers();
+  const hidden = mode === "hybrid" && hybridHasControllers();
+  const hideUnified = name === "crun" && hidden;
   log.info("container runtime found", { runtime, conmon, cgroups: mode, hideUnified });
   const monitor = { conmon, runtime, stateDir, exitDir, trees, monitorGroup, hideUnified, linux, clock, log };
   const pollMs = init.safetyPollMs ?? SAFETY_POLL_MS;
   const exits = new ConmonExits({ layout, mode, cgroupParent, pollMs, clock, log });
-  return new ConmonRuntime({ name, mode, layout, cgroupParent, monitor, exits });
+  const choices = new RuntimeChoices({ name, stateDir, hidden });
+  return new ConmonRuntime({ name, mode, choices, layout, cgroupParent, monitor, exits });
 }
 
 interface Parts {
@@ -98,6 +101,7 @@ interface Parts {
   readonly layout: RuntimeLayout;
   readonly cgroupParent: string;
   readonly monitor: MonitorSettings;
+  readonly choices: RuntimeChoices;
   readonly exits: ConmonExits;
 }
 
@@ -122,12 +126,13 @@ class ConmonRuntime implements OciRuntime {
   }
 
   async create(options: RuntimeCreateOptions): Promise<ProcessIdentity> {
-    const { id, spec, ...monitorOptions } = options;
+    const { id, spec, runtime, ...monitorOptions } = options;
+    const settings = { ...this.#parts.monitor, ...this.#parts.choices.asked(runtime) };
     const bundle = this.#layout.bundleDir(id);
     await mkdir(bundle, { recursive: true, mode: 0o700 });
     for (const stale of staleExitFiles(this.#layout, id)) await rm(stale, { force: true });
     await writeFile(join(bundle, "config.json"), JSON.stringify(spec), { mode: 0o600 });
-    const pid = await spawnMonitor(this.#parts.monitor, { ...monitorOptions, id, bundle });
+    const pid = await spawnMonitor(settings, { ...monitorOptions, id, bundle });
     const identity = processOf(pid);
     if (identity === undefined) {
       throw new InternalError(`container ${id.slice(0, 12)}: its process ${pid} ended before it was started`);
@@ -137,7 +142,7 @@ class ConmonRuntime implements OciRuntime {
   }
 
   async start(id: string): Promise<void> {
-    const result = await this.#run(["start", id]);
+    const result = await this.#run(id, ["start", id]);
     if (result.code !== 0) throw new InvalidArgumentError(runtimeWords(result.stderr));
   }
 
@@ -163,7 +168,7 @@ class ConmonRuntime implements OciRuntime {
     };
     try {
       const { timeoutMs } = options;
-      const result = await this.#run(["exec", "--process", specFile, "--pid-file", pidFile, id], {
+      const result = await this.#run(id, ["exec", "--process", specFile, "--pid-file", pidFile, id], {
         timeoutMs,
         onTimeout,
         verbatim: true,
@@ -200,7 +205,7 @@ class ConmonRuntime implements OciRuntime {
     this.#exits.forget(id);
     const state = join(this.#layout.stateDir, id);
     if (existsSync(state)) {
-      const result = await this.#run(["delete", "--force", id]);
+      const result = await this.#run(id, ["delete", "--force", id]);
       if (result.code !== 0 && existsSync(state)) {
         this.#log.warn("runtime could not delete a container", { container: id, error: result.stderr });
       }
@@ -241,7 +246,7 @@ class ConmonRuntime implements OciRuntime {
 
   async findLeftover(id: string): Promise<ProcessIdentity | undefined> {
     if (!existsSync(join(this.#layout.stateDir, id))) return undefined;
-    const result = await this.#run(["state", id]);
+    const result = await this.#run(id, ["state", id]);
     if (result.code !== 0) return undefined;
     const state: unknown = JSON.parse(result.stdout);
     if (typeof state !== "object" || state === null || !("pid" in state) || !("status" in state))
@@ -267,12 +272,17 @@ class ConmonRuntime implements OciRuntime {
   }
 
   #run(
+    id: string,
     args: readonly string[],
     options: { timeoutMs: number; onTimeout?: () => void; verbatim?: boolean } = {
       timeoutMs: COMMAND_TIMEOUT_MS,
     },
   ): Promise<RunResult> {
-    const { clock, runtime } = this.#parts.monitor;
-    return runCommand(runtime, [`--root=${this.#layout.stateDir}`, ...args], { clock, ...options });
+    const { choices, monitor } = this.#parts;
+    const { clock } = monitor;
+    return runCommand(choices.programOf(id), [`--root=${this.#layout.stateDir}`, ...args], {
+      clock,
+      ...options,
+    });
   }
 }
