@@ -68,7 +68,8 @@ export function createNetworkPlane(options: NetworkPlaneOptions): NetworkPlane {
   });
 }
 
-function nodeResolvers({ clock, log }: { clock: Clock; log: Logger }): () => readonly string[] {
+/** The nameservers of the node's resolv.conf, read anew when what was read is some seconds old. */
+export function nodeResolvers({ clock, log }: { clock: Clock; log: Logger }): () => readonly string[] {
   let resolvers: readonly string[] = [];
   let readAtMs = Number.NEGATIVE_INFINITY;
   return () => {

@@ -62,6 +62,8 @@ export interface NetworkPlane {
   attachTask(task: Task, options: { hostname: string; extraHosts: readonly string[] }): Promise<TaskSandbox>;
   /** The networks of a task that is attached here; empty for any other. */
   taskNetworks(taskId: string): readonly TaskNetwork[];
+  /** Whether the mesh or a task here has this port of the node's addresses. */
+  isPublished(protocol: "tcp" | "udp" | "sctp", port: number): boolean;
   /** Removes the sandbox. Missing is fine. */
   detachTask(taskId: string): Promise<void>;
   /** Sandboxes found after a restart that no task claims are removed. */

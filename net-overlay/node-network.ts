@@ -15,11 +15,11 @@ import type { SandboxRecords } from "./dataplane/sandbox-records.js";
 import type { NetworkNames } from "./discovery/network-names.js";
 import { buildNetworkNames } from "./discovery/network-names.js";
 import type { AskerView } from "./discovery/resolve.js";
-import { claimHostPorts } from "./endpoints/host-ports.js";
+import { claimHostPorts, isPortPublished } from "./endpoints/host-ports.js";
 import { planMesh } from "./endpoints/mesh-plan.js";
 import { NetworkState } from "./endpoints/network-state.js";
 import { planOverlay } from "./endpoints/overlay-plan.js";
-import type { Sandbox } from "./endpoints/sandbox.js";
+import type { NftProtocol, Sandbox } from "./endpoints/sandbox.js";
 import {
   chooseGatewayHost,
   etcHostsOf,
@@ -157,6 +157,10 @@ export class NodeNetwork implements NetworkPlane {
       }
       return this.#handOut(sandbox);
     });
+  }
+
+  isPublished(protocol: NftProtocol, port: number): boolean {
+    return isPortPublished({ protocol, port }, { state: this.#state, sandboxes: this.#sandboxes.values() });
   }
 
   taskNetworks(taskId: string): readonly TaskNetwork[] {

@@ -15,6 +15,8 @@ import type { Logger } from "../base/log/logger.js";
 import type { Random } from "../base/random/random.js";
 import { createAbsentNetworkPlane } from "../net-overlay/absent-network-plane.js";
 import { createNetworkPlane } from "../net-overlay/linux-network-plane.js";
+import { openLocalNetworks } from "../net-overlay/local/linux-local-networks.js";
+import type { NodeLocalNetworks } from "../net-overlay/local/local-networks.js";
 import type { NetworkPlane } from "../net-overlay/network-plane.js";
 import type { ContainerStreams } from "../proto/engine/streams.js";
 import { DispatcherClient } from "../proto/gen/skein/v1/dispatcher.js";
@@ -56,23 +58,51 @@ function openNetwork({ options, linux, clock, log }: WorkloadOptions): NetworkPl
   }
 }
 
+/** The same for bridge networks; undefined: containers that name one are refused. */
+function openLocal(
+  { options, linux, clock, random, log }: WorkloadOptions,
+  isMeshPort: NetworkPlane["isPublished"],
+): ReturnType<typeof openLocalNetworks> | undefined {
+  try {
+    const { dataDir, runDir } = options;
+    return openLocalNetworks({
+      linux,
+      dataDir,
+      runDir,
+      clock,
+      random: random.child("local-networks"),
+      log,
+      isMeshPort,
+    });
+  } catch (error) {
+    if (!(error instanceof NotImplementedError)) throw error;
+    log.error("this node has no local networks", { error: error.message });
+    return undefined;
+  }
+}
+
 export class NodeWorkload {
   readonly images: ImageWorkshop;
   readonly containers: LocalContainerManager;
   readonly streams: ContainerStreams;
   readonly network: NetworkPlane;
+  /** undefined where the kernel is reached by commands alone. */
+  readonly localNetworks: NodeLocalNetworks | undefined;
   readonly #parts: WorkloadOptions;
   readonly #scope: Scope;
 
   private constructor(
     parts: WorkloadOptions,
-    made: Pick<NodeWorkload, "images" | "containers" | "streams" | "network"> & { scope: Scope },
+    made: Pick<NodeWorkload, "images" | "containers" | "streams" | "network" | "localNetworks"> & {
+      scope: Scope;
+    },
   ) {
     this.#parts = parts;
     this.images = made.images;
     this.containers = made.containers;
     this.streams = made.streams;
     this.network = made.network;
+    this.localNetworks = made.localNetworks;
     this.#scope = made.scope;
   }
 
@@ -91,8 +121,12 @@ export class NodeWorkload {
           certsDirs: ["/etc/skein/certs.d", "/etc/docker/certs.d"],
         }),
       );
+      const network = scope.own(openNetwork(parts));
+      const local = openLocal(parts, (protocol, port) => network.isPublished(protocol, port));
+      if (local !== undefined) scope.own(local);
       const containers = scope.own(
         await openContainerManager({
+          ...(local === undefined ? {} : { networks: local.networks }),
           dir: join(options.dataDir, "containers"),
           runDir: join(options.runDir, "c"),
           cgroupParent: `/${options.cgroupParent}`,
@@ -113,9 +147,15 @@ export class NodeWorkload {
           log: log.child({ component: "streams" }),
         }),
       );
-      const network = scope.own(openNetwork(parts));
       containers.startByPolicy();
-      return new NodeWorkload(parts, { images, containers, streams, network, scope });
+      return new NodeWorkload(parts, {
+        images,
+        containers,
+        streams,
+        network,
+        localNetworks: local?.networks,
+        scope,
+      });
     } catch (error) {
       await scope.close();
       throw error;

@@ -7,12 +7,18 @@
 export const NFT_TABLE = "ip skein";
 
 /** Lines that turn one set of elements into another. */
-export function diffSet(name: string, previous: Iterable<string>, next: Iterable<string>): string[] {
+export function diffSet(
+  name: string,
+  previous: Iterable<string>,
+  next: Iterable<string>,
+  table = NFT_TABLE,
+): string[] {
   const before = new Set(previous);
   const after = new Set(next);
   const gone = [...before].filter((element) => !after.has(element));
   const added = [...after].filter((element) => !before.has(element));
-  return [...elements("delete", name, gone), ...elements("add", name, added)];
+  const set = { table, name };
+  return [...elements("delete", set, gone), ...elements("add", set, added)];
 }
 
 /** The same for a map: a changed value is taken out and put in again, within one transaction. */
@@ -20,16 +26,22 @@ export function diffMap(
   name: string,
   previous: ReadonlyMap<string, string>,
   next: ReadonlyMap<string, string>,
+  table = NFT_TABLE,
 ): { readonly removals: string[]; readonly additions: string[] } {
   const gone: string[] = [];
   const added: string[] = [];
   for (const [key, value] of previous) if (next.get(key) !== value) gone.push(key);
   for (const [key, value] of next) if (previous.get(key) !== value) added.push(`${key} : ${value}`);
-  return { removals: elements("delete", name, gone), additions: elements("add", name, added) };
+  const map = { table, name };
+  return { removals: elements("delete", map, gone), additions: elements("add", map, added) };
 }
 
-function elements(verb: "add" | "delete", name: string, list: readonly string[]): string[] {
-  return list.length === 0 ? [] : [`${verb} element ${NFT_TABLE} ${name} { ${list.join(", ")} }`];
+function elements(
+  verb: "add" | "delete",
+  { table, name }: { readonly table: string; readonly name: string },
+  list: readonly string[],
+): string[] {
+  return list.length === 0 ? [] : [`${verb} element ${table} ${name} { ${list.join(", ")} }`];
 }
 
 /** A chain that holds exactly these rules. */

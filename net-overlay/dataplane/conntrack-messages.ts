@@ -10,6 +10,7 @@ import {
   NLM_F_ACK,
   NLM_F_DUMP,
   nested,
+  port16,
   u8,
   u32,
 } from "./rtnetlink-codec.js";
@@ -23,8 +24,10 @@ const CTA = { tupleOrig: 1, tupleReply: 2, id: 12, zone: 18, filter: 25 } as con
 const TUPLE = { ip: 1, proto: 2 } as const;
 const IP_V4_SRC = 1;
 const PROTO_NUM = 1;
+const PROTO_DST_PORT = 3;
 const FILTER = { origFlags: 1, replyFlags: 2 } as const;
 const BY_SOURCE_AND_PROTOCOL = (1 << 0) | (1 << 3);
+const BY_PROTOCOL_AND_PORT = (1 << 3) | (1 << 5);
 const IPPROTO_UDP = 17;
 
 /** UDP flows whose answers come from this address. */
@@ -39,6 +42,21 @@ export function dumpUdpFlowsOf(server: string): Uint8Array {
     flags: NLM_F_DUMP,
     fixed: HEADER,
     attributes: [nested(CTA.tupleReply | NESTED, tuple), nested(CTA.filter | NESTED, filter)],
+  });
+}
+
+/** UDP flows that were opened to this port, wherever they ended. */
+export function dumpUdpFlowsTo(port: number): Uint8Array {
+  const tuple = [
+    nested(TUPLE.ip | NESTED, []),
+    nested(TUPLE.proto | NESTED, [u8(PROTO_NUM, IPPROTO_UDP), port16(PROTO_DST_PORT, port)]),
+  ];
+  const filter = [u32(FILTER.origFlags, BY_PROTOCOL_AND_PORT), u32(FILTER.replyFlags, 0)];
+  return encodeMessage({
+    type: CT_GET,
+    flags: NLM_F_DUMP,
+    fixed: HEADER,
+    attributes: [nested(CTA.tupleOrig | NESTED, tuple), nested(CTA.filter | NESTED, filter)],
   });
 }
 

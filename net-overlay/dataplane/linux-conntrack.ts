@@ -6,7 +6,7 @@
 import { messageOf } from "../../base/errors/errors.js";
 import type { Linux, NetlinkSocket } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
-import { deleteFlow, dumpUdpFlowsOf } from "./conntrack-messages.js";
+import { deleteFlow, dumpUdpFlowsOf, dumpUdpFlowsTo } from "./conntrack-messages.js";
 import { isRefusal } from "./linux-route-socket.js";
 
 export class LinuxConntrack {
@@ -26,15 +26,24 @@ export class LinuxConntrack {
    */
   forgetUdpFlowsOf(servers: readonly string[]): void {
     try {
-      for (const server of servers) this.#forget(server);
+      for (const server of servers) this.#forget(dumpUdpFlowsOf(server));
     } catch (error) {
       this.#log.warn("UDP flows of a gone backend were not removed", { servers, error: messageOf(error) });
     }
   }
 
-  #forget(server: string): void {
+  /** A flow that came before its port was published goes on to where it went. */
+  forgetUdpFlowsTo(ports: readonly number[]): void {
+    try {
+      for (const port of ports) this.#forget(dumpUdpFlowsTo(port));
+    } catch (error) {
+      this.#log.warn("UDP flows to a published port were not removed", { ports, error: messageOf(error) });
+    }
+  }
+
+  #forget(dump: Uint8Array): void {
     this.#socket ??= this.#linux.netlink(this.#netnsPath, "netfilter");
-    for (const flow of this.#socket.request(dumpUdpFlowsOf(server))) {
+    for (const flow of this.#socket.request(dump)) {
       try {
         this.#socket.request(deleteFlow(flow));
       } catch (error) {

@@ -11,7 +11,7 @@ import { InternalError, messageOf } from "../../base/errors/errors.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
 import { GATEWAY_LINK_PREFIX } from "../balance/mesh-ruleset.js";
-import { DNS_ADDRESS, DNS_SERVED_PORT } from "../discovery/dns-address.js";
+import { DNS_REDIRECT } from "../discovery/dns-address.js";
 import type { MeshPlan } from "../endpoints/mesh-plan.js";
 import type { OverlayPlan } from "../endpoints/overlay-plan.js";
 import type { NftProtocol, Sandbox } from "../endpoints/sandbox.js";
@@ -31,15 +31,6 @@ const SANDBOX_SYSCTLS = {
   "net.ipv4.ip_unprivileged_port_start": "0",
   "net.ipv4.ping_group_range": "0 2147483647",
 };
-
-/** Asked at port 53, served at another: a task may run a name server of its own on 0.0.0.0:53. */
-const DNS_REDIRECT = `table ip skein_dns {
-  chain questions {
-    type nat hook output priority -100; policy accept;
-    ip daddr ${DNS_ADDRESS} udp dport 53 dnat to ${DNS_ADDRESS}:${DNS_SERVED_PORT}
-    ip daddr ${DNS_ADDRESS} tcp dport 53 dnat to ${DNS_ADDRESS}:${DNS_SERVED_PORT}
-  }
-}`;
 
 export function createLinuxDataPlane(options: {
   linux: Linux;

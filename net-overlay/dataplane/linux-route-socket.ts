@@ -35,6 +35,11 @@ export class RouteSocket {
     this.#socket.request(message);
   }
 
+  /** @returns the answers' payloads. */
+  request(message: Uint8Array): Uint8Array[] {
+    return this.#socket.request(message);
+  }
+
   /** Adds what may be there already. */
   ensure(message: Uint8Array): void {
     try {

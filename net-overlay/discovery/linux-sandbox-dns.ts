@@ -60,7 +60,8 @@ export class LinuxSandboxDns implements SandboxDns {
     this.#options = options;
   }
 
-  open({ taskId }: Sandbox): void {
+  /** @param sandbox of a task, or of any other namespace that `sandboxPath` knows by that id. */
+  open({ taskId }: Pick<Sandbox, "taskId">): void {
     if (this.#served.has(taskId)) return;
     const { linux, log } = this.#options;
     const netnsPath = this.#options.sandboxPath(taskId);

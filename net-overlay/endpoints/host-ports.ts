@@ -45,3 +45,17 @@ export function claimHostPorts(
     return port;
   });
 }
+
+/** Whether the mesh or a task here has the port. */
+export function isPortPublished(
+  asked: { readonly protocol: NftProtocol; readonly port: number },
+  options: { state: NetworkState; sandboxes: Iterable<Sandbox> },
+): boolean {
+  const isSame = (config: PortConfig): boolean =>
+    config.publishedPort === asked.port && nftProtocol(config.protocol) === asked.protocol;
+  for (const { ports } of options.state.services.values()) {
+    if (ports.some((config) => config.publishMode === PublishMode.INGRESS && isSame(config))) return true;
+  }
+  for (const { hostPorts } of options.sandboxes) if (hostPorts.some(isSame)) return true;
+  return false;
+}

@@ -55,6 +55,10 @@ export class MemoryNetworkPlane implements NetworkPlane {
     return [];
   }
 
+  isPublished(): boolean {
+    return false;
+  }
+
   attachTask(task: Task): Promise<TaskSandbox> {
     const existing = this.sandboxes.get(task.id);
     this.trace.push(`attach ${task.id}`);

@@ -1,0 +1,189 @@
+/**
+ * The local networks of a node, and containers on them: the one implementation of both contracts of
+ * proto/engine/networks.ts.
+ * Pure over the machine (LocalHost) and what is remembered (LocalRecords). Invariant: until the daemon has told
+ * which containers live (retain), nothing that was found is taken away.
+ * Source: docs/design/local-networks.md.
+ */
+import type { Clock } from "../../base/clock/clock.js";
+import { PermissionDeniedError } from "../../base/errors/errors.js";
+import type { Logger } from "../../base/log/logger.js";
+import type { Random } from "../../base/random/random.js";
+import type {
+  ContainerNetworking,
+  ContainerNetworks,
+  EndpointSettings,
+  LocalNetworkEvent,
+  LocalNetworkRecord,
+  LocalNetworkRequest,
+  LocalNetworks,
+  NetworkMember,
+  Sandbox,
+  SandboxRequest,
+} from "../../proto/engine/networks.js";
+import type { AskerView } from "../discovery/resolve.js";
+import { ContainerSandboxes } from "./container-sandboxes.js";
+import { admitPorts, EndpointMaker } from "./endpoint-maker.js";
+import { LocalGround } from "./local-ground.js";
+import type { LocalHost } from "./local-host.js";
+import type { LocalRecords } from "./local-records.js";
+import { publishedAddress, wantedNetworks } from "./local-sandbox.js";
+import { type LocalNetworkOptions, NetworkBook } from "./network-book.js";
+import { EphemeralPorts } from "./port-plan.js";
+import { splitExtraHost } from "./sandbox-files.js";
+
+export interface LocalNetworkComponents {
+  readonly host: LocalHost;
+  readonly records: LocalRecords;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+export interface LocalNetworkInit extends LocalNetworkOptions {
+  /** @default 32768 to 60999 */
+  readonly ephemeralPorts?: { readonly min: number; readonly max: number };
+  /** What host-gateway in extra hosts means. @default the default bridge's gateway */
+  readonly hostGateways?: readonly string[];
+}
+
+export class NodeLocalNetworks implements LocalNetworks, ContainerNetworks {
+  readonly #book: NetworkBook;
+  readonly #ground: LocalGround;
+  readonly #sandboxes: ContainerSandboxes;
+
+  constructor({ host, records, clock, random, log }: LocalNetworkComponents, init: LocalNetworkInit = {}) {
+    this.#book = new NetworkBook(
+      {
+        load: () => records.loadNetworks(),
+        save: (networks) => records.saveNetworks(networks),
+        foreignSubnets: (links) => host.foreignSubnets(links),
+        random: random.child("networks"),
+        nowMs: () => clock.nowMs(),
+      },
+      init,
+    );
+    const maker = new EndpointMaker(random.child("endpoints"));
+    this.#ground = new LocalGround({ host, records, book: this.#book, maker, clock, log });
+    this.#sandboxes = new ContainerSandboxes(this.#ground, {
+      ephemeral: new EphemeralPorts(init.ephemeralPorts ?? { min: 32_768, max: 60_999 }),
+      hostGateways: init.hostGateways ?? [],
+    });
+    for (const sandbox of records.loadSandboxes()) this.#sandboxes.takeOver(sandbox);
+  }
+
+  list(): readonly LocalNetworkRecord[] {
+    return this.#book.list();
+  }
+
+  find(idOrName: string): LocalNetworkRecord | undefined {
+    return this.#book.find(idOrName);
+  }
+
+  members(networkId: string): readonly NetworkMember[] {
+    return [...this.#ground.sandboxes.values()].flatMap(({ containerId, containerName, endpoints }) =>
+      endpoints
+        .filter(({ state }) => state.networkId === networkId)
+        .map(({ state }) => ({ containerId, name: containerName, endpoint: state })),
+    );
+  }
+
+  create(request: LocalNetworkRequest): Promise<LocalNetworkRecord> {
+    return attempt(() => {
+      const record = this.#book.create(request);
+      try {
+        this.#ground.ensureBridge(record);
+        this.#ground.applyFirewall();
+      } catch (error) {
+        this.#book.remove(record.id);
+        this.#ground.removeBridge(record);
+        throw error;
+      }
+      this.#ground.tell("create", record);
+      return record;
+    });
+  }
+
+  remove(idOrName: string): Promise<void> {
+    return attempt(() => {
+      const { id, name } = this.#book.get(idOrName);
+      if (this.members(id).length > 0) {
+        throw new PermissionDeniedError(
+          `error while removing network: network ${name} id ${id} has active endpoints`,
+        );
+      }
+      const record = this.#book.remove(id);
+      this.#ground.removeBridge(record);
+      this.#ground.applyFirewall();
+      this.#ground.tell("destroy", record);
+    });
+  }
+
+  onEvent(listener: (event: LocalNetworkEvent) => void): () => void {
+    return this.#ground.onEvent(listener);
+  }
+
+  /** A network that is not there is refused at the start, as Docker does: it may come. */
+  admit(networking: ContainerNetworking): void {
+    admitPorts(networking);
+    for (const entry of networking.extraHosts) splitExtraHost(entry);
+    for (const { network, settings } of wantedNetworks(networking)) {
+      const record = this.#book.find(network);
+      if (record?.driver === "bridge") this.#ground.parts.maker.admit(record, settings);
+    }
+  }
+
+  open(request: SandboxRequest): Promise<Sandbox> {
+    return this.#sandboxes.open(request);
+  }
+
+  adopt(request: SandboxRequest, sandbox: Sandbox): Promise<void> {
+    return attempt(() => this.#sandboxes.adopt(request, sandbox));
+  }
+
+  close(containerId: string): Promise<void> {
+    return this.#sandboxes.close(containerId);
+  }
+
+  async retain(containerIds: ReadonlySet<string>): Promise<void> {
+    await this.#sandboxes.retain(containerIds);
+    const { host, maker } = this.#ground.parts;
+    for (const record of this.#book.list()) {
+      if (record.driver === "bridge" && host.hasLink(maker.networkOf(record).link))
+        this.#ground.ensureBridge(record);
+    }
+    this.#ground.checkFirewall();
+  }
+
+  connect(containerId: string, network: string, endpoint: EndpointSettings): Promise<Sandbox> {
+    return attempt(() => this.#sandboxes.connect(containerId, this.#book.get(network), endpoint));
+  }
+
+  disconnect(containerId: string, network: string): Promise<Sandbox> {
+    return attempt(() => this.#sandboxes.disconnect(containerId, this.#book.get(network)));
+  }
+
+  rename(containerId: string, name: string): void {
+    this.#sandboxes.rename(containerId, name);
+  }
+
+  /** For the servers of names. */
+  viewOf(containerId: string): AskerView | undefined {
+    return this.#ground.names.viewOf(containerId);
+  }
+
+  /** Where connections that the kernel cannot translate are carried. */
+  carriedTo(containerId: string): string | undefined {
+    const sandbox = this.#ground.sandboxes.get(containerId);
+    return sandbox === undefined ? undefined : publishedAddress(sandbox, 4) || undefined;
+  }
+
+  /** Stops serving; leaves the kernel as it is. */
+  stop(): void {
+    this.#ground.close();
+  }
+}
+
+function attempt<T>(act: () => T): Promise<T> {
+  return new Promise((resolve) => resolve(act()));
+}
