@@ -1,43 +1,86 @@
 /**
- * /volumes and /plugins, as far as they are read: `docker inspect NAME` asks both before it comes to services
- * and secrets, and goes on only after "not found". Edge: to the node's volumes.
- * Volumes are made by the tasks that name them.
+ * /volumes and /plugins of a node. Edge: to the node's volumes and the containers that have them.
+ * `docker inspect NAME` asks both before it comes to services and secrets, and goes on only after "not found".
  */
-import { NotFoundError } from "../../base/errors/errors.js";
+import { FailedPreconditionError, InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
+import type { VolumeRecord, VolumeStore } from "../../proto/engine/volumes.js";
+import { labelsMatch } from "../convert/prune-filters.js";
 import { type JsonObject, timeText } from "../convert/shape.js";
-import type { EngineVolume, VolumeBackend } from "../engine-ports.js";
-import { labelFilters, parseFilters } from "../filters.js";
+import { type Filters, parseFilters } from "../filters.js";
 import type { Route } from "./route.js";
 
-const FILTER_KEYS = ["driver", "label", "name"];
+export interface VolumeRoutesOptions {
+  readonly volumes: VolumeStore;
+  readonly containers: {
+    list(): readonly { readonly id: string }[];
+    volumesOf(id: string): readonly { readonly name: string }[];
+  };
+}
 
-function volumeOut(volume: EngineVolume): JsonObject {
+const LIST_FILTERS = ["dangling", "driver", "label", "name"];
+const PRUNE_FILTERS = ["all", "label", "label!"];
+/** From this minor version on, pruning spares volumes that somebody named, unless told otherwise. */
+const PRUNES_ANONYMOUS_ONLY = 42;
+const CREATE_FIELDS = { driver: "Driver", name: "Name", options: "DriverOpts", labels: "Labels" } as const;
+
+export function volumeOut(volume: VolumeRecord): JsonObject {
   return {
-    CreatedAt: timeText(volume.createdMs),
+    CreatedAt: timeText(Math.floor(volume.createdMs / 1000) * 1000),
     Driver: volume.driver,
     Labels: Object.keys(volume.labels).length === 0 ? null : volume.labels,
     Mountpoint: volume.mountpoint,
     Name: volume.name,
     Options: Object.keys(volume.options).length === 0 ? null : volume.options,
     Scope: "local",
+    ...(volume.status === undefined ? {} : { Status: volume.status }),
   };
 }
 
-export function volumeRoutes(volumes: VolumeBackend): Route[] {
+export function volumeRoutes(options: VolumeRoutesOptions): Route[] {
+  const { volumes } = options;
+  let pruning = false;
   return [
     {
       method: "GET",
       path: "/volumes",
       handle: async ({ query }) => {
-        const filters = parseFilters(query.get("filters"), FILTER_KEYS);
-        const { labels, keys } = labelFilters(filters.get("label"));
-        const list = volumes
-          .list()
-          .filter((volume) => filters.get("name")?.some((part) => volume.name.includes(part)) ?? true)
-          .filter((volume) => filters.get("driver")?.includes(volume.driver) ?? true)
-          .filter((volume) => Object.entries(labels).every(([key, value]) => volume.labels[key] === value))
-          .filter((volume) => keys.every((key) => key in volume.labels));
-        return { status: 200, json: { Volumes: list.map(volumeOut), Warnings: null } };
+        const filters = parseFilters(query.get("filters"), LIST_FILTERS);
+        const matches = volumeFilter(filters, usedVolumes(options));
+        return {
+          status: 200,
+          json: { Volumes: volumes.list().filter(matches).map(volumeOut), Warnings: null },
+        };
+      },
+    },
+    {
+      method: "POST",
+      path: "/volumes/create",
+      handle: async (exchange) => {
+        const body = await exchange.body();
+        if (body.has("ClusterVolumeSpec"))
+          throw new InvalidArgumentError("cluster volumes are not supported by Skein");
+        const volume = await volumes.ensure({
+          name: body.string(CREATE_FIELDS.name),
+          driver: body.string(CREATE_FIELDS.driver),
+          options: body.stringMap(CREATE_FIELDS.options),
+          labels: body.stringMap(CREATE_FIELDS.labels),
+        });
+        return { status: 201, json: volumeOut(volume) };
+      },
+    },
+    {
+      method: "POST",
+      path: "/volumes/prune",
+      handle: async (exchange) => {
+        const filters = parseFilters(exchange.query.get("filters"), PRUNE_FILTERS);
+        const all = booleanFilter(filters, "all") ?? exchange.apiMinor() < PRUNES_ANONYMOUS_ONLY;
+        if (pruning) throw new FailedPreconditionError("a prune operation is already running");
+        pruning = true;
+        try {
+          return { status: 200, json: await prune(options, filters, all) };
+        } finally {
+          pruning = false;
+        }
       },
     },
     {
@@ -50,6 +93,14 @@ export function volumeRoutes(volumes: VolumeBackend): Route[] {
         return { status: 200, json: volumeOut(volume) };
       },
     },
+    {
+      method: "DELETE",
+      path: "/volumes/:name",
+      handle: async (exchange) => {
+        await volumes.remove(exchange.param("name"), { force: exchange.flag("force") });
+        return { status: 204 };
+      },
+    },
     { method: "GET", path: "/plugins", handle: async () => ({ status: 200, json: [] }) },
     {
       method: "GET",
@@ -59,4 +110,54 @@ export function volumeRoutes(volumes: VolumeBackend): Route[] {
       },
     },
   ];
+}
+
+/** Of containers, running or not. */
+function usedVolumes({ containers }: VolumeRoutesOptions): ReadonlySet<string> {
+  const names = containers.list().flatMap(({ id }) => containers.volumesOf(id).map(({ name }) => name));
+  return new Set(names);
+}
+
+function volumeFilter(filters: Filters, used: ReadonlySet<string>): (volume: VolumeRecord) => boolean {
+  const dangling = booleanFilter(filters, "dangling");
+  const names = filters.get("name");
+  const drivers = filters.get("driver");
+  return (volume) =>
+    (names === undefined || names.some((part) => volume.name.includes(part))) &&
+    (drivers === undefined || drivers.includes(volume.driver)) &&
+    labelsMatch(filters, volume.labels) &&
+    (dangling === undefined || dangling === !used.has(volume.name));
+}
+
+/** @throws {InvalidArgumentError} neither true nor false, or both. */
+function booleanFilter(filters: Filters, name: string): boolean | undefined {
+  const values = filters.get(name);
+  if (values === undefined || values.length === 0) return undefined;
+  const words = new Set(values.map((value) => value.toLowerCase()));
+  const isTrue = words.has("1") || words.has("true");
+  const isFalse = words.has("0") || words.has("false");
+  if (isTrue === isFalse || [...words].some((word) => !["0", "1", "true", "false"].includes(word)))
+    throw new InvalidArgumentError(`invalid filter '${name}=[${values.join(" ")}]'`);
+  return isTrue;
+}
+
+async function prune(options: VolumeRoutesOptions, filters: Filters, all: boolean): Promise<JsonObject> {
+  const { volumes } = options;
+  const used = usedVolumes(options);
+  const deleted: string[] = [];
+  let reclaimed = 0;
+  for (const volume of volumes.list()) {
+    if (used.has(volume.name) || volume.driver !== "local") continue;
+    if ((!all && !volume.anonymous) || !labelsMatch(filters, volume.labels)) continue;
+    const bytes = await volumes.usage(volume.name);
+    try {
+      await volumes.remove(volume.name);
+    } catch (error) {
+      if (error instanceof FailedPreconditionError || error instanceof NotFoundError) continue; // taken meanwhile
+      throw error;
+    }
+    deleted.push(volume.name);
+    reclaimed += Math.max(0, bytes);
+  }
+  return { VolumesDeleted: deleted, SpaceReclaimed: reclaimed };
 }
