@@ -32,7 +32,7 @@ const IFLA = { address: 1, name: 3, mtu: 4, master: 10, protinfo: 12, linkInfo: 
 const IFLA_INFO = { kind: 1, data: 2 } as const;
 const VETH_INFO_PEER = 1;
 const NLA_F_NESTED = 0x8000;
-const IFLA_BRPORT = { state: 1, hairpin: 4, isolated: 33 } as const;
+const IFLA_BRPORT = { state: 1, hairpin: 4, flush: 24, isolated: 33 } as const;
 const BR_STATE_DISABLED = 0;
 const IFA = { address: 1, local: 2, broadcast: 4, flags: 8 } as const;
 const IFA_F_NODAD = 2;
@@ -111,9 +111,15 @@ export function setPortFlags(index: number, flags: { isolated: boolean; hairpin:
   ]);
 }
 
-/** At once deaf and mute: the kernel takes the interface of a gone namespace away some time later. */
+/**
+ * At once deaf and mute, and no MAC is looked for there: the kernel takes the interface of a gone namespace away
+ * some time later, and its address may be somebody else's by then.
+ */
 export function disablePort(index: number): Uint8Array {
-  return setPort(index, [u8(IFLA_BRPORT.state, BR_STATE_DISABLED)]);
+  return setPort(index, [
+    u8(IFLA_BRPORT.state, BR_STATE_DISABLED),
+    { type: IFLA_BRPORT.flush, value: new Uint8Array() },
+  ]);
 }
 
 function addressBytes(address: string): { family: number; bytes: Uint8Array } {

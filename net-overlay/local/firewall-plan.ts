@@ -3,6 +3,7 @@
  * Invariant: a published port leads to the endpoint that has the default route of its family.
  */
 import type { PortBinding } from "../../proto/engine/networks.js";
+import { formatCidr } from "../ipam/cidr.js";
 import type { BridgeNetwork } from "./bridge-network.js";
 import type { FirewallPlan, FirewallPort } from "./local-ruleset.js";
 import { gatewayEndpoint, type LocalSandbox } from "./local-sandbox.js";
@@ -19,17 +20,17 @@ export function firewallPlans(
   const byId = new Map([...networks].map((network) => [network.id, network]));
   const all = [...sandboxes];
   const plan = (family: 4 | 6): FirewallPlan => ({
-    networks: [...byId.values()]
-      .filter(({ subnet4, subnet6 }) => (family === 4 ? subnet4 : subnet6) !== undefined)
-      .map(({ link, internal, masquerade, mode4, mode6 }) => {
-        const mode = family === 4 ? mode4 : mode6;
-        return {
-          link,
-          internal,
-          masquerade: masquerade && mode !== "routed",
-          open: mode === "nat-unprotected",
-        };
-      }),
+    networks: [...byId.values()].flatMap(({ link, internal, masquerade, mode4, mode6, subnet4, subnet6 }) => {
+      const [mode, subnet] = family === 4 ? [mode4, subnet4] : [mode6, subnet6];
+      if (subnet === undefined) return [];
+      return {
+        link,
+        subnet: formatCidr(subnet.cidr),
+        internal,
+        masquerade: masquerade && mode !== "routed",
+        open: mode === "nat-unprotected",
+      };
+    }),
     ports: all.flatMap((sandbox) => portsOf(sandbox, family, byId)),
   });
   return { 4: plan(4), 6: plan(6) };

@@ -11,6 +11,8 @@ export type Family = 4 | 6;
 
 export interface FirewallNetwork {
   readonly link: string;
+  /** "172.17.0.0/16" */
+  readonly subnet: string;
   /** No way out, no way in. */
   readonly internal: boolean;
   readonly masquerade: boolean;
@@ -64,6 +66,7 @@ table ${table} {
   set masqueraded { type ifname; }
   set open { type ifname; }
   set same { type ifname . ifname; }
+  set homes { type ifname . ${address}; flags interval; }
   set routed { type ${address} . inet_proto . inet_service; }
   map ports { type inet_proto . inet_service : ${address} . inet_service; }
   map ports_at { type ${address} . inet_proto . inet_service : ${address} . inet_service; }
@@ -101,8 +104,8 @@ table ${table} {
   chain source {
     type nat hook postrouting priority srcnat; policy accept;
     ${family === 4 ? `${word} saddr ${loopback} oifname @links masquerade` : ""}
-    iifname . oifname @same ct status dnat masquerade
-    iifname . oifname @same accept
+    oifname . ${word} saddr @homes ct status dnat masquerade
+    oifname . ${word} saddr @homes accept
     iifname @masqueraded masquerade
   }
 }`;
@@ -134,6 +137,7 @@ function changes(family: Family, previous: FirewallPlan, next: FirewallPlan): st
       links(({ internal, open }) => open && !internal),
     ),
     ...set("same", (plan) => plan.networks.map(({ link }) => `"${link}" . "${link}"`)),
+    ...set("homes", (plan) => plan.networks.map(({ link, subnet }) => `"${link}" . ${subnet}`)),
     ...set("routed", (plan) =>
       plan.ports
         .filter(({ routed }) => routed)
