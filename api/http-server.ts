@@ -1,27 +1,26 @@
 /**
- * The Docker Engine API on a unix socket. Edge: to node:http, node:fs and find-my-way.
+ * The Docker Engine API by HTTP. Edge: to node:http and find-my-way.
  * Versions 1.24 to the newest are one surface: fields a client does not know, it ignores. Errors are JSON; an
  * endpoint that is not served answers 501 with its name.
  */
-import { chmodSync, rmSync } from "node:fs";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import findMyWay, { type HTTPMethod } from "find-my-way";
-import {
-  InternalError,
-  InvalidArgumentError,
-  messageOf,
-  NotImplementedError,
-} from "../base/errors/errors.js";
+import { InvalidArgumentError, messageOf, NotImplementedError } from "../base/errors/errors.js";
+import { containerRouteOptions } from "./container-backend.js";
 import { EngineEvents } from "./engine-events.js";
 import { Exchange, sendError, sendReply } from "./http-exchange.js";
 import { type UpgradeParts, upgradedResponse } from "./http-hijack.js";
+import { type ListenOptions, listenAll } from "./http-listeners.js";
 import { ManagerClients } from "./manager-clients.js";
 import type { EngineBackend } from "./ports.js";
 import { attachRoutes } from "./routes/attach-routes.js";
 import { backupRoutes } from "./routes/backup-routes.js";
+import { containerFileRoutes } from "./routes/container-file-routes.js";
+import { containerLifeRoutes } from "./routes/container-life-routes.js";
 import { containerRoutes } from "./routes/container-routes.js";
+import { containerStatsRoutes } from "./routes/container-stats-routes.js";
 import { debugRoutes } from "./routes/debug-routes.js";
 import { eventRoutes } from "./routes/event-routes.js";
 import { execRoutes } from "./routes/exec-routes.js";
@@ -52,6 +51,7 @@ export interface ApiServer {
 
 function routesOf(backend: EngineBackend, clients: ManagerClients, events: EngineEvents): Route[] {
   const isManager = (): boolean => backend.manager() !== undefined;
+  const ofContainers = containerRouteOptions(backend, events.journal);
   return [
     ...systemRoutes(backend, clients),
     ...debugRoutes(clients, isManager),
@@ -69,16 +69,19 @@ function routesOf(backend: EngineBackend, clients: ManagerClients, events: Engin
       containers: backend.containers,
       architecture: backend.facts.architecture,
     }),
-    ...containerRoutes({
-      containers: backend.containers,
-      images: backend.images,
-      networksOfTask: (taskId) => backend.networksOfTask(taskId),
-      nowMs: () => backend.clock.nowMs(),
-    }),
+    ...containerRoutes(ofContainers),
+    ...containerLifeRoutes(ofContainers),
     ...(backend.streaming === undefined ? [] : attachRoutes(backend.streaming)),
     ...(backend.streaming === undefined ? [] : execRoutes(backend.streaming)),
-    ...volumeRoutes(backend.containers.volumes),
-    ...eventRoutes({ journal: events.journal, watch: events.watch, nowMs: () => backend.clock.nowMs() }),
+    ...(backend.files === undefined ? [] : containerFileRoutes(backend.files)),
+    ...(backend.files === undefined ? [] : containerStatsRoutes({ ...backend, files: backend.files })),
+    ...volumeRoutes({ volumes: backend.containers.volumes, containers: backend.containers }),
+    ...eventRoutes({
+      journal: events.journal,
+      watch: events.watch,
+      nowMs: () => backend.clock.nowMs(),
+      daemon: { id: backend.facts.engineId, name: backend.facts.hostname },
+    }),
   ];
 }
 
@@ -107,10 +110,7 @@ function oneSegmentImageName(path: string): string {
   return `/${match[1]}/${(match[2] ?? "").replaceAll("/", "%2F")}${match[3] ?? ""}`;
 }
 
-export async function openApiServer(
-  backend: EngineBackend,
-  options: { socketPath: string },
-): Promise<ApiServer> {
+export async function openApiServer(backend: EngineBackend, options: ListenOptions): Promise<ApiServer> {
   const clients = new ManagerClients({ manager: () => backend.manager(), swarm: backend.swarm });
   const events = new EngineEvents(backend);
   const router = findMyWay({ ignoreTrailingSlash: true, maxParamLength: 1_000 });
@@ -173,40 +173,32 @@ export async function openApiServer(
     });
   }
 
-  const server = createServer((request, response) => void serve(request, response));
-  const upgraded = new Set<Duplex>(); // the server forgets them, and would wait for them all the same
-  server.on("upgrade", (request, socket, head) => {
-    upgraded.add(socket);
-    socket.once("close", () => upgraded.delete(socket));
-    // a local or TCP socket of node:http is a Socket
-    void serve(request, upgradedResponse(request, socket as Socket), { socket, head });
-  });
-  server.keepAliveTimeout = 60_000;
-  server.requestTimeout = 0; // a load or an event stream may take as long as it takes
+  const upgraded = new Set<Duplex>(); // the servers forget them, and would wait for them all the same
+  const prepare = (server: Server): void => {
+    server.on("request", (request, response) => void serve(request, response));
+    server.on("upgrade", (request, socket, head) => {
+      upgraded.add(socket);
+      socket.once("close", () => upgraded.delete(socket));
+      // a local or TCP socket of node:http is a Socket
+      void serve(request, upgradedResponse(request, socket as Socket), { socket, head });
+    });
+    server.keepAliveTimeout = 60_000;
+    server.requestTimeout = 0; // a load or an event stream may take as long as it takes
+  };
+  let servers: readonly Server[];
   try {
-    await listen(server, options.socketPath);
+    servers = await listenAll(options, prepare);
   } catch (error) {
     events.close();
     throw error;
   }
   return {
-    close: () =>
-      new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-        for (const socket of upgraded) socket.destroy();
-        events.close();
-      }),
+    close: async () => {
+      const closed = servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
+      for (const server of servers) server.closeAllConnections();
+      for (const socket of upgraded) socket.destroy();
+      events.close();
+      await Promise.all(closed);
+    },
   };
-}
-
-async function listen(server: Server, socketPath: string): Promise<void> {
-  rmSync(socketPath, { force: true });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (error) =>
-      reject(new InternalError(`listening on ${socketPath} failed: ${error.message}`, { cause: error })),
-    );
-    server.listen(socketPath, resolve);
-  });
-  chmodSync(socketPath, 0o660);
 }

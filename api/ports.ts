@@ -6,9 +6,12 @@ import type { Channel, ChannelCredentials } from "@grpc/grpc-js";
 import type { Clock } from "../base/clock/clock.js";
 import type { Logger } from "../base/log/logger.js";
 import type { Random } from "../base/random/random.js";
-import type { ClusterSpec, NodeAvailability } from "../proto/gen/skein/v1/types.js";
 import type { ContainerManager } from "../proto/engine/containers.js";
+import type { ContainerFileAccess } from "../proto/engine/files.js";
+import type { LocalNetworks } from "../proto/engine/networks.js";
+import type { EngineSettings } from "../proto/engine/settings.js";
 import type { ContainerStreams } from "../proto/engine/streams.js";
+import type { ClusterSpec, NodeAvailability } from "../proto/gen/skein/v1/types.js";
 import type { ContainerBackend, EngineContainerNetwork, ImageBackend } from "./engine-ports.js";
 
 export type LocalNodeState = "inactive" | "pending" | "active" | "error" | "locked";
@@ -157,6 +160,9 @@ export interface NodeFacts {
 
 export interface EngineBackend {
   readonly facts: NodeFacts;
+  /** As they are now. */
+  settings(): EngineSettings;
+  onSettingsChange(listener: (settings: EngineSettings) => void): () => void;
   readonly swarm: SwarmBackend;
   /** undefined while this node is no manager: answers are then 503 in Docker's words. */
   manager(): ManagerEndpoint | undefined;
@@ -169,6 +175,10 @@ export interface EngineBackend {
     readonly containers: Pick<ContainerManager, "get" | "emit">;
     readonly streams: ContainerStreams;
   };
+  /** Sizes of containers on the disk, and what else is in them. */
+  readonly files?: ContainerFileAccess;
+  /** Bridge, host, none and those people make. */
+  readonly localNetworks?: LocalNetworks;
   /** The networks a task of this node is on. */
   networksOfTask(taskId: string): readonly EngineContainerNetwork[];
   readonly clock: Clock;

@@ -16,8 +16,9 @@ import type { Random } from "../base/random/random.js";
 import { detectCgroupMode } from "../worker/runtime/linux-cgroup.js";
 import { findProgram } from "../worker/runtime/process-run.js";
 import { readFileIfThere } from "./atomic-file.js";
-import type { DaemonOptions } from "./daemon-options.js";
+import type { DaemonOptions, Listener } from "./daemon-options.js";
 import { lockDataDir } from "./data-dir-lock.js";
+import type { LiveSettings } from "./live-settings.js";
 import { LocalManager } from "./local-manager.js";
 import { readMachineFacts } from "./machine-facts.js";
 import { NodeLock } from "./node-lock.js";
@@ -29,8 +30,12 @@ export interface DaemonWorld {
   readonly linux: Linux;
   readonly clock: Clock;
   readonly random: Random;
+  readonly settings: LiveSettings;
   readonly log: Logger;
 }
+
+const listenerName = (listener: Listener): string =>
+  listener.kind === "unix" ? `unix://${listener.path}` : `tcp://${listener.address}:${listener.port}`;
 
 /** The manager's user when the machine has none named as asked. */
 const FALLBACK_UID = 64_731;
@@ -52,7 +57,7 @@ export class Daemon {
   }
 
   static async open(options: DaemonOptions, world: DaemonWorld): Promise<Daemon> {
-    const { clock, random, log } = world;
+    const { clock, random, settings, log } = world;
     const scope = new Scope();
     try {
       mkdirSync(options.dataDir, { recursive: true, mode: 0o711 });
@@ -63,8 +68,7 @@ export class Daemon {
         hostname: options.hostname,
         cgroupVersion: detectCgroupMode() === "v2" ? "2" : "1",
         runtime: findProgram("crun") === undefined ? "runc" : "crun",
-        labels: options.labels,
-        insecureRegistries: options.insecureRegistries,
+        settings: () => settings.current,
         random,
       });
       const workload = scope.own(await NodeWorkload.open({ options, ...world }));
@@ -88,12 +92,15 @@ export class Daemon {
       );
       const backend: EngineBackend = {
         facts,
+        settings: () => settings.current,
+        onSettingsChange: (listener) => settings.onChange(listener),
         swarm,
         manager: () => localManager.endpoint(),
         onManagerChange: (listener) => localManager.onChange(listener),
         images: workload.images,
         containers: workload.containers,
         streaming: { containers: workload.containers, streams: workload.streams },
+        files: workload.files,
         networksOfTask: (taskId) => workload.network.taskNetworks(taskId),
         clock,
         random: random.child("api"),
@@ -102,11 +109,11 @@ export class Daemon {
       const resumed = swarm
         .resume()
         .catch((error: unknown) => log.error("returning to the swarm failed", { error: messageOf(error) }));
-      scope.own(await openApiServer(backend, { socketPath: options.socketPath }));
+      scope.own(await openApiServer(backend, options));
       scope.defer(() => resumed.then(() => undefined));
       log.info("skeind is up", {
         version: facts.version,
-        socket: options.socketPath,
+        listeners: options.listeners.map(listenerName),
         engine: facts.engineId,
       });
       return new Daemon(scope);

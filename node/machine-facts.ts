@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { NodeFacts } from "../api/ports.js";
 import { newId } from "../base/random/ids.js";
 import type { Random } from "../base/random/random.js";
+import type { EngineSettings } from "../proto/engine/settings.js";
 import { NodeDescription } from "../proto/gen/skein/v1/types.js";
 import { readFileIfThere, writeFileAtomic } from "./atomic-file.js";
 
@@ -38,8 +39,8 @@ export interface MachineOptions {
   readonly hostname: string;
   readonly cgroupVersion: "1" | "2";
   readonly runtime: string;
-  readonly labels: readonly string[];
-  readonly insecureRegistries: readonly string[];
+  /** As they are now: labels and registries follow a reload. */
+  readonly settings: () => Pick<EngineSettings, "labels" | "insecureRegistries">;
   readonly random: Random;
 }
 
@@ -62,8 +63,12 @@ export function readMachineFacts(options: MachineOptions): NodeFacts {
     memoryBytes: memoryBytes(),
     cgroupVersion: options.cgroupVersion,
     runtime: options.runtime,
-    labels: options.labels,
-    insecureRegistries: options.insecureRegistries,
+    get labels() {
+      return options.settings().labels;
+    },
+    get insecureRegistries() {
+      return options.settings().insecureRegistries;
+    },
   };
 }
 

@@ -23,6 +23,8 @@ import { DispatcherClient } from "../proto/gen/skein/v1/dispatcher.js";
 import { LogBrokerClient } from "../proto/gen/skein/v1/logs.js";
 import { createAgent } from "../worker/agent/agent.js";
 import type { ManagerConnection } from "../worker/agent/manager-connection.js";
+import { LocalContainerFileAccess } from "../worker/containers/files/container-file-access.js";
+import { holdRoots } from "../worker/containers/files/rootfs-holds.js";
 import {
   type LocalContainerManager,
   openContainerManager,
@@ -85,6 +87,7 @@ export class NodeWorkload {
   readonly images: ImageWorkshop;
   readonly containers: LocalContainerManager;
   readonly streams: ContainerStreams;
+  readonly files: LocalContainerFileAccess;
   readonly network: NetworkPlane;
   /** undefined where the kernel is reached by commands alone. */
   readonly localNetworks: NodeLocalNetworks | undefined;
@@ -93,7 +96,7 @@ export class NodeWorkload {
 
   private constructor(
     parts: WorkloadOptions,
-    made: Pick<NodeWorkload, "images" | "containers" | "streams" | "network" | "localNetworks"> & {
+    made: Pick<NodeWorkload, "images" | "containers" | "streams" | "files" | "network" | "localNetworks"> & {
       scope: Scope;
     },
   ) {
@@ -101,6 +104,7 @@ export class NodeWorkload {
     this.images = made.images;
     this.containers = made.containers;
     this.streams = made.streams;
+    this.files = made.files;
     this.network = made.network;
     this.localNetworks = made.localNetworks;
     this.#scope = made.scope;
@@ -117,20 +121,21 @@ export class NodeWorkload {
           clock,
           random: random.child("images"),
           log: log.child({ component: "images" }),
-          insecureRegistries: options.insecureRegistries,
+          insecureRegistries: options.settings.insecureRegistries,
           certsDirs: ["/etc/skein/certs.d", "/etc/docker/certs.d"],
         }),
       );
       const network = scope.own(openNetwork(parts));
       const local = openLocal(parts, (protocol, port) => network.isPublished(protocol, port));
       if (local !== undefined) scope.own(local);
+      const { images: rooted, holds } = holdRoots(images);
       const containers = scope.own(
         await openContainerManager({
           ...(local === undefined ? {} : { networks: local.networks }),
           dir: join(options.dataDir, "containers"),
           runDir: join(options.runDir, "c"),
           cgroupParent: `/${options.cgroupParent}`,
-          images,
+          images: rooted,
           linux,
           clock,
           random: random.child("containers"),
@@ -147,11 +152,22 @@ export class NodeWorkload {
           log: log.child({ component: "streams" }),
         }),
       );
+      const files = scope.own(
+        new LocalContainerFileAccess({
+          containers,
+          volumes: containers.volumes,
+          images,
+          holds,
+          clock,
+          log: log.child({ component: "files" }),
+        }),
+      );
       containers.startByPolicy();
       return new NodeWorkload(parts, {
         images,
         containers,
         streams,
+        files,
         network,
         localNetworks: local?.networks,
         scope,
