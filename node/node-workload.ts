@@ -121,7 +121,7 @@ export class NodeWorkload {
           clock,
           random: random.child("images"),
           log: log.child({ component: "images" }),
-          insecureRegistries: options.settings.insecureRegistries,
+          insecureRegistries: options.insecureRegistries,
           certsDirs: ["/etc/skein/certs.d", "/etc/docker/certs.d"],
         }),
       );

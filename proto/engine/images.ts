@@ -175,6 +175,13 @@ export interface ImageStore {
   unmountRootfs(containerId: string): Promise<void>;
   /** Unmounts and deletes the writable layer. Missing is fine. */
   removeRootfs(containerId: string): Promise<void>;
+  /**
+   * The folders a container's root is made of, in overlayfs form: its own, and the image's, topmost first.
+   * undefined while the container has no root yet.
+   */
+  rootfsLayers?(
+    containerId: string,
+  ): { readonly upper: string; readonly lowers: readonly string[] } | undefined;
   close(): Promise<void>;
 }
 

@@ -253,6 +253,10 @@ class NodeImageStore implements ImageWorkshop {
     await this.#parts.rootfs.unmount(containerId);
   }
 
+  rootfsLayers(containerId: string): { upper: string; lowers: readonly string[] } | undefined {
+    return this.#parts.rootfs.layersOf(containerId);
+  }
+
   async removeRootfs(containerId: string): Promise<void> {
     const chainIds = this.#parts.rootfs.get(containerId)?.chainIds ?? [];
     await this.#parts.rootfs.remove(containerId);

@@ -66,6 +66,17 @@ export class RootfsStore {
     return join(this.#folder(containerId), "upper");
   }
 
+  /** The folders a container's root is made of, its own and the layers, topmost first. */
+  layersOf(containerId: string): { upper: string; lowers: readonly string[] } | undefined {
+    const rootfs = this.#rootfs.get(containerId);
+    if (rootfs === undefined) return undefined;
+    const lowers = rootfs.chainIds.flatMap((chainId) => {
+      const link = this.#layers.get(chainId)?.link;
+      return link === undefined ? [] : [join(this.#dir, "l", link)];
+    });
+    return { upper: this.upperPath(containerId), lowers: lowers.reverse() };
+  }
+
   /** @returns the path of the mounted root. */
   async mount(containerId: string, rootfs: Rootfs): Promise<string> {
     const known = this.#rootfs.get(containerId) ?? this.#create(containerId, rootfs);
