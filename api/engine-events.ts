@@ -1,36 +1,29 @@
 /**
- * What this engine's journal hears: its containers and, while the node is a manager, the cluster.
- * Pure over both sources.
+ * What this engine's journal hears: its containers, images, volumes and networks and, while the node is a manager,
+ * the cluster.
+ * Pure over those sources.
  */
-import type { EngineContainerEvent } from "./engine-ports.js";
-import { type EngineEvent, EventJournal } from "./event-journal.js";
+import { containerEvent, imageEvent, networkEvent, volumeEvent } from "./docker-events.js";
+import { EventJournal } from "./event-journal.js";
 import { ClusterWatch } from "./grpc-cluster-watch.js";
 import type { EngineBackend } from "./ports.js";
 
-function containerEvent({ kind, container, timeMs }: EngineContainerEvent): EngineEvent {
-  return {
-    type: "container",
-    action: kind === "health" ? `health_status: ${container.health}` : kind,
-    id: container.id,
-    attributes: {
-      ...container.specification.labels,
-      image: container.specification.image,
-      name: container.name,
-      ...(kind === "die" ? { exitCode: String(container.exitCode) } : {}),
-    },
-    scope: "local",
-    timeMs,
-  };
-}
+const nothing = (): void => undefined;
 
 export class EngineEvents {
   readonly journal = new EventJournal();
   readonly watch: ClusterWatch;
-  readonly #stopListening: () => void;
+  readonly #stopListening: readonly (() => void)[];
 
   constructor(backend: EngineBackend) {
     const { journal } = this;
-    this.#stopListening = backend.containers.onEvent((event) => journal.add(containerEvent(event)));
+    const { containers, images, localNetworks } = backend;
+    this.#stopListening = [
+      containers.onEvent((event) => journal.add(containerEvent(event))),
+      images.onEvent?.((event) => journal.add(imageEvent(event))) ?? nothing,
+      containers.volumes.onEvent((event) => journal.add(volumeEvent(event))),
+      localNetworks?.onEvent((event) => journal.add(networkEvent(event))) ?? nothing,
+    ];
     this.watch = new ClusterWatch({
       manager: () => backend.manager(),
       onManagerChange: (listener) => backend.onManagerChange(listener),
@@ -44,7 +37,7 @@ export class EngineEvents {
   }
 
   close(): void {
-    this.#stopListening();
+    for (const stop of this.#stopListening) stop();
     this.watch.close();
   }
 }

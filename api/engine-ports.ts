@@ -3,7 +3,10 @@
  * worker/images/image-store.ts and worker/containers/container-manager.ts satisfy them structurally;
  * only what is used stands here.
  */
-import type { ContainerState } from "../proto/engine/containers.js";
+import type { ContainerManager } from "../proto/engine/containers.js";
+import type { ImageEvent } from "../proto/engine/images.js";
+import type { VolumeStore } from "../proto/engine/volumes.js";
+import type { MountedVolume } from "./convert/container-mounts-out.js";
 
 export interface EngineImage {
   readonly id: string;
@@ -72,69 +75,7 @@ export interface ImageBackend {
     reference: string,
     options?: { force?: boolean; usedBy?: (imageId: string) => string | undefined },
   ): Promise<readonly { untagged?: string; deleted?: string }[]>;
-}
-
-export interface EngineContainer {
-  readonly id: string;
-  readonly name: string;
-  readonly imageId: string;
-  readonly createdMs: number;
-  readonly state: ContainerState;
-  readonly pid: number;
-  readonly startedMs: number;
-  readonly finishedMs: number;
-  readonly exitCode: number;
-  readonly oomKilled: boolean;
-  readonly error: string;
-  readonly health: "" | "starting" | "healthy" | "unhealthy";
-  readonly specification: {
-    readonly image: string;
-    readonly entrypoint: readonly string[];
-    readonly args: readonly string[];
-    readonly env: readonly string[];
-    readonly workingDir: string;
-    readonly user: string;
-    readonly hostname: string;
-    readonly labels: Readonly<Record<string, string>>;
-    readonly tty: boolean;
-    readonly openStdin: boolean;
-    readonly readOnly: boolean;
-    readonly init: boolean;
-    readonly mounts: readonly EngineMount[];
-    readonly resources: {
-      readonly memoryBytes: number;
-      /** Memory and swap together; below 0: unbounded. */
-      readonly swapBytes: number | undefined;
-      readonly nanoCpus: number;
-      /** 0: unbounded. */
-      readonly pidsLimit: number;
-    };
-    readonly capAdd: readonly string[];
-    readonly capDrop: readonly string[];
-    readonly sysctls: Readonly<Record<string, string>>;
-    readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
-    readonly oomScoreAdj: number;
-    readonly network: { readonly kind: "netns" | "host" | "none" | "container" | "networks" };
-  };
-}
-
-/** Volumes stand in `volumesOf`, where those have a name that have none here. */
-export type EngineMount =
-  | {
-      readonly kind: "bind";
-      readonly source: string;
-      readonly target: string;
-      readonly readOnly: boolean;
-      readonly propagation: string;
-    }
-  | { readonly kind: "volume" }
-  | { readonly kind: "image"; readonly image: string; readonly target: string }
-  | { readonly kind: "tmpfs"; readonly target: string; readonly options: readonly string[] };
-
-export interface EngineMountedVolume {
-  readonly target: string;
-  readonly name: string;
-  readonly readOnly: boolean;
+  onEvent?(listener: (event: ImageEvent) => void): () => void;
 }
 
 /** A network a container is on. */
@@ -145,49 +86,8 @@ export interface EngineContainerNetwork {
   readonly prefixLength: number;
 }
 
-export interface EngineContainerEvent {
-  readonly kind: string;
-  readonly container: EngineContainer;
-  readonly timeMs: number;
-}
-
-export interface EngineLogRecord {
-  readonly stream: "stdout" | "stderr";
-  readonly timestamp: string;
-  readonly data: Uint8Array;
-}
-
-export interface EngineVolume {
-  readonly name: string;
-  readonly driver: string;
-  readonly mountpoint: string;
-  readonly options: Readonly<Record<string, string>>;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly createdMs: number;
-}
-
-export interface VolumeBackend {
-  find(name: string): EngineVolume | undefined;
-  list(): readonly EngineVolume[];
-}
-
-export interface ContainerBackend {
+export interface ContainerBackend extends ContainerManager {
   /** The volumes containers use. */
-  readonly volumes: VolumeBackend;
-  find(idOrName: string): EngineContainer | undefined;
-  list(): readonly EngineContainer[];
-  volumesOf(id: string): readonly EngineMountedVolume[];
-  logs(
-    id: string,
-    options: {
-      follow: boolean;
-      tail: number;
-      sinceMs: number;
-      untilMs?: number;
-      stdout: boolean;
-      stderr: boolean;
-      signal?: AbortSignal;
-    },
-  ): AsyncIterable<EngineLogRecord>;
-  onEvent(listener: (event: EngineContainerEvent) => void): () => void;
+  readonly volumes: VolumeStore;
+  volumesOf(id: string): readonly MountedVolume[];
 }

@@ -4,17 +4,7 @@
  * Whatever is asked for and is neither here nor served answers 501 with its path as well.
  */
 export const UNIMPLEMENTED: readonly (readonly [method: string, path: string])[] = [
-  ["POST", "/containers/create"],
-  ["POST", "/containers/prune"],
-  ...["start", "stop", "restart", "kill", "update", "rename", "pause", "unpause", "wait"].map(
-    (action) => ["POST", `/containers/:id/${action}`] as const,
-  ),
-  ...["top", "changes", "export", "stats", "attach/ws", "archive"].map(
-    (action) => ["GET", `/containers/:id/${action}`] as const,
-  ),
-  ["HEAD", "/containers/:id/archive"],
-  ["PUT", "/containers/:id/archive"],
-  ["DELETE", "/containers/:id"],
+  ["GET", "/containers/:id/attach/ws"],
   ["POST", "/build"],
   ["POST", "/build/prune"],
   ["POST", "/build/cancel"],
@@ -33,10 +23,7 @@ export const UNIMPLEMENTED: readonly (readonly [method: string, path: string])[]
   ["POST", "/networks/prune"],
   ["POST", "/networks/:id/connect"],
   ["POST", "/networks/:id/disconnect"],
-  ["POST", "/volumes/create"],
-  ["POST", "/volumes/prune"],
   ["PUT", "/volumes/:name"],
-  ["DELETE", "/volumes/:name"],
   ["GET", "/plugins/privileges"],
   ["POST", "/plugins/pull"],
   ["POST", "/plugins/create"],

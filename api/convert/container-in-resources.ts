@@ -18,7 +18,13 @@ const ANY = { min: Number.MIN_SAFE_INTEGER };
 type Changed = { -readonly [Key in keyof ContainerResources]?: ContainerResources[Key] };
 
 /** What the request says, and nothing else: 0 is unsaid. */
-export function resourcesIn(fields: Fields, machine: Machine, warnings: string[]): Changed {
+export function resourcesIn(
+  fields: Fields,
+  machine: Machine,
+  warnings: string[],
+  /** An update of a container that has a limit of memory already. */
+  options: { readonly swapAlone?: boolean } = {},
+): Changed {
   const whole = (key: string): number => fields.integer(key, ANY);
   const resources: Changed = {};
   const set = <Key extends keyof ContainerResources>(key: Key, value: ContainerResources[Key]): void => {
@@ -56,7 +62,7 @@ export function resourcesIn(fields: Fields, machine: Machine, warnings: string[]
   swappinessIn(fields, machine, resources, warnings);
   oomKillIn(fields, machine, resources, warnings);
   notOfLinux(fields, warnings);
-  checkMemory(resources);
+  checkMemory(resources, options.swapAlone ?? false);
   checkCpus(resources, machine);
   checkBlkio(resources);
   return resources;
@@ -108,14 +114,17 @@ function notOfLinux(fields: Fields, warnings: string[]): void {
   }
 }
 
-function checkMemory({ memoryBytes = 0, swapBytes = 0, memoryReservationBytes = 0 }: Changed): void {
+function checkMemory(
+  { memoryBytes = 0, swapBytes = 0, memoryReservationBytes = 0 }: Changed,
+  swapAlone: boolean,
+): void {
   const refuse = (words: string): never => {
     throw new InvalidArgumentError(words);
   };
   if (memoryBytes !== 0 && memoryBytes < MEMORY_BYTES_MIN) refuse("Minimum memory limit allowed is 6MB");
   if (memoryBytes > 0 && swapBytes > 0 && swapBytes < memoryBytes)
     refuse("Minimum memoryswap limit should be larger than memory limit, see usage");
-  if (memoryBytes === 0 && swapBytes > 0)
+  if (memoryBytes === 0 && swapBytes > 0 && !swapAlone)
     refuse("You should always set the Memory limit when using Memoryswap limit, see usage");
   if (memoryReservationBytes !== 0 && memoryReservationBytes < MEMORY_BYTES_MIN)
     refuse("Minimum memory reservation allowed is 6MB");

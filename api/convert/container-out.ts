@@ -1,52 +1,66 @@
 /**
- * Containers as Docker's JSON: a row of the list, and the details of one.
- * Pure over what the node knows of them.
+ * Containers as Docker's JSON: a row of the list, and the details of one, by API version.
+ * Pure over what the node knows of them. Source: Docker Engine API 1.24 to 1.51.
  */
-import type {
-  ContainerBackend,
-  EngineContainer,
-  EngineContainerNetwork,
-  EngineMount,
-  ImageBackend,
-} from "../engine-ports.js";
-import { familiarName } from "../routes/image-routes.js";
-import { type JsonObject, timeText, ZERO_TIME } from "./shape.js";
+import type { ContainerRecord, HealthCheck } from "../../proto/engine/containers.js";
+import { hostConfigOut } from "./container-host-config-out.js";
+import { type MountsOutParts, mountsOut } from "./container-mounts-out.js";
+import {
+  type NetworksOutParts,
+  networkModeOut,
+  networkSettingsOut,
+  networksOut,
+  portRowsOut,
+} from "./container-network-out.js";
+import { durationText } from "./duration-text.js";
+import { familiarName } from "./image-names.js";
+import { type JsonObject, type JsonValue, nanoseconds, omitEmpty, timeText, ZERO_TIME } from "./shape.js";
 
-export const TASK_LABEL = "com.docker.swarm.task.id";
-
-function age(ms: number): string {
-  const seconds = Math.max(0, Math.floor(ms / 1000));
-  const steps: readonly [number, string][] = [
-    [60, "second"],
-    [60, "minute"],
-    [24, "hour"],
-    [7, "day"],
-    [Number.POSITIVE_INFINITY, "week"],
-  ];
-  let value = seconds;
-  for (const [size, unit] of steps) {
-    if (value < size) return `${value} ${unit}${value === 1 ? "" : "s"}`;
-    value = Math.floor(value / size);
-  }
-  return `${value} weeks`;
+/** What of an image matters to its containers. */
+export interface ImageOfContainer {
+  readonly id: string;
+  readonly os: string;
+  readonly architecture: string;
+  readonly variant?: string;
+  readonly config: { readonly volumes: readonly string[] };
 }
 
-function statusText(container: EngineContainer, nowMs: number): string {
-  const health =
-    container.health === ""
-      ? ""
-      : ` (${container.health === "starting" ? "health: starting" : container.health})`;
+export interface ContainerOutParts extends MountsOutParts, NetworksOutParts {
+  readonly findImage: (reference: string) => ImageOfContainer | undefined;
+  /** Running execs of a container. */
+  readonly execIds: (containerId: string) => readonly string[];
+}
+
+export interface ContainerSize {
+  readonly writableBytes: number;
+  readonly rootfsBytes: number;
+}
+
+export interface Shown {
+  /** Minor number of the API version asked for. */
+  readonly apiMinor: number;
+  readonly nowMs: number;
+  readonly size?: ContainerSize | undefined;
+}
+
+/** Docker counts one that is paused, or waits for its restart, as running. */
+export function countsAsRunning({ state }: ContainerRecord): boolean {
+  return state === "running" || state === "paused" || state === "restarting";
+}
+
+export function statusText(container: ContainerRecord, nowMs: number): string {
+  const since = (ms: number): string => durationText(nowMs - ms);
   switch (container.state) {
     case "running":
-      return `Up ${age(nowMs - container.startedMs)}${health}`;
-    case "exited":
-      return `Exited (${container.exitCode}) ${age(nowMs - container.finishedMs)} ago`;
+      return `Up ${since(container.startedMs)}${healthText(container)}`;
+    case "paused":
+      return `Up ${since(container.startedMs)} (Paused)`;
+    case "restarting":
+      return `Restarting (${container.exitCode}) ${since(container.finishedMs)} ago`;
     case "created":
       return "Created";
-    case "paused":
-      return `Up ${age(nowMs - container.startedMs)} (Paused)`;
-    case "restarting":
-      return `Restarting (${container.exitCode}) ${age(nowMs - container.finishedMs)} ago`;
+    case "exited":
+      return `Exited (${container.exitCode}) ${since(container.finishedMs)} ago`;
     case "removing":
       return "Removal In Progress";
     case "dead":
@@ -54,182 +68,172 @@ function statusText(container: EngineContainer, nowMs: number): string {
   }
 }
 
-function commandOf(container: EngineContainer, images: ImageBackend): readonly string[] {
-  const { specification } = container;
-  const config = images.find(container.imageId)?.config;
-  const entrypoint =
-    specification.entrypoint.length > 0 ? specification.entrypoint : (config?.entrypoint ?? []);
-  const imageArgs = specification.entrypoint.length > 0 ? [] : (config?.cmd ?? []);
-  return [...entrypoint, ...(specification.args.length > 0 ? specification.args : imageArgs)];
+function healthText({ health }: ContainerRecord): string {
+  if (health === "") return "";
+  return health === "starting" ? " (health: starting)" : ` (${health})`;
+}
+
+function commandOf({ specification }: ContainerRecord): readonly string[] {
+  return [...specification.entrypoint, ...specification.args];
+}
+
+/** Its name as it was asked for while that still means the same image, else the image's id. */
+function imageNameOut(container: ContainerRecord, parts: Pick<ContainerOutParts, "findImage">): string {
+  const { image } = container.specification;
+  return parts.findImage(image)?.id === container.imageId ? familiarName(image) : container.imageId;
+}
+
+function sizeOut({ size }: Shown): JsonObject {
+  return size === undefined ? {} : { SizeRw: size.writableBytes, SizeRootFs: size.rootfsBytes };
 }
 
 /** As in the list of containers. */
-export function containerSummaryOut(
-  container: EngineContainer,
-  images: ImageBackend,
-  nowMs: number,
+export function containerRowOut(
+  container: ContainerRecord,
+  parts: ContainerOutParts,
+  shown: Shown,
 ): JsonObject {
+  const [path = "", ...args] = commandOf(container);
+  const words = args.map((arg) => (arg.includes(" ") ? `'${arg}'` : arg));
+  const annotations = container.specification.isolation?.annotations;
+  const sizes = shown.size;
   return {
     Id: container.id,
     Names: [`/${container.name}`],
-    Image: familiarName(container.specification.image),
+    Image: imageNameOut(container, parts),
     ImageID: container.imageId,
-    Command: commandOf(container, images).join(" "),
+    Command: [path, ...words].join(" "),
     Created: Math.floor(container.createdMs / 1000),
-    Ports: [],
+    Ports: portRowsOut(container),
+    ...(sizes === undefined ? {} : omitEmpty(sizeOut(shown))),
     Labels: container.specification.labels,
     State: container.state,
-    Status: statusText(container, nowMs),
-    HostConfig: { NetworkMode: "default" },
-    NetworkSettings: { Networks: {} },
-    Mounts: [],
+    Status: statusText(container, shown.nowMs),
+    HostConfig: {
+      NetworkMode: networkModeOut(container),
+      ...(annotations === undefined || shown.apiMinor < 46 ? {} : { Annotations: annotations }),
+    },
+    NetworkSettings: { Networks: networksOut(container, parts, shown.apiMinor) },
+    Mounts: mountsOut(container, parts),
   };
 }
 
-export interface ContainerDetailParts {
-  readonly images: ImageBackend;
-  readonly containers: Pick<ContainerBackend, "volumes" | "volumesOf">;
-  readonly networksOfTask: (taskId: string) => readonly EngineContainerNetwork[];
+function healthOut(container: ContainerRecord): JsonObject {
+  if (container.health === "") return {};
+  const log = (container.healthLog ?? []).map(({ startMs, endMs, exitCode, output }) => ({
+    Start: timeText(startMs),
+    End: timeText(endMs),
+    ExitCode: exitCode,
+    Output: output,
+  }));
+  return { Health: { Status: container.health, FailingStreak: container.failingStreak ?? 0, Log: log } };
 }
 
-function mountsOut(container: EngineContainer, { containers }: ContainerDetailParts): JsonObject[] {
-  const volumes = containers.volumesOf(container.id).map(({ name, target, readOnly }) => {
-    const volume = containers.volumes.find(name);
-    return {
-      Type: "volume",
-      Name: name,
-      Source: volume?.mountpoint ?? "",
-      Destination: target,
-      Driver: volume?.driver ?? "local",
-      Mode: "",
-      RW: !readOnly,
-      Propagation: "",
-    };
-  });
-  return [...container.specification.mounts.flatMap(mountOut), ...volumes];
-}
-
-/** Nothing for a volume: those are told from what was made of them. */
-function mountOut(mount: EngineMount): JsonObject[] {
-  switch (mount.kind) {
-    case "bind": {
-      const { source, target, readOnly, propagation } = mount;
-      const Propagation = propagation || "rprivate";
-      return [{ Type: "bind", Source: source, Destination: target, Mode: "", RW: !readOnly, Propagation }];
-    }
-    case "tmpfs":
-      return [{ Type: "tmpfs", Source: "", Destination: mount.target, Mode: "", RW: true, Propagation: "" }];
-    case "image":
-      return [
-        {
-          Type: "image",
-          Source: mount.image,
-          Destination: mount.target,
-          Mode: "",
-          RW: false,
-          Propagation: "",
-        },
-      ];
-    case "volume":
-      return [];
-  }
-}
-
-/** "default" is what the CLI shows for a task, whose networks stand below. */
-function networkMode({ specification }: EngineContainer): string {
-  const { kind } = specification.network;
-  return kind === "netns" ? "default" : kind;
-}
-
-function networksOut(container: EngineContainer, parts: ContainerDetailParts): JsonObject {
-  const mode = networkMode(container);
-  const taskId = container.specification.labels[TASK_LABEL] ?? "";
-  const known: readonly EngineContainerNetwork[] =
-    mode === "default" && taskId !== "" ? parts.networksOfTask(taskId) : [];
-  const entry = (network: Partial<EngineContainerNetwork>): JsonObject => ({
-    IPAMConfig: network.address === undefined ? null : { IPv4Address: network.address },
-    Links: null,
-    Aliases: null,
-    MacAddress: "",
-    DriverOpts: null,
-    NetworkID: network.networkId ?? "",
-    EndpointID: "",
-    Gateway: "",
-    IPAddress: network.address ?? "",
-    IPPrefixLen: network.prefixLength ?? 0,
-    IPv6Gateway: "",
-    GlobalIPv6Address: "",
-    GlobalIPv6PrefixLen: 0,
-    DNSNames: null,
-  });
-  if (mode !== "default") return { [mode]: entry({}) };
-  return Object.fromEntries(known.map((network) => [network.name || network.networkId, entry(network)]));
-}
-
-function hostConfigOut(container: EngineContainer): JsonObject {
-  const { resources, ulimits, mounts, ...specification } = container.specification;
-  const tmpfs = mounts.filter((mount) => mount.kind === "tmpfs");
+function stateOut(container: ContainerRecord): JsonObject {
+  const { state } = container;
   return {
-    NetworkMode: networkMode(container),
-    LogConfig: { Type: "local", Config: {} },
-    Memory: resources.memoryBytes,
-    MemorySwap: resources.swapBytes ?? 0,
-    NanoCpus: resources.nanoCpus,
-    PidsLimit: resources.pidsLimit === 0 ? null : resources.pidsLimit,
-    ReadonlyRootfs: specification.readOnly,
-    Init: specification.init,
-    CapAdd: specification.capAdd.length === 0 ? null : specification.capAdd,
-    CapDrop: specification.capDrop.length === 0 ? null : specification.capDrop,
-    Sysctls: specification.sysctls,
-    Ulimits: ulimits.map(({ name, soft, hard }) => ({ Name: name, Soft: soft, Hard: hard })),
-    OomScoreAdj: specification.oomScoreAdj,
-    RestartPolicy: { Name: "no", MaximumRetryCount: 0 },
-    Tmpfs: Object.fromEntries(tmpfs.map(({ target, options }) => [target, options.join()])),
+    Status: state,
+    Running: countsAsRunning(container),
+    Paused: state === "paused",
+    Restarting: state === "restarting",
+    OOMKilled: container.oomKilled,
+    Dead: state === "dead",
+    Pid: container.pid,
+    ExitCode: container.exitCode,
+    Error: container.error,
+    StartedAt: container.startedMs === 0 ? ZERO_TIME : timeText(container.startedMs),
+    FinishedAt: container.finishedMs === 0 ? ZERO_TIME : timeText(container.finishedMs),
+    ...healthOut(container),
+  };
+}
+
+function healthcheckOut(check: HealthCheck): JsonObject {
+  return omitEmpty({
+    Test: check.test,
+    Interval: nanoseconds(check.intervalMs),
+    Timeout: nanoseconds(check.timeoutMs),
+    StartPeriod: nanoseconds(check.startPeriodMs),
+    StartInterval: nanoseconds(check.startIntervalMs),
+    Retries: check.retries,
+  });
+}
+
+const some = (list: readonly string[]): JsonValue => (list.length === 0 ? null : list);
+
+/** Config.Volumes: asked for, and the image's. */
+function volumesOut(kept: JsonObject, image: ImageOfContainer | undefined): JsonValue {
+  const asked = Object.keys((kept["Volumes"] as JsonObject | undefined) ?? {}); // a map: checked at create
+  const all = [...asked, ...(image?.config.volumes ?? [])];
+  return all.length === 0 ? null : Object.fromEntries(all.map((path) => [path, {}]));
+}
+
+function configOut(container: ContainerRecord, parts: ContainerOutParts, apiMinor: number): JsonObject {
+  const { specification } = container;
+  const kept = (specification.config ?? {}) as JsonObject; // laid out at create
+  const attached = specification.attached ?? { stdin: false, stdout: false, stderr: false };
+  const exposed = specification.networking?.exposedPorts ?? [];
+  const { StopTimeout, ArgsEscaped, NetworkDisabled, MacAddress, Shell } = kept;
+  const when = (key: string, value: JsonValue | undefined): JsonObject =>
+    value === undefined || value === "" || value === false ? {} : { [key]: value };
+  return {
+    Hostname: specification.hostname,
+    Domainname: specification.domainname ?? "",
+    User: specification.user,
+    AttachStdin: attached.stdin,
+    AttachStdout: attached.stdout,
+    AttachStderr: attached.stderr,
+    ...(exposed.length === 0 ? {} : { ExposedPorts: Object.fromEntries(exposed.map((port) => [port, {}])) }),
+    Tty: specification.tty,
+    OpenStdin: specification.openStdin,
+    StdinOnce: specification.stdinOnce ?? false,
+    Env: some(specification.env),
+    Cmd: some(specification.args),
+    ...(specification.healthcheck === undefined
+      ? {}
+      : { Healthcheck: healthcheckOut(specification.healthcheck) }),
+    ...when("ArgsEscaped", ArgsEscaped),
+    Image: familiarName(specification.image),
+    Volumes: volumesOut(kept, parts.findImage(container.imageId)),
+    WorkingDir: specification.workingDir,
+    Entrypoint: some(specification.entrypoint),
+    ...when("NetworkDisabled", NetworkDisabled),
+    ...(apiMinor < 44 ? when("MacAddress", MacAddress) : {}),
+    OnBuild: kept["OnBuild"] ?? null,
+    Labels: specification.labels,
+    ...when("StopSignal", specification.stopSignal),
+    ...when("StopTimeout", StopTimeout),
+    ...when("Shell", Shell),
   };
 }
 
 /** As `docker inspect` shows it. */
-export function containerOut(container: EngineContainer, parts: ContainerDetailParts): JsonObject {
-  const { specification } = container;
-  const [path = "", ...args] = commandOf(container, parts.images);
+export function containerOut(container: ContainerRecord, parts: ContainerOutParts, shown: Shown): JsonObject {
+  const [path = "", ...args] = commandOf(container);
+  const execs = parts.execIds(container.id);
   return {
     Id: container.id,
     Created: timeText(container.createdMs),
     Path: path,
     Args: args,
-    State: {
-      Status: container.state,
-      Running: container.state === "running",
-      Paused: false,
-      Restarting: false,
-      OOMKilled: container.oomKilled,
-      Dead: container.state === "dead",
-      Pid: container.pid,
-      ExitCode: container.state === "exited" ? container.exitCode : 0,
-      Error: container.error,
-      StartedAt: container.startedMs === 0 ? ZERO_TIME : timeText(container.startedMs),
-      FinishedAt: container.finishedMs === 0 ? ZERO_TIME : timeText(container.finishedMs),
-      ...(container.health === "" ? {} : { Health: { Status: container.health, FailingStreak: 0, Log: [] } }),
-    },
+    State: stateOut(container),
     Image: container.imageId,
+    ResolvConfPath: "",
+    HostnamePath: "",
+    HostsPath: "",
+    LogPath: "",
     Name: `/${container.name}`,
-    RestartCount: 0,
+    RestartCount: container.restartCount ?? 0,
     Driver: "overlay2",
     Platform: "linux",
+    MountLabel: "",
+    ProcessLabel: "",
+    AppArmorProfile: container.specification.isolation?.apparmorProfile ?? "",
+    ExecIDs: some(execs),
+    HostConfig: hostConfigOut(container, shown.apiMinor),
+    GraphDriver: { Data: {}, Name: "overlay2" },
+    ...sizeOut(shown),
     Mounts: mountsOut(container, parts),
-    Config: {
-      Hostname: specification.hostname,
-      User: specification.user,
-      Tty: specification.tty,
-      OpenStdin: specification.openStdin,
-      Env: specification.env,
-      Cmd: specification.args,
-      Entrypoint: specification.entrypoint.length > 0 ? specification.entrypoint : null,
-      Image: familiarName(specification.image),
-      WorkingDir: specification.workingDir,
-      Labels: specification.labels,
-    },
-    HostConfig: hostConfigOut(container),
-    NetworkSettings: { Networks: networksOut(container, parts) },
+    Config: configOut(container, parts, shown.apiMinor),
+    NetworkSettings: networkSettingsOut(container, parts, shown.apiMinor),
   };
 }

@@ -1,39 +1,20 @@
 /**
  * /containers: listing, details and logs of what runs on this node. Edge: to the node's container manager.
  */
-import { InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
+import { InvalidArgumentError } from "../../base/errors/errors.js";
+import type { ContainerManager, ContainerRecord } from "../../proto/engine/containers.js";
+import { type FilterWorld, selectContainers } from "../container-filters.js";
+import { networksOut } from "../convert/container-network-out.js";
 import {
-  type ContainerDetailParts,
+  type ContainerOutParts,
+  type ContainerSize,
   containerOut,
-  containerSummaryOut,
-  TASK_LABEL,
+  containerRowOut,
 } from "../convert/container-out.js";
 import { parseTime } from "../convert/shape.js";
-import type { ContainerBackend, EngineContainer } from "../engine-ports.js";
-import { labelFilters, parseFilters, refuseFilters } from "../filters.js";
 import type { Exchange } from "../http-exchange.js";
 import { frame, MULTIPLEXED, RAW } from "../log-frames.js";
 import type { Route } from "./route.js";
-
-const FILTER_KEYS = [
-  "ancestor",
-  "before",
-  "expose",
-  "exited",
-  "health",
-  "id",
-  "isolation",
-  "is-task",
-  "label",
-  "name",
-  "network",
-  "publish",
-  "since",
-  "status",
-  "volume",
-];
-/** Known to Docker; ignoring them would show what was not asked for. */
-const UNSUPPORTED_FILTERS = ["expose", "isolation", "network", "publish", "volume"];
 
 function timeIn(exchange: Exchange, name: string): number {
   const ms = parseTime(exchange.query.get(name) ?? "");
@@ -42,75 +23,64 @@ function timeIn(exchange: Exchange, name: string): number {
   return ms;
 }
 
-/** Names are matched as Docker matches them: as a pattern, with or without the slash before them. */
-function matchesName(name: string, wanted: string): boolean {
-  try {
-    const pattern = new RegExp(wanted);
-    return pattern.test(name) || pattern.test(`/${name}`);
-  } catch (error) {
-    if (error instanceof SyntaxError) return name.includes(wanted);
-    throw error;
-  }
-}
-
-export interface ContainerRoutesOptions extends ContainerDetailParts {
-  readonly containers: ContainerBackend;
+export interface ContainerRoutesOptions extends ContainerOutParts {
+  readonly containers: Pick<ContainerManager, "find" | "get" | "list" | "logs">;
+  readonly withDescendants: (imageReference: string) => ReadonlySet<string>;
+  /** Bytes on the disk; undefined where nobody counts them. */
+  readonly sizeOf: (containerId: string) => Promise<ContainerSize> | undefined;
   readonly nowMs: () => number;
 }
 
+function limitIn(exchange: Exchange): number {
+  const text = exchange.query.get("limit") ?? "";
+  if (text === "") return 0;
+  if (!/^[+-]?\d{1,15}$/.test(text))
+    throw new InvalidArgumentError(`strconv.Atoi: parsing ${JSON.stringify(text)}: invalid syntax`);
+  return Math.max(0, Number(text));
+}
+
 export function containerRoutes(options: ContainerRoutesOptions): Route[] {
-  const { containers, images, nowMs } = options;
-  const find = (id: string): EngineContainer => {
-    const container = containers.find(id);
-    if (container === undefined) throw new NotFoundError(`No such container: ${id}`);
-    return container;
+  const { containers, nowMs } = options;
+  const find = (id: string): ContainerRecord => containers.get(id);
+  const world: FilterWorld = {
+    withDescendants: options.withDescendants,
+    find: (idOrName) => containers.find(idOrName),
+    volumesOf: options.volumesOf,
+    networksOf: (container) =>
+      Object.entries(networksOut(container, options, 0)).map(([name, endpoint]) => ({
+        name,
+        id: String((endpoint as { readonly NetworkID?: string }).NetworkID ?? ""), // networksOut made it
+      })),
   };
   return [
     {
       method: "GET",
       path: "/containers/json",
       handle: async (exchange) => {
-        const filters = parseFilters(exchange.query.get("filters"), FILTER_KEYS);
-        refuseFilters(filters, UNSUPPORTED_FILTERS);
-        const { labels, keys } = labelFilters(filters.get("label"));
-        const any = (key: string, test: (value: string) => boolean): boolean =>
-          filters.get(key)?.some(test) ?? true;
-        const limit = Number(exchange.query.get("limit") ?? 0);
-        const all = exchange.flag("all") || limit > 0 || filters.has("status") || filters.has("exited");
-        const list = containers
-          .list()
-          .filter((container) => all || container.state === "running")
-          .filter((container) => {
-            const own = container.specification.labels;
-            return (
-              Object.entries(labels).every(([key, value]) => own[key] === value) &&
-              keys.every((key) => Object.hasOwn(own, key)) &&
-              any("id", (value) => container.id.startsWith(value)) &&
-              any("name", (value) => matchesName(container.name, value)) &&
-              any("status", (value) => container.state === value) &&
-              any(
-                "exited",
-                (value) => container.state === "exited" && container.exitCode === Number(value),
-              ) &&
-              any("health", (value) => (container.health || "none") === value) &&
-              any("is-task", (value) => (value === "true") === TASK_LABEL in own) &&
-              any("ancestor", (value) => container.imageId === images.find(value)?.id) &&
-              any("before", (value) => container.createdMs < find(value).createdMs) &&
-              any("since", (value) => container.createdMs > find(value).createdMs)
-            );
-          })
-          .sort((a, b) => b.createdMs - a.createdMs);
-        const shown = limit > 0 ? list.slice(0, limit) : list;
-        return {
-          status: 200,
-          json: shown.map((container) => containerSummaryOut(container, images, nowMs())),
-        };
+        const apiMinor = exchange.apiMinor();
+        const withSize = exchange.flag("size");
+        const chosen = selectContainers(
+          containers.list(),
+          { filters: exchange.query.get("filters"), all: exchange.flag("all"), limit: limitIn(exchange) },
+          world,
+        );
+        const json = [];
+        for (const container of chosen) {
+          const size = withSize ? await options.sizeOf(container.id) : undefined;
+          json.push(containerRowOut(container, options, { apiMinor, nowMs: nowMs(), size }));
+        }
+        return { status: 200, json };
       },
     },
     {
       method: "GET",
       path: "/containers/:id/json",
-      handle: async (exchange) => ({ status: 200, json: containerOut(find(exchange.param("id")), options) }),
+      handle: async (exchange) => {
+        const container = find(exchange.param("id"));
+        const size = exchange.flag("size") ? await options.sizeOf(container.id) : undefined;
+        const apiMinor = exchange.apiMinor();
+        return { status: 200, json: containerOut(container, options, { apiMinor, nowMs: nowMs(), size }) };
+      },
     },
     {
       method: "GET",

@@ -27,12 +27,13 @@ const FILTER_KEYS = [
   "type",
   "volume",
 ];
+/** Filters that name an object: by the beginning of its id or of its name. */
 const OBJECT_KEYS = [
   "config",
   "container",
-  "image",
   "network",
   "node",
+  "plugin",
   "secret",
   "service",
   "task",
@@ -47,13 +48,22 @@ export interface EventRoutesOptions {
   readonly journal: EventJournal;
   readonly watch: Pick<ClusterWatch, "live">;
   readonly nowMs: () => number;
+  readonly daemon: Daemon;
+}
+
+/** Fields from before there were types: of containers and images alone. */
+function legacyOf({ type, action, id, attributes }: EngineEvent): JsonObject {
+  if (type === "container") return { status: action, id, from: attributes["image"] ?? "" };
+  return type === "image" ? { status: action, id } : {};
+}
+
+export interface Daemon {
+  readonly id: string;
+  readonly name: string;
 }
 
 function eventOut(event: EngineEvent): JsonObject {
-  const legacy =
-    event.type === "container"
-      ? { status: event.action, id: event.id, from: event.attributes["image"] ?? "" }
-      : {};
+  const legacy = legacyOf(event);
   return {
     ...legacy,
     Type: event.type,
@@ -65,26 +75,31 @@ function eventOut(event: EngineEvent): JsonObject {
   };
 }
 
-function wanted(event: EngineEvent, filters: Filters): boolean {
+/** All filters must hold; of the values of one, any. As Docker matches them, an object's name is not exact. */
+export function wanted(event: EngineEvent, filters: Filters, daemon: Daemon): boolean {
+  const { attributes, id, action, type } = event;
   const any = (key: string, test: (value: string) => boolean): boolean =>
     filters.get(key)?.some(test) ?? true;
-  const objects = OBJECT_KEYS.filter((key) => filters.has(key));
-  const named = objects.some(
-    (key) =>
-      key === event.type &&
-      any(key, (value) => event.id.startsWith(value) || event.attributes["name"] === value),
-  );
+  const name = attributes["name"] ?? "";
   return (
-    any("type", (value) => value === event.type) &&
-    any("event", (value) => value === event.action) &&
+    any("type", (value) => value === type) &&
+    any("event", (value) => value === action || value === action.split(":")[0]) &&
     any("scope", (value) => value === event.scope) &&
+    any("daemon", (value) => type === "daemon" && (daemon.id === value || daemon.name === value)) &&
     any("label", (value) => {
       const at = value.indexOf("=");
       const key = at < 0 ? value : value.slice(0, at);
-      return at < 0 ? Object.hasOwn(event.attributes, key) : event.attributes[key] === value.slice(at + 1);
+      return Object.hasOwn(attributes, key) && (at < 0 || attributes[key] === value.slice(at + 1));
     }) &&
-    (objects.length === 0 || named)
+    any("image", (value) => isOfImage(event, value)) &&
+    OBJECT_KEYS.every((key) => any(key, (value) => id.startsWith(value) || name.startsWith(value)))
   );
+}
+
+/** Events of the image, and of containers made of it; the name with its tag or without. */
+function isOfImage({ type, id, attributes }: EngineEvent, value: string): boolean {
+  const name = attributes[type === "image" ? "name" : "image"] ?? "";
+  return id === value || name === value || name.replace(/:[^:/]*$/, "") === value;
 }
 
 function timeIn(exchange: Exchange, name: string): number {
@@ -98,7 +113,7 @@ function timeIn(exchange: Exchange, name: string): number {
  * `since` and `until` as Docker takes them: with either, what is kept from then on or up to then comes first;
  * an `until` that is past ends the stream with that.
  */
-export function eventRoutes({ journal, watch, nowMs }: EventRoutesOptions): Route[] {
+export function eventRoutes({ journal, watch, nowMs, daemon }: EventRoutesOptions): Route[] {
   return [{ method: "GET", path: "/events", handle: (exchange) => streamEvents(exchange) }];
 
   async function streamEvents(exchange: Exchange): Promise<undefined> {
@@ -112,7 +127,7 @@ export function eventRoutes({ journal, watch, nowMs }: EventRoutesOptions): Rout
     if (client.aborted) return undefined;
     const signal = untilMs > 0 ? exchange.gone({ withinMs: untilMs - nowMs() }) : client;
     const send = (event: EngineEvent): void => {
-      if (response.destroyed || response.writableEnded || !wanted(event, filters)) return;
+      if (response.destroyed || response.writableEnded || !wanted(event, filters, daemon)) return;
       if (response.writableLength > UNSENT_BYTES_MAX) response.destroy();
       else response.write(`${JSON.stringify(eventOut(event))}\n`);
     };

@@ -10,7 +10,7 @@ import type { EngineBackend } from "../ports.js";
 import type { Route } from "./route.js";
 
 /** Newest Docker Engine API version spoken here, and the oldest. */
-export const API_VERSION = "1.50";
+export const API_VERSION = "1.51";
 export const API_VERSION_MIN = "1.24";
 
 /** Longer than an election; who asks for info wants to know soon that there is no leader. */

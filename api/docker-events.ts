@@ -1,0 +1,76 @@
+/**
+ * What happens to containers, images, volumes and local networks as Docker's events. Pure.
+ * Source: Docker Engine API 1.51, SystemEvents.
+ */
+import type { ContainerEvent } from "../proto/engine/containers.js";
+import type { ImageEvent } from "../proto/engine/images.js";
+import type { LocalNetworkEvent } from "../proto/engine/networks.js";
+import type { VolumeEvent } from "../proto/engine/volumes.js";
+import { familiarName } from "./convert/image-names.js";
+import type { EngineEvent } from "./event-journal.js";
+
+/** "exec_create: sh -c date": what is run stands in the action. */
+function actionOf({ kind, container, attributes = {} }: ContainerEvent): string {
+  switch (kind) {
+    case "health":
+    case "health_status":
+      return `health_status: ${container.health}`;
+    case "exec_create":
+    case "exec_start":
+      return `${kind}: ${attributes["command"] ?? ""}`;
+    default:
+      return kind;
+  }
+}
+
+export function containerEvent(event: ContainerEvent): EngineEvent {
+  const { container, timeMs } = event;
+  const { command: _inTheAction, ...attributes } = event.attributes ?? {};
+  return {
+    type: "container",
+    action: actionOf(event),
+    id: container.id,
+    attributes: {
+      ...container.specification.labels,
+      image: familiarName(container.specification.image),
+      name: container.name,
+      ...(event.kind === "die" ? { exitCode: String(container.exitCode) } : {}),
+      ...attributes,
+    },
+    scope: "local",
+    timeMs,
+  };
+}
+
+export function imageEvent({ kind, reference, imageId, timeMs }: ImageEvent): EngineEvent {
+  const name = familiarName(reference);
+  // Docker names what was pulled or pushed by its name, and all else by its id.
+  const id = kind === "pull" || kind === "push" ? name : imageId;
+  return { type: "image", action: kind, id, attributes: { name }, scope: "local", timeMs };
+}
+
+export function volumeEvent({ kind, name, driver, containerId, timeMs }: VolumeEvent): EngineEvent {
+  return {
+    type: "volume",
+    action: kind,
+    id: name,
+    attributes: { driver, ...(containerId === undefined ? {} : { container: containerId }) },
+    scope: "local",
+    timeMs,
+  };
+}
+
+export function networkEvent({ kind, network, containerId, timeMs }: LocalNetworkEvent): EngineEvent {
+  return {
+    type: "network",
+    action: kind,
+    id: network.id,
+    attributes: {
+      ...(containerId === undefined ? {} : { container: containerId }),
+      name: network.name,
+      type: network.driver,
+    },
+    scope: "local",
+    timeMs,
+  };
+}
