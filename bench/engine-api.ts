@@ -1,6 +1,6 @@
 /**
- * A small client of the Docker Engine API for benchmarks: JSON calls, hijacked streams, counted bodies. Edge: to
- * node:http and node:net. Equal for every daemon, so that what is measured is the daemon.
+ * A small client of the Docker Engine API for benchmarks: JSON calls, hijacked streams, counted bodies. Edge:
+ * to node:http and node:net. Equal for every daemon, so that what is measured is the daemon.
  */
 import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
 import { connect } from "node:net";
