@@ -19,6 +19,7 @@ import { attachRoutes } from "./routes/attach-routes.js";
 import { backupRoutes } from "./routes/backup-routes.js";
 import { containerFileRoutes } from "./routes/container-file-routes.js";
 import { containerLifeRoutes } from "./routes/container-life-routes.js";
+import { containerLogRoutes } from "./routes/container-log-routes.js";
 import { containerRoutes } from "./routes/container-routes.js";
 import { containerStatsRoutes } from "./routes/container-stats-routes.js";
 import { debugRoutes } from "./routes/debug-routes.js";
@@ -49,6 +50,10 @@ export interface ApiServer {
   close(): Promise<void>;
 }
 
+function streamRoutes(streaming: NonNullable<EngineBackend["streaming"]>): Route[] {
+  return [...attachRoutes(streaming), ...execRoutes(streaming), ...containerLogRoutes(streaming)];
+}
+
 function routesOf(backend: EngineBackend, clients: ManagerClients, events: EngineEvents): Route[] {
   const isManager = (): boolean => backend.manager() !== undefined;
   const ofContainers = containerRouteOptions(backend, events.journal);
@@ -71,8 +76,7 @@ function routesOf(backend: EngineBackend, clients: ManagerClients, events: Engin
     }),
     ...containerRoutes(ofContainers),
     ...containerLifeRoutes(ofContainers),
-    ...(backend.streaming === undefined ? [] : attachRoutes(backend.streaming)),
-    ...(backend.streaming === undefined ? [] : execRoutes(backend.streaming)),
+    ...(backend.streaming === undefined ? [] : streamRoutes(backend.streaming)),
     ...(backend.files === undefined ? [] : containerFileRoutes(backend.files)),
     ...(backend.files === undefined ? [] : containerStatsRoutes({ ...backend, files: backend.files })),
     ...volumeRoutes({ volumes: backend.containers.volumes, containers: backend.containers }),

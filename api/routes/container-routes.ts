@@ -1,5 +1,5 @@
 /**
- * /containers: listing, details and logs of what runs on this node. Edge: to the node's container manager.
+ * /containers: listing and details of what runs on this node. Edge: to the node's container manager.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import type { ContainerManager, ContainerRecord } from "../../proto/engine/containers.js";
@@ -11,20 +11,11 @@ import {
   containerOut,
   containerRowOut,
 } from "../convert/container-out.js";
-import { parseTime } from "../convert/shape.js";
 import type { Exchange } from "../http-exchange.js";
-import { frame, MULTIPLEXED, RAW } from "../log-frames.js";
 import type { Route } from "./route.js";
 
-function timeIn(exchange: Exchange, name: string): number {
-  const ms = parseTime(exchange.query.get(name) ?? "");
-  if (ms === undefined)
-    throw new InvalidArgumentError(`${name} must be a time as RFC 3339 or seconds since 1970`);
-  return ms;
-}
-
 export interface ContainerRoutesOptions extends ContainerOutParts {
-  readonly containers: Pick<ContainerManager, "find" | "get" | "list" | "logs">;
+  readonly containers: Pick<ContainerManager, "find" | "get" | "list">;
   readonly withDescendants: (imageReference: string) => ReadonlySet<string>;
   /** Bytes on the disk; undefined where nobody counts them. */
   readonly sizeOf: (containerId: string) => Promise<ContainerSize> | undefined;
@@ -80,39 +71,6 @@ export function containerRoutes(options: ContainerRoutesOptions): Route[] {
         const size = exchange.flag("size") ? await options.sizeOf(container.id) : undefined;
         const apiMinor = exchange.apiMinor();
         return { status: 200, json: containerOut(container, options, { apiMinor, nowMs: nowMs(), size }) };
-      },
-    },
-    {
-      method: "GET",
-      path: "/containers/:id/logs",
-      handle: async (exchange) => {
-        const container = find(exchange.param("id"));
-        const tail = exchange.query.get("tail") ?? "all";
-        const [stdout, stderr] = [exchange.flag("stdout"), exchange.flag("stderr")];
-        if (!stdout && !stderr)
-          throw new InvalidArgumentError("Bad parameters: you must choose at least one stream");
-        const signal = exchange.gone();
-        const records = containers.logs(container.id, {
-          follow: exchange.flag("follow"),
-          tail: /^\d+$/.test(tail) ? Number(tail) : -1,
-          sinceMs: timeIn(exchange, "since"),
-          untilMs: timeIn(exchange, "until"),
-          stdout,
-          stderr,
-          signal,
-        });
-        const { tty } = container.specification;
-        exchange.startStream(tty ? RAW : MULTIPLEXED);
-        const timestamps = exchange.flag("timestamps");
-        for await (const record of records) {
-          const prefix = timestamps ? `${record.timestamp} ` : "";
-          const data = tty
-            ? Buffer.concat([Buffer.from(prefix), record.data])
-            : frame(record.stream, prefix, record.data);
-          if (!(await exchange.write(data))) break;
-        }
-        exchange.response.end();
-        return undefined;
       },
     },
   ];

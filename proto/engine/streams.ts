@@ -30,6 +30,23 @@ export interface AttachOptions {
   readonly signal?: AbortSignal;
 }
 
+/** A log as a client reads it. */
+export interface LogTextOptions {
+  readonly follow: boolean;
+  /** Lines from the end; -1: all. */
+  readonly tail: number;
+  /** Nanoseconds since 1970; 0: no bound. */
+  readonly sinceNs: bigint;
+  readonly untilNs: bigint;
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+  /** Before each line, RFC 3339 with nanoseconds. */
+  readonly timestamps: boolean;
+  /** Before each line, what the log options labels and env name. */
+  readonly details: boolean;
+  readonly signal?: AbortSignal;
+}
+
 export interface ExecSpecification {
   readonly args: readonly string[];
   /** Over the container's. */
@@ -79,5 +96,11 @@ export interface ContainerStreams {
   /** @throws {NotFoundError} "No such exec instance: X" */
   getExec(execId: string): ExecRecord;
   execsOf(containerId: string): readonly ExecRecord[];
+  /**
+   * Ready to be sent: plain bytes of a terminal's log, else each line behind its header (stream, three zeros,
+   * length). Many lines to a piece.
+   * @throws {NotImplementedError} the log driver keeps nothing to read.
+   */
+  logs(containerId: string, options: LogTextOptions): AsyncIterable<Uint8Array>;
   close(): Promise<void>;
 }

@@ -33,23 +33,12 @@ export function parseCriLine(line: Buffer): CriPiece | undefined {
   return { stream, timestamp, whole: tag === "F", text: line.subarray(third + 1) };
 }
 
-/**
- * Cuts a byte stream into lines. Memory: one unfinished line, `LINE_BYTES_MAX` at most;
- * more than that is dropped as no record.
- */
-export class LineSplitter {
-  #rest: Buffer = Buffer.alloc(0);
-
-  push(chunk: Buffer): Buffer[] {
-    const lines: Buffer[] = [];
-    let data = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
-    for (let end = data.indexOf(NEWLINE); end >= 0; end = data.indexOf(NEWLINE)) {
-      lines.push(data.subarray(0, end));
-      data = data.subarray(end + 1);
-    }
-    // a copy: the chunk's memory is used again
-    this.#rest = data.length > LINE_BYTES_MAX ? Buffer.alloc(0) : Buffer.from(data);
-    return lines;
+/** The lines of a block, without their newlines; what follows the last newline is left out. */
+export function* linesOf(block: Buffer): Generator<Buffer> {
+  let start = 0;
+  for (let end = block.indexOf(NEWLINE); end >= 0; end = block.indexOf(NEWLINE, start)) {
+    yield block.subarray(start, end);
+    start = end + 1;
   }
 }
 
@@ -60,7 +49,7 @@ export class LineJoiner {
   /** @returns a finished line, or the pieces so far when they grow too long. */
   push(piece: CriPiece): LogRecord | undefined {
     const open = this.#open.get(piece.stream) ?? { timestamp: piece.timestamp, parts: [], bytes: 0 };
-    open.parts.push(piece.text);
+    open.parts.push(piece.whole && open.parts.length === 0 ? piece.text : Buffer.from(piece.text));
     open.bytes += piece.text.length;
     if (!piece.whole && open.bytes < LINE_BYTES_MAX) {
       this.#open.set(piece.stream, open);

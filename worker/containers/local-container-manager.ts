@@ -4,7 +4,7 @@
  * Edge: composition of the edges beside it.
  */
 import { join } from "node:path";
-import { FailedPreconditionError, messageOf } from "../../base/errors/errors.js";
+import { messageOf, NotImplementedError } from "../../base/errors/errors.js";
 import type { EndpointSettings } from "../../proto/engine/networks.js";
 import { ociResources } from "../runtime/oci-resources.js";
 import type { VolumeStore } from "../volumes/volume-store.js";
@@ -31,7 +31,7 @@ import { ContainerRemoval } from "./container-removal.js";
 import { admitRename } from "./container-rules.js";
 import { ContainerRuns, type StartListener } from "./container-runs.js";
 import { updatedSpecification } from "./container-update.js";
-import { readLog } from "./fs-log-reader.js";
+import { type LogSource, readLog } from "./fs-log-reader.js";
 import { LogRotation, type RotatedLog } from "./fs-log-rotation.js";
 import type { LocalContainerManager } from "./open-container-manager.js";
 import type { StoredContainer } from "./stored-container.js";
@@ -194,20 +194,20 @@ export class ConmonContainerManager implements LocalContainerManager {
   }
 
   logs(id: string, options: LogReadOptions): AsyncIterable<LogRecord> {
+    return readLog(this.logSource(id), options);
+  }
+
+  logSource(id: string): LogSource {
     const entry = this.#entry(id);
-    if (entry.stored.record.specification.log.driver === "none") {
-      throw new FailedPreconditionError(`container ${id} keeps no log: its log driver is none`);
-    }
+    if (entry.stored.record.specification.log.driver === "none")
+      throw new NotImplementedError("configured logging driver does not support reading");
     const key = entry.id;
     const { registry, events, logPath } = this.#parts;
-    return readLog(
-      {
-        path: logPath(key),
-        ended: () => !registry.has(key) || !(entry.starting || entry.live),
-        onEnd: (listener) => events.listen((event) => (event.container.id === key ? listener() : undefined)),
-      },
-      options,
-    );
+    return {
+      path: logPath(key),
+      ended: () => !registry.has(key) || !(entry.starting || entry.live),
+      onEnd: (listener) => events.listen((event) => (event.container.id === key ? listener() : undefined)),
+    };
   }
 
   onEvent(listener: (event: ContainerEvent) => void): () => void {

@@ -13,6 +13,7 @@ import type { ContainerNetworks } from "../../proto/engine/networks.js";
 import type { ImageStore } from "../images/image-store.js";
 import { readKernelFacts } from "../runtime/linux-kernel-facts.js";
 import { PrivateMounts } from "../runtime/linux-private-mounts.js";
+import { readBootId } from "../runtime/linux-process.js";
 import { openConmonRuntime } from "../runtime/process-conmon-runtime.js";
 import { SeccompFilters } from "../runtime/seccomp-filter.js";
 import { openVolumeStore } from "../volumes/fs-volume-store.js";
@@ -21,6 +22,7 @@ import type { BundleMaker } from "./container-bundle.js";
 import type { ContainerManager } from "./container-manager.js";
 import type { StartListener } from "./container-runs.js";
 import { openContainerFiles } from "./fs-container-files.js";
+import type { LogSource } from "./fs-log-reader.js";
 import { openLevelContainerState } from "./level-container-state.js";
 import { ConmonContainerManager } from "./local-container-manager.js";
 
@@ -49,6 +51,8 @@ export interface ContainerManagerInit {
 /** The manager of containers and, beside it, the volumes they use. */
 export interface LocalContainerManager extends ContainerManager {
   readonly volumes: VolumeStore;
+  /** Where a container's log is, and when it ends. @throws {NotImplementedError} it keeps none. */
+  logSource(id: string): LogSource;
   /**
    * Called when the process of a container exists and waits for its start, which waits for the listener: what
    * it writes first is not missed. A failure ends the start. @returns the way to stop listening.
@@ -102,7 +106,7 @@ export async function openContainerManager(init: ContainerManagerInit): Promise<
     privateMounts: new PrivateMounts(init.runDir, init.linux),
     seccomp: (request, capabilities, name = runtime.name) => filters[name].choose(request, capabilities),
   };
-  const opened = new ConmonContainerManager({ init, runtime, state, volumes, maker });
+  const opened = new ConmonContainerManager({ init, runtime, state, volumes, maker, bootId: readBootId() });
   manager = opened;
   await opened.recover();
   return opened;

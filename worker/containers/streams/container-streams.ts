@@ -13,10 +13,14 @@ import { findProgram } from "../../runtime/process-run.js";
 import { runtimeLayout } from "../../runtime/runtime-layout.js";
 import type { LocalContainerManager } from "../open-container-manager.js";
 import { Attachments } from "./attachments.js";
+import { containerLogs } from "./container-logs.js";
 import { ExecSessions } from "./exec-sessions.js";
 
 export interface ContainerStreamsInit {
-  readonly containers: Pick<LocalContainerManager, "get" | "emit" | "onEvent" | "onBeforeStart">;
+  readonly containers: Pick<
+    LocalContainerManager,
+    "get" | "emit" | "onEvent" | "onBeforeStart" | "logSource"
+  >;
   /** The container manager's own. */
   readonly runDir: string;
   /** The container manager's own. @default crun when installed, else runc */
@@ -56,6 +60,7 @@ export function openContainerStreams(init: ContainerStreamsInit): ContainerStrea
     resizeExec: (id, size) => execs.resize(id, size),
     getExec: (id) => execs.get(id),
     execsOf: (id) => execs.of(id),
+    logs: (id, options) => containerLogs(init, id, options),
     close() {
       stopListening();
       attachments.close();

@@ -1,0 +1,64 @@
+/**
+ * Logs of containers for their clients. Edge: to the log files.
+ * Memory: one block read and one to be sent per reader; a reader that does not take it waits, and loses
+ * nothing unless the log is rotated away under it.
+ */
+import type { ContainerManager, ContainerRecord } from "../../../proto/engine/containers.js";
+import type { LogTextOptions } from "../../../proto/engine/streams.js";
+import { LogCursor } from "../fs-log-cursor.js";
+import { followLog, type LogSource } from "../fs-log-follow.js";
+import { logAttributes } from "../logdrivers/log-attributes.js";
+import { LogText } from "./log-text.js";
+
+export interface ContainerLogsInit {
+  readonly containers: Pick<ContainerManager, "get"> & { logSource(id: string): LogSource };
+}
+
+/** @throws {NotImplementedError} the container keeps no log. */
+export function containerLogs(
+  init: ContainerLogsInit,
+  containerId: string,
+  options: LogTextOptions,
+): AsyncIterable<Uint8Array> {
+  const record = init.containers.get(containerId);
+  return text(init.containers.logSource(record.id), record, options);
+}
+
+async function* text(
+  source: LogSource,
+  record: ContainerRecord,
+  options: LogTextOptions,
+): AsyncGenerator<Uint8Array> {
+  const wanted = (stream: "stdout" | "stderr"): boolean =>
+    stream === "stdout" ? options.stdout : options.stderr;
+  const cursor = new LogCursor(source.path);
+  const style = new LogText({
+    framed: !record.specification.tty,
+    ...options,
+    details: options.details ? detailsOf(record) : undefined,
+  });
+  try {
+    await cursor.open(options.tail, wanted);
+    for await (const block of followLog(source, cursor, options)) {
+      const bytes = style.render(block);
+      if (bytes.length > 0) yield bytes;
+      if (style.finished) return;
+    }
+  } finally {
+    await cursor.close();
+  }
+}
+
+/** `key=value` by commas, sorted; keys and values as in a query. */
+function detailsOf(record: ContainerRecord): string {
+  return Object.entries(logAttributes(record))
+    .map(([key, value]) => `${queryEscape(key)}=${queryEscape(value)}`)
+    .sort()
+    .join(",");
+}
+
+function queryEscape(text: string): string {
+  return encodeURIComponent(text)
+    .replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
+    .replaceAll("%20", "+");
+}
