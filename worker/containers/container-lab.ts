@@ -16,6 +16,8 @@ import { systemRandom } from "../../base/random/system-random.js";
 import type { ContainerNetworks } from "../../proto/engine/networks.js";
 import type { ImageConfig, ImageRecord, ImageStore } from "../images/image-store.js";
 import type { ContainerSpecification } from "./container-manager.js";
+import { LocalContainerFileAccess } from "./files/container-file-access.js";
+import { holdRoots } from "./files/rootfs-holds.js";
 import { type LocalContainerManager, openContainerManager } from "./open-container-manager.js";
 
 export interface ContainerLab {
@@ -24,6 +26,8 @@ export interface ContainerLab {
   readonly cgroupParent: string;
   readonly log: MemoryLogger;
   manager: LocalContainerManager;
+  /** Files, changes and counters of the manager's containers. */
+  fileAccess(): LocalContainerFileAccess;
   /** The daemon goes away and comes back. */
   reopen(): Promise<void>;
   /** A specification with everything at its default. */
@@ -60,8 +64,9 @@ export async function openContainerLab(
   const base = await mkdtemp("/tmp/skc-");
   const cgroupParent = `/${base.slice("/tmp/".length)}`;
   const linux = await openKoffiLinux();
-  const images = new OverlayImages(base, linux, { ...IMAGE_CONFIG, ...options.imageConfig });
-  await images.build();
+  const overlays = new OverlayImages(base, linux, { ...IMAGE_CONFIG, ...options.imageConfig });
+  await overlays.build();
+  const { images, holds } = holdRoots(overlays);
   const log = new MemoryLogger();
   const dir = join(base, "d");
   const runDir = join(base, "r");
@@ -93,6 +98,15 @@ export async function openContainerLab(
       await lab.manager.close();
       lab.manager = await open();
     },
+    fileAccess: () =>
+      new LocalContainerFileAccess({
+        containers: lab.manager,
+        volumes: lab.manager.volumes,
+        images,
+        holds,
+        clock: systemClock,
+        log,
+      }),
     spec: (changes = {}) => ({ ...defaultSpecification(`c${count++}`), ...changes }),
     cgroupVersion: existsSync("/sys/fs/cgroup/cgroup.controllers") ? 2 : 1,
     cgroupFile(id, controller, file) {
@@ -156,9 +170,9 @@ export function defaultSpecification(name: string): ContainerSpecification {
 }
 
 const APPLETS =
-  "sh true false sleep cat echo id ls touch mkdir env hostname kill head tr grep mount unshare test stat pwd".split(
-    " ",
-  );
+  "sh true false sleep cat echo id ls touch mkdir env hostname kill head tr grep mount umount unshare test stat pwd"
+    .concat(" readlink cut wc dd mknod ps ln rm chown chmod")
+    .split(" ");
 
 /** One image, an overlay per container; what it cannot do it refuses. */
 class OverlayImages implements ImageStore {
@@ -227,6 +241,11 @@ class OverlayImages implements ImageStore {
 
   async unmountRootfs(containerId: string): Promise<void> {
     if (this.#mounted.delete(containerId)) await this.#linux.unmount(join(this.#folder(containerId), "m"));
+  }
+
+  rootfsLayers(containerId: string): { upper: string; lowers: readonly string[] } | undefined {
+    const upper = join(this.#folder(containerId), "u");
+    return existsSync(upper) ? { upper, lowers: [join(this.#base, "lower")] } : undefined;
   }
 
   async removeRootfs(containerId: string): Promise<void> {

@@ -3,7 +3,7 @@
  * system, by synchronous calls.
  * Invariants: the writable layer is walked by handles (linux-root-view.ts), because the container may swap its
  * folders meanwhile; of the layers below only real folders are entered. The walk gives way after every
- * WALK_STEP entries. Order is by path, deletions of a folder last.
+ * WALK_STEP entries. Order is by path, a folder before what is in it.
  * Source: kernel Documentation/filesystems/overlayfs.rst (whiteouts, opaque folders); moby's kinds.
  */
 import { closeSync, lstatSync, readdirSync, type Stats } from "node:fs";
@@ -39,7 +39,7 @@ export function* overlayChanges(
     const walk = new ChangeWalk(view, options);
     const lowers = folders.lowers.map((path) => Buffer.from(path));
     yield* walk.folder(view.root, lowers);
-    return walk.changes;
+    return walk.changes.sort((a, b) => (inOrder(a.path) < inOrder(b.path) ? -1 : 1));
   } finally {
     view.close();
   }
@@ -58,7 +58,6 @@ class ChangeWalk {
 
   /** @param lowers folders of the same path in the layers below, as far as they show through. */
   *folder(folder: Folder, lowers: readonly Buffer[]): Generator<void> {
-    const deleted: FileChange[] = [];
     for (const name of readdirSync(at(folder, "."), { encoding: "latin1" }).sort()) {
       this.#seen += 1;
       if (this.#seen % WALK_STEP === 0) yield;
@@ -66,10 +65,9 @@ class ChangeWalk {
       const now = this.#view.find(folder, name);
       if (now === undefined) continue;
       const path = pathOf(folder, name);
-      if (isWhiteout(now)) deleted.push({ path, kind: 2 });
+      if (isWhiteout(now)) this.changes.push({ path, kind: 2 });
       else yield* this.#present(folder, name, { now, path, lowers });
     }
-    this.changes.push(...deleted);
   }
 
   *#present(
@@ -141,7 +139,6 @@ function hidden(folder: Folder, lowers: readonly Buffer[]): FileChange[] {
   const names = new Set(lowers.flatMap((lower) => readdirSync(lower, { encoding: "latin1" })));
   return [...names]
     .filter((name) => !own.has(name) && findIn(lowers, name) !== undefined)
-    .sort()
     .map((name) => ({ path: pathOf(folder, name), kind: 2 }));
 }
 
@@ -152,6 +149,11 @@ function findIn(lowers: readonly Buffer[], name: ByteName): Stats | undefined {
     if (stats !== undefined) return isWhiteout(stats) ? undefined : stats;
   }
   return undefined;
+}
+
+/** So that what is in a folder follows it at once. */
+function inOrder(path: string): string {
+  return path.replaceAll("/", "\0");
 }
 
 function below(folder: Buffer, name: ByteName): Buffer {
