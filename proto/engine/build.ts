@@ -79,5 +79,13 @@ export interface ImageBuilder {
     untilMs: number | undefined;
     ids: readonly string[];
   }): Promise<{ readonly deleted: readonly string[]; readonly reclaimedBytes: number }>;
+  /**
+   * Dockerfile lines (CMD, ENV, LABEL …) on an image's configuration, in Docker's keys: `commit --change`.
+   * @throws {InvalidArgumentError}
+   */
+  applyChanges?(
+    config: Readonly<Record<string, unknown>>,
+    changes: readonly string[],
+  ): Readonly<Record<string, unknown>>;
   close(): Promise<void>;
 }

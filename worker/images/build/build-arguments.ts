@@ -74,7 +74,10 @@ export class BuildArguments {
   /** Arguments a command sees: all with a value that the image does not set itself. */
   visible(env: readonly string[]): readonly { readonly name: string; readonly value: string }[] {
     const set = new Set(env.map((entry) => entry.split("=", 1)[0] ?? ""));
-    const names = new Set([...this.#stage.keys(), ...[...this.#given.keys()].filter((one) => PROXY_NAMES.has(one))]);
+    const names = new Set([
+      ...this.#stage.keys(),
+      ...[...this.#given.keys()].filter((one) => PROXY_NAMES.has(one)),
+    ]);
     return [...names].sort().flatMap((name) => {
       const value = set.has(name) ? undefined : this.stageValue(name);
       return value === undefined ? [] : [{ name, value }];

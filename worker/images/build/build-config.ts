@@ -6,7 +6,7 @@
  */
 import { InvalidArgumentError } from "../../../base/errors/errors.js";
 import { signalNumber } from "../../containers/signals.js";
-import { EMPTY_CONFIG, runConfigToJson } from "../image-config.js";
+import { EMPTY_CONFIG, parseImageConfig, runConfigToJson } from "../image-config.js";
 import type { ImageConfig, ImageRecord } from "../image-store.js";
 import { cleanPath } from "./context-path.js";
 import type { CommandLine, Instruction, Pair } from "./dockerfile-instructions.js";
@@ -35,6 +35,13 @@ const PORTS_MAX = 65_535;
 
 export function buildConfigOf(image: ImageRecord): BuildConfig {
   return { image: image.config, onBuild: image.onBuild ?? [], author: image.author, hasOwnCmd: false };
+}
+
+/** Out of Docker's keys. */
+export function buildConfigIn(json: Readonly<Record<string, unknown>>): BuildConfig {
+  const document = { os: "linux", rootfs: { diff_ids: [] }, config: json };
+  const { config, onBuild } = parseImageConfig(Buffer.from(JSON.stringify(document)), "configuration");
+  return { ...EMPTY_BUILD_CONFIG, image: config, onBuild: onBuild ?? [] };
 }
 
 export function buildConfigToJson(config: BuildConfig): Readonly<Record<string, unknown>> {
@@ -207,9 +214,19 @@ function quotedList(words: readonly string[]): string {
 /** A number as Go quotes a character. */
 function quotedNumber(value: number): string {
   if (value === 39 || value === 92) return `'\\${String.fromCharCode(value)}'`;
-  const short: Readonly<Record<number, string>> = { 7: "a", 8: "b", 9: "t", 10: "n", 11: "v", 12: "f", 13: "r" };
+  const short: Readonly<Record<number, string>> = {
+    7: "a",
+    8: "b",
+    9: "t",
+    10: "n",
+    11: "v",
+    12: "f",
+    13: "r",
+  };
   const name = short[value];
   if (name !== undefined) return `'\\${name}'`;
   if (value >= 32 && value < 127) return `'${String.fromCharCode(value)}'`;
-  return value < 128 ? `'\\x${value.toString(16).padStart(2, "0")}'` : `'${String.fromCodePoint(value % 0x10ffff)}'`;
+  return value < 128
+    ? `'\\x${value.toString(16).padStart(2, "0")}'`
+    : `'${String.fromCodePoint(value % 0x10ffff)}'`;
 }

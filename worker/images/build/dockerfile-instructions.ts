@@ -77,17 +77,17 @@ export interface Step {
 
 interface Reading {
   readonly line: DockerfileLine;
-  readonly escape: EscapeCharacter;
+  readonly escapeWith: EscapeCharacter;
   readonly flags: Flags;
 }
 
 /** @throws {InvalidArgumentError} "dockerfile parse error line N: …" */
-export function readInstruction(line: DockerfileLine, escape: EscapeCharacter): Step {
+export function readInstruction(line: DockerfileLine, escapeWith: EscapeCharacter): Step {
   const read = READERS[line.keyword];
   if (read === undefined) throw atLine(line.line, `unknown instruction: ${line.keyword}`);
   try {
     const flags = new Flags(line.flags);
-    const instruction = read({ line, escape, flags });
+    const instruction = read({ line, escapeWith, flags });
     flags.refuseOthers();
     return { instruction, text: line.text, line: line.line };
   } catch (error) {
@@ -203,8 +203,8 @@ function readFrom({ line, flags }: Reading): Instruction {
   return { kind: "from", image: parts[0] ?? "", name, platform: flags.one("platform") };
 }
 
-function readArg({ line, escape }: Reading): Instruction {
-  const args = splitWords(line.rest, escape).map((word) => {
+function readArg({ line, escapeWith }: Reading): Instruction {
+  const args = splitWords(line.rest, escapeWith).map((word) => {
     const equals = word.indexOf("=");
     if (equals === 0) refuse("ARG names can not be blank");
     return equals < 0 ? { name: word } : { name: word.slice(0, equals), value: word.slice(equals + 1) };
@@ -213,8 +213,8 @@ function readArg({ line, escape }: Reading): Instruction {
   return { kind: "arg", args };
 }
 
-function readPairs({ line, escape }: Reading, keyword: string): readonly Pair[] {
-  const parts = splitWords(line.rest, escape);
+function readPairs({ line, escapeWith }: Reading, keyword: string): readonly Pair[] {
+  const parts = splitWords(line.rest, escapeWith);
   const first = parts[0];
   if (first === undefined) refuse(`${keyword} requires at least one argument`);
   if (!first.includes("=")) {
@@ -320,9 +320,9 @@ function readHealthcheck({ line, flags }: Reading): Instruction {
   };
 }
 
-function readOnBuild({ line, escape }: Reading): Instruction {
+function readOnBuild({ line, escapeWith }: Reading): Instruction {
   if (line.rest === "") refuse("ONBUILD requires at least one argument");
-  const inner = splitLine(line.rest, escape, line.line);
+  const inner = splitLine(line.rest, escapeWith, line.line);
   if (inner.keyword === "ONBUILD") refuse("Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed");
   if (inner.keyword === "FROM" || inner.keyword === "MAINTAINER")
     refuse(`${inner.keyword} isn't allowed as an ONBUILD trigger`);

@@ -32,7 +32,7 @@ export type EscapeCharacter = "\\" | "`";
 
 export interface DockerfileText {
   readonly lines: readonly DockerfileLine[];
-  readonly escape: EscapeCharacter;
+  readonly escapeWith: EscapeCharacter;
   readonly warnings: readonly string[];
 }
 
@@ -48,7 +48,7 @@ export function readDockerfile(text: string): DockerfileText {
   const source = text.replace(/^\uFEFF/, "").split("\n");
   if (source.length > LINES_MAX)
     throw new InvalidArgumentError(`dockerfile has more than ${LINES_MAX} lines`);
-  const escape = escapeOf(source);
+  const escapeWith = escapeOf(source);
   const lines: DockerfileLine[] = [];
   const warnings: string[] = [];
   for (let at = 0; at < source.length; ) {
@@ -56,7 +56,7 @@ export function readDockerfile(text: string): DockerfileText {
     const first = lineAt(source, at);
     at += 1;
     if (COMMENT.test(first)) continue;
-    let { kept, continues } = withoutContinuation(first.replace(/^\s+/, ""), escape);
+    let { kept, continues } = withoutContinuation(first.replace(/^\s+/, ""), escapeWith);
     if (!continues && kept === "") continue;
     const parts = [kept];
     let hasGap = false;
@@ -68,13 +68,13 @@ export function readDockerfile(text: string): DockerfileText {
         hasGap ||= at < source.length || next !== ""; // the end of the file is no line
         continue;
       }
-      ({ kept, continues } = withoutContinuation(next, escape));
+      ({ kept, continues } = withoutContinuation(next, escapeWith));
       parts.push(kept);
     }
     const joined = parts.join("").trim();
     if (joined === "") continue;
     if (hasGap) warnings.push(`[WARNING]: Empty continuation line found in:\n    ${joined}`);
-    const line = splitLine(joined, escape, begun + 1);
+    const line = splitLine(joined, escapeWith, begun + 1);
     if (!WITH_HEREDOCS.has(line.keyword)) {
       lines.push(line);
       continue;
@@ -89,13 +89,13 @@ export function readDockerfile(text: string): DockerfileText {
   }
   if (lines.length === 0)
     throw new InvalidArgumentError("failed to parse Dockerfile: file with no instructions");
-  return { lines, escape, warnings };
+  return { lines, escapeWith, warnings };
 }
 
 /** Directives stand before everything else, one of a kind. */
 function escapeOf(source: readonly string[]): EscapeCharacter {
   const seen = new Set<string>();
-  let escape: EscapeCharacter = "\\";
+  let escapeWith: EscapeCharacter = "\\";
   for (let at = 0; at < source.length; at++) {
     const match = DIRECTIVE.exec(lineAt(source, at).trimStart());
     const name = match?.[1]?.toLowerCase() ?? "";
@@ -109,11 +109,11 @@ function escapeOf(source: readonly string[]): EscapeCharacter {
     if (name !== "escape") continue;
     if (value !== "\\" && value !== "`")
       throw new InvalidArgumentError(
-        `failed to parse Dockerfile: invalid escape token '${value}' does not match ` + "` or \\",
+        `failed to parse Dockerfile: invalid escape token '${value}' does not match \` or \\`,
       );
-    escape = value;
+    escapeWith = value;
   }
-  return escape;
+  return escapeWith;
 }
 
 function lineAt(source: readonly string[], at: number): string {
@@ -121,24 +121,27 @@ function lineAt(source: readonly string[], at: number): string {
 }
 
 /** A line goes on when it ends in one escape character; a doubled one is a character of the command. */
-function withoutContinuation(line: string, escape: EscapeCharacter): { kept: string; continues: boolean } {
+function withoutContinuation(
+  line: string,
+  escapeWith: EscapeCharacter,
+): { kept: string; continues: boolean } {
   let end = line.length;
   while (end > 0 && (line[end - 1] === " " || line[end - 1] === "\t")) end--;
-  if (end === 0 || line[end - 1] !== escape || (end > 1 && line[end - 2] === escape))
+  if (end === 0 || line[end - 1] !== escapeWith || (end > 1 && line[end - 2] === escapeWith))
     return { kept: line, continues: false };
   return { kept: line.slice(0, end - 1), continues: true };
 }
 
 /** Keyword, flags and the rest of one instruction. */
-export function splitLine(text: string, escape: EscapeCharacter, line: number): DockerfileLine {
+export function splitLine(text: string, escapeWith: EscapeCharacter, line: number): DockerfileLine {
   const gap = /\s+/.exec(text);
   const keyword = gap === null ? text : text.slice(0, gap.index);
   const after = gap === null ? "" : text.slice(gap.index + gap[0].length);
-  const { flags, rest } = takeFlags(after, escape);
+  const { flags, rest } = takeFlags(after, escapeWith);
   return { keyword: keyword.toUpperCase(), flags, rest: rest.trim(), text, line, heredocs: [] };
 }
 
-function takeFlags(text: string, escape: EscapeCharacter): { flags: string[]; rest: string } {
+function takeFlags(text: string, escapeWith: EscapeCharacter): { flags: string[]; rest: string } {
   const flags: string[] = [];
   let at = 0;
   for (;;) {
@@ -157,7 +160,7 @@ function takeFlags(text: string, escape: EscapeCharacter): { flags: string[]; re
         quote = character;
         continue;
       }
-      if (character === escape && at + 1 < text.length) {
+      if (character === escapeWith && at + 1 < text.length) {
         at += 1;
         character = text[at] ?? "";
       }
@@ -191,7 +194,7 @@ function heredocsIn(rest: string): Opening[] {
 
 function unquoted(word: string): string | undefined {
   try {
-    return expandWord(word, { escape: "\\", lookup: (name) => `$${name}` });
+    return expandWord(word, { escapeWith: "\\", lookup: (name) => `$${name}` });
   } catch (error) {
     if (error instanceof InvalidArgumentError) return undefined; // a quote without its end: no heredoc
     throw error;

@@ -16,17 +16,17 @@ export interface Stage {
 export interface Dockerfile {
   readonly globalArgs: readonly Step[];
   readonly stages: readonly Stage[];
-  readonly escape: EscapeCharacter;
+  readonly escapeWith: EscapeCharacter;
   readonly warnings: readonly string[];
 }
 
 /** @throws {InvalidArgumentError} with the line. */
 export function parseDockerfile(text: string): Dockerfile {
-  const { lines, escape, warnings } = readDockerfile(text);
+  const { lines, escapeWith, warnings } = readDockerfile(text);
   const globalArgs: Step[] = [];
   const stages: (Stage & { readonly steps: Step[] })[] = [];
   for (const line of lines) {
-    const step = readInstruction(line, escape);
+    const step = readInstruction(line, escapeWith);
     const { instruction } = step;
     if (instruction.kind === "from") {
       stages.push({ from: instruction, text: step.text, steps: [] });
@@ -37,7 +37,7 @@ export function parseDockerfile(text: string): Dockerfile {
     else if (instruction.kind === "arg") globalArgs.push(step);
     else throw new InvalidArgumentError("no build stage in current context");
   }
-  return { globalArgs, stages, escape, warnings };
+  return { globalArgs, stages, escapeWith, warnings };
 }
 
 /**

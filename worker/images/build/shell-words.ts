@@ -7,7 +7,7 @@ import { InvalidArgumentError } from "../../../base/errors/errors.js";
 import { readPattern, replaceMatches, trimPrefix, trimSuffix } from "./shell-patterns.js";
 
 export interface Expansion {
-  readonly escape: "\\" | "`";
+  readonly escapeWith: "\\" | "`";
   /** undefined: not set. */
   readonly lookup: (name: string) => string | undefined;
   /** Quotes mean themselves (content of a heredoc). */
@@ -43,7 +43,7 @@ function run(word: string, expansion: Expansion): Output {
 }
 
 /** Words between blanks, quotes and escapes left as they are. */
-export function splitWords(text: string, escape: "\\" | "`" = "\\"): string[] {
+export function splitWords(text: string, escapeWith: "\\" | "`" = "\\"): string[] {
   const words: string[] = [];
   let word = "";
   let open = false;
@@ -57,8 +57,8 @@ export function splitWords(text: string, escape: "\\" | "`" = "\\"): string[] {
       continue;
     }
     open = true;
-    if (character === escape && quote !== "'") {
-      if (at + 1 === text.length) continue; // nothing to escape: dropped
+    if (character === escapeWith && quote !== "'") {
+      if (at + 1 === text.length) continue; // nothing to escapeWith: dropped
       at += 1;
       word += character + (text[at] ?? "");
       continue;
@@ -137,7 +137,7 @@ class Reader {
   /** Reads up to `stop`, which is taken; @throws when it never comes. */
   read(stop: string | undefined, depth: number): void {
     if (depth > DEPTH_MAX) throw new InvalidArgumentError("substitutions are nested too deep");
-    const { escape, rawQuotes = false } = this.#expansion;
+    const { escapeWith, rawQuotes = false } = this.#expansion;
     for (; this.#at < this.#text.length; ) {
       const character = this.#text[this.#at] ?? "";
       if (character === stop) {
@@ -150,7 +150,7 @@ class Reader {
         else this.output.loose(value);
       } else if (!rawQuotes && character === "'") this.#single();
       else if (!rawQuotes && character === '"') this.#double(depth);
-      else if (character === escape) this.#escaped(rawQuotes);
+      else if (character === escapeWith) this.#escaped(rawQuotes);
       else {
         this.#at += 1;
         if (rawQuotes) this.output.raw(character);
@@ -164,11 +164,11 @@ class Reader {
     const next = this.#text[this.#at + 1];
     this.#at += 2;
     if (next === undefined) {
-      if (rawQuotes) this.output.raw(this.#expansion.escape);
-      return; // nothing to escape: dropped
+      if (rawQuotes) this.output.raw(this.#expansion.escapeWith);
+      return; // nothing to escapeWith: dropped
     }
-    const keeps = rawQuotes && next !== "$" && next !== this.#expansion.escape;
-    this.output.raw(keeps ? `${this.#expansion.escape}${next}` : next);
+    const keeps = rawQuotes && next !== "$" && next !== this.#expansion.escapeWith;
+    this.output.raw(keeps ? `${this.#expansion.escapeWith}${next}` : next);
   }
 
   #single(): void {
@@ -180,7 +180,7 @@ class Reader {
   }
 
   #double(depth: number): void {
-    const { escape } = this.#expansion;
+    const { escapeWith } = this.#expansion;
     this.#at += 1;
     this.output.raw(""); // "" is a word, too
     for (; this.#at < this.#text.length; ) {
@@ -194,13 +194,13 @@ class Reader {
         continue;
       }
       this.#at += 1;
-      if (character !== escape) {
+      if (character !== escapeWith) {
         this.output.raw(character);
         continue;
       }
       const next = this.#text[this.#at];
       if (next === undefined) break;
-      if (next !== '"' && next !== "$" && next !== escape) this.output.raw(escape);
+      if (next !== '"' && next !== "$" && next !== escapeWith) this.output.raw(escapeWith);
       this.output.raw(next);
       this.#at += 1;
     }
@@ -297,7 +297,7 @@ class Reader {
         continue;
       }
       this.#at += 1;
-      if (character === this.#expansion.escape) {
+      if (character === this.#expansion.escapeWith) {
         text += `\\${this.#text[this.#at] ?? ""}`;
         this.#at += 1;
       } else text += character;
