@@ -29,6 +29,7 @@ import { imageRoutes } from "./routes/image-routes.js";
 import { logRoutes } from "./routes/log-routes.js";
 import { networkRoutes } from "./routes/network-routes.js";
 import { nodeRoutes } from "./routes/node-routes.js";
+import { buildingRoutes } from "./routes/building-routes.js";
 import type { Route } from "./routes/route.js";
 import { configRoutes, secretRoutes } from "./routes/secret-routes.js";
 import { serviceRoutes, taskRoutes } from "./routes/service-routes.js";
@@ -68,7 +69,12 @@ function routesOf(backend: EngineBackend, clients: ManagerClients, events: Engin
     ...logRoutes(clients),
     ...secretRoutes(clients),
     ...configRoutes(clients),
-    ...networkRoutes(clients, { facts: backend.facts, isManager }),
+    ...networkRoutes(clients, {
+      local: backend.localNetworks,
+      containers: backend.containers,
+      isManager,
+      nowMs: () => backend.clock.nowMs(),
+    }),
     ...imageRoutes({
       images: backend.images,
       containers: backend.containers,
@@ -79,6 +85,7 @@ function routesOf(backend: EngineBackend, clients: ManagerClients, events: Engin
     ...(backend.streaming === undefined ? [] : streamRoutes(backend.streaming)),
     ...(backend.files === undefined ? [] : containerFileRoutes(backend.files)),
     ...(backend.files === undefined ? [] : containerStatsRoutes({ ...backend, files: backend.files })),
+    ...buildingRoutes(backend),
     ...volumeRoutes({ volumes: backend.containers.volumes, containers: backend.containers }),
     ...eventRoutes({
       journal: events.journal,

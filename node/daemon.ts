@@ -101,6 +101,8 @@ export class Daemon {
         containers: workload.containers,
         streaming: { containers: workload.containers, streams: workload.streams },
         files: workload.files,
+        building: { builder: workload.builder, images: workload.images, containers: workload.containers },
+        ...(workload.localNetworks === undefined ? {} : { localNetworks: workload.localNetworks }),
         networksOfTask: (taskId) => workload.network.taskNetworks(taskId),
         clock,
         random: random.child("api"),

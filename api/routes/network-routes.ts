@@ -1,154 +1,269 @@
 /**
- * /networks. Edge: to the manager's control API. Overlay networks only; bridge,
- * host and none of the node are shown, not managed yet.
+ * /networks: those of this node and, on a manager, those of the cluster, as one list. Edge: to the manager's
+ * control API. A name belongs to one of both; overlay is the cluster's driver, all others are local.
  */
-import { createHash } from "node:crypto";
-import { NotFoundError, NotImplementedError, PermissionDeniedError } from "../../base/errors/errors.js";
-import { NetworkSpec } from "../../proto/gen/skein/v1/types.js";
+import {
+  AlreadyExistsError,
+  codeOf,
+  InvalidArgumentError,
+  NotFoundError,
+  NotImplementedError,
+} from "../../base/errors/errors.js";
+import type { ContainerManager } from "../../proto/engine/containers.js";
+import type { LocalNetworkRecord, LocalNetworks } from "../../proto/engine/networks.js";
+import type { Network } from "../../proto/gen/skein/v1/objects.js";
+import { clusterNetworkIn } from "../convert/cluster-network-in.js";
+import { endpointIn } from "../convert/container-in-networking.js";
 import type { Fields } from "../convert/fields.js";
+import { localNetworkIn } from "../convert/local-network-in.js";
+import { isPredefinedNetwork, localNetworkOut } from "../convert/local-network-out.js";
 import { networkOut } from "../convert/objects-out.js";
+import { labelsMatch, untilOf } from "../convert/prune-filters.js";
 import type { JsonObject } from "../convert/shape.js";
-import { labelFilters, listFilters, parseFilters } from "../filters.js";
+import { type Filters, labelFilters, listFilters, parseFilters } from "../filters.js";
 import type { ManagerClients } from "../manager-clients.js";
-import type { NodeFacts } from "../ports.js";
 import type { Route } from "./route.js";
 
 const FILTER_KEYS = ["dangling", "driver", "id", "label", "name", "scope", "type"];
+const PRUNE_KEYS = ["label", "label!", "until"];
 
-/** The networks every Docker node has: `host` and `none` by the name of their driver. */
-function localNetworks(facts: NodeFacts): JsonObject[] {
+export interface NetworkRouteParts {
+  /** undefined: this node has none. */
+  readonly local: LocalNetworks | undefined;
+  readonly containers: Pick<ContainerManager, "get" | "connectNetwork" | "disconnectNetwork">;
+  readonly isManager: () => boolean;
+  readonly nowMs: () => number;
+}
+
+export function networkRoutes(clients: ManagerClients, parts: NetworkRouteParts): Route[] {
+  const networks = new Networks(clients, parts);
   return [
-    { name: "host", driver: "host" },
-    { name: "none", driver: "null" },
-  ].map(({ name, driver }) => ({
-    Name: name,
-    Id: createHash("sha256").update(`${facts.engineId}/${name}`).digest("hex"),
-    Created: "2026-01-01T00:00:00Z",
-    Scope: "local",
-    Driver: driver,
-    EnableIPv4: true,
-    EnableIPv6: false,
-    IPAM: { Driver: "default", Options: null, Config: [] },
-    Internal: false,
-    Attachable: false,
-    Ingress: false,
-    ConfigFrom: { Network: "" },
-    ConfigOnly: false,
-    Containers: {},
-    Options: {},
-    Labels: {},
-  }));
-}
-
-function networkSpecIn(fields: Fields): NetworkSpec {
-  const driver = fields.string("Driver") || "overlay";
-  if (driver !== "overlay") {
-    throw new NotImplementedError(
-      `network driver ${JSON.stringify(driver)} is not supported yet: use overlay`,
-    );
-  }
-  const ipam = fields.object("IPAM");
-  const options = fields.stringMap("Options");
-  fields.optionalBool("CheckDuplicate");
-  fields.optionalBool("EnableIPv4");
-  return NetworkSpec.fromPartial({
-    annotations: { name: fields.string("Name"), labels: fields.stringMap("Labels") },
-    driver,
-    driverOptions: options,
-    internal: fields.bool("Internal"),
-    attachable: fields.bool("Attachable"),
-    ingress: fields.bool("Ingress"),
-    ipv6Enabled: fields.bool("EnableIPv6"),
-    ipamDriver: ipam?.string("Driver") ?? "",
-    ipamOptions: ipam?.stringMap("Options") ?? {},
-    ipamConfigs: (ipam?.objects("Config") ?? []).map((config) => ({
-      subnet: config.string("Subnet"),
-      range: config.string("IPRange"),
-      gateway: config.string("Gateway"),
-      reserved: config.stringMap("AuxiliaryAddresses"),
-    })),
-    scope: fields.string("Scope"),
-    encrypted: "encrypted" in options,
-  });
-}
-
-function matches(network: JsonObject, filters: ReadonlyMap<string, readonly string[]>): boolean {
-  const any = (key: string, test: (value: string) => boolean): boolean => {
-    const values = filters.get(key);
-    return values === undefined || values.some(test);
-  };
-  const { labels, keys } = labelFilters(filters.get("label"));
-  const own = (network["Labels"] ?? {}) as Readonly<Record<string, string>>; // networkOut always sets it
-  const builtIn = ["host", "none", "bridge"].includes(String(network["Name"]));
-  return (
-    any("driver", (value) => value === network["Driver"]) &&
-    any("scope", (value) => value === network["Scope"]) &&
-    any("name", (value) => String(network["Name"]).includes(value)) &&
-    any("id", (value) => String(network["Id"]).startsWith(value)) &&
-    any("type", (value) => (value === "builtin") === builtIn) &&
-    Object.entries(labels).every(([key, value]) => own[key] === value) &&
-    keys.every((key) => Object.hasOwn(own, key))
-  );
-}
-
-export function networkRoutes(
-  clients: ManagerClients,
-  options: { facts: NodeFacts; isManager: () => boolean },
-): Route[] {
-  const { facts, isManager } = options;
-  const local = (id: string): JsonObject | undefined =>
-    localNetworks(facts).find((network) => network["Name"] === id || String(network["Id"]).startsWith(id));
-  const list: Route["handle"] = async ({ query }) => {
-    const filters = parseFilters(query.get("filters"), FILTER_KEYS);
-    const swarm = isManager()
-      ? (await clients.call((control) => control.listNetworks, { filters: listFilters(new Map()) })).networks
-      : [];
-    return {
-      status: 200,
-      json: [...localNetworks(facts), ...swarm.map(networkOut)].filter((network) =>
-        matches(network, filters),
-      ),
-    };
-  };
-  return [
-    { method: "GET", path: "/networks", handle: list },
-    { method: "GET", path: "/networks/", handle: list },
+    { method: "GET", path: "/networks", handle: ({ query }) => networks.list(query.get("filters")) },
+    { method: "GET", path: "/networks/", handle: ({ query }) => networks.list(query.get("filters")) },
     {
       method: "POST",
       path: "/networks/create",
-      handle: async (exchange) => {
-        const body = await exchange.body();
-        const { network } = await clients.call((control) => control.createNetwork, {
-          spec: networkSpecIn(body),
-        });
-        const unread = body
-          .unread()
-          .map((path) => `${path.replace(/^body\./, "")} is not supported and has no effect`);
-        return { status: 201, json: { Id: network?.id ?? "", Warning: unread.join("; ") } };
-      },
+      handle: async (exchange) => networks.create(await exchange.body()),
     },
     {
       method: "GET",
       path: "/networks/:id",
-      handle: async (exchange) => {
-        const id = exchange.param("id");
-        const own = exchange.query.get("scope") === "swarm" ? undefined : local(id);
-        if (own !== undefined) return { status: 200, json: own };
-        if (!isManager()) throw new NotFoundError(`network ${id} not found`);
-        const { network } = await clients.call((control) => control.getNetwork, { id });
-        return { status: 200, json: network && networkOut(network) };
-      },
+      handle: async (exchange) => ({
+        status: 200,
+        json: await networks.inspect(exchange.param("id"), exchange.query.get("scope") ?? ""),
+      }),
     },
     {
       method: "DELETE",
       path: "/networks/:id",
       handle: async (exchange) => {
-        const id = exchange.param("id");
-        if (local(id) !== undefined)
-          throw new PermissionDeniedError(`${id} is a pre-defined network and cannot be removed`);
-        await clients.call((control) => control.removeNetwork, { id });
+        await networks.remove(exchange.param("id"));
         return { status: 204 };
       },
     },
+    {
+      method: "POST",
+      path: "/networks/prune",
+      handle: async ({ query }) => ({ status: 200, json: await networks.prune(query.get("filters")) }),
+    },
+    {
+      method: "POST",
+      path: "/networks/:id/connect",
+      handle: async (exchange) => {
+        await networks.connect(exchange.param("id"), await exchange.body());
+        return { status: 200 };
+      },
+    },
+    {
+      method: "POST",
+      path: "/networks/:id/disconnect",
+      handle: async (exchange) => {
+        await networks.disconnect(exchange.param("id"), await exchange.body());
+        return { status: 200 };
+      },
+    },
   ];
+}
+
+class Networks {
+  readonly #clients: ManagerClients;
+  readonly #parts: NetworkRouteParts;
+
+  constructor(clients: ManagerClients, parts: NetworkRouteParts) {
+    this.#clients = clients;
+    this.#parts = parts;
+  }
+
+  async list(filterText: string | null): Promise<{ status: number; json: JsonObject[] }> {
+    const filters = parseFilters(filterText, FILTER_KEYS);
+    const local = this.#parts.local?.list() ?? [];
+    const used = new Set(
+      local.filter(({ id }) => (this.#parts.local?.members(id).length ?? 0) > 0).map(({ id }) => id),
+    );
+    const cluster = await this.#clusterNetworks();
+    const all = [...local.map((record) => localNetworkOut(record)), ...cluster.map(networkOut)];
+    return { status: 200, json: all.filter((network) => matches(network, filters, used)) };
+  }
+
+  async inspect(id: string, scope: string): Promise<JsonObject> {
+    const own = scope === "swarm" ? undefined : this.#parts.local?.find(id);
+    if (own !== undefined) return localNetworkOut(own, this.#parts.local?.members(own.id));
+    if (!this.#parts.isManager() || scope === "local") throw new NotFoundError(`network ${id} not found`);
+    const { network } = await this.#clients.call((control) => control.getNetwork, { id });
+    if (network === undefined) throw new NotFoundError(`network ${id} not found`);
+    return networkOut(network);
+  }
+
+  async create(fields: Fields): Promise<{ status: number; json: JsonObject }> {
+    if (fields.bool("ConfigOnly") || (fields.object("ConfigFrom")?.string("Network") ?? "") !== "")
+      throw new NotImplementedError("configuration networks (ConfigOnly, ConfigFrom) are not supported yet");
+    const name = fields.string("Name");
+    const id = isOfCluster(fields) ? await this.#createInCluster(fields) : await this.#createLocal(fields);
+    const unread = fields
+      .unread()
+      .map((path) => `${path.replace(/^body\./, "")} is not supported and has no effect`);
+    if (id === "") throw new NotFoundError(`network ${name} not found`);
+    return { status: 201, json: { Id: id, Warning: unread.join("; ") } };
+  }
+
+  async remove(id: string): Promise<void> {
+    const own = this.#parts.local?.find(id);
+    if (own !== undefined) await this.#parts.local?.remove(own.id);
+    else if (this.#parts.isManager()) await this.#clients.call((control) => control.removeNetwork, { id });
+    else throw new NotFoundError(`network ${id} not found`);
+  }
+
+  async prune(filterText: string | null): Promise<JsonObject> {
+    const filters = parseFilters(filterText, PRUNE_KEYS);
+    const until = untilOf(filters, this.#parts.nowMs());
+    const isMeant = (network: JsonObject): boolean => {
+      const labels = (network["Labels"] ?? {}) as Readonly<Record<string, string>>; // ours to make
+      const createdMs = Date.parse(String(network["Created"]));
+      return labelsMatch(filters, labels) && (until === undefined || createdMs < until);
+    };
+    const deleted: string[] = [];
+    for (const record of this.#parts.local?.list() ?? []) {
+      if (isPredefinedNetwork(record.name) || !isMeant(localNetworkOut(record))) continue;
+      if ((this.#parts.local?.members(record.id).length ?? 0) > 0) continue;
+      await this.#parts.local?.remove(record.id);
+      deleted.push(record.name);
+    }
+    for (const network of await this.#clusterNetworks()) {
+      if (network.spec?.ingress === true || !isMeant(networkOut(network))) continue;
+      if (await this.#removeUnused(network.id)) deleted.push(network.spec?.annotations?.name ?? network.id);
+    }
+    return { NetworksDeleted: deleted.length === 0 ? null : deleted };
+  }
+
+  async connect(id: string, fields: Fields): Promise<void> {
+    const network = await this.#joinable(id);
+    const container = this.#parts.containers.get(fields.string("Container"));
+    const endpoint = endpointIn(fields.object("EndpointConfig"));
+    if (network.name === "host") {
+      throw new InvalidArgumentError(
+        "container cannot be disconnected from host network or connected to host network",
+      );
+    }
+    if (network.name === "none") {
+      throw new InvalidArgumentError(
+        "container cannot be connected to multiple networks with one of the networks in private (none) mode",
+      );
+    }
+    await this.#parts.containers.connectNetwork(container.id, network.name, endpoint);
+  }
+
+  async disconnect(id: string, fields: Fields): Promise<void> {
+    const network = await this.#joinable(id);
+    const force = fields.bool("Force");
+    const container = this.#parts.containers.get(fields.string("Container"));
+    await this.#parts.containers.disconnectNetwork(container.id, network.name, { force });
+  }
+
+  /** @throws {NotFoundError}; {NotImplementedError} it is the cluster's. */
+  async #joinable(id: string): Promise<LocalNetworkRecord> {
+    const own = this.#parts.local?.find(id);
+    if (own !== undefined) return own;
+    const ofCluster = (await this.#clusterNetworks()).some(
+      (network) => network.id === id || network.spec?.annotations?.name === id,
+    );
+    if (ofCluster)
+      throw new NotImplementedError(`network ${id} is the cluster's: plain containers cannot be on it yet`);
+    throw new NotFoundError(`network ${id} not found`);
+  }
+
+  async #createLocal(fields: Fields): Promise<string> {
+    const request = localNetworkIn(fields);
+    const { local } = this.#parts;
+    if (local === undefined) throw new NotImplementedError("this node has no local networks");
+    const taken = (await this.#clusterNetworks()).some(
+      ({ spec }) => spec?.annotations?.name === request.name,
+    );
+    if (taken) throw new AlreadyExistsError(`network with name ${request.name} already exists`);
+    return (await local.create(request)).id;
+  }
+
+  async #createInCluster(fields: Fields): Promise<string> {
+    const spec = clusterNetworkIn(fields);
+    const name = spec.annotations?.name ?? "";
+    if (this.#parts.local?.list().some((record) => record.name === name))
+      throw new AlreadyExistsError(`network with name ${name} already exists`);
+    const { network } = await this.#clients.call((control) => control.createNetwork, { spec });
+    return network?.id ?? "";
+  }
+
+  async #clusterNetworks(): Promise<readonly Network[]> {
+    if (!this.#parts.isManager()) return [];
+    const filters = listFilters(new Map());
+    return (await this.#clients.call((control) => control.listNetworks, { filters })).networks;
+  }
+
+  async #removeUnused(id: string): Promise<boolean> {
+    try {
+      await this.#clients.call((control) => control.removeNetwork, { id });
+      return true;
+    } catch (error) {
+      if (["failed-precondition", "permission-denied", "not-found"].includes(codeOf(error))) return false;
+      throw error;
+    }
+  }
+}
+
+/** Local is what is not asked of the cluster by driver, scope or purpose. */
+function isOfCluster(fields: Fields): boolean {
+  const driver = fields.string("Driver");
+  return (
+    driver === "overlay" || (driver === "" && (fields.string("Scope") === "swarm" || fields.bool("Ingress")))
+  );
+}
+
+function matches(network: JsonObject, filters: Filters, used: ReadonlySet<string>): boolean {
+  const any = (key: string, test: (value: string) => boolean): boolean => {
+    const values = filters.get(key);
+    return values === undefined || values.some(test);
+  };
+  const { labels, keys } = labelFilters(filters.get("label"));
+  const own = (network["Labels"] ?? {}) as Readonly<Record<string, string>>; // both conversions set it
+  const isBuiltIn = isPredefinedNetwork(String(network["Name"])) || network["Ingress"] === true;
+  const isDangling = !isBuiltIn && !used.has(String(network["Id"]));
+  return (
+    any("driver", (value) => value === network["Driver"]) &&
+    any("scope", (value) => value === network["Scope"]) &&
+    any("name", (value) => String(network["Name"]).includes(value)) &&
+    any("id", (value) => String(network["Id"]).startsWith(value)) &&
+    any("type", (value) => (typeWord(value) === "builtin") === isBuiltIn) &&
+    any("dangling", (value) => booleanWord(value) === isDangling) &&
+    Object.entries(labels).every(([key, value]) => own[key] === value) &&
+    keys.every((key) => Object.hasOwn(own, key))
+  );
+}
+
+function typeWord(value: string): string {
+  if (value === "builtin" || value === "custom") return value;
+  throw new InvalidArgumentError(`invalid filter: 'type'='${value}'`);
+}
+
+function booleanWord(value: string): boolean {
+  if (["1", "true", "True", "TRUE", "t", "T"].includes(value)) return true;
+  if (["0", "false", "False", "FALSE", "f", "F"].includes(value)) return false;
+  throw new InvalidArgumentError(`invalid filter 'dangling=[${JSON.stringify(value)}]'`);
 }
