@@ -54,7 +54,7 @@ export class ContainerEntry {
 
   /** What belonged to its run alone is forgotten. */
   forgetRun(): void {
-    const { process: _process, sandbox: _sandbox, cgroupPath: _group, ...rest } = this.stored;
+    const { process: _process, sandbox: _sandbox, cgroupPath: _group, bootId: _boot, ...rest } = this.stored;
     const { endpoints: _endpoints, ports: _ports, sandboxPath: _path, ...record } = rest.record;
     this.stored = { ...rest, record: { ...record, pid: 0 } };
   }

@@ -18,6 +18,8 @@ export interface ContainerManagerParts {
   readonly state: ContainerState;
   readonly volumes: VolumeStore;
   readonly maker: BundleMaker;
+  /** Of the running host. */
+  readonly bootId: string;
 }
 
 /** The same with what the manager itself keeps. */

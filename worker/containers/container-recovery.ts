@@ -32,7 +32,7 @@ export class ContainerRecovery {
 
   /** Records are true when it resolves: adopted, ended with their exit codes, or cleared up. */
   async recover(): Promise<void> {
-    const { state, registry, networks, health, runtime } = this.#parts;
+    const { state, registry, networks } = this.#parts;
     for (const stored of await state.load()) {
       const entry = new ContainerEntry(stored);
       entry.atBoot = true;
@@ -43,14 +43,7 @@ export class ContainerRecovery {
     const entries = registry.entries();
     const running = entries.filter((entry) => entry.stored.process !== undefined);
     await networks?.retain(new Set(running.map((entry) => entry.id)));
-    for (const entry of running) {
-      const { process } = entry.stored;
-      if (process === undefined) continue;
-      await this.#adoptNetwork(entry);
-      await this.#adoptVolumes(entry);
-      health.watch(entry);
-      await runtime.adopt(entry.id, process);
-    }
+    for (const entry of running) await this.#adopt(entry);
     const ended = entries.filter((entry) => !entry.live && !running.includes(entry));
     await Promise.all(ended.map((entry) => entry.queue.run(() => this.#clearUp(entry))));
     // clean-ups of those that ended meanwhile
@@ -69,6 +62,23 @@ export class ContainerRecovery {
       entry.change({ state: "exited" });
       this.#parts.inBackground("start at the daemon's return", this.#runs.start(entry));
     }
+  }
+
+  async #adopt(entry: ContainerEntry): Promise<void> {
+    const { health, runtime, bootId } = this.#parts;
+    const { process, cgroupPath, bootId: startedIn = bootId } = entry.stored;
+    if (process === undefined) return;
+    if (startedIn !== bootId) {
+      await runtime.adopt(entry.id, { ...process, startTicks: -1 }); // its number may be somebody else's now
+      return;
+    }
+    // the record may be from just before a pause, or just before its end
+    const frozen = cgroupPath !== undefined && (await runtime.isFrozen(cgroupPath));
+    entry.change({ state: frozen ? "paused" : "running" });
+    await this.#adoptNetwork(entry);
+    await this.#adoptVolumes(entry);
+    health.watch(entry);
+    await runtime.adopt(entry.id, process);
   }
 
   async #adoptNetwork(entry: ContainerEntry): Promise<void> {

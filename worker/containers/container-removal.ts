@@ -39,9 +39,8 @@ export class ContainerRemoval {
     entry.change({ state: "removing" });
     entry.stored = { ...entry.stored, removing: true };
     try {
-      // an auto-removed one is removed at the next start anyway
-      if (entry.stored.record.specification.autoRemove !== true) await state.save(entry.stored);
-      await this.#clear(entry, options.removeVolumes);
+      // side by side: of what little could be gone before the mark is there, nothing is asked for any more
+      await Promise.all([state.save(entry.stored), this.#clear(entry, options.removeVolumes)]);
       await state.delete(entry.id);
     } catch (error) {
       entry.change({ state: "dead", error: messageOf(error) });

@@ -216,6 +216,7 @@ export class ContainerRuns {
       record,
       process,
       cgroupPath: bundle.spec.linux.cgroupsPath,
+      bootId: this.#parts.bootId,
       ...(network.sandbox === undefined ? {} : { sandbox: network.sandbox }),
     };
     await Promise.all([runtime.start(id), state.save(running)]);

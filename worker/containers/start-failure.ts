@@ -29,7 +29,7 @@ export function startFailure(thrown: unknown, command: string): StartFailure {
 
 /** @returns undefined when the words are about something else. */
 function commandTrouble(words: string, command: string): string | undefined {
-  const aboutCommand = words.includes(command) || /executable|exec/i.test(words);
+  const aboutCommand = (command !== "" && words.includes(command)) || /executable/i.test(words);
   if (!aboutCommand) return undefined;
   if (/executable file .*not found/i.test(words)) return "executable file not found in $PATH";
   if (/no such file or directory/i.test(words)) return `stat ${command}: no such file or directory`;

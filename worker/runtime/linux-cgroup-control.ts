@@ -55,6 +55,18 @@ export async function setFrozen(group: LivingGroup, frozen: boolean, clock: Cloc
   throw new DeadlineExceededError(`the container's processes could not be frozen in ${FREEZE_TIMEOUT_MS} ms`);
 }
 
+/** False also when the group is gone. */
+export async function isFrozen({ mode, path }: LivingGroup): Promise<boolean> {
+  const v2 = mode === "v2";
+  const file = v2 ? join(ROOT, path, "cgroup.freeze") : join(ROOT, "freezer", path, "freezer.state");
+  try {
+    return ["1", "FROZEN"].includes((await readFile(file, "latin1")).trim());
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENODEV")) return false;
+    throw error;
+  }
+}
+
 /** Only what is given is changed. @throws {FailedPreconditionError} the kernel refuses, with the file's name. */
 export async function setLimits(group: LivingGroup, resources: OciResources): Promise<void> {
   const writes = group.mode === "v2" ? writesOfV2(resources) : writesOfV1(resources, group.path);

@@ -37,6 +37,11 @@ export function signalProcess(target: ProcessIdentity, signal: number): boolean 
   }
 }
 
+/** Differs after each start of the host. */
+export function readBootId(): string {
+  return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
+}
+
 /** Whether the process is in a control group with this folder name on its path. */
 export function isInGroup(pid: number, folder: string): boolean {
   try {

@@ -58,6 +58,8 @@ export interface OciRuntime {
   exec(id: string, args: readonly string[], options: { timeoutMs: number }): Promise<ExecResult>;
   /** Stops (or lets go on) every process of a container. @throws {FailedPreconditionError} its group is gone. */
   setFrozen(cgroupPath: string, frozen: boolean): Promise<void>;
+  /** False also when the group is gone. */
+  isFrozen(cgroupPath: string): Promise<boolean>;
   /** Changes limits of a living container. @throws {FailedPreconditionError} what the kernel refuses. */
   setLimits(cgroupPath: string, resources: OciResources): Promise<void>;
   /** Makes the monitor open its log file anew (after a rename). */

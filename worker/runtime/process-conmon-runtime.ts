@@ -5,8 +5,8 @@
  * Sources: conmon(8), crun(1).
  *
  *   create: spawn conmon -> (own cgroup) -> start byte -> {"data": pid} on the sync pipe
- *   start:  spawn `crun start`
- *   exit:   conmon writes <exitDir>/<id> -> fs.watch -> onExit      delete: spawn `crun delete`, run files go
+ *   start:  the byte for which the container's process waits
+ *   exit:   conmon writes <exitDir>/<id> -> fs.watch -> onExit      delete: group, state, run files go
  */
 import { existsSync, readdirSync } from "node:fs";
 import { constants, mkdir, open, readFile, rm, writeFile } from "node:fs/promises";
@@ -28,8 +28,9 @@ import {
   removeCgroup,
   systemdTrees,
 } from "./linux-cgroup.js";
-import { setFrozen, setLimits } from "./linux-cgroup-control.js";
+import { isFrozen, setFrozen, setLimits } from "./linux-cgroup-control.js";
 import { ConmonExits, exitFileNames, readNumber, staleExitFiles } from "./linux-conmon-exits.js";
+import { removeEnded, startByFifo } from "./linux-crun-files.js";
 import { isAlive, isInGroup, processOf, signalProcess } from "./linux-process.js";
 import type {
   ExecResult,
@@ -142,6 +143,7 @@ class ConmonRuntime implements OciRuntime {
   }
 
   async start(id: string): Promise<void> {
+    if (await startByFifo(join(this.#layout.stateDir, id))) return;
     const result = await this.#run(id, ["start", id]);
     if (result.code !== 0) throw new InvalidArgumentError(runtimeWords(result.stderr));
   }
@@ -184,6 +186,10 @@ class ConmonRuntime implements OciRuntime {
     return setFrozen({ mode: this.#parts.mode, path }, frozen, this.#parts.monitor.clock);
   }
 
+  isFrozen(path: string): Promise<boolean> {
+    return isFrozen({ mode: this.#parts.mode, path });
+  }
+
   setLimits(path: string, resources: OciResources): Promise<void> {
     return setLimits({ mode: this.#parts.mode, path }, resources);
   }
@@ -204,7 +210,7 @@ class ConmonRuntime implements OciRuntime {
   async delete(id: string): Promise<void> {
     this.#exits.forget(id);
     const state = join(this.#layout.stateDir, id);
-    if (existsSync(state)) {
+    if (existsSync(state) && !(await removeEnded(this.#parts.mode, state))) {
       const result = await this.#run(id, ["delete", "--force", id]);
       if (result.code !== 0 && existsSync(state)) {
         this.#log.warn("runtime could not delete a container", { container: id, error: result.stderr });
