@@ -31,18 +31,18 @@ export function applyChanges(config: ImageConfig, changes: readonly string[]): I
 export function applyBuildChanges(config: BuildConfig, changes: readonly string[]): BuildConfig {
   const text = changes.join("\n");
   if (text.split("\n").every((line) => /^\s*(#|$)/.test(line))) return config;
-  const { lines, escape } = readDockerfile(text);
+  const { lines, escapeWith } = readDockerfile(text);
   for (const { keyword } of lines)
     if (!ALLOWED.has(keyword))
       throw new InvalidArgumentError(`${keyword.toLowerCase()} is not a valid change command`);
   let current = config;
   for (const line of lines) {
-    const { instruction } = readInstruction(line, escape);
+    const { instruction } = readInstruction(line, escapeWith);
     const { kind } = instruction;
     if (kind === "from" || kind === "run" || kind === "copy" || kind === "arg") continue; // refused above
     const { env } = current.image;
     const lookup = (name: string): string | undefined => envValue(env, name);
-    current = applyToConfig(current, instruction, { escape, lookup }).config;
+    current = applyToConfig(current, instruction, { escapeWith, lookup }).config;
   }
   return current;
 }
