@@ -6,8 +6,10 @@ import type { Channel, ChannelCredentials } from "@grpc/grpc-js";
 import type { Clock } from "../base/clock/clock.js";
 import type { Logger } from "../base/log/logger.js";
 import type { Random } from "../base/random/random.js";
+import type { ImageBuilder } from "../proto/engine/build.js";
 import type { ContainerManager } from "../proto/engine/containers.js";
 import type { ContainerFileAccess } from "../proto/engine/files.js";
+import type { ImageWorkshop } from "../proto/engine/images.js";
 import type { LocalNetworks } from "../proto/engine/networks.js";
 import type { EngineSettings } from "../proto/engine/settings.js";
 import type { ContainerStreams } from "../proto/engine/streams.js";
@@ -177,6 +179,12 @@ export interface EngineBackend {
   };
   /** Sizes of containers on the disk, and what else is in them. */
   readonly files?: ContainerFileAccess;
+  /** Builds and commits; absent: not served. */
+  readonly building?: {
+    readonly builder: ImageBuilder;
+    readonly images: Pick<ImageWorkshop, "commit" | "document">;
+    readonly containers: Pick<ContainerManager, "get" | "pause" | "unpause" | "emit">;
+  };
   /** Bridge, host, none and those people make. */
   readonly localNetworks?: LocalNetworks;
   /** The networks a task of this node is on. */
