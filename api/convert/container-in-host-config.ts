@@ -38,8 +38,6 @@ export interface HostConfigParts {
   readonly cgroupVersion: "1" | "2";
   readonly mode: string;
   readonly apiMinor: number;
-  /** "/name:/own/alias" of links; the own name may be made up later and is put in when it is shown. */
-  readonly capabilities: { readonly add: readonly string[]; readonly drop: readonly string[] };
 }
 
 /** "net_admin" as "CAP_NET_ADMIN"; ALL stays. */
@@ -59,8 +57,6 @@ export function completedHostConfig(parts: HostConfigParts): JsonObject {
   asked["NetworkMode"] = parts.mode === "default" && parts.apiMinor >= 44 ? "bridge" : parts.mode;
   const policy = asked["RestartPolicy"] as { readonly Name: string; readonly MaximumRetryCount: number }; // its shape
   if (policy.Name === "") asked["RestartPolicy"] = { ...policy, Name: "no" };
-  whenUnset("PortBindings", {});
-  for (const key of ["Dns", "DnsOptions", "DnsSearch"]) whenUnset(key, []);
   whenUnset("IpcMode", parts.apiMinor < 40 ? "shareable" : "private");
   const v2 = parts.cgroupVersion === "2";
   whenUnset("CgroupnsMode", v2 && !privileged ? "private" : "host");
@@ -73,8 +69,6 @@ export function completedHostConfig(parts: HostConfigParts): JsonObject {
   if (v2 || asked["MemorySwappiness"] === -1) asked["MemorySwappiness"] = null;
   if (typeof asked["PidsLimit"] === "number" && asked["PidsLimit"] <= 0) asked["PidsLimit"] = null;
   if (!privileged) {
-    if (parts.capabilities.add.length > 0) asked["CapAdd"] = parts.capabilities.add;
-    if (parts.capabilities.drop.length > 0) asked["CapDrop"] = parts.capabilities.drop;
     whenUnset("MaskedPaths", MASKED_PATHS);
     whenUnset("ReadonlyPaths", READONLY_PATHS);
   } else {

@@ -82,7 +82,6 @@ export function containerIn(body: Fields, name: string, world: CreateWorld): Con
     cgroupVersion: world.cgroupVersion,
     mode: networking.mode,
     apiMinor: world.apiMinor,
-    capabilities,
   });
   const healthcheck = healthcheckIn(body.object("Healthcheck"));
   const { readOnly, init, oomScoreAdj, ...ofHost } = hostIn(host, world);

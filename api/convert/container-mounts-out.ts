@@ -26,23 +26,30 @@ export function mountsOut(container: ContainerRecord, parts: MountsOutParts): Js
   const modes = modesOfBinds(binds);
   const ofMounts = targetsOf(host["Mounts"]);
   const tmpfsMap = new Set(Object.keys((host["Tmpfs"] ?? {}) as Kept)); // a map or absent: its shape
-  const rows = container.specification.mounts.flatMap((mount) =>
-    mount.kind === "tmpfs" && tmpfsMap.has(mount.target) ? [] : mountOut(mount, modes),
-  );
-  const volumes = parts.volumesOf(container.id).map(({ target, name, readOnly }) => {
-    const volume = parts.findVolume(name);
-    return {
+  const volumes = new Map(parts.volumesOf(container.id).map((volume) => [volume.target, volume]));
+  const rows: JsonObject[] = [];
+  const addVolume = (volume: MountedVolume | undefined): void => {
+    if (volume === undefined) return;
+    volumes.delete(volume.target);
+    const { target, name, readOnly } = volume;
+    const found = parts.findVolume(name);
+    rows.push({
       Type: "volume",
       Name: name,
-      Source: volume?.mountpoint ?? "",
+      Source: found?.mountpoint ?? "",
       Destination: target,
-      Driver: volume?.driver ?? "local",
+      Driver: found?.driver ?? "local",
       Mode: modes.get(target) || (modes.has(target) || ofMounts.has(target) ? "z" : ""),
       RW: !readOnly,
       Propagation: "",
-    };
-  });
-  return [...rows, ...volumes];
+    });
+  };
+  for (const mount of container.specification.mounts) {
+    if (mount.kind === "volume") addVolume(volumes.get(mount.target));
+    else if (mount.kind !== "tmpfs" || !tmpfsMap.has(mount.target)) rows.push(mountOut(mount, modes));
+  }
+  for (const volume of [...volumes.values()]) addVolume(volume); // the image's, and other containers'
+  return rows;
 }
 
 function targetsOf(mounts: unknown): Set<string> {
@@ -50,11 +57,17 @@ function targetsOf(mounts: unknown): Set<string> {
   return new Set(list.map(({ Target }) => String(Target)));
 }
 
-/** Nothing for a volume: those are told from what was made of them. */
-function mountOut(mount: ContainerMount, modes: ReadonlyMap<string, string>): JsonObject[] {
-  const row = (Type: string, Source: string, rest: { RW: boolean; Propagation: string }): JsonObject[] => [
-    { Type, Source, Destination: mount.target, Mode: modes.get(mount.target) ?? "", ...rest },
-  ];
+function mountOut(
+  mount: Exclude<ContainerMount, { kind: "volume" }>,
+  modes: ReadonlyMap<string, string>,
+): JsonObject {
+  const row = (Type: string, Source: string, rest: { RW: boolean; Propagation: string }): JsonObject => ({
+    Type,
+    Source,
+    Destination: mount.target,
+    Mode: modes.get(mount.target) ?? "",
+    ...rest,
+  });
   switch (mount.kind) {
     case "bind":
       return row("bind", mount.source, { RW: !mount.readOnly, Propagation: mount.propagation || "rprivate" });
@@ -62,7 +75,5 @@ function mountOut(mount: ContainerMount, modes: ReadonlyMap<string, string>): Js
       return row("tmpfs", "", { RW: !mount.options.includes("ro"), Propagation: "" });
     case "image":
       return row("image", mount.image, { RW: false, Propagation: "" });
-    case "volume":
-      return [];
   }
 }

@@ -89,7 +89,7 @@ export function networksOut(
   const { specification } = container;
   const { network, networking, labels } = specification;
   const bare = (networkId: string): EndpointParts => ({ networkId, dnsNames: null });
-  if (network.kind === "container") return {};
+  if (network.kind === "container" || specification.config?.["NetworkDisabled"] === true) return {};
   if (network.kind === "host" || network.kind === "none") {
     const networkId = isUp(container) ? (parts.networkId(network.kind) ?? "") : "";
     return { [network.kind]: endpointOut(bare(networkId), [], apiMinor) };

@@ -31,7 +31,7 @@ export function laidOut(shape: GoShape, value: unknown): JsonObject {
   for (const field of shape) {
     const inner = converted(field, given.get(field.key.toLowerCase()));
     const shown = field.zero !== undefined || field.pointer === true;
-    if (inner !== undefined && (shown || !isGoEmpty(inner))) out[field.key] = inner;
+    if (inner !== undefined && (shown || !isGoEmpty(inner, field.of === "struct"))) out[field.key] = inner;
   }
   return out;
 }
@@ -67,8 +67,8 @@ function asList(value: unknown): readonly unknown[] {
 }
 
 /** Go's omitempty: false, 0, "", nil, empty list or map; a struct behind a pointer stays. */
-function isGoEmpty(value: JsonValue): boolean {
+function isGoEmpty(value: JsonValue, isStruct: boolean): boolean {
   if (value === "" || value === 0 || value === false || value === null) return true;
   if (Array.isArray(value)) return value.length === 0;
-  return false;
+  return !isStruct && typeof value === "object" && Object.keys(value).length === 0;
 }
