@@ -97,6 +97,8 @@ test("a file of a stopped container is told and read", async () => {
   const { id } = await lab.manager.create(lab.spec());
   const stat = await files.stat(id, "/data/seed");
   assert.deepEqual([stat.name, stat.sizeBytes, stat.goMode], ["seed", 15, 0o644]);
+  assert.equal((await files.stat(id, "/data")).goMode, 2 ** 31 + 0o755);
+  assert.equal((await files.stat(id, "/bin/sh")).goMode, 2 ** 27 + 0o777);
   const got = await read(id, "/data/seed");
   assert.deepEqual(
     got.map(({ name, text }) => [name, text]),

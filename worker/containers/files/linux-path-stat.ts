@@ -19,19 +19,20 @@ const GO_MODE = {
   sticky: 2 ** 20,
 } as const;
 
+const TYPES: ReadonlyMap<number, number> = new Map([
+  [0o040000, GO_MODE.dir],
+  [0o120000, GO_MODE.symlink],
+  [0o060000, GO_MODE.device],
+  [0o020000, GO_MODE.device + GO_MODE.charDevice],
+  [0o010000, GO_MODE.namedPipe],
+  [0o140000, GO_MODE.socket],
+]);
+
 /** @returns type bits and permissions as Go has them. */
 export function goModeOf(stats: Pick<Stats, "mode">): number {
   const { mode } = stats;
-  const types: Readonly<Record<number, number>> = {
-    9604: GO_MODE.dir,
-    21609: GO_MODE.symlink,
-    14406: GO_MODE.device,
-    4802: GO_MODE.device + GO_MODE.charDevice,
-    2401: GO_MODE.namedPipe,
-    26411: GO_MODE.socket,
-  };
   return (
-    (types[mode & 0o170000] ?? 0) +
+    (TYPES.get(mode & 0o170000) ?? 0) +
     (mode & 0o4000 ? GO_MODE.setuid : 0) +
     (mode & 0o2000 ? GO_MODE.setgid : 0) +
     (mode & 0o1000 ? GO_MODE.sticky : 0) +
