@@ -3,7 +3,7 @@
  * Edge: to /proc, mount and iproute2. Synchronous, so that it also works while a process exits; idempotent;
  * acts only on what carries the lab's own folder or names.
  */
-import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { runSync } from "./shell.js";
 
@@ -70,7 +70,16 @@ export function labProcesses({ dir, prefix }: LabTraces): number[] {
   );
 }
 
+/** A frozen process of cgroup v1 does not die before it goes on. */
+function thawAll(prefix: string): void {
+  for (const folder of cgroupFolders(prefix)) {
+    const state = join(folder, "freezer.state");
+    if (existsSync(state)) writeFileSync(state, "THAWED");
+  }
+}
+
 function killAll(traces: LabTraces): void {
+  thawAll(traces.prefix);
   for (let round = 0; round < 20; round++) {
     const pids = labProcesses(traces);
     if (pids.length === 0) return;
