@@ -110,8 +110,8 @@ let server: ApiServer;
 
 before(async () => {
   const backend: EngineBackend = {
-  settings: () => PLAIN_SETTINGS,
-  onSettingsChange: () => () => undefined,
+    settings: () => PLAIN_SETTINGS,
+    onSettingsChange: () => () => undefined,
     facts: {
       engineId: "e",
       hostname: "h",

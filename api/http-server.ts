@@ -7,7 +7,13 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import findMyWay, { type HTTPMethod } from "find-my-way";
-import { InvalidArgumentError, messageOf, NotImplementedError } from "../base/errors/errors.js";
+import {
+  AbortedError,
+  FailedPreconditionError,
+  InvalidArgumentError,
+  messageOf,
+  NotImplementedError,
+} from "../base/errors/errors.js";
 import { containerRouteOptions } from "./container-backend.js";
 import { EngineEvents } from "./engine-events.js";
 import { Exchange, sendError, sendReply } from "./http-exchange.js";
@@ -17,6 +23,7 @@ import { ManagerClients } from "./manager-clients.js";
 import type { EngineBackend } from "./ports.js";
 import { attachRoutes } from "./routes/attach-routes.js";
 import { backupRoutes } from "./routes/backup-routes.js";
+import { buildingRoutes } from "./routes/building-routes.js";
 import { containerFileRoutes } from "./routes/container-file-routes.js";
 import { containerLifeRoutes } from "./routes/container-life-routes.js";
 import { containerLogRoutes } from "./routes/container-log-routes.js";
@@ -29,7 +36,6 @@ import { imageRoutes } from "./routes/image-routes.js";
 import { logRoutes } from "./routes/log-routes.js";
 import { networkRoutes } from "./routes/network-routes.js";
 import { nodeRoutes } from "./routes/node-routes.js";
-import { buildingRoutes } from "./routes/building-routes.js";
 import type { Route } from "./routes/route.js";
 import { configRoutes, secretRoutes } from "./routes/secret-routes.js";
 import { serviceRoutes, taskRoutes } from "./routes/service-routes.js";
@@ -115,6 +121,17 @@ function unversioned(path: string): string {
   return path.slice(match[0].length);
 }
 
+/** Headers that other answers have no use for. */
+const PING_ALONE = new Set(["Builder-Version", "Cache-Control", "Pragma"]);
+/** Whose state forbids what was asked for with 409. */
+const OF_CONTAINERS = /^(\/v[\d.]+)?\/(containers|exec|volumes|commit)(\/|$)/;
+
+/** What the state of a container or a volume forbids is a conflict, as Docker has it. */
+function conflictOf(path: string, error: unknown): unknown {
+  if (!(error instanceof FailedPreconditionError) || !OF_CONTAINERS.test(path)) return error;
+  return new AbortedError(error.message, { cause: error });
+}
+
 function oneSegmentImageName(path: string): string {
   const match = IMAGE_NAME.exec(path);
   if (match === null) return path;
@@ -151,10 +168,9 @@ export async function openApiServer(backend: EngineBackend, options: ListenOptio
     const method = request.method ?? "GET";
     const startedMs = backend.clock.monotonicMs();
     for (const [name, value] of Object.entries(pingHeaders(backend))) {
-      if (name !== "cache-control" && name !== "pragma" && name !== "builder-version")
-        response.setHeader(name, value);
+      if (!PING_ALONE.has(name)) response.setHeader(name, value);
     }
-    response.setHeader("server", `Skein/${backend.facts.version} (linux)`);
+    response.setHeader("Server", `Skein/${backend.facts.version} (linux)`);
     try {
       const path = unversioned(url.pathname);
       const found = router.find(method as HTTPMethod, oneSegmentImageName(path));
@@ -171,7 +187,7 @@ export async function openApiServer(backend: EngineBackend, options: ListenOptio
       );
       if (reply !== undefined) sendReply(response, reply);
     } catch (error) {
-      const status = sendError(response, error);
+      const status = sendError(response, conflictOf(url.pathname, error));
       const fields = { method, path: url.pathname, status, error: messageOf(error) };
       if (status >= 500 && status !== 501 && status !== 503) backend.log.error("request failed", fields);
       else backend.log.debug("request refused", fields);

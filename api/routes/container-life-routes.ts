@@ -45,7 +45,8 @@ export async function orConflict<T>(work: Promise<T>, prefix = ""): Promise<T> {
   } catch (error) {
     if (error instanceof FailedPreconditionError)
       throw new AbortedError(`${prefix}${messageOf(error)}`, { cause: error });
-    if (prefix !== "" && error instanceof SkeinError && error.code !== "not-found")
+    const plain = error instanceof SkeinError && /^(No such container|Invalid signal)/.test(error.message);
+    if (prefix !== "" && error instanceof SkeinError && !plain)
       throw errorFromCode(error.code, `${prefix}${error.message}`, error);
     throw error;
   }

@@ -69,19 +69,19 @@ export function registryConfig(insecure: readonly string[]): JsonObject {
 export function pingHeaders(backend: EngineBackend): Record<string, string> {
   const { state, controlAvailable } = backend.swarm.info();
   return {
-    "api-version": API_VERSION,
-    ostype: "linux",
-    "docker-experimental": "false",
-    "builder-version": "1",
-    swarm: state === "active" ? `active/${controlAvailable ? "manager" : "worker"}` : state,
-    "cache-control": "no-cache, no-store, must-revalidate",
-    pragma: "no-cache",
+    "Api-Version": API_VERSION,
+    Ostype: "linux",
+    "Docker-Experimental": "false",
+    "Builder-Version": "1",
+    Swarm: state === "active" ? `active/${controlAvailable ? "manager" : "worker"}` : state,
+    "Cache-Control": "no-cache, no-store, must-revalidate",
+    Pragma: "no-cache",
   };
 }
 
 export function systemRoutes(backend: EngineBackend, clients: ManagerClients): Route[] {
   const ping: Route["handle"] = async ({ response }) => {
-    response.writeHead(200, { ...pingHeaders(backend), "content-type": "text/plain; charset=utf-8" });
+    response.writeHead(200, { ...pingHeaders(backend), "Content-Type": "text/plain; charset=utf-8" });
     response.end("OK");
     return undefined;
   };
