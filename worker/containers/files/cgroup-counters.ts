@@ -1,6 +1,6 @@
 /**
  * Reads the counters of control groups and of network interfaces out of the kernel's text. Pure.
- * Invariant: text that is not as expected counts as nothing, it never throws: kernels differ in what they have.
+ * Invariant: text that is not as expected counts as nothing, and nothing throws: kernels differ.
  * Sources: cgroup v1 (cpuacct, memory, blkio, pids) and cgroup-v2.rst; proc(5): stat, net/dev, cgroup.
  */
 import type { ContainerSample } from "../../../proto/engine/files.js";
@@ -103,8 +103,8 @@ export function ticksToNs(ticks: number | undefined): number {
 }
 
 /**
- * The group of a container in each tree, by controller ("" for v2), from /proc/<pid>/cgroup. A process may have
- * made groups of its own below: the path ends with the part that holds the container's id.
+ * The group of a container in each tree, by controller ("" for v2), from /proc/<pid>/cgroup. A process may
+ * have made groups of its own below: the path ends with the part that holds the container's id.
  */
 export function cgroupPaths(text: string, containerId: string): ReadonlyMap<string, string> {
   const paths = new Map<string, string>();

@@ -109,7 +109,8 @@ test("a file of a stopped container is told and read", async () => {
 
 test("names in the tar are those asked for: with a slash, a dot, through a link", async () => {
   const id = await sh(
-    "mkdir -p /d/sub; echo x > /d/f; busybox ln -s d /ld; busybox ln -s /d/f /lf; busybox ln /d/f /d/g; touch /ok; sleep 100",
+    "mkdir -p /d/sub; echo x > /d/f; busybox ln -s d /ld; busybox ln -s /d/f /lf; " +
+      "busybox ln /d/f /d/g; touch /ok; sleep 100",
   );
   await settle(id, "/ok");
   const names = async (path: string): Promise<string[]> => (await read(id, path)).map(({ name }) => name);

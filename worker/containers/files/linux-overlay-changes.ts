@@ -1,8 +1,8 @@
 /**
  * What a container changed in its image, read from the writable layer of its overlay. Edge: to the file
  * system, by synchronous calls.
- * Invariants: the writable layer is walked by handles (linux-root-view.ts), because the container may swap its
- * folders meanwhile; of the layers below only real folders are entered. The walk gives way after every
+ * Invariants: the writable layer is walked by handles (linux-root-view.ts), because the container may swap
+ * its folders meanwhile; of the layers below only real folders are entered. The walk gives way after every
  * WALK_STEP entries. Order is by path, a folder before what is in it.
  * Source: kernel Documentation/filesystems/overlayfs.rst (whiteouts, opaque folders); moby's kinds.
  */

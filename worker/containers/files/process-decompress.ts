@@ -1,7 +1,7 @@
 /**
  * A tar as a client sends it, made plain. Edge: to zlib, and to the commands bzip2, xz and zstd.
- * Invariant: what comes out is bounded by what came in (EXPANSION_BYTES and EXPANSION_FACTOR): a small archive
- * cannot fill a disk. A plain tar passes as it is.
+ * Invariant: what comes out is bounded by what came in (EXPANSION_BYTES and EXPANSION_FACTOR): a small
+ * archive cannot fill a disk. A plain tar passes as it is.
  */
 import { spawn } from "node:child_process";
 import { pipeline } from "node:stream/promises";

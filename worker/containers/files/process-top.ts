@@ -30,7 +30,8 @@ export async function listProcesses(
   if (ps === undefined) return procTable(words, pids, options.clock);
   const run = { clock: options.clock, timeoutMs: PS_TIMEOUT_MS };
   const done = await runCommand(ps, words, run);
-  if (done.code !== 0) throw new InternalError(`ps: ${done.stderr || `exit status ${done.code}`}`);
+  if (done.code !== 0)
+    throw new InternalError(`ps: ${done.stderr.split("\n")[0] || `exit status ${done.code}`}`);
   // listed again: processes may have come since, and are in ps's list
   return processTable(done.stdout, new Set([...pids, ...pidsOf(record)]));
 }
