@@ -226,6 +226,17 @@ export interface ImageWorkshop extends ImageStore {
     }[]
   >;
   onEvent(listener: (event: ImageEvent) => void): () => void;
+  /** Counts for what begins from now on; what is under way goes on as it began. */
+  setRegistryOptions(options: RegistryOptions): void;
+  /** Folders of the image's layers, lowest first, for GraphDriver of an inspection. */
+  layerPaths(imageId: string): readonly string[];
+}
+
+export interface RegistryOptions {
+  /** Of docker.io, as URLs; tried in order before it. */
+  readonly mirrors: readonly string[];
+  /** Hosts, host:port or CIDR ranges with private addresses that may be spoken to without TLS. */
+  readonly insecureRegistries: readonly string[];
 }
 
 export interface ImageEvent {

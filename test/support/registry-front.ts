@@ -91,6 +91,9 @@ function forward(
     `http://${behind}${incoming.url}`,
     { method: incoming.method ?? "GET", headers },
     (answer) => {
+      const { location } = answer.headers; // uploads go on through the front
+      if (location !== undefined)
+        answer.headers.location = location.replace(behind, incoming.headers.host ?? "");
       response.writeHead(answer.statusCode ?? 500, answer.headers);
       if (cutAfterBytes === undefined) {
         answer.pipe(response);
@@ -107,5 +110,6 @@ function forward(
       });
     },
   );
-  out.end();
+  out.on("error", () => response.destroy());
+  incoming.pipe(out);
 }

@@ -24,14 +24,28 @@ export class RegistryAuthorizer {
   readonly #transport: RegistryTransport;
   readonly #scope: string;
   readonly #auth: RegistryAuth;
+  readonly #login: boolean;
   #authorization: string | undefined;
+  #identityToken = "";
 
-  /** @param options.path repository that is pulled from. */
-  constructor(options: { transport: RegistryTransport; path: string; auth: RegistryAuth | undefined }) {
+  /** @param options path: of the repository; "login" asks for a token that can be kept. */
+  constructor(options: {
+    transport: RegistryTransport;
+    path: string;
+    auth: RegistryAuth | undefined;
+    action: "pull" | "push" | "login";
+  }) {
     this.#transport = options.transport;
-    this.#scope = `repository:${options.path}:pull`;
+    const actions = options.action === "push" ? "pull,push" : "pull";
+    this.#login = options.action === "login";
+    this.#scope = this.#login ? "" : `repository:${options.path}:${actions}`;
     this.#auth = options.auth ?? {};
     if (this.#auth.registryToken) this.#authorization = `Bearer ${this.#auth.registryToken}`;
+  }
+
+  /** What a token server gave to be kept; "" when it gives none. */
+  get identityToken(): string {
+    return this.#identityToken;
   }
 
   headers(): Readonly<Record<string, string>> {
@@ -76,6 +90,8 @@ export class RegistryAuthorizer {
     if (answer.statusCode !== 200) throw tokenError(answer.statusCode ?? 0, body);
     const json = parseBody(body);
     const token = json?.["token"] ?? json?.["access_token"];
+    const refresh = json?.["refresh_token"];
+    if (this.#login && typeof refresh === "string") this.#identityToken = refresh;
     if (typeof token !== "string" || token === "")
       throw new UnauthenticatedError(`unauthorized: ${url.host} answered without a token`);
     return token;
@@ -87,7 +103,9 @@ export class RegistryAuthorizer {
   ): Promise<IncomingMessage> {
     const basic = this.#basic();
     if (query.service !== "") url.searchParams.set("service", query.service);
-    for (const scope of query.scope.split(" ")) url.searchParams.append("scope", scope);
+    for (const scope of query.scope.split(" ")) if (scope !== "") url.searchParams.append("scope", scope);
+    if (this.#login) url.searchParams.set("offline_token", "true");
+    if (this.#login) url.searchParams.set("client_id", "skein");
     if (basic !== undefined) url.searchParams.set("account", this.#auth.username ?? "");
     return this.#transport.sendTo(url, {
       signal: query.signal,

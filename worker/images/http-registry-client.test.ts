@@ -32,6 +32,8 @@ import {
 import { RegistryTransport } from "./http-registry-transport.js";
 import type { ImageStore } from "./image-store.js";
 import { openImageStore } from "./linux-image-store.js";
+import { registryAddressOf } from "./registry-address.js";
+import { NO_PROXIES } from "./registry-proxy.js";
 
 let linux: Linux;
 let registry: TestRegistry;
@@ -46,9 +48,14 @@ after(async () => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 
+function transportTo(domain: string): RegistryTransport {
+  const origin = { ...registryAddressOf(domain), certsName: domain };
+  return new RegistryTransport(origin, { insecureRegistries: [], certsDirs: [], proxies: NO_PROXIES });
+}
+
 async function open(
   t: TestContext,
-  options: { certsDir?: string } = {},
+  options: { certsDirs?: readonly string[] } = {},
 ): Promise<{ store: ImageStore; dir: string }> {
   const folder = mkdtempSync(join(tmpdir(), "skein-pull-"));
   folders.push(folder);
@@ -358,9 +365,9 @@ test("a registry with a CA of its own is spoken to by TLS with that CA, and not 
     mkdirSync(join(folder, name, host), { recursive: true });
     copyFileSync(join(folder, `${name}.pem`), join(folder, name, host, "ca.crt"));
   }
-  const trusting = await open(t, { certsDir: join(folder, "right") });
+  const trusting = await open(t, { certsDirs: [join(folder, "right")] });
   assert.equal((await trusting.store.pull(`${host}/x:1`)).id, image.config.digest);
-  const other = await open(t, { certsDir: join(folder, "wrong") });
+  const other = await open(t, { certsDirs: [join(folder, "wrong")] });
   await assert.rejects(
     other.store.pull(`${host}/x:1`),
     (error: unknown) => error instanceof UnavailableError && /certificate|SELF_SIGNED/i.test(error.message),
@@ -382,7 +389,7 @@ test("a request that carries a token in its body is not redirected to another ho
   const honest = await listen((_request, response) =>
     response.writeHead(307, { location: `http://${thief}/token` }).end(),
   );
-  const transport = new RegistryTransport(honest, { insecureRegistries: [] });
+  const transport = transportTo(honest);
   const sent = transport.sendTo(new URL(`http://${honest}/token`), {
     method: "POST",
     body: "refresh_token=secret",
@@ -394,13 +401,13 @@ test("a request that carries a token in its body is not redirected to another ho
 });
 
 test("a registry that is not allowed plain http cannot send the client there by a redirect", async () => {
-  const transport = new RegistryTransport("registry.example", { insecureRegistries: [] });
+  const transport = transportTo("registry.example");
   await assert.rejects(transport.sendTo(new URL(`http://${registry.host}/v2/`), {}), PermissionDeniedError);
   transport.close();
 });
 
 test("an allowed plain registry is not a way to public addresses", async () => {
-  const transport = new RegistryTransport("localhost:5000", { insecureRegistries: [] });
+  const transport = transportTo("localhost:5000");
   await assert.rejects(transport.sendTo(new URL("http://192.0.2.1/v2/"), {}), PermissionDeniedError);
   transport.close();
 });

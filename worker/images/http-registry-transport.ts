@@ -8,9 +8,10 @@
 import { lookup as dnsLookup } from "node:dns";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
-import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import { type AgentOptions, type Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { isIP, type LookupFunction } from "node:net";
 import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
 import { rootCertificates } from "node:tls";
 import {
   CancelledError,
@@ -20,18 +21,35 @@ import {
   SkeinError,
   UnavailableError,
 } from "../../base/errors/errors.js";
-import { mayBeInsecure, rangeOf, registryAddressOf } from "./registry-address.js";
+import { ProxyingAgent } from "./http-proxying-agent.js";
+import { mayBeInsecure, rangeOf } from "./registry-address.js";
+import type { ProxySettings } from "./registry-proxy.js";
 
 export interface TransportInit {
   readonly insecureRegistries: readonly string[];
-  readonly certsDir?: string;
+  /** Folders with a folder per host[:port], the first that has one counts. */
+  readonly certsDirs: readonly string[];
+  readonly proxies: ProxySettings;
+}
+
+/** Which server a transport speaks to. */
+export interface RegistryOrigin {
+  readonly host: string;
+  readonly port: number | undefined;
+  /** host[:port], the name of its folder of certificates. */
+  readonly certsName: string;
+  /** Of a mirror, which is given as a URL. @default found out */
+  readonly scheme?: "http" | "https";
 }
 
 export interface SendOptions {
-  readonly method?: "GET" | "HEAD" | "POST";
+  readonly method?: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
+  /** Bytes that may be asked for again, when a redirect keeps to the same server. */
+  readonly body?: string | Uint8Array | (() => AsyncIterable<Uint8Array>);
   readonly signal?: AbortSignal | undefined;
+  /** Longer for a server that sums what it was sent before it answers. @default 30 s */
+  readonly silenceMaxMs?: number;
 }
 
 const REDIRECTS_MAX = 5;
@@ -43,25 +61,26 @@ const SOCKETS_MAX = 8;
 const NO_TLS = /EPROTO|ECONNREFUSED|ECONNRESET|ERR_SSL|EHOSTUNREACH|socket hang up/;
 
 export class RegistryTransport {
-  readonly #origin: { readonly host: string; readonly port: number | undefined };
+  readonly #origin: RegistryOrigin;
   readonly #insecure: boolean;
   readonly #plainAgent = new HttpAgent({ keepAlive: true, maxSockets: SOCKETS_MAX });
   /** For the registry itself: its own CAs and client certificate, and laxity when allowed. */
   readonly #tlsAgent: HttpsAgent;
-  readonly #foreignTlsAgent = new HttpsAgent({ keepAlive: true, maxSockets: SOCKETS_MAX });
+  readonly #foreignTlsAgent: HttpsAgent;
   #scheme: Promise<"http" | "https"> | undefined;
+  #knownScheme: "http" | "https" = "https";
 
-  constructor(domain: string, init: TransportInit) {
-    this.#origin = registryAddressOf(domain);
-    const certificates = init.certsDir === undefined ? {} : readCertificates(join(init.certsDir, domain));
+  constructor(origin: RegistryOrigin, init: TransportInit) {
+    this.#origin = origin;
+    const certificates = readCertificates(init.certsDirs.map((folder) => join(folder, origin.certsName)));
     // Whoever gives a CA for a registry wants it checked, wherever the registry is.
-    this.#insecure = certificates.ca === undefined && mayBeInsecure(this.#origin, init.insecureRegistries);
-    this.#tlsAgent = new HttpsAgent({
-      keepAlive: true,
-      maxSockets: SOCKETS_MAX,
-      rejectUnauthorized: !this.#insecure,
-      ...certificates,
-    });
+    this.#insecure =
+      certificates.ca === undefined &&
+      (origin.scheme === "http" || mayBeInsecure(origin, init.insecureRegistries));
+    const agent = (options: AgentOptions): HttpsAgent =>
+      new ProxyingAgent({ keepAlive: true, maxSockets: SOCKETS_MAX, ...options }, init.proxies);
+    this.#tlsAgent = agent({ rejectUnauthorized: !this.#insecure, ...certificates });
+    this.#foreignTlsAgent = agent({});
   }
 
   /**
@@ -71,7 +90,8 @@ export class RegistryTransport {
   async send(path: string, options: SendOptions = {}): Promise<IncomingMessage> {
     this.#scheme ??= this.#chooseScheme();
     try {
-      return await this.sendTo(this.#url(await untilAborted(this.#scheme, options.signal), path), options);
+      this.#knownScheme = await untilAborted(this.#scheme, options.signal);
+      return await this.sendTo(this.#url(this.#knownScheme, path), options);
     } catch (error) {
       this.#scheme = undefined; // the server may come back speaking otherwise
       throw error;
@@ -106,6 +126,11 @@ export class RegistryTransport {
     for (const agent of [this.#plainAgent, this.#tlsAgent, this.#foreignTlsAgent]) agent.destroy();
   }
 
+  /** The registry's root, in the scheme that was found out. */
+  base(): URL {
+    return this.#url(this.#knownScheme, "/");
+  }
+
   #url(scheme: "http" | "https", path: string): URL {
     const host = this.#origin.host.includes(":") ? `[${this.#origin.host}]` : this.#origin.host;
     return new URL(
@@ -115,6 +140,7 @@ export class RegistryTransport {
 
   /** Shared by all requests, so no caller's signal ends it; the bound on silence does. */
   async #chooseScheme(): Promise<"http" | "https"> {
+    if (this.#origin.scheme !== undefined) return this.#origin.scheme;
     if (!this.#insecure) return "https";
     try {
       (await this.#sendOnce(this.#url("https", "/v2/"), {})).resume();
@@ -143,16 +169,24 @@ export class RegistryTransport {
         method: options.method ?? "GET",
         agent: plain ? this.#plainAgent : own ? this.#tlsAgent : this.#foreignTlsAgent,
         headers: { "user-agent": "skein", ...options.headers },
-        timeout: SILENCE_MAX_MS,
+        timeout: options.silenceMaxMs ?? SILENCE_MAX_MS,
         ...(guarded ? { lookup: nearLookup } : {}),
         ...(signal === undefined ? {} : { signal }),
       });
       request.once("response", resolve);
       request.once("timeout", () =>
-        request.destroy(new UnavailableError(`${url.host} is silent for ${SILENCE_MAX_MS} ms`)),
+        request.destroy(
+          new UnavailableError(`${url.host} is silent for ${options.silenceMaxMs ?? SILENCE_MAX_MS} ms`),
+        ),
       );
       request.on("error", (error) => reject(translate(error, url, signal)));
-      request.end(options.body);
+      const { body } = options;
+      if (typeof body !== "function") request.end(body);
+      else
+        pipeline(body, request).catch((error: unknown) => {
+          request.destroy();
+          reject(translate(error, url, signal));
+        });
     });
   }
 }
@@ -221,8 +255,9 @@ const nearLookup: LookupFunction = (host, options, done) => {
  * Reads `<folder>/*.crt` as CAs beside the usual ones, and the first `*.cert` with its `*.key`. Missing is
  * fine.
  */
-function readCertificates(folder: string): { ca?: string[]; cert?: string; key?: string } {
-  if (!existsSync(folder)) return {};
+function readCertificates(folders: readonly string[]): { ca?: string[]; cert?: string; key?: string } {
+  const folder = folders.find((one) => existsSync(one));
+  if (folder === undefined) return {};
   const names = readdirSync(folder).sort();
   const read = (name: string): string => readFileSync(join(folder, name), "utf8");
   const authorities = names.filter((name) => name.endsWith(".crt")).map(read);

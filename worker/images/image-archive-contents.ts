@@ -34,6 +34,7 @@ export async function listArchiveImages(
 async function listDockerImages(archive: StagedArchive): Promise<ArchiveImage[]> {
   const entries = parseJson(await archive.readSmall("manifest.json"), "manifest.json");
   if (!Array.isArray(entries)) throw new DataLossError("manifest.json of the archive is not a list");
+  const manifests = await manifestsByConfig(archive);
   const images: ArchiveImage[] = [];
   for (const entry of entries) {
     const json = asObject(entry);
@@ -52,9 +53,42 @@ async function listDockerImages(archive: StagedArchive): Promise<ArchiveImage[]>
       configBytes,
       layers: layerNames.map((name) => dockerLayer(archive, String(name))),
       tags: tags.map((tag) => formatReference(parseReference(tag))),
+      ...manifestFor(manifests, sha256Of(configBytes), layerNames),
     });
   }
   return images;
+}
+
+interface LayoutManifest {
+  readonly bytes: Uint8Array;
+  readonly layerDigests: readonly string[];
+}
+
+/** An archive that is an OCI layout as well has the manifests under which registries know its images. */
+async function manifestsByConfig(archive: StagedArchive): Promise<ReadonlyMap<string, LayoutManifest>> {
+  const found = new Map<string, LayoutManifest>();
+  if (!archive.has("index.json")) return found;
+  const index = parseManifest(await archive.readSmall("index.json"), "index.json of the archive");
+  if (index.kind !== "index") return found;
+  for (const { digest, mediaType } of index.manifests) {
+    if (!archive.has(blobName(digest))) continue;
+    const bytes = await readBlob(archive, digest);
+    const manifest = parseManifest(bytes, `manifest ${digest}`, mediaType);
+    if (manifest.kind === "image")
+      found.set(manifest.config.digest, { bytes, layerDigests: manifest.layers.map((one) => one.digest) });
+  }
+  return found;
+}
+
+/** Only a manifest that speaks of the very files that manifest.json names. */
+function manifestFor(
+  manifests: ReadonlyMap<string, LayoutManifest>,
+  configDigest: string,
+  layerNames: readonly unknown[],
+): { manifestBytes?: Uint8Array } {
+  const manifest = manifests.get(configDigest);
+  const isSame = manifest?.layerDigests.map(blobName).join() === layerNames.join();
+  return manifest !== undefined && isSame ? { manifestBytes: manifest.bytes } : {};
 }
 
 function dockerLayer(archive: StagedArchive, name: string): ArchiveImage["layers"][number] {

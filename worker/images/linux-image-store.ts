@@ -7,12 +7,7 @@
 import { chmod, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../../base/clock/clock.js";
-import {
-  FailedPreconditionError,
-  InvalidArgumentError,
-  NotFoundError,
-  NotImplementedError,
-} from "../../base/errors/errors.js";
+import { FailedPreconditionError, InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
 import type { Random } from "../../base/random/random.js";
@@ -37,6 +32,8 @@ import type {
   ImageRecord,
   ImageStore,
   ImageWorkshop,
+  RegistryAuth,
+  RegistryOptions,
 } from "./image-store.js";
 import { BlobStore } from "./linux-blob-store.js";
 import { ImageIndex } from "./linux-image-index.js";
@@ -44,6 +41,7 @@ import { type LayerLimits, LayerStore } from "./linux-layer-store.js";
 import { RootfsStore } from "./linux-rootfs-store.js";
 import { UnpackThread } from "./linux-unpack-thread.js";
 import type { RegistryClient } from "./registry-client.js";
+import { NO_PROXIES, type ProxySettings } from "./registry-proxy.js";
 
 export interface ImageStoreOptions {
   /** Made when missing; on one file system that overlayfs takes as upper (not on another overlay). */
@@ -57,11 +55,16 @@ export interface ImageStoreOptions {
    * may.
    */
   readonly insecureRegistries?: readonly string[];
+  /** Of docker.io, as URLs. */
+  readonly registryMirrors?: readonly string[];
   /**
-   * Folder with a folder per host[:port] holding *.crt (CAs) and *.cert with *.key (client).
+   * Folders with a folder per host[:port] holding *.crt (CAs) and *.cert with *.key (client); the first that
+   * has one counts.
    * @default none
    */
-  readonly certsDir?: string;
+  readonly certsDirs?: readonly string[];
+  /** @default none */
+  readonly proxies?: ProxySettings;
   /** @default this machine's */
   readonly platform?: Platform;
   readonly layerLimits?: LayerLimits;
@@ -102,6 +105,7 @@ class NodeImageStore implements ImageWorkshop {
   readonly #pullGate = new PullGate();
   readonly #events: ImageEvents;
   #registry: Promise<RegistryClient> | undefined;
+  #registryOptions: RegistryOptions;
   #closed = false;
 
   constructor(options: ImageStoreOptions, parts: LibraryParts, thread: UnpackThread) {
@@ -109,6 +113,10 @@ class NodeImageStore implements ImageWorkshop {
     this.#parts = parts;
     this.#thread = thread;
     this.#platform = options.platform ?? platformOf(process.arch);
+    this.#registryOptions = {
+      mirrors: options.registryMirrors ?? [],
+      insecureRegistries: options.insecureRegistries ?? [],
+    };
     this.#events = new ImageEvents({ log: options.log, nowMs: () => options.clock.nowMs() });
   }
 
@@ -218,24 +226,50 @@ class NodeImageStore implements ImageWorkshop {
     return new SharedLayers(this.#parts).layersBytes();
   }
 
+  layerPaths(imageId: string): readonly string[] {
+    const { image } = requireImage(this.#parts.index.images, imageId);
+    return image.chainIds.map((chainId) => this.#parts.layers.diffPath(chainId));
+  }
+
   onEvent(listener: (event: ImageEvent) => void): () => void {
     return this.#events.listen(listener);
   }
 
-  push(): Promise<void> {
-    return Promise.reject(new NotImplementedError("push is not implemented yet"));
+  async push(reference: string, options: Parameters<ImageWorkshop["push"]>[1]): Promise<void> {
+    const client = await this.#openRegistry();
+    const { pushImages } = await import("./image-push.js");
+    const components = { parts: this.#parts, client, clock: this.#options.clock };
+    for (const { name, imageId } of await pushImages(components, reference, options))
+      this.#events.emit("push", name, imageId);
   }
 
-  save(): Promise<AsyncIterable<Uint8Array>> {
-    return Promise.reject(new NotImplementedError("save is not implemented yet"));
+  async save(
+    references: readonly string[],
+    options: Parameters<ImageWorkshop["save"]>[1],
+  ): Promise<AsyncIterable<Uint8Array>> {
+    this.#mustBeOpen();
+    const { saveImages, savedImageIds } = await import("./image-save.js");
+    const stream = saveImages(this.#parts, references, options);
+    for (const id of savedImageIds(this.#parts, references)) this.#events.emit("save", id, id);
+    return stream;
   }
 
-  authenticate(): Promise<string> {
-    return Promise.reject(new NotImplementedError("login is not implemented yet"));
+  async authenticate(auth: RegistryAuth, options: { signal?: AbortSignal } = {}): Promise<string> {
+    const { loginTo } = await import("./registry-login.js");
+    return await loginTo(await this.#openRegistry(), auth, options.signal);
   }
 
-  search(): ReturnType<ImageWorkshop["search"]> {
-    return Promise.reject(new NotImplementedError("search is not implemented yet"));
+  async search(
+    term: string,
+    options: Parameters<ImageWorkshop["search"]>[1],
+  ): ReturnType<ImageWorkshop["search"]> {
+    const { searchRegistry } = await import("./registry-search.js");
+    return await searchRegistry(await this.#openRegistry(), term, options);
+  }
+
+  setRegistryOptions(options: RegistryOptions): void {
+    this.#registryOptions = options;
+    void this.#registry?.then((client) => client.setOptions(options));
   }
 
   /** @param imageId "" for an empty root. */
@@ -282,11 +316,8 @@ class NodeImageStore implements ImageWorkshop {
 
   async #loadRegistry(): Promise<RegistryClient> {
     const { createHttpRegistryClient } = await import("./http-registry-client.js");
-    const { clock, log, random = systemRandom, insecureRegistries = [], certsDir } = this.#options;
-    return createHttpRegistryClient(
-      { clock, log, random },
-      { insecureRegistries, ...(certsDir === undefined ? {} : { certsDir }) },
-    );
+    const { clock, log, random = systemRandom, certsDirs = [], proxies = NO_PROXIES } = this.#options;
+    return createHttpRegistryClient({ clock, log, random }, { ...this.#registryOptions, certsDirs, proxies });
   }
 
   #mustBeOpen(): void {

@@ -29,6 +29,26 @@ export function registryAddressOf(domain: string): RegistryAddress {
   return { host: (match[1] ?? "").replace(/^\[|\]$/g, ""), port };
 }
 
+export function isDockerHub(domain: string): boolean {
+  return domain === DOCKER_HUB;
+}
+
+/** @param mirror a URL without path, as daemon.json has it. @throws {InvalidArgumentError} */
+export function mirrorOriginOf(
+  mirror: string,
+): RegistryAddress & { readonly certsName: string; readonly scheme: "http" | "https" } {
+  const url = URL.canParse(mirror) ? new URL(mirror) : undefined;
+  const scheme = url?.protocol === "http:" ? "http" : url?.protocol === "https:" ? "https" : undefined;
+  if (url === undefined || scheme === undefined)
+    throw new InvalidArgumentError(
+      `invalid mirror: ${JSON.stringify(mirror)} must be a URL with http:// or https://`,
+    );
+  if (url.username !== "" || (url.pathname !== "/" && url.pathname !== "") || url.search !== "")
+    throw new InvalidArgumentError("invalid mirror: path, query, or credentials are not expected in it");
+  const port = url.port === "" ? undefined : Number(url.port);
+  return { host: url.hostname.replace(/^\[|\]$/g, ""), port, certsName: url.host, scheme };
+}
+
 export type AddressRange = "loopback" | "private" | "public";
 
 /** @param address an IP address in text. */

@@ -4,7 +4,7 @@
  */
 import type { Descriptor } from "./image-manifest.js";
 import type { ImageReference } from "./image-reference.js";
-import type { RegistryAuth } from "./image-store.js";
+import type { RegistryAuth, RegistryOptions } from "./image-store.js";
 
 export interface RemoteManifest {
   readonly bytes: Uint8Array;
@@ -36,7 +36,45 @@ export interface RegistrySession {
   ): Promise<void>;
 }
 
+/** A blob on its way to a registry; it may be read several times. */
+export interface BlobSource {
+  readonly digest: string;
+  readonly sizeBytes: number;
+  read(offset: number): AsyncIterable<Uint8Array>;
+}
+
+/** One repository that is pushed to. All throw as RegistrySession, and {PermissionDeniedError}. */
+export interface RegistryUploads {
+  hasBlob(digest: string, signal?: AbortSignal): Promise<boolean>;
+  /** @param options mountFrom: another repository of the registry that may have it. */
+  pushBlob(
+    source: BlobSource,
+    options?: {
+      mountFrom?: string | undefined;
+      signal?: AbortSignal | undefined;
+      onBytes?: (sentBytes: number) => void;
+    },
+  ): Promise<"mounted" | "pushed">;
+  pushManifest(what: string, bytes: Uint8Array, mediaType: string, signal?: AbortSignal): Promise<void>;
+}
+
 export interface RegistryClient {
   session(reference: ImageReference, auth?: RegistryAuth): RegistrySession;
+  uploads(reference: ImageReference, auth?: RegistryAuth): RegistryUploads;
+  /** All tags of a repository, in the registry's order. @throws as fetchManifest. */
+  listTags(
+    reference: ImageReference,
+    options: { auth?: RegistryAuth | undefined; signal?: AbortSignal | undefined },
+  ): Promise<readonly string[]>;
+  /** @returns the identity token the registry gives for the credentials, or "". */
+  authenticate(domain: string, auth: RegistryAuth, signal?: AbortSignal): Promise<string>;
+  /** A small JSON answer. @param path begins with a slash. */
+  getJson(
+    domain: string,
+    path: string,
+    options: { auth?: RegistryAuth | undefined; signal?: AbortSignal | undefined },
+  ): Promise<unknown>;
+  /** Counts from the next session on. */
+  setOptions(options: RegistryOptions): void;
   close(): void;
 }
