@@ -1,7 +1,7 @@
 /**
  * The Docker Engine API by HTTP. Edge: to node:http and find-my-way.
- * Versions 1.24 to the newest are one surface: fields a client does not know, it ignores. Errors are JSON; an
- * endpoint that is not served answers 501 with its name.
+ * Versions 1.24 to the newest are one surface: fields a client does not know, it ignores. Errors are JSON; a
+ * known endpoint that is not served answers 501 with its name, any other path 404.
  */
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
@@ -12,6 +12,7 @@ import {
   FailedPreconditionError,
   InvalidArgumentError,
   messageOf,
+  NotFoundError,
   NotImplementedError,
 } from "../base/errors/errors.js";
 import { containerRouteOptions } from "./container-backend.js";
@@ -177,7 +178,7 @@ export async function openApiServer(backend: EngineBackend, options: ListenOptio
       // we stored the route itself
       const route = found === null ? undefined : handlers.get(found.store as object);
       if (found === null || route === undefined) {
-        throw new NotImplementedError(`${method} ${path} is not implemented by Skein`);
+        throw new NotFoundError("page not found"); // dockerd's words
       }
       const reply = await route.handle(
         new Exchange({
