@@ -36,7 +36,7 @@ export class ContainerRemoval {
   async removeNow(entry: ContainerEntry, options: { removeVolumes: boolean }): Promise<void> {
     const { state, registry, events } = this.#parts;
     entry.cancelRestart();
-    entry.change({ state: "removing" });
+    entry.change({ state: "removing", error: "" }); // from here on an error is one of the removal
     entry.stored = { ...entry.stored, removing: true };
     try {
       // side by side: of what little could be gone before the mark is there, nothing is asked for any more

@@ -5,7 +5,7 @@
  *   created -> running <-> paused     running, paused -> exited | restarting     restarting -> running | exited
  *   created, exited, dead -> removing -> (gone)
  */
-import { FailedPreconditionError, InvalidArgumentError } from "../../base/errors/errors.js";
+import { FailedPreconditionError, InternalError, InvalidArgumentError } from "../../base/errors/errors.js";
 import type { ContainerRecord } from "./container-manager.js";
 
 /** @returns false when there is nothing to do. @throws {FailedPreconditionError} */
@@ -36,9 +36,9 @@ export function admitPause({ id, state }: ContainerRecord): void {
   if (state !== "running") throw notRunning(id);
 }
 
-/** @throws {FailedPreconditionError} */
+/** @throws {InternalError} as Docker, which takes this for no conflict. */
 export function admitUnpause({ id, state }: ContainerRecord): void {
-  if (state !== "paused") throw new FailedPreconditionError(`Container ${id} is not paused`);
+  if (state !== "paused") throw new InternalError(`Container ${id} is not paused`);
 }
 
 /** @throws {FailedPreconditionError} */

@@ -58,9 +58,8 @@ function updatedResources(record: ContainerRecord, change: Partial<ContainerReso
       "Conflicting options: Nano CPUs cannot be updated as CPU Quota/Period has already been set",
     );
   }
-  const swapBefore = swapOf(before);
-  const swap = change.swapBytes === undefined || change.swapBytes === 0 ? swapBefore : change.swapBytes;
-  if (memoryBytes > 0 && swap > 0 && memoryBytes > swap) {
+  const swapStays = change.swapBytes === undefined || change.swapBytes === 0;
+  if (memoryBytes > 0 && swapStays && memoryBytes > swapOf(before)) {
     throw refused(
       record,
       "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time",
@@ -71,7 +70,7 @@ function updatedResources(record: ContainerRecord, change: Partial<ContainerReso
   return resources;
 }
 
-/** 0: none set. */
+/** 0: none set, -1: unbounded: also then Docker wants a new one beside a new limit of memory. */
 function swapOf({ memoryBytes, swapBytes }: ContainerResources): number {
   return swapBytes ?? memoryBytes * 2;
 }

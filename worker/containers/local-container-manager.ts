@@ -130,7 +130,7 @@ export class ConmonContainerManager implements LocalContainerManager {
     const entry = this.#entry(id);
     const before = entry.stored.record.name;
     admitRename(before, name);
-    const admitted = admittedName(name);
+    const admitted = admittedName(name.startsWith("/") ? name : `/${name}`);
     registry.takeName(admitted, entry.id);
     registry.freeName(before, entry.id);
     const specification = { ...entry.stored.record.specification, name: admitted };

@@ -14,10 +14,13 @@ it("a missing command is told as Docker's clients look for it", () => {
 });
 
 it("a missing path and a folder have codes of their own", () => {
-  const path = startFailure(new InvalidArgumentError("open executable: No such file or directory"), "/x/y");
+  const path = startFailure(
+    new InvalidArgumentError("executable file `/x/y` not found in $PATH: No such file or directory"),
+    "/x/y",
+  );
   assert.equal(path.exitCode, 127);
   assert.match(path.error.message, /stat \/x\/y: no such file or directory/);
-  const folder = startFailure(new InvalidArgumentError("open executable: Permission denied"), "/etc");
+  const folder = startFailure(new InvalidArgumentError("open executable: Operation not permitted"), "/etc");
   assert.equal(folder.exitCode, 126);
   assert.match(folder.error.message, /exec: "\/etc": permission denied: unknown$/);
 });

@@ -31,9 +31,10 @@ export function startFailure(thrown: unknown, command: string): StartFailure {
 function commandTrouble(words: string, command: string): string | undefined {
   const aboutCommand = (command !== "" && words.includes(command)) || /executable/i.test(words);
   if (!aboutCommand) return undefined;
-  if (/executable file .*not found/i.test(words)) return "executable file not found in $PATH";
+  const searched = !command.includes("/");
+  if (searched && /executable file .*not found/i.test(words)) return "executable file not found in $PATH";
   if (/no such file or directory/i.test(words)) return `stat ${command}: no such file or directory`;
-  if (/permission denied|is a directory/i.test(words)) return "permission denied";
+  if (/permission denied|operation not permitted|is a directory/i.test(words)) return "permission denied";
   return undefined;
 }
 
