@@ -52,6 +52,16 @@ export async function orConflict<T>(work: Promise<T>, prefix = ""): Promise<T> {
   }
 }
 
+/** The CLI takes 404 for a missing image and pulls it: a network or container that is missing is told as 400. */
+async function notMissing<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof NotFoundError) || /^No such image/.test(error.message)) throw error;
+    throw new InvalidArgumentError(error.message, { cause: error });
+  }
+}
+
 /** A whole number of the query; undefined when absent. @throws {InvalidArgumentError} in Go's words. */
 function wholeNumber(exchange: Exchange, name: string): number | undefined {
   const text = exchange.query.get(name);
@@ -136,7 +146,7 @@ export function containerLifeRoutes(options: ContainerLifeOptions): Route[] {
         `The requested image's platform (${image.os}/${image.architecture}) does not match the detected host ` +
           `platform (linux/${options.architecture}) and no specific platform was requested`,
       );
-    const { id } = await orConflict(containers.create(specification));
+    const { id } = await notMissing(orConflict(containers.create(specification)));
     return { status: 201, json: { Id: id, Warnings: all } };
   }
 
