@@ -18,6 +18,7 @@ let docker: Docker;
 
 before(async () => {
   lab = await Lab.open({ hosts: 1 });
+  await lab.host(1).start();
   docker = new Docker({ socketPath: lab.host(1).socketPath });
   await followed(await docker.loadImage(Readable.from([await busyboxImage()])));
 });
