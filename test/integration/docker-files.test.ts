@@ -3,15 +3,7 @@
  * runs and for one that does not.
  */
 import assert from "node:assert/strict";
-import {
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  readlinkSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, readFileSync, readlinkSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { busyboxImage } from "../support/lab/busybox-image.js";
@@ -164,8 +156,8 @@ describe("files of containers by the stock docker CLI", { skip: skipWithoutDocke
       "/proc/1/root/../../../../../../etc/hostname",
       "/evil2",
     );
-    assert.match(await refused("cp", "-L", "run:/evil2", local("stolen")), /ould not find|no such file/);
-    assert.equal(existsSync(local("stolen")), false);
+    await docker("cp", "-L", "run:/evil2", local("stolen"));
+    assert.deepEqual(linesOf(readFileSync(local("stolen"), "utf8")), await docker("exec", "run", "hostname"));
   });
 
   test("diff names what was changed, added and deleted; export holds it all", async () => {
