@@ -83,8 +83,8 @@ export class ContainerCreation {
       if (mode.startsWith("container:")) registry.get(mode.slice("container:".length));
     const { network, networking } = specification;
     if (network.kind === "container") {
-      const other = registry.get(network.id);
-      return { specification: { ...specification, network: { kind: "container", id: other.id } }, warnings };
+      const other = registry.find(network.id)?.id ?? network.id; // it may come later: asked for at each start
+      return { specification: { ...specification, network: { kind: "container", id: other } }, warnings };
     }
     if (network.kind === "networks") {
       if (networks === undefined) throw new NotImplementedError("this node has no local networks");

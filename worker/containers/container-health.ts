@@ -5,9 +5,12 @@
  */
 import type { Clock } from "../../base/clock/clock.js";
 import type { Logger } from "../../base/log/logger.js";
+import { newHexId } from "../../base/random/ids.js";
+import type { Random } from "../../base/random/random.js";
 import type { ImageStore } from "../images/image-store.js";
 import type { OciRuntime } from "../runtime/oci-runtime.js";
 import type { ContainerEntry } from "./container-entry.js";
+import type { ContainerEvents } from "./container-events.js";
 import { alreadyMerged } from "./container-merge.js";
 import { containerProcess } from "./container-process.js";
 import { withResult } from "./health-check.js";
@@ -20,6 +23,8 @@ export interface ContainerHealthComponents {
   readonly images: Pick<ImageStore, "find">;
   readonly runtime: Pick<OciRuntime, "exec">;
   readonly clock: Clock;
+  readonly random: Random;
+  readonly events: ContainerEvents;
   readonly log: Logger;
   /** The record has its new status already. */
   readonly onChange: (entry: ContainerEntry) => void;
@@ -51,10 +56,12 @@ export class ContainerHealth {
       runsSinceMs: Math.max(0, clock.nowMs() - startedMs),
       state: { status: health, failingStreak },
       paused: entry.stored.record.state === "paused",
-      probe: () =>
+      probe: (early) =>
         this.#permits.use(async () => {
           if (entry.stored.process === undefined) return { exitCode: -1, output: "container is gone" };
+          const ended = early ? ignored : this.#tellProbe(entry, args);
           const { exitCode, output } = await runtime.exec(id, args, { timeoutMs: healthcheck.timeoutMs });
+          ended(exitCode);
           if (exitCode !== -1) return { exitCode, output };
           return { exitCode, output: output === "" ? timeoutWords : `${timeoutWords}: ${output}` };
         }),
@@ -67,7 +74,21 @@ export class ContainerHealth {
       },
     });
   }
+
+  /** Docker's events for a probe are those of an exec. @returns to be called with its exit code. */
+  #tellProbe(entry: ContainerEntry, args: readonly string[]): (exitCode: number) => void {
+    const { random, events } = this.#components;
+    const execID = newHexId(random);
+    const command = args.join(" ");
+    events.emit("exec_create", entry.stored.record, { execID, command });
+    events.emit("exec_start", entry.stored.record, { execID, command });
+    return (exitCode) => {
+      if (entry.live) events.emit("exec_die", entry.stored.record, { execID, exitCode: String(exitCode) });
+    };
+  }
 }
+
+const ignored = (): void => undefined;
 
 /** As Go prints a duration: 30s, 1m30s, 1.5s, 200ms. */
 function goDuration(ms: number): string {

@@ -24,7 +24,8 @@ export interface HealthMonitorInit {
   /** Known from before. */
   readonly state: Pick<HealthState, "status" | "failingStreak">;
   readonly paused: boolean;
-  readonly probe: () => Promise<ProbeAnswer>;
+  /** @param early asked before Docker would: nothing is told of it unless it succeeds. */
+  readonly probe: (early: boolean) => Promise<ProbeAnswer>;
   readonly onResult: (state: HealthState, result: HealthResult) => void;
 }
 
@@ -82,18 +83,19 @@ export class HealthMonitor {
       if (signal.aborted) return;
       const sinceStartMs = clock.monotonicMs() - startedMs;
       const startMs = clock.nowMs();
-      const { exitCode, output } = await this.#probe();
+      const early = sinceStartMs < firstRegularProbeMs(check);
+      const { exitCode, output } = await this.#probe(early);
       if (signal.aborted) return;
       const success = exitCode === 0;
       state = afterProbe(state, check, { success, sinceStartMs });
-      if (!success && sinceStartMs < firstRegularProbeMs(check)) continue;
+      if (!success && early) continue;
       this.#init.onResult(state, { startMs, endMs: clock.nowMs(), exitCode, output });
     }
   }
 
-  async #probe(): Promise<ProbeAnswer> {
+  async #probe(early: boolean): Promise<ProbeAnswer> {
     try {
-      return await this.#init.probe();
+      return await this.#init.probe(early);
     } catch (error) {
       this.#init.log.debug("health probe could not run", { error: messageOf(error) });
       return { exitCode: -1, output: messageOf(error) };

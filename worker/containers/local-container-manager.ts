@@ -49,7 +49,7 @@ export class ConmonContainerManager implements LocalContainerManager {
 
   constructor(made: ContainerManagerParts) {
     const { init, runtime, state } = made;
-    const { clock, log, images } = init;
+    const { clock, random, log, images } = init;
     this.volumes = made.volumes;
     const events = new ContainerEvents(clock);
     const inBackground = (what: string, work: Promise<unknown>): void => {
@@ -67,7 +67,7 @@ export class ConmonContainerManager implements LocalContainerManager {
       networks: init.networks,
       registry: new ContainerRegistry(),
       events,
-      health: new ContainerHealth({ images, runtime, clock, log, onChange }),
+      health: new ContainerHealth({ images, runtime, clock, random, events, log, onChange }),
       logDir,
       logPath: (id) => join(logDir(id), "log"),
       inBackground,
