@@ -4,8 +4,8 @@
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import { applyToConfig, type BuildConfig, EMPTY_BUILD_CONFIG, envValue } from "./build/build-config.js";
-import { readInstruction } from "./build/dockerfile-instructions.js";
-import { readDockerfile } from "./build/dockerfile-lines.js";
+import { type Instruction, readInstruction } from "./build/dockerfile-instructions.js";
+import { type DockerfileLine, type EscapeCharacter, readDockerfile } from "./build/dockerfile-lines.js";
 import type { ImageConfig } from "./image-store.js";
 
 const ALLOWED: ReadonlySet<string> = new Set([
@@ -37,7 +37,7 @@ export function applyBuildChanges(config: BuildConfig, changes: readonly string[
       throw new InvalidArgumentError(`${keyword.toLowerCase()} is not a valid change command`);
   let current = config;
   for (const line of lines) {
-    const { instruction } = readInstruction(line, escapeWith);
+    const instruction = readChange(line, escapeWith);
     const { kind } = instruction;
     if (kind === "from" || kind === "run" || kind === "copy" || kind === "arg") continue; // refused above
     const { env } = current.image;
@@ -45,4 +45,16 @@ export function applyBuildChanges(config: BuildConfig, changes: readonly string[
     current = applyToConfig(current, instruction, { escapeWith, lookup }).config;
   }
   return current;
+}
+
+/** Its line means nothing to who wrote it. */
+function readChange(line: DockerfileLine, escapeWith: EscapeCharacter): Instruction {
+  try {
+    return readInstruction(line, escapeWith).instruction;
+  } catch (error) {
+    if (!(error instanceof InvalidArgumentError)) throw error;
+    throw new InvalidArgumentError(error.message.replace(/^dockerfile parse error line \d+: /, ""), {
+      cause: error,
+    });
+  }
 }

@@ -46,11 +46,29 @@ export function buildConfigIn(json: Readonly<Record<string, unknown>>): BuildCon
 
 export function buildConfigToJson(config: BuildConfig): Readonly<Record<string, unknown>> {
   const json = runConfigToJson(config.image);
-  return config.onBuild.length === 0 ? json : { ...json, OnBuild: config.onBuild };
+  const check = json["Healthcheck"];
+  return {
+    ...json,
+    ...(typeof check === "object" ? { Healthcheck: withoutZeros(check) } : {}),
+    ...(config.onBuild.length === 0 ? {} : { OnBuild: config.onBuild }),
+  };
+}
+
+function withoutZeros(object: object | null): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(object ?? {}).filter(([, value]) => value !== 0));
 }
 
 export function shellOf(config: BuildConfig): readonly string[] {
   return config.image.shell.length > 0 ? config.image.shell : DEFAULT_SHELL;
+}
+
+const DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** A stage always has a PATH. */
+export function withPath(config: BuildConfig): BuildConfig {
+  const { image } = config;
+  if (envValue(image.env, "PATH") !== undefined) return config;
+  return { ...config, image: { ...image, env: [...image.env, DEFAULT_PATH] } };
 }
 
 /** Value of a variable of the image; undefined when it has none. */
@@ -138,13 +156,29 @@ export function applyToConfig(
       });
     case "healthcheck": {
       const { kind: _kind, ...healthcheck } = instruction;
+      const before = image.healthcheck;
       const times = [healthcheck.intervalMs, healthcheck.timeoutMs, healthcheck.startPeriodMs];
       if (healthcheck.startIntervalMs !== 0) times.push(healthcheck.startIntervalMs);
       const texts = times.map((ms) => JSON.stringify(goDurationText(ms))).join(" ");
       const note = `&{${quotedList(healthcheck.test)} ${texts} ${quotedNumber(healthcheck.retries)}}`;
-      return done({ healthcheck }, ` HEALTHCHECK ${note}`);
+      const kept = before === undefined ? healthcheck : overEarlier(healthcheck, before);
+      return done({ healthcheck: kept }, ` HEALTHCHECK ${note}`);
     }
   }
+}
+
+type Healthcheck = NonNullable<ImageConfig["healthcheck"]>;
+
+/** Numbers that are not given stay as they were, as when a container overrides its image. */
+function overEarlier(check: Healthcheck, before: Healthcheck): Healthcheck {
+  return {
+    test: check.test,
+    intervalMs: check.intervalMs || before.intervalMs,
+    timeoutMs: check.timeoutMs || before.timeoutMs,
+    startPeriodMs: check.startPeriodMs || before.startPeriodMs,
+    startIntervalMs: check.startIntervalMs || before.startIntervalMs,
+    retries: check.retries || before.retries,
+  };
 }
 
 /** Docker's rule: relative to what was before. */

@@ -242,5 +242,9 @@ export async function carryOutCopy(plan: CopyPlan, root: string, parts: CopyPart
 
 /** WORKDIR: the folder is there afterwards. */
 export async function makeWorkingDir(root: string, path: string): Promise<void> {
-  await new RootedTree(root).makeFolder(path, { uid: 0, gid: 0 });
+  const tree = new RootedTree(root);
+  const found = await tree.find(path, { followLast: true });
+  if (found.stats !== undefined && !found.stats.isDirectory())
+    throw new InvalidArgumentError(`Cannot mkdir: ${path} is not a directory`);
+  await tree.makeFolder(path, { uid: 0, gid: 0 });
 }

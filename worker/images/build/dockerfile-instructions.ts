@@ -345,6 +345,7 @@ function atLeastOne(line: DockerfileLine, values: readonly string[]): readonly s
 }
 
 export function commandOf(rest: string): CommandLine {
+  if (rest === "") return { words: [], shell: true };
   const exec = jsonWords(rest);
   return exec === undefined ? { words: [rest], shell: true } : { words: exec, shell: false };
 }

@@ -21,6 +21,7 @@ import {
   EMPTY_BUILD_CONFIG,
   envValue,
   noteLine,
+  withPath,
 } from "./build-config.js";
 import type { BuildWorkspace } from "./build-workspace.js";
 import { type CopyParts, carryOutCopy, makeWorkingDir, planCopy } from "./copy-step.js";
@@ -32,7 +33,7 @@ import { ContentHasher } from "./fs-content-hash.js";
 import { RootedTree } from "./fs-rooted-tree.js";
 import { pullForBuild } from "./image-pulls.js";
 import { runCommand } from "./run-command.js";
-import type { RunMounts } from "./run-mounts.js";
+import type { MountSources, RunMounts } from "./run-mounts.js";
 import { type RunParts, runSpecification, runToEnd } from "./run-step.js";
 import { type Expansion, expandWord } from "./shell-words.js";
 
@@ -111,6 +112,9 @@ export class ImageBuild {
       if (instruction.kind === "arg") this.#declareGlobal(instruction);
     }
     for (const [index, stage] of stages.entries()) {
+      const { name } = stage.from;
+      if (name !== "" && this.#stages.some((earlier) => earlier.name === name))
+        throw new InvalidArgumentError(`${name} stage name already used`);
       yield* heading(stage.text);
       yield* this.#from(stage);
       yield* this.#arrow();
@@ -163,8 +167,6 @@ export class ImageBuild {
 
   async *#from(stage: Stage): AsyncGenerator<BuildMessage> {
     const { from } = stage;
-    if (from.name !== "" && this.#stages.some(({ name }) => name === from.name))
-      throw new InvalidArgumentError(`${from.name} stage name already used`);
     const expansion = {
       escapeWith: this.#escapeWith,
       lookup: (name: string) => this.#arguments.globalValue(name),
@@ -186,6 +188,7 @@ export class ImageBuild {
       this.#imageId = image.id;
       this.#config = buildConfigOf(image);
     }
+    this.#config = withPath(this.#config);
     const triggers = this.#config.onBuild;
     if (triggers.length === 0) return;
     yield stream(`# Executing ${triggers.length} build trigger${triggers.length === 1 ? "" : "s"}\n`);
@@ -235,6 +238,9 @@ export class ImageBuild {
   }
 
   async *#note(instruction: ConfigInstruction): AsyncGenerator<BuildMessage> {
+    const before = this.#config.image.healthcheck?.test ?? [];
+    if (instruction.kind === "healthcheck" && before.length > 0 && before[0] !== "NONE")
+      yield stream(`Note: overriding previous HEALTHCHECK: [${before.join(" ")}]\n`);
     const { config, createdBy } = applyToConfig(this.#config, instruction, this.#expansion());
     const folder = instruction.kind === "workdir" ? config.image.workingDir : undefined;
     yield* this.#commitNote(createdBy, config, folder);
@@ -248,8 +254,8 @@ export class ImageBuild {
     }
     const { workspace } = this.#parts;
     const rootId = workspace.newRootId();
-    yield stream(` ---> Running in ${shortIdOf(rootId)}\n`);
     if (folder !== undefined) await makeWorkingDir(await workspace.mountRoot(this.#imageId, rootId), folder);
+    yield stream(` ---> Running in ${shortIdOf(rootId)}\n`);
     await this.#commit(createdBy, config, folder === undefined ? undefined : rootId);
     await workspace.releaseRoot(rootId);
     if (this.#request.remove) yield stream(`Removing intermediate container ${shortIdOf(rootId)}\n`);
@@ -313,24 +319,14 @@ export class ImageBuild {
     const visible = this.#arguments.visible(this.#config.image.env);
     const declared = visible.filter(({ name }) => this.#arguments.isDeclared(name));
     const prefix = visible.length === 0 ? "" : `|${[declared.length, ...declared.map(pairText)].join(" ")} `;
-    const createdBy = `${prefix}${command.shown}${mounts.note(instruction)}`;
+    const sources = yield* this.#mountSources(instruction);
+    const note = await mounts.note(instruction, sources, this.#copy.hasher);
+    const createdBy = `${prefix}${command.shown}${note}`;
     if (await this.#useCache(createdBy, this.#config)) {
       yield stream(" ---> Using cache\n");
       return;
     }
-    const rooted: { id: string; tree: RootedTree }[] = [];
-    for (const { from } of instruction.mounts) {
-      if (from === "") continue;
-      const id = yield* this.#imageNamed(from);
-      rooted.push({ id: from, tree: await this.#rootOf(id) });
-    }
-    using held = await mounts.open(instruction, {
-      context: this.#parts.context.tree,
-      roots: new Map(rooted.map(({ id, tree }) => [id, tree])),
-      expansion: this.#expansion(),
-      workingDir: this.#config.image.workingDir,
-      signal,
-    });
+    using held = await mounts.open(instruction, sources);
     const imageId = this.#imageId === "" ? await this.#emptyImage() : this.#imageId;
     const plan = {
       buildId: workspace.id,
@@ -360,6 +356,25 @@ export class ImageBuild {
     }
     await workspace.removeContainer(id);
     yield stream(`Removing intermediate container ${shortIdOf(id)}\n`);
+  }
+
+  async *#mountSources(instruction: RunInstruction): AsyncGenerator<BuildMessage, MountSources> {
+    const roots = new Map<string, RootedTree>();
+    const imageIds = new Map<string, string>();
+    for (const { from } of instruction.mounts) {
+      if (from === "" || roots.has(from)) continue;
+      const imageId = yield* this.#imageNamed(from);
+      imageIds.set(from, imageId);
+      roots.set(from, await this.#rootOf(imageId));
+    }
+    return {
+      context: this.#parts.context.tree,
+      roots,
+      imageIds,
+      expansion: this.#expansion(),
+      workingDir: this.#config.image.workingDir,
+      signal: this.#parts.signal,
+    };
   }
 
   /** What a command runs on that stands first after FROM scratch. */

@@ -15,6 +15,7 @@ import type { ContainerMount } from "../../../proto/engine/containers.js";
 import { KeyedLock } from "../keyed-lock.js";
 import { inWorkingDir } from "./context-path.js";
 import type { RunInstruction } from "./dockerfile-instructions.js";
+import type { ContentHasher } from "./fs-content-hash.js";
 import { lstatOrNothing, type Owner, type RootedTree } from "./fs-rooted-tree.js";
 import type { RunMount } from "./run-mount.js";
 import { type Expansion, expandWord } from "./shell-words.js";
@@ -23,6 +24,7 @@ export interface MountSources {
   readonly context: RootedTree;
   /** By the value of `from`. */
   readonly roots: ReadonlyMap<string, RootedTree>;
+  readonly imageIds: ReadonlyMap<string, string>;
   readonly expansion: Expansion;
   readonly workingDir: string;
   readonly signal: AbortSignal;
@@ -66,12 +68,40 @@ export class RunMounts {
     return mounts;
   }
 
-  /** What the mounts add to the line of history; the same line, the same mounts. */
-  note(instruction: RunInstruction): string {
-    const { mounts, network } = instruction;
-    const parts = mounts.map((mount) => ` # --mount=${JSON.stringify(mount)}`);
-    if (network !== "default") parts.push(` # --network=${network}`);
-    return parts.join("");
+  /** What the mounts add to the line of history: the same line, the same mounts and the same files in them. */
+  async note(instruction: RunInstruction, sources: MountSources, hasher: ContentHasher): Promise<string> {
+    const notes: string[] = instruction.network === "default" ? [] : [`--network=${instruction.network}`];
+    for (const mount of instruction.mounts) {
+      const { type, target, source, from, id, readOnly, mode, uid, gid } = mount;
+      const own = id === target ? "" : id;
+      const said = {
+        type,
+        target,
+        source,
+        from,
+        id: own,
+        mode: mode?.toString(8),
+        uid: uid || "",
+        gid: gid || "",
+      };
+      const fields = Object.entries(said).flatMap(([key, value]) =>
+        value === undefined || value === "" ? [] : [`${key}=${value}`],
+      );
+      if (readOnly !== (type === "bind")) fields.push(readOnly ? "ro" : "rw");
+      if (type === "bind") fields.push(await this.#sumOf(mount, sources, hasher));
+      notes.push(`--mount=${fields.join(",")}`);
+    }
+    return notes.length === 0 ? "" : ` # ${notes.join(" ")}`;
+  }
+
+  async #sumOf(mount: RunMount, sources: MountSources, hasher: ContentHasher): Promise<string> {
+    if (mount.from !== "") return sources.imageIds.get(mount.from) ?? "";
+    const found = await sources.context.find(expandWord(mount.source, sources.expansion), {
+      followLast: true,
+    });
+    if (found.stats === undefined) return "missing";
+    const options = { owners: false, excludes: () => false, signal: sources.signal };
+    return await hasher.of(found.absolute, found.stats, "", options);
   }
 
   /** Waits for locked caches. @throws {InvalidArgumentError} {NotFoundError} a source is missing. */
