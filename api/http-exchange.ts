@@ -90,6 +90,12 @@ export class Exchange {
     return jsonFields(Buffer.concat(chunks));
   }
 
+  /** What belongs to the request is no input of what follows it: some clients repeat the query as a body. */
+  async dropUpgradeBody(): Promise<void> {
+    const read = this.#upgrade === undefined ? undefined : await readUpgradeBody(this.request, this.#upgrade);
+    if (read !== undefined) this.#upgrade = read.upgrade;
+  }
+
   async #upgradeBody(upgrade: UpgradeParts): Promise<Fields> {
     const read = await readUpgradeBody(this.request, upgrade);
     if (read === undefined)

@@ -50,6 +50,7 @@ export function attachRoutes(options: AttachRoutesOptions): Route[] {
         const { tty } = container.specification;
         const keys = parseDetachKeys(exchange.query.get("detachKeys") ?? "");
         const stdin = exchange.flag("stdin");
+        await exchange.dropUpgradeBody();
         const stream = await streams.attach(container.id, {
           stdin,
           stdout: exchange.flag("stdout"),
