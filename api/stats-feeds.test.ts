@@ -32,7 +32,7 @@ function sampleAt(readMs: number): ContainerSample {
 
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-test("a container is sampled once per second, however many listen, and not at all when nobody does", async () => {
+test("a container is sampled once per second however many listen, not at all when nobody does", async () => {
   const clock = new ManualClock();
   let samples = 0;
   const files = { sample: () => Promise.resolve(sampleAt(1000 * ++samples)) };

@@ -17,6 +17,7 @@ import type {
 } from "../../../proto/engine/files.js";
 import type { VolumeStore } from "../../../proto/engine/volumes.js";
 import type { ImageStore } from "../../images/image-store.js";
+import { Permits } from "../permits.js";
 import { ContainerSampler } from "./linux-container-sampler.js";
 import { FileThread } from "./linux-file-thread.js";
 import type { OverlayFolders } from "./linux-overlay-changes.js";
@@ -40,6 +41,9 @@ export interface FileAccessParts {
   readonly log: Logger;
 }
 
+/** Diffs and sizes at a time; the rest wait in order. */
+const WALKS_MAX = 4;
+
 /** Made by the runtime in every container's writable layer; nobody's change. */
 const MOUNT_POINTS = [
   "/.dockerenv",
@@ -62,6 +66,8 @@ export class LocalContainerFileAccess implements ContainerFileAccess {
   readonly #parts: FileAccessParts;
   readonly #thread: FileThread;
   readonly #sampler: ContainerSampler;
+  /** `docker ps -s` asks for all containers at once. */
+  readonly #walks = new Permits(WALKS_MAX);
   #looks = 0;
 
   constructor(parts: FileAccessParts) {
@@ -129,7 +135,8 @@ export class LocalContainerFileAccess implements ContainerFileAccess {
     const { id } = this.#parts.containers.get(containerId);
     const folders = this.#layersOf(id);
     if (folders === undefined) return []; // never started, never looked into
-    const result = await this.#thread.run({ kind: "changes", folders, ignored: MOUNT_POINTS });
+    const job = { kind: "changes", folders, ignored: MOUNT_POINTS } as const;
+    const result = await this.#walks.use(() => this.#thread.run(job));
     return result.kind === "changes" ? result.changes : [];
   }
 
@@ -148,7 +155,10 @@ export class LocalContainerFileAccess implements ContainerFileAccess {
   async size(containerId: string): Promise<{ readonly writableBytes: number; readonly rootfsBytes: number }> {
     const { id, imageId } = this.#parts.containers.get(containerId);
     const upper = this.#layersOf(id)?.upper;
-    const result = upper === undefined ? undefined : await this.#thread.run({ kind: "size", folder: upper });
+    const result =
+      upper === undefined
+        ? undefined
+        : await this.#walks.use(() => this.#thread.run({ kind: "size", folder: upper }));
     const writableBytes = result?.kind === "size" ? result.bytes : 0;
     return { writableBytes, rootfsBytes: writableBytes + (this.#parts.images.find(imageId)?.sizeBytes ?? 0) };
   }

@@ -72,8 +72,9 @@ export class FileThread {
     } finally {
       this.#end(id, open);
     }
-    const feedError = await feeding;
+    // a refusal does not wait for a client that is slow to send more
     if ("error" in open.outcome) throw open.outcome.error;
+    const feedError = await feeding;
     if (feedError !== undefined) throw feedError;
     return open.outcome.result;
   }

@@ -1,0 +1,81 @@
+/**
+ * Who keeps a root mounted, and when it goes.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { ImageStore } from "../../images/image-store.js";
+import { holdRoots } from "./rootfs-holds.js";
+
+class Mounts {
+  readonly calls: string[] = [];
+  #mounted = false;
+
+  mountRootfs(): Promise<string> {
+    if (!this.#mounted) this.calls.push("mount");
+    this.#mounted = true;
+    return Promise.resolve("/merged");
+  }
+
+  unmountRootfs(): Promise<void> {
+    if (this.#mounted) this.calls.push("unmount");
+    this.#mounted = false;
+    return Promise.resolve();
+  }
+
+  removeRootfs(): Promise<void> {
+    this.calls.push("remove");
+    return Promise.resolve();
+  }
+
+  /** With a private field: it must be called on the store itself. */
+  find(): undefined {
+    return this.#mounted ? undefined : undefined;
+  }
+}
+
+function stand(): { mounts: Mounts; images: ImageStore; holds: ReturnType<typeof holdRoots>["holds"] } {
+  const mounts = new Mounts();
+  return { mounts, ...holdRoots(mounts as unknown as ImageStore) }; // what is used of it is there
+}
+
+test("a root that nobody runs on goes with its last holder", async () => {
+  const { mounts, holds } = stand();
+  await holds.hold("i", "c");
+  await holds.hold("i", "c");
+  await holds.release("c");
+  assert.deepEqual(mounts.calls, ["mount"]);
+  await holds.release("c");
+  assert.deepEqual(mounts.calls, ["mount", "unmount"]);
+});
+
+test("a holder leaves a running container's root alone", async () => {
+  const { mounts, images, holds } = stand();
+  await images.mountRootfs("i", "c");
+  await holds.hold("i", "c");
+  await holds.release("c");
+  assert.deepEqual(mounts.calls, ["mount"]);
+  await images.unmountRootfs("c");
+  assert.deepEqual(mounts.calls, ["mount", "unmount"]);
+});
+
+test("a container that ends leaves its root to who still reads it, and may start on it again", async () => {
+  const { mounts, images, holds } = stand();
+  await images.mountRootfs("i", "c");
+  await holds.hold("i", "c");
+  await images.unmountRootfs("c");
+  assert.deepEqual(mounts.calls, ["mount"]);
+  await images.mountRootfs("i", "c");
+  await holds.release("c");
+  assert.deepEqual(mounts.calls, ["mount"], "one mount all the time");
+  await images.unmountRootfs("c");
+  assert.deepEqual(mounts.calls, ["mount", "unmount"]);
+});
+
+test("a removal does not wait, and a late release is harmless", async () => {
+  const { mounts, images, holds } = stand();
+  await holds.hold("i", "c");
+  await images.removeRootfs("c");
+  await holds.release("c");
+  assert.deepEqual(mounts.calls, ["mount", "remove"]);
+  assert.equal(images.find("x"), undefined);
+});
