@@ -28,7 +28,16 @@ const AF_INET = 2;
 const AF_BRIDGE = 7;
 const AF_INET6 = 10;
 const IFF_UP = 1;
-const IFLA = { address: 1, name: 3, mtu: 4, master: 10, protinfo: 12, linkInfo: 18, netnsFd: 28 } as const;
+const IFLA = {
+  address: 1,
+  name: 3,
+  mtu: 4,
+  master: 10,
+  protinfo: 12,
+  txQueueLength: 13,
+  linkInfo: 18,
+  netnsFd: 28,
+} as const;
 const IFLA_INFO = { kind: 1, data: 2 } as const;
 const VETH_INFO_PEER = 1;
 const NLA_F_NESTED = 0x8000;
@@ -80,6 +89,7 @@ export function newBridgePort(options: {
     text(IFLA.name, peer.name),
     u32(IFLA.mtu, mtuBytes),
     mac(IFLA.address, peer.mac),
+    u32(IFLA.txQueueLength, 0),
     u32(IFLA.netnsFd, peer.netnsFd),
   ];
   const data = nested(VETH_INFO_PEER, peerAttributes, linkHeader({ index: peer.index }));

@@ -1,8 +1,9 @@
 /**
  * Published ports as sockets of the host that this process holds, so that no other program takes them, and
  * takes notice when one has them already.
- * Edge: to the kernel by the Linux port, to node:net. Connections are translated by nft before they get here;
- * the one exception is IPv6 towards a container that has none: TCP is carried over by this process.
+ * Edge: to the kernel by the Linux port, to node:net. Connections are translated by nft before they get here.
+ * What does get here by TCP is carried over by this process: IPv6 towards a container that has none, and
+ * connections in the moment after somebody flushed the rules.
  * Invariants: a port of an address has one owner; per carried port at most 256 connections.
  */
 import { closeSync } from "node:fs";
@@ -26,7 +27,7 @@ export interface HeldPortsOptions {
   readonly netnsPath: string | undefined;
   /** Whether the routing mesh of the cluster has it. */
   readonly isMeshPort: (protocol: HostPort["protocol"], port: number) => boolean;
-  /** Where a connection by IPv6 is carried; undefined: the container has an address of its own. */
+  /** The container's address; undefined: it has none. */
   readonly carriedTo: (owner: string) => string | undefined;
   readonly log: Logger;
 }
@@ -82,7 +83,7 @@ export class LinuxHeldPorts implements HostPorts {
       if (isRefusal(error, "EPROTONOSUPPORT", "ESOCKTNOSUPPORT", "EAFNOSUPPORT")) return () => undefined;
       throw error;
     }
-    if (protocol !== "tcp" || !hostAddress.includes(":")) return () => closeSync(fd);
+    if (protocol !== "tcp") return () => closeSync(fd);
     const server = this.#carry(port);
     server.on("error", (error) => log.warn("a published port is not carried", { error: error.message }));
     server.listen({ fd });
