@@ -3,7 +3,7 @@
  * Edge: to volumes, images and the host's folders. Targets are resolved in the root by the runtime, without
  * leaving it; what lies inside a volume is opened by handle here.
  */
-import { mkdir, stat } from "node:fs/promises";
+import { access, constants, mkdir, stat } from "node:fs/promises";
 import { InternalError, InvalidArgumentError, messageOf, NotFoundError } from "../../base/errors/errors.js";
 import { assertNever } from "../../base/errors/invariant.js";
 import type { ImageStore } from "../images/image-store.js";
@@ -22,6 +22,8 @@ export interface MountMaker {
 }
 
 const PROPAGATIONS = ["private", "rprivate", "slave", "rslave", "shared", "rshared"];
+/** Of a volume's own mount: the runtime binds it without them otherwise. */
+const KEPT_FLAGS = ["nosuid", "nodev", "noexec"];
 type Of<K extends ContainerMount["kind"]> = Extract<ContainerMount, { kind: K }>;
 
 /** All of a container, its image's volumes included. */
@@ -117,8 +119,22 @@ async function bindMount(mount: Of<"bind">): Promise<OciMount> {
     destination: mount.target,
     type: "bind",
     source: mount.source,
-    options: [mount.recursive ? "rbind" : "bind", propagation, ...readOnlyOptions(mount)],
+    options: [
+      mount.recursive ? "rbind" : "bind",
+      propagation,
+      ...(mount.readOnly ? readOnlyOptions(mount) : (await isReadOnlyHere(mount.source)) ? ["ro"] : []),
+    ],
   };
+}
+
+/** The runtime sets the flags of what it binds anew: one that is read-only here must not become writable there. */
+async function isReadOnlyHere(path: string): Promise<boolean> {
+  try {
+    await access(path, constants.W_OK);
+    return false;
+  } catch (error) {
+    return isErrno(error, "EROFS");
+  }
 }
 
 /**
@@ -126,7 +142,6 @@ async function bindMount(mount: Of<"bind">): Promise<OciMount> {
  * top one is made so: a submount that cannot be would fail the start.
  */
 function readOnlyOptions(mount: Of<"bind">): readonly string[] {
-  if (!mount.readOnly) return [];
   return mount.readOnlyRecursive === "forced" ? ["ro", "rro"] : ["ro"];
 }
 
@@ -148,11 +163,14 @@ async function volumeMount(
           path: volume.subpath,
           of: `volume ${volume.name}`,
         });
+  const options = maker.volumes.find(volume.name)?.options["o"]?.split(",") ?? [];
+  const kept = options.filter((word) => KEPT_FLAGS.includes(word));
+  const readOnly = volume.readOnly || (await isReadOnlyHere(source)) ? ["ro"] : [];
   return {
     destination: volume.target,
     type: "bind",
     source,
-    options: ["rbind", "rprivate", ...(volume.readOnly ? ["ro"] : [])],
+    options: [...new Set(["rbind", "rprivate", ...readOnly, ...kept])],
   };
 }
 
