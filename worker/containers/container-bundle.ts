@@ -58,7 +58,7 @@ const SHM_BYTES = 64 * 1024 * 1024;
 export async function makeBundle(
   maker: BundleMaker,
   container: StoredContainer,
-  image: ImageRecord,
+  image: Pick<ImageRecord, "config">,
   rootfs: string,
   peers: Peers,
 ): Promise<Bundle> {

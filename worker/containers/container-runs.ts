@@ -5,7 +5,6 @@
  * clean-up; a record says "running" only while its process is known.
  */
 import { messageOf, NotFoundError } from "../../base/errors/errors.js";
-import type { ImageRecord } from "../images/image-store.js";
 import type { RuntimeExit } from "../runtime/oci-runtime.js";
 import { makeBundle, releaseBundle } from "./container-bundle.js";
 import type { ContainerEntry } from "./container-entry.js";
@@ -130,14 +129,12 @@ export class ContainerRuns {
   }
 
   async #start(entry: ContainerEntry): Promise<ContainerRecord> {
-    const { init, events, health } = this.#parts;
-    const { imageId, state: before } = entry.stored.record;
+    const { events, health } = this.#parts;
+    const { state: before } = entry.stored.record;
     entry.starting = true;
     entry.earlyExit = undefined;
     try {
-      const image = init.images.find(imageId);
-      if (image === undefined) throw new NotFoundError(`No such image: ${imageId}`);
-      await this.#run(entry, image);
+      await this.#run(entry);
     } catch (thrown) {
       const { specification, finishedMs } = entry.stored.record;
       const [command = ""] = [...specification.entrypoint, ...specification.args];
@@ -174,16 +171,16 @@ export class ContainerRuns {
     }
   }
 
-  async #run(entry: ContainerEntry, image: ImageRecord): Promise<void> {
+  async #run(entry: ContainerEntry): Promise<void> {
     const { runtime, maker, state, init } = this.#parts;
-    const { id } = entry;
+    const { id, name, imageId, specification } = entry.stored.record;
     const [rootfs, network] = await bothSettled(
-      init.images.mountRootfs(image.id, id),
+      init.images.mountRootfs(imageId, id),
       this.#network.open(entry),
     );
-    const { name, specification } = entry.stored.record;
     const asRun = { ...entry.stored.record, specification: network.specification };
-    const merged = { ...image, config: alreadyMerged(image.config) };
+    // the image may have been removed by force since: what is needed of it is in the record and in the root
+    const merged = { config: alreadyMerged(init.images.find(imageId)?.config) };
     const bundle = await makeBundle(maker, { ...entry.stored, record: asRun }, merged, rootfs, this.#peer);
     const process = await runtime.create({
       id,

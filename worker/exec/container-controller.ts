@@ -9,6 +9,7 @@ import type { Logger } from "../../base/log/logger.js";
 import type { NetworkPlane, TaskSandbox } from "../../net-overlay/network-plane.js";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import type { ContainerStatus, PortConfig } from "../../proto/gen/skein/v1/types.js";
+import { isLive } from "../containers/container-entry.js";
 import type {
   ContainerRecord,
   ContainerSpecification,
@@ -90,7 +91,7 @@ export class ContainerController implements Controller {
     const { containers } = this.#components;
     const record = this.#record();
     if (record === undefined) return gone();
-    if (record.state === "running" && this.#sandbox === undefined) await this.#adoptSandbox();
+    if (isLive(record.state) && this.#sandbox === undefined) await this.#adoptSandbox();
     const unhealthy = new AbortController();
     const stopListening = this.#onHealth(record.id, (health) => {
       if (health === "unhealthy") unhealthy.abort();
@@ -112,7 +113,7 @@ export class ContainerController implements Controller {
   async shutdown(_options: { signal: AbortSignal }): Promise<void> {
     const record = this.#record();
     this.#ending = true;
-    if (record?.state === "running") {
+    if (record !== undefined && isLive(record.state)) {
       await ignoreMissing(
         this.#components.containers.stop(record.id, {
           gracePeriodMs: record.specification.stopGracePeriodMs,
@@ -125,7 +126,7 @@ export class ContainerController implements Controller {
   async terminate(_options: { signal: AbortSignal }): Promise<void> {
     const record = this.#record();
     this.#ending = true;
-    if (record?.state === "running") {
+    if (record !== undefined && isLive(record.state)) {
       await ignoreMissing(this.#components.containers.kill(record.id, "SIGKILL"));
       await ignoreMissing(this.#components.containers.wait(record.id));
     }

@@ -7,6 +7,7 @@ import type { Logger } from "../../base/log/logger.js";
 import type { NetworkPlane } from "../../net-overlay/network-plane.js";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import type { NodeDescription } from "../../proto/gen/skein/v1/types.js";
+import { isLive } from "../containers/container-entry.js";
 import type { TaskContainerManager } from "../containers/container-manager.js";
 import type { ImageStore } from "../images/image-store.js";
 import { ContainerController, type ControllerComponents } from "./container-controller.js";
@@ -90,7 +91,7 @@ class ContainerTaskExecutor implements ContainerExecutor {
     if (record === undefined) return;
     log.info("container of a task that is not ours any more is removed", { task: taskId });
     try {
-      if (record.state === "running") {
+      if (isLive(record.state)) {
         await containers.stop(record.id, { gracePeriodMs: record.specification.stopGracePeriodMs });
       }
       await containers.remove(record.id, { force: true, removeVolumes: true });
