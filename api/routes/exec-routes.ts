@@ -102,15 +102,14 @@ async function start(exchange: Exchange, options: ExecRoutesOptions): Promise<un
 }
 
 export function execRoutes(options: ExecRoutesOptions): Route[] {
-  const { containers, streams } = options;
+  const { streams } = options;
   return [
     {
       method: "POST",
       path: "/containers/:id/exec",
       handle: async (exchange) => {
         const specification = specificationIn(await exchange.body());
-        const container = containers.get(exchange.param("id"));
-        const { id } = await streams.createExec(container.id, specification);
+        const { id } = await streams.createExec(exchange.param("id"), specification);
         return { status: 201, json: { Id: id } };
       },
     },

@@ -10,6 +10,9 @@ import { followLog, type LogSource } from "../fs-log-follow.js";
 import { logAttributes } from "../logdrivers/log-attributes.js";
 import { LogText } from "./log-text.js";
 
+/** A block as large as this was not written while its reader looked on. */
+const BEHIND_BYTES = 64 * 1024;
+
 export interface ContainerLogsInit {
   readonly containers: Pick<ContainerManager, "get"> & { logSource(id: string): LogSource };
 }
@@ -40,7 +43,8 @@ async function* text(
   try {
     await cursor.open(options.tail, wanted);
     for await (const block of followLog(source, cursor, options)) {
-      const bytes = style.render(block);
+      // A follower that is behind gets lines together; else each is a frame, as clients like to read them.
+      const bytes = style.render(block, { joined: options.follow && block.length >= BEHIND_BYTES });
       if (bytes.length > 0) yield bytes;
       if (style.finished) return;
     }

@@ -6,7 +6,8 @@
  * Bounds: `EXECS_PER_CONTAINER_MAX` that run or wait to be started: more are refused; of ended ones the newest
  * `ENDED_EXECS_MAX` are remembered.
  */
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { writeFileSync } from "node:fs";
+import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../../../base/clock/clock.js";
 import {
@@ -77,7 +78,7 @@ export class ExecSessions {
 
   create(containerId: string, specification: ExecSpecification): ExecRecord {
     const container = this.#init.containers.get(containerId);
-    refuseNotRunning(container);
+    refuseNotRunning(container, containerId);
     if (specification.args.length === 0) throw new InvalidArgumentError("No exec command specified");
     const living = [...this.#execs.values()].filter(
       ({ record }) => record.containerId === container.id && record.exitCode === undefined,
@@ -121,7 +122,7 @@ export class ExecSessions {
       throw new FailedPreconditionError(`Error: Exec command ${execId} ${words}`);
     }
     const container = this.#init.containers.get(exec.record.containerId);
-    refuseNotRunning(container);
+    refuseNotRunning(container, container.id);
     exec.started = true;
     try {
       const processFile = await this.#prepare(exec, container);
@@ -159,7 +160,7 @@ export class ExecSessions {
     });
     const bundle = this.#init.layout.bundleDir(container.id);
     const path = join(bundle, `x-${id.slice(0, 16)}.json`);
-    await writeFile(path, JSON.stringify(process), { mode: 0o600 });
+    writeFileSync(path, JSON.stringify(process), { mode: 0o600 }); // a few KB in memory: a thread costs more
     return path;
   }
 
@@ -318,10 +319,11 @@ export class ExecSessions {
   }
 }
 
-function refuseNotRunning(container: ContainerRecord): void {
+/** @param asked the name in the request, which Docker gives back for paused ones. */
+function refuseNotRunning(container: ContainerRecord, asked: string): void {
   const { id, state } = container;
   if (state === "paused")
-    throw new FailedPreconditionError(`Container ${id} is paused, unpause the container before exec`);
+    throw new FailedPreconditionError(`Container ${asked} is paused, unpause the container before exec`);
   if (state === "restarting")
     throw new FailedPreconditionError(`Container ${id} is restarting, wait until the container is running`);
   if (state !== "running") throw new FailedPreconditionError(`Container ${id} is not running`);

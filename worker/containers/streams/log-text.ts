@@ -32,6 +32,7 @@ const TEXT_AT = TAG_AT + 2;
 /** "stdout" and "stderr" differ in their fourth letter. */
 const LETTER_O = 0x6f;
 const FULL = 0x46;
+const JOINED_BYTES_MAX = 32 * 1024;
 const SHORT_COPY_BYTES = 24;
 
 export class LogText {
@@ -45,6 +46,10 @@ export class LogText {
   #lastTime: Buffer = Buffer.alloc(0);
   #prefix: Buffer = Buffer.alloc(0);
   #inTime = true;
+  #joined = false;
+  /** The open frame: its stream, 0 for none, and where its header is. */
+  #frameStream: 0 | 1 | 2 = 0;
+  #frameAt = 0;
   /** A line younger than `untilNs` was seen: no more is wanted. */
   finished = false;
 
@@ -55,8 +60,15 @@ export class LogText {
     this.#prefix = this.#prefixOf("");
   }
 
-  /** @param block whole lines. @returns what is to be sent; its memory is the caller's. */
-  render(block: Buffer): Buffer {
+  /**
+   * @param block whole lines.
+   * @param options joined: lines of one stream share a header, up to `JOINED_BYTES_MAX`: clients write out each
+   * frame by itself, and are slow where frames are many.
+   * @returns what is to be sent; its memory is the caller's.
+   */
+  render(block: Buffer, options: { readonly joined?: boolean } = {}): Buffer {
+    this.#joined = options.joined === true;
+    this.#frameStream = 0;
     this.#out = Buffer.allocUnsafe(block.length + HEADER_BYTES);
     this.#length = 0;
     let start = 0;
@@ -104,17 +116,7 @@ export class LogText {
     this.#makeRoom(HEADER_BYTES + length);
     const out = this.#out;
     let at = this.#length;
-    if (this.#style.framed) {
-      out[at] = stream;
-      out[at + 1] = 0;
-      out[at + 2] = 0;
-      out[at + 3] = 0;
-      out[at + 4] = length >>> 24;
-      out[at + 5] = (length >>> 16) & 255;
-      out[at + 6] = (length >>> 8) & 255;
-      out[at + 7] = length & 255;
-      at += HEADER_BYTES;
-    }
+    if (this.#style.framed) at = this.#frame(stream, length);
     if (prefix > 0) {
       this.#prefix.copy(out, at);
       at += prefix;
@@ -127,6 +129,28 @@ export class LogText {
     }
     if (whole) out[at++] = NEWLINE;
     this.#length = at;
+  }
+
+  /** Opens a frame, or makes the last one longer. @returns where its next bytes go. */
+  #frame(stream: 1 | 2, length: number): number {
+    const out = this.#out;
+    const at = this.#length;
+    const begun = this.#joined && this.#frameStream === stream ? at - this.#frameAt - HEADER_BYTES : 0;
+    if (begun > 0 && begun + length <= JOINED_BYTES_MAX) {
+      out.writeUInt32BE(begun + length, this.#frameAt + 4);
+      return at;
+    }
+    this.#frameStream = stream;
+    this.#frameAt = at;
+    out[at] = stream;
+    out[at + 1] = 0;
+    out[at + 2] = 0;
+    out[at + 3] = 0;
+    out[at + 4] = length >>> 24;
+    out[at + 5] = (length >>> 16) & 255;
+    out[at + 6] = (length >>> 8) & 255;
+    out[at + 7] = length & 255;
+    return at + HEADER_BYTES;
   }
 
   #makeRoom(bytes: number): void {
