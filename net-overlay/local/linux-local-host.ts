@@ -63,6 +63,9 @@ export class LinuxLocalHost implements LocalHost {
   readonly #firewall: LinuxFirewall;
   readonly #conntrack: LinuxConntrack;
   readonly #hasIpv6Sysctls: boolean;
+  /** Sandboxes this process made that never had names; and those whose names it serves. */
+  readonly #born = new Set<string>();
+  readonly #named = new Set<string>();
 
   constructor(options: LinuxLocalHostOptions) {
     const { linux, hostNetns: netnsPath, log } = options;
@@ -103,6 +106,7 @@ export class LinuxLocalHost implements LocalHost {
     const { linux } = this.#options;
     const path = this.sandboxPath(containerId);
     linux.createNetns(path);
+    this.#born.add(containerId);
     linux.setSysctls(path, {
       ...SANDBOX_SYSCTLS,
       ...(this.#hasIpv6Sysctls ? SANDBOX_SYSCTLS_IPV6 : {}),
@@ -116,6 +120,7 @@ export class LinuxLocalHost implements LocalHost {
   }
 
   removeSandbox(containerId: string): Promise<void> {
+    this.#born.delete(containerId);
     return this.#options.linux.deleteNetns(this.sandboxPath(containerId));
   }
 
@@ -178,17 +183,22 @@ export class LinuxLocalHost implements LocalHost {
   }
 
   serveNames(containerId: string): void {
+    if (this.#named.has(containerId)) return;
+    // What was found may have the rules. A new one has not, and deleting a table costs 10 ms.
+    const isNew = this.#born.has(containerId);
     const nft = this.#options.linux.nft(this.sandboxPath(containerId));
     try {
-      nft.run(`table ip skein_dns\ndelete table ip skein_dns\n${DNS_REDIRECT}`);
+      nft.run(isNew ? DNS_REDIRECT : `table ip skein_dns\ndelete table ip skein_dns\n${DNS_REDIRECT}`);
     } finally {
       nft.close();
     }
     this.#options.names.open({ taskId: containerId });
+    this.#born.delete(containerId);
+    this.#named.add(containerId);
   }
 
   stopNames(containerId: string): void {
-    this.#options.names.closeSandbox(containerId);
+    if (this.#named.delete(containerId)) this.#options.names.closeSandbox(containerId);
   }
 
   applyFirewall(plans: { readonly 4: FirewallPlan; readonly 6: FirewallPlan }): void {
