@@ -1,5 +1,5 @@
 /**
- * Samples of containers once per second, shared: however many clients look at a container, it is sampled once.
+ * Samples of containers once per second, shared: however many clients look, a container is sampled once.
  * Pure (clock and access handed in). Invariants: a feed lives as long as somebody listens; a listener hears
  * samples in their order, each with the one before it; a container that does not run gives empty ones.
  */

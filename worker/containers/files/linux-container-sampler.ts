@@ -26,7 +26,8 @@ import {
 const ROOT = "/sys/fs/cgroup";
 const US_NS = 1_000;
 
-type Reader = (controller: string, file: string) => string;
+/** The text of a file of the container's group; "" where there is none. */
+export type Reader = (controller: string, file: string) => string;
 
 export class ContainerSampler {
   readonly #clock: Clock;
@@ -65,11 +66,11 @@ export class ContainerSampler {
   }
 }
 
-type Counters = Pick<ContainerSample, "pids" | "memory" | "blkio"> & {
+export type Counters = Pick<ContainerSample, "pids" | "memory" | "blkio"> & {
   readonly cpu: Omit<ContainerSample["cpu"], "systemNs" | "onlineCpus">;
 };
 
-function countersV1(read: Reader): Counters {
+export function countersV1(read: Reader): Counters {
   const number = (controller: string, file: string): number => soleNumber(read(controller, file)) ?? 0;
   const times = keyedNumbers(read("cpuacct", "cpuacct.stat"));
   const throttling = keyedNumbers(read("cpu", "cpu.stat"));
@@ -112,7 +113,7 @@ function countersV1(read: Reader): Counters {
   };
 }
 
-function countersV2(read: Reader): Counters {
+export function countersV2(read: Reader): Counters {
   const number = (file: string): number => soleNumber(read("", file)) ?? 0;
   const cpu = keyedNumbers(read("", "cpu.stat"));
   const { bytes, operations } = blkioV2(read("", "io.stat"));

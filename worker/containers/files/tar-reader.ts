@@ -2,8 +2,8 @@
  * Reads a tar as it comes: bytes are pushed in, entries and their data go to a sink.
  * Pure. Invariants: memory is bounded by one header (TAR_META_BYTES_MAX); for each `begin` there is one
  * `end`, and between them exactly the data the entry spoke of, or an error; after the end mark everything is
- * ignored. Reads v7, ustar, pax (global headers are ignored), GNU long names, and sparse files of GNU and pax (0.0,
- * 0.1, 1.0).
+ * ignored. Reads v7, ustar, pax (global headers are ignored), GNU long names, and sparse files of GNU and
+ * pax (0.0, 0.1, 1.0).
  * Sources: POSIX.1-2017 pax; GNU tar manual, "Storing Sparse Files".
  */
 import { InvalidArgumentError } from "../../../base/errors/errors.js";
