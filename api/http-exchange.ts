@@ -87,7 +87,7 @@ export class Exchange {
       }
       chunks.push(chunk);
     }
-    return jsonFields(Buffer.concat(chunks));
+    return jsonFields(Buffer.concat(chunks), this.header("content-type"));
   }
 
   /** What belongs to the request is no input of what follows it: some clients repeat the query as a body. */
@@ -101,7 +101,7 @@ export class Exchange {
     if (read === undefined)
       throw new TooLargeError(`the body must be whole and have at most ${JSON_BODY_BYTES_MAX} bytes`);
     this.#upgrade = read.upgrade;
-    return jsonFields(read.body);
+    return jsonFields(read.body, this.header("content-type"));
   }
 
   /** Minor number of the version in the path; without one, the newest: infinity. */
@@ -160,9 +160,20 @@ export class Exchange {
   }
 }
 
-function jsonFields(bytes: Buffer): Fields {
+/**
+ * A form that a page of another site sends has another type, and no browser lets it choose this one.
+ * @throws {InvalidArgumentError} in dockerd's words
+ */
+function checkJsonType(type: string): void {
+  const plain = type.split(";")[0]?.trim().toLowerCase() ?? "";
+  if (plain !== "" && plain !== "application/json")
+    throw new InvalidArgumentError(`unsupported Content-Type header (${plain}): must be 'application/json'`);
+}
+
+function jsonFields(bytes: Buffer, type: string): Fields {
   const text = bytes.toString("utf8");
   if (text.trim() === "") return Fields.of({});
+  checkJsonType(type);
   try {
     return Fields.of(JSON.parse(text));
   } catch (error) {

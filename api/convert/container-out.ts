@@ -41,6 +41,8 @@ export interface Shown {
   readonly apiMinor: number;
   readonly nowMs: number;
   readonly size?: ContainerSize | undefined;
+  /** Names other containers gave it by their links: "/other/alias". */
+  readonly linkNames?: readonly string[];
 }
 
 /** Docker counts one that is paused, or waits for its restart, as running. */
@@ -99,7 +101,7 @@ export function containerRowOut(
   const sizes = shown.size;
   return {
     Id: container.id,
-    Names: [`/${container.name}`],
+    Names: [`/${container.name}`, ...(shown.linkNames ?? [])],
     Image: imageNameOut(container, parts),
     ImageID: container.imageId,
     Command: [path, ...words].join(" "),

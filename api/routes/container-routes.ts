@@ -30,6 +30,21 @@ function limitIn(exchange: Exchange): number {
   return Math.max(0, Number(text));
 }
 
+/** By the id of whom links lead to. */
+function linkNames(
+  containers: Pick<ContainerManager, "find" | "list">,
+): ReadonlyMap<string, readonly string[]> {
+  const names = new Map<string, string[]>();
+  for (const { name, specification } of containers.list()) {
+    for (const link of specification.networking?.links ?? []) {
+      const [target = "", alias = target] = link.split(":");
+      const id = containers.find(target)?.id;
+      if (id !== undefined) names.set(id, [...(names.get(id) ?? []), `/${name}/${alias}`]);
+    }
+  }
+  return names;
+}
+
 export function containerRoutes(options: ContainerRoutesOptions): Route[] {
   const { containers, nowMs } = options;
   const find = (id: string): ContainerRecord => containers.get(id);
@@ -55,10 +70,12 @@ export function containerRoutes(options: ContainerRoutesOptions): Route[] {
           { filters: exchange.query.get("filters"), all: exchange.flag("all"), limit: limitIn(exchange) },
           world,
         );
+        const links = linkNames(containers);
         const json = [];
         for (const container of chosen) {
           const size = withSize ? await options.sizeOf(container.id) : undefined;
-          json.push(containerRowOut(container, options, { apiMinor, nowMs: nowMs(), size }));
+          const shown = { apiMinor, nowMs: nowMs(), size, linkNames: links.get(container.id) ?? [] };
+          json.push(containerRowOut(container, options, shown));
         }
         return { status: 200, json };
       },
