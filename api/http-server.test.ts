@@ -200,7 +200,7 @@ test("versions outside the range are refused in Docker's words", async () => {
     messageOf(await ask("GET", "/v1.12/version")),
     /client version 1\.12 is too old\. Minimum supported API version is 1\.24/,
   );
-  assert.match(messageOf(await ask("GET", "/v1.99/version")), /client version 1\.99 is too new/);
+  assert.match(messageOf(await ask("GET", "/v1.52/version")), /client version 1\.52 is too new/);
   assert.equal((await ask("GET", "/v1.24/version")).status, 200);
 });
 
@@ -238,6 +238,16 @@ test("a body that is too large is 413, and the client gets to read that", async 
   assert.equal(answer.status, 413);
   assert.match(messageOf(answer), /the body must have at most 8388608 bytes/);
   assert.equal((await ask("GET", "/_ping")).status, 200);
+});
+
+test("a body of another type than JSON is refused: a page of another site cannot send this one", async () => {
+  const answer = await ask("POST", "/containers/create", "{}", { "content-type": "text/plain" });
+  assert.deepEqual(
+    [answer.status, messageOf(answer)],
+    [400, "unsupported Content-Type header (text/plain): must be 'application/json'"],
+  );
+  const typed = { "content-type": "application/json; charset=utf-8" };
+  assert.match(messageOf(await ask("POST", "/containers/create", "{}", typed)), /config cannot be empty/);
 });
 
 test("a refused body or header quotes no secret", async () => {

@@ -46,8 +46,8 @@ import { volumeRoutes } from "./routes/volume-routes.js";
 import { UNIMPLEMENTED } from "./unimplemented-routes.js";
 
 const VERSION_PREFIX = /^\/v(\d+)\.(\d+)(?=\/)/;
-/** Newest version clients may ask for; a newer one than API_VERSION is answered as API_VERSION is. */
-const VERSION_MINOR_MAX = 56;
+/** Newest version clients may ask for. */
+const VERSION_MINOR_MAX = Number(API_VERSION.split(".")[1]);
 /** An image name may hold slashes: they are escaped so that it is one path segment. */
 const IMAGE_NAME = new RegExp(
   "^/(images|distribution)/(?!json$|create$|load$|get$|search$|prune$)(.+?)" +
