@@ -20,7 +20,7 @@ export class EngineEvents {
     const { containers, images, localNetworks } = backend;
     this.#stopListening = [
       containers.onEvent((event) => journal.add(containerEvent(event))),
-      images.onEvent?.((event) => journal.add(imageEvent(event))) ?? nothing,
+      images.onEvent((event) => journal.add(imageEvent(event))),
       containers.volumes.onEvent((event) => journal.add(volumeEvent(event))),
       localNetworks?.onEvent((event) => journal.add(networkEvent(event))) ?? nothing,
     ];

@@ -34,9 +34,11 @@ import { debugRoutes } from "./routes/debug-routes.js";
 import { eventRoutes } from "./routes/event-routes.js";
 import { execRoutes } from "./routes/exec-routes.js";
 import { imageRoutes } from "./routes/image-routes.js";
+import { imageTransferRoutes } from "./routes/image-transfer-routes.js";
 import { logRoutes } from "./routes/log-routes.js";
 import { networkRoutes } from "./routes/network-routes.js";
 import { nodeRoutes } from "./routes/node-routes.js";
+import { registryRoutes } from "./routes/registry-routes.js";
 import type { Route } from "./routes/route.js";
 import { configRoutes, secretRoutes } from "./routes/secret-routes.js";
 import { serviceRoutes, taskRoutes } from "./routes/service-routes.js";
@@ -62,6 +64,23 @@ function streamRoutes(streaming: NonNullable<EngineBackend["streaming"]>): Route
   return [...attachRoutes(streaming), ...execRoutes(streaming), ...containerLogRoutes(streaming)];
 }
 
+function allImageRoutes({ images, containers, clock }: EngineBackend, { journal }: EngineEvents): Route[] {
+  const onPruned = (reclaimedBytes: number): void =>
+    journal.add({
+      type: "image",
+      action: "prune",
+      id: "",
+      attributes: { reclaimed: String(reclaimedBytes) },
+      scope: "local",
+      timeMs: clock.nowMs(),
+    });
+  return [
+    ...imageRoutes({ images, containers, onPruned, nowMs: () => clock.nowMs() }),
+    ...imageTransferRoutes({ images }),
+    ...registryRoutes({ images }),
+  ];
+}
+
 function routesOf(backend: EngineBackend, clients: ManagerClients, events: EngineEvents): Route[] {
   const isManager = (): boolean => backend.manager() !== undefined;
   const ofContainers = containerRouteOptions(backend, events.journal);
@@ -82,11 +101,7 @@ function routesOf(backend: EngineBackend, clients: ManagerClients, events: Engin
       isManager,
       nowMs: () => backend.clock.nowMs(),
     }),
-    ...imageRoutes({
-      images: backend.images,
-      containers: backend.containers,
-      architecture: backend.facts.architecture,
-    }),
+    ...allImageRoutes(backend, events),
     ...containerRoutes(ofContainers),
     ...containerLifeRoutes(ofContainers),
     ...(backend.streaming === undefined ? [] : streamRoutes(backend.streaming)),

@@ -3,11 +3,11 @@
  * never logged.
  */
 import { InvalidArgumentError } from "../base/errors/errors.js";
+import type { RegistryAuth } from "../proto/engine/images.js";
 import { Fields } from "./convert/fields.js";
-import type { EngineAuth } from "./engine-ports.js";
 
 /** @returns undefined for an empty header or an empty object. @throws {InvalidArgumentError} */
-export function registryAuthIn(header: string): EngineAuth | undefined {
+export function registryAuthIn(header: string): RegistryAuth | undefined {
   if (header === "") return undefined;
   let fields: Fields;
   try {
@@ -18,7 +18,7 @@ export function registryAuthIn(header: string): EngineAuth | undefined {
     // The cause would quote the header: it stays out of the error.
     throw new InvalidArgumentError("X-Registry-Auth must be base64 of a JSON object");
   }
-  const auth: EngineAuth = {
+  const auth: RegistryAuth = {
     username: fields.string("username"),
     password: fields.string("password"),
     identityToken: fields.string("identitytoken"),

@@ -5,14 +5,7 @@
  */
 export const UNIMPLEMENTED: readonly (readonly [method: string, path: string])[] = [
   ["GET", "/containers/:id/attach/ws"],
-  ["GET", "/images/:name/history"],
-  ["GET", "/images/:name/get"],
   ["GET", "/images/:name/attestations"],
-  ["POST", "/images/:name/push"],
-  ["GET", "/images/search"],
-  ["GET", "/images/get"],
-  ["POST", "/images/prune"],
-  ["POST", "/auth"],
   ["GET", "/system/df"],
   ["POST", "/session"],
   ["POST", "/grpc"],

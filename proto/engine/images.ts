@@ -159,11 +159,18 @@ export interface ImageStore {
   tag(reference: string, target: string): Promise<void>;
   /**
    * Docker's rmi: untags, and deletes when the last name goes.
-   * @throws {AbortedError}(409) in use by a container, unless forced.
+   * @param options usedBy, runningOn: a container of the image; one that runs cannot be forced away.
+   * @throws {AbortedError}(409) in use by a container, unless forced; what other images were made of.
    */
   remove(
     reference: string,
-    options?: { force?: boolean; usedBy?: (imageId: string) => string | undefined },
+    options?: {
+      force?: boolean;
+      /** Nameless images it was made of stay. */
+      noPrune?: boolean;
+      usedBy?: (imageId: string) => string | undefined;
+      runningOn?: (imageId: string) => string | undefined;
+    },
   ): Promise<readonly { untagged?: string; deleted?: string }[]>;
   /**
    * Makes a writable root file system of the image ("": of no image) for a container: overlayfs mounted at the
@@ -226,6 +233,11 @@ export interface ImageWorkshop extends ImageStore {
     }[]
   >;
   onEvent(listener: (event: ImageEvent) => void): () => void;
+  /** The tags a repository of a registry has, for a pull of them all. @throws as pull. */
+  listRemoteTags(
+    reference: string,
+    options?: { auth?: RegistryAuth; signal?: AbortSignal },
+  ): Promise<readonly string[]>;
   /** Counts for what begins from now on; what is under way goes on as it began. */
   setRegistryOptions(options: RegistryOptions): void;
   /** Folders of the image's layers, lowest first, for GraphDriver of an inspection. */

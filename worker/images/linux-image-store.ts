@@ -22,7 +22,7 @@ import { type Platform, platformOf } from "./image-manifest.js";
 import { findImage, requireImage, type StoredImage, withNames } from "./image-names.js";
 import { Pins } from "./image-pins.js";
 import { describeRemoteImage, PullGate, pullImage } from "./image-pull.js";
-import { familiarName, formatReference, parseReference } from "./image-reference.js";
+import { familiarName, familiarReference, formatReference, parseReference } from "./image-reference.js";
 import { planRemoval, type RemovalOptions } from "./image-removal.js";
 import { SharedLayers } from "./image-sharing.js";
 import type {
@@ -130,14 +130,11 @@ class NodeImageStore implements ImageWorkshop {
 
   async pull(reference: string, options: PullOptions = {}): Promise<ImageRecord> {
     const client = await this.#openRegistry();
-    return await pullImage(
-      { parts: this.#parts, client, gate: this.#pullGate, clock: this.#options.clock },
-      reference,
-      {
-        ...options,
-        platform: this.#platform,
-      },
-    );
+    const components = { parts: this.#parts, client, gate: this.#pullGate, clock: this.#options.clock };
+    const platform = options.platform ?? this.#platform;
+    const image = await pullImage(components, reference, { ...options, platform });
+    this.#events.emit("pull", familiarReference(parseReference(reference)), image.id);
+    return image;
   }
 
   async describeRemote(
@@ -168,29 +165,40 @@ class NodeImageStore implements ImageWorkshop {
 
   async tag(reference: string, target: string): Promise<void> {
     const name = tagOf(target);
-    await this.#parts.index.update((images) => ({
-      put: withNames(images, requireImage(images, reference).image, {
-        tags: [name],
-        taggedMs: this.#options.clock.nowMs(),
-      }),
-      result: undefined,
-    }));
+    const id = await this.#parts.index.update((images) => {
+      const { image } = requireImage(images, reference);
+      const taggedMs = this.#options.clock.nowMs();
+      return { put: withNames(images, image, { tags: [name], taggedMs }), result: image.id };
+    });
+    this.#events.emit("tag", familiarName(name), id);
   }
 
   async remove(
     reference: string,
     options: RemovalOptions = {},
   ): Promise<readonly { untagged?: string; deleted?: string }[]> {
-    const plan = await this.#parts.index.update((images) => {
+    const steps = await this.#parts.index.update((images) => {
       const result = planRemoval(images, reference, options);
-      if (result.deletes) return { delete: [result.image.id], result };
-      return { put: [without(result.image, result.untag)], result };
+      return {
+        put: result.filter((step) => !step.deletes).map(({ image, untag }) => without(image, untag)),
+        delete: result.filter((step) => step.deletes).map(({ image }) => image.id),
+        result,
+      };
     });
-    const untagged = plan.untag.map((name) => ({ untagged: familiarName(name) }));
-    if (!plan.deletes) return untagged;
-    const layers = await collectLayers(this.#parts, [...plan.image.chainIds].reverse());
-    await collectBlobs(this.#parts, blobsOf(plan.image));
-    return [...untagged, { deleted: plan.image.id }, ...layers.map((chainId) => ({ deleted: chainId }))];
+    const lines: { untagged?: string; deleted?: string }[] = [];
+    for (const { image, untag, deletes } of steps) {
+      for (const name of untag) {
+        lines.push({ untagged: familiarName(name) });
+        this.#events.emit("untag", image.id, image.id);
+      }
+      if (!deletes) continue;
+      lines.push({ deleted: image.id });
+      this.#events.emit("delete", image.id, image.id);
+      const layers = await collectLayers(this.#parts, [...image.chainIds].reverse());
+      lines.push(...layers.map((chainId) => ({ deleted: chainId })));
+      await collectBlobs(this.#parts, blobsOf(image));
+    }
+    return lines;
   }
 
   async commit(options: CommitOptions): Promise<ImageRecord> {
@@ -265,6 +273,13 @@ class NodeImageStore implements ImageWorkshop {
   ): ReturnType<ImageWorkshop["search"]> {
     const { searchRegistry } = await import("./registry-search.js");
     return await searchRegistry(await this.#openRegistry(), term, options);
+  }
+
+  async listRemoteTags(
+    reference: string,
+    options: { auth?: RegistryAuth; signal?: AbortSignal } = {},
+  ): Promise<readonly string[]> {
+    return await (await this.#openRegistry()).listTags(parseReference(reference), options);
   }
 
   setRegistryOptions(options: RegistryOptions): void {
