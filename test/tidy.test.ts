@@ -144,7 +144,7 @@ const DOORS: Readonly<Record<string, RegExp>> = {
   koffi: /^base\/linux\/linux-koffi-calls\.ts$/,
   pino: /^base\/log\/pino-logger\.ts$/,
   ws: /\/ws-[\w-]+\.ts$/,
-  yaml: /^cli\/compose\//,
+  yaml: /^cli\/compose\/|^worker\/runtime\/fs-cdi-registry\./,
   ajv: /^cli\/compose\//,
   commander: /^cli\//,
   "find-my-way": /^api\//,

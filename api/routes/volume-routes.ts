@@ -1,6 +1,7 @@
 /**
  * /volumes and /plugins of a node. Edge: to the node's volumes and the containers that have them.
- * `docker inspect NAME` asks both before it comes to services and secrets, and goes on only after "not found".
+ * `docker inspect NAME` asks both before it comes to services and secrets, and goes on only after "not
+ * found".
  */
 import { FailedPreconditionError, InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
 import type { VolumeRecord, VolumeStore } from "../../proto/engine/volumes.js";
@@ -153,7 +154,8 @@ async function prune(options: VolumeRoutesOptions, filters: Filters, all: boolea
     try {
       await volumes.remove(volume.name);
     } catch (error) {
-      if (error instanceof FailedPreconditionError || error instanceof NotFoundError) continue; // taken meanwhile
+      const taken = error instanceof FailedPreconditionError || error instanceof NotFoundError; // meanwhile
+      if (taken) continue;
       throw error;
     }
     deleted.push(volume.name);

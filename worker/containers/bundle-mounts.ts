@@ -98,7 +98,8 @@ function tmpfsMount(mount: Of<"tmpfs">): OciMount {
 async function bindMount(mount: Of<"bind">): Promise<OciMount> {
   if (!mount.source.startsWith("/"))
     throw new InvalidArgumentError(
-      `invalid mount config for type "bind": invalid mount path: '${mount.source}' mount path must be absolute`,
+      `invalid mount config for type "bind": invalid mount path: '${mount.source}' ` +
+        "mount path must be absolute",
     );
   const propagation = mount.propagation === "" ? "rprivate" : mount.propagation;
   if (!PROPAGATIONS.includes(propagation))
@@ -127,7 +128,7 @@ async function bindMount(mount: Of<"bind">): Promise<OciMount> {
   };
 }
 
-/** The runtime sets the flags of what it binds anew: one that is read-only here must not become writable there. */
+/** The runtime sets the flags of what it binds anew: what is read-only here must not be writable there. */
 async function isReadOnlyHere(path: string): Promise<boolean> {
   try {
     await access(path, constants.W_OK);
@@ -138,7 +139,8 @@ async function isReadOnlyHere(path: string): Promise<boolean> {
 }
 
 /**
- * "ro" is of the top mount alone; "rro" goes below it, where kernel (5.12) and runtime can. By default only the
+ * "ro" is of the top mount alone; "rro" goes below it, where kernel (5.12) and runtime can. By default only
+ * the
  * top one is made so: a submount that cannot be would fail the start.
  */
 function readOnlyOptions(mount: Of<"bind">): readonly string[] {

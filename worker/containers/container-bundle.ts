@@ -181,7 +181,7 @@ interface Shared {
   readonly shm?: string;
 }
 
-/** @throws {FailedPreconditionError} (409) the other does not run; {InvalidArgumentError} it does not share. */
+/** @throws {FailedPreconditionError} (409) the other does not run; {InvalidArgumentError} does not share. */
 async function sharedNamespaces(
   maker: BundleMaker,
   container: StoredContainer,
@@ -206,7 +206,8 @@ async function sharedNamespaces(
       const mode = peer.specification.isolation?.ipcMode ?? "";
       if (mode !== "shareable") {
         throw new InvalidArgumentError(
-          `can't join IPC of container ${peer.id}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)`,
+          `can't join IPC of container ${peer.id}: non-shareable IPC ` +
+            "(hint: use IpcMode:shareable for the donor container)",
         );
       }
       return { ipc, pid, shm: maker.privateMounts.sharedMemoryPath(peer.id) };

@@ -1,6 +1,7 @@
 /**
  * Container Device Interface: a specification's text made into edits of a container's configuration. Pure.
- * Unknown keys of the format's newer versions are left alone unless they would change the container: those are
+ * Unknown keys of the format's newer versions are left alone unless they would change the container: those
+ * are
  * refused by name.
  * Source: CDI specification 0.3 to 1.0 (cncf-tags/container-device-interface, SPEC.md).
  */

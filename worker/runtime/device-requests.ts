@@ -12,7 +12,8 @@ const GPU_CAPABILITIES = ["gpu", "nvidia"];
 
 /**
  * @param names qualified names of all devices there are.
- * @returns qualified names (vendor/class=name) in order. @throws {InvalidArgumentError} nothing can give them.
+ * @returns qualified names (vendor/class=name) in order. @throws {InvalidArgumentError} nothing can give
+ * them.
  */
 export function requestedDevices(
   requests: readonly DeviceRequest[],

@@ -1,5 +1,6 @@
 /**
- * Parsers of what users and images write: seccomp profiles, passwd and group, device rules, sets of CPUs, namespace
+ * Parsers of what users and images write: seccomp profiles, passwd and group, device rules, sets of CPUs,
+ * namespace
  * modes. Whatever comes, they answer or refuse with words.
  */
 import assert from "node:assert/strict";
@@ -125,11 +126,13 @@ describe("admission of limits", () => {
       { ...NONE, memoryBytes: 64 << 20, memorySwappiness: 10, oomKillDisable: true, blkioWeight: 10 },
       KERNEL,
     );
+    const lacks = (what: string, then: string): string =>
+      `Your kernel does not support ${what} or the cgroup is not mounted. ${then}`;
     assert.deepEqual(warnings, [
-      "Your kernel does not support swap limit capabilities or the cgroup is not mounted. Memory limited without swap.",
-      "Your kernel does not support memory swappiness capabilities or the cgroup is not mounted. Memory swappiness discarded.",
+      lacks("swap limit capabilities", "Memory limited without swap."),
+      lacks("memory swappiness capabilities", "Memory swappiness discarded."),
       "Your kernel does not support OomKillDisable. OomKillDisable discarded.",
-      "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.",
+      lacks("Block I/O weight", "Weight discarded."),
     ]);
     assert.deepEqual(ociResources(resources).memory, { limit: 64 << 20, swap: -1 });
     assert.equal(ociResources(resources).blockIO, undefined);

@@ -1,7 +1,9 @@
 /**
- * Mounts the daemon makes for one container outside its root: shared memory that others may join, and parts of
+ * Mounts the daemon makes for one container outside its root: shared memory that others may join, and parts
+ * of
  * volumes. The runtime, another process, then binds them by paths that no container can change.
- * Edge: to the kernel. Invariant: all are below <runDir>/m/<container>, so that `release` finds them also after
+ * Edge: to the kernel. Invariant: all are below <runDir>/m/<container>, so that `release` finds them also
+ * after
  * a restart of the daemon.
  */
 import { closeSync, existsSync, fstatSync } from "node:fs";
@@ -39,7 +41,8 @@ export class PrivateMounts {
   }
 
   /**
-   * Binds what a path names below a folder. It is opened without leaving the folder, and the handle is what is
+   * Binds what a path names below a folder. It is opened without leaving the folder, and the handle is what
+   * is
    * mounted: links put there meanwhile change nothing.
    * @throws {InternalError} ending in EXDEV when the path leads out, ENOENT when nothing is there.
    */

@@ -28,7 +28,8 @@ export class RuntimeChoices {
   }
 
   /**
-   * For a new container. "runc" is what Docker calls its default: where it is not installed, the daemon's serves.
+   * For a new container. "runc" is what Docker calls its default: where it is not installed, the daemon's
+   * serves.
    * @throws {InvalidArgumentError} crun was asked for and is not installed.
    */
   asked(runtime: RuntimeName | undefined): { readonly runtime: string; readonly hideUnified: boolean } {

@@ -1,5 +1,6 @@
 /**
- * Copies a folder with owners, modes, times and extended attributes, links as links. Edge: to the file system.
+ * Copies a folder with owners, modes, times and extended attributes, links as links. Edge: to the file
+ * system.
  * Sockets, pipes and device nodes are left out. A missing source copies nothing.
  */
 import { constants, type Stats } from "node:fs";

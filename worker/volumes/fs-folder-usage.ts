@@ -1,12 +1,13 @@
 /**
- * Bytes a folder takes on its disk. Edge: to the file system. In slices: each entry is awaited, so that nothing
+ * Bytes a folder takes on its disk. Edge: to the file system. In slices: each entry is awaited, so that
+ * nothing
  * holds the event loop. Files with several names count once.
  */
 import { lstat, opendir } from "node:fs/promises";
 import { join } from "node:path";
 import { isErrno } from "../runtime/linux-process.js";
 
-/** Sizes as `ls` shows them, as Docker counts. Missing folders have none; what goes away meanwhile is left out. */
+/** Sizes as `ls` shows them, as Docker counts. What is missing, or goes away meanwhile, is left out. */
 export async function folderUsage(folder: string): Promise<number> {
   const seen = new Set<string>();
   const pending = [folder];

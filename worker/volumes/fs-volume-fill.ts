@@ -1,6 +1,7 @@
 /**
  * Fills an empty volume with what an image has. Edge: to the file system.
- * Invariants: the copy is made beside the volume, where no container can put links in its way, and counts once
+ * Invariants: the copy is made beside the volume, where no container can put links in its way, and counts
+ * once
  * it is whole; a crash is made good by the next container.
  */
 import type { Stats } from "node:fs";

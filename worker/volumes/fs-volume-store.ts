@@ -1,6 +1,8 @@
 /**
- * Volumes of a node: <dir>/<name>/ holds a small record, and the data of local ones. Edge: to the file system.
- * Invariants: a volume exists when its record file does; the record is written last and renamed into place; what
+ * Volumes of a node: <dir>/<name>/ holds a small record, and the data of local ones. Edge: to the file
+ * system.
+ * Invariants: a volume exists when its record file does; the record is written last and renamed into place;
+ * what
  * is done with one volume is done one after the other; one that a container has is not removed.
  */
 import type { Dirent } from "node:fs";
@@ -79,7 +81,8 @@ class NodeVolumes implements VolumeStore {
     if (!entry.isDirectory()) return;
     const path = join(this.#init.dir, entry.name, "volume.json");
     try {
-      this.#records.set(entry.name, JSON.parse(await readFile(path, "utf8")) as Kept); // written by #make alone
+      const record = JSON.parse(await readFile(path, "utf8")) as Kept; // written by #ensured alone
+      this.#records.set(entry.name, record);
     } catch (error) {
       if (isErrno(error, "ENOENT")) return; // its making was interrupted: the next `ensure` finishes it
       throw new DataLossError(`record of volume ${entry.name} cannot be read`, { cause: error });
@@ -117,7 +120,8 @@ class NodeVolumes implements VolumeStore {
       if (request.driver === "" || driverName === known.driver) return known;
       await this.#driver(driverName); // an unknown one is told of first
       throw new AlreadyExistsError(
-        `conflict: volume name must be unique: a volume named "${name}" already exists with the "${known.driver}" driver`,
+        `conflict: volume name must be unique: a volume named "${name}" already exists ` +
+          `with the "${known.driver}" driver`,
       );
     }
     checkName(name);

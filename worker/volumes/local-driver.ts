@@ -1,7 +1,8 @@
 /**
  * The local driver: <dir>/<name>/_data, a folder or what its options have mounted there.
  * Edge: to the file system and the kernel.
- * Invariant: what options name is mounted while, and only while, somebody uses it; a removal unmounts before it
+ * Invariant: what options name is mounted while, and only while, somebody uses it; a removal unmounts before
+ * it
  * deletes, so that nothing beyond the volume is touched.
  */
 import { mkdir, rm } from "node:fs/promises";

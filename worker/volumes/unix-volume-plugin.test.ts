@@ -1,5 +1,6 @@
 /**
- * Volume plugins: a server of the protocol on a unix socket, also one that fails, lies, drips or says too much.
+ * Volume plugins: a server of the protocol on a unix socket, also one that fails, lies, drips or says too
+ * much.
  */
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";

@@ -1,5 +1,6 @@
 /**
- * A volume plugin behind a unix socket: found by its name, spoken to in HTTP. Edge: to sockets and /etc, /run.
+ * A volume plugin behind a unix socket: found by its name, spoken to in HTTP. Edge: to sockets and /etc,
+ * /run.
  * Bounds: 30 s for an answer (mounting a remote disk may take long), 1 MiB of it.
  * Source: Docker's plugin discovery and volume plugin protocol (POST, JSON, one method per path).
  */
@@ -35,7 +36,7 @@ export const PLUGIN_FOLDERS: PluginFolders = {
   specs: ["/etc/docker/plugins", "/usr/lib/docker/plugins"],
 };
 
-/** @throws {NotFoundError} no such plugin, or one that has no volumes; {UnavailableError} it does not answer. */
+/** @throws {NotFoundError} no such plugin, or one without volumes; {UnavailableError} it does not answer. */
 export async function openVolumePlugin(
   name: string,
   init: { readonly folders?: PluginFolders; readonly timeoutMs?: number } = {},

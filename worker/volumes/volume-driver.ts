@@ -1,5 +1,6 @@
 /**
- * What the store asks of the thing behind a volume: the local file system, or a plugin. Pure (interface only).
+ * What the store asks of the thing behind a volume: the local file system, or a plugin. Pure (interface
+ * only).
  */
 import type { VolumeRecord } from "./volume-store.js";
 
