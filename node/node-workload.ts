@@ -18,6 +18,7 @@ import { createNetworkPlane } from "../net-overlay/linux-network-plane.js";
 import { openLocalNetworks } from "../net-overlay/local/linux-local-networks.js";
 import type { NodeLocalNetworks } from "../net-overlay/local/local-networks.js";
 import type { NetworkPlane } from "../net-overlay/network-plane.js";
+import type { ImageBuilder } from "../proto/engine/build.js";
 import type { ContainerStreams } from "../proto/engine/streams.js";
 import { DispatcherClient } from "../proto/gen/skein/v1/dispatcher.js";
 import { LogBrokerClient } from "../proto/gen/skein/v1/logs.js";
@@ -32,6 +33,7 @@ import {
 import { openContainerStreams } from "../worker/containers/streams/container-streams.js";
 import { createContainerExecutor } from "../worker/exec/container-executor.js";
 import { TASK_ID_LABEL } from "../worker/exec/task-names.js";
+import { openImageBuilder } from "../worker/images/build/open-image-builder.js";
 import type { ImageWorkshop } from "../worker/images/image-store.js";
 import { openImageStore } from "../worker/images/linux-image-store.js";
 import { openLevelAgentState } from "../worker/state/level-agent-state.js";
@@ -88,6 +90,7 @@ export class NodeWorkload {
   readonly containers: LocalContainerManager;
   readonly streams: ContainerStreams;
   readonly files: LocalContainerFileAccess;
+  readonly builder: ImageBuilder;
   readonly network: NetworkPlane;
   /** undefined where the kernel is reached by commands alone. */
   readonly localNetworks: NodeLocalNetworks | undefined;
@@ -96,7 +99,10 @@ export class NodeWorkload {
 
   private constructor(
     parts: WorkloadOptions,
-    made: Pick<NodeWorkload, "images" | "containers" | "streams" | "files" | "network" | "localNetworks"> & {
+    made: Pick<
+      NodeWorkload,
+      "images" | "containers" | "builder" | "streams" | "files" | "network" | "localNetworks"
+    > & {
       scope: Scope;
     },
   ) {
@@ -105,6 +111,7 @@ export class NodeWorkload {
     this.containers = made.containers;
     this.streams = made.streams;
     this.files = made.files;
+    this.builder = made.builder;
     this.network = made.network;
     this.localNetworks = made.localNetworks;
     this.#scope = made.scope;
@@ -121,7 +128,7 @@ export class NodeWorkload {
           clock,
           random: random.child("images"),
           log: log.child({ component: "images" }),
-          insecureRegistries: options.insecureRegistries,
+          insecureRegistries: options.settings.insecureRegistries,
           certsDirs: ["/etc/skein/certs.d", "/etc/docker/certs.d"],
         }),
       );
@@ -162,12 +169,25 @@ export class NodeWorkload {
           log: log.child({ component: "files" }),
         }),
       );
+      const builder = scope.own(
+        await openImageBuilder({
+          dir: join(options.dataDir, "build"),
+          images,
+          containers,
+          streams,
+          linux,
+          clock,
+          random: random.child("build"),
+          log: log.child({ component: "build" }),
+        }),
+      );
       containers.startByPolicy();
       return new NodeWorkload(parts, {
         images,
         containers,
         streams,
         files,
+        builder,
         network,
         localNetworks: local?.networks,
         scope,
