@@ -74,8 +74,11 @@ export async function unpackArchive(
     await fed;
   }
   for (const [path, { mtime, mode }] of [...folderTimes].reverse()) {
-    await chmod(path, mode);
-    await lutimes(path, mtime, mtime);
+    // a later entry may have put something else there, or a link before it
+    const { path: real, absolute, stats } = await options.tree.find(path, { followLast: false });
+    if (real !== path || stats?.isDirectory() !== true) continue;
+    await chmod(absolute, mode);
+    await lutimes(absolute, mtime, mtime);
   }
   return entries;
 }
@@ -98,7 +101,7 @@ async function writeEntry(
     const folder = await tree.makeFolder(path, owner);
     if (parts.length === 0) return; // the folder it is unpacked into stays as it is
     await lchown(folder.absolute, owner.uid, owner.gid);
-    folderTimes.set(folder.absolute, { mtime, mode });
+    folderTimes.set(folder.path, { mtime, mode });
     return;
   }
   if (parts.length === 0) throw refused(header.name, "names the root, but is no folder");
@@ -118,7 +121,6 @@ async function writeEntry(
     return;
   }
   if (found.stats !== undefined) await clear(tree, found.absolute);
-  folderTimes.delete(found.absolute);
   switch (header.type) {
     case "file":
     case "contiguous-file":
