@@ -6,6 +6,7 @@
  * without a way out never asks outside.
  * Source: RFC 1035, RFC 2308 section 2 (no such name against no data).
  */
+import { formatAddress } from "../ipam/cidr.js";
 import type { NetworkNames } from "./network-names.js";
 
 export interface AskerView {
@@ -71,8 +72,11 @@ function findName(name: string, view: AskerView): readonly string[] | undefined 
   return undefined;
 }
 
-/** "4.3.2.10.in-addr.arpa" -> "10.2.3.4" */
+/** "4.3.2.10.in-addr.arpa" -> "10.2.3.4"; of IPv6, the nibbles below ip6.arpa. Source: RFC 3596 section 2.5. */
 function addressOfReverse(name: string): string | undefined {
+  const v6 = /^((?:[0-9a-f]\.){32})ip6\.arpa$/.exec(name)?.[1];
+  if (v6 !== undefined)
+    return formatAddress(6, BigInt(`0x${v6.replaceAll(".", "").split("").reverse().join("")}`));
   const match = /^(\d+)\.(\d+)\.(\d+)\.(\d+)\.in-addr\.arpa$/.exec(name);
   return match === null ? undefined : [match[4], match[3], match[2], match[1]].join(".");
 }

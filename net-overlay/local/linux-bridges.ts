@@ -149,6 +149,8 @@ export class LinuxBridges {
     const values: Record<string, string> = { [`net.ipv4.conf.${link}.route_localnet`]: "1" };
     if (existsSync("/proc/sys/net/ipv6")) {
       values[`net.ipv6.conf.${link}.accept_ra`] = "0";
+      // looking for duplicates, it could ask for no neighbour during its first second
+      values[`net.ipv6.conf.${link}.accept_dad`] = "0";
       values[`net.ipv6.conf.${link}.disable_ipv6`] = subnet6 === undefined ? "1" : "0";
     }
     if (!this.#forwards4) values["net.ipv4.ip_forward"] = "1";

@@ -2,17 +2,19 @@
  * Published ports as sockets of the host that this process holds, so that no other program takes them, and
  * takes notice when one has them already.
  * Edge: to the kernel by the Linux port, to node:net. Connections are translated by nft before they get here.
- * What does get here by TCP is carried over by this process: IPv6 towards a container that has none, and
+ * What does get here is carried over by this process: IPv6 towards a container that has none, and
  * connections in the moment after somebody flushed the rules.
  * Invariants: a port of an address has one owner; per carried port at most 256 connections.
  */
 import { closeSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
+import type { Clock } from "../../base/clock/clock.js";
 import { messageOf } from "../../base/errors/errors.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
 import { isRefusal } from "../dataplane/linux-route-socket.js";
 import type { HostPort, HostPorts } from "./port-plan.js";
+import { carryDatagrams } from "./udp-carrier.js";
 
 const CARRIED_CONNECTIONS_MAX = 256;
 
@@ -29,6 +31,7 @@ export interface HeldPortsOptions {
   readonly isMeshPort: (protocol: HostPort["protocol"], port: number) => boolean;
   /** The container's address; undefined: it has none. */
   readonly carriedTo: (owner: string) => string | undefined;
+  readonly clock: Clock;
   readonly log: Logger;
 }
 
@@ -83,7 +86,20 @@ export class LinuxHeldPorts implements HostPorts {
       if (isRefusal(error, "EPROTONOSUPPORT", "ESOCKTNOSUPPORT", "EAFNOSUPPORT")) return () => undefined;
       throw error;
     }
-    if (protocol !== "tcp") return () => closeSync(fd);
+    if (protocol === "sctp") return () => closeSync(fd);
+    if (protocol === "udp") {
+      const carrier = carryDatagrams({
+        fd,
+        family: hostAddress.includes(":") ? 6 : 4,
+        target: () => {
+          const host = this.#options.carriedTo(port.owner);
+          return host === undefined ? undefined : { host, port: port.containerPort };
+        },
+        clock: this.#options.clock,
+        onError: (error) => log.warn("a published port is not carried", { error: error.message }),
+      });
+      return () => carrier.close();
+    }
     const server = this.#carry(port);
     server.on("error", (error) => log.warn("a published port is not carried", { error: error.message }));
     server.listen({ fd });

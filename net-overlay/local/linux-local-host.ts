@@ -36,6 +36,7 @@ const SANDBOX_SYSCTLS = {
 const SANDBOX_SYSCTLS_IPV6 = {
   "net.ipv6.conf.default.disable_ipv6": "1",
   "net.ipv6.conf.default.accept_ra": "0",
+  "net.ipv6.conf.default.accept_dad": "0",
 };
 
 export interface SandboxNames {

@@ -47,6 +47,7 @@ export function openLocalNetworks(options: OpenLocalNetworksOptions): {
     netnsPath: hostNetns,
     isMeshPort: options.isMeshPort ?? (() => false),
     carriedTo: (owner) => networks.carriedTo(owner),
+    clock,
     log,
   });
   const names = new LinuxSandboxDns({
