@@ -11,6 +11,7 @@ import { afterEach, beforeEach, describe, it } from "node:test";
 import { isAlive, processOf } from "../runtime/linux-process.js";
 import { type ContainerLab, openContainerLab } from "./container-lab.js";
 import type { ContainerSpecification } from "./container-manager.js";
+import { openLevelContainerState } from "./level-container-state.js";
 
 describe("container adoption", () => {
   let lab: ContainerLab;
@@ -114,6 +115,23 @@ describe("container adoption", () => {
       [],
     );
     assert.ok(existsSync(join(lab.dir, "containers", id)));
+  });
+
+  it("a creation cut short after its volumes were made leaves none of them", async () => {
+    const volume = { name: "f".repeat(64), driver: "", options: {}, labels: {} };
+    await lab.manager.volumes.ensure(volume);
+    const { id } = await lab.manager.create(lab.spec({ args: ["true"] }));
+    await lab.manager.close();
+    const state = await openLevelContainerState(join(lab.dir, "state"));
+    const stored = (await state.load()).find(({ record }) => record.id === id) ?? assert.fail("no record");
+    const volumes = [
+      { target: "/v", name: volume.name, anonymous: true, readOnly: false, noCopy: false, subpath: "" },
+    ];
+    await state.save({ ...stored, volumes, creating: true });
+    await state.close();
+    await lab.reopen();
+    assert.equal(lab.manager.find(id), undefined);
+    assert.equal(lab.manager.volumes.find(volume.name), undefined);
   });
 
   it("a custom seccomp profile survives the daemon", async () => {

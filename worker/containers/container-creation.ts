@@ -1,9 +1,9 @@
 /**
  * Makes a container: its name, its volumes, its placed files, its record.
  * Edge: to the file system; decisions are in the pure files beside it.
- * Invariant: a creation that fails, or that is cut short, leaves nothing behind: what it made is taken back, or
- * swept at the next start. An acknowledged one is kept over the daemon's death (not synced: a power cut may lose
- * the last moments).
+ * Invariant: a creation that fails, or that is cut short, leaves nothing behind: what it made is taken back,
+ * or swept at the next start. An acknowledged one is kept over the daemon's death (not synced: a power cut
+ * may lose the last moments).
  */
 import { mkdir } from "node:fs/promises";
 import { hostname } from "node:os";
@@ -11,6 +11,7 @@ import { NotFoundError, NotImplementedError } from "../../base/errors/errors.js"
 import { newHexId } from "../../base/random/ids.js";
 import type { ImageRecord } from "../images/image-store.js";
 import { admitResources } from "../runtime/resource-admission.js";
+import { ANONYMOUS_LABEL } from "../volumes/fs-volume-store.js";
 import { admitContainer, type KeptSpecification, newRecord, wantedVolumes } from "./container-admission.js";
 import { ContainerEntry } from "./container-entry.js";
 import type { ContainerRecord, ContainerSpecification } from "./container-manager.js";
@@ -34,17 +35,21 @@ export class ContainerCreation {
     const id = newHexId(init.random);
     const { files, ...asked } = request;
     const { specification, warnings } = this.#admitted(id, asked, image);
-    registry.takeName(specification.name, id); // before the first wait: two creates of one name cannot both go on
-    const volumes: StoredContainer["volumes"][number][] = [];
+    // before the first wait: two creates of one name cannot both go on
+    registry.takeName(specification.name, id);
+    const volumes = this.#plannedVolumes(specification, image);
+    const createdMs = init.clock.nowMs();
+    const plain = newRecord({ id, specification, imageId: image.id, createdMs });
+    const record = warnings.length === 0 ? plain : { ...plain, warnings };
     try {
-      await this.#addVolumes(volumes, specification, image);
+      if (volumes.some(({ anonymous }) => anonymous)) {
+        await state.save({ record, files: [], volumes, creating: true });
+      }
+      await this.#makeVolumes(volumes, specification, image);
       const [placed] = await Promise.all([
         maker.files.place(id, files),
         mkdir(this.#parts.logDir(id), { recursive: true, mode: 0o710 }),
       ]);
-      const createdMs = init.clock.nowMs();
-      const plain = newRecord({ id, specification, imageId: image.id, createdMs });
-      const record = warnings.length === 0 ? plain : { ...plain, warnings };
       const stored: StoredContainer = { record, files: placed, volumes };
       await state.save(stored);
       registry.add(new ContainerEntry(stored));
@@ -54,6 +59,7 @@ export class ContainerCreation {
       registry.freeName(specification.name, id);
       await maker.files.remove(id);
       await removeAnonymousVolumes(this.#parts, volumes);
+      await state.delete(id);
       throw error;
     }
   }
@@ -93,16 +99,29 @@ export class ContainerCreation {
     return { specification, warnings };
   }
 
-  /** Each is noted when it is made, so that a failure midway can take the anonymous ones back. */
-  async #addVolumes(
-    made: StoredContainer["volumes"][number][],
+  /** Anonymous ones are named here: what a creation cut short made can be found again. */
+  #plannedVolumes(specification: KeptSpecification, image: ImageRecord): StoredContainer["volumes"] {
+    const { random } = this.#parts.init;
+    return wantedVolumes(specification, image).map(({ name, target, readOnly, noCopy, subpath }) => {
+      const anonymous = name === "";
+      return { target, name: anonymous ? newHexId(random) : name, anonymous, readOnly, noCopy, subpath };
+    });
+  }
+
+  async #makeVolumes(
+    planned: StoredContainer["volumes"],
     specification: KeptSpecification,
     image: ImageRecord,
   ): Promise<void> {
-    for (const mount of wantedVolumes(specification, image)) {
-      const { name, driver, driverOptions, labels, target, readOnly, noCopy, subpath } = mount;
-      const volume = await this.#parts.volumes.ensure({ name, driver, options: driverOptions, labels });
-      made.push({ target, name: volume.name, anonymous: name === "", readOnly, noCopy, subpath });
+    for (const [at, { driver, driverOptions, labels }] of wantedVolumes(specification, image).entries()) {
+      const volume = planned[at];
+      if (volume === undefined) continue;
+      await this.#parts.volumes.ensure({
+        name: volume.name,
+        driver,
+        options: driverOptions,
+        labels: volume.anonymous ? { ...labels, [ANONYMOUS_LABEL]: "" } : labels,
+      });
     }
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Containers of one node, tasks and plain ones alike, as the worker names them. Pure (types only); the contract
- * is in proto/engine.
+ * Containers of one node, tasks and plain ones alike, as the worker names them. Pure (types only); the
+ * contract is in proto/engine.
  */
 import type * as engine from "../../proto/engine/containers.js";
 

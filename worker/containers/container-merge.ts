@@ -1,8 +1,9 @@
 /**
  * A request laid over the image's configuration: what the record keeps and inspect shows.
- * Pure. Rules are Docker's: an entrypoint of the request drops the image's command; environment, labels, ports
- * and the parts of a health check are taken from the image where the request has none. Merging twice changes
- * nothing. An image cannot say that a container is a task: labels of the swarm's own are not taken from it.
+ * Pure. Rules are Docker's: an entrypoint of the request drops the image's command; environment, labels,
+ * ports and the parts of a health check are taken from the image where the request has none. Merging twice
+ * changes nothing. An image cannot say that a container is a task: labels of the swarm's own are not taken
+ * from it.
  */
 import { posix } from "node:path";
 import { InvalidArgumentError } from "../../base/errors/errors.js";

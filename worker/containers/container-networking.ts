@@ -1,6 +1,6 @@
 /**
- * How a container comes to its network at each start: a sandbox of the local networks, another container's, or
- * what its specification names; and networks joined and left while it lives.
+ * How a container comes to its network at each start: a sandbox of the local networks, another container's,
+ * or what its specification names; and networks joined and left while it lives.
  * Edge: to the small files of a container; networks are handed in.
  * Invariant: a sandbox is open only while its container starts or runs.
  */

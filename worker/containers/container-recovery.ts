@@ -1,18 +1,21 @@
 /**
  * Meets what ran on, or ended, while the daemon was away.
  * Edge: to the file system.
- * Invariants: a living container is adopted, never started a second time; what a creation, start or removal cut
- * short left behind goes; policies act only when `startByPolicy` is called, because others must be ready first.
+ * Invariants: a living container is adopted, never started a second time; what a creation, start or removal
+ * cut short left behind goes; policies act only when `startByPolicy` is called, because others must be ready
+ * first.
  */
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { messageOf } from "../../base/errors/errors.js";
+import { removeAnonymousVolumes } from "./container-creation.js";
 import { ContainerEntry } from "./container-entry.js";
 import type { ContainerNetworkAccess } from "./container-networking.js";
 import type { ContainerParts } from "./container-parts.js";
 import type { ContainerRemoval } from "./container-removal.js";
 import { endedRun, NO_RESTART, restarts } from "./container-restarts.js";
 import type { ContainerRuns } from "./container-runs.js";
+import type { StoredContainer } from "./stored-container.js";
 
 export class ContainerRecovery {
   readonly #parts: ContainerParts;
@@ -33,11 +36,20 @@ export class ContainerRecovery {
   /** Records are true when it resolves: adopted, ended with their exit codes, or cleared up. */
   async recover(): Promise<void> {
     const { state, registry, networks } = this.#parts;
+    const unfinished: StoredContainer[] = [];
     for (const stored of await state.load()) {
+      if (stored.creating === true) {
+        unfinished.push(stored);
+        continue;
+      }
       const entry = new ContainerEntry(stored);
       entry.atBoot = true;
       registry.takeName(stored.record.name, stored.record.id);
       registry.add(entry);
+    }
+    for (const { record, volumes } of unfinished) {
+      await removeAnonymousVolumes(this.#parts, volumes);
+      await state.delete(record.id);
     }
     await this.#sweep(registry.ids());
     const entries = registry.entries();

@@ -1,8 +1,8 @@
 /**
  * Takes a container away with everything that belongs to it alone.
  * Edge: to the file system.
- * Invariant: told as destroyed only when nothing of it is left; a removal cut short is finished at the next start
- * of the daemon; one that fails leaves the state "dead", and can be tried again.
+ * Invariant: told as destroyed only when nothing of it is left; a removal cut short is finished at the next
+ * start of the daemon; one that fails leaves the state "dead", and can be tried again.
  */
 import { rm } from "node:fs/promises";
 import { FailedPreconditionError, messageOf } from "../../base/errors/errors.js";

@@ -1,8 +1,8 @@
 /**
  * Whether and when a container that has ended is started again.
- * Pure. Rules are Docker's: a pause of 100 ms doubles at each end up to a minute, and begins anew once a run has
- * lasted ten seconds; who was stopped by hand stays so, over a restart of the daemon only where its policy is
- * unless-stopped or on-failure.
+ * Pure. Rules are Docker's: a pause of 100 ms doubles at each end up to a minute, and begins anew once a run
+ * has lasted ten seconds; who was stopped by hand stays so, over a restart of the daemon only where its
+ * policy is unless-stopped or on-failure.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import type { ContainerRecord, RestartPolicy } from "./container-manager.js";

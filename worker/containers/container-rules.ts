@@ -2,7 +2,8 @@
  * Which transition a state refuses, and in which words.
  * Pure. States and words are Docker's, so that its clients understand them.
  *
- *   created -> running <-> paused     running, paused -> exited | restarting     restarting -> running | exited
+ *   created -> running <-> paused     running, paused -> exited | restarting     restarting -> running |
+ * exited
  *   created, exited, dead -> removing -> (gone)
  */
 import { FailedPreconditionError, InternalError, InvalidArgumentError } from "../../base/errors/errors.js";

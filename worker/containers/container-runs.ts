@@ -1,8 +1,8 @@
 /**
  * Runs of a container: begun by hand or by its restart policy, ended by its process.
  * Edge: the loop that carries it out; decisions are in the pure files beside it.
- * Invariants: start, clean-up and removal of one container never overlap; `die` is told once per run, before its
- * clean-up; a record says "running" only while its process is known.
+ * Invariants: start, clean-up and removal of one container never overlap; `die` is told once per run, before
+ * its clean-up; a record says "running" only while its process is known.
  */
 import { messageOf, NotFoundError } from "../../base/errors/errors.js";
 import type { RuntimeExit } from "../runtime/oci-runtime.js";

@@ -1,7 +1,7 @@
 /**
  * New limits and restart policy laid over those a container has.
- * Pure. Rules and words are Docker's: a memory limit stays below the limit of memory and swap, an absolute count
- * of CPUs and a quota exclude each other, an auto-removed container takes no restart policy.
+ * Pure. Rules and words are Docker's: a memory limit stays below the limit of memory and swap, an absolute
+ * count of CPUs and a quota exclude each other, an auto-removed container takes no restart policy.
  */
 import { FailedPreconditionError, InvalidArgumentError } from "../../base/errors/errors.js";
 import { ociResources } from "../runtime/oci-resources.js";

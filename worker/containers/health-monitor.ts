@@ -1,7 +1,7 @@
 /**
  * Probes one running container in its rhythm until stopped. Pure: clock and probe are handed in.
- * Invariants: one probe at a time, none while paused; after `abort` no result is told. A probe that fails before
- * the first regular one would have run is not told: Docker would not have asked yet.
+ * Invariants: one probe at a time, none while paused; after `abort` no result is told. A probe that fails
+ * before the first regular one would have run is not told: Docker would not have asked yet.
  */
 import type { Clock } from "../../base/clock/clock.js";
 import { messageOf } from "../../base/errors/errors.js";

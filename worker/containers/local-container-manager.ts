@@ -1,6 +1,6 @@
 /**
- * The container manager of a node: records, the runtime, images, volumes, networks and logs joined into one life
- * cycle, one piece per file.
+ * The container manager of a node: records, the runtime, images, volumes, networks and logs joined into one
+ * life cycle, one piece per file.
  * Edge: composition of the edges beside it.
  */
 import { join } from "node:path";

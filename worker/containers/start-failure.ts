@@ -1,7 +1,8 @@
 /**
  * Why a container's process could not be started, in words and exit codes that Docker's clients tell apart.
  * Pure. 127: no such command; 126: it may not be executed; 128: anything else.
- * Sources: crun's and runc's messages; the CLI's search for "executable file not found" and "permission denied".
+ * Sources: crun's and runc's messages; the CLI's search for "executable file not found" and "permission
+ * denied".
  */
 import { InvalidArgumentError, messageOf, SkeinError } from "../../base/errors/errors.js";
 
@@ -17,7 +18,8 @@ export function startFailure(thrown: unknown, command: string): StartFailure {
   const asked = words.startsWith(PREFIX) || !(thrown instanceof InvalidArgumentError);
   const because = asked ? undefined : commandTrouble(words, command);
   if (because !== undefined) {
-    const message = `${PREFIX}: unable to start container process: exec: ${JSON.stringify(command)}: ${because}: unknown`;
+    const what = `unable to start container process: exec: ${JSON.stringify(command)}: ${because}`;
+    const message = `${PREFIX}: ${what}: unknown`;
     return {
       error: new InvalidArgumentError(message, { cause: thrown }),
       exitCode: because === "permission denied" ? 126 : 127,

@@ -30,6 +30,8 @@ export interface StoredContainer {
   readonly sandbox?: Sandbox;
   /** Absolute path of its group in the cgroup tree, while it runs. */
   readonly cgroupPath?: string;
+  /** Not acknowledged yet: kept so that a creation cut short leaves no volumes. */
+  readonly creating?: boolean;
   /** Of the host when it was started: processes of another boot are none of its. */
   readonly bootId?: string;
   /** It was stopped or killed on request after its last start. */

@@ -1,9 +1,10 @@
 /**
  * What `crun start` and `crun delete` do to a container's files, done here: each saves a process per life.
  * Edge: to crun's state folder and /sys/fs/cgroup.
- * Invariant: only the plain case is done here; anything unexpected (another runtime, hooks, a group still in use)
- * is left as it was, and the caller runs the command.
- * Source: crun 1.8, container.c and status.c; seen by strace: open exec.fifo for writing, unlink it, write a byte.
+ * Invariant: only the plain case is done here; anything unexpected (another runtime, hooks, a group still in
+ * use) is left as it was, and the caller runs the command.
+ * Source: crun 1.8, container.c and status.c; seen by strace: open exec.fifo for writing, unlink it, write a
+ * byte.
  */
 import { constants, existsSync, readdirSync, readFileSync } from "node:fs";
 import { open, readdir, rm, rmdir, unlink } from "node:fs/promises";

@@ -101,8 +101,9 @@ class NodeVolumes implements VolumeStore {
   }
 
   async ensure(request: VolumeRequest): Promise<VolumeRecord> {
-    const anonymous = request.name === "";
-    const name = anonymous ? newHexId(this.#init.random) : request.name;
+    // named by who makes it, when it must be known before it is there
+    const anonymous = request.name === "" || ANONYMOUS_LABEL in request.labels;
+    const name = request.name === "" ? newHexId(this.#init.random) : request.name;
     // Two containers that first use a volume at the same time share one making of it.
     return this.#turns.run(name, async () => {
       try {
