@@ -111,8 +111,8 @@ function setPort(index: number, attributes: readonly Attribute[]): Uint8Array {
 }
 
 /**
- * @param flags.isolated ports that are so do not reach each other. @param flags.hairpin frames may leave by the
- * port they came from.
+ * @param flags.isolated ports that are so do not reach each other. @param flags.hairpin frames may leave by
+ * the port they came from.
  */
 export function setPortFlags(index: number, flags: { isolated: boolean; hairpin: boolean }): Uint8Array {
   return setPort(index, [
@@ -122,8 +122,8 @@ export function setPortFlags(index: number, flags: { isolated: boolean; hairpin:
 }
 
 /**
- * At once deaf and mute, and no MAC is looked for there: the kernel takes the interface of a gone namespace away
- * some time later, and its address may be somebody else's by then.
+ * At once deaf and mute, and no MAC is looked for there: the kernel takes the interface of a gone namespace
+ * away some time later, and its address may be somebody else's by then.
  */
 export function disablePort(index: number): Uint8Array {
   return setPort(index, [

@@ -83,7 +83,8 @@ function linkOf({ id, options }: LocalNetworkRecord): string {
   // what the kernel takes, less what would need quoting in nft
   if (name.length > LINK_NAME_BYTES_MAX || !/^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name)) {
     throw new InvalidArgumentError(
-      `${BRIDGE_OPTION.name} must be 1 to ${LINK_NAME_BYTES_MAX} letters, digits, "_", "." or "-", got ${JSON.stringify(name)}`,
+      `${BRIDGE_OPTION.name} must be 1 to ${LINK_NAME_BYTES_MAX} letters, digits, "_", "." or "-", ` +
+        `got ${JSON.stringify(name)}`,
     );
   }
   return name;

@@ -1,7 +1,8 @@
 /**
  * Sandboxes of containers on local networks: opened, taken over after a restart, changed live, closed.
- * Pure over the machine. Invariants: all or nothing, what was given (leases, ports, interfaces) is given back when
- * a sandbox could not be opened whole, and when it is closed; what is remembered is what is in the kernel.
+ * Pure over the machine. Invariants: all or nothing, what was given (leases, ports, interfaces) is given
+ * back when a sandbox could not be opened whole, and when it is closed; what is remembered is what is in
+ * the kernel.
  */
 import {
   FailedPreconditionError,
@@ -333,7 +334,10 @@ export class ContainerSandboxes {
     return [subnet4, subnet6].flatMap((subnet) => (subnet === undefined ? [] : [subnet.gateway]));
   }
 
-  /** Links of the default bridge, which has no names. @throws {FailedPreconditionError} the other does not run. */
+  /**
+   * Links of the default bridge, which has no names. @throws {FailedPreconditionError} the other does not
+   * run.
+   */
   #links(sandbox: LocalSandbox): HostsLink[] {
     const nameless = sandbox.endpoints.find(({ state }) => state.dnsNames.length === 0);
     if (nameless === undefined) return [];

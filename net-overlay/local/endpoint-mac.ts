@@ -1,6 +1,6 @@
 /**
- * MAC addresses of endpoints. Pure. 02:42 and the IPv4 address, as Docker's were for a decade: an address that
- * is given again is the same neighbour to everybody's cache.
+ * MAC addresses of endpoints. Pure. 02:42 and the IPv4 address, as Docker's were for a decade: an address
+ * that is given again is the same neighbour to everybody's cache.
  */
 
 /** @param seed hexadecimal digits, where there is no IPv4 address. */

@@ -162,7 +162,10 @@ export class LinuxBridges {
     }
   }
 
-  /** With br_netfilter the host's rules see frames within a bridge, and one translated goes back where it came. */
+  /**
+   * With br_netfilter the host's rules see frames within a bridge, and one translated goes back where it
+   * came.
+   */
   #filtersBridges(): boolean {
     return this.#inHost(() => {
       const path = "/proc/sys/net/bridge/bridge-nf-call-iptables";

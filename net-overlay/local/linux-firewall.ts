@@ -90,7 +90,9 @@ export class LinuxFirewall {
     this.#applied.set(family, plan);
   }
 
-  /** An accept of ours does not undo another table's drop: where FORWARD drops by default it is opened for us. */
+  /**
+   * An accept of ours does not undo another table's drop: where FORWARD drops by default it is opened for us.
+   */
   #openForwarding(plans: FirewallPlans): void {
     for (const family of FAMILIES) {
       const [word = ""] = tableOf(family).split(" ");

@@ -32,7 +32,9 @@ const SANDBOX_SYSCTLS = {
   "net.ipv4.ip_unprivileged_port_start": "0",
   "net.ipv4.ping_group_range": "0 2147483647",
 };
-/** Before any interface exists: IPv6 only where a network gives an address, and no belief in anybody's routes. */
+/**
+ * Before any interface exists: IPv6 only where a network gives an address, and no belief in anybody's routes.
+ */
 const SANDBOX_SYSCTLS_IPV6 = {
   "net.ipv6.conf.default.disable_ipv6": "1",
   "net.ipv6.conf.default.accept_ra": "0",

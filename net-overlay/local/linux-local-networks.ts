@@ -1,6 +1,6 @@
 /**
- * The local networks of a Linux node, put together from their parts. Edge: to the kernel, the data directory and
- * the run directory.
+ * The local networks of a Linux node, put together from their parts. Edge: to the kernel, the data
+ * directory and the run directory.
  */
 import { join } from "node:path";
 import type { Clock } from "../../base/clock/clock.js";

@@ -1,6 +1,6 @@
 /**
- * What the management of networks and the sandboxes of containers share: which networks and sandboxes there are,
- * bridges, the host's rules, events.
+ * What the management of networks and the sandboxes of containers share: which networks and sandboxes there
+ * are, bridges, the host's rules, events.
  * Pure over the machine. Invariants: a network has a bridge once somebody needs it; the rules follow from the
  * networks that have one and from the sandboxes.
  */

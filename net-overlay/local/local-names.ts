@@ -1,7 +1,7 @@
 /**
  * The names that containers on user-defined networks ask for.
- * Pure. Invariants: a container knows the names of its own networks alone; the default bridge has none; a link's
- * name is known to the container that has the link alone.
+ * Pure. Invariants: a container knows the names of its own networks alone; the default bridge has none; a
+ * link's name is known to the container that has the link alone.
  * Source: Docker's documentation of its embedded DNS server.
  */
 import type { NetworkNames } from "../discovery/network-names.js";

@@ -1,8 +1,8 @@
 /**
  * The local networks of a node, and containers on them: the one implementation of both contracts of
  * proto/engine/networks.ts.
- * Pure over the machine (LocalHost) and what is remembered (LocalRecords). Invariant: until the daemon has told
- * which containers live (retain), nothing that was found is taken away.
+ * Pure over the machine (LocalHost) and what is remembered (LocalRecords). Invariant: until the daemon has
+ * told which containers live (retain), nothing that was found is taken away.
  * Source: docs/design/local-networks.md.
  */
 import type { Clock } from "../../base/clock/clock.js";

@@ -1,8 +1,8 @@
 /**
  * The nft rules of local networks in the host's namespace, for one address family: published ports, who may
  * reach whom, masquerade.
- * Pure. Invariants: a change is one transaction of set elements; the rules themselves never change, so that the
- * cost per packet does not grow with networks, containers or ports; nothing but our own links is matched.
+ * Pure. Invariants: a change is one transaction of set elements; the rules themselves never change, so that
+ * the cost per packet does not grow with networks, containers or ports; nothing but our own links is matched.
  * Source: docs/design/local-networks.md, "Rules": there stands why each exists.
  */
 import { diffMap, diffSet } from "../balance/nft-text.js";

@@ -79,7 +79,9 @@ export function asSandbox(
   };
 }
 
-/** Networks asked for: that of the mode first, then by name. Mode default, alone, means the network bridge. */
+/**
+ * Networks asked for: that of the mode first, then by name. Mode default, alone, means the network bridge.
+ */
 export function wantedNetworks(
   networking: ContainerNetworking,
 ): { readonly network: string; readonly settings: EndpointSettings }[] {

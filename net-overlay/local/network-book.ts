@@ -1,7 +1,7 @@
 /**
  * The local networks of a node: which there are, and which may come and go.
- * Pure over a way to keep them. Invariants: bridge, host and none are always there; names are unique; subnets do
- * not overlap; what is returned from a change has been saved.
+ * Pure over a way to keep them. Invariants: bridge, host and none are always there; names are unique;
+ * subnets do not overlap; what is returned from a change has been saved.
  * Source: Docker's documentation of networks; words and statuses as a Docker engine was seen to answer.
  */
 import {
@@ -30,7 +30,9 @@ export const PREDEFINED = ["bridge", "host", "none"] as const;
 export interface LocalNetworkOptions {
   /** @default skein0 */
   readonly link?: string;
-  /** Gateway and prefix of the default bridge, "172.17.0.1/16". @default the first free subnet of the pools */
+  /**
+   * Gateway and prefix of the default bridge, "172.17.0.1/16". @default the first free subnet of the pools
+   */
   readonly bip?: string;
   /** Automatic addresses of the default bridge come from this part of its subnet. */
   readonly fixedCidr?: string;

@@ -1,6 +1,7 @@
 /**
  * Addresses of one local subnet: who has which, and which comes next.
- * Pure. Invariants: an address has one owner; network, broadcast, gateway and auxiliary addresses are nobody's.
+ * Pure. Invariants: an address has one owner; network, broadcast, gateway and auxiliary addresses are
+ * nobody's.
  * Source: the lowest free address of the range is given, as Docker does.
  */
 import { FailedPreconditionError, InternalError, InvalidArgumentError } from "../../base/errors/errors.js";
@@ -23,7 +24,9 @@ export interface LocalSubnet {
   readonly auxiliary: ReadonlySet<bigint>;
 }
 
-/** @throws {InternalError} what no address or subnet is, and a gateway outside (Docker's status and words). */
+/**
+ * @throws {InternalError} what no address or subnet is, and a gateway outside (Docker's status and words).
+ */
 export function localSubnet(configuration: IpamConfiguration): LocalSubnet {
   const cidr = subnetOf(configuration.subnet);
   const range = configuration.ipRange === "" ? cidr : subnetOf(configuration.ipRange);
@@ -91,7 +94,9 @@ export class SubnetLeases {
     return formatAddress(this.#subnet.cidr.family, value);
   }
 
-  /** @throws {FailedPreconditionError} "Address already in use"; {InvalidArgumentError} outside the subnet. */
+  /**
+   * @throws {FailedPreconditionError} "Address already in use"; {InvalidArgumentError} outside the subnet.
+   */
   reserve(address: string, owner: string): void {
     const { family, value } = parseAddress(address);
     if (!cidrContains(this.#subnet.cidr, { family, value }))

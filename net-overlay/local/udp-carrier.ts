@@ -1,7 +1,7 @@
 /**
  * Carries datagrams between a port of the host and a container, where the kernel cannot translate them.
- * Edge: to node:dgram. Invariants: per port at most 256 clients at a time, further ones are dropped; a client that
- * was silent for 90 s is forgotten.
+ * Edge: to node:dgram. Invariants: per port at most 256 clients at a time, further ones are dropped; a
+ * client that was silent for 90 s is forgotten.
  */
 import { createSocket, type Socket } from "node:dgram";
 import type { Clock, Timer } from "../../base/clock/clock.js";

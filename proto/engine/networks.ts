@@ -110,7 +110,9 @@ export interface LocalNetworks {
   find(idOrName: string): LocalNetworkRecord | undefined;
   /** Running containers on it. */
   members(networkId: string): readonly NetworkMember[];
-  /** @throws {AlreadyExistsError} name or overlapping subnet; {InvalidArgumentError}; {ResourceExhaustedError} */
+  /**
+   * @throws {AlreadyExistsError} name or overlapping subnet; {InvalidArgumentError}; {ResourceExhaustedError}
+   */
   create(request: LocalNetworkRequest): Promise<LocalNetworkRecord>;
   /** @throws {NotFoundError}; {PermissionDeniedError} (403) predefined, or with running members */
   remove(idOrName: string): Promise<void>;
@@ -140,14 +142,16 @@ export interface Sandbox {
 /** What the container manager asks of the local networks, for containers of network kind "networks". */
 export interface ContainerNetworks {
   /**
-   * At create: refuses what can never be (unknown network, address outside the subnet, two static ports alike).
-   * @throws {NotFoundError} "network X not found"; {InvalidArgumentError}
+   * At create: refuses what can never be (an address outside the subnet, what is no port or address). A
+   * network that is not there is refused by `open`, as Docker does.
+   * @throws {InvalidArgumentError}; {InternalError} (500, Docker's) an address outside the subnet
    */
   admit(networking: ContainerNetworking): void;
   /**
-   * Before each start: namespace, interfaces, addresses, names, published ports. All or nothing. Idempotent for
-   * a container id.
-   * @throws {FailedPreconditionError} a port or an address is taken; {NotFoundError} a network is gone
+   * Before each start: namespace, interfaces, addresses, names, published ports. All or nothing. Idempotent
+   * for a container id.
+   * @throws {InternalError} (500, Docker's) a port is taken; {FailedPreconditionError} an address is;
+   * {NotFoundError} a network is gone
    */
   open(request: SandboxRequest): Promise<Sandbox>;
   /** After a restart of the daemon, for one that runs on: as it was, served again. */
