@@ -6,7 +6,7 @@ import { InvalidArgumentError, NotFoundError } from "../base/errors/errors.js";
 import type { ContainerRecord } from "../proto/engine/containers.js";
 import type { MountedVolume } from "./convert/container-mounts-out.js";
 import { TASK_LABEL } from "./convert/container-network-out.js";
-import { countsAsRunning } from "./convert/container-out.js";
+import { countsAsRunning, healthOf } from "./convert/container-out.js";
 import { labelsMatch } from "./convert/prune-filters.js";
 import { type Filters, parseFilters } from "./filters.js";
 
@@ -89,7 +89,7 @@ function testsOf(filters: Filters, world: FilterWorld): Test[] {
   any("health", (value) => {
     if (!HEALTHS.includes(value))
       throw new InvalidArgumentError(`unrecognized filter value for health: ${value}`);
-    return ({ health }) => (health || "none") === value;
+    return (container) => (healthOf(container) || "none") === value;
   });
   any("exited", (value) => {
     const code = wholeNumber(value);

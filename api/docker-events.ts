@@ -6,6 +6,7 @@ import type { ContainerEvent } from "../proto/engine/containers.js";
 import type { ImageEvent } from "../proto/engine/images.js";
 import type { LocalNetworkEvent } from "../proto/engine/networks.js";
 import type { VolumeEvent } from "../proto/engine/volumes.js";
+import type { MountedVolume } from "./convert/container-mounts-out.js";
 import { familiarName } from "./convert/image-names.js";
 import type { EngineEvent } from "./event-journal.js";
 
@@ -26,6 +27,7 @@ function actionOf({ kind, container, attributes = {} }: ContainerEvent): string 
 export function containerEvent(event: ContainerEvent): EngineEvent {
   const { container, timeMs } = event;
   const { command: _inTheAction, ...attributes } = event.attributes ?? {};
+  const { imageRef } = attributes;
   return {
     type: "container",
     action: actionOf(event),
@@ -36,25 +38,36 @@ export function containerEvent(event: ContainerEvent): EngineEvent {
       name: container.name,
       ...(event.kind === "die" ? { exitCode: String(container.exitCode) } : {}),
       ...attributes,
+      ...(imageRef === undefined ? {} : { imageRef: familiarName(imageRef) }),
     },
     scope: "local",
     timeMs,
   };
 }
 
-export function imageEvent({ kind, reference, imageId, timeMs }: ImageEvent): EngineEvent {
+/** undefined: Docker tells of a commit at the container. */
+export function imageEvent({ kind, reference, imageId, timeMs }: ImageEvent): EngineEvent | undefined {
+  if (kind === "commit") return undefined;
   const name = familiarName(reference);
   // Docker names what was pulled or pushed by its name, and all else by its id.
   const id = kind === "pull" || kind === "push" ? name : imageId;
   return { type: "image", action: kind, id, attributes: { name }, scope: "local", timeMs };
 }
 
-export function volumeEvent({ kind, name, driver, containerId, timeMs }: VolumeEvent): EngineEvent {
+/** @param mounted where the container of the event has it, when it has */
+export function volumeEvent(
+  { kind, name, driver, containerId, timeMs }: VolumeEvent,
+  mounted?: MountedVolume,
+): EngineEvent {
+  const where: Record<string, string> =
+    kind !== "mount" || mounted === undefined
+      ? {}
+      : { destination: mounted.target, "read/write": String(!mounted.readOnly), propagation: "" };
   return {
     type: "volume",
     action: kind,
     id: name,
-    attributes: { driver, ...(containerId === undefined ? {} : { container: containerId }) },
+    attributes: { driver, ...(containerId === undefined ? {} : { container: containerId }), ...where },
     scope: "local",
     timeMs,
   };

@@ -20,8 +20,19 @@ export class EngineEvents {
     const { containers, images, localNetworks } = backend;
     this.#stopListening = [
       containers.onEvent((event) => journal.add(containerEvent(event))),
-      images.onEvent((event) => journal.add(imageEvent(event))),
-      containers.volumes.onEvent((event) => journal.add(volumeEvent(event))),
+      images.onEvent((event) => {
+        const told = imageEvent(event);
+        if (told !== undefined) journal.add(told);
+      }),
+      containers.volumes.onEvent((event) => {
+        const mounted = containers.volumesOf(event.containerId ?? "");
+        journal.add(
+          volumeEvent(
+            event,
+            mounted.find(({ name }) => name === event.name),
+          ),
+        );
+      }),
       localNetworks?.onEvent((event) => journal.add(networkEvent(event))) ?? nothing,
     ];
     this.watch = new ClusterWatch({

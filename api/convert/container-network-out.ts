@@ -172,7 +172,7 @@ export function portRowsOut(container: ContainerRecord): JsonObject[] {
       const [number, Type = "tcp"] = port.split("/");
       return { PrivatePort: Number(number), Type };
     });
-  return [...exposed, ...published];
+  return [...published, ...exposed];
 }
 
 /** Of inspect. */

@@ -120,6 +120,11 @@ export function containerRowOut(
   };
 }
 
+/** One that has ended counts as unhealthy, as in Docker. */
+export function healthOf({ health, state }: ContainerRecord): ContainerRecord["health"] {
+  return health !== "" && (state === "exited" || state === "dead") ? "unhealthy" : health;
+}
+
 function healthOut(container: ContainerRecord): JsonObject {
   if (container.health === "") return {};
   const log = (container.healthLog ?? []).map(({ startMs, endMs, exitCode, output }) => ({
@@ -128,7 +133,7 @@ function healthOut(container: ContainerRecord): JsonObject {
     ExitCode: exitCode,
     Output: output,
   }));
-  return { Health: { Status: container.health, FailingStreak: container.failingStreak ?? 0, Log: log } };
+  return { Health: { Status: healthOf(container), FailingStreak: container.failingStreak ?? 0, Log: log } };
 }
 
 function stateOut(container: ContainerRecord): JsonObject {
