@@ -146,7 +146,9 @@ export class RegistryTransport {
       (await this.#sendOnce(this.#url("https", "/v2/"), {})).resume();
       return "https";
     } catch (error) {
-      if (error instanceof UnavailableError && NO_TLS.test(error.message)) return "http";
+      const { cause } = error instanceof UnavailableError ? error : {};
+      const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+      if (error instanceof UnavailableError && NO_TLS.test(`${error.message} ${code}`)) return "http";
       throw error;
     }
   }
@@ -194,18 +196,37 @@ export class RegistryTransport {
 /** @returns an error of ours for whatever a request or its body failed with. */
 export function translate(
   error: unknown,
-  url: { readonly host: string },
+  url: { readonly host: string; readonly href?: string },
   signal: AbortSignal | undefined,
 ): SkeinError {
   if (signal?.aborted === true)
     return new CancelledError(`the request to ${url.host} was cancelled`, { cause: error });
   if (error instanceof SkeinError) return error;
+  const dialled = dialWordsOf(error, url);
+  if (dialled !== undefined) return new UnavailableError(dialled, { cause: error });
   const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
   const words = messageOf(error);
   const told = words.includes(code) ? words : `${code} ${words}`;
   return new UnavailableError(`request to ${url.host} failed: ${told || "connection lost"}`, {
     cause: error,
   });
+}
+
+/** A connection that never came about, as the stock daemon tells it. */
+function dialWordsOf(
+  error: unknown,
+  url: { readonly host: string; readonly href?: string },
+): string | undefined {
+  const last: unknown = error instanceof AggregateError ? error.errors.at(-1) : error;
+  if (!(last instanceof Error) || !("code" in last) || url.href === undefined) return undefined;
+  const get = `Get ${JSON.stringify(url.href)}: dial tcp`;
+  if (last.code === "ECONNREFUSED" && "address" in last && "port" in last) {
+    const address = String(last.address);
+    const host = address.includes(":") ? `[${address}]` : address;
+    return `${get} ${host}:${String(last.port)}: connect: connection refused`;
+  }
+  if (last.code === "ENOTFOUND") return `${get}: lookup ${url.host}: no such host`;
+  return undefined;
 }
 
 function untilAborted<T>(task: Promise<T>, signal: AbortSignal | undefined): Promise<T> {

@@ -5,7 +5,7 @@
  * Source: distribution-spec 1.1; progress words as the Docker CLI shows them.
  */
 import type { Clock } from "../../base/clock/clock.js";
-import { DataLossError, InvalidArgumentError } from "../../base/errors/errors.js";
+import { DataLossError, InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
 import { sha256Of, shortIdOf } from "./chain-ids.js";
 import { parseImageConfig } from "./image-config.js";
 import {
@@ -22,6 +22,7 @@ import {
   type Platform,
   parseJsonObject,
   parseManifest,
+  platformText,
   selectPlatform,
 } from "./image-manifest.js";
 import type { LayerBlob } from "./image-names.js";
@@ -58,6 +59,8 @@ export interface PullComponents {
 
 export interface PullOptions {
   readonly platform: Platform;
+  /** Whether somebody asked for it: then an image of another one is refused. */
+  readonly isPlatformAsked?: boolean;
   readonly auth?: RegistryAuth;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: ImageProgress) => void;
@@ -87,6 +90,7 @@ export async function pullImage(
   const upToDate = before !== undefined && names.tags.every((tag) => before.repoTags.includes(tag));
   const configBytes = await fetchSmallBlob(session, manifest.config, options.signal);
   checkLayerCount(configBytes, manifest);
+  if (options.isPlatformAsked === true) checkPlatform(configBytes, reference, options.platform);
   const image = await addImage(parts, {
     configBytes,
     manifests: resolved.bytes,
@@ -164,6 +168,18 @@ async function resolveManifest(
   return { manifest: inner, bytes: [top.bytes, fetched.bytes] };
 }
 
+/** @throws {NotFoundError} in Docker's words. */
+function checkPlatform(configBytes: Uint8Array, reference: ImageReference, wanted: Platform): void {
+  const { os, architecture, variant } = parseImageConfig(configBytes, "config");
+  const isSame = os === wanted.os && architecture === wanted.architecture;
+  if (isSame && (wanted.variant === undefined || variant === undefined || variant === wanted.variant)) return;
+  const actual = { os, architecture, ...(variant === undefined ? {} : { variant }) };
+  throw new NotFoundError(
+    `image with reference ${familiarReference(reference)} was found but does not match the specified ` +
+      `platform: wanted ${platformText(wanted)}, actual: ${platformText(actual)}`,
+  );
+}
+
 function checkLayerCount(configBytes: Uint8Array, manifest: ImageManifest): void {
   const { diffIds } = parseImageConfig(configBytes, `config ${manifest.config.digest}`);
   if (diffIds.length !== manifest.layers.length) {
@@ -198,16 +214,22 @@ function layerProvider(
     {
       const fetchIfMissing = async (): Promise<void> => {
         if (await parts.blobs.has(descriptor.digest)) return;
+        if (gate.downloads.isFull) report("Waiting");
         await gate.downloads.run(() => download(components, session, descriptor, signal, report), { signal });
       };
       await gate.blobs.run(descriptor.digest, fetchIfMissing, { signal });
       report("Download complete");
+      const extracting = pacedReport(components.clock, (currentBytes) =>
+        report("Extracting", { currentBytes, totalBytes: descriptor.sizeBytes }),
+      );
       const { layer } = await parts.layers.add({
         file: parts.blobs.path(descriptor.digest),
         digest: descriptor.digest,
         expected: wanted,
         signal,
+        onBytes: extracting,
       });
+      report("Extracting", { currentBytes: descriptor.sizeBytes, totalBytes: descriptor.sizeBytes });
       report("Pull complete");
       return { layer, blob: blobOf(descriptor) };
     }
@@ -216,6 +238,15 @@ function layerProvider(
 
 function blobOf({ digest, sizeBytes, mediaType }: Descriptor): LayerBlob {
   return { digest, sizeBytes, mediaType };
+}
+
+function pacedReport(clock: Clock, report: (bytes: number) => void): (bytes: number) => void {
+  let shownAtMs = Number.NEGATIVE_INFINITY;
+  return (bytes) => {
+    if (clock.monotonicMs() - shownAtMs < PROGRESS_PERIOD_MS) return;
+    shownAtMs = clock.monotonicMs();
+    report(bytes);
+  };
 }
 
 async function download(
@@ -227,15 +258,10 @@ async function download(
 ): Promise<void> {
   const { parts, clock } = components;
   const totalBytes = descriptor.sizeBytes;
-  let shownAtMs = Number.NEGATIVE_INFINITY;
   await using writer = await parts.blobs.write(descriptor);
   await session.fetchBlob(descriptor, writer, {
     signal,
-    onBytes: (currentBytes) => {
-      if (clock.monotonicMs() - shownAtMs < PROGRESS_PERIOD_MS) return;
-      shownAtMs = clock.monotonicMs();
-      report("Downloading", { currentBytes, totalBytes });
-    },
+    onBytes: pacedReport(clock, (currentBytes) => report("Downloading", { currentBytes, totalBytes })),
   });
   report("Verifying Checksum");
   await writer.commit();

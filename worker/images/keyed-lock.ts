@@ -38,6 +38,11 @@ export class Gate {
     this.#free = countMax;
   }
 
+  /** Whether the next task has to wait. */
+  get isFull(): boolean {
+    return this.#free === 0;
+  }
+
   /** @throws what the task throws; {CancelledError} when the signal fires before its turn. */
   async run<T>(task: () => Promise<T>, options: TurnOptions = {}): Promise<T> {
     const waiting = new Waiting(options.signal);

@@ -132,7 +132,8 @@ class NodeImageStore implements ImageWorkshop {
     const client = await this.#openRegistry();
     const components = { parts: this.#parts, client, gate: this.#pullGate, clock: this.#options.clock };
     const platform = options.platform ?? this.#platform;
-    const image = await pullImage(components, reference, { ...options, platform });
+    const isPlatformAsked = options.platform !== undefined;
+    const image = await pullImage(components, reference, { ...options, platform, isPlatformAsked });
     this.#events.emit("pull", familiarReference(parseReference(reference)), image.id);
     return image;
   }

@@ -46,6 +46,8 @@ export interface AddLayer {
   /** What the image's config promises; absent for an import, whose only layer defines it. */
   readonly expected?: { readonly chainId: string; readonly diffId: string };
   readonly signal?: AbortSignal | undefined;
+  /** Bytes of the file read so far, now and then. */
+  readonly onBytes?: (readBytes: number) => void;
 }
 
 export interface AddedLayer {
@@ -199,7 +201,7 @@ export class LayerStore {
     }
   }
 
-  async #unpack({ file, digest, expected, signal }: AddLayer): Promise<AddedLayer> {
+  async #unpack({ file, digest, expected, signal, onBytes }: AddLayer): Promise<AddedLayer> {
     const folder = this.temporaryPath("unpack");
     const name = shortIdOf(digest ?? expected?.diffId ?? "sha256:imported");
     await mkdir(join(folder, "diff"), { recursive: true });
@@ -207,7 +209,7 @@ export class LayerStore {
     try {
       const result = await this.#thread.unpack(
         { file, root: join(folder, "diff"), layer: digest ?? expected?.diffId ?? name, ...this.#limits },
-        { signal },
+        { signal, ...(onBytes === undefined ? {} : { onBytes }) },
       );
       if (digest !== undefined && result.digest !== digest) {
         throw new DataLossError(`layer ${digest} has the wrong digest: its bytes give ${result.digest}`);

@@ -53,7 +53,12 @@ const RECENT_BYTES_KEPT = 1 << 19;
  * @throws {InvalidArgumentError} a path that leaves the root; {DataLossError} damaged;
  * {FailedPreconditionError} the command for its compression is missing.
  */
-export async function unpackLayer(request: UnpackRequest, kernel: KernelCalls): Promise<UnpackResult> {
+export async function unpackLayer(
+  request: UnpackRequest,
+  kernel: KernelCalls,
+  onBytes: (readBytes: number) => void = () => undefined,
+): Promise<UnpackResult> {
+  let readBytes = 0;
   const stored = createHash("sha256");
   const plain = createHash("sha256");
   const recent = new RecentBytes({ keepBytes: RECENT_BYTES_KEPT });
@@ -72,7 +77,11 @@ export async function unpackLayer(request: UnpackRequest, kernel: KernelCalls): 
     compression = compressionOf(await firstBytesOf(request.file));
     const source = createReadStream(request.file, { highWaterMark: READ_CHUNK_BYTES });
     const tar = decompress(
-      seen(source, (chunk) => stored.update(chunk)),
+      seen(source, (chunk) => {
+        stored.update(chunk);
+        readBytes += chunk.length;
+        onBytes(readBytes); // once per chunk of a mebibyte
+      }),
       compression,
       request.layer,
     );

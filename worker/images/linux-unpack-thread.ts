@@ -33,9 +33,12 @@ export interface UnpackThreadComponents {
 
 export interface JobOptions {
   readonly signal?: AbortSignal | undefined;
+  /** Bytes of a layer's file read so far, now and then. */
+  readonly onBytes?: (readBytes: number) => void;
 }
 
 interface Conversation {
+  readonly onBytes: ((readBytes: number) => void) | undefined;
   readonly resolve: (result: LayerJobs[LayerJobKind]["result"]) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -102,16 +105,17 @@ export class UnpackThread {
     _kind: K,
     job: LayerJob & { kind: K },
     what: string,
-    { signal }: JobOptions,
+    options: JobOptions,
   ): Promise<LayerJobs[K]["result"]> {
-    const result = await this.#turns.run("", () => this.#run(job, what, signal), { signal });
+    const { signal } = options;
+    const result = await this.#turns.run("", () => this.#run(job, what, options), { signal });
     return result as LayerJobs[K]["result"]; // the thread answers a job with its own kind of result
   }
 
   async #run(
     job: LayerJob,
     what: string,
-    signal: AbortSignal | undefined,
+    { signal, onBytes }: JobOptions,
   ): Promise<LayerJobs[LayerJobKind]["result"]> {
     if (this.#closed) throw new UnavailableError(`layer ${what} is left: the image store is closed`);
     const cancelled = (): CancelledError => new CancelledError(`work on layer ${what} was cancelled`);
@@ -128,7 +132,7 @@ export class UnpackThread {
     signal?.addEventListener("abort", onAbort, { once: true });
     try {
       return await new Promise((resolve, reject) => {
-        this.#current = { resolve, reject };
+        this.#current = { resolve, reject, onBytes };
         worker.postMessage(job satisfies ToWorker);
       });
     } finally {
@@ -160,6 +164,8 @@ export class UnpackThread {
       if (this.#worker !== worker) return;
       if (message.kind === "kernel") {
         worker.postMessage({ kind: "kernel-done", error: this.#callKernel(message.call) } satisfies ToWorker);
+      } else if (message.kind === "bytes") {
+        this.#current?.onBytes?.(message.readBytes);
       } else if (message.kind === "failed") {
         this.#settle(errorFromCode(message.code, message.message));
       } else {

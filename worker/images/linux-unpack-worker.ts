@@ -40,6 +40,7 @@ export type ToWorker = LayerJob | { readonly kind: "kernel-done"; readonly error
 
 export type FromWorker =
   | { readonly kind: "kernel"; readonly call: KernelCall }
+  | { readonly kind: "bytes"; readonly readBytes: number }
   | { readonly kind: "done"; readonly result: LayerJobs[LayerJobKind]["result"] }
   | { readonly kind: "failed"; readonly code: ErrorCode; readonly message: string };
 
@@ -66,17 +67,21 @@ function serve(port: NonNullable<typeof parentPort>): void {
       answered?.(message.error);
       return;
     }
-    runJob(message, kernel).then(
+    runJob(message, kernel, (readBytes) => post({ kind: "bytes", readBytes })).then(
       (result) => post({ kind: "done", result }),
       (error: unknown) => post({ kind: "failed", code: codeOf(error), message: messageOf(error) }),
     );
   });
 }
 
-async function runJob(job: LayerJob, kernel: KernelCalls): Promise<LayerJobs[LayerJobKind]["result"]> {
+async function runJob(
+  job: LayerJob,
+  kernel: KernelCalls,
+  onBytes: (readBytes: number) => void,
+): Promise<LayerJobs[LayerJobKind]["result"]> {
   switch (job.kind) {
     case "unpack":
-      return await unpackLayer(job.request, kernel);
+      return await unpackLayer(job.request, kernel, onBytes);
     case "snapshot": {
       const { snapshotLayer } = await import("./linux-layer-snapshot.js");
       return await snapshotLayer(job.request, kernel);
