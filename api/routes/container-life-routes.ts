@@ -146,8 +146,8 @@ export function containerLifeRoutes(options: ContainerLifeOptions): Route[] {
         `The requested image's platform (${image.os}/${image.architecture}) does not match the detected host ` +
           `platform (linux/${options.architecture}) and no specific platform was requested`,
       );
-    const { id } = await notMissing(orConflict(containers.create(specification)));
-    return { status: 201, json: { Id: id, Warnings: all } };
+    const created = await notMissing(orConflict(containers.create(specification)));
+    return { status: 201, json: { Id: created.id, Warnings: [...all, ...(created.warnings ?? [])] } };
   }
 
   /** The head goes out at once: the CLI starts the container only when it has seen it. */

@@ -44,7 +44,7 @@ describe("container isolation", () => {
 
   it("environment, hostname, working folder and name files are set", async () => {
     const { stdout } = await shell(
-      "echo $FROM_IMAGE $MINE $PATH; hostname; pwd; cat /etc/hostname; grep -c box1 /etc/hosts; " +
+      "echo $FROM_IMAGE $MINE $PATH; hostname; pwd; cat /etc/hostname; grep -c localhost /etc/hosts; " +
         "cat /etc/resolv.conf",
       {
         env: ["MINE=2", "FROM_IMAGE=changed"],
@@ -56,7 +56,7 @@ describe("container isolation", () => {
     assert.equal(
       stdout,
       "changed 2 /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n" +
-        "box1\n/new/folder\nbox1\n1\nnameserver 127.0.0.11\n",
+        "box1\n/new/folder\nbox1\n2\nnameserver 127.0.0.11\n",
     );
   });
 

@@ -202,7 +202,7 @@ async function etcContents(
   hostname: string,
 ): Promise<Readonly<Record<EtcFile, string>>> {
   const host = specification.network.kind === "host";
-  const hosts = specification.etcHosts ?? (host ? await readHostFile("/etc/hosts") : defaultHosts(hostname));
+  const hosts = specification.etcHosts ?? (host ? await readHostFile("/etc/hosts") : defaultHosts());
   return {
     hosts,
     hostname: `${hostname}\n`,
@@ -211,9 +211,9 @@ async function etcContents(
 }
 
 /** The address of a network is the network's business: it hands in a whole hosts file. */
-function defaultHosts(hostname: string): string {
+function defaultHosts(): string {
   return [
-    `127.0.0.1\tlocalhost ${hostname}`,
+    "127.0.0.1\tlocalhost",
     "::1\tlocalhost ip6-localhost ip6-loopback",
     "fe00::0\tip6-localnet",
     "ff00::0\tip6-mcastprefix",

@@ -66,7 +66,7 @@ export async function blockDeviceNumbers(paths: readonly string[]): Promise<Bloc
       numbers.set(path, numbersOf((await stat(path, { bigint: true })).rdev));
     } catch (error) {
       if (!isErrno(error, "ENOENT", "ENOTDIR", "EACCES")) throw error;
-      throw new InvalidArgumentError(`no such file or directory: ${path}`, { cause: error });
+      throw new InvalidArgumentError(`stat ${path}: no such file or directory`, { cause: error });
     }
   }
   return numbers;

@@ -41,21 +41,23 @@ export function resolveUser(
           .filter((row) => (row[3] ?? "").split(",").includes(member))
           .map((row) => idOf(row[2] ?? "", "/etc/group"))
       : [];
-  const extra = request.groups.map((name) => groupId(name, group));
+  const extra = request.groups.map((name) => groupId(name, group, "Unable"));
   // The primary group is among them: else a set-group-id program could shed it and with it what the group is
   // denied.
   const additionalGids = [...new Set([gid, ...own, ...extra])].sort((a, b) => a - b);
   return { uid, gid, additionalGids, home: entry?.[5] || "/" };
 }
 
-function groupId(name: string, group: readonly (readonly string[])[]): number {
+function groupId(name: string, group: readonly (readonly string[])[], word?: "Unable"): number {
   const entry = group.find((row) => row[0] === name) ?? group.find((row) => row[2] === name);
-  return entry === undefined ? numberOrRefuse(name, "group", "group") : idOf(entry[2] ?? "", "/etc/group");
+  return entry === undefined
+    ? numberOrRefuse(name, "group", "group", word)
+    : idOf(entry[2] ?? "", "/etc/group");
 }
 
-function numberOrRefuse(text: string, what: string, file: string): number {
+function numberOrRefuse(text: string, what: string, file: string, word = "unable"): number {
   if (/^\d+$/.test(text)) return idOf(text, "the request");
-  throw new InvalidArgumentError(`unable to find ${what} ${text}: no matching entries in ${file} file`);
+  throw new InvalidArgumentError(`${word} to find ${what} ${text}: no matching entries in ${file} file`);
 }
 
 function idOf(text: string, where: string): number {

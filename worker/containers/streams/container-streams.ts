@@ -10,7 +10,9 @@ import type { Random } from "../../../base/random/random.js";
 import type { ContainerStreams } from "../../../proto/engine/streams.js";
 import { readKernelFacts } from "../../runtime/linux-kernel-facts.js";
 import { findProgram } from "../../runtime/process-run.js";
+import { RuntimeChoices } from "../../runtime/process-runtime-choices.js";
 import { runtimeLayout } from "../../runtime/runtime-layout.js";
+import { LogForwarders } from "../logdrivers/log-forwarders.js";
 import type { LocalContainerManager } from "../open-container-manager.js";
 import { Attachments } from "./attachments.js";
 import { containerLogs } from "./container-logs.js";
@@ -19,7 +21,7 @@ import { ExecSessions } from "./exec-sessions.js";
 export interface ContainerStreamsInit {
   readonly containers: Pick<
     LocalContainerManager,
-    "get" | "emit" | "onEvent" | "onBeforeStart" | "logSource"
+    "get" | "list" | "emit" | "onEvent" | "onBeforeStart" | "logSource"
   >;
   /** The container manager's own. */
   readonly runDir: string;
@@ -35,23 +37,26 @@ export interface ContainerStreamsInit {
 export function openContainerStreams(init: ContainerStreamsInit): ContainerStreams {
   const { containers } = init;
   const layout = runtimeLayout(init.runDir);
-  const names = init.runtime === "runc" ? ["runc", "crun"] : ["crun", "runc"];
-  const runtime = names.map((name) => findProgram(name)).find((path) => path !== undefined);
+  const names = init.runtime === "runc" ? (["runc", "crun"] as const) : (["crun", "runc"] as const);
+  const name = names.find((candidate) => findProgram(candidate) !== undefined);
   const conmon = findProgram("conmon");
-  if (runtime === undefined || conmon === undefined)
+  if (name === undefined || conmon === undefined)
     throw new FailedPreconditionError("conmon and crun or runc must be installed");
+  const choices = new RuntimeChoices({ name, stateDir: layout.stateDir, hidden: false });
   const attachments = new Attachments({ ...init, layout });
   const execs = new ExecSessions({
     ...init,
     layout,
-    runtime,
+    runtimeOf: (id) => choices.programOf(id),
     conmon,
     capabilities: readKernelFacts().capabilities,
   });
+  const forwarders = new LogForwarders(init);
   const stopListening = containers.onBeforeStart((id) => {
     attachments.connectWaiting(id);
-    return Promise.resolve();
+    return forwarders.begin(id);
   });
+  const resumed = forwarders.resume();
   return {
     attach: (id, options) => attachments.attach(id, options),
     resize: (id, size) => attachments.resize(id, size),
@@ -61,11 +66,12 @@ export function openContainerStreams(init: ContainerStreamsInit): ContainerStrea
     getExec: (id) => execs.get(id),
     execsOf: (id) => execs.of(id),
     logs: (id, options) => containerLogs(init, id, options),
-    close() {
+    async close() {
       stopListening();
       attachments.close();
       execs.close();
-      return Promise.resolve();
+      await resumed;
+      await forwarders.close();
     },
   };
 }

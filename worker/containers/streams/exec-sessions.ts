@@ -43,8 +43,9 @@ const ENDED_EXECS_MAX = 512;
 export interface ExecSessionsInit {
   readonly containers: Pick<ContainerManager, "get" | "emit" | "onEvent">;
   readonly layout: RuntimeLayout;
-  /** Absolute paths. */
-  readonly runtime: string;
+  /** Absolute path of the runtime that made the container. */
+  readonly runtimeOf: (containerId: string) => string;
+  /** Absolute path. */
   readonly conmon: string;
   /** All that the daemon may hand on, for privileged commands. */
   readonly capabilities: readonly string[];
@@ -178,11 +179,11 @@ export class ExecSessions {
 
   #startPiped(exec: Exec, processFile: string, detach: boolean): Promise<AttachedStream> {
     const { id, containerId, specification } = exec.record;
-    const { runtime, layout, linux, clock } = this.#init;
+    const { runtimeOf, layout, linux, clock } = this.#init;
     const session = new PipedExec();
     return new Promise((resolve, reject) => {
       const process = startDirectExec({
-        runtime,
+        runtime: runtimeOf(containerId),
         args: [
           `--root=${layout.stateDir}`,
           ...["exec", "--process", processFile, "--pid-file", PID_FILE, containerId],
@@ -219,7 +220,8 @@ export class ExecSessions {
     options: { detach: boolean; size?: { rows: number; columns: number } },
   ): Promise<AttachedStream> {
     const { id, containerId, specification } = exec.record;
-    const { runtime, conmon, layout, linux } = this.#init;
+    const { runtimeOf, conmon, layout, linux } = this.#init;
+    const runtime = runtimeOf(containerId);
     const folder = join(layout.bundleDir(containerId), id.slice(0, 8));
     await mkdir(folder, { mode: 0o700 });
     let exitKnown = (): void => undefined;
