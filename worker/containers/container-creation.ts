@@ -31,7 +31,7 @@ export class ContainerCreation {
   async create(request: ContainerSpecification): Promise<ContainerRecord> {
     const { init, registry, state, maker, events } = this.#parts;
     const image = init.images.find(request.image);
-    if (image === undefined) throw new NotFoundError(`No such image: ${request.image}`);
+    if (image === undefined) throw new NotFoundError(`No such image: ${withTag(request.image)}`);
     const id = newHexId(init.random);
     const { files, ...asked } = request;
     const { specification, warnings } = this.#admitted(id, asked, image);
@@ -124,6 +124,11 @@ export class ContainerCreation {
       });
     }
   }
+}
+
+/** As Docker names what it looked for. */
+function withTag(reference: string): string {
+  return /@|:[^/]*$/.test(reference) ? reference : `${reference}:latest`;
 }
 
 /** Those that were made for one container, and that no other one was given since. */

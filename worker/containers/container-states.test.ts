@@ -223,19 +223,20 @@ describe("container states", () => {
   });
 
   it("joins another container's network, with its hosts file, while that one runs", async () => {
-    const other = await started("hostname; exec sleep 100", { hostname: "shared-host" });
-    const { id } = await lab.manager.create(
-      lab.spec({
-        args: ["sh", "-c", "grep -q shared-host /etc/hosts && test $(hostname) = shared-host && sleep 100"],
-        network: { kind: "container", id: other.name },
-      }),
-    );
+    const other = await started("echo 10.1.2.3 marked >> /etc/hosts; exec sleep 100", {
+      hostname: "shared-host",
+    });
+    const script =
+      "until grep -q marked /etc/hosts; do sleep 0.02; done; test $(hostname) = shared-host || exit 1; " +
+      "while ! test -e /go; do sleep 0.02; done; exit 5";
+    const network = { kind: "container" as const, id: other.name };
+    const { id } = await lab.manager.create(lab.spec({ args: ["sh", "-c", script], network }));
     const { pid } = await lab.manager.start(id);
-    const { readlink } = await import("node:fs/promises");
+    const { readlink, writeFile } = await import("node:fs/promises");
     assert.equal(await readlink(`/proc/${pid}/ns/net`), await readlink(`/proc/${other.pid}/ns/net`));
+    await writeFile(`/proc/${pid}/root/go`, "");
+    assert.equal((await lab.manager.wait(id)).exitCode, 5);
     await lab.manager.kill(other.id);
-    await lab.manager.kill(id);
-    assert.equal(lab.manager.get(id).exitCode, 137);
     await assert.rejects(lab.manager.start(id), /cannot join network of a non running container/);
   });
 

@@ -52,9 +52,9 @@ export function nextProbeDelayMs(state: HealthState, check: HealthCheck, sinceSt
   if (state.status !== "starting") return check.intervalMs;
   const regularMs =
     sinceStartMs < check.startPeriodMs ? Math.min(check.startIntervalMs, check.intervalMs) : check.intervalMs;
-  const earlyMs = EARLY_FIRST_MS * EARLY_FACTOR ** Math.min(state.probes, 30);
-  if (earlyMs < regularMs && sinceStartMs < check.intervalMs) return earlyMs;
-  return regularMs;
+  const firstMs = firstRegularProbeMs(check);
+  if (sinceStartMs >= firstMs) return regularMs;
+  return Math.min(EARLY_FIRST_MS * EARLY_FACTOR ** Math.min(state.probes, 30), firstMs - sinceStartMs);
 }
 
 export function afterProbe(
