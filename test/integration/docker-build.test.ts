@@ -1,7 +1,7 @@
 /**
  * Builds by the classic protocol against a real daemon: the corpus of Dockerfiles gives the images it should;
- * the cache serves what is equal; what is cut short leaves nothing. With SKEIN_DOCKERD_SOCKET set, the corpus is
- * compared with that dockerd as well.
+ * the cache serves what is equal; what is cut short leaves nothing. With SKEIN_DOCKERD_SOCKET set, the corpus
+ * is compared with that dockerd as well.
  */
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -43,7 +43,8 @@ const ours = () => ({ socketPath: host.socketPath, imagesDir: join(host.dataDir,
 
 test("each Dockerfile of the corpus gives its lines, configuration, history and files", async (t) => {
   const path = join(ROOT, "test/support/build-corpus.json");
-  const expected = JSON.parse(readFileSync(path, "utf8")) as Readonly<Record<string, BuildOutcome>>; // as written
+  // as build-corpus-main wrote it
+  const expected = JSON.parse(readFileSync(path, "utf8")) as Readonly<Record<string, BuildOutcome>>;
   for (const one of CORPUS) {
     await t.test(one.name, async () => {
       const outcome = await buildCase(ours(), one);

@@ -1,6 +1,7 @@
 /**
- * Builds a context by the Docker Engine API and tells what came of it in words that two daemons can agree on:
- * the lines, the configuration, the history and the files. Edge: to node:http on a unix socket, and to node:fs.
+ * Builds a context by the Docker Engine API and tells what came of it in words that two daemons can agree
+ * on: the lines, the configuration, the history and the files.
+ * Edge: to node:http on a unix socket, and to node:fs.
  */
 import { readFileSync } from "node:fs";
 import { request as httpRequest, type IncomingMessage } from "node:http";
@@ -147,8 +148,11 @@ function configOf(config: Readonly<Record<string, unknown>>): Readonly<Record<st
 }
 
 /** Made by the daemon for a container, and the base's own. */
-const IGNORED =
-  /^(dev|proc|sys|bin|www|greeter|root|var|run)(\/|$)|^etc\/(hosts|hostname|resolv\.conf|mtab|passwd|group)$|^(etc|tmp|\.dockerenv)$/;
+const IGNORED = [
+  /^(dev|proc|sys|bin|www|greeter|root|var|run)(\/|$)/,
+  /^etc\/(hosts|hostname|resolv\.conf|mtab|passwd|group)$/,
+  /^(etc|tmp|\.dockerenv)$/,
+];
 
 async function filesOf(socketPath: string, image: string): Promise<string[]> {
   const created = await call(socketPath, "POST", "/v1.41/containers/create", { Image: image, Cmd: ["x"] });
@@ -162,7 +166,7 @@ async function filesOf(socketPath: string, image: string): Promise<string[]> {
     const { name, type, mode = 0, uid, gid, size, linkname } = entry.header;
     entry.resume();
     const path = name.replace(/^\.?\//, "").replace(/\/$/, "");
-    if (path === "" || IGNORED.test(path)) continue;
+    if (path === "" || IGNORED.some((pattern) => pattern.test(path))) continue;
     const detail = linkname || (type === "file" ? String(size) : "");
     files.push(`${path} ${type} ${(mode & 0o7777).toString(8)} ${uid}:${gid} ${detail}`.trimEnd());
   }

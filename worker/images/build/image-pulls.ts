@@ -1,5 +1,6 @@
 /**
- * The image a FROM or --from names: here already, or pulled with its progress told. Edge: to the node's images.
+ * The image a FROM or --from names: here already, or pulled with its progress told.
+ * Edge: to the node's images.
  * Source: Docker Engine API, POST /build (pull, platform, X-Registry-Config).
  */
 import { InvalidArgumentError } from "../../../base/errors/errors.js";

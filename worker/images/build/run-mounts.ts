@@ -16,7 +16,7 @@ import { KeyedLock } from "../keyed-lock.js";
 import { inWorkingDir } from "./context-path.js";
 import type { RunInstruction } from "./dockerfile-instructions.js";
 import type { ContentHasher } from "./fs-content-hash.js";
-import { lstatOrNothing, type Owner, type RootedTree } from "./fs-rooted-tree.js";
+import { hasCode, lstatOrNothing, type Owner, type RootedTree } from "./fs-rooted-tree.js";
 import type { RunMount } from "./run-mount.js";
 import { type Expansion, expandWord } from "./shell-words.js";
 
@@ -68,7 +68,7 @@ export class RunMounts {
     return mounts;
   }
 
-  /** What the mounts add to the line of history: the same line, the same mounts and the same files in them. */
+  /** What the mounts add to the line of history: equal lines, equal mounts with equal files. */
   async note(instruction: RunInstruction, sources: MountSources, hasher: ContentHasher): Promise<string> {
     const notes: string[] = instruction.network === "default" ? [] : [`--network=${instruction.network}`];
     for (const mount of instruction.mounts) {
@@ -299,7 +299,7 @@ async function sizeOf(folder: string): Promise<number> {
   try {
     await walk(folder);
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error; // changed meanwhile
+    if (!hasCode(error, "ENOENT")) throw error; // it changed meanwhile
   }
   return total;
 }
