@@ -1,6 +1,6 @@
 /**
- * What this engine's journal hears: its containers, images, volumes and networks and, while the node is a manager,
- * the cluster.
+ * What this engine's journal hears: its containers, images, volumes and networks and, while the node is a
+ * manager, the cluster.
  * Pure over those sources.
  */
 import { containerEvent, imageEvent, networkEvent, volumeEvent } from "./docker-events.js";

@@ -12,7 +12,8 @@ import type { JsonObject } from "./shape.js";
 
 export function hostConfigOut(container: ContainerRecord, apiMinor: number): JsonObject {
   const { specification } = container;
-  const kept = (specification.hostConfig as JsonObject | undefined) ?? ofTask(container); // laid out at create
+  // laid out at create
+  const kept = (specification.hostConfig as JsonObject | undefined) ?? ofTask(container);
   const policy = specification.restartPolicy ?? { name: "no", maximumRetryCount: 0 };
   return {
     ...kept,

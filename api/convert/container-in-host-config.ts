@@ -55,7 +55,7 @@ export function completedHostConfig(parts: HostConfigParts): JsonObject {
   const privileged = asked["Privileged"] === true;
   asked["LogConfig"] = { Type: parts.log.driver, Config: parts.log.options ?? {} };
   asked["NetworkMode"] = parts.mode === "default" && parts.apiMinor >= 44 ? "bridge" : parts.mode;
-  const policy = asked["RestartPolicy"] as { readonly Name: string; readonly MaximumRetryCount: number }; // its shape
+  const policy = asked["RestartPolicy"] as { readonly Name: string }; // its shape
   if (policy.Name === "") asked["RestartPolicy"] = { ...policy, Name: "no" };
   whenUnset("IpcMode", parts.apiMinor < 40 ? "shareable" : "private");
   const v2 = parts.cgroupVersion === "2";

@@ -1,13 +1,14 @@
 /**
  * How a container is reached and what it reaches: network mode, endpoints, ports, names. Pure.
- * Refused is what dockerd refuses, in its words. Source: Docker Engine API 1.51, HostConfig, EndpointSettings.
+ * Refused is what dockerd refuses, in its words.
+ * Source: Docker Engine API 1.51, HostConfig, EndpointSettings.
  */
-import { isIP, isIPv4, isIPv6 } from "node:net";
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import type { ContainerSpecification } from "../../proto/engine/containers.js";
 import type { ContainerNetworking, EndpointSettings } from "../../proto/engine/networks.js";
 import { exposedPortsIn, portBindingsIn } from "./container-in-ports.js";
 import type { Fields } from "./fields.js";
+import { isIp, isIpv4, isIpv6 } from "./ip-text.js";
 
 export interface NetworkingWorld {
   readonly containerId: (idOrName: string) => string | undefined;
@@ -89,10 +90,10 @@ function checkNames({ extraHosts, dns, macAddress }: ContainerNetworking): void 
     const at = entry.indexOf(":");
     if (at < 1) throw new InvalidArgumentError(`bad format for add-host: ${JSON.stringify(entry)}`);
     const address = entry.slice(at + 1).replace(/^\[(.*)\]$/, "$1");
-    if (address !== "host-gateway" && isIP(address) === 0)
+    if (address !== "host-gateway" && !isIp(address))
       throw new InvalidArgumentError(`invalid IP address in add-host: ${JSON.stringify(address)}`);
   }
-  const server = dns.find((address) => isIP(address.replace(/%.*$/, "")) === 0);
+  const server = dns.find((address) => !isIp(address.replace(/%.*$/, "")));
   if (server !== undefined) throw new InvalidArgumentError(`bad nameserver address: ${server}`);
   checkMac(macAddress);
 }
@@ -146,12 +147,12 @@ function endpointsIn(
 export function endpointIn(fields: Fields | undefined): EndpointSettings {
   const ipam = fields?.object("IPAMConfig");
   const [ipv4Address, ipv6Address] = [ipam?.string("IPv4Address") ?? "", ipam?.string("IPv6Address") ?? ""];
-  if (ipv4Address !== "" && !isIPv4(ipv4Address))
+  if (ipv4Address !== "" && !isIpv4(ipv4Address))
     throw new InvalidArgumentError(`invalid IPv4 address: ${ipv4Address}`);
-  if (ipv6Address !== "" && !isIPv6(ipv6Address))
+  if (ipv6Address !== "" && !isIpv6(ipv6Address))
     throw new InvalidArgumentError(`invalid IPv6 address: ${ipv6Address}`);
   const linkLocalAddresses = ipam?.strings("LinkLocalIPs") ?? [];
-  const bad = linkLocalAddresses.find((address) => isIP(address) === 0);
+  const bad = linkLocalAddresses.find((address) => !isIp(address));
   if (bad !== undefined) throw new InvalidArgumentError(`invalid link-local IP address: ${bad}`);
   const macAddress = fields?.string("MacAddress") ?? "";
   checkMac(macAddress);

@@ -2,10 +2,10 @@
  * Ports of a container: what is exposed and what is published. Pure.
  * Refused is what dockerd refuses, in its words. Source: Docker Engine API 1.51, PortMap.
  */
-import { isIP } from "node:net";
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import type { PortBinding } from "../../proto/engine/networks.js";
 import { Fields } from "./fields.js";
+import { isIp } from "./ip-text.js";
 
 type Protocol = PortBinding["protocol"];
 const PROTOCOLS: readonly Protocol[] = ["tcp", "udp", "sctp"];
@@ -71,7 +71,7 @@ function bindingsOf(key: string, bindings: unknown): PortBinding[] {
     const fields = Fields.of(item, `HostConfig.PortBindings.${key}`);
     const hostAddress = fields.string("HostIp");
     const hostPort = fields.string("HostPort");
-    if (hostAddress !== "" && isIP(hostAddress) === 0)
+    if (hostAddress !== "" && !isIp(hostAddress))
       throw new InvalidArgumentError(`invalid IP address in port binding: ${JSON.stringify(hostAddress)}`);
     const range = hostPort === "" ? { first: 0, last: 0 } : rangeIn(hostPort);
     return {

@@ -1,6 +1,6 @@
 /**
- * A JSON object laid out as Go's encoder would after Go's decoder read it: known keys in their own spelling and
- * order, zero values where a struct has them, left out where it says omitempty.
+ * A JSON object laid out as Go's encoder would after Go's decoder read it: known keys in their own spelling
+ * and order, zero values where a struct has them, left out where it says omitempty.
  * Pure. Unknown keys do not pass: whoever reads the request names them (Fields.unread).
  */
 import type { JsonObject, JsonValue } from "./shape.js";

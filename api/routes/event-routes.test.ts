@@ -27,7 +27,12 @@ const event = (id: string, timeMs: number): EngineEvent => ({
 
 before(async () => {
   server = createServer((request, response) => {
-    const [route] = eventRoutes({ journal, watch: { live: () => live }, nowMs: () => NOW_MS, daemon: { id: "E1", name: "host1" } });
+    const [route] = eventRoutes({
+      journal,
+      watch: { live: () => live },
+      nowMs: () => NOW_MS,
+      daemon: { id: "E1", name: "host1" },
+    });
     const query = new URL(request.url ?? "", "http://x").searchParams;
     const answer = route?.handle(new Exchange({ request, response, params: {}, query }));
     answer?.catch((error: unknown) => sendError(response, error));
