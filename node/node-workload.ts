@@ -135,7 +135,11 @@ export class NodeWorkload {
       const network = scope.own(openNetwork(parts));
       const local = openLocal(parts, (protocol, port) => network.isPublished(protocol, port));
       if (local !== undefined) scope.own(local);
-      const { images: rooted, holds } = holdRoots(images);
+      const { images: rooted, holds } = holdRoots(images, {
+        clock,
+        log: log.child({ component: "files" }),
+      });
+      scope.defer(() => holds.close());
       const containers = scope.own(
         await openContainerManager({
           ...(local === undefined ? {} : { networks: local.networks }),

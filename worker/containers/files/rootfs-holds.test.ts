@@ -3,6 +3,8 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ManualClock } from "../../../base/clock/manual-clock.js";
+import { silentLogger } from "../../../base/log/logger.js";
 import type { ImageStore } from "../../images/image-store.js";
 import { holdRoots } from "./rootfs-holds.js";
 
@@ -78,4 +80,24 @@ test("a removal does not wait, and a late release is harmless", async () => {
   await holds.release("c");
   assert.deepEqual(mounts.calls, ["mount", "remove"]);
   assert.equal(images.find("x"), undefined);
+});
+
+test("what is not needed any more lingers, and who comes back finds it mounted", async () => {
+  const clock = new ManualClock();
+  const mounts = new Mounts();
+  const store = mounts as unknown as ImageStore; // what is used of it is there
+  const { images, holds } = holdRoots(store, { clock, log: silentLogger, lingerMs: 2_000 });
+  await images.mountRootfs("i", "c");
+  await images.unmountRootfs("c");
+  clock.advance(1_900);
+  await images.mountRootfs("i", "c");
+  clock.advance(5_000);
+  assert.deepEqual(mounts.calls, ["mount"]);
+  await images.unmountRootfs("c");
+  clock.advance(2_000);
+  assert.deepEqual(mounts.calls, ["mount", "unmount"]);
+  await holds.hold("i", "c");
+  await holds.release("c");
+  await holds.close();
+  assert.deepEqual(mounts.calls, ["mount", "unmount", "mount", "unmount"]);
 });
