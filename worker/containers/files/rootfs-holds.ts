@@ -1,10 +1,10 @@
 /**
- * Keeps a container's root mounted while somebody needs it, and a little longer. Pure (coordination; the clock
- * is handed in).
+ * Keeps a container's root mounted while somebody needs it, and a little longer. Pure (coordination; the
+ * clock is handed in).
  * Invariants: the root is unmounted only when neither the container nor a holder needs it; a holder never
- * unmounts what the container runs on, and the container's end never unmounts what is being read. Two mounts
- * of one writable layer would disturb each other, and the kernel takes its time to let go of a container's own
- * mount: so what is not needed any more lingers, and who comes back meanwhile finds it.
+ * unmounts what the container runs on, and the container's end never unmounts what is being read. Two
+ * mounts of one writable layer would disturb each other, and the kernel takes its time to let go of a
+ * container's own mount: so what is not needed any more lingers, and who comes back meanwhile finds it.
  */
 import type { Clock, Timer } from "../../../base/clock/clock.js";
 import { messageOf } from "../../../base/errors/errors.js";
