@@ -33,6 +33,8 @@ export interface BridgeNetwork {
   readonly id: string;
   readonly name: string;
   readonly isDefault: boolean;
+  /** Families whose subnet nobody chose: their addresses cannot be chosen, either. */
+  readonly automatic: readonly (4 | 6)[];
   readonly link: string;
   readonly mtuBytes: number;
   readonly internal: boolean;
@@ -63,6 +65,9 @@ export function bridgeNetwork(record: LocalNetworkRecord): BridgeNetwork {
   return {
     id: record.id,
     name: record.name,
+    automatic: record.ipam.flatMap(({ automatic, subnet }) =>
+      automatic === true ? [subnet.includes(":") ? 6 : 4] : [],
+    ),
     isDefault: options[BRIDGE_OPTION.default] === "true",
     link: linkOf(record),
     mtuBytes: integerOption(options, BRIDGE_OPTION.mtu) || MTU_BYTES_DEFAULT,

@@ -4,7 +4,7 @@
  * given back by `release`.
  * Source: words and statuses as a Docker engine was seen to answer.
  */
-import { FailedPreconditionError, InternalError, InvalidArgumentError } from "../../base/errors/errors.js";
+import { InternalError, InvalidArgumentError } from "../../base/errors/errors.js";
 import { newHexId } from "../../base/random/ids.js";
 import type { Random } from "../../base/random/random.js";
 import type {
@@ -58,8 +58,8 @@ export class EndpointMaker {
     this.#leases.delete(networkId);
   }
 
-  /** @throws {InvalidArgumentError} an address that this network never gives (Docker's words). */
-  admit(record: LocalNetworkRecord, settings: EndpointSettings): void {
+  /** @throws an address that this network never gives (Docker's words and status). */
+  #admit(record: LocalNetworkRecord, settings: EndpointSettings): void {
     const network = this.networkOf(record);
     const chosen = [settings.ipv4Address, settings.ipv6Address].filter((address) => address !== "");
     if (chosen.length > 0 && network.isDefault)
@@ -68,6 +68,11 @@ export class EndpointMaker {
       throw new InvalidArgumentError("link-local addresses are not supported");
     for (const address of chosen) {
       const parsed = parseAddress(address);
+      if (network.automatic.includes(parsed.family)) {
+        throw new InvalidArgumentError(
+          "user specified IP address is supported only when connecting to networks with user configured subnets",
+        );
+      }
       const subnet = parsed.family === 4 ? network.subnet4 : network.subnet6;
       if (subnet === undefined || !cidrContains(subnet.cidr, parsed)) {
         throw new InternalError(
@@ -82,7 +87,7 @@ export class EndpointMaker {
     options: { record: LocalNetworkRecord; settings: EndpointSettings; mac: string; position: number },
   ): PlannedEndpoint {
     const { record, settings } = options;
-    this.admit(record, settings);
+    this.#admit(record, settings);
     const network = this.networkOf(record);
     const owner = `${sandbox.containerId}/${record.id}`;
     const ipv4Address = this.#lease(record, 4, settings.ipv4Address, owner);
@@ -155,7 +160,7 @@ export class EndpointMaker {
     }
     const address = leases.take(owner);
     if (address === undefined) {
-      throw new FailedPreconditionError(
+      throw new InternalError(
         `no available IPv${family} addresses on this network's address pools: ${record.name} (${record.id})`,
       );
     }

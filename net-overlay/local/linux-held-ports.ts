@@ -13,7 +13,7 @@ import { messageOf } from "../../base/errors/errors.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
 import { isRefusal } from "../dataplane/linux-route-socket.js";
-import type { HostPort, HostPorts } from "./port-plan.js";
+import type { HostPort, HostPorts, Refusal } from "./port-plan.js";
 import { carryDatagrams } from "./udp-carrier.js";
 
 const CARRIED_CONNECTIONS_MAX = 256;
@@ -44,7 +44,7 @@ export class LinuxHeldPorts implements HostPorts {
     this.#options = options;
   }
 
-  hold(port: HostPort & { owner: string; containerPort: number }): "allocated" | "in-use" | undefined {
+  hold(port: HostPort & { owner: string; containerPort: number }): Refusal | undefined {
     const key = `${port.protocol}/${port.hostPort}`;
     const others = this.#held.get(key) ?? [];
     const same = others.find((held) => held.hostAddress === port.hostAddress);
@@ -52,7 +52,7 @@ export class LinuxHeldPorts implements HostPorts {
     if (others.some((held) => overlaps(held.hostAddress, port.hostAddress))) return "allocated";
     if (this.#options.isMeshPort(port.protocol, port.hostPort)) return "allocated";
     const close = this.#open(port);
-    if (close === undefined) return "in-use";
+    if (typeof close === "string") return close;
     this.#held.set(key, [...others, { owner: port.owner, hostAddress: port.hostAddress, close }]);
     return undefined;
   }
@@ -73,15 +73,15 @@ export class LinuxHeldPorts implements HostPorts {
     this.#held.clear();
   }
 
-  /** @returns undefined when another program has it. */
-  #open(port: HostPort & { owner: string; containerPort: number }): (() => void) | undefined {
+  #open(port: HostPort & { owner: string; containerPort: number }): (() => void) | Refusal {
     const { linux, netnsPath, log } = this.#options;
     const { protocol, hostAddress, hostPort } = port;
     let fd: number;
     try {
       fd = linux.bindSocket({ netnsPath, kind: protocol, address: hostAddress, port: hostPort });
     } catch (error) {
-      if (isRefusal(error, "EADDRINUSE")) return undefined;
+      if (isRefusal(error, "EADDRINUSE")) return "in-use";
+      if (isRefusal(error, "EADDRNOTAVAIL")) return "no-such-address";
       // a protocol the kernel has no sockets for cannot be taken by anybody
       if (isRefusal(error, "EPROTONOSUPPORT", "ESOCKTNOSUPPORT", "EAFNOSUPPORT")) return () => undefined;
       throw error;

@@ -27,7 +27,7 @@ import { admitPorts, EndpointMaker } from "./endpoint-maker.js";
 import { LocalGround } from "./local-ground.js";
 import type { LocalHost } from "./local-host.js";
 import type { LocalRecords } from "./local-records.js";
-import { publishedAddress, wantedNetworks } from "./local-sandbox.js";
+import { publishedAddress } from "./local-sandbox.js";
 import { type LocalNetworkOptions, NetworkBook } from "./network-book.js";
 import { EphemeralPorts } from "./port-plan.js";
 import { splitExtraHost } from "./sandbox-files.js";
@@ -127,10 +127,6 @@ export class NodeLocalNetworks implements LocalNetworks, ContainerNetworks {
   admit(networking: ContainerNetworking): void {
     admitPorts(networking);
     for (const entry of networking.extraHosts) splitExtraHost(entry);
-    for (const { network, settings } of wantedNetworks(networking)) {
-      const record = this.#book.find(network);
-      if (record?.driver === "bridge") this.#ground.parts.maker.admit(record, settings);
-    }
   }
 
   open(request: SandboxRequest): Promise<Sandbox> {

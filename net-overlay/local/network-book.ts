@@ -184,6 +184,7 @@ export class NetworkBook {
       ipRange: "",
       gateway: formatAddress(family, cidr.base + 1n),
       auxiliaryAddresses: {},
+      automatic: true,
     };
   }
 

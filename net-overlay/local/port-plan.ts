@@ -16,11 +16,12 @@ export interface HostPort {
   readonly hostPort: number;
 }
 
+/** One of ours has it, another program of the host has it, or the host has no such address. */
+export type Refusal = "allocated" | "in-use" | "no-such-address";
+
 export interface HostPorts {
-  /** @returns undefined once held; else who has it: one of ours, or another program of the host. */
-  hold(
-    port: HostPort & { readonly owner: string; readonly containerPort: number },
-  ): "allocated" | "in-use" | undefined;
+  /** @returns undefined once held. */
+  hold(port: HostPort & { readonly owner: string; readonly containerPort: number }): Refusal | undefined;
   release(port: HostPort & { readonly owner: string }): void;
 }
 
@@ -100,7 +101,7 @@ export function publishPorts(
 
 function bindOne(asked: PortBinding, ports: HostPorts, options: PortPlanOptions): PortBinding[] {
   const addresses = hostAddresses(asked, options);
-  let refusal: { readonly by: "allocated" | "in-use"; readonly port: HostPort } | undefined;
+  let refusal: { readonly by: Refusal; readonly port: HostPort } | undefined;
   for (const hostPort of candidates(asked, options.ephemeral)) {
     const held: PortBinding[] = [];
     refusal = undefined;
@@ -135,7 +136,7 @@ function* candidates(asked: PortBinding, ephemeral: EphemeralPorts): Iterable<nu
 
 function refusalText(
   asked: PortBinding,
-  refusal: { readonly by: "allocated" | "in-use"; readonly port: HostPort } | undefined,
+  refusal: { readonly by: Refusal; readonly port: HostPort } | undefined,
   { containerName, endpointId, address }: PortPlanOptions,
 ): string {
   const where = `driver failed programming external connectivity on endpoint ${containerName} (${endpointId})`;
@@ -149,6 +150,6 @@ function refusalText(
   }
   return (
     `${where}: failed to bind host port for ${host}:${address}:${asked.containerPort}/${protocol}: ` +
-    "address already in use"
+    (refusal.by === "in-use" ? "address already in use" : "cannot assign requested address")
   );
 }

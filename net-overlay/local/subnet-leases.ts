@@ -4,7 +4,7 @@
  * nobody's.
  * Source: the lowest free address of the range is given, as Docker does.
  */
-import { FailedPreconditionError, InternalError, InvalidArgumentError } from "../../base/errors/errors.js";
+import { InternalError, InvalidArgumentError } from "../../base/errors/errors.js";
 import type { IpamConfiguration } from "../../proto/engine/networks.js";
 import {
   type Cidr,
@@ -95,7 +95,7 @@ export class SubnetLeases {
   }
 
   /**
-   * @throws {FailedPreconditionError} "Address already in use"; {InvalidArgumentError} outside the subnet.
+   * @throws {InternalError} "Address already in use"; {InvalidArgumentError} outside the subnet.
    */
   reserve(address: string, owner: string): void {
     const { family, value } = parseAddress(address);
@@ -106,7 +106,7 @@ export class SubnetLeases {
     const holder = this.#owners.get(value);
     if (holder === owner) return;
     if (holder !== undefined || !isHost(this.#subnet, value) || this.#subnet.auxiliary.has(value))
-      throw new FailedPreconditionError("Address already in use");
+      throw new InternalError("Address already in use");
     this.#owners.set(value, owner);
   }
 

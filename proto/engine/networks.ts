@@ -67,6 +67,8 @@ export interface IpamConfiguration {
   readonly ipRange: string;
   readonly gateway: string;
   readonly auxiliaryAddresses: Readonly<Record<string, string>>;
+  /** Nobody asked for this subnet: it was taken from the pools. */
+  readonly automatic?: boolean;
 }
 
 export interface LocalNetworkRequest {
@@ -142,16 +144,16 @@ export interface Sandbox {
 /** What the container manager asks of the local networks, for containers of network kind "networks". */
 export interface ContainerNetworks {
   /**
-   * At create: refuses what can never be (an address outside the subnet, what is no port or address). A
-   * network that is not there is refused by `open`, as Docker does.
-   * @throws {InvalidArgumentError}; {InternalError} (500, Docker's) an address outside the subnet
+   * At create: refuses what can never be (what is no port, no address). A network that is not there, or that
+   * has no such address, is refused by `open`, as Docker does.
+   * @throws {InvalidArgumentError}
    */
   admit(networking: ContainerNetworking): void;
   /**
    * Before each start: namespace, interfaces, addresses, names, published ports. All or nothing. Idempotent
    * for a container id.
-   * @throws {InternalError} (500, Docker's) a port is taken; {FailedPreconditionError} an address is;
-   * {NotFoundError} a network is gone
+   * @throws {InternalError} (500, Docker's) a port or an address is taken; {NotFoundError} no such network;
+   * {InvalidArgumentError} an address cannot be chosen on this network
    */
   open(request: SandboxRequest): Promise<Sandbox>;
   /** After a restart of the daemon, for one that runs on: as it was, served again. */

@@ -5,6 +5,7 @@
  * Invariant: a sandbox is open only while its container starts or runs.
  */
 import {
+  codeOf,
   FailedPreconditionError,
   InternalError,
   messageOf,
@@ -115,6 +116,7 @@ export class ContainerNetworkAccess {
     try {
       return await networks.open(sandboxRequest(record));
     } catch (error) {
+      if (["not-found", "invalid-argument"].includes(codeOf(error))) throw error;
       throw new InternalError(messageOf(error), { cause: error });
     }
   }
