@@ -72,6 +72,9 @@ export class Daemon {
         random,
       });
       const workload = scope.own(await NodeWorkload.open({ options, ...world }));
+      settings.onChange(({ insecureRegistries, registryMirrors: mirrors }) =>
+        workload.images.setRegistryOptions({ mirrors, insecureRegistries }),
+      );
       const localManager = new LocalManager(join(options.runDir, "manager", "m.sock"), clock);
       const swarm = scope.own(
         new SwarmLifecycle({

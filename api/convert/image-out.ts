@@ -71,8 +71,8 @@ export function imageSummary(image: ImageRecord, facts: SummaryFacts): JsonObjec
   return {
     Id: image.id,
     ParentId: image.parentId ?? "",
-    RepoTags: old && isNameless ? ["<none>:<none>"] : tags,
-    RepoDigests: old && isNameless ? ["<none>@<none>"] : digests,
+    RepoTags: old && isNameless ? ["<none>:<none>"] : listOut(tags, old),
+    RepoDigests: old && isNameless ? ["<none>@<none>"] : listOut(digests, old),
     Created: Math.floor(image.createdMs / 1000),
     Size: image.sizeBytes,
     SharedSize: facts.sharedBytes ?? -1,
@@ -80,6 +80,10 @@ export function imageSummary(image: ImageRecord, facts: SummaryFacts): JsonObjec
     Labels: Object.keys(image.config.labels).length === 0 ? null : image.config.labels,
     Containers: facts.containers ?? -1,
   };
+}
+
+function listOut(list: readonly string[], old: boolean): JsonValue {
+  return old && list.length === 0 ? null : list;
 }
 
 export interface DetailFacts {

@@ -10,7 +10,7 @@ import type { ImagePlatform, ImageProgress, ImageWorkshop } from "../../proto/en
 import { familiarName } from "../convert/image-names.js";
 import type { Exchange } from "../http-exchange.js";
 import { fetchTar } from "../http-import-source.js";
-import { streamProgress } from "../progress-stream.js";
+import { type ProgressStream, streamProgress } from "../progress-stream.js";
 import { registryAuthIn } from "../registry-auth.js";
 import type { Route } from "./route.js";
 
@@ -105,7 +105,7 @@ async function importTar(images: ImageWorkshop, exchange: Exchange): Promise<und
 
 async function load(images: ImageWorkshop, exchange: Exchange): Promise<undefined> {
   const quiet = exchange.flag("quiet");
-  return await streamProgress(exchange, async ({ report, tell, signal }) => {
+  const work = async ({ report, tell, signal }: ProgressStream): Promise<void> => {
     const words: string[] = [];
     const onProgress = (progress: ImageProgress): void => {
       if (/^(Loaded image|The image )/.test(progress.status)) words.push(`${progress.status}\n`);
@@ -113,7 +113,8 @@ async function load(images: ImageWorkshop, exchange: Exchange): Promise<undefine
     };
     await images.load(exchange.request, { signal, onProgress });
     for (const stream of words) await tell({ stream });
-  });
+  };
+  return await streamProgress(exchange, work, { early: true });
 }
 
 async function save(images: ImageWorkshop, exchange: Exchange, names: readonly string[]): Promise<undefined> {

@@ -219,7 +219,8 @@ function dialWordsOf(
 ): string | undefined {
   const last: unknown = error instanceof AggregateError ? error.errors.at(-1) : error;
   if (!(last instanceof Error) || !("code" in last) || url.href === undefined) return undefined;
-  const get = `Get ${JSON.stringify(url.href)}: dial tcp`;
+  const root = url.href.replace(/\/v2\/.*$/, "/v2/"); // which is asked first, by the daemon
+  const get = `Get ${JSON.stringify(root)}: dial tcp`;
   if (last.code === "ECONNREFUSED" && "address" in last && "port" in last) {
     const address = String(last.address);
     const host = address.includes(":") ? `[${address}]` : address;

@@ -4,7 +4,7 @@
  * folder gives them again.
  * Sources: docker-archive layout, OCI image-spec 1.1 image-layout.md; texts as the stock daemon's.
  */
-import { InvalidArgumentError } from "../../base/errors/errors.js";
+import { DataLossError, InvalidArgumentError } from "../../base/errors/errors.js";
 import { shortIdOf } from "./chain-ids.js";
 import { applyChanges } from "./dockerfile-changes.js";
 import type { ArchiveImage } from "./image-archive-contents.js";
@@ -75,7 +75,7 @@ export async function importImage(
   const { stageFile } = await import("./linux-image-archive.js");
   await using stage = stageIn(parts, "import");
   await stageFile(tar, stage.path, { signal: options.signal });
-  const added = await parts.layers.add({ file: stage.path, signal: options.signal });
+  const added = await addOnly(parts, stage.path, options.signal);
   using _held = parts.pins.hold([added.layer.chainId, ...(added.file ? [added.file.digest] : [])]);
   const blob = await keepBytes(parts, added, stage.path);
   const created = new Date(nowMs).toISOString();
@@ -105,6 +105,23 @@ export async function importImage(
       return await parts.layers.add({ file: stage.path, expected: { chainId, diffId }, signal });
     },
   });
+}
+
+/** @throws {DataLossError} in the daemon's words. */
+async function addOnly(
+  parts: LibraryParts,
+  file: string,
+  signal: AbortSignal | undefined,
+): Promise<AddedLayer> {
+  try {
+    return await parts.layers.add({ file, signal });
+  } catch (error) {
+    if (!(error instanceof DataLossError)) throw error;
+    const { tarErrorWords } = await import("./linux-image-archive.js");
+    throw new DataLossError(tarErrorWords(error.message.replace(/^layer \S+ is damaged: /, "")), {
+      cause: error,
+    });
+  }
 }
 
 async function loadOne(parts: LibraryParts, image: ArchiveImage, options: LoadOptions): Promise<StoredImage> {

@@ -97,12 +97,12 @@ class ImagePush {
     const { parts } = this.#components;
     const { signal } = this.#options;
     using _held = holdImage(parts, image);
+    const hasConfig = await this.#uploads.hasBlob(image.id, signal); // and so, that the registry answers
     for (const diffId of [...image.diffIds].reverse()) this.#report(diffId, "Preparing");
     const kept = await this.#usableManifest(image);
     const layers = await this.#pushLayers(image, kept);
     const manifest = kept ?? (await manifestOf(parts, image, layers, { oci: false }));
-    if (!(await this.#uploads.hasBlob(image.id, signal)))
-      await this.#uploads.pushBlob(await this.#sourceOf(image.id), { signal });
+    if (!hasConfig) await this.#uploads.pushBlob(await this.#sourceOf(image.id), { signal });
     const tag = this.#reference.tag ?? "latest";
     await this.#uploads.pushManifest(tag, manifest.bytes, manifest.mediaType, signal);
     const repoDigest = `${repositoryOf(this.#reference)}@${manifest.digest}`;

@@ -7,13 +7,7 @@
 import { AbortedError } from "../../base/errors/errors.js";
 import { shortIdOf } from "./chain-ids.js";
 import { type Images, requireImage, type StoredImage } from "./image-names.js";
-import {
-  familiarReference,
-  formatReference,
-  type ImageReference,
-  parseReference,
-  repositoryOf,
-} from "./image-reference.js";
+import { formatReference, type ImageReference, parseReference, repositoryOf } from "./image-reference.js";
 
 export interface RemovalStep {
   readonly image: StoredImage;
@@ -51,7 +45,7 @@ export function planRemoval(
   const { image, by } = requireImage(images, text);
   const removal = new Removal(images, options);
   if (by.kind === "id") removal.byId(image);
-  else removal.byName(image, by.reference);
+  else removal.byName(image, by.reference, text);
   return removal.steps;
 }
 
@@ -66,14 +60,14 @@ class Removal {
     this.#options = options;
   }
 
-  byName(image: StoredImage, reference: ImageReference): void {
+  /** @param text the name as it was written. */
+  byName(image: StoredImage, reference: ImageReference, text: string): void {
     const names = namesOf(image);
     const isLast = isSingleReference(image);
     const user = isLast && this.#options.force !== true ? this.#userOf(image.id) : undefined;
     if (user !== undefined) {
-      const name = JSON.stringify(familiarReference(reference));
       throw new AbortedError(
-        `conflict: unable to remove repository reference ${name} (must force) - ` +
+        `conflict: unable to remove repository reference ${JSON.stringify(text)} (must force) - ` +
           `container ${user.slice(0, 12)} is using its referenced image ${shortIdOf(image.id)}`,
       );
     }

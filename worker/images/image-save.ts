@@ -7,7 +7,7 @@
  */
 import { createReadStream } from "node:fs";
 import { CancelledError, NotFoundError } from "../../base/errors/errors.js";
-import { hexOf, sha256Of, shortIdOf } from "./chain-ids.js";
+import { hexOf, sha256Of } from "./chain-ids.js";
 import {
   anyLayerBytes,
   blobPathInLayout,
@@ -84,7 +84,10 @@ function collectWanted(
     );
     for (const { image, tag } of named) add(image, [tag]);
     if (named.length > 0) continue;
-    if (found === undefined) throw new NotFoundError(`No such image: ${familiarOrText(text)}`);
+    if (found === undefined)
+      throw new NotFoundError(
+        repository === undefined ? "reference does not exist" : `No such image: ${text}`,
+      );
     const { reference } = found.by.kind === "name" ? found.by : { reference: undefined };
     const full = reference?.digest === undefined ? fullTag(text) : undefined;
     add(found.image, full === undefined ? [] : [full]);
@@ -279,12 +282,4 @@ function bareRepositoryOf(text: string): string | undefined {
 function fullTag(text: string): string {
   const reference = parseReference(text);
   return `${repositoryOf(reference)}:${reference.tag ?? "latest"}`;
-}
-
-function familiarOrText(text: string): string {
-  try {
-    return familiarReference(parseReference(text));
-  } catch {
-    return shortIdOf(text);
-  }
 }

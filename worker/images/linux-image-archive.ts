@@ -131,7 +131,7 @@ export async function stageArchive(
     }
   } catch (error) {
     if (error instanceof SkeinError || (error instanceof Error && "syscall" in error)) throw error;
-    throw new DataLossError(`the archive is damaged: ${messageOf(error)}`, { cause: error });
+    throw new DataLossError(tarErrorWords(messageOf(error)), { cause: error });
   } finally {
     await fed;
   }
@@ -182,6 +182,16 @@ async function* bounded(
     if (total > bytesMax) throw new ResourceExhaustedError(`more than ${bytesMax} bytes were sent`);
     yield Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
   }
+}
+
+/** As the stock daemon tells of an archive it cannot read. */
+export function tarErrorWords(words: string): string {
+  const told = /Unexpected end of data/i.test(words)
+    ? "unexpected EOF"
+    : /Invalid tar header/i.test(words)
+      ? "archive/tar: invalid tar header"
+      : words;
+  return `Error processing tar file(exit status 1): ${told}`;
 }
 
 function keyOf(name: string): string {

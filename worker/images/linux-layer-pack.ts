@@ -118,7 +118,7 @@ export function* tarOf(root: string, counts = { entries: 0 }): Generator<Buffer>
     yield tarHeaderOf(entry);
     if (entry.kind === "file" && entry.sizeBytes > 0)
       yield* bodyOf(join(root, name), entry.sizeBytes, buffer);
-    if (opaque) yield tarHeaderOf(whiteoutOf(`${name}/${OPAQUE_NAME}`, stats));
+    if (opaque) yield tarHeaderOf(whiteoutOf(`${name}/${OPAQUE_NAME}`));
   }
   yield Buffer.from(TAR_END);
 }
@@ -177,14 +177,14 @@ export function isWhiteout(stats: Stats): boolean {
   return stats.isCharacterDevice() && stats.rdev === 0;
 }
 
-function whiteoutOf(name: string, stats: Stats): LayerEntry {
+function whiteoutOf(name: string): LayerEntry {
   return {
     name,
     kind: "file",
     mode: 0o600,
     uid: 0,
     gid: 0,
-    mtimeSeconds: secondsOf(stats),
+    mtimeSeconds: 0, // it says that something is gone, not when the copy of that mark was made
     sizeBytes: 0,
     target: "",
     major: 0,
@@ -201,7 +201,7 @@ function entryOf(
 ): LayerEntry | undefined {
   if (isWhiteout(stats)) {
     const at = name.lastIndexOf("/") + 1;
-    return whiteoutOf(`${name.slice(0, at)}${WHITEOUT_PREFIX}${name.slice(at)}`, stats);
+    return whiteoutOf(`${name.slice(0, at)}${WHITEOUT_PREFIX}${name.slice(at)}`);
   }
   const base = {
     name,

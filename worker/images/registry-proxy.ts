@@ -16,6 +16,14 @@ export interface ProxySettings {
 
 export const NO_PROXIES: ProxySettings = { https: "", none: "" };
 
+/** In either case, as everybody reads them; the upper one counts. */
+export function proxiesOfEnvironment(
+  environment: Readonly<Record<string, string | undefined>>,
+): ProxySettings {
+  const read = (name: string): string => environment[name] || environment[name.toLowerCase()] || "";
+  return { https: read("HTTPS_PROXY"), none: read("NO_PROXY") };
+}
+
 /** @returns undefined: directly. @throws {InvalidArgumentError} the setting is no URL. */
 export function proxyFor(
   target: { readonly host: string; readonly port: number },
