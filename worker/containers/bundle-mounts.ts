@@ -3,11 +3,12 @@
  * Edge: to volumes, images and the host's folders. Targets are resolved in the root by the runtime, without
  * leaving it; what lies inside a volume is opened by handle here.
  */
-import { access, constants, mkdir, stat } from "node:fs/promises";
+import { access, constants, mkdir, realpath, stat } from "node:fs/promises";
 import { InternalError, InvalidArgumentError, messageOf, NotFoundError } from "../../base/errors/errors.js";
 import { assertNever } from "../../base/errors/invariant.js";
 import type { ImageStore } from "../images/image-store.js";
 import { resolveInRoot } from "../runtime/fs-rootfs.js";
+import { mountOfPath } from "../runtime/linux-mountinfo.js";
 import { endsWith, type PrivateMounts } from "../runtime/linux-private-mounts.js";
 import { isErrno } from "../runtime/linux-process.js";
 import type { OciMount } from "../runtime/oci-types.js";
@@ -116,6 +117,7 @@ async function bindMount(mount: Of<"bind">): Promise<OciMount> {
     }
     await mkdir(mount.source, { recursive: true, mode: 0o755 });
   }
+  await checkPropagation(mount.source, propagation);
   return {
     destination: mount.target,
     type: "bind",
@@ -126,6 +128,18 @@ async function bindMount(mount: Of<"bind">): Promise<OciMount> {
       ...(mount.readOnly ? readOnlyOptions(mount) : (await isReadOnlyHere(mount.source)) ? ["ro"] : []),
     ],
   };
+}
+
+/** What a mount does not pass on cannot come through a bind of it. @throws {InvalidArgumentError} */
+async function checkPropagation(source: string, propagation: string): Promise<void> {
+  if (propagation.endsWith("private")) return;
+  const { point, propagation: fields } = mountOfPath(await realpath(source));
+  const has = (word: string): boolean => fields.some((field) => field.startsWith(`${word}:`));
+  const shared = propagation.endsWith("shared");
+  if (has("shared") || (!shared && has("master"))) return;
+  throw new InvalidArgumentError(
+    `path ${source} is mounted on ${point} but it is not a shared ${shared ? "" : "or slave "}mount`,
+  );
 }
 
 /** The runtime sets the flags of what it binds anew: what is read-only here must not be writable there. */

@@ -53,6 +53,8 @@ const INIT_TARGET = "/sbin/docker-init";
 const INIT_FOLDERS = ["/usr/libexec/podman", "/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"];
 /** Those that need no library of the image come first. */
 const INIT_NAMES = ["docker-init", "tini-static", "catatonit", "tini"];
+/** Files that every container is given. */
+const ETC_FILES = ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];
 const SHM_BYTES = 64 * 1024 * 1024;
 
 export async function makeBundle(
@@ -73,22 +75,16 @@ export async function makeBundle(
   const injection = await injected(maker, specification.isolation?.deviceRequests ?? []);
   const seccomp = maker.seccomp(plan.seccomp, plan.capabilities, plan.runtime);
   const shared = await sharedNamespaces(maker, container, plan, peers);
-  const mounts: OciMount[] = [
-    ...(await maker.files.mounts(container, process.hostname)),
-    ...(await bundleMounts(maker, container, rootfs)),
-    ...injection.mounts,
-  ];
+  const asked = [...(await bundleMounts(maker, container, rootfs)), ...injection.mounts];
+  const mounts: OciMount[] = [...(await maker.files.mounts(container, process.hostname)), ...asked];
   if (shared.shm !== undefined && !mounts.some(({ destination }) => destination === "/dev/shm"))
-    mounts.push({
-      destination: "/dev/shm",
-      type: "bind",
-      source: shared.shm,
-      options: ["rbind", "rprivate"],
-    });
+    mounts.push(shmMount(shared.shm));
   if (specification.init) mounts.push(initMount());
   const inMount = ({ destination }: OciMount): boolean =>
     process.cwd === destination || process.cwd.startsWith(`${destination}/`);
-  if (!mounts.some(inMount)) await makeFolderInRoot(rootfs, process.cwd);
+  if (ETC_FILES.some((path) => process.cwd === path || process.cwd.startsWith(`${path}/`)))
+    throw new InvalidArgumentError(`Cannot mkdir: ${process.cwd} is not a directory`);
+  if (!asked.some(inMount)) await makeFolderInRoot(rootfs, process.cwd);
   const home = process.env.some((entry) => entry.startsWith("HOME=")) ? [] : [`HOME=${user.home}`];
   const spec = buildOciSpec({
     rootfs,
@@ -119,6 +115,12 @@ export async function makeBundle(
     },
   });
   return { spec, process, user, runtime: plan.runtime };
+}
+
+/** The flags are said again: the runtime sets those of what it binds anew. */
+function shmMount(source: string): OciMount {
+  const flags = source === "/dev/shm" ? [] : ["nosuid", "nodev", "noexec"];
+  return { destination: "/dev/shm", type: "bind", source, options: ["rbind", "rprivate", ...flags] };
 }
 
 /** What a run held on to beyond its root. None is fine. */

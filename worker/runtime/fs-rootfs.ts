@@ -76,7 +76,7 @@ export async function makeFolderInRoot(root: string, path: string): Promise<void
     await mkdir(real, { recursive: true, mode: 0o755 });
   } catch (error) {
     if (isErrno(error, "EEXIST", "ENOTDIR"))
-      throw new InvalidArgumentError(`${path} is not a folder in the image`, { cause: error });
+      throw new InvalidArgumentError(`Cannot mkdir: ${path} is not a directory`, { cause: error });
     throw error;
   }
 }

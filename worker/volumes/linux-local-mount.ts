@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { InternalError, messageOf } from "../../base/errors/errors.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
+import { unescaped } from "../runtime/linux-mountinfo.js";
 import { endsWith } from "../runtime/linux-private-mounts.js";
 import { type LocalMount, serverName, withServerAddress } from "./local-options.js";
 
@@ -84,10 +85,6 @@ export async function unmountLocal(linux: Pick<Linux, "unmount">, target: string
 export function mountPointsBelow(folder: string): ReadonlySet<string> {
   const points = readFileSync("/proc/self/mountinfo", "utf8")
     .split("\n")
-    .map((line) =>
-      (line.split(" ")[4] ?? "").replace(/\\(\d{3})/g, (_, octal: string) =>
-        String.fromCharCode(Number.parseInt(octal, 8)),
-      ),
-    );
+    .map((line) => unescaped(line.split(" ")[4] ?? ""));
   return new Set(points.filter((point) => point.startsWith(`${folder}/`)));
 }
