@@ -211,7 +211,9 @@ const openInRoot: Linux["openInRoot"] = ({ root, path, flags = O_PATH, mode = 0,
 
 const SOCKET_PATH_BYTES_MAX = 107;
 
-function connectSeqPacket(path: string): number {
+const connectSeqPacket = (path: string): number => connectLocal(path, SOCK_SEQPACKET);
+
+function connectLocal(path: string, type: number): number {
   const length = Buffer.byteLength(cString(path, "path"));
   if (length > SOCKET_PATH_BYTES_MAX) {
     throw new InternalError(
@@ -222,7 +224,7 @@ function connectSeqPacket(path: string): number {
   bytes.writeUInt16LE(AF_UNIX, 0);
   bytes.write(path, 2);
   // not blocking: where the listener's backlog is full, EAGAIN, and not the event loop waiting for it
-  const fd = cSocket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const fd = cSocket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) throw refusal(lastErrno(), "socket", path);
   if (cConnect(fd, bytes, bytes.length) !== 0) {
     const error = refusal(lastErrno(), "connect", path);
@@ -272,6 +274,7 @@ export async function openKoffiLinux(): Promise<Linux> {
     makeNode,
     openInRoot,
     connectSeqPacket,
+    connectDatagram: (path) => connectLocal(path, SOCK_DGRAM),
     duplicate,
     pipe,
     keepDescriptors: () => void cCloseRange?.(3, 0xffff_ffff, CLOSE_RANGE_CLOEXEC),

@@ -110,6 +110,8 @@ export interface Linux {
   }): number;
   /** Connects an AF_UNIX SOCK_SEQPACKET socket and returns its descriptor, which does not block. */
   connectSeqPacket(path: string): number;
+  /** The same for SOCK_DGRAM: each write is a packet, refused with EAGAIN while the receiver is behind. */
+  connectDatagram(path: string): number;
   /** Another descriptor, close-on-exec, of the same open file or socket. */
   duplicate(fd: number): number;
   /** An anonymous pipe, close-on-exec. Our end does not block; the other one does. */

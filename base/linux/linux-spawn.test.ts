@@ -17,6 +17,7 @@ linuxPortContract("linux-spawn", {
     "connectSeqPacket",
     "readXattrs",
     "openInRoot",
+    "connectDatagram",
     "duplicate",
     "pipe",
   ],

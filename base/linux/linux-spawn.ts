@@ -180,6 +180,9 @@ export function openSpawnLinux(): Linux {
     connectSeqPacket: (path) => {
       throw refused(`connectSeqPacket of ${path}`);
     },
+    connectDatagram: (path) => {
+      throw refused(`connectDatagram of ${path}`);
+    },
     duplicate: (fd) => {
       throw refused(`duplicate of descriptor ${fd}`);
     },

@@ -184,6 +184,10 @@ export function filePromises(promise: Promised): void {
     assert.equal(existsSync(wide.path), false);
   });
 
+  promise("connectDatagram", "a path without a listener is refused by name", ({ linux, dir }) => {
+    assert.throws(() => linux.connectDatagram(join(dir, "none")), errno("ENOENT"));
+  });
+
   promise("duplicate", "a copy outlives the first", ({ linux, dir }) => {
     const first = openSync(join(dir, "copied"), "w");
     const copy = linux.duplicate(first);

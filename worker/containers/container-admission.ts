@@ -4,7 +4,7 @@
  * Pure. Everything that can be refused without a root file system is refused here, by name.
  */
 import { posix } from "node:path";
-import { InvalidArgumentError, NotImplementedError } from "../../base/errors/errors.js";
+import { InvalidArgumentError } from "../../base/errors/errors.js";
 import type { ImageRecord } from "../images/image-store.js";
 import { blockDevicePaths } from "../runtime/oci-resources.js";
 import { buildOciSpec } from "../runtime/oci-spec.js";
@@ -12,13 +12,13 @@ import type { BundleMaker } from "./container-bundle.js";
 import type { ContainerMount, ContainerRecord, ContainerSpecification } from "./container-manager.js";
 import { containerProcess } from "./container-process.js";
 import { planIsolation } from "./isolation-plan.js";
+import { admitLogOptions } from "./logdrivers/log-options.js";
 import { signalNumber } from "./signals.js";
 
 export type KeptSpecification = Omit<ContainerSpecification, "files">;
 type VolumeMount = Extract<ContainerMount, { kind: "volume" }>;
 
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/;
-const LOG_DRIVERS = ["", "json-file", "local", "none"];
 
 /** @throws {InvalidArgumentError} {NotImplementedError} naming what cannot be honoured. */
 export function admitContainer(
@@ -32,10 +32,7 @@ export function admitContainer(
       `invalid container name ${JSON.stringify(specification.name)}: must match ${NAME.source}`,
     );
   }
-  const { driver } = specification.log;
-  if (!LOG_DRIVERS.includes(driver)) {
-    throw new NotImplementedError(`log driver ${driver} is not supported: json-file, local or none`);
-  }
+  admitLogOptions(specification.log.driver, specification.log.options ?? {});
   const planned = containerProcess(id, specification, image.config);
   signalNumber(planned.stopSignal);
   const plan = planIsolation(id, specification, maker);

@@ -60,6 +60,11 @@ export class LineJoiner {
     return { stream: piece.stream, timestamp: open.timestamp, data: Buffer.concat(parts) };
   }
 
+  /** A line has begun and not ended. */
+  get holding(): boolean {
+    return this.#open.size > 0;
+  }
+
   /** What is left when the log ends without a newline. */
   flush(): LogRecord[] {
     const left = [...this.#open].map(([stream, open]) => ({
