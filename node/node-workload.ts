@@ -36,6 +36,7 @@ import { TASK_ID_LABEL } from "../worker/exec/task-names.js";
 import { openImageBuilder } from "../worker/images/build/open-image-builder.js";
 import type { ImageWorkshop } from "../worker/images/image-store.js";
 import { openImageStore } from "../worker/images/linux-image-store.js";
+import { proxiesOfEnvironment } from "../worker/images/registry-proxy.js";
 import { openLevelAgentState } from "../worker/state/level-agent-state.js";
 import { removeFolder } from "./atomic-file.js";
 import type { DaemonOptions } from "./daemon-options.js";
@@ -129,6 +130,8 @@ export class NodeWorkload {
           random: random.child("images"),
           log: log.child({ component: "images" }),
           insecureRegistries: options.settings.insecureRegistries,
+          registryMirrors: options.settings.registryMirrors,
+          proxies: proxiesOfEnvironment(process.env),
           certsDirs: ["/etc/skein/certs.d", "/etc/docker/certs.d"],
         }),
       );
