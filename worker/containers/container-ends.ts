@@ -3,7 +3,7 @@
  * Pure: runtime, clock and records are handed in. Words and order of events are Docker's.
  * Invariant: who stopped a container by hand is remembered before its process ends.
  */
-import { FailedPreconditionError } from "../../base/errors/errors.js";
+import { DeadlineExceededError, FailedPreconditionError } from "../../base/errors/errors.js";
 import type { ContainerEntry } from "./container-entry.js";
 import type { ContainerRecord } from "./container-manager.js";
 import type { ContainerParts } from "./container-parts.js";
@@ -13,6 +13,8 @@ import type { ContainerRuns } from "./container-runs.js";
 import { signalNumber } from "./signals.js";
 
 const SIGKILL = 9;
+/** Longer than the look for ends that no event told of. */
+const KILL_TIMEOUT_MS = 12_000;
 
 export interface StopOptions {
   readonly gracePeriodMs?: number;
@@ -62,7 +64,7 @@ export class ContainerEnds {
     const exited = entry.wait("not-running");
     this.#signal(entry, number);
     if (ends && entry.stored.record.state === "paused") await this.#thaw(entry, number !== SIGKILL);
-    if (number === SIGKILL) await exited;
+    if (number === SIGKILL) await this.#killed(entry, exited);
   }
 
   pause(entry: ContainerEntry): Promise<void> {
@@ -98,7 +100,7 @@ export class ContainerEnds {
         const exited = entry.wait("not-running");
         this.#signal(entry, SIGKILL);
         if (entry.stored.record.state === "paused") await this.#thaw(entry, false);
-        await exited;
+        await this.#killed(entry, exited);
       }
     }
     await this.#removal.remove(entry, { removeVolumes });
@@ -110,7 +112,7 @@ export class ContainerEnds {
     signal: number,
     gracePeriodMs: number | undefined,
   ): Promise<ContainerRecord> {
-    const { events, init } = this.#parts;
+    const { events } = this.#parts;
     if (this.#endPause(entry) || !entry.live) {
       events.emit("stop", entry.stored.record);
       return entry.stored.record;
@@ -119,15 +121,34 @@ export class ContainerEnds {
     const exited = entry.wait("not-running");
     this.#signal(entry, signal);
     if (entry.stored.record.state === "paused") await this.#thaw(entry, signal !== SIGKILL);
-    const kill = (): void => this.#signal(entry, SIGKILL);
     // -1: wait for ever, as in Docker
-    const timer = graceMs < 0 ? undefined : init.clock.setTimer(graceMs, kill);
+    const inTime = graceMs < 0 ? await exited : await this.#within(graceMs, exited);
+    if (inTime === undefined) this.#signal(entry, SIGKILL);
+    const ended = inTime ?? (await this.#killed(entry, exited));
+    events.emit("stop", ended);
+    return ended;
+  }
+
+  /** @throws {DeadlineExceededError} a process that does not even die of SIGKILL hangs in the kernel. */
+  async #killed(entry: ContainerEntry, exited: Promise<ContainerRecord>): Promise<ContainerRecord> {
+    const ended = await this.#within(KILL_TIMEOUT_MS, exited);
+    if (ended !== undefined) return ended;
+    throw new DeadlineExceededError(
+      `container ${entry.id} was killed, but its process has not ended within ${KILL_TIMEOUT_MS / 1_000} s`,
+    );
+  }
+
+  /** @returns undefined when time is up. */
+  async #within<T>(timeoutMs: number, work: Promise<T>): Promise<T | undefined> {
+    let cancel = (): void => undefined;
+    const late = new Promise<undefined>((resolve) => {
+      const timer = this.#parts.init.clock.setTimer(timeoutMs, () => resolve(undefined));
+      cancel = () => timer.cancel();
+    });
     try {
-      const ended = await exited;
-      events.emit("stop", ended);
-      return ended;
+      return await Promise.race([work, late]);
     } finally {
-      timer?.cancel();
+      cancel();
     }
   }
 

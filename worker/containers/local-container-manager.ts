@@ -132,12 +132,18 @@ export class ConmonContainerManager implements LocalContainerManager {
     admitRename(before, name);
     const admitted = admittedName(name.startsWith("/") ? name : `/${name}`);
     registry.takeName(admitted, entry.id);
-    registry.freeName(before, entry.id);
-    const specification = { ...entry.stored.record.specification, name: admitted };
-    const record = entry.change({ name: admitted, specification });
-    if (entry.live) networks?.rename(entry.id, admitted);
-    await state.save(entry.stored);
-    events.emit("rename", record, { oldName: `/${before}` });
+    await entry.queue.run(async () => {
+      if (!registry.has(entry.id)) {
+        registry.freeName(admitted, entry.id);
+        throw new NotFoundError(`No such container: ${id}`);
+      }
+      const specification = { ...entry.stored.record.specification, name: admitted };
+      const record = entry.change({ name: admitted, specification });
+      registry.freeName(before, entry.id);
+      if (entry.live) networks?.rename(entry.id, admitted);
+      await state.save(entry.stored);
+      events.emit("rename", record, { oldName: `/${before}` });
+    });
   }
 
   async update(id: string, change: ContainerUpdate): Promise<readonly string[]> {
