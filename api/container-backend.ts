@@ -5,6 +5,7 @@ import type { ContainerSize } from "./convert/container-out.js";
 import type { EngineImage } from "./engine-ports.js";
 import type { EventJournal } from "./event-journal.js";
 import { pathExists } from "./fs-path-exists.js";
+import { seccompProfile } from "./fs-seccomp-profile.js";
 import type { EngineBackend } from "./ports.js";
 import type { ContainerLifeOptions } from "./routes/container-life-routes.js";
 import type { ContainerRoutesOptions } from "./routes/container-routes.js";
@@ -53,13 +54,16 @@ export function containerRouteOptions(
       (backend.streaming?.streams.execsOf(id) ?? []).filter(({ running }) => running).map((exec) => exec.id),
     sizeOf,
     nowMs: () => clock.nowMs(),
-    world: {
-      cgroupVersion: facts.cgroupVersion,
-      cpus: facts.cpus,
-      runtime: facts.runtime,
-      defaultLog: { driver: "json-file", options: {} },
-      defaultInit: false,
-      pathExists,
+    world: () => {
+      const defaults = backend.settings().container;
+      return {
+        cgroupVersion: facts.cgroupVersion,
+        cpus: facts.cpus,
+        runtime: facts.runtime,
+        defaults,
+        defaultSeccomp: seccompProfile(defaults.seccompProfile),
+        pathExists,
+      };
     },
     architecture: facts.architecture,
     writableBytes: async (id) => (await sizeOf(id))?.writableBytes ?? 0,

@@ -5,6 +5,7 @@ import { MemoryContainers } from "../test/support/memory-containers.js";
 import { containerIn } from "./convert/container-in.js";
 import { Fields } from "./convert/fields.js";
 import { containerEvent, imageEvent, networkEvent, volumeEvent } from "./docker-events.js";
+import { PLAIN_SETTINGS } from "./engine-settings-fixtures.js";
 import type { EngineEvent } from "./event-journal.js";
 import { type Filters, parseFilters } from "./filters.js";
 import { wanted } from "./routes/event-routes.js";
@@ -17,8 +18,8 @@ async function eventsOf(change: (containers: MemoryContainers, id: string) => vo
     runtime: "crun",
     cgroupVersion: "2",
     cpus: 1,
-    defaultLog: { driver: "json-file", options: {} },
-    defaultInit: false,
+    defaults: PLAIN_SETTINGS.container,
+    defaultSeccomp: { kind: "default" as const },
     pathExists: () => true,
     containerId: () => undefined,
   });

@@ -2,6 +2,7 @@
  * HostConfig as inspect gives it back: as it was asked for, with Docker's defaults laid in. Pure.
  */
 import type { ContainerSpecification } from "../../proto/engine/containers.js";
+import type { EngineSettings } from "../../proto/engine/settings.js";
 import { HOST_CONFIG } from "./container-shapes.js";
 import { laidOut } from "./go-shape.js";
 import type { JsonObject, JsonValue } from "./shape.js";
@@ -35,6 +36,7 @@ export interface HostConfigParts {
   readonly log: ContainerSpecification["log"];
   /** Of the daemon, when the request names none. */
   readonly runtime: string;
+  readonly defaults: Pick<EngineSettings["container"], "ipcMode" | "cgroupnsMode" | "shmSizeBytes">;
   readonly cgroupVersion: "1" | "2";
   readonly mode: string;
   readonly apiMinor: number;
@@ -52,16 +54,17 @@ export function completedHostConfig(parts: HostConfigParts): JsonObject {
     const now = asked[key];
     if (now === undefined || now === null || now === "" || now === 0) asked[key] = value;
   };
+  const { defaults } = parts;
   const privileged = asked["Privileged"] === true;
   asked["LogConfig"] = { Type: parts.log.driver, Config: parts.log.options ?? {} };
   asked["NetworkMode"] = parts.mode === "default" && parts.apiMinor >= 44 ? "bridge" : parts.mode;
   const policy = asked["RestartPolicy"] as { readonly Name: string }; // its shape
   if (policy.Name === "") asked["RestartPolicy"] = { ...policy, Name: "no" };
-  whenUnset("IpcMode", parts.apiMinor < 40 ? "shareable" : "private");
+  whenUnset("IpcMode", parts.apiMinor < 40 ? "shareable" : defaults.ipcMode || "private");
   const v2 = parts.cgroupVersion === "2";
-  whenUnset("CgroupnsMode", v2 && !privileged ? "private" : "host");
-  if (v2 && privileged && isUnset(parts.raw, "CgroupnsMode")) asked["CgroupnsMode"] = "private";
-  whenUnset("ShmSize", SHM_BYTES);
+  const ownCgroups = v2 ? "private" : "host";
+  whenUnset("CgroupnsMode", privileged ? ownCgroups : defaults.cgroupnsMode || ownCgroups);
+  whenUnset("ShmSize", defaults.shmSizeBytes || SHM_BYTES);
   whenUnset("Runtime", parts.runtime);
   if (typeof asked["Memory"] === "number" && asked["Memory"] > 0)
     whenUnset("MemorySwap", asked["Memory"] * 2);
@@ -77,9 +80,4 @@ export function completedHostConfig(parts: HostConfigParts): JsonObject {
       asked["SecurityOpt"] = [...options, "label=disable"];
   }
   return asked;
-}
-
-function isUnset(raw: unknown, key: string): boolean {
-  const entries = typeof raw === "object" && raw !== null ? Object.entries(raw) : [];
-  return !entries.some(([name, value]) => name.toLowerCase() === key.toLowerCase() && Boolean(value));
 }

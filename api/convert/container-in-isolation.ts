@@ -16,8 +16,9 @@ type Changed = { -readonly [Key in keyof ContainerIsolation]?: ContainerIsolatio
 
 export interface IsolationIn {
   readonly isolation: ContainerIsolation;
-  readonly noNewPrivileges: boolean;
-  readonly seccomp: ContainerSpecification["seccomp"];
+  /** undefined: not said. */
+  readonly noNewPrivileges: boolean | undefined;
+  readonly seccomp: ContainerSpecification["seccomp"] | undefined;
 }
 
 export function isolationIn(host: Fields, world: IsolationWorld): IsolationIn {
@@ -133,9 +134,9 @@ function modeIn(host: Fields, key: string, rule: ModeRule, world: IsolationWorld
 function securityIn(
   options: readonly string[],
   isolation: Changed,
-): { noNewPrivileges: boolean; seccomp: ContainerSpecification["seccomp"] } {
-  let noNewPrivileges = false;
-  let seccomp: ContainerSpecification["seccomp"] = { kind: "default" };
+): Pick<IsolationIn, "noNewPrivileges" | "seccomp"> {
+  let noNewPrivileges: boolean | undefined;
+  let seccomp: ContainerSpecification["seccomp"] | undefined;
   const labels: string[] = [];
   for (const option of options) {
     if (option === "no-new-privileges") {

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { SkeinError } from "../../base/errors/errors.js";
 import type { ContainerSpecification } from "../../proto/engine/containers.js";
+import { PLAIN_SETTINGS } from "../engine-settings-fixtures.js";
 import { type ContainerIn, type CreateWorld, containerIn } from "./container-in.js";
 import { bindIn, isMountMode } from "./container-in-binds.js";
 import { portRangeIn } from "./container-in-ports.js";
@@ -14,8 +15,8 @@ const WORLD: CreateWorld = {
   runtime: "crun",
   cgroupVersion: "1",
   cpus: 2,
-  defaultLog: { driver: "json-file", options: {} },
-  defaultInit: false,
+  defaults: PLAIN_SETTINGS.container,
+  defaultSeccomp: { kind: "default" as const },
   pathExists: (path) => path === "/srv",
   containerId: (name) => (name === "other" ? "c".repeat(64) : undefined),
 };
@@ -54,6 +55,50 @@ test("HostConfig is kept as asked with Docker's defaults laid in", () => {
   assert.deepEqual(kept["RestartPolicy"], { Name: "no", MaximumRetryCount: 0 });
   assert.deepEqual(kept["LogConfig"], { Type: "json-file", Config: {} });
   assert.equal("Tmpfs" in kept, false);
+});
+
+test("what the daemon's settings give stands where nothing else was asked for", () => {
+  const defaults: CreateWorld["defaults"] = {
+    ...PLAIN_SETTINGS.container,
+    logDriver: "local",
+    logOptions: { "max-size": "1m" },
+    init: true,
+    ulimits: [
+      { name: "nofile", soft: 1, hard: 2 },
+      { name: "core", soft: 0, hard: 0 },
+    ],
+    shmSizeBytes: 2 ** 20,
+    ipcMode: "shareable",
+    noNewPrivileges: true,
+    dns: ["10.0.0.1"],
+  };
+  const nothing = ofHost({}, { defaults, defaultSeccomp: { kind: "unconfined" } });
+  assert.deepEqual([nothing.log.driver, nothing.log.maxSizeBytes, nothing.init], ["local", 2 ** 20, true]);
+  assert.deepEqual([nothing.isolation?.shmSizeBytes, nothing.hostConfig?.["ShmSize"]], [2 ** 20, 2 ** 20]);
+  assert.deepEqual([nothing.isolation?.ipcMode, nothing.hostConfig?.["IpcMode"]], ["shareable", "shareable"]);
+  assert.deepEqual([nothing.noNewPrivileges, nothing.seccomp.kind], [true, "unconfined"]);
+  assert.deepEqual([nothing.networking?.dns, nothing.hostConfig?.["Dns"]], [["10.0.0.1"], null]);
+  const asked = ofHost(
+    {
+      Init: false,
+      IpcMode: "private",
+      LogConfig: { Type: "json-file" },
+      SecurityOpt: ["no-new-privileges=false", "seccomp=builtin"],
+      Ulimits: [{ Name: "nofile", Soft: 5, Hard: 6 }],
+      Dns: ["10.0.0.2"],
+    },
+    { defaults, defaultSeccomp: { kind: "unconfined" } },
+  );
+  assert.deepEqual([asked.log.driver, asked.log.maxSizeBytes, asked.init], ["json-file", 0, false]);
+  assert.deepEqual([asked.isolation?.ipcMode, asked.networking?.dns], ["private", ["10.0.0.2"]]);
+  assert.deepEqual([asked.noNewPrivileges, asked.seccomp.kind], [false, "default"]);
+  assert.deepEqual(
+    asked.ulimits.map(({ name, soft }) => [name, soft]),
+    [
+      ["nofile", 5],
+      ["core", 0],
+    ],
+  );
 });
 
 test("older API versions have their own defaults", () => {

@@ -4,12 +4,14 @@
  * Source: Docker Engine API 1.24 to 1.51, POST /containers/create.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
-import type { ContainerSpecification } from "../../proto/engine/containers.js";
+import type { ContainerIsolation, ContainerSpecification } from "../../proto/engine/containers.js";
+import type { ContainerNetworking } from "../../proto/engine/networks.js";
+import type { EngineSettings } from "../../proto/engine/settings.js";
 import { capabilityName, completedHostConfig } from "./container-in-host-config.js";
 import { isolationIn } from "./container-in-isolation.js";
 import { mountsIn } from "./container-in-mounts.js";
 import { networkingIn } from "./container-in-networking.js";
-import { type DefaultLog, healthcheckIn, logIn, restartPolicyIn } from "./container-in-policies.js";
+import { healthcheckIn, logIn, restartPolicyIn } from "./container-in-policies.js";
 import { type Machine, resourcesIn } from "./container-in-resources.js";
 import { KEPT_CONFIG } from "./container-shapes.js";
 import { Fields } from "./fields.js";
@@ -18,11 +20,12 @@ import { laidOut } from "./go-shape.js";
 export interface CreateWorld extends Machine {
   /** Minor number of the API version asked for. */
   readonly apiMinor: number;
-  /** The runtime that runs what names none; others that may be named. */
+  /** The runtime that runs what names none. */
   readonly runtime: string;
-  readonly defaultLog: DefaultLog;
-  /** Whether an init is put in front when the request does not say. */
-  readonly defaultInit: boolean;
+  /** What the daemon's settings give to containers that ask for nothing else. */
+  readonly defaults: EngineSettings["container"];
+  /** Of the daemon's settings. */
+  readonly defaultSeccomp: ContainerSpecification["seccomp"];
   readonly pathExists: (path: string) => boolean;
   readonly containerId: (idOrName: string) => string | undefined;
 }
@@ -70,7 +73,8 @@ export function containerIn(body: Fields, name: string, world: CreateWorld): Con
     warnings,
   );
   const resources = resourcesIn(host, world, warnings);
-  const log = logIn(host.object("LogConfig"), world.defaultLog);
+  const { defaults } = world;
+  const log = logIn(host.object("LogConfig"), { driver: defaults.logDriver, options: defaults.logOptions });
   const capabilities = {
     add: host.strings("CapAdd").map(capabilityName),
     drop: host.strings("CapDrop").map(capabilityName),
@@ -78,7 +82,8 @@ export function containerIn(body: Fields, name: string, world: CreateWorld): Con
   const hostConfig = completedHostConfig({
     raw: rawHost,
     log,
-    runtime: world.runtime,
+    runtime: defaults.runtime || world.runtime,
+    defaults,
     cgroupVersion: world.cgroupVersion,
     mode: networking.mode,
     apiMinor: world.apiMinor,
@@ -104,14 +109,14 @@ export function containerIn(body: Fields, name: string, world: CreateWorld): Con
       pidsLimit: 0,
       ...resources,
     },
-    isolation: isolation.isolation,
+    isolation: withDefaults(isolation.isolation, defaults),
     capAdd: capabilities.add,
     capDrop: capabilities.drop,
     oomScoreAdj,
-    noNewPrivileges: isolation.noNewPrivileges,
-    seccomp: isolation.seccomp,
+    noNewPrivileges: isolation.noNewPrivileges ?? defaults.noNewPrivileges,
+    seccomp: isolation.seccomp ?? world.defaultSeccomp,
     network,
-    networking,
+    networking: withDns(networking, defaults),
     etcHosts: undefined,
     resolvConf: undefined,
     log,
@@ -200,13 +205,50 @@ function hostIn(host: Fields, world: CreateWorld) {
   return {
     groups: host.strings("GroupAdd"),
     readOnly: host.bool("ReadonlyRootfs"),
-    init: host.optionalBool("Init") ?? world.defaultInit,
+    init: host.optionalBool("Init") ?? world.defaults.init,
     sysctls: host.stringMap("Sysctls"),
-    ulimits: host.objects("Ulimits").map((limit) => ({
-      name: limit.string("Name"),
-      soft: limit.integer("Soft", { min: -1 }),
-      hard: limit.integer("Hard", { min: -1 }),
-    })),
+    ulimits: ulimitsIn(host, world.defaults),
     oomScoreAdj,
+  };
+}
+
+function ulimitsIn(
+  host: Fields,
+  { ulimits }: EngineSettings["container"],
+): ContainerSpecification["ulimits"] {
+  const asked = host.objects("Ulimits").map((limit) => ({
+    name: limit.string("Name"),
+    soft: limit.integer("Soft", { min: -1 }),
+    hard: limit.integer("Hard", { min: -1 }),
+  }));
+  return [...asked, ...ulimits.filter(({ name }) => !asked.some((limit) => limit.name === name))];
+}
+
+/** What was left to the daemon. */
+function withDefaults(
+  isolation: ContainerIsolation,
+  defaults: EngineSettings["container"],
+): ContainerIsolation {
+  const { privileged = false } = isolation;
+  const given: ContainerIsolation = {
+    ...(defaults.ipcMode === "" ? {} : { ipcMode: defaults.ipcMode }),
+    ...(defaults.cgroupnsMode === "" || privileged ? {} : { cgroupnsMode: defaults.cgroupnsMode }),
+    ...(defaults.shmSizeBytes === 0 ? {} : { shmSizeBytes: defaults.shmSizeBytes }),
+    ...(defaults.runtime === "" ? {} : { runtime: defaults.runtime }),
+  };
+  return { ...given, ...isolation };
+}
+
+function withDns(
+  networking: ContainerNetworking,
+  { dns, dnsSearch, dnsOptions }: EngineSettings["container"],
+): ContainerNetworking {
+  const or = (asked: readonly string[], given: readonly string[]): readonly string[] =>
+    asked.length > 0 ? asked : given;
+  return {
+    ...networking,
+    dns: or(networking.dns, dns),
+    dnsSearch: or(networking.dnsSearch, dnsSearch),
+    dnsOptions: or(networking.dnsOptions, dnsOptions),
   };
 }

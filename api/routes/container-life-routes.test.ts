@@ -6,6 +6,7 @@ import { codeOf, messageOf } from "../../base/errors/errors.js";
 import { STATUS } from "../../base/errors/status.js";
 import { MemoryContainers } from "../../test/support/memory-containers.js";
 import type { ContainerOutParts } from "../convert/container-out.js";
+import { PLAIN_SETTINGS } from "../engine-settings-fixtures.js";
 import { Exchange, sendReply } from "../http-exchange.js";
 import { containerLifeRoutes } from "./container-life-routes.js";
 import { containerRoutes } from "./container-routes.js";
@@ -39,14 +40,14 @@ before(async () => {
       withDescendants: (name: string) => new Set(name === "web" ? [IMAGE.id] : []),
       sizeOf: () => undefined,
       nowMs: () => 1_002_000,
-      world: {
+      world: () => ({
         cgroupVersion: "1" as const,
         cpus: 2,
         runtime: "crun",
-        defaultLog: { driver: "json-file", options: {} },
-        defaultInit: false,
+        defaults: PLAIN_SETTINGS.container,
+        defaultSeccomp: { kind: "default" as const },
         pathExists: () => true,
-      },
+      }),
       architecture: "amd64",
       writableBytes: async () => 5,
       onPruned: (bytes: number) => pruned.push(bytes),

@@ -25,7 +25,7 @@ export interface ContainerLifeOptions {
   readonly containers: ContainerManager;
   readonly findImage: (reference: string) => ImageOfContainer | undefined;
   /** All but what the request itself says. */
-  readonly world: Omit<CreateWorld, "apiMinor" | "containerId">;
+  readonly world: () => Omit<CreateWorld, "apiMinor" | "containerId">;
   /** Of the machine. */
   readonly architecture: string;
   /** Bytes of the container's own layer; 0 where nobody counts them. */
@@ -133,7 +133,7 @@ export function containerLifeRoutes(options: ContainerLifeOptions): Route[] {
   async function create(exchange: Exchange) {
     const body = await exchange.body();
     const { specification, warnings } = containerIn(body, exchange.query.get("name") ?? "", {
-      ...options.world,
+      ...options.world(),
       apiMinor: exchange.apiMinor(),
       containerId: (idOrName) => containers.find(idOrName)?.id,
     });
@@ -259,7 +259,7 @@ export function containerLifeRoutes(options: ContainerLifeOptions): Route[] {
     post("update", async (exchange) => {
       const body = await exchange.body();
       const { id } = get(exchange);
-      const { change, warnings } = updateIn(body, options.world);
+      const { change, warnings } = updateIn(body, options.world());
       const more = await orConflict(containers.update(id, change));
       const all = [...warnings, ...more];
       return { status: 200, json: { Warnings: all.length === 0 ? null : all } };
