@@ -15,7 +15,7 @@ import type { RegistryAuth } from "../../proto/engine/images.js";
 import { Fields } from "../convert/fields.js";
 import { parseGoDuration } from "../convert/prune-filters.js";
 import { parseTime } from "../convert/shape.js";
-import { parseFilters } from "../filters.js";
+import { type Filters, parseFilters } from "../filters.js";
 import type { Exchange } from "../http-exchange.js";
 import type { Route } from "./route.js";
 
@@ -69,18 +69,44 @@ export function buildRoutes({ builder, nowMs }: BuildRoutesOptions): Route[] {
         const untilMs =
           until === undefined ? undefined : ago === undefined ? parseTime(until) : nowMs() - ago;
         const keep = ["reserved-space", "keep-storage"].map((name) => wholeNumber(exchange, name));
-        const { deleted, reclaimedBytes } = await builder.pruneCache({
-          all: exchange.flag("all"),
-          keepBytes: Math.max(0, ...keep),
-          untilMs,
-          ids: filters.get("id") ?? [],
-        });
+        const ids = builder
+          .cacheUsage()
+          .filter((record) => matchesAll(record, filters))
+          .map(({ id }) => id);
+        const { deleted, reclaimedBytes } =
+          ids.length === 0
+            ? { deleted: [], reclaimedBytes: 0 }
+            : await builder.pruneCache({
+                all: exchange.flag("all"),
+                keepBytes: Math.max(0, ...keep),
+                untilMs,
+                ids,
+              });
         // Go's nil, where nothing was deleted
         const json = { CachesDeleted: deleted.length === 0 ? null : deleted, SpaceReclaimed: reclaimedBytes };
         return { status: 200, json };
       },
     },
   ];
+}
+
+type CacheRecord = ReturnType<ImageBuilder["cacheUsage"]>[number];
+
+/** Records are folders of RUN --mount=type=cache: Docker's type exec.cachemount, private, without parents. */
+function matchesAll(record: CacheRecord, filters: Filters): boolean {
+  const facts: Readonly<Record<string, string>> = {
+    id: record.id,
+    parent: record.parentId,
+    type: "exec.cachemount",
+    description: record.description,
+    inuse: String(record.inUse),
+    shared: String(record.shared),
+    private: String(!record.shared),
+  };
+  return Object.entries(facts).every(([key, fact]) => {
+    const wanted = filters.get(key);
+    return wanted === undefined || wanted.includes(fact);
+  });
 }
 
 async function tell(exchange: Exchange, messages: AsyncIterable<BuildMessage>): Promise<void> {

@@ -165,6 +165,20 @@ test("bounds hold, damage is told, cancelling ends it", async () => {
   );
 });
 
+test("an archive may end without padding and trailer, but not within a file", async () => {
+  const whole = await tarOf([{ name: "a", content: "x".repeat(700) }]);
+  const options = { path: "", owner: undefined, devices: undefined, bytesMax: 1_000, entriesMax: 10 };
+  const cut = async (length: number): Promise<string> => {
+    const { root } = scene();
+    const tree = new RootedTree(root);
+    await unpackArchive(chunksOf(whole.subarray(0, length)), { ...options, tree, signal: undefined });
+    return readFileSync(join(root, "a"), "utf8");
+  };
+  assert.equal(await cut(512 + 700), "x".repeat(700));
+  for (const length of [512 + 699, 512 + 512, 600, 100])
+    await assert.rejects(cut(length), /Error processing tar file/, String(length));
+});
+
 test("random archives write below the root alone", async () => {
   const name = fc
     .array(fc.constantFrom("a", "b", "..", ".", "l", ""), { maxLength: 4 })

@@ -10,6 +10,7 @@ import { pipeline } from "node:stream/promises";
 import { extract } from "tar-stream";
 import {
   CancelledError,
+  DataLossError,
   InvalidArgumentError,
   messageOf,
   ResourceExhaustedError,
@@ -45,7 +46,8 @@ export async function unpackArchive(
   options: UnpackOptions,
 ): Promise<number> {
   const parser = extract();
-  const plain = await plainTar(bytes, options.signal);
+  const received = { bytes: 0 };
+  const plain = inBlocks(await plainTar(bytes, options.signal), received);
   const fed = feedParser(parser, plain).then(
     () => undefined,
     (error: unknown) => error,
@@ -53,6 +55,7 @@ export async function unpackArchive(
   const folderTimes = new Map<string, { mtime: number; mode: number }>();
   let entries = 0;
   let total = 0;
+  let end = 0;
   try {
     for await (const entry of parser) {
       entries += 1;
@@ -61,13 +64,16 @@ export async function unpackArchive(
       // tar-stream fills every field of TarHeader; its types leave some out
       const header = entry.header as unknown as TarHeader;
       total += header.size;
+      end = header.byteOffset + header.size;
       if (total > options.bytesMax)
         throw new ResourceExhaustedError(`the archive holds more than ${options.bytesMax} bytes`);
       await writeEntry(header, entry as AsyncIterable<Buffer>, options, folderTimes);
       entry.resume();
     }
+    if (end > received.bytes) throw new DataLossError("unexpected EOF");
   } catch (error) {
-    if (error instanceof SkeinError || (error instanceof Error && "syscall" in error)) throw error;
+    const isOurs = error instanceof SkeinError && !(error instanceof DataLossError);
+    if (isOurs || (error instanceof Error && "syscall" in error)) throw error;
     throw new InvalidArgumentError(`Error processing tar file(${messageOf(error)}): `, { cause: error });
   } finally {
     parser.destroy();
@@ -124,7 +130,7 @@ async function writeEntry(
   switch (header.type) {
     case "file":
     case "contiguous-file":
-      await pipeline(body, createWriteStream(found.absolute, { flags: "wx", mode: 0o600 }));
+      await pipeline(chunksOf(body), createWriteStream(found.absolute, { flags: "wx", mode: 0o600 }));
       break;
     case "symlink":
       await symlink(header.linkname ?? "", found.absolute);
@@ -151,6 +157,11 @@ async function writeEntry(
   await lutimes(found.absolute, mtime, mtime);
 }
 
+/** As an iterable: a body that its parser takes away is then at its end, instead of silent for ever. */
+async function* chunksOf(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  yield* body;
+}
+
 async function clear(tree: RootedTree, absolute: string): Promise<void> {
   await rm(absolute, { recursive: true });
   tree.forgetFolders();
@@ -166,6 +177,19 @@ function namedParts(name: string): readonly string[] {
 
 function refused(name: string, why: string): InvalidArgumentError {
   return new InvalidArgumentError(`archive: path ${JSON.stringify(name.slice(0, 300))} ${why}`);
+}
+
+/**
+ * Filled up to whole blocks: the stock client ends a context it has put a Dockerfile into without padding.
+ * What lacks more than that is found missing by `received`.
+ */
+async function* inBlocks(tar: AsyncIterable<Buffer>, received: { bytes: number }): AsyncGenerator<Buffer> {
+  for await (const chunk of tar) {
+    received.bytes += chunk.length;
+    yield chunk;
+  }
+  const over = received.bytes % TAR_BLOCK_BYTES;
+  if (over > 0) yield Buffer.alloc(TAR_BLOCK_BYTES - over);
 }
 
 /** The archive without its compression, which its first bytes tell. */

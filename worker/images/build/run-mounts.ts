@@ -44,6 +44,8 @@ interface CacheRecord {
   usageCount: number;
   sizeBytes: number;
   inUse: number;
+  /** Used since it was measured. */
+  changed: boolean;
 }
 
 /** Caches of a node; a build that wants one more is refused until some are pruned. */
@@ -181,11 +183,13 @@ export class RunMounts {
         usageCount: 0,
         sizeBytes: 0,
         inUse: 0,
+        changed: true,
       };
       this.#records.set(key, record);
     }
     const held = record;
     held.inUse += 1;
+    held.changed = true;
     held.usageCount += 1;
     held.lastUsedMs = nowMs;
     releases.push(() => {
@@ -237,13 +241,17 @@ export class RunMounts {
       usageCount,
       sizeBytes: await sizeOf(join(this.#dir, name, "data")),
       inUse: 0,
+      changed: false,
     });
   }
 
   /** After a step that used them: how large they are now. */
   async measure(): Promise<void> {
-    for (const record of this.#records.values())
+    for (const record of this.#records.values()) {
+      if (!record.changed) continue;
+      record.changed = false;
       record.sizeBytes = await sizeOf(join(this.#dir, record.id, "data"));
+    }
   }
 
   usage(): readonly CacheUsage[] {
