@@ -4,7 +4,7 @@
  * Edge: composition of the edges beside it.
  */
 import { join } from "node:path";
-import { messageOf, NotImplementedError } from "../../base/errors/errors.js";
+import { messageOf, NotFoundError, NotImplementedError } from "../../base/errors/errors.js";
 import type { EndpointSettings } from "../../proto/engine/networks.js";
 import { ociResources } from "../runtime/oci-resources.js";
 import type { VolumeStore } from "../volumes/volume-store.js";
