@@ -109,6 +109,11 @@ export class Exchange {
     return Number(/^\/v1\.(\d+)\//.exec(this.request.url ?? "")?.[1] ?? Number.POSITIVE_INFINITY);
   }
 
+  /** For what answers an upgrade in its own words; undefined when none was asked for. */
+  get upgrade(): UpgradeParts | undefined {
+    return this.#upgrade;
+  }
+
   /** Leaves HTTP: the head of the answer is sent, and bytes go both ways. */
   hijack(contentType: string): HijackedConnection {
     return hijack({ request: this.request, response: this.response, upgrade: this.#upgrade }, contentType);

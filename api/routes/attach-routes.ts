@@ -9,6 +9,7 @@ import { joinClient } from "../attached-client.js";
 import { parseDetachKeys } from "../detach-keys.js";
 import type { Exchange } from "../http-exchange.js";
 import { MULTIPLEXED, RAW } from "../log-frames.js";
+import { acceptWebSocket } from "../ws-attach.js";
 import type { Route } from "./route.js";
 
 export interface AttachRoutesOptions {
@@ -62,6 +63,31 @@ export function attachRoutes(options: AttachRoutesOptions): Route[] {
           multiplexed: !tty,
           stdin,
           detachKeys: tty ? keys : undefined,
+          onDetach: () => containers.emit(container.id, "detach"),
+        });
+        return undefined;
+      },
+    },
+    {
+      method: "GET",
+      path: "/containers/:id/attach/ws",
+      handle: async (exchange) => {
+        const container = containers.get(exchange.param("id"));
+        const keys = parseDetachKeys(exchange.query.get("detachKeys") ?? "");
+        const wanted = ["stdin", "stdout", "stderr"].map((name) => exchange.flag(name));
+        const [stdin = true, stdout = true, stderr = true] = wanted.includes(true) ? wanted : [];
+        const logs = exchange.flag("logs");
+        // The refusals come first: a connection that speaks websocket cannot give a status any more.
+        const stream = await streams.attach(container.id, { stdin, stdout, stderr, logs, stream: true });
+        const connection = await acceptWebSocket(exchange);
+        if (connection === undefined) {
+          stream.close();
+          throw new InvalidArgumentError("this path speaks websocket only: an upgrade is needed");
+        }
+        await joinClient(connection, stream, {
+          multiplexed: false,
+          stdin,
+          detachKeys: container.specification.tty ? keys : undefined,
           onDetach: () => containers.emit(container.id, "detach"),
         });
         return undefined;

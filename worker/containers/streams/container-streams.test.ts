@@ -127,6 +127,35 @@ describe("container streams", { timeout: 120_000 }, () => {
     assert.equal((await lab.manager.wait(id)).exitCode, 0);
   });
 
+  it("with logs nothing is missed and nothing comes twice", async () => {
+    const id = await create({ args: sh("for i in 1 2 3 4 5 6; do echo line $i; sleep 0.05; done") });
+    await lab.manager.start(id);
+    await new Promise((resolve) => setTimeout(resolve, 120));
+    const { out } = await textOf(await streams.attach(id, { ...ALL, logs: true }));
+    assert.equal(out, [1, 2, 3, 4, 5, 6].map((number) => `line ${number}\n`).join(""));
+    await lab.manager.wait(id);
+    const past = await textOf(await streams.attach(id, { ...ALL, logs: true, stream: false }));
+    assert.equal(past.out, out);
+  });
+
+  it("logs as text: a follower gets all of a fast writer's lines", async () => {
+    const id = await create({ args: sh("seq 1 200000"), log: { driver: "", maxSizeBytes: 0, maxFiles: 0 } });
+    await lab.manager.start(id);
+    let text = "";
+    for await (const bytes of streams.logs(id, {
+      ...{ follow: true, tail: -1, sinceNs: 0n, untilNs: 0n, stdout: true, stderr: true },
+      ...{ timestamps: false, details: false },
+    })) {
+      const frames = Buffer.from(bytes);
+      for (let at = 0; at < frames.length; ) {
+        const length = frames.readUInt32BE(at + 4);
+        text += frames.toString("latin1", at + 8, at + 8 + length);
+        at += 8 + length;
+      }
+    }
+    assert.equal(text, Array.from({ length: 200_000 }, (_, i) => `${i + 1}\n`).join(""));
+  });
+
   it("a terminal: one stream, its size, its input", async () => {
     const id = await create({
       args: sh("read x; stty size; echo got $x"),

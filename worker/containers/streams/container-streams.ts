@@ -7,7 +7,7 @@ import { FailedPreconditionError } from "../../../base/errors/errors.js";
 import type { Linux } from "../../../base/linux/linux-ports.js";
 import type { Logger } from "../../../base/log/logger.js";
 import type { Random } from "../../../base/random/random.js";
-import type { ContainerStreams } from "../../../proto/engine/streams.js";
+import type { AttachedStream, AttachOptions, ContainerStreams } from "../../../proto/engine/streams.js";
 import { readKernelFacts } from "../../runtime/linux-kernel-facts.js";
 import { findProgram } from "../../runtime/process-run.js";
 import { RuntimeChoices } from "../../runtime/process-runtime-choices.js";
@@ -17,6 +17,7 @@ import type { LocalContainerManager } from "../open-container-manager.js";
 import { Attachments } from "./attachments.js";
 import { containerLogs } from "./container-logs.js";
 import { ExecSessions } from "./exec-sessions.js";
+import { LoggedAttachment } from "./logged-attachment.js";
 
 export interface ContainerStreamsInit {
   readonly containers: Pick<
@@ -58,7 +59,7 @@ export function openContainerStreams(init: ContainerStreamsInit): ContainerStrea
   });
   const resumed = forwarders.resume();
   return {
-    attach: (id, options) => attachments.attach(id, options),
+    attach: (id, options) => attach(init, attachments, id, options),
     resize: (id, size) => attachments.resize(id, size),
     createExec: (id, specification) => Promise.resolve().then(() => execs.create(id, specification)),
     startExec: (id, options) => execs.start(id, options),
@@ -74,4 +75,27 @@ export function openContainerStreams(init: ContainerStreamsInit): ContainerStrea
       await forwarders.close();
     },
   };
+}
+
+async function attach(
+  init: ContainerStreamsInit,
+  attachments: Attachments,
+  containerId: string,
+  options: AttachOptions,
+): Promise<AttachedStream> {
+  if (!options.logs) {
+    const client = await attachments.attach(containerId, options);
+    if (!options.stream) client.close(); // neither what was nor what will be: it ends at once
+    return client;
+  }
+  const { id, specification } = init.containers.get(containerId);
+  const source = init.containers.logSource(id);
+  const { stdinOnce, openStdin, tty } = specification;
+  const fromLog = { ...options, stdout: false, stderr: false };
+  const live = options.stream ? await attachments.attach(id, source.ended() ? options : fromLog) : undefined;
+  return new LoggedAttachment({
+    source,
+    ...{ stdout: options.stdout, stderr: options.stderr, stream: options.stream, live },
+    staysAfterInput: !options.stdin || !openStdin || (stdinOnce === true && !tty),
+  });
 }
