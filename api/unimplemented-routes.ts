@@ -4,7 +4,6 @@
  * Whatever is asked for and is neither here nor served answers 501 with its path as well.
  */
 export const UNIMPLEMENTED: readonly (readonly [method: string, path: string])[] = [
-  ["GET", "/containers/:id/attach/ws"],
   ["GET", "/images/:name/attestations"],
   ["GET", "/system/df"],
   ["POST", "/session"],
