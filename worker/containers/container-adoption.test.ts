@@ -134,6 +134,25 @@ describe("container adoption", () => {
     assert.equal(lab.manager.volumes.find(volume.name), undefined);
   });
 
+  it("a process of another boot is not taken for the container's; its policy starts it again", async () => {
+    const restartPolicy = { name: "unless-stopped" as const, maximumRetryCount: 0 };
+    const { id, pid } = await started("sleep 100", { restartPolicy });
+    await lab.manager.close();
+    const state = await openLevelContainerState(join(lab.dir, "state"));
+    const stored = (await state.load()).find(({ record }) => record.id === id) ?? assert.fail("no record");
+    await state.save({ ...stored, bootId: "another" });
+    await state.close();
+    const deaths: number[] = [];
+    await lab.reopen();
+    lab.manager.onEvent(({ kind, container }) => {
+      if (kind === "die" && container.id === id) deaths.push(container.exitCode);
+    });
+    assert.deepEqual(deaths, [-1]);
+    while (lab.manager.get(id).state !== "running") await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.notEqual(lab.manager.get(id).pid, pid);
+    await lab.manager.remove(id, { force: true });
+  });
+
   it("a custom seccomp profile survives the daemon", async () => {
     const profile = Buffer.from(JSON.stringify({ defaultAction: "SCMP_ACT_ALLOW", syscalls: [] }));
     const seccomp = { kind: "custom" as const, profile: new Uint8Array(profile) };

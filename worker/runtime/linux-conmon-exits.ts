@@ -62,7 +62,8 @@ export class ConmonExits {
   check(id: string): void {
     const target = this.#watched.get(id);
     if (target === undefined || this.#checkExitFile(id) || isAlive(target)) return;
-    const monitor = processOf(readNumber(join(this.#init.layout.bundleDir(id), "conmon.pid")));
+    const pidFile = join(this.#init.layout.bundleDir(id), "conmon.pid");
+    const monitor = target.startTicks < 0 ? undefined : processOf(readNumber(pidFile));
     if (monitor !== undefined && isConmon(monitor.pid)) return; // about to write the file
     if (this.#checkExitFile(id)) return; // written between the two looks
     this.#report({ id, exitCode: -1, finishedMs: this.#init.clock.nowMs(), oomKilled: false });

@@ -8,7 +8,7 @@ import type { OciResources, OciSpec } from "./oci-types.js";
 /** A process that cannot be mistaken for a later one of the same number. */
 export interface ProcessIdentity {
   readonly pid: number;
-  /** Field 22 of /proc/<pid>/stat: clock ticks after boot. */
+  /** Field 22 of /proc/<pid>/stat: clock ticks after boot; -1: of an earlier boot, so it has ended. */
   readonly startTicks: number;
 }
 
