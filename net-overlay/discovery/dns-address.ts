@@ -7,8 +7,9 @@ export const DNS_ADDRESS = "127.0.0.11";
 /** Where our sockets are: above the kernel's ephemeral range, so that no client socket is in the way. */
 export const DNS_SERVED_PORT = 65_353;
 
+export const DNS_REDIRECT_TABLE = "ip skein_dns";
 /** Asked at port 53, served at another: a task may run a name server of its own on 0.0.0.0:53. */
-export const DNS_REDIRECT = `table ip skein_dns {
+export const DNS_REDIRECT = `table ${DNS_REDIRECT_TABLE} {
   chain questions {
     type nat hook output priority -100; policy accept;
     ip daddr ${DNS_ADDRESS} udp dport 53 dnat to ${DNS_ADDRESS}:${DNS_SERVED_PORT}

@@ -12,7 +12,7 @@ import { LinuxConntrack } from "../dataplane/linux-conntrack.js";
 import { isNetns } from "../dataplane/linux-overlay.js";
 import { RouteSocket } from "../dataplane/linux-route-socket.js";
 import { setLinkUp } from "../dataplane/rtnetlink-messages.js";
-import { DNS_REDIRECT } from "../discovery/dns-address.js";
+import { DNS_REDIRECT, DNS_REDIRECT_TABLE } from "../discovery/dns-address.js";
 import type { Cidr } from "../ipam/cidr.js";
 import { addAddress, addDefaultRoute, deleteDefaultRoute } from "./bridge-messages.js";
 import type { BridgeNetwork } from "./bridge-network.js";
@@ -187,11 +187,12 @@ export class LinuxLocalHost implements LocalHost {
 
   serveNames(containerId: string): void {
     if (this.#named.has(containerId)) return;
-    // What was found may have the rules. A new one has not, and deleting a table costs 10 ms.
-    const isNew = this.#born.has(containerId);
     const nft = this.#options.linux.nft(this.sandboxPath(containerId));
     try {
-      nft.run(isNew ? DNS_REDIRECT : `table ip skein_dns\ndelete table ip skein_dns\n${DNS_REDIRECT}`);
+      // What was found may have the rules. Looking is cheap, deleting a table costs 10 ms.
+      const isThere =
+        !this.#born.has(containerId) && nft.list("list tables ip").includes(`table ${DNS_REDIRECT_TABLE}`);
+      if (!isThere) nft.run(DNS_REDIRECT);
     } finally {
       nft.close();
     }
