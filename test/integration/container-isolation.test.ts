@@ -3,6 +3,7 @@
  * runtime, with devices, namespaces, groups and volumes of its own.
  */
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
@@ -276,6 +277,31 @@ describe("isolation of containers", () => {
     const open = await shell(look, {}, { mounts: tmpfs(["exec", "size=1m", "mode=700"]) });
     assert.match(open, /size=1024k,mode=700/);
     assert.doesNotMatch(open, /noexec/);
+  });
+
+  it("a read-only bind is so below its other mounts, too, unless that is switched off", async () => {
+    const source = join(lab.dir, "outer");
+    mkdirSync(join(source, "inner"), { recursive: true });
+    execFileSync("mount", ["-t", "tmpfs", "none", join(source, "inner")]);
+    try {
+      const bind = (readOnlyRecursive: "default" | "disabled" | "forced"): ContainerMount => ({
+        kind: "bind",
+        source,
+        target: "/b",
+        readOnly: true,
+        propagation: "",
+        recursive: true,
+        createSource: false,
+        readOnlyRecursive,
+      });
+      const write = (mode: "default" | "disabled" | "forced"): Promise<string> =>
+        shell("touch /b/x; touch /b/inner/x && echo written", {}, { mounts: [bind(mode)] });
+      assert.match(await write("disabled"), /x: Read-only file system\n?.*written|written\n.*Read-only/);
+      for (const mode of ["default", "forced"] as const)
+        assert.doesNotMatch(await write(mode), /written/, mode);
+    } finally {
+      execFileSync("umount", [join(source, "inner")]);
+    }
   });
 
   it("init is the first process and reaps what is left to it", async () => {

@@ -4,10 +4,18 @@
  * leaving it; what lies inside a volume is opened by handle here.
  */
 import { access, constants, mkdir, realpath, stat } from "node:fs/promises";
-import { InternalError, InvalidArgumentError, messageOf, NotFoundError } from "../../base/errors/errors.js";
+import { release } from "node:os";
+import {
+  FailedPreconditionError,
+  InternalError,
+  InvalidArgumentError,
+  messageOf,
+  NotFoundError,
+} from "../../base/errors/errors.js";
 import { assertNever } from "../../base/errors/invariant.js";
 import type { ImageStore } from "../images/image-store.js";
 import { resolveInRoot } from "../runtime/fs-rootfs.js";
+import { isLinuxFrom } from "../runtime/kernel-release.js";
 import { mountOfPath } from "../runtime/linux-mountinfo.js";
 import { endsWith, type PrivateMounts } from "../runtime/linux-private-mounts.js";
 import { isErrno } from "../runtime/linux-process.js";
@@ -25,6 +33,7 @@ export interface MountMaker {
 const PROPAGATIONS = ["private", "rprivate", "slave", "rslave", "shared", "rshared"];
 /** Of a volume's own mount: the runtime binds it without them otherwise. */
 const KEPT_FLAGS = ["nosuid", "nodev", "noexec"];
+const KERNEL_SETS_BELOW = isLinuxFrom(release(), 5, 12);
 type Of<K extends ContainerMount["kind"]> = Extract<ContainerMount, { kind: K }>;
 
 /** All of a container, its image's volumes included. */
@@ -153,12 +162,17 @@ async function isReadOnlyHere(path: string): Promise<boolean> {
 }
 
 /**
- * "ro" is of the top mount alone; "rro" goes below it, where kernel (5.12) and runtime can. By default only
- * the
- * top one is made so: a submount that cannot be would fail the start.
+ * "ro" is of the top mount alone; "rro" goes below it, from Linux 5.12 on.
+ * @throws {FailedPreconditionError} it must, and this kernel cannot.
  */
 function readOnlyOptions(mount: Of<"bind">): readonly string[] {
-  return mount.readOnlyRecursive === "forced" ? ["ro", "rro"] : ["ro"];
+  const { recursive, readOnlyRecursive = "default" } = mount;
+  if (readOnlyRecursive === "disabled" || !recursive) return ["ro"];
+  if (KERNEL_SETS_BELOW) return ["ro", "rro"];
+  if (readOnlyRecursive === "default") return ["ro"];
+  throw new FailedPreconditionError(
+    `${mount.target}: recursively read-only mounts need Linux 5.12, this is ${release()}`,
+  );
 }
 
 async function volumeMount(

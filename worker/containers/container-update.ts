@@ -4,7 +4,6 @@
  * count of CPUs and a quota exclude each other, an auto-removed container takes no restart policy.
  */
 import { FailedPreconditionError, InvalidArgumentError } from "../../base/errors/errors.js";
-import { ociResources } from "../runtime/oci-resources.js";
 import type { KeptSpecification } from "./container-admission.js";
 import type { ContainerRecord, ContainerResources, ContainerUpdate } from "./container-manager.js";
 import { admitRestartPolicy } from "./container-restarts.js";
@@ -65,9 +64,7 @@ function updatedResources(record: ContainerRecord, change: Partial<ContainerReso
       "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time",
     );
   }
-  const resources: ContainerResources = { ...before, ...withoutZeros(change) };
-  ociResources(resources); // what is left to refuse: ranges
-  return resources;
+  return { ...before, ...withoutZeros(change) }; // ranges are for admitResources to refuse
 }
 
 /** 0: none set, -1: unbounded: also then Docker wants a new one beside a new limit of memory. */

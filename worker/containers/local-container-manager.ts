@@ -6,7 +6,9 @@
 import { join } from "node:path";
 import { messageOf, NotFoundError, NotImplementedError } from "../../base/errors/errors.js";
 import type { EndpointSettings } from "../../proto/engine/networks.js";
-import { ociResources } from "../runtime/oci-resources.js";
+import { blockDeviceNumbers } from "../runtime/linux-devices.js";
+import { blockDevicePaths, ociResources } from "../runtime/oci-resources.js";
+import { admitResources } from "../runtime/resource-admission.js";
 import type { VolumeStore } from "../volumes/volume-store.js";
 import { ContainerCreation } from "./container-creation.js";
 import { ContainerEnds, type StopOptions } from "./container-ends.js";
@@ -147,17 +149,20 @@ export class ConmonContainerManager implements LocalContainerManager {
   }
 
   async update(id: string, change: ContainerUpdate): Promise<readonly string[]> {
-    const { runtime, state, events } = this.#parts;
+    const { runtime, state, events, maker } = this.#parts;
     const entry = this.#entry(id);
     return entry.queue.run(async () => {
-      const specification = updatedSpecification(entry.stored.record, change);
+      const updated = updatedSpecification(entry.stored.record, change);
+      const { resources, warnings } = admitResources(updated.resources, maker.kernel);
+      const specification = { ...updated, resources };
       if (entry.live && change.resources !== undefined) {
-        await runtime.setLimits(entry.stored.cgroupPath ?? "", ociResources(specification.resources));
+        const blockDevices = await blockDeviceNumbers(blockDevicePaths(resources));
+        await runtime.setLimits(entry.stored.cgroupPath ?? "", ociResources(resources, { blockDevices }));
       }
       const record = entry.change({ specification });
       await state.save(entry.stored);
       events.emit("update", record);
-      return [];
+      return warnings;
     });
   }
 

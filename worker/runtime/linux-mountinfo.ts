@@ -1,5 +1,6 @@
 /**
- * On which mount of this machine a path lies, and whether that passes mounts on. Edge: to /proc/self/mountinfo.
+ * On which mount of this machine a path lies, and whether that passes mounts on.
+ * Edge: to /proc/self/mountinfo.
  * Source: proc(5), mount_namespaces(7).
  */
 import { readFileSync } from "node:fs";
