@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { busyboxImage } from "../support/lab/busybox-image.js";
@@ -24,6 +24,7 @@ import {
   startLive,
   type Wish,
 } from "../support/lab/live-containers.js";
+import { labProcesses } from "../support/lab/sweep.js";
 
 const ROUNDS = Number(process.env["SKEIN_LIVE_RESTORE_ROUNDS"] ?? "1");
 const SLEEPERS = 32;
@@ -113,7 +114,12 @@ for (let round = 1; round <= ROUNDS; round++) {
     for (const name of ["counter-1", "counter-2", "counter-3"]) await countedOn(one(name));
     await probedAgain(one("healthy"));
     await removeAll();
-    assert.deepEqual(leftBehind(), []);
+    await until(
+      "nothing is left",
+      5_000,
+      async () => (leftBehind().length === 0 ? true : undefined),
+      () => leftBehind().join("\n"),
+    );
   });
 }
 
@@ -210,7 +216,12 @@ async function removeAll(): Promise<void> {
   await call(host, "POST", '/volumes/prune?filters={"all":["true"]}');
 }
 
-/** Run files, roots and groups that belong to no container any more. */
+function commandLineOf(pid: number): string {
+  const path = `/proc/${pid}/cmdline`;
+  return existsSync(path) ? readFileSync(path, "utf8").replaceAll("\0", " ") : "";
+}
+
+/** Run files, roots, groups, mounts and processes that belong to no container any more. */
 function leftBehind(): readonly string[] {
   const below = (path: string): readonly string[] =>
     existsSync(path) ? readdirSync(path).map((name) => join(path, name)) : [];
@@ -218,7 +229,13 @@ function leftBehind(): readonly string[] {
   const groups = readdirSync("/sys/fs/cgroup").flatMap((tree) =>
     below(join("/sys/fs/cgroup", tree, cgroupParent)).filter((path) => /[0-9a-f]{64}$/.test(path)),
   );
+  const mounts = readFileSync("/proc/self/mountinfo", "utf8").split("\n");
+  const monitors = labProcesses({ dir: host.dir, prefix: `${cgroupParent}/` }).filter(
+    (pid) => pid !== host.daemonPid && !host.managerPids().includes(pid),
+  );
   return [
+    ...mounts.filter((line) => line.includes(` ${host.dir}/`) && !line.includes(`${runDir}/c/s `)),
+    ...monitors.map((pid) => `process ${pid} ${commandLineOf(pid)}`),
     ...["c", "rt", "x", "e", "s"].flatMap((folder) => below(join(runDir, "c", folder))),
     ...below(join(dataDir, "containers", "containers")),
     ...below(join(dataDir, "images", "rootfs")),
