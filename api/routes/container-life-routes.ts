@@ -147,7 +147,10 @@ export function containerLifeRoutes(options: ContainerLifeOptions): Route[] {
           `platform (linux/${options.architecture}) and no specific platform was requested`,
       );
     const created = await notMissing(orConflict(containers.create(specification)));
-    return { status: 201, json: { Id: created.id, Warnings: [...new Set([...all, ...(created.warnings ?? [])])] } };
+    return {
+      status: 201,
+      json: { Id: created.id, Warnings: [...new Set([...all, ...(created.warnings ?? [])])] },
+    };
   }
 
   /** The head goes out at once: the CLI starts the container only when it has seen it. */
