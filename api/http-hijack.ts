@@ -1,8 +1,8 @@
 /**
  * A connection that a client took out of HTTP: raw bytes both ways once the answer's head is sent. Edge: to
  * sockets of node:http.
- * With "Upgrade: tcp" the answer is 101 and the socket is the client's alone; without, it is 200, the answer's
- * body the output, and the request's body the input.
+ * With "Upgrade: tcp" the answer is 101 and the socket is the client's alone; without, it is 200, the
+ * answer's body the output, and the request's body the input.
  * Invariants: all that was written is sent before the connection ends; input is read only as fast as it is
  * taken.
  * Source: Docker Engine API, "Hijacking" of POST /containers/{id}/attach.

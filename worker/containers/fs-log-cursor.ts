@@ -1,8 +1,9 @@
 /**
  * A place in the chain of a container's log files, moving on as they grow and are rotated. Edge: to the file
  * system.
- * Invariants: bytes come in the order they were written, in blocks of whole lines; a cursor loses nothing by a
- * rotation unless it is slower than all kept files together. Memory: one block and one unfinished line.
+ * Invariants: bytes come in the order they were written, in blocks of whole lines; a cursor loses nothing
+ * by a rotation unless it is slower than all kept files together. Memory: one block and one unfinished
+ * line.
  */
 import { LINE_BYTES_MAX } from "./cri-log.js";
 import { type OpenLog, openLog, openLogs, tailOffset } from "./fs-log-files.js";

@@ -2,8 +2,8 @@
  * A command with a terminal in a running container, under a monitor of its own. Edge: to child processes.
  * The monitor holds the terminal and its size; the command starts once we are connected, so that nothing of
  * its output is missed.
- * Source: conmon(8); the hand-shake of its start, attach and sync pipes as conmon 2.1 has it: a byte makes the
- * socket, {"data":0} tells that it is there, a second byte starts the command, {"data":pid} follows, or
+ * Source: conmon(8); the hand-shake of its start, attach and sync pipes as conmon 2.1 has it: a byte makes
+ * the socket, {"data":0} tells that it is there, a second byte starts the command, {"data":pid} follows, or
  * {"data":-1,"message":…}; at the end {"data":exit code}.
  */
 import { spawn } from "node:child_process";

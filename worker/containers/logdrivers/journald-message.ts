@@ -1,7 +1,7 @@
 /**
  * Lines as entries of systemd's journal. Pure.
- * Source: systemd, "Native Journal Protocol": NAME=value and a newline; a value with newlines as name, newline,
- * length in 8 bytes, value.
+ * Source: systemd, "Native Journal Protocol": NAME=value and a newline; a value with newlines as name,
+ * newline, length in 8 bytes, value.
  */
 import type { LogEncoder, LogOrigin } from "./log-message.js";
 

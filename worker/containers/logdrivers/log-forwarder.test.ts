@@ -100,7 +100,8 @@ describe("log formats", () => {
   });
 
   it("tags: places are filled, others refused", () => {
-    const container = { id: "b".repeat(64), name: "n", imageId: "sha256:cc", specification: {} } as never; // only these are read
+    // only these are read
+    const container = { id: "b".repeat(64), name: "n", imageId: "sha256:cc", specification: {} } as never;
     assert.equal(parseTag("x/{{.Name}}/{{ .ID }}")(container), `x/n/${"b".repeat(12)}`);
     assert.throws(() => parseTag("{{.Foo}}"), /can't evaluate field Foo/);
     assert.throws(() => parseTag("{{ join .A }}"), /only places/);

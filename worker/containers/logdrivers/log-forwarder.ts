@@ -2,8 +2,8 @@
  * Sends one container's lines on, from its log file. Edge: to the log files and a sink.
  * The file is the buffer: a receiver that is away or slow never holds the container up, and what it missed is
  * sent when it is back, also after a restart of the daemon, which goes on at the noted place.
- * Invariant: a line is sent at least once; it is sent again only when it was on its way at a failure or at the
- * daemon's end. Lines that the log's rotation has dropped meanwhile are lost.
+ * Invariant: a line is sent at least once; it is sent again only when it was on its way at a failure or at
+ * the daemon's end. Lines that the log's rotation has dropped meanwhile are lost.
  * Bounds: one block of the file and one batch in memory; pauses between tries of 0.1 to 10 s.
  */
 import { readFile, rename, writeFile } from "node:fs/promises";

@@ -1,7 +1,7 @@
 /**
- * Where forwarded lines go: a connection or packets. Edge: to node:net, node:tls, node:dgram and local sockets.
- * A sink connects when it first sends, and anew after a failure; who sends waits until the kernel has taken
- * all of it, so nothing piles up here.
+ * Where forwarded lines go: a connection or packets. Edge: to node:net, node:tls, node:dgram and local
+ * sockets. A sink connects when it first sends, and anew after a failure; who sends waits until the kernel
+ * has taken all of it, so nothing piles up here.
  * Bound: one batch at a time; `CONNECT_TIMEOUT_MS` for a connection.
  */
 import { createSocket, type Socket as DatagramSocket } from "node:dgram";

@@ -39,7 +39,7 @@ export function parseSinkAddress(
   const host = parts?.[1] ?? parts?.[2] ?? "";
   const port = Number(parts?.[3] ?? (driver === "gelf" ? 0 : DEFAULT_PORTS[driver]));
   if (host === "" || port < 1 || port > 65_535) throw wrong(driver, text);
-  return { transport: transport as "udp" | "tcp" | "tls", host, port }; // the table's words without the local ones
+  return { transport: transport as "udp" | "tcp" | "tls", host, port }; // the table's other words
 }
 
 function wrong(driver: string, text: string): InvalidArgumentError {

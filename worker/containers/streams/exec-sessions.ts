@@ -3,8 +3,8 @@
  * Without a terminal the runtime runs the command on pipes of ours, which is fast; a terminal is held by a
  * monitor. Either way the command lives in the container, and the end of this process harms neither.
  * Invariant: a record is started once; its exit code is set before its output ends.
- * Bounds: `EXECS_PER_CONTAINER_MAX` that run or wait to be started: more are refused; of ended ones the newest
- * `ENDED_EXECS_MAX` are remembered.
+ * Bounds: `EXECS_PER_CONTAINER_MAX` that run or wait to be started: more are refused; of ended ones the
+ * newest `ENDED_EXECS_MAX` are remembered.
  */
 import { writeFileSync } from "node:fs";
 import { mkdir, readFile, rm } from "node:fs/promises";

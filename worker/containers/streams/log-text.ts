@@ -1,8 +1,8 @@
 /**
  * A container's log as its clients read it: blocks of CRI lines in, bytes to be sent out. Pure.
  * Made for tens of megabytes a second: one pass, no object per line; lines of one write share their time.
- * Invariant: every byte a container wrote appears once and in order; what stands before a line (time, details)
- * stands only where a line begins.
+ * Invariant: every byte a container wrote appears once and in order; what stands before a line (time,
+ * details) stands only where a line begins.
  * Source: CRI logging; Docker Engine API, "Stream format".
  */
 import { parseCriLine } from "../cri-log.js";
@@ -62,8 +62,8 @@ export class LogText {
 
   /**
    * @param block whole lines.
-   * @param options joined: lines of one stream share a header, up to `JOINED_BYTES_MAX`: clients write out each
-   * frame by itself, and are slow where frames are many.
+   * @param options joined: lines of one stream share a header, up to `JOINED_BYTES_MAX`: clients write out
+   * each frame by itself, and are slow where frames are many.
    * @returns what is to be sent; its memory is the caller's.
    */
   render(block: Buffer, options: { readonly joined?: boolean } = {}): Buffer {
