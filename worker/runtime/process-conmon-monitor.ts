@@ -11,7 +11,7 @@ import { InternalError, InvalidArgumentError, messageOf } from "../../base/error
 import type { Linux } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
 import { moveToGroup } from "./linux-cgroup.js";
-import { collect, HELPER_ENV } from "./process-run.js";
+import { collect, findProgram, HELPER_ENV } from "./process-run.js";
 
 export interface MonitorSettings {
   readonly conmon: string;
@@ -51,10 +51,13 @@ export interface MonitorOptions {
  * `exec` keeps the process number, so the shell's becomes conmon's.
  * Slave: later unmounts on the host reach this namespace too.
  */
-const HIDE_UNIFIED = ["unshare", "--mount", "--propagation", "slave", "sh", "-c"].concat(
-  'umount /sys/fs/cgroup/unified; exec "$@"',
-  "conmon",
-);
+function hidingUnified(): readonly string[] {
+  // busybox unmounts by itself: a process less for each start
+  const busybox = findProgram("busybox");
+  const shell = busybox === undefined ? ["sh"] : [busybox, "sh"];
+  const script = 'umount /sys/fs/cgroup/unified; exec "$@"';
+  return ["unshare", "--mount", "--propagation", "slave", ...shell, "-c", script, "conmon"];
+}
 const CREATE_TIMEOUT_MS = 120_000;
 
 /**
@@ -63,7 +66,7 @@ const CREATE_TIMEOUT_MS = 120_000;
  */
 export async function spawnMonitor(settings: MonitorSettings, options: MonitorOptions): Promise<number> {
   const command = [settings.conmon, ...monitorArguments(settings, options)];
-  const [program = "", ...args] = settings.hideUnified ? [...HIDE_UNIFIED, ...command] : command;
+  const [program = "", ...args] = settings.hideUnified ? [...hidingUnified(), ...command] : command;
   // the monitor lives long: a database file it inherited could never be freed
   settings.linux.keepDescriptors();
   const child = spawn(program, args, {
