@@ -1,6 +1,6 @@
 /**
  * Running a short command to its end with its words kept. Edge: to child processes.
- * Invariant: at most `OUTPUT_BYTES_MAX` of output are held; a command that outstays its time is killed.
+ * Invariant: at most 64 KiB of output are held, or what the caller bounds it to; a command that outstays its time is killed.
  */
 import { spawn } from "node:child_process";
 import { accessSync, constants } from "node:fs";
@@ -27,6 +27,8 @@ export interface RunOptions {
   readonly onTimeout?: () => void;
   /** Output with the blanks around it. @default false */
   readonly verbatim?: boolean;
+  /** Of stdout; what is more is dropped. @default 64 KiB */
+  readonly outputBytesMax?: number;
 }
 
 export async function runCommand(
@@ -35,8 +37,8 @@ export async function runCommand(
   options: RunOptions,
 ): Promise<RunResult> {
   const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], env: HELPER_ENV, detached: true });
-  const { verbatim = false } = options;
-  const stdout = collect(child.stdout, { verbatim });
+  const { verbatim = false, outputBytesMax = OUTPUT_BYTES_MAX } = options;
+  const stdout = collect(child.stdout, { verbatim, bytesMax: outputBytesMax });
   const stderr = collect(child.stderr, { verbatim });
   const timer = options.clock.setTimer(options.timeoutMs, () => {
     options.onTimeout?.();
@@ -59,13 +61,14 @@ export async function runCommand(
 /** Keeps the first bytes of a stream and reads the rest away, so that the writer never blocks. */
 export function collect(
   stream: NodeJS.ReadableStream,
-  options: { readonly verbatim?: boolean } = {},
+  options: { readonly verbatim?: boolean; readonly bytesMax?: number } = {},
 ): () => string {
+  const { bytesMax = OUTPUT_BYTES_MAX } = options;
   const chunks: Buffer[] = [];
   let size = 0;
   stream.on("data", (chunk: Buffer) => {
-    if (size >= OUTPUT_BYTES_MAX) return;
-    chunks.push(chunk.subarray(0, OUTPUT_BYTES_MAX - size));
+    if (size >= bytesMax) return;
+    chunks.push(chunk.subarray(0, bytesMax - size));
     size += chunk.length;
   });
   return () => {

@@ -16,6 +16,8 @@ import { type ProcessTable, processTable, psArgumentList } from "./ps-table.js";
 
 const ROOT = "/sys/fs/cgroup";
 const PS_TIMEOUT_MS = 10_000;
+/** ps lists the whole host, and a command line may have 128 KiB. */
+const PS_OUTPUT_BYTES_MAX = 16 * 1024 * 1024;
 /** Groups below a container's that are looked into. */
 const GROUPS_MAX = 1_000;
 
@@ -28,7 +30,7 @@ export async function listProcesses(
   const pids = pidsOf(record);
   const ps = findProgram("ps");
   if (ps === undefined) return procTable(words, pids, options.clock);
-  const run = { clock: options.clock, timeoutMs: PS_TIMEOUT_MS };
+  const run = { clock: options.clock, timeoutMs: PS_TIMEOUT_MS, outputBytesMax: PS_OUTPUT_BYTES_MAX };
   const done = await runCommand(ps, words, run);
   if (done.code !== 0)
     throw new InternalError(`ps: ${done.stderr.split("\n")[0] || `exit status ${done.code}`}`);
