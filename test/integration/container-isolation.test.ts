@@ -391,6 +391,17 @@ describe("isolation of containers", () => {
     );
   });
 
+  it("an unnamed volume goes with the last container that has it", async () => {
+    const first = await started({ mounts: [volume({ name: "" })] });
+    const second = await started({ volumesFrom: [first.name] });
+    const unnamed = (): number => lab.manager.volumes.list().filter(({ anonymous }) => anonymous).length;
+    assert.equal(unnamed(), 1);
+    await remove(first);
+    assert.equal(unnamed(), 1);
+    await remove(second);
+    assert.equal(unnamed(), 0);
+  });
+
   it("a bind volume shows the host's folder and leaves it when it is removed", async () => {
     const source = join(lab.dir, "kept");
     mkdirSync(source);

@@ -101,10 +101,20 @@ export class ContainerCreation {
 
   /** Anonymous ones are named here: what a creation cut short made can be found again. */
   #plannedVolumes(specification: KeptSpecification, image: ImageRecord): StoredContainer["volumes"] {
-    const { random } = this.#parts.init;
+    const { init, volumes } = this.#parts;
+    const takesOver = (specification.volumesFrom ?? []).length > 0;
     return wantedVolumes(specification, image).map(({ name, target, readOnly, noCopy, subpath }) => {
-      const anonymous = name === "";
-      return { target, name: anonymous ? newHexId(random) : name, anonymous, readOnly, noCopy, subpath };
+      // One of another container that nobody named goes with the last that has it.
+      const handedOn = takesOver && volumes.find(name)?.anonymous === true;
+      const anonymous = name === "" || handedOn;
+      return {
+        target,
+        name: name === "" ? newHexId(init.random) : name,
+        anonymous,
+        readOnly,
+        noCopy,
+        subpath,
+      };
     });
   }
 
