@@ -45,7 +45,12 @@ export class ContainerEnds {
     await entry.queue.idle();
     if (isUp(entry)) {
       entry.held = true; // its policy does not start it, nor is it removed: that is done here
-      await this.#end(entry, signal, options.gracePeriodMs);
+      try {
+        await this.#end(entry, signal, options.gracePeriodMs);
+      } catch (error) {
+        entry.held = false;
+        throw error;
+      }
     }
     const record = await this.#runs.start(entry);
     this.#parts.events.emit("restart", record);

@@ -122,8 +122,10 @@ export class ContainerRuns {
   #startAgain(entry: ContainerEntry): void {
     entry.restart = undefined;
     const start = entry.queue.run(async () => {
-      if (this.#closed || entry.stored.record.state !== "restarting") return;
-      await this.#permits.use(() => this.#start(entry));
+      await this.#permits.use(async () => {
+        // it may have been stopped while it waited for its turn
+        if (!this.#closed && entry.stored.record.state === "restarting") await this.#start(entry);
+      });
     });
     this.#parts.inBackground("start by restart policy", start);
   }
