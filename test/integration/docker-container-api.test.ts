@@ -1,6 +1,6 @@
 /**
- * The stock docker CLI, as every API version it can be told to speak, against one host without a swarm: what it
- * runs, what inspect shows it, what is refused in which words.
+ * The stock docker CLI, as every API version it can be told to speak, against one host without a swarm: what
+ * it runs, what inspect shows it, what is refused in which words.
  */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
