@@ -2,6 +2,7 @@
  * The images of a node as one consistent set: index, blobs and layers together, and the garbage between them.
  * Pure over its stores. Invariant: what an image, a container or work under way needs is never removed.
  */
+import { setMaxListeners } from "node:events";
 import { codeOf } from "../../base/errors/errors.js";
 import { invariant } from "../../base/errors/invariant.js";
 import { chainIdsOf, sha256Of } from "./chain-ids.js";
@@ -71,6 +72,7 @@ export async function addImage(parts: LibraryParts, image: NewImage): Promise<St
   const hold = (digest: string): void => late.hold(digest);
   const abort = new AbortController();
   const signal = image.signal === undefined ? abort.signal : AbortSignal.any([abort.signal, image.signal]);
+  setMaxListeners(0, signal); // one per layer, and these are bounded
   const outcomes = await Promise.allSettled(
     chainIds.map(async (chainId, position) => {
       try {
@@ -91,6 +93,7 @@ export async function addImage(parts: LibraryParts, image: NewImage): Promise<St
   const cause = errors.find((error) => codeOf(error) !== "cancelled") ?? errors[0];
   if (cause !== undefined) {
     held[Symbol.dispose]();
+    late[Symbol.dispose](); // the digest of a plain tar is its chain id when it is the lowest layer
     // Layers that are complete help when the same is tried again soon; when it cannot succeed, they are
     // garbage.
     if (!["unavailable", "cancelled"].includes(codeOf(cause))) {

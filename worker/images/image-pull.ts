@@ -225,6 +225,7 @@ function layerProvider(
       const { layer } = await parts.layers.add({
         file: parts.blobs.path(descriptor.digest),
         digest: descriptor.digest,
+        isChecked: true, // while it was written, or when the blob store took it in
         expected: wanted,
         signal,
         onBytes: extracting,

@@ -4,6 +4,7 @@
  * an image that was pulled goes on with the manifest it came with, so its digest stays.
  * Source: distribution-spec 1.1; progress words as the Docker CLI shows them.
  */
+import { setMaxListeners } from "node:events";
 import { createReadStream } from "node:fs";
 import type { Clock } from "../../base/clock/clock.js";
 import { InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
@@ -132,6 +133,7 @@ class ImagePush {
     const abort = new AbortController();
     const { signal: outer } = this.#options;
     const signal = outer === undefined ? abort.signal : AbortSignal.any([abort.signal, outer]);
+    setMaxListeners(0, signal); // one per layer, and these are bounded
     const outcomes = await Promise.allSettled(
       image.diffIds.map(async (diffId, position) => {
         try {

@@ -263,7 +263,11 @@ test("bad archives are refused and leave nothing", async (t) => {
       /neither manifest.json nor index.json/,
     ],
     [Buffer.alloc(5000, 1), DataLossError, /damaged|Error processing tar file/],
-    [gzipSync(await dockerArchive(good, ["a:1"])).subarray(0, 300), DataLossError, /damaged|Error processing tar file/],
+    [
+      gzipSync(await dockerArchive(good, ["a:1"])).subarray(0, 300),
+      DataLossError,
+      /damaged|Error processing tar file/,
+    ],
     [await dockerArchive(evil, ["a:1"]), InvalidArgumentError, /"\.\.\/evil"/],
     [await ociLayout(swapped, "a:1"), DataLossError, /wrong digest/],
     [await dockerArchive(wrongDiffId, ["a:1"]), DataLossError, /diff id/],

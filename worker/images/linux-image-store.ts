@@ -39,7 +39,7 @@ import { BlobStore } from "./linux-blob-store.js";
 import { ImageIndex } from "./linux-image-index.js";
 import { type LayerLimits, LayerStore } from "./linux-layer-store.js";
 import { RootfsStore } from "./linux-rootfs-store.js";
-import { UnpackThread } from "./linux-unpack-thread.js";
+import { UnpackThreads } from "./linux-unpack-threads.js";
 import type { RegistryClient } from "./registry-client.js";
 import { NO_PROXIES, type ProxySettings } from "./registry-proxy.js";
 
@@ -79,7 +79,7 @@ export async function openImageStore(options: ImageStoreOptions): Promise<ImageW
     );
   await mkdir(dir, { recursive: true });
   await chmod(dir, 0o700); // set-uid files of layers and containers must not be run by people of the host
-  const thread = new UnpackThread({ linux, clock });
+  const thread = new UnpackThreads({ linux, clock });
   const limits = options.layerLimits;
   const layers = await LayerStore.open({ dir, thread, log, ...(limits === undefined ? {} : { limits }) });
   const parts: LibraryParts = {
@@ -100,7 +100,7 @@ type PullOptions = NonNullable<Parameters<ImageStore["pull"]>[1]>;
 class NodeImageStore implements ImageWorkshop {
   readonly #options: ImageStoreOptions;
   readonly #parts: LibraryParts;
-  readonly #thread: UnpackThread;
+  readonly #thread: UnpackThreads;
   readonly #platform: Platform;
   readonly #pullGate = new PullGate();
   readonly #events: ImageEvents;
@@ -108,7 +108,7 @@ class NodeImageStore implements ImageWorkshop {
   #registryOptions: RegistryOptions;
   #closed = false;
 
-  constructor(options: ImageStoreOptions, parts: LibraryParts, thread: UnpackThread) {
+  constructor(options: ImageStoreOptions, parts: LibraryParts, thread: UnpackThreads) {
     this.#options = options;
     this.#parts = parts;
     this.#thread = thread;

@@ -111,7 +111,8 @@ export class LayerExtractor {
       await this.#finishFolder(path, header);
       return undefined;
     }
-    if (header.type !== "link") await this.#clear(path);
+    if (isFile(header)) return this.#openFile(path, header);
+    if (header.type !== "link") this.#clear(path);
     return await this.#make(path, header);
   }
 
@@ -157,9 +158,6 @@ export class LayerExtractor {
   async #make(path: string, header: TarHeader): Promise<OpenFile | undefined> {
     const target = this.#absolute(path);
     switch (header.type) {
-      case "file":
-      case "contiguous-file":
-        return { fd: openSync(target, "wx", 0o600), path, header };
       case "symlink":
         symlinkSync(header.linkname ?? "", target);
         break;
@@ -189,6 +187,18 @@ export class LayerExtractor {
     return undefined;
   }
 
+  /** Most names are new: the look whether something stands there is left to the kernel. */
+  #openFile(path: string, header: TarHeader): OpenFile {
+    const target = this.#absolute(path);
+    try {
+      return { fd: openSync(target, "wx", 0o600), path, header };
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+    }
+    this.#clear(path);
+    return { fd: openSync(target, "wx", 0o600), path, header };
+  }
+
   async #makeHardLink(path: string, header: TarHeader): Promise<void> {
     const linkname = header.linkname ?? "";
     const parts = partsOfName(linkname, this.#options.layer);
@@ -203,7 +213,7 @@ export class LayerExtractor {
       );
     }
     if (source === path) return;
-    await this.#clear(path);
+    this.#clear(path);
     linkSync(this.#absolute(source), this.#absolute(path));
   }
 
@@ -211,7 +221,7 @@ export class LayerExtractor {
     const existing = this.#lstat(path);
     if (existing?.isDirectory() === true) return;
     const hides = existing !== undefined && isWhiteout(existing);
-    await this.#clear(path);
+    this.#clear(path);
     mkdirSync(this.#absolute(path), PARENT_MODE);
     chmodSync(this.#absolute(path), PARENT_MODE); // whatever the umask says
     if (hides) await this.#setOpaque(path); // what lies below stays hidden, though the folder is new
@@ -268,7 +278,7 @@ export class LayerExtractor {
   }
 
   /** Takes away what stands at a path, so that a later entry of the same name wins. */
-  async #clear(path: string): Promise<void> {
+  #clear(path: string): void {
     const existing = this.#lstat(path);
     if (existing === undefined) return;
     if (existing.isDirectory() || existing.isSymbolicLink()) this.#parents.clear();
@@ -340,6 +350,10 @@ export interface OpenFile {
   readonly fd: number;
   readonly path: string;
   readonly header: TarHeader;
+}
+
+function isFile(header: TarHeader): boolean {
+  return header.type === "file" || header.type === "contiguous-file";
 }
 
 function joinBelow(parent: string, base: string): string {

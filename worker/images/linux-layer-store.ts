@@ -13,7 +13,7 @@ import { asObject } from "./image-manifest.js";
 import { KeyedLock } from "./keyed-lock.js";
 import type { PackResult } from "./linux-layer-pack.js";
 import type { Compression } from "./linux-layer-unpack.js";
-import type { UnpackThread } from "./linux-unpack-thread.js";
+import type { UnpackThreads } from "./linux-unpack-threads.js";
 
 export interface Layer {
   readonly chainId: string;
@@ -43,6 +43,8 @@ export interface AddLayer {
   readonly file: string;
   /** Of the file as stored, when known. */
   readonly digest?: string;
+  /** Whether the file has just been found to have that digest. */
+  readonly isChecked?: boolean;
   /** What the image's config promises; absent for an import, whose only layer defines it. */
   readonly expected?: { readonly chainId: string; readonly diffId: string };
   readonly signal?: AbortSignal | undefined;
@@ -64,14 +66,14 @@ export interface StoredForm {
 
 export class LayerStore {
   readonly #dir: string;
-  readonly #thread: UnpackThread;
+  readonly #thread: UnpackThreads;
   readonly #limits: LayerLimits;
   readonly #lock = new KeyedLock();
   readonly #layers = new Map<string, Layer>();
   #linkCount = 0;
   #temporaryCount = 0;
 
-  private constructor(dir: string, thread: UnpackThread, limits: LayerLimits) {
+  private constructor(dir: string, thread: UnpackThreads, limits: LayerLimits) {
     this.#dir = dir;
     this.#thread = thread;
     this.#limits = limits;
@@ -80,7 +82,7 @@ export class LayerStore {
   /** Reads what is there, and removes what a crash left half done. */
   static async open(options: {
     dir: string;
-    thread: UnpackThread;
+    thread: UnpackThreads;
     log: Logger;
     limits?: LayerLimits;
   }): Promise<LayerStore> {
@@ -201,14 +203,20 @@ export class LayerStore {
     }
   }
 
-  async #unpack({ file, digest, expected, signal, onBytes }: AddLayer): Promise<AddedLayer> {
+  async #unpack({ file, digest, isChecked, expected, signal, onBytes }: AddLayer): Promise<AddedLayer> {
     const folder = this.temporaryPath("unpack");
     const name = shortIdOf(digest ?? expected?.diffId ?? "sha256:imported");
     await mkdir(join(folder, "diff"), { recursive: true });
     await chmod(join(folder, "diff"), 0o755); // whatever the umask says
     try {
       const result = await this.#thread.unpack(
-        { file, root: join(folder, "diff"), layer: digest ?? expected?.diffId ?? name, ...this.#limits },
+        {
+          file,
+          root: join(folder, "diff"),
+          layer: digest ?? expected?.diffId ?? name,
+          ...(isChecked === true && digest !== undefined ? { knownDigest: digest } : {}),
+          ...this.#limits,
+        },
         { signal, ...(onBytes === undefined ? {} : { onBytes }) },
       );
       if (digest !== undefined && result.digest !== digest) {

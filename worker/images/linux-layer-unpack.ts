@@ -27,6 +27,8 @@ export interface UnpackRequest {
   readonly layer: string;
   readonly unpackedBytesMax: number;
   readonly entryCountMax: number;
+  /** Of the file as stored, when it has just been checked: then it is not summed again. */
+  readonly knownDigest?: string;
 }
 
 export interface UnpackResult {
@@ -78,7 +80,7 @@ export async function unpackLayer(
     const source = createReadStream(request.file, { highWaterMark: READ_CHUNK_BYTES });
     const tar = decompress(
       seen(source, (chunk) => {
-        stored.update(chunk);
+        if (request.knownDigest === undefined) stored.update(chunk);
         readBytes += chunk.length;
         onBytes(readBytes); // once per chunk of a mebibyte
       }),
@@ -97,7 +99,12 @@ export async function unpackLayer(
     throw new DataLossError(`layer ${request.layer} is damaged: ${messageOf(error)}`, { cause: error });
   }
   extractor.finish();
-  return { digest: textOf(stored), diffId: textOf(plain), sizeBytes: extractor.sizeBytes, compression };
+  return {
+    digest: request.knownDigest ?? textOf(stored),
+    diffId: textOf(plain),
+    sizeBytes: extractor.sizeBytes,
+    compression,
+  };
 }
 
 /** Told by magic bytes, because media types are often wrong. */

@@ -63,7 +63,7 @@ async function sourceAt(
   options: SourceOptions,
   rules: IgnoreRules | undefined,
 ): Promise<CopySource | undefined> {
-  const { path: real, absolute, stats } = await options.tree.find(path, { followLast: true });
+  const { path: real, absolute, stats } = options.tree.find(path, { followLast: true });
   if (stats === undefined) {
     const where = options.isContext ? "file not found in build context or excluded by .dockerignore: " : "";
     throw new InvalidArgumentError(`${where}stat ${cleanPath(word).replace(/^\//, "")}: file does not exist`);

@@ -213,12 +213,12 @@ export async function carryOutCopy(plan: CopyPlan, root: string, parts: CopyPart
   for (const item of plan.items) {
     const into = item.folder === "" ? plan.target : `${plan.target}/${item.folder}/`;
     if (item.stats.isDirectory()) {
-      const folder = await tree.makeFolder(into, made);
+      const folder = tree.makeFolder(into, made);
       await copyFolder(item.absolute, folder.absolute, { ...options, excludes: item.excludes });
       continue;
     }
     if (item.unpacks) {
-      const folder = await tree.makeFolder(into, { uid: 0, gid: 0 });
+      const folder = tree.makeFolder(into, { uid: 0, gid: 0 });
       await unpackArchive(createReadStream(item.absolute), {
         tree,
         path: folder.path,
@@ -229,10 +229,10 @@ export async function carryOutCopy(plan: CopyPlan, root: string, parts: CopyPart
       });
       continue;
     }
-    let found = await tree.place(into, { followLast: true, owner: made });
+    let found = tree.place(into, { followLast: true, owner: made });
     if (plan.targetIsFolder || item.folder !== "" || found.stats?.isDirectory() === true) {
-      const folder = await tree.makeFolder(into, made);
-      found = await tree.place(`${folder.path}/${item.name}`, { followLast: true, owner: made });
+      const folder = tree.makeFolder(into, made);
+      found = tree.place(`${folder.path}/${item.name}`, { followLast: true, owner: made });
       if (found.stats?.isDirectory() === true)
         throw new InvalidArgumentError(`cannot overwrite directory /${found.path} with a file`);
     }
@@ -243,8 +243,8 @@ export async function carryOutCopy(plan: CopyPlan, root: string, parts: CopyPart
 /** WORKDIR: the folder is there afterwards. */
 export async function makeWorkingDir(root: string, path: string): Promise<void> {
   const tree = new RootedTree(root);
-  const found = await tree.find(path, { followLast: true });
+  const found = tree.find(path, { followLast: true });
   if (found.stats !== undefined && !found.stats.isDirectory())
     throw new InvalidArgumentError(`Cannot mkdir: ${path} is not a directory`);
-  await tree.makeFolder(path, { uid: 0, gid: 0 });
+  tree.makeFolder(path, { uid: 0, gid: 0 });
 }

@@ -1,12 +1,24 @@
 /**
  * Unpacks a tar that somebody sent (a build context) or that ADD names into a root.
- * Edge: to the file system. Invariant: nothing is written, linked or followed outside the root; sizes and
+ * Edge: to the file system, by synchronous calls (the fast ones) between chunks of the archive.
+ * Invariant: nothing is written, linked or followed outside the root; sizes and
  * numbers of entries are bounded. Later entries win.
  * Source: POSIX pax; Docker Engine API, POST /build.
  */
-import { createWriteStream } from "node:fs";
-import { chmod, lchown, link, lutimes, rm, symlink } from "node:fs/promises";
-import { pipeline } from "node:stream/promises";
+import {
+  chmodSync,
+  closeSync,
+  fchmodSync,
+  fchownSync,
+  futimesSync,
+  lchownSync,
+  linkSync,
+  lutimesSync,
+  openSync,
+  symlinkSync,
+  writeSync,
+} from "node:fs";
+import { rm } from "node:fs/promises";
 import { extract } from "tar-stream";
 import {
   CancelledError,
@@ -81,10 +93,10 @@ export async function unpackArchive(
   }
   for (const [path, { mtime, mode }] of [...folderTimes].reverse()) {
     // a later entry may have put something else there, or a link before it
-    const { path: real, absolute, stats } = await options.tree.find(path, { followLast: false });
+    const { path: real, absolute, stats } = options.tree.find(path, { followLast: false });
     if (real !== path || stats?.isDirectory() !== true) continue;
-    await chmod(absolute, mode);
-    await lutimes(absolute, mtime, mtime);
+    chmodSync(absolute, mode);
+    lutimesSync(absolute, mtime, mtime);
   }
   return entries;
 }
@@ -102,18 +114,18 @@ async function writeEntry(
   const mode = header.mode & 0o7777;
   const mtime = mtimeSecondsOf(header);
   if (header.type === "directory") {
-    const found = await tree.place(path, { followLast: parts.length === 0, owner: ROOT_OWNER });
+    const found = tree.place(path, { followLast: parts.length === 0, owner: ROOT_OWNER });
     if (found.stats !== undefined && !found.stats.isDirectory()) await clear(tree, found.absolute);
-    const folder = await tree.makeFolder(path, owner);
+    const folder = tree.makeFolder(path, owner);
     if (parts.length === 0) return; // the folder it is unpacked into stays as it is
-    await lchown(folder.absolute, owner.uid, owner.gid);
+    lchownSync(folder.absolute, owner.uid, owner.gid);
     folderTimes.set(folder.path, { mtime, mode });
     return;
   }
   if (parts.length === 0) throw refused(header.name, "names the root, but is no folder");
-  const found = await tree.place(path, { followLast: false, owner: ROOT_OWNER });
+  const found = tree.place(path, { followLast: false, owner: ROOT_OWNER });
   if (header.type === "link") {
-    const target = await tree.find([options.path, ...namedParts(header.linkname ?? "")].join("/"), {
+    const target = tree.find([options.path, ...namedParts(header.linkname ?? "")].join("/"), {
       followLast: false,
     });
     if (target.stats === undefined || target.stats.isDirectory())
@@ -123,17 +135,17 @@ async function writeEntry(
       );
     if (target.absolute === found.absolute) return;
     if (found.stats !== undefined) await clear(tree, found.absolute);
-    await link(target.absolute, found.absolute);
+    linkSync(target.absolute, found.absolute);
     return;
   }
   if (found.stats !== undefined) await clear(tree, found.absolute);
   switch (header.type) {
     case "file":
     case "contiguous-file":
-      await pipeline(chunksOf(body), createWriteStream(found.absolute, { flags: "wx", mode: 0o600 }));
-      break;
+      await writeFile(found.absolute, body, { owner, mode, mtime });
+      return;
     case "symlink":
-      await symlink(header.linkname ?? "", found.absolute);
+      symlinkSync(header.linkname ?? "", found.absolute);
       break;
     case "fifo":
     case "character-device":
@@ -152,14 +164,27 @@ async function writeEntry(
     default:
       throw refused(header.name, "has a type that is not supported (a sparse file?)");
   }
-  await lchown(found.absolute, owner.uid, owner.gid);
-  if (header.type !== "symlink") await chmod(found.absolute, mode);
-  await lutimes(found.absolute, mtime, mtime);
+  lchownSync(found.absolute, owner.uid, owner.gid);
+  if (header.type !== "symlink") chmodSync(found.absolute, mode);
+  lutimesSync(found.absolute, mtime, mtime);
 }
 
-/** As an iterable: a body that its parser takes away is then at its end, instead of silent for ever. */
-async function* chunksOf(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  yield* body;
+/** A body that its parser takes away ends early; the parser's own error is told then. */
+async function writeFile(
+  absolute: string,
+  body: AsyncIterable<Buffer>,
+  facts: { owner: Owner; mode: number; mtime: number },
+): Promise<void> {
+  const fd = openSync(absolute, "wx", 0o600);
+  try {
+    for await (const chunk of body)
+      for (let offset = 0; offset < chunk.length; ) offset += writeSync(fd, chunk, offset);
+    fchownSync(fd, facts.owner.uid, facts.owner.gid);
+    fchmodSync(fd, facts.mode);
+    futimesSync(fd, facts.mtime, facts.mtime);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 async function clear(tree: RootedTree, absolute: string): Promise<void> {

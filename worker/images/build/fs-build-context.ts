@@ -92,7 +92,7 @@ export async function openContext(options: StageOptions): Promise<BuildContext> 
 async function readWithin(tree: RootedTree, path: string, bytesMax: number): Promise<Buffer | undefined> {
   if (partsOf(cleanPath(path))[0] === "..")
     throw new InvalidArgumentError(`the Dockerfile (${path}) must be within the build context`);
-  const found = await tree.find(path, { followLast: true });
+  const found = tree.find(path, { followLast: true });
   if (found.stats?.isFile() !== true) return undefined;
   if (found.stats.size > bytesMax) throw tooLarge();
   return await readFile(found.absolute);

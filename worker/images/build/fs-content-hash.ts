@@ -5,10 +5,10 @@
  */
 import { createHash, type Hash } from "node:crypto";
 import type { Stats } from "node:fs";
-import { createReadStream } from "node:fs";
-import { lstat, readdir, readlink } from "node:fs/promises";
+import { createReadStream, lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { CancelledError } from "../../../base/errors/errors.js";
+import { nextTurn } from "../../../base/loop/process-turn.js";
 
 export interface HashOptions {
   readonly owners: boolean;
@@ -18,11 +18,16 @@ export interface HashOptions {
 }
 
 const READ_CHUNK_BYTES = 1 << 20;
+/** Read at once, by a synchronous call: faster, and over in microseconds. */
+const SMALL_BYTES_MAX = 64 << 10;
+/** Small files between two turns of the event loop: some 5 ms of work. */
+const FILES_PER_TURN = 50;
 /** Sums of files below one context that are remembered. */
 const REMEMBERED_MAX = 65_536;
 
 export class ContentHasher {
   readonly #files = new Map<string, string>();
+  #sinceTurn = 0;
 
   /** @returns hex of the sum over a file or a whole folder; `name` is part of it for a file. */
   async of(absolute: string, stats: Stats, name: string, options: HashOptions): Promise<string> {
@@ -33,10 +38,10 @@ export class ContentHasher {
   }
 
   async #folder(hash: Hash, absolute: string, path: string, options: HashOptions): Promise<void> {
-    for (const name of (await readdir(absolute)).sort()) {
+    for (const name of readdirSync(absolute).sort()) {
       const inner = path === "" ? name : `${path}/${name}`;
       const here = join(absolute, name);
-      const stats = await lstat(here);
+      const stats = lstatSync(here);
       const excluded = options.excludes(inner);
       if (!excluded) await this.#entry(hash, here, inner, stats, options);
       if (stats.isDirectory()) await this.#folder(hash, here, inner, options);
@@ -54,7 +59,7 @@ export class ContentHasher {
     const owner = options.owners ? `${stats.uid}:${stats.gid}` : "";
     const parts = [name, (stats.mode & 0o177777).toString(8), owner];
     if (stats.isFile()) parts.push(await this.#file(absolute, stats));
-    else if (stats.isSymbolicLink()) parts.push(await readlink(absolute));
+    else if (stats.isSymbolicLink()) parts.push(readlinkSync(absolute));
     else if (!stats.isDirectory()) parts.push(String(stats.rdev));
     hash.update(`${parts.map((part) => `${Buffer.byteLength(part)}:${part}`).join(",")};`);
   }
@@ -65,8 +70,13 @@ export class ContentHasher {
     const known = this.#files.get(key);
     if (known !== undefined) return known;
     const hash = createHash("sha256");
-    for await (const chunk of createReadStream(absolute, { highWaterMark: READ_CHUNK_BYTES }))
-      hash.update(chunk as Buffer); // no encoding is set
+    if (stats.size <= SMALL_BYTES_MAX) {
+      hash.update(readFileSync(absolute));
+      this.#sinceTurn += 1;
+      if (this.#sinceTurn % FILES_PER_TURN === 0) await nextTurn();
+    } else
+      for await (const chunk of createReadStream(absolute, { highWaterMark: READ_CHUNK_BYTES }))
+        hash.update(chunk as Buffer); // no encoding is set
     const digest = hash.digest("hex");
     if (this.#files.size >= REMEMBERED_MAX) this.#files.clear();
     this.#files.set(key, digest);

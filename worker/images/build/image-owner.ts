@@ -25,7 +25,7 @@ async function idIn(
   wanted: { name: string; file: string; id: string; kind: string },
 ): Promise<number> {
   if (/^\d{1,10}$/.test(wanted.name) && Number(wanted.name) < 2 ** 32 - 1) return Number(wanted.name);
-  const found = await tree.find(wanted.file, { followLast: true });
+  const found = tree.find(wanted.file, { followLast: true });
   if (found.stats?.isFile() === true && found.stats.size <= FILE_BYTES_MAX && wanted.name !== "") {
     for (const line of (await readFile(found.absolute, "utf8")).split("\n")) {
       const [name, , id] = line.split(":");

@@ -98,7 +98,7 @@ export class RunMounts {
 
   async #sumOf(mount: RunMount, sources: MountSources, hasher: ContentHasher): Promise<string> {
     if (mount.from !== "") return sources.imageIds.get(mount.from) ?? "";
-    const found = await sources.context.find(expandWord(mount.source, sources.expansion), {
+    const found = sources.context.find(expandWord(mount.source, sources.expansion), {
       followLast: true,
     });
     if (found.stats === undefined) return "missing";
@@ -142,7 +142,7 @@ export class RunMounts {
         return { kind: "tmpfs", target, sizeBytes: mount.sizeBytes, mode: mount.mode ?? 0o1777, options: [] };
       case "bind": {
         const tree = mount.from === "" ? sources.context : sources.roots.get(mount.from);
-        const found = await tree?.find(expand(mount.source) || "/", { followLast: true });
+        const found = tree?.find(expand(mount.source) || "/", { followLast: true });
         if (found?.stats === undefined)
           throw new NotFoundError(`mount source ${JSON.stringify(mount.source)} was not found`);
         if (!mount.readOnly && mount.from === "")
@@ -277,7 +277,7 @@ export class RunMounts {
 }
 
 async function makeCacheFolder(path: string, owner: Owner, mode: number): Promise<void> {
-  if ((await lstatOrNothing(path)) !== undefined) return;
+  if (lstatOrNothing(path) !== undefined) return;
   await mkdir(path, { recursive: true });
   await lchown(path, owner.uid, owner.gid);
   await chmod(path, mode);
