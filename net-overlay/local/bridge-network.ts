@@ -5,6 +5,7 @@
  */
 import { InternalError, InvalidArgumentError } from "../../base/errors/errors.js";
 import type { LocalNetworkRecord } from "../../proto/engine/networks.js";
+import { parseAddress } from "../ipam/cidr.js";
 import { type LocalSubnet, localSubnet } from "./subnet-leases.js";
 
 export const BRIDGE_OPTION = {
@@ -62,6 +63,7 @@ export function bridgeNetwork(record: LocalNetworkRecord): BridgeNetwork {
     return found[0];
   };
   const hostBinding = options[BRIDGE_OPTION.hostBinding] ?? "";
+  if (hostBinding !== "") parseAddress(hostBinding);
   return {
     id: record.id,
     name: record.name,

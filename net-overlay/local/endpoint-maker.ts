@@ -210,9 +210,10 @@ function interfaceSysctls(text: string): Record<string, string> {
   return values;
 }
 
-/** @throws {InvalidArgumentError} two of the same port of the host, and the like. */
+/** @throws {InvalidArgumentError} what is no port, or no address of the host. */
 export function admitPorts({ portBindings }: ContainerNetworking): void {
-  for (const { hostPort, hostPortEnd, containerPort } of portBindings) {
+  for (const { hostPort, hostPortEnd, containerPort, hostAddress } of portBindings) {
+    if (hostAddress !== "") parseAddress(hostAddress);
     for (const port of [hostPort, containerPort, hostPortEnd ?? hostPort]) {
       if (!Number.isInteger(port) || port < 0 || port > 65_535)
         throw new InvalidArgumentError(`invalid port ${port}: want 0 to 65535`);

@@ -1,5 +1,6 @@
 /**
- * A machine and a memory that exist in this process alone: the twins of the real ones for tests of what stands above.
+ * A machine and a memory that exist in this process alone: the twins of the real ones for tests of what
+ * stands above.
  * Pure. Invariant: keeps the promises of LocalHost and LocalRecords about order and ownership.
  */
 import { InternalError } from "../../base/errors/errors.js";

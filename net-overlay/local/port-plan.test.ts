@@ -117,3 +117,12 @@ test("a refusal names who has it, and nothing stays held", () => {
   refused(8080, "Bind for 0.0.0.0:8080 failed: port is already allocated");
   refused(8090, "failed to bind host port for 0.0.0.0:8090:172.17.0.2:81/tcp: address already in use");
 });
+
+test("one address has one text, and what is none is refused", () => {
+  const ports = new MemoryPorts();
+  const at = (hostAddress: string) => ({ portBindings: [binding({ hostPort: 80, hostAddress })] });
+  assert.deepEqual(publish(ports, at("0:0::0")), [":::80->80/tcp"]);
+  assert.throws(() => publish(ports, at("::"), { owner: "c2" }), /port is already allocated/);
+  for (const text of ["banana", "fe80::1%eth0", "1.2.3.4 . tcp . 80 : 1.1.1.1"])
+    assert.throws(() => publish(ports, at(text)), { code: "invalid-argument" }, text);
+});

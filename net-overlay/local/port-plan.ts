@@ -6,6 +6,7 @@
  */
 import { InternalError } from "../../base/errors/errors.js";
 import type { ContainerNetworking, PortBinding } from "../../proto/engine/networks.js";
+import { formatAddress, parseAddress } from "../ipam/cidr.js";
 
 export type Protocol = PortBinding["protocol"];
 
@@ -122,7 +123,10 @@ function bindOne(asked: PortBinding, ports: HostPorts, options: PortPlanOptions)
 
 function hostAddresses(asked: PortBinding, options: PortPlanOptions): string[] {
   const address = asked.hostAddress || options.hostBinding;
-  if (address !== "") return [address];
+  if (address !== "") {
+    const { family, value } = parseAddress(address);
+    return [formatAddress(family, value)]; // one text for one address
+  }
   return options.hostHasIpv6 ? ["0.0.0.0", "::"] : ["0.0.0.0"];
 }
 
