@@ -31,6 +31,7 @@ import { containerLogRoutes } from "./routes/container-log-routes.js";
 import { containerRoutes } from "./routes/container-routes.js";
 import { containerStatsRoutes } from "./routes/container-stats-routes.js";
 import { debugRoutes } from "./routes/debug-routes.js";
+import { diskUsageRoutes } from "./routes/disk-usage-routes.js";
 import { eventRoutes } from "./routes/event-routes.js";
 import { execRoutes } from "./routes/exec-routes.js";
 import { imageRoutes } from "./routes/image-routes.js";
@@ -108,6 +109,7 @@ function routesOf(backend: EngineBackend, clients: ManagerClients, events: Engin
     ...(backend.files === undefined ? [] : containerFileRoutes(backend.files)),
     ...(backend.files === undefined ? [] : containerStatsRoutes({ ...backend, files: backend.files })),
     ...buildingRoutes(backend),
+    ...diskUsageRoutes({ backend, images: backend.images, containers: ofContainers }),
     ...volumeRoutes({ volumes: backend.containers.volumes, containers: backend.containers }),
     ...eventRoutes({
       journal: events.journal,

@@ -5,7 +5,6 @@
  */
 export const UNIMPLEMENTED: readonly (readonly [method: string, path: string])[] = [
   ["GET", "/images/:name/attestations"],
-  ["GET", "/system/df"],
   ["POST", "/session"],
   ["POST", "/grpc"],
   ["PUT", "/volumes/:name"],
