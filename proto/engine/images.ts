@@ -173,8 +173,8 @@ export interface ImageStore {
     },
   ): Promise<readonly { untagged?: string; deleted?: string }[]>;
   /**
-   * Makes a writable root file system of the image ("": of no image) for a container: overlayfs mounted at the
-   * returned path.
+   * Makes a writable root file system of the image ("": of no image) for a container: overlayfs mounted at
+   * the returned path.
    * Idempotent for a container id; remounts after a reboot.
    */
   mountRootfs(imageId: string, containerId: string): Promise<string>;

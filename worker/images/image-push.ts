@@ -5,7 +5,6 @@
  * Source: distribution-spec 1.1; progress words as the Docker CLI shows them.
  */
 import { setMaxListeners } from "node:events";
-import { createReadStream } from "node:fs";
 import type { Clock } from "../../base/clock/clock.js";
 import { InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
 import { shortIdOf } from "./chain-ids.js";
@@ -34,7 +33,6 @@ import type { BlobSource, RegistryClient, RegistryUploads } from "./registry-cli
 const UPLOADS_MAX = 5;
 /** Between two progress lines of one layer. */
 const PROGRESS_PERIOD_MS = 100;
-const READ_CHUNK_BYTES = 1 << 18;
 
 export interface PushComponents {
   readonly parts: LibraryParts;
@@ -211,11 +209,10 @@ class ImagePush {
 
   async #sourceOf(digest: string): Promise<BlobSource> {
     const { blobs } = this.#components.parts;
-    const path = blobs.path(digest);
     return {
       digest,
       sizeBytes: await blobs.sizeOf(digest),
-      read: (offset) => createReadStream(path, { start: offset, highWaterMark: READ_CHUNK_BYTES }),
+      read: (offset) => blobs.stream(digest, offset),
     };
   }
 

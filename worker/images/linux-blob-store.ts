@@ -1,16 +1,18 @@
 /**
- * Content-addressed blobs: `blobs/sha256/<hex>`: configs, manifests, and layers as they came, so that they can
- * go on as they came.
+ * Content-addressed blobs, `blobs/sha256/<hex>`: configs, manifests, and layers as they came, so that they
+ * can go on as they came.
  * Edge: to the file system. Invariant: a file under its digest has that digest; it comes there by rename,
  * after its sum was right.
  * Source: OCI image-spec 1.1 (descriptors).
  */
 import { createHash } from "node:crypto";
-import { renameSync } from "node:fs";
+import { createReadStream, renameSync } from "node:fs";
 import { type FileHandle, link, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { DataLossError } from "../../base/errors/errors.js";
 import { hexOf, sha256Of } from "./chain-ids.js";
+
+const READ_CHUNK_BYTES = 1 << 18;
 
 export class BlobStore {
   readonly #dir: string;
@@ -82,7 +84,11 @@ export class BlobStore {
     return size;
   }
 
-  /** @throws {NotFoundError} not here. */
+  /** The bytes from an offset on. */
+  stream(digest: string, offset: number): AsyncIterable<Uint8Array> {
+    return createReadStream(this.path(digest), { start: offset, highWaterMark: READ_CHUNK_BYTES });
+  }
+
   async sizeOf(digest: string): Promise<number> {
     return (await stat(this.path(digest))).size;
   }

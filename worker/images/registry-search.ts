@@ -1,6 +1,7 @@
 /**
  * Search in a registry's index. Pure over the registry client.
- * Source: the index's search endpoint (/v1/search) that the stock daemon uses; other registries seldom have it.
+ * Source: the index's search endpoint (/v1/search), which the stock daemon uses; other registries seldom
+ * have it.
  */
 import { DataLossError, InvalidArgumentError } from "../../base/errors/errors.js";
 import { asObject } from "./image-manifest.js";
