@@ -1,6 +1,7 @@
 /**
- * skeind is killed while fifty containers run and others come and go: all run on, and at its return everything is
- * known. SKEIN_LIVE_RESTORE_ROUNDS says how often (once by default). Real daemon, containers and traffic.
+ * skeind is killed while fifty containers run and others come and go: all run on, and at its return
+ * everything is known. SKEIN_LIVE_RESTORE_ROUNDS says how often (once by default). Real daemon, containers
+ * and traffic.
  */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";

@@ -1,6 +1,6 @@
 /**
- * Plain containers of one lab host for tests of what a daemon's end does to them: made, looked at, given the word
- * to end while nobody watches. Edge: to the Engine API and /proc.
+ * Plain containers of one lab host for tests of what a daemon's end does to them: made, looked at, given the
+ * word to end while nobody watches. Edge: to the Engine API and /proc.
  */
 import { writeFileSync } from "node:fs";
 import type { LabHost } from "./lab-host.js";
