@@ -154,7 +154,7 @@ export function systemRoutes(backend: EngineBackend, clients: ManagerClients): R
               Volume: ["local"],
               Network: ["host", "null", "overlay"],
               Authorization: null,
-              Log: ["json-file", "local", "none"],
+              Log: ["fluentd", "gelf", "journald", "json-file", "local", "none", "syslog"],
             },
             MemoryLimit: true,
             SwapLimit: true,

@@ -200,6 +200,17 @@ describe("container streams", { timeout: 120_000 }, () => {
     );
   });
 
+  it("exec as a user never reads what a link in the container points to outside", async () => {
+    const id = await sleeper();
+    const plant =
+      "b=/bin/busybox; $b rm /etc/passwd /etc/group; $b ln -s ../../../../../../etc/passwd /etc/passwd; " +
+      "$b mkfifo /etc/group; $b readlink /etc/passwd; $b stat -c %F /etc/group";
+    assert.equal((await exec(id, { args: sh(plant) })).out, "../../../../../../etc/passwd\nfifo\n");
+    const { id: execId } = await streams.createExec(id, { ...EXEC, user: "daemon" });
+    await assert.rejects(streams.startExec(execId, { detach: false, tty: false }));
+    assert.equal((await exec(id, { args: sh("id -u"), user: "77" })).out, "77\n");
+  });
+
   it("exec of what cannot be run says so in the words clients know", async () => {
     const id = await sleeper();
     const failing = async (changes: Partial<ExecSpecification>): Promise<[string, number | undefined]> => {

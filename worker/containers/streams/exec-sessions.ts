@@ -25,7 +25,7 @@ import type { Random } from "../../../base/random/random.js";
 import type { ContainerManager, ContainerRecord } from "../../../proto/engine/containers.js";
 import type { AttachedStream, ExecRecord, ExecSpecification } from "../../../proto/engine/streams.js";
 import { type ExecFailure, execFailure } from "../../runtime/exec-words.js";
-import { readTextInRoot } from "../../runtime/fs-rootfs.js";
+import { readTextOfLiveRoot } from "../../runtime/linux-live-root.js";
 import type { OciSpec } from "../../runtime/oci-types.js";
 import { resolveUser } from "../../runtime/oci-user.js";
 import { startConmonExec } from "../../runtime/process-conmon-exec.js";
@@ -49,7 +49,7 @@ export interface ExecSessionsInit {
   readonly conmon: string;
   /** All that the daemon may hand on, for privileged commands. */
   readonly capabilities: readonly string[];
-  readonly linux: Pick<Linux, "connectSeqPacket" | "duplicate" | "pipe" | "keepDescriptors">;
+  readonly linux: Pick<Linux, "connectSeqPacket" | "duplicate" | "pipe" | "keepDescriptors" | "openInRoot">;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -154,7 +154,7 @@ export class ExecSessions {
   async #prepare(exec: Exec, container: ContainerRecord): Promise<string> {
     const { id, specification } = exec.record;
     const spec = await this.#configOf(container);
-    const user = specification.user === "" ? undefined : await userOf(spec, specification.user);
+    const user = specification.user === "" ? undefined : userOf(this.#init.linux, spec, specification.user);
     const process = execProcess(spec.process, specification, {
       user,
       allCapabilities: this.#init.capabilities,
@@ -331,11 +331,12 @@ function refuseNotRunning(container: ContainerRecord, asked: string): void {
   if (state !== "running") throw new FailedPreconditionError(`Container ${id} is not running`);
 }
 
-async function userOf(spec: OciSpec, user: string): Promise<ReturnType<typeof resolveUser>> {
+function userOf(
+  linux: Pick<Linux, "openInRoot">,
+  spec: OciSpec,
+  user: string,
+): ReturnType<typeof resolveUser> {
   const { path } = spec.root;
-  const [passwd, group] = await Promise.all([
-    readTextInRoot(path, "/etc/passwd"),
-    readTextInRoot(path, "/etc/group"),
-  ]);
-  return resolveUser({ user, groups: [] }, { passwd, group });
+  const [passwd, group] = ["/etc/passwd", "/etc/group"].map((file) => readTextOfLiveRoot(linux, path, file));
+  return resolveUser({ user, groups: [] }, { passwd: passwd ?? "", group: group ?? "" });
 }
