@@ -172,9 +172,9 @@ function pattern(text: string): (subject: string) => boolean {
   return (subject) => subject === text || (expression?.test(subject) ?? false);
 }
 
-/** A repetition of something that itself repeats. */
+/** A group that is repeated, or more than three repetitions. */
 function backtracks(text: string): boolean {
-  return /[*+}][^)]*\)[*+{]/.test(text) || (text.match(/[*+{]/g)?.length ?? 0) > 4;
+  return /\)[*+{?]/.test(text) || (text.match(/[*+{?]/g)?.length ?? 0) > 3;
 }
 
 function compiled(text: string): RegExp | undefined {

@@ -205,6 +205,14 @@ test("the list: running ones alone unless all, a limit or a status is asked for;
   assert.deepEqual(await names("all=1", { "is-task": ["true"] }), []);
 });
 
+test("a pattern that would backtrack for ever matches itself alone, at once", async () => {
+  await create("a".repeat(200));
+  for (const pattern of ["(a+)+$", "(a|a)*b", "a?a?a?a?a?b", "(a|aa)+$", "x".repeat(300)]) {
+    const filters = encodeURIComponent(JSON.stringify({ name: [pattern] }));
+    assert.deepEqual(await ask("GET", `/containers/json?all=1&filters=${filters}`), [200, []], pattern);
+  }
+});
+
 test("the list: filters are refused in dockerd's words", async () => {
   const refused: readonly (readonly [object, number, string])[] = [
     [{ zork: ["a"] }, 400, "invalid filter 'zork'"],
