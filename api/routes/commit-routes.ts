@@ -134,7 +134,8 @@ function overlaid(config: Config, body: Fields): Config {
     if (Array.isArray(value)) {
       if (value.length > 0) next[key] = key === "Env" ? joinedEnv(config["Env"], value) : value;
     } else if (typeof value === "object" && key !== "Healthcheck") {
-      next[key] = { ...((config[key] ?? {}) as JsonObject), ...value }; // both are maps in Docker's configuration
+      const below = (config[key] ?? {}) as JsonObject; // a map in Docker's configuration, as the value is
+      next[key] = { ...below, ...value };
     } else next[key] = value;
   }
   return next;
