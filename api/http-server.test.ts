@@ -117,7 +117,7 @@ let server: ApiServer;
 
 before(async () => {
   const backend: EngineBackend = {
-    settings: () => PLAIN_SETTINGS,
+    settings: () => ({ ...PLAIN_SETTINGS, insecureRegistries: ["registry.lan:5000", "10.0.0.0/8"] }),
     onSettingsChange: () => () => undefined,
     facts: {
       engineId: "e",
@@ -131,8 +131,8 @@ before(async () => {
       memoryBytes: 1,
       cgroupVersion: "2",
       runtime: "crun",
+      runtimes: ["crun"],
       labels: [],
-      insecureRegistries: ["registry.lan:5000", "10.0.0.0/8"],
     },
     swarm,
     manager: () => undefined,

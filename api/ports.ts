@@ -155,9 +155,9 @@ export interface NodeFacts {
   readonly memoryBytes: number;
   readonly cgroupVersion: "1" | "2";
   readonly runtime: string;
+  /** All that are installed. */
+  readonly runtimes: readonly string[];
   readonly labels: readonly string[];
-  /** host[:port] or CIDR of registries that may be spoken to without TLS; loopback always may be. */
-  readonly insecureRegistries: readonly string[];
 }
 
 export interface EngineBackend {

@@ -67,7 +67,7 @@ export class Daemon {
         dataDir: options.dataDir,
         hostname: options.hostname,
         cgroupVersion: detectCgroupMode() === "v2" ? "2" : "1",
-        runtime: findProgram("crun") === undefined ? "runc" : "crun",
+        runtimes: ["crun", "runc"].filter((name) => findProgram(name) !== undefined),
         settings: () => settings.current,
         random,
       });

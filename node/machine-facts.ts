@@ -38,9 +38,9 @@ export interface MachineOptions {
   readonly dataDir: string;
   readonly hostname: string;
   readonly cgroupVersion: "1" | "2";
-  readonly runtime: string;
-  /** As they are now: labels and registries follow a reload. */
-  readonly settings: () => Pick<EngineSettings, "labels" | "insecureRegistries">;
+  readonly runtimes: readonly string[];
+  /** As they are now: labels follow a reload. */
+  readonly settings: () => Pick<EngineSettings, "labels">;
   readonly random: Random;
 }
 
@@ -62,12 +62,10 @@ export function readMachineFacts(options: MachineOptions): NodeFacts {
     cpus: cpus().length,
     memoryBytes: memoryBytes(),
     cgroupVersion: options.cgroupVersion,
-    runtime: options.runtime,
+    runtime: options.runtimes[0] ?? "",
+    runtimes: options.runtimes,
     get labels() {
       return options.settings().labels;
-    },
-    get insecureRegistries() {
-      return options.settings().insecureRegistries;
     },
   };
 }

@@ -2,8 +2,9 @@
  * /version, /info, /_ping, /auth. Edge: to the facts of the node and the manager's control API.
  */
 import type { RaftInspection } from "../../proto/gen/skein/v1/debug.js";
+import { infoOut } from "../convert/info-out.js";
 import { isQuorumLost, managerWarnings } from "../convert/manager-warnings.js";
-import { clusterOut, machineName } from "../convert/objects-out.js";
+import { clusterOut } from "../convert/objects-out.js";
 import type { JsonObject } from "../convert/shape.js";
 import type { ManagerClients } from "../manager-clients.js";
 import type { EngineBackend } from "../ports.js";
@@ -44,25 +45,6 @@ function versionJson({ facts }: EngineBackend): JsonObject {
         },
       },
     ],
-  };
-}
-
-/** Registries without TLS: ranges and names apart, as Docker tells them. */
-export function registryConfig(insecure: readonly string[]): JsonObject {
-  const index = (name: string, official: boolean): JsonObject => ({
-    Name: name,
-    Mirrors: [],
-    Secure: official,
-    Official: official,
-  });
-  const names = insecure.filter((name) => !name.includes("/"));
-  return {
-    InsecureRegistryCIDRs: ["::1/128", "127.0.0.0/8", ...insecure.filter((range) => range.includes("/"))],
-    IndexConfigs: Object.fromEntries([
-      ["docker.io", index("docker.io", true)],
-      ...names.map((name): [string, JsonObject] => [name, index(name, false)]),
-    ]),
-    Mirrors: [],
   };
 }
 
@@ -134,67 +116,11 @@ export function systemRoutes(backend: EngineBackend, clients: ManagerClients): R
       method: "GET",
       path: "/info",
       handle: async () => {
-        const { facts, containers, images } = backend;
-        const list = containers.list();
-        const running = list.filter((container) => container.state === "running").length;
         const member = await ownMember();
         const warnings = member === undefined ? [] : managerWarnings(member);
         return {
           status: 200,
-          json: {
-            ID: facts.engineId,
-            Containers: list.length,
-            ContainersRunning: running,
-            ContainersPaused: 0,
-            ContainersStopped: list.length - running,
-            Images: images.list().length,
-            Driver: "overlay2",
-            DriverStatus: [["Backing Filesystem", "overlayfs"]],
-            Plugins: {
-              Volume: ["local"],
-              Network: ["host", "null", "overlay"],
-              Authorization: null,
-              Log: ["fluentd", "gelf", "journald", "json-file", "local", "none", "syslog"],
-            },
-            MemoryLimit: true,
-            SwapLimit: true,
-            CpuCfsPeriod: true,
-            CpuCfsQuota: true,
-            PidsLimit: true,
-            IPv4Forwarding: true,
-            OomKillDisable: false,
-            Debug: false,
-            SystemTime: new Date(backend.clock.nowMs()).toISOString(),
-            LoggingDriver: "local",
-            CgroupDriver: "cgroupfs",
-            CgroupVersion: facts.cgroupVersion,
-            KernelVersion: facts.kernelVersion,
-            OperatingSystem: facts.operatingSystem,
-            OSVersion: "",
-            OSType: "linux",
-            Architecture: machineName(facts.architecture),
-            IndexServerAddress: "https://index.docker.io/v1/",
-            RegistryConfig: registryConfig(facts.insecureRegistries),
-            NCPU: facts.cpus,
-            MemTotal: facts.memoryBytes,
-            GenericResources: null,
-            DockerRootDir: facts.dataDir,
-            HttpProxy: "",
-            HttpsProxy: "",
-            NoProxy: "",
-            Name: facts.hostname,
-            Labels: facts.labels,
-            ExperimentalBuild: false,
-            ServerVersion: facts.version,
-            Runtimes: { [facts.runtime]: { path: facts.runtime } },
-            DefaultRuntime: facts.runtime,
-            Swarm: await swarmJson(member),
-            LiveRestoreEnabled: true,
-            Isolation: "",
-            InitBinary: "",
-            SecurityOptions: ["name=seccomp,profile=builtin"],
-            Warnings: warnings.length === 0 ? null : warnings.map((warning) => `WARNING: ${warning}`),
-          },
+          json: infoOut(backend, { swarm: await swarmJson(member), warnings }),
         };
       },
     },
