@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type RequestListener } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createServer as createSecureServer } from "node:https";
+import { type AddressInfo, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, type TestContext, test } from "node:test";
@@ -136,4 +138,58 @@ test("NO_PROXY exempts names, domains, addresses and ranges; loopback is always 
   assert.equal(proxied("10.1.2.3", "10.1.2.4,10.1.2.3:8443"), true);
   assert.equal(proxied("10.1.2.3", "10.1.2.3:443"), false);
   assert.deepEqual(proxiesOfEnvironment({ https_proxy: "p", NO_PROXY: "n" }), { https: "p", none: "n" });
+});
+
+test("TLS goes through the proxy by CONNECT, which gets its own credentials and nothing else", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "skein-proxy-"));
+  folders.push(folder);
+  const subject = ["-subj", "/CN=registry.test", "-addext", "subjectAltName=DNS:registry.test", "-days", "2"];
+  const newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-x509"];
+  const args = ["req", ...newKey, "-keyout", "k.pem", "-out", "c.pem", ...subject];
+  execFileSync("openssl", args, { cwd: folder, stdio: "ignore" });
+  const image = await buildImage({ layers: [[{ name: "a" }]] });
+  const blobs = new Map([image.config, ...image.layers].map((blob) => [blob.digest, blob.bytes]));
+  const secure = createSecureServer(
+    { key: readFileSync(join(folder, "k.pem")), cert: readFileSync(join(folder, "c.pem")) },
+    (request, response) => {
+      response.setHeader("content-type", image.manifest.mediaType);
+      response.end(blobs.get(request.url?.split("/").at(-1) ?? "") ?? image.manifest.bytes);
+    },
+  );
+  await new Promise<void>((resolve) => secure.listen(0, "127.0.0.1", resolve));
+  const { port } = secure.address() as AddressInfo; // a TCP server's address is an AddressInfo
+  const asked: string[] = [];
+  const proxy = createServer();
+  proxy.on("connect", (request, socket) => {
+    asked.push(`${request.url} ${request.headers["proxy-authorization"]}`);
+    if (request.headers["proxy-authorization"] === undefined)
+      return void socket.end("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n");
+    const onward = connect(port, "127.0.0.1", () => {
+      socket.write("HTTP/1.1 200 Connection established\r\n\r\n");
+      socket.pipe(onward).pipe(socket);
+    });
+    const end = (): void => {
+      onward.destroy();
+      socket.destroy();
+    };
+    for (const one of [onward, socket]) one.on("error", end).on("close", end);
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  t.after(() => {
+    secure.closeAllConnections();
+    secure.close();
+    proxy.closeAllConnections();
+    proxy.close();
+  });
+  const proxyAddress = `127.0.0.1:${(proxy.address() as AddressInfo).port}`; // the same
+  mkdirSync(join(folder, `registry.test:${port}`));
+  copyFileSync(join(folder, "c.pem"), join(folder, `registry.test:${port}`, "ca.crt"));
+  const through = (https: string) => ({ certsDirs: [folder], proxies: { https, none: "" } });
+  const store = await open(t, through(`http://me:secret@${proxyAddress}`));
+  const record = await store.pull(`registry.test:${port}/x:1`);
+  assert.equal(record.id, image.config.digest);
+  assert.ok(asked.length > 0);
+  for (const line of asked) assert.equal(line, `registry.test:${port} Basic ${btoa("me:secret")}`);
+  const refused = await open(t, through(proxyAddress));
+  await assert.rejects(refused.pull(`registry.test:${port}/x:1`), /it answered with status 407/);
 });
