@@ -3,7 +3,7 @@
  * Bound: a message of 1 MiB in, one piece of output under way.
  */
 import type { Socket } from "node:net";
-import { type RawData, type WebSocket, WebSocketServer } from "ws";
+import type { RawData, WebSocket } from "ws";
 import type { ClientConnection } from "./attached-client.js";
 import type { Exchange } from "./http-exchange.js";
 
@@ -15,6 +15,7 @@ const WAITING_MAX = 16;
 export async function acceptWebSocket(exchange: Exchange): Promise<ClientConnection | undefined> {
   const { upgrade, request, response } = exchange;
   if (upgrade === undefined || exchange.header("upgrade").toLowerCase() !== "websocket") return undefined;
+  const { WebSocketServer } = await import("ws"); // few need it
   const socket = upgrade.socket as Socket; // of node:http
   response.detachSocket(socket);
   const server = new WebSocketServer({ noServer: true, maxPayload: MESSAGE_BYTES_MAX });

@@ -25,6 +25,7 @@ import type { Random } from "../../../base/random/random.js";
 import type { ContainerManager, ContainerRecord } from "../../../proto/engine/containers.js";
 import type { AttachedStream, ExecRecord, ExecSpecification } from "../../../proto/engine/streams.js";
 import { type ExecFailure, execFailure } from "../../runtime/exec-words.js";
+import { CgroupWarmth } from "../../runtime/linux-cgroup-warmth.js";
 import { readTextOfLiveRoot } from "../../runtime/linux-live-root.js";
 import type { OciSpec } from "../../runtime/oci-types.js";
 import { resolveUser } from "../../runtime/oci-user.js";
@@ -69,9 +70,11 @@ export class ExecSessions {
   readonly #configs = new Map<string, { startedMs: number; spec: OciSpec }>();
   readonly #ended: string[] = [];
   readonly #stopListening: () => void;
+  readonly #warmth: CgroupWarmth;
 
   constructor(init: ExecSessionsInit) {
     this.#init = init;
+    this.#warmth = new CgroupWarmth(init.log);
     this.#stopListening = init.containers.onEvent(({ kind, container }) => {
       if (kind === "die" || kind === "destroy") this.#forgetWaiting(container.id);
     });
@@ -100,6 +103,7 @@ export class ExecSessions {
     };
     this.#execs.set(id, { record, started: false, folder: undefined });
     this.#emit(record, "exec_create");
+    this.#warmth.begin(); // its start comes next
     return record;
   }
 
