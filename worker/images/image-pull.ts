@@ -97,7 +97,8 @@ export async function pullImage(
     awaitedBlobs: manifest.layers.map((layer) => layer.digest),
     ...names,
     signal: options.signal,
-    provide: layerProvider(components, session, manifest, options),
+    // Of an image that is here, layers are not spoken of.
+    provide: layerProvider(components, session, manifest, before === undefined ? options : quiet(options)),
   });
   report({ status: `Digest: ${top.digest}` });
   const familiar = familiarReference(reference);
@@ -166,6 +167,10 @@ async function resolveManifest(
   if (inner.kind !== "image")
     throw new InvalidArgumentError(`${what} has an index inside its index, which is not supported`);
   return { manifest: inner, bytes: [top.bytes, fetched.bytes] };
+}
+
+function quiet({ onProgress: _unheard, ...options }: PullOptions): PullOptions {
+  return options;
 }
 
 /** @throws {NotFoundError} in Docker's words. */
