@@ -45,7 +45,7 @@ export async function orConflict<T>(work: Promise<T>, prefix = ""): Promise<T> {
   } catch (error) {
     if (error instanceof FailedPreconditionError)
       throw new AbortedError(`${prefix}${messageOf(error)}`, { cause: error });
-    const plain = error instanceof SkeinError && /^(No such container|Invalid signal)/.test(error.message);
+    const plain = error instanceof SkeinError && /^Invalid signal/.test(error.message);
     if (prefix !== "" && error instanceof SkeinError && !plain)
       throw errorFromCode(error.code, `${prefix}${error.message}`, error);
     throw error;
@@ -219,6 +219,14 @@ export function containerLifeRoutes(options: ContainerLifeOptions): Route[] {
     { method: "POST", path: "/containers/create", handle: create },
     { method: "POST", path: "/containers/prune", handle: prune },
     { method: "DELETE", path: "/containers/:id", handle: remove },
+    {
+      // a link by its name, "front/db"
+      method: "DELETE",
+      path: "/containers/:id/:alias",
+      handle: async (exchange) => {
+        throw new NotFoundError(`No such container: ${exchange.param("id")}/${exchange.param("alias")}`);
+      },
+    },
     post("start", async (exchange) => {
       refuseStartBody(exchange);
       const { id, state } = get(exchange);
@@ -241,7 +249,8 @@ export function containerLifeRoutes(options: ContainerLifeOptions): Route[] {
     post("kill", async (exchange) => {
       const id = exchange.param("id");
       const signal = exchange.query.get("signal") || "SIGKILL";
-      await orConflict(containers.kill(get(exchange).id, signal), `cannot kill container: ${id}: `);
+      const killed = async (): Promise<void> => containers.kill(get(exchange).id, signal);
+      await orConflict(killed(), `cannot kill container: ${id}: `);
       return done;
     }),
     post("pause", async (exchange) => {
