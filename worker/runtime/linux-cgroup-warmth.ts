@@ -1,8 +1,8 @@
 /**
- * Takes the wait out of a move between control groups that is about to come. Edge: to /proc and the cgroup tree.
- * The kernel's first move after a quiet time waits for an RCU grace period (16 ms and more, seen in
- * `cgroup.procs` of an exec); moves soon after it do not. A move of ourselves to where we are begins that wait
- * while the client is still asking. It changes nothing.
+ * Takes the wait out of a move between control groups that is about to come. Edge: to /proc and the cgroup
+ * tree. The kernel's first move after a quiet time waits for an RCU grace period (16 ms and more, seen in
+ * `cgroup.procs` of an exec); moves soon after it do not. A move of ourselves to where we are begins that
+ * wait while the client is still asking. It changes nothing.
  * Source: cgroup_threadgroup_rwsem in kernel/cgroup/cgroup.c; favordynmods in cgroup-v2.rst.
  */
 import { readFileSync, writeFile } from "node:fs";
