@@ -88,7 +88,7 @@ function routesOf(backend: EngineBackend, clients: ManagerClients, events: Engin
   return [
     ...systemRoutes(backend, clients),
     ...debugRoutes(clients, isManager),
-    ...swarmRoutes(clients, backend.swarm),
+    ...swarmRoutes(clients, backend.swarm, () => backend.settings().swarmDefaultAdvertiseAddr),
     ...backupRoutes(clients, backend.swarm),
     ...nodeRoutes(clients),
     ...serviceRoutes(clients, backend.random),

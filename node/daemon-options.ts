@@ -37,8 +37,6 @@ export interface DaemonOptions {
   readonly logLevel: string;
   /** Of a node that comes back to its swarm; undefined: as it was, or as its interface has it now. */
   readonly advertiseAddr: string | undefined;
-  /** For init and join that name none. */
-  readonly swarmDefaultAdvertiseAddr: string;
   readonly settings: EngineSettings;
   /** What has no effect, in sentences. */
   readonly warnings: readonly string[];
@@ -204,6 +202,7 @@ function settingsOf(values: Values, { environment }: OptionSources): EngineSetti
       https: proxy("https-proxy", "HTTPS_PROXY"),
       no: proxy("no-proxy", "NO_PROXY"),
     },
+    swarmDefaultAdvertiseAddr: values.text("swarm-default-advertise-addr"),
     container: {
       logDriver: values.text("log-driver", "json-file"),
       logOptions: values.map("log-opt"),
@@ -275,7 +274,6 @@ export function parseDaemonOptions(
     managerUser: values.text("manager-user", "skein"),
     logLevel: settings.debug ? "debug" : oneOf(values, "log-level", ["info", "debug", "warn", "error"]),
     advertiseAddr: values.text("advertise-addr") || undefined,
-    swarmDefaultAdvertiseAddr: values.text("swarm-default-advertise-addr"),
     settings,
     warnings: [
       ...warnings,

@@ -93,6 +93,10 @@ export class Daemon {
           log: log.child({ component: "swarm" }),
         }),
       );
+      const follow = settings.onChange(({ registryMirrors, insecureRegistries }) =>
+        workload.images.setRegistryOptions({ mirrors: registryMirrors, insecureRegistries }),
+      );
+      scope.defer(async () => follow());
       const backend: EngineBackend = {
         facts,
         settings: () => settings.current,

@@ -8,11 +8,14 @@ import { join } from "node:path";
 import { FailedPreconditionError } from "../base/errors/errors.js";
 import { readFileIfThere, writeFileAtomic } from "./atomic-file.js";
 
-/** "pid start-time" of a live process; undefined when there is none. */
+/** "pid start-time" of a live process; undefined when there is none, or only its remains. */
 function processMark(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return `${pid} ${stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]}`;
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const [state] = fields;
+    if (state === "Z" || state === "X") return undefined; // ended; its parent has not asked for it yet
+    return `${pid} ${fields[19]}`;
   } catch {
     return undefined; // no such process
   }

@@ -36,10 +36,10 @@ import { TASK_ID_LABEL } from "../worker/exec/task-names.js";
 import { openImageBuilder } from "../worker/images/build/open-image-builder.js";
 import type { ImageWorkshop } from "../worker/images/image-store.js";
 import { openImageStore } from "../worker/images/linux-image-store.js";
-import { proxiesOfEnvironment } from "../worker/images/registry-proxy.js";
 import { openLevelAgentState } from "../worker/state/level-agent-state.js";
 import { removeFolder } from "./atomic-file.js";
 import type { DaemonOptions } from "./daemon-options.js";
+import { localNetworkInit } from "./local-network-init.js";
 import { describeNode } from "./machine-facts.js";
 import { CHANNEL_OPTIONS } from "./manager-channels.js";
 import type { AgentRequest, NodeAgent } from "./swarm-lifecycle-options.js";
@@ -78,6 +78,7 @@ function openLocal(
       random: random.child("local-networks"),
       log,
       isMeshPort,
+      init: localNetworkInit(options.settings.network),
     });
   } catch (error) {
     if (!(error instanceof NotImplementedError)) throw error;
@@ -131,7 +132,7 @@ export class NodeWorkload {
           log: log.child({ component: "images" }),
           insecureRegistries: options.settings.insecureRegistries,
           registryMirrors: options.settings.registryMirrors,
-          proxies: proxiesOfEnvironment(process.env),
+          proxies: { https: options.settings.proxies.https, none: options.settings.proxies.no },
           certsDirs: ["/etc/skein/certs.d", "/etc/docker/certs.d"],
         }),
       );

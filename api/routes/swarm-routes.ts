@@ -97,7 +97,12 @@ function recoveryOut(recovery: SwarmRecovery): JsonObject {
   };
 }
 
-export function swarmRoutes(clients: ManagerClients, swarm: SwarmBackend): Route[] {
+/** @param defaultAdvertiseAddr for init and join that name none; "" : found out. */
+export function swarmRoutes(
+  clients: ManagerClients,
+  swarm: SwarmBackend,
+  defaultAdvertiseAddr: () => string,
+): Route[] {
   return [
     {
       method: "GET",
@@ -114,7 +119,7 @@ export function swarmRoutes(clients: ManagerClients, swarm: SwarmBackend): Route
         const body = await exchange.body();
         const nodeId = await swarm.init({
           listenAddr: body.string("ListenAddr"),
-          advertiseAddr: body.string("AdvertiseAddr"),
+          advertiseAddr: body.string("AdvertiseAddr") || defaultAdvertiseAddr(),
           dataPathAddr: body.string("DataPathAddr"),
           dataPathPort: body.integer("DataPathPort"),
           defaultAddrPool: body.strings("DefaultAddrPool"),
@@ -143,7 +148,7 @@ export function swarmRoutes(clients: ManagerClients, swarm: SwarmBackend): Route
         const body = await exchange.body();
         await swarm.join({
           listenAddr: body.string("ListenAddr"),
-          advertiseAddr: body.string("AdvertiseAddr"),
+          advertiseAddr: body.string("AdvertiseAddr") || defaultAdvertiseAddr(),
           dataPathAddr: body.string("DataPathAddr"),
           remoteAddrs: body.strings("RemoteAddrs"),
           joinToken: body.string("JoinToken"),

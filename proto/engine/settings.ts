@@ -18,6 +18,8 @@ export interface EngineSettings {
   readonly maxConcurrentDownloads: number;
   readonly maxConcurrentUploads: number;
   readonly proxies: { readonly http: string; readonly https: string; readonly no: string };
+  /** Address or interface for init and join that name none; "" : found out. */
+  readonly swarmDefaultAdvertiseAddr: string;
   /** Of containers that ask for nothing else. */
   readonly container: {
     readonly logDriver: string;
