@@ -1,7 +1,7 @@
 /**
  * Question: what do containers cost with skeind, beside Debian's dockerd on the same machine in the same run?
- * Command: npm run bench -- engine. Rounds alternate between the two. Goals are ratios, ours to dockerd's; the
- * peer's own figure stands beside each. Edge: to the lab and dockerd.
+ * Command: npm run bench -- engine. Rounds alternate between the two. Goals are ratios, ours to dockerd's;
+ * the peer's own figure stands beside each. Edge: to the lab and dockerd.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

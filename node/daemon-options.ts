@@ -1,9 +1,9 @@
 /**
- * What skeind was told: flags and settings file, checked, with every default. Pure over the host's name and the
- * reader of files it is given.
+ * What skeind was told: flags and settings file, checked, with every default. Pure over the host's name and
+ * the reader of files it is given.
  */
-import { isIP } from "node:net";
 import { InvalidArgumentError } from "../base/errors/errors.js";
+import { parseAddress } from "../net-overlay/ipam/cidr.js";
 import type { EngineSettings } from "../proto/engine/settings.js";
 import { FLAGS, type Flag, type FlagName } from "./daemon-flags.js";
 import { type FlagValues, joined, parseConfigFile, parseFlags } from "./daemon-settings.js";
@@ -134,9 +134,16 @@ export function parseListener(text: string, secure: boolean): Listener {
   const address = (match[1] ?? "").replace(/^\[|\]$/g, "") || "127.0.0.1";
   const port = match[2] === undefined ? DEFAULT_PORTS[secure ? "tls" : "plain"] : Number(match[2]);
   if (port < 1 || port > 65_535) throw new InvalidArgumentError(`--host ${text}: no such port`);
-  if (isIP(address) === 0 && address !== "localhost")
-    throw new InvalidArgumentError(`--host ${text}: an address is needed, not a name`);
+  if (address !== "localhost") checkAddress(address, text);
   return { kind: "tcp", address, port };
+}
+
+function checkAddress(address: string, host: string): void {
+  try {
+    parseAddress(address);
+  } catch (error) {
+    throw new InvalidArgumentError(`--host ${host}: an address is needed, not a name`, { cause: error });
+  }
 }
 
 function tlsFiles(values: Values): TlsFiles | undefined {

@@ -1,7 +1,7 @@
 /**
  * Flags and daemon.json as one set of values. Pure.
- * Invariant: nothing is dropped in silence: a name is honoured, named in a warning, or refused. What both places
- * set is refused, as dockerd does.
+ * Invariant: nothing is dropped in silence: a name is honoured, named in a warning, or refused. What both
+ * places set is refused, as dockerd does.
  */
 import { InvalidArgumentError } from "../base/errors/errors.js";
 import { FLAGS, type Flag, type FlagName, REFUSED, WITHOUT_EFFECT } from "./daemon-flags.js";

@@ -1,6 +1,6 @@
 /**
- * /system/df: what images, containers, volumes and the build cache take on the disk. Edge: to the node's stores.
- * Nothing is walked twice at a time: who asks meanwhile gets the same answer.
+ * /system/df: what images, containers, volumes and the build cache take on the disk. Edge: to the node's
+ * stores. Nothing is walked twice at a time: who asks meanwhile gets the same answer.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import type { ImageWorkshop } from "../../proto/engine/images.js";

@@ -1,6 +1,6 @@
 /**
- * Extended attributes of a file, read by system calls. Edge: to the kernel, by koffi; a file of its own because
- * the threads that pack layers load it without the rest of the port.
+ * Extended attributes of a file, read by system calls. Edge: to the kernel, by koffi; a file of its own
+ * because the threads that pack layers load it without the rest of the port.
  * Source: llistxattr(2), lgetxattr(2), xattr(7).
  */
 import { cLgetxattr, cLlistxattr, cString, ENOENT, lastErrno, refusal } from "./linux-koffi-calls.js";

@@ -8,8 +8,8 @@
  *   any other line   belongs to the command above it
  *
  * The steps of a case share one shell: variables stay. `docker` is the stock CLI; `api METHOD PATH [JSON]`
- * prints an answer's body and then its status; `build OPTIONS <<'END'` builds the Dockerfile that follows. The
- * image `box` (static busybox) is there before each case, and whatever a case makes is removed after it.
+ * prints an answer's body and then its status; `build OPTIONS <<'END'` builds the Dockerfile that follows.
+ * The image `box` (static busybox) is there before each case, and whatever a case makes is removed after it.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 

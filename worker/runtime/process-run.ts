@@ -1,6 +1,7 @@
 /**
  * Running a short command to its end with its words kept. Edge: to child processes.
- * Invariant: at most 64 KiB of output are held, or what the caller bounds it to; a command that outstays its time is killed.
+ * Invariant: at most 64 KiB of output are held, or what the caller bounds it to; a command that outstays its
+ * time is killed.
  */
 import { spawn } from "node:child_process";
 import { accessSync, constants } from "node:fs";
