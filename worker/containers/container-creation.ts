@@ -19,6 +19,7 @@ import { mergedSpecification, withVolumesFrom } from "./container-merge.js";
 import { admittedName, generatedName } from "./container-names.js";
 import type { ContainerParts } from "./container-parts.js";
 import { admitRestartPolicy, NO_RESTART } from "./container-restarts.js";
+import { logOptionWarnings } from "./logdrivers/log-options.js";
 import type { StoredContainer } from "./stored-container.js";
 
 export class ContainerCreation {
@@ -80,7 +81,8 @@ export class ContainerCreation {
       const { record, volumes } = registry.get(other).stored;
       return { mounts: record.specification.mounts, volumes };
     });
-    const { resources, warnings } = admitResources(asked.resources, maker.kernel);
+    const { resources, warnings: ofResources } = admitResources(asked.resources, maker.kernel);
+    const warnings = [...ofResources, ...logOptionWarnings(asked.log.options ?? {})];
     const merged = mergedSpecification(id, complete, image.config, { hostname: hostname() });
     const specification = { ...merged, resources };
     admitContainer(id, specification, image, maker);

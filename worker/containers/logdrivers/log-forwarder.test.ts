@@ -14,7 +14,7 @@ import { gelfEncoder } from "./gelf-message.js";
 import { journaldEncoder } from "./journald-message.js";
 import { LogForwarder } from "./log-forwarder.js";
 import type { LogMessage, LogOrigin } from "./log-message.js";
-import { admitLogOptions } from "./log-options.js";
+import { admitLogOptions, logOptionWarnings } from "./log-options.js";
 import { parseTag } from "./log-tag.js";
 import { openLogSink } from "./net-log-sink.js";
 import { syslogEncoder } from "./syslog-message.js";
@@ -105,6 +105,12 @@ describe("log formats", () => {
     assert.equal(parseTag("x/{{.Name}}/{{ .ID }}")(container), `x/n/${"b".repeat(12)}`);
     assert.throws(() => parseTag("{{.Foo}}"), /can't evaluate field Foo/);
     assert.throws(() => parseTag("{{ join .A }}"), /only places/);
+  });
+
+  it("options: what has no effect is said, and what is switched off is not", () => {
+    assert.deepEqual(logOptionWarnings({ compress: "true", "max-size": "1m", "cache-disabled": "false" }), [
+      "log option compress has no effect: rotated logs are kept as they are",
+    ]);
   });
 
   it("options: what cannot be honoured is refused by name", () => {

@@ -35,6 +35,35 @@ const OPTIONS: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
+/** Taken, because people have them in their files, and said to do nothing. */
+const WITHOUT_EFFECT: Readonly<Record<string, string>> = {
+  compress: "rotated logs are kept as they are",
+  mode: "a container never waits for its log driver",
+  "max-buffer-size": "a container never waits for its log driver",
+  "cache-disabled": "the log file is always kept",
+  "cache-max-size": "the log file is bounded by its own defaults",
+  "cache-max-file": "the log file is bounded by its own defaults",
+  "cache-compress": "rotated logs are kept as they are",
+  "gelf-tcp-max-reconnect": "a receiver that is away is tried again as long as the container runs",
+  "gelf-tcp-reconnect-delay": "a receiver that is away is tried again with growing pauses",
+  "fluentd-async": "a receiver that is away never blocks a start",
+  "fluentd-async-connect": "a receiver that is away never blocks a start",
+  "fluentd-async-reconnect-interval": "a receiver that is away is tried again with growing pauses",
+  "fluentd-buffer-limit": "the log file is the buffer",
+  "fluentd-max-retries": "a receiver that is away is tried again as long as the container runs",
+  "fluentd-retry-wait": "a receiver that is away is tried again with growing pauses",
+};
+
+/** One sentence for each option that changes nothing here. */
+export function logOptionWarnings(options: Readonly<Record<string, string>>): readonly string[] {
+  return Object.keys(options).flatMap((key) => {
+    const reason = WITHOUT_EFFECT[key];
+    return reason === undefined || options[key] === "false"
+      ? []
+      : [`log option ${key} has no effect: ${reason}`];
+  });
+}
+
 /** Drivers that send what the log file holds somewhere else. */
 export const FORWARDING_DRIVERS: ReadonlySet<string> = new Set(["journald", "syslog", "gelf", "fluentd"]);
 
