@@ -30,9 +30,10 @@ export class ContainerCreation {
   }
 
   async create(request: ContainerSpecification): Promise<ContainerRecord> {
-    const { init, registry, state, maker, events } = this.#parts;
+    const { init, registry, state, maker, events, runtime } = this.#parts;
     const image = init.images.find(request.image);
     if (image === undefined) throw new NotFoundError(`No such image: ${withTag(request.image)}`);
+    runtime.expectCreate(); // most are started at once
     const id = newHexId(init.random);
     const { files, ...asked } = request;
     const { specification, warnings } = this.#admitted(id, asked, image);

@@ -176,6 +176,7 @@ export class ContainerRuns {
   async #run(entry: ContainerEntry): Promise<void> {
     const { runtime, maker, state, init } = this.#parts;
     const { id, name, imageId, specification } = entry.stored.record;
+    runtime.expectCreate();
     const [rootfs, network] = await bothSettled(
       init.images.mountRootfs(imageId, id),
       this.#network.open(entry),

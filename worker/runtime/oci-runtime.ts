@@ -43,6 +43,8 @@ export interface ExecResult {
 
 export interface OciRuntime {
   readonly name: "crun" | "runc";
+  /** A `create` is likely to come at once: what the kernel must wait for first begins now. Returns at once. */
+  expectCreate(): void;
   /**
    * The container exists, its process waits for `start`.
    * @throws {InvalidArgumentError} with the runtime's words.

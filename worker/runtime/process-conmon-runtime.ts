@@ -29,6 +29,7 @@ import {
   systemdTrees,
 } from "./linux-cgroup.js";
 import { isFrozen, setFrozen, setLimits } from "./linux-cgroup-control.js";
+import { CgroupWarmth } from "./linux-cgroup-warmth.js";
 import { ConmonExits, exitFileNames, readNumber, staleExitFiles } from "./linux-conmon-exits.js";
 import { removeEnded, startByFifo } from "./linux-crun-files.js";
 import { isAlive, isInGroup, processOf, signalProcess } from "./linux-process.js";
@@ -112,6 +113,7 @@ class ConmonRuntime implements OciRuntime {
   readonly #layout: RuntimeLayout;
   readonly #exits: ConmonExits;
   readonly #log: Logger;
+  readonly #warmth: CgroupWarmth;
   #execCount = 0;
 
   constructor(parts: Parts) {
@@ -120,10 +122,15 @@ class ConmonRuntime implements OciRuntime {
     this.#layout = parts.layout;
     this.#exits = parts.exits;
     this.#log = parts.monitor.log;
+    this.#warmth = new CgroupWarmth(this.#log);
   }
 
   onExit(listener: (exit: RuntimeExit) => void): void {
     this.#exits.listen(listener);
+  }
+
+  expectCreate(): void {
+    this.#warmth.begin();
   }
 
   async create(options: RuntimeCreateOptions): Promise<ProcessIdentity> {
