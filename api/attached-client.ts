@@ -23,7 +23,7 @@ export interface JoinOptions {
   readonly onDetach: () => void;
 }
 
-/** Resolves when the connection has been told to end. */
+/** Resolves when the connection has been told to end. @throws what the output throws; then, too, it is ended. */
 export async function joinClient(
   connection: ClientConnection,
   stream: AttachedStream,
@@ -32,13 +32,17 @@ export async function joinClient(
   const leave = (): void => stream.close();
   connection.gone.addEventListener("abort", leave, { once: true });
   if (connection.gone.aborted) leave();
-  const input = pumpInput(connection, stream, options);
-  for await (const chunk of stream.output) {
-    if (!(await connection.write(options.multiplexed ? multiplexed(chunk) : chunk.data))) break;
+  // It ends with the client's side, which may stay open for longer than the output, so it is not awaited.
+  // What fails there (a container that is removed in the moment of a detach) ends the attachment.
+  pumpInput(connection, stream, options).catch(leave);
+  try {
+    for await (const chunk of stream.output) {
+      if (!(await connection.write(options.multiplexed ? multiplexed(chunk) : chunk.data))) break;
+    }
+  } finally {
+    stream.close();
+    connection.end(); // where HTTP was left, an end is all that can be told
   }
-  stream.close();
-  connection.end();
-  void input; // ends with the client's side, which may stay open for longer
 }
 
 async function pumpInput(

@@ -52,12 +52,20 @@ export function hijack(
   return new Hijacked(socket, socket);
 }
 
-/** An answer for a request that asked for an upgrade; unless it is hijacked, the connection ends with it. */
-export function upgradedResponse(request: IncomingMessage, socket: Socket): ServerResponse {
+/**
+ * An answer for a request that asked for an upgrade; unless it is hijacked, the connection ends with it.
+ * @returns undefined when the client did not wait for the answer before this one: it is cut off.
+ */
+export function upgradedResponse(request: IncomingMessage, socket: Socket): ServerResponse | undefined {
+  socket.on("error", () => socket.destroy());
   const response = new ServerResponse(request);
   response.shouldKeepAlive = false;
-  response.assignSocket(socket);
-  socket.on("error", () => socket.destroy());
+  try {
+    response.assignSocket(socket);
+  } catch (error) {
+    socket.destroy(error instanceof Error ? error : undefined); // it still has an answer under way
+    return undefined;
+  }
   response.once("finish", () => socket.end());
   return response;
 }
@@ -140,6 +148,7 @@ export async function readUpgradeBody(
 }
 
 function nextChunk(socket: Duplex): Promise<Buffer | undefined> {
+  if (socket.destroyed || socket.readableEnded) return Promise.resolve(undefined);
   return new Promise((resolve) => {
     const settle = (): void => {
       for (const name of ["readable", "end", "close", "error"]) socket.off(name, settle);

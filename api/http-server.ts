@@ -51,6 +51,8 @@ import { UNIMPLEMENTED } from "./unimplemented-routes.js";
 const VERSION_PREFIX = /^\/v(\d+)\.(\d+)(?=\/)/;
 /** Newest version clients may ask for. */
 const VERSION_MINOR_MAX = Number(API_VERSION.split(".")[1]);
+/** Paths are relative to it; its host means nothing. */
+const BASE_URL = "http://skein";
 /** An image name may hold slashes: they are escaped so that it is one path segment. */
 const IMAGE_NAME = new RegExp(
   "^/(images|distribution)/(?!json$|create$|load$|get$|search$|prune$)(.+?)" +
@@ -182,9 +184,13 @@ export async function openApiServer(backend: EngineBackend, options: ListenOptio
     response: ServerResponse,
     upgrade?: UpgradeParts,
   ): Promise<void> {
-    const url = new URL(request.url ?? "/", "http://skein");
     const method = request.method ?? "GET";
     const startedMs = backend.clock.monotonicMs();
+    const target = request.url ?? "/";
+    // What no URL can be made of is a page that is not there; nothing a client sends may throw out of here.
+    const url = URL.canParse(target, BASE_URL)
+      ? new URL(target, BASE_URL)
+      : new URL("/no/such/page", BASE_URL);
     for (const [name, value] of Object.entries(pingHeaders(backend))) {
       if (!PING_ALONE.has(name)) response.setHeader(name, value);
     }
@@ -222,10 +228,11 @@ export async function openApiServer(backend: EngineBackend, options: ListenOptio
   const prepare = (server: Server): void => {
     server.on("request", (request, response) => void serve(request, response));
     server.on("upgrade", (request, socket, head) => {
+      const response = upgradedResponse(request, socket as Socket); // of node:http: local or TCP
+      if (response === undefined) return;
       upgraded.add(socket);
       socket.once("close", () => upgraded.delete(socket));
-      // a local or TCP socket of node:http is a Socket
-      void serve(request, upgradedResponse(request, socket as Socket), { socket, head });
+      void serve(request, response, { socket, head });
     });
     server.keepAliveTimeout = 60_000;
     server.requestTimeout = 0; // a load or an event stream may take as long as it takes
@@ -233,6 +240,11 @@ export async function openApiServer(backend: EngineBackend, options: ListenOptio
   let servers: readonly Server[];
   try {
     servers = await listenAll(options, prepare);
+    // From now on it is a connection that could not be accepted (no file descriptors): the next ones may be.
+    for (const server of servers)
+      server.on("error", (error) =>
+        backend.log.error("a connection was not accepted", { error: messageOf(error) }),
+      );
   } catch (error) {
     events.close();
     throw error;

@@ -29,6 +29,7 @@ export async function streamProgress(
 ): Promise<undefined> {
   const signal = exchange.gone();
   let begun = false;
+  let over = false;
   const begin = (): void => {
     if (!begun) exchange.startStream("application/json");
     begun = true;
@@ -39,6 +40,7 @@ export async function streamProgress(
     await exchange.write(`${JSON.stringify(line)}\r\n`);
   };
   const report = (progress: ImageProgress): void => {
+    if (over) return; // what ends late (another layer of a pull that failed) has nobody to tell
     begin();
     if (exchange.response.writableLength < PROGRESS_BYTES_MAX && !signal.aborted)
       exchange.response.write(linesOf(progress));
@@ -50,6 +52,8 @@ export async function streamProgress(
     if (!begun) throw error;
     const message = messageOf(error);
     await tell({ errorDetail: { message }, error: message });
+  } finally {
+    over = true;
   }
   exchange.response.end();
   return undefined;

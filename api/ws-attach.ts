@@ -17,6 +17,7 @@ export async function acceptWebSocket(exchange: Exchange): Promise<ClientConnect
   if (upgrade === undefined || exchange.header("upgrade").toLowerCase() !== "websocket") return undefined;
   const { WebSocketServer } = await import("ws"); // few need it
   const socket = upgrade.socket as Socket; // of node:http
+  if (socket.destroyed) return GONE; // its "close" has been, and does not come again
   response.detachSocket(socket);
   const server = new WebSocketServer({ noServer: true, maxPayload: MESSAGE_BYTES_MAX });
   const accepted = await new Promise<WebSocket | undefined>((resolve) => {
