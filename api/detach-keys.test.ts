@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { AttachedStream, StreamChunk } from "../proto/engine/streams.js";
+import { holds } from "../test/fuzz/holds.js";
 import { joinClient, multiplexed } from "./attached-client.js";
 import { DetachWatch, parseDetachKeys } from "./detach-keys.js";
 import { logTail, logTimeNs } from "./log-query.js";
@@ -14,8 +15,8 @@ test("keys are letters and control letters", () => {
     assert.throws(() => parseDetachKeys(wrong), /Invalid detach keys/);
 });
 
-test("any text is keys or is refused as such", () => {
-  fc.assert(
+test("fuzz: any text is keys or is refused as such", () => {
+  holds(
     fc.property(fc.string(), (text) => {
       try {
         assert.ok(parseDetachKeys(text).length > 0);
@@ -26,10 +27,10 @@ test("any text is keys or is refused as such", () => {
   );
 });
 
-test("input without the sequence passes unchanged, however it is cut; what is before it passes too", () => {
+test("fuzz: input without the sequence passes unchanged, however it is cut; what is before it passes too", () => {
   const bytes = fc.uint8Array({ max: 3, maxLength: 40 });
   const keys = fc.uint8Array({ max: 3, minLength: 1, maxLength: 4 });
-  fc.assert(
+  holds(
     fc.property(bytes, keys, fc.integer({ min: 1, max: 7 }), (input, sequence, step) => {
       const watch = new DetachWatch(sequence);
       const out: number[] = [];

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { SkeinError } from "../../base/errors/errors.js";
 import type { ContainerSpecification } from "../../proto/engine/containers.js";
+import { holds } from "../../test/fuzz/holds.js";
 import { PLAIN_SETTINGS } from "../engine-settings-fixtures.js";
 import { type ContainerIn, type CreateWorld, containerIn } from "./container-in.js";
 import { bindIn, isMountMode } from "./container-in-binds.js";
@@ -259,7 +260,7 @@ test("an update names what it cannot change", () => {
   assert.deepEqual(warnings, ["Binds cannot be updated: it is ignored"]);
 });
 
-test("whatever is sent is taken or refused, never a crash", () => {
+test("fuzz: whatever is sent is taken or refused, never a crash", () => {
   const keys = (
     "Image Cmd Entrypoint Env HostConfig Binds Mounts PortBindings Volumes ExposedPorts Tmpfs Ulimits " +
     "Devices LogConfig RestartPolicy SecurityOpt NetworkMode NetworkingConfig EndpointsConfig Healthcheck Memory " +
@@ -295,7 +296,7 @@ test("whatever is sent is taken or refused, never a crash", () => {
     ),
   }));
   const body = fc.dictionary(fc.constantFrom(...keys), node);
-  fc.assert(
+  holds(
     fc.property(body, fc.constantFrom(24, 39, 41, 44, 51), (value, apiMinor) => {
       try {
         const { specification } = containerIn(Fields.of(value), "", { ...WORLD, apiMinor });
@@ -308,8 +309,8 @@ test("whatever is sent is taken or refused, never a crash", () => {
   );
 });
 
-test("bind strings of any bytes are taken or refused", () => {
-  fc.assert(
+test("fuzz: bind strings of any bytes are taken or refused", () => {
+  holds(
     fc.property(fc.string(), fc.string(), (a, b) => {
       isMountMode(a);
       try {

@@ -8,6 +8,7 @@ import { systemClock } from "../../base/clock/system-clock.js";
 import { SkeinError } from "../../base/errors/errors.js";
 import { openKoffiLinux } from "../../base/linux/linux-koffi.js";
 import { silentLogger } from "../../base/log/logger.js";
+import { holds } from "../../test/fuzz/holds.js";
 import { buildImage, buildTar, chunksOf, dockerArchive, ociLayout } from "../../test/support/image-tar.js";
 import { parseImageConfig } from "./image-config.js";
 import { historyOf } from "./image-history.js";
@@ -40,7 +41,7 @@ const descriptor = fc.oneof(
   fc.record({ mediaType: fc.string(), digest, size: fc.oneof(fc.integer(), fc.double(), fc.string()) }),
 );
 
-test("manifests and configs are read or refused", () => {
+test("fuzz: manifests and configs are read or refused", () => {
   const manifest = fc.oneof(
     fc.jsonValue(),
     fc.record(
@@ -58,7 +59,7 @@ test("manifests and configs are read or refused", () => {
     const bytes = Buffer.from(JSON.stringify(value));
     refusesOrReads(() => parseManifest(bytes, "fuzz", type));
   });
-  fc.assert(property, { numRuns: RUNS });
+  holds(property, { numRuns: RUNS });
   const config = fc.record(
     {
       created: fc.oneof(fc.string(), fc.jsonValue()),
@@ -73,15 +74,15 @@ test("manifests and configs are read or refused", () => {
     refusesOrReads(() => parseImageConfig(Buffer.from(JSON.stringify(value)), "fuzz"));
     refusesOrReads(() => historyOf(value, sizes));
   });
-  fc.assert(ofConfigs, { numRuns: RUNS });
+  holds(ofConfigs, { numRuns: RUNS });
   const bytes = fc.property(fc.uint8Array({ maxLength: 400 }), (raw) => {
     refusesOrReads(() => parseManifest(raw, "fuzz"));
     refusesOrReads(() => parseImageConfig(raw, "fuzz"));
   });
-  fc.assert(bytes, { numRuns: RUNS });
+  holds(bytes, { numRuns: RUNS });
 });
 
-test("a reference that is read is written and read again as itself", () => {
+test("fuzz: a reference that is read is written and read again as itself", () => {
   const part = fc.stringMatching(/^[a-zA-Z0-9._:@/-]{0,30}$/);
   const property = fc.property(fc.oneof(part, fc.string()), (text) => {
     refusesOrReads(() => {
@@ -90,10 +91,10 @@ test("a reference that is read is written and read again as itself", () => {
       assert.deepEqual(parseReference(familiarReference(reference)), reference);
     });
   });
-  fc.assert(property, { numRuns: 10 * RUNS });
+  holds(property, { numRuns: 10 * RUNS });
 });
 
-test("what registries and settings say is read or refused, in linear time", () => {
+test("fuzz: what registries and settings say is read or refused, in linear time", () => {
   const words = fc.oneof(fc.string(), fc.stringMatching(/^(Bearer |Basic |realm=|"|,|\\|[a-z]){0,40}$/));
   const property = fc.property(words, fc.nat(600), (text, status) => {
     parseChallenges(text);
@@ -102,11 +103,11 @@ test("what registries and settings say is read or refused, in linear time", () =
     refusesOrReads(() => proxyFor({ host: text, port: 443 }, { https: "p:3128", none: text }));
     refusesOrReads(() => proxyFor({ host: "h", port: 443 }, { https: text, none: "" }));
   });
-  fc.assert(property, { numRuns: 3 * RUNS });
+  holds(property, { numRuns: 3 * RUNS });
   parseChallenges(`Bearer ${'a="'.repeat(20_000)}`);
 });
 
-test("a tar header made here is whole blocks that the tar parser reads back", async () => {
+test("fuzz: a tar header made here is whole blocks that the tar parser reads back", async () => {
   const { extract } = await import("tar-stream");
   const name = fc
     .array(fc.stringMatching(/^[^/\0]{1,60}$/), { minLength: 1, maxLength: 4 })
@@ -143,10 +144,10 @@ test("a tar header made here is whole blocks that the tar parser reads back", as
     }
     assert.deepEqual(names, [made.name]);
   });
-  await fc.assert(property, { numRuns: RUNS });
+  await holds(property, { numRuns: RUNS });
 });
 
-test("archives with flipped bytes are loaded or refused, and leave nothing unfinished", async () => {
+test("fuzz: archives with flipped bytes are loaded or refused, and leave nothing unfinished", async () => {
   const folder = mkdtempSync(join(tmpdir(), "skein-fuzz-"));
   const linux = await openKoffiLinux();
   const dir = join(folder, "images");
@@ -176,7 +177,7 @@ test("archives with flipped bytes are loaded or refused, and leave nothing unfin
         assert.deepEqual(readdirSync(join(dir, "tmp")), []);
       },
     );
-    await fc.assert(property, { numRuns: Math.ceil(RUNS / 6) });
+    await holds(property, { numRuns: Math.ceil(RUNS / 6) });
     assert.deepEqual(readdirSync(folder), ["images"]);
   } finally {
     await store.close();

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { InvalidArgumentError } from "../../base/errors/errors.js";
+import { holds } from "../../test/fuzz/holds.js";
 import { familiarReference, formatReference, parseReference } from "./image-reference.js";
 
 const HEX = "a1".repeat(32);
@@ -48,12 +49,12 @@ test("a malformed reference is refused with the text and the rule", () => {
   assert.throws(() => parseReference("UPPER"), /repository name must be lowercase/);
 });
 
-test("formatting and parsing again changes nothing", () => {
+test("fuzz: formatting and parsing again changes nothing", () => {
   const part = fc.stringMatching(/^[a-z0-9]+([._-][a-z0-9]+)?$/, { size: "small" });
   const domain = fc.constantFrom("", "localhost:5000/", "reg.example/", "docker.io/");
   const tag = fc.constantFrom("", ":latest", ":v1.0-x_y");
   const digest = fc.constantFrom("", `@${DIGEST}`);
-  fc.assert(
+  holds(
     fc.property(domain, fc.array(part, { minLength: 1, maxLength: 3 }), tag, digest, (d, parts, t, g) => {
       const path = parts.join("/");
       fc.pre(path.length < 200 && !(d === "" && parts.length > 1 && (parts[0] ?? "").includes(".")));

@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { InvalidArgumentError, SkeinError } from "../../base/errors/errors.js";
+import { holds } from "../../test/fuzz/holds.js";
 import { devicePermissions, deviceRule } from "./device-rules.js";
 import { parseIdSet } from "./id-set.js";
 import type { KernelFacts } from "./kernel-facts.js";
@@ -27,7 +28,7 @@ const refusesWithWords = (run: () => void): void => {
 };
 
 describe("fuzz", () => {
-  it("seccomp profiles", () => {
+  it("fuzz: seccomp profiles", () => {
     const part = fc.jsonValue({ maxDepth: 3 });
     const rule = fc.record(
       {
@@ -53,7 +54,7 @@ describe("fuzz", () => {
       fc.oneof(profile, part).map((value) => new Uint8Array(Buffer.from(JSON.stringify(value) ?? "null"))),
     );
     const filters = new SeccompFilters("crun", "x64");
-    fc.assert(
+    holds(
       fc.property(bytes, (given) =>
         refusesWithWords(() => void filters.choose({ kind: "custom", profile: given }, ["CAP_CHOWN"])),
       ),
@@ -61,7 +62,7 @@ describe("fuzz", () => {
     );
   });
 
-  it("passwd and group of an image", () => {
+  it("fuzz: passwd and group of an image", () => {
     const line = fc.oneof(
       fc.string(),
       fc
@@ -69,7 +70,7 @@ describe("fuzz", () => {
         .map((fields) => fields.join(":")),
     );
     const file = fc.array(line).map((lines) => lines.join("\n"));
-    fc.assert(
+    holds(
       fc.property(file, file, fc.string(), fc.array(fc.string()), (passwd, group, user, groups) =>
         refusesWithWords(() => {
           const resolved = resolveUser({ user, groups }, { passwd, group });
@@ -81,8 +82,8 @@ describe("fuzz", () => {
     );
   });
 
-  it("device rules, permissions, sets of CPUs, modes, paths", () => {
-    fc.assert(
+  it("fuzz: device rules, permissions, sets of CPUs, modes, paths", () => {
+    holds(
       fc.property(fc.oneof(fc.string(), fc.stringMatching(/^[acb*] [0-9*]+:[0-9*]+ [rwm]+$/)), (text) => {
         for (const parse of [deviceRule, devicePermissions, ipcMode, pidMode, parseIdSet])
           refusesWithWords(() => void parse(text));

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { InvalidArgumentError } from "../../base/errors/errors.js";
+import { holds } from "../../test/fuzz/holds.js";
 import { localMount, serverName, withServerAddress } from "./local-options.js";
 
 test("words of o are flags for the kernel, or data for the file system", () => {
@@ -35,7 +36,7 @@ test("the server's name is looked up for network file systems alone", () => {
 
 test("fuzz: options are taken or refused with words, and nothing unsafe reaches the kernel", () => {
   const options = fc.dictionary(fc.constantFrom("type", "o", "device", "size", "x"), fc.string());
-  fc.assert(
+  holds(
     fc.property(options, (given) => {
       try {
         const mount = localMount(given);

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { InvalidArgumentError, SkeinError } from "../../../base/errors/errors.js";
+import { holds } from "../../../test/fuzz/holds.js";
 import {
   blkioV1,
   blkioV2,
@@ -55,13 +56,13 @@ test("a container's group is found in every tree, also when it made groups of it
   assert.equal(cgroupPaths(`0::/../../x\n`, ID).get(""), undefined);
 });
 
-test("no text makes a parser throw", () => {
+test("fuzz: no text makes a parser throw", () => {
   const line = fc.oneof(
     fc.string({ maxLength: 60 }),
     fc.constantFrom("8:0 Read 1", "__proto__ 1", "eth0: 1 2 3", "0::/", "cpu 1", "1 (a b) c) S 1 1 1"),
   );
   const text = fc.array(line, { maxLength: 8 }).map((lines) => lines.join("\n"));
-  fc.assert(
+  holds(
     fc.property(text, text, (one, two) => {
       keyedNumbers(one);
       soleNumber(one);

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
 import { InvalidArgumentError } from "../../../base/errors/errors.js";
+import { holds } from "../../../test/fuzz/holds.js";
 import { TAR_END_BYTES, type TarEntry, tarHeader, tarPadding } from "./tar-entry.js";
 import { TarReader } from "./tar-reader.js";
 
@@ -78,8 +79,8 @@ const arbitraryEntry: fc.Arbitrary<{ entry: TarEntry; content: Buffer }> = fc
     return { entry, content: bytes };
   });
 
-test("what the writer wrote the reader reads, however it is cut in chunks", () => {
-  fc.assert(
+test("fuzz: what the writer wrote the reader reads, however it is cut in chunks", () => {
+  holds(
     fc.property(
       fc.array(arbitraryEntry, { maxLength: 6 }),
       fc.integer({ min: 1, max: 3000 }),
@@ -101,7 +102,7 @@ test("what the writer wrote the reader reads, however it is cut in chunks", () =
   );
 });
 
-test("bytes nobody meant are refused by name, never more", () => {
+test("fuzz: bytes nobody meant are refused by name, never more", () => {
   const valid = tarHeader({
     name: "f",
     kind: "file",
@@ -116,7 +117,7 @@ test("bytes nobody meant are refused by name, never more", () => {
     xattrs: [{ name: "user.a", value: Buffer.from("b") }],
   });
   const flips = fc.array(fc.tuple(fc.nat(valid.length - 1), fc.nat(255)), { maxLength: 8 });
-  fc.assert(
+  holds(
     fc.property(flips, fc.uint8Array({ maxLength: 3000 }), fc.boolean(), (changes, tail, fix) => {
       const bytes = Buffer.concat([valid, tail]);
       for (const [at, value] of changes) bytes[at] = value;

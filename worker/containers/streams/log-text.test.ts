@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { holds } from "../../../test/fuzz/holds.js";
 import { LogText, type LogTextStyle } from "./log-text.js";
 import { nanosecondsOf, utcText } from "./log-time.js";
 
@@ -54,8 +55,8 @@ test("since and until cut by the nanosecond, whatever the zone", () => {
   assert.equal(utcText("2026-11-20T22:00:59Z"), "2026-11-20T22:00:59.000000000Z");
 });
 
-test("rubbish is left out, and what is around it is kept", () => {
-  fc.assert(
+test("fuzz: rubbish is left out, and what is around it is kept", () => {
+  holds(
     fc.property(
       fc.uint8Array({ maxLength: 200 }),
       fc.boolean(),
@@ -71,13 +72,13 @@ test("rubbish is left out, and what is around it is kept", () => {
   );
 });
 
-test("every byte of any output comes back, in frames that add up", () => {
+test("fuzz: every byte of any output comes back, in frames that add up", () => {
   const piece = fc.record({
     stream: fc.constantFrom("stdout", "stderr"),
     tag: fc.constantFrom("F", "P"),
     data: fc.uint8Array({ maxLength: 100 }).map((bytes) => bytes.filter((byte) => byte !== 0x0a)),
   });
-  fc.assert(
+  holds(
     fc.property(fc.array(piece, { maxLength: 30 }), fc.boolean(), (pieces, joined) => {
       const log = Buffer.concat(
         pieces.map(({ stream, tag, data }) =>

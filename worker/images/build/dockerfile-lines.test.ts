@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { InvalidArgumentError } from "../../../base/errors/errors.js";
+import { holds } from "../../../test/fuzz/holds.js";
 import { readDockerfile } from "./dockerfile-lines.js";
 import { parseDockerfile, stagesUpTo } from "./dockerfile-stages.js";
 
@@ -126,8 +127,8 @@ const PIECES = [
   "\u2028",
 ];
 
-test("any text is read, or refused as an invalid argument", () => {
-  fc.assert(
+test("fuzz: any text is read, or refused as an invalid argument", () => {
+  holds(
     fc.property(fc.array(fc.constantFrom(...PIECES), { maxLength: 60 }), (pieces) => {
       const text = pieces.join("");
       try {
@@ -139,7 +140,7 @@ test("any text is read, or refused as an invalid argument", () => {
     }),
     { numRuns: 3_000 },
   );
-  fc.assert(
+  holds(
     fc.property(fc.string({ unit: "binary", maxLength: 200 }), (text) => {
       try {
         parseDockerfile(`FROM x\n${text}`);
@@ -151,13 +152,13 @@ test("any text is read, or refused as an invalid argument", () => {
   );
 });
 
-test("what is read can be read again from its own text", () => {
+test("fuzz: what is read can be read again from its own text", () => {
   const word = fc.stringMatching(/^[a-z0-9=./-]{1,8}$/);
   const instruction = fc.tuple(
     fc.constantFrom("RUN", "ENV", "CMD", "USER"),
     fc.array(word, { minLength: 1, maxLength: 4 }),
   );
-  fc.assert(
+  holds(
     fc.property(fc.array(instruction, { minLength: 1, maxLength: 10 }), (instructions) => {
       const text = instructions
         .map(([keyword, words]) => `${keyword} ${words.join(" \\\n")}`)

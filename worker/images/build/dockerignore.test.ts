@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { InvalidArgumentError } from "../../../base/errors/errors.js";
+import { holds } from "../../../test/fuzz/holds.js";
 import { matchesPath, readDockerignore, readPathPattern } from "./dockerignore.js";
 
 function excluded(ignore: string, paths: readonly string[]): string[] {
@@ -42,7 +43,7 @@ test("what is no pattern is refused", () => {
     assert.throws(() => readDockerignore(pattern), InvalidArgumentError, pattern);
 });
 
-test("any text is read in time, or refused", () => {
+test("fuzz: any text is read in time, or refused", () => {
   const piece = fc.constantFrom(
     "*",
     "**",
@@ -62,7 +63,7 @@ test("any text is read in time, or refused", () => {
     "#",
     " ",
   );
-  fc.assert(
+  holds(
     fc.property(fc.array(piece, { maxLength: 80 }), fc.stringMatching(/^[ab/]{0,60}$/), (pieces, path) => {
       try {
         readDockerignore(pieces.join("")).excludes(path);
@@ -76,7 +77,7 @@ test("any text is read in time, or refused", () => {
   assert.equal(matchesPath(worst, "a/".repeat(1_000)), false);
 });
 
-test("patterns match as their regular expression does", () => {
+test("fuzz: patterns match as their regular expression does", () => {
   const piece = fc.constantFrom("*", "**", "**/", "/", "?", "a", "b");
   const regexOf = (pattern: string): RegExp => {
     let text = "";
@@ -89,7 +90,7 @@ test("patterns match as their regular expression does", () => {
     }
     return new RegExp(`^${text}$`);
   };
-  fc.assert(
+  holds(
     fc.property(fc.array(piece, { maxLength: 6 }), fc.stringMatching(/^[ab/]{0,8}$/), (pieces, path) => {
       const pattern = pieces.join("");
       assert.equal(

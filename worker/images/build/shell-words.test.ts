@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { InvalidArgumentError } from "../../../base/errors/errors.js";
+import { holds } from "../../../test/fuzz/holds.js";
 import { expandWord, expandWords, splitWords } from "./shell-words.js";
 
 const ENV: Readonly<Record<string, string>> = { A: "val", E: "", P: "a/b/c.tar.gz", S: "x y", _u1: "u" };
@@ -60,7 +61,7 @@ test("nesting and growth are bounded", () => {
   assert.throws(() => expandWord("$A".repeat(20), big), /more than/);
 });
 
-test("any word expands, or is refused; a text made literal comes out as it was", () => {
+test("fuzz: any word expands, or is refused; a text made literal comes out as it was", () => {
   const piece = fc.constantFrom(
     "$",
     "{",
@@ -81,7 +82,7 @@ test("any word expands, or is refused; a text made literal comes out as it was",
     "é",
     "[",
   );
-  fc.assert(
+  holds(
     fc.property(fc.array(piece, { maxLength: 40 }), (pieces) => {
       const word = pieces.join("");
       try {
@@ -93,7 +94,7 @@ test("any word expands, or is refused; a text made literal comes out as it was",
     }),
     { numRuns: 5_000 },
   );
-  fc.assert(
+  holds(
     fc.property(fc.string({ unit: "binary", maxLength: 50 }), (text) => {
       assert.equal(expand(text.replace(/["'\\$`\s]/g, "\\$&")), text);
     }),
@@ -101,12 +102,12 @@ test("any word expands, or is refused; a text made literal comes out as it was",
   );
 });
 
-test("prefixes and suffixes are cut as a simple matcher cuts them", () => {
+test("fuzz: prefixes and suffixes are cut as a simple matcher cuts them", () => {
   const text = fc.stringMatching(/^[ab/]{0,8}$/);
   const pattern = fc.stringMatching(/^[ab*?]{0,5}$/);
   const regexOf = (glob: string): RegExp =>
     new RegExp(`^${glob.replaceAll("*", "[^]*").replaceAll("?", "[^]")}$`);
-  fc.assert(
+  holds(
     fc.property(text, pattern, (value, glob) => {
       const lookup = (): string => value;
       const cut = (word: string): string => expandWord(word, { ...expansion, lookup });
