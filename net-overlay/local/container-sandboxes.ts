@@ -7,6 +7,7 @@
 import {
   FailedPreconditionError,
   InternalError,
+  messageOf,
   NotImplementedError,
   PermissionDeniedError,
 } from "../../base/errors/errors.js";
@@ -55,10 +56,16 @@ export class ContainerSandboxes {
 
   /** What was remembered by the process before. */
   takeOver(sandbox: LocalSandbox): void {
-    const { maker, book } = this.#ground.parts;
+    const { maker, book, log } = this.#ground.parts;
     for (const endpoint of sandbox.endpoints) {
       const record = book.find(endpoint.state.networkId);
-      if (record !== undefined) maker.claim(sandbox, record, endpoint);
+      try {
+        if (record !== undefined) maker.claim(sandbox, record, endpoint);
+      } catch (error) {
+        // The network has another subnet now (--bip, --fixed-cidr): it keeps what it has until its next start.
+        const { containerId } = sandbox;
+        log.warn("an address is none of its network's any more", { containerId, error: messageOf(error) });
+      }
     }
     this.#ground.sandboxes.set(sandbox.containerId, sandbox);
   }
@@ -202,6 +209,7 @@ export class ContainerSandboxes {
   ): LocalSandbox {
     const { host, maker } = this.#ground.parts;
     const planned: PlannedEndpoint[] = [];
+    let hostIndexes: readonly number[] = [];
     let joined = sandbox;
     try {
       for (const { record, settings } of wanted) {
@@ -213,7 +221,7 @@ export class ContainerSandboxes {
         planned.push(next);
         joined = { ...joined, endpoints: [...joined.endpoints, next.endpoint] };
       }
-      const hostIndexes = host.attach(
+      hostIndexes = host.attach(
         sandbox.containerId,
         planned.map(({ plan }) => plan),
       );
@@ -224,6 +232,7 @@ export class ContainerSandboxes {
       this.#ground.applyFirewall();
       return joined;
     } catch (error) {
+      for (const hostIndex of hostIndexes) host.detach(hostIndex);
       for (const { endpoint } of planned) maker.release(sandbox, endpoint);
       throw error;
     }

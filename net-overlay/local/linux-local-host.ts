@@ -145,16 +145,20 @@ export class LinuxLocalHost implements LocalHost {
     const path = this.sandboxPath(containerId);
     const inside = new RouteSocket(linux, path);
     const netnsFd = openSync(path, "r");
+    const made: number[] = [];
     try {
-      return plans.map((plan) => {
+      for (const plan of plans) {
         const { network, hostName, linkName, linkIndex: index, mac } = plan;
-        const hostIndex = this.#bridges.attach(network, { hostName, name: linkName, mac, index, netnsFd });
+        made.push(this.#bridges.attach(network, { hostName, name: linkName, mac, index, netnsFd }));
         const sysctls = this.#interfaceSysctls(plan);
         if (Object.keys(sysctls).length > 0) linux.setSysctls(path, sysctls);
         for (const address of plan.addresses) inside.send(addAddress({ index, ...address }));
         inside.send(setLinkUp(index));
-        return hostIndex;
-      });
+      }
+      return made;
+    } catch (error) {
+      for (const hostIndex of made) this.detach(hostIndex); // the sandbox may be one that lives
+      throw error;
     } finally {
       closeSync(netnsFd);
       inside.close();

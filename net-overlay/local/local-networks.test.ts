@@ -14,7 +14,7 @@ import type {
   PortBinding,
   SandboxRequest,
 } from "../../proto/engine/networks.js";
-import { NodeLocalNetworks } from "./local-networks.js";
+import { type LocalNetworkInit, NodeLocalNetworks } from "./local-networks.js";
 import { MemoryLocalHost, MemoryLocalRecords } from "./memory-local-host.js";
 
 const SETTINGS: EndpointSettings = {
@@ -73,10 +73,10 @@ class Node {
   readonly events: string[] = [];
   networks = this.start();
 
-  start(): NodeLocalNetworks {
+  start(init: LocalNetworkInit = {}): NodeLocalNetworks {
     const { host, records } = this;
     const parts = { clock: new ManualClock(), random: new SeededRandom(3), log: new MemoryLogger() };
-    this.networks = new NodeLocalNetworks({ host, records, ...parts });
+    this.networks = new NodeLocalNetworks({ host, records, ...parts }, init);
     this.networks.onEvent(({ kind, network: { name } }) => this.events.push(`${kind} ${name}`));
     return this.networks;
   }
@@ -97,6 +97,38 @@ test("what fails on the way leaves nothing: no namespace, lease, port or record"
     assert.equal(endpoints["net"]?.ipv4Address, "172.18.0.2", call);
     assert.deepEqual(node.events, ["create net", "connect net"]);
   }
+});
+
+test("a network that cannot be joined live leaves no interface behind", async () => {
+  const node = new Node();
+  await node.networks.create(network("net"));
+  const { containerId } = request("a");
+  await node.networks.open(request("a"));
+  node.host.failure = { call: "applyFirewall", error: new InternalError("out of luck") };
+  await assert.rejects(node.networks.connect(containerId, "net", SETTINGS), { message: "out of luck" });
+  assert.deepEqual(node.host.sandboxes.get(containerId), ["eth0"]);
+  const { endpoints } = await node.networks.connect(containerId, "net", SETTINGS);
+  assert.equal(endpoints["net"]?.ipv4Address, "172.18.0.2");
+});
+
+test("an interface that somebody else made is no bridge of ours, and is not deleted", async () => {
+  const node = new Node();
+  node.host.bridges.add("wg0");
+  const asked = network("mine", { options: { "com.docker.network.bridge.name": "wg0" } });
+  await assert.rejects(node.networks.create(asked), /wg0 is an interface of the host already/);
+  assert.ok(node.host.bridges.has("wg0"));
+  assert.equal(node.networks.find("mine"), undefined);
+});
+
+test("a default bridge with another subnet takes over who lives on the old one", async () => {
+  const node = new Node();
+  const before = await node.networks.open(request("a"));
+  node.start({ bip: "10.5.0.1/24" });
+  await node.networks.adopt(request("a"), before);
+  const { endpoints } = await node.networks.open(request("b"));
+  assert.equal(endpoints["bridge"]?.ipv4Address, "10.5.0.2");
+  await node.networks.close(request("a").containerId);
+  assert.equal((await node.networks.open(request("a"))).endpoints["bridge"]?.ipv4Address, "10.5.0.3");
 });
 
 test("a container that is linked to one that does not run is refused", async () => {

@@ -22,6 +22,7 @@ import type {
   SandboxRequest,
 } from "../../proto/engine/networks.js";
 import type { AskerView } from "../discovery/resolve.js";
+import { BRIDGE_OPTION } from "./bridge-network.js";
 import { ContainerSandboxes } from "./container-sandboxes.js";
 import { admitPorts, EndpointMaker } from "./endpoint-maker.js";
 import { LocalGround } from "./local-ground.js";
@@ -90,6 +91,7 @@ export class NodeLocalNetworks implements LocalNetworks, ContainerNetworks {
 
   create(request: LocalNetworkRequest): Promise<LocalNetworkRecord> {
     return attempt(() => {
+      this.#mustNotBeForeign(request.options[BRIDGE_OPTION.name] ?? "");
       const record = this.#book.create(request);
       try {
         this.#ground.ensureBridge(record);
@@ -161,6 +163,16 @@ export class NodeLocalNetworks implements LocalNetworks, ContainerNetworks {
 
   rename(containerId: string, name: string): void {
     this.#sandboxes.rename(containerId, name);
+  }
+
+  /** An interface that somebody else made would be taken for our bridge, and be deleted with the network. */
+  #mustNotBeForeign(link: string): void {
+    const { host, maker } = this.#ground.parts;
+    if (link === "" || !host.hasLink(link)) return;
+    const isOurs = this.#book
+      .list()
+      .some((record) => record.driver === "bridge" && maker.networkOf(record).link === link);
+    if (!isOurs) throw new PermissionDeniedError(`bridge name ${link} is an interface of the host already`);
   }
 
   /** For the servers of names. */

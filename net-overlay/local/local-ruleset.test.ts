@@ -54,6 +54,15 @@ test("an internal network is masqueraded nowhere and open to nobody", () => {
   assert.doesNotMatch(text, /masqueraded|open/);
 });
 
+test("what is for the host alone is translated for the host alone, and inner networks end first", () => {
+  const rules = renderLocalRuleset(4, undefined, EMPTY_PLAN);
+  const publish = rules.slice(rules.indexOf("chain publish {"), rules.indexOf("chain publish_own {"));
+  const loopback = publish.indexOf('iifname != "lo" ip daddr 127.0.0.0/8 accept');
+  assert.ok(loopback > 0 && loopback < publish.indexOf("jump published"), publish);
+  const forward = rules.slice(rules.indexOf("chain forward {"), rules.indexOf("chain towards {"));
+  assert.ok(forward.indexOf("@internal") < forward.indexOf("jump towards"), forward);
+});
+
 test("the whole table replaces what was there, of either family", () => {
   for (const [family, table] of [
     [4, "ip skein_net"],

@@ -76,6 +76,7 @@ table ${table} {
   }
   chain publish {
     type nat hook prerouting priority dstnat; policy accept;
+    iifname != "lo" ${word} daddr ${loopback} accept
     fib daddr type local meta l4proto { tcp, udp, sctp } jump published
   }
   chain publish_own {
@@ -89,8 +90,8 @@ table ${table} {
   }
   chain forward {
     type filter hook forward priority filter; policy accept;
-    oifname @links jump towards
     iifname @internal iifname . oifname != @same drop
+    oifname @links jump towards
   }
   chain towards {
     iifname . oifname @same accept

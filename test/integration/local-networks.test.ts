@@ -203,6 +203,32 @@ test("containers of one network reach each other, those of others do not", async
   await networks.remove("two");
 });
 
+test("a port of 127.0.0.1 is not reached by a neighbour that sends to 127.0.0.1", async () => {
+  const sandbox = await open("web", { portBindings: [tcp(80, 8082), tcp(81, 8081, "127.0.0.1")] });
+  const inHost = (text: string) => world.run(host.netns, "nft", text);
+  const inClient = (...command: string[]) => world.run(world.clientNetns, ...command);
+  const passed = `ip saddr ${world.clientAddress} ip daddr ${addressOf(sandbox)} counter name passed`;
+  await inHost(
+    "table ip probe { counter passed { }; " +
+      `chain onward { type filter hook forward priority -10; ${passed}; }; }`,
+  );
+  for (const address of ["127.0.0.0/8", "127.0.0.1"])
+    await inClient("ip", "route", "del", "local", address, "dev", "lo", "table", "local");
+  await inClient("ip", "route", "add", "127.0.0.1/32", "via", host.address, "src", world.clientAddress);
+  try {
+    for (const port of [8081, 8082]) assert.equal(await ask(world.clientNetns, "127.0.0.1", port), "");
+    assert.match((await inHost("list counter ip probe passed")).out, /packets 0 /);
+    await ask(world.clientNetns, host.address, 8082);
+    assert.doesNotMatch((await inHost("list counter ip probe passed")).out, /packets 0 /);
+  } finally {
+    await inClient("ip", "route", "del", "127.0.0.1/32");
+    for (const address of ["127.0.0.0/8", "127.0.0.1"])
+      await inClient("ip", "route", "add", "local", address, "dev", "lo", "table", "local");
+    await inHost("delete table ip probe");
+    await closeAll("web");
+  }
+});
+
 test("published ports answer from outside, from the host, from localhost and from the container itself", async () => {
   const sandbox = await open("web", { portBindings: [tcp(80, 8080), tcp(81, 8081, "127.0.0.1")] });
   const other = await open("other");
