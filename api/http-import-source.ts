@@ -50,7 +50,7 @@ function open(url: URL, signal: AbortSignal): Promise<IncomingMessage> {
       resolve,
     );
     request.once("timeout", () => request.destroy(new Error(`${url.host} is silent`)));
-    request.once("error", (error) =>
+    request.on("error", (error) =>
       reject(new UnavailableError(`Get ${JSON.stringify(url.href)}: ${error.message}`, { cause: error })),
     );
   });

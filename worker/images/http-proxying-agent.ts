@@ -78,7 +78,7 @@ function openTunnel(proxy: URL, host: string, port: number): Promise<Socket> {
       failed(`it answered with status ${answer.statusCode}`);
     });
     request.once("timeout", () => request.destroy(new Error("it is silent")));
-    request.once("error", (error) => failed(error.message, error));
+    request.on("error", (error) => failed(error.message, error));
     request.end();
   });
 }

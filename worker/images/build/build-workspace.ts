@@ -95,19 +95,27 @@ export class BuildWorkspace {
   }
 }
 
-/** Takes away what builds left that were killed with the daemon. */
+/** Takes away what builds left that were killed with the daemon; what cannot be is logged, and tried again. */
 export async function sweepBuilds(parts: WorkspaceParts): Promise<void> {
   const running = join(parts.dir, "running");
   await mkdir(running, { recursive: true, mode: 0o700 });
   for (const id of await readdir(running)) {
     parts.log.warn("a build was cut short", { build: id });
-    for (const { id: containerId, specification } of parts.containers.list()) {
-      if (specification.isolation?.annotations?.[BUILD_ANNOTATION] === id)
-        await parts.containers.remove(containerId, { force: true, removeVolumes: true });
+    try {
+      await sweep(parts, running, id);
+    } catch (error) {
+      parts.log.error("a build could not be cleaned up", { build: id, error: messageOf(error) });
     }
-    const folder = join(running, id);
-    await mkdir(join(folder, "roots"), { recursive: true }); // killed while it was made
-    for (const rootId of await readdir(join(folder, "roots"))) await parts.images.removeRootfs(rootId);
-    await rm(folder, { recursive: true, force: true });
   }
+}
+
+async function sweep(parts: WorkspaceParts, running: string, id: string): Promise<void> {
+  for (const { id: containerId, specification } of parts.containers.list()) {
+    if (specification.isolation?.annotations?.[BUILD_ANNOTATION] === id)
+      await parts.containers.remove(containerId, { force: true, removeVolumes: true });
+  }
+  const folder = join(running, id);
+  await mkdir(join(folder, "roots"), { recursive: true }); // killed while it was made
+  for (const rootId of await readdir(join(folder, "roots"))) await parts.images.removeRootfs(rootId);
+  await rm(folder, { recursive: true, force: true });
 }

@@ -73,7 +73,7 @@ async function get(url: URL, signal: AbortSignal, redirects: number): Promise<In
       { signal, timeout: SILENCE_MS_MAX, headers: { "user-agent": "skein" } },
       resolve,
     );
-    request.once("error", reject);
+    request.on("error", reject);
     request.once("timeout", () =>
       request.destroy(new InvalidArgumentError("the server was silent for 60 s")),
     );

@@ -132,10 +132,10 @@ class NodeImageBuilder implements ImageBuilder {
     const { createReadStream } = await import("node:fs");
     const file = join(workspace.folder, "remote");
     await downloadFile(request.remote, { file, bytesMax: limits.bytesMax, signal });
-    const bytes = createReadStream(file);
+    // Opened when it is read: a stream that nobody reads yet has nobody to hear of its errors.
     return (await contexts.looksLikeArchive(file))
-      ? await contexts.stageContext(bytes, options)
-      : await contexts.stageDockerfile(bytes, options);
+      ? await contexts.stageContext(createReadStream(file), options)
+      : await contexts.stageDockerfile(createReadStream(file), options);
   }
 
   cacheUsage(): ReturnType<ImageBuilder["cacheUsage"]> {
@@ -156,7 +156,7 @@ class NodeImageBuilder implements ImageBuilder {
     let reclaimedBytes = 0;
     for (const { id, sizeBytes } of free) {
       if (options.keepBytes > 0 && kept <= options.keepBytes) break;
-      await this.#mounts.remove(id);
+      if (!(await this.#mounts.remove(id))) continue; // a build took it meanwhile
       deleted.push(id);
       reclaimedBytes += sizeBytes;
       kept -= sizeBytes;

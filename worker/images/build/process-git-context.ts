@@ -12,6 +12,7 @@ import {
   InvalidArgumentError,
 } from "../../../base/errors/errors.js";
 import { partsOf } from "./context-path.js";
+import { RootedTree } from "./fs-rooted-tree.js";
 
 const WORDS_MAX = 2_000;
 
@@ -22,7 +23,10 @@ export function isGitUrl(url: string): boolean {
   );
 }
 
-/** @returns the folder that holds the context, inside `into`. */
+/**
+ * @returns the folder that holds the context, inside `into`: links of the repository are resolved within it.
+ * @throws {InvalidArgumentError} no such folder.
+ */
 export async function cloneGit(url: string, into: string, signal: AbortSignal): Promise<string> {
   const hash = url.indexOf("#");
   const [reference = "", folder = ""] = hash < 0 ? [] : url.slice(hash + 1).split(":", 2);
@@ -34,7 +38,15 @@ export async function cloneGit(url: string, into: string, signal: AbortSignal): 
   await git(fetch, into, signal);
   await git(["checkout", "-q", "--detach", "FETCH_HEAD"], into, signal);
   await rm(join(into, ".git"), { recursive: true, force: true });
-  return join(into, ...partsOf(folder));
+  return folderIn(into, folder);
+}
+
+/** A link on the way would lead a build, and what it takes away, to the host's own files. */
+export function folderIn(root: string, folder: string): string {
+  const { absolute, stats } = new RootedTree(root).find(folder, { followLast: true });
+  if (stats?.isDirectory() !== true)
+    throw new InvalidArgumentError(`the repository has no folder ${JSON.stringify(folder)}`);
+  return absolute;
 }
 
 const SAFE = ["-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never", "-c", "core.symlinks=true"];

@@ -6,7 +6,8 @@
  */
 
 import { createHash } from "node:crypto";
-import { chmod, lchown, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { renameSync } from "node:fs";
+import { chmod, lchown, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../../../base/clock/clock.js";
 import { InvalidArgumentError, NotFoundError } from "../../../base/errors/errors.js";
@@ -57,6 +58,7 @@ export class RunMounts {
   readonly #clock: Clock;
   readonly #records = new Map<string, CacheRecord>();
   readonly #locks = new KeyedLock();
+  #removals = 0;
 
   private constructor(dir: string, clock: Clock) {
     this.#dir = dir;
@@ -114,6 +116,12 @@ export class RunMounts {
       for (const one of releases.splice(0).reverse()) one();
     };
     try {
+      // In one order for all builds, and each once: nobody waits for whom it keeps waiting, itself included.
+      const locked = instruction.mounts.filter(
+        ({ type, sharing }) => type === "cache" && sharing !== "shared",
+      );
+      for (const key of [...new Set(locked.map(keyOf))].sort())
+        releases.push(await this.#lock(key, sources.signal));
       for (const mount of instruction.mounts) {
         const made = await this.#mount(mount, sources, releases);
         if (made !== undefined) mounts.push(made);
@@ -152,23 +160,14 @@ export class RunMounts {
         return bind(found.absolute, target, mount.readOnly);
       }
       case "cache":
-        return await this.#cache(mount, target, sources.signal, releases);
+        return await this.#cache(mount, target, releases);
     }
   }
 
-  async #cache(
-    mount: RunMount,
-    target: string,
-    signal: AbortSignal,
-    releases: (() => void)[],
-  ): Promise<ContainerMount> {
+  async #cache(mount: RunMount, target: string, releases: (() => void)[]): Promise<ContainerMount> {
     if (mount.from !== "")
       throw new InvalidArgumentError("RUN --mount=type=cache,from=… is not supported by Skein");
-    const key = createHash("sha256")
-      .update(`${mount.uid}:${mount.gid}:${mount.id}`)
-      .digest("hex")
-      .slice(0, 32);
-    if (mount.sharing !== "shared") releases.push(await this.#lock(key, signal));
+    const key = keyOf(mount);
     const nowMs = this.#clock.nowMs();
     let record = this.#records.get(key);
     if (record === undefined) {
@@ -225,13 +224,8 @@ export class RunMounts {
       await rm(join(this.#dir, name), { recursive: true, force: true }); // a removal that was cut short
       return;
     }
-    const path = join(this.#dir, name, "cache.json");
-    const found = await stat(path).then(
-      () => true,
-      () => false, // killed before it was written: made anew
-    );
-    if (!found) return await rm(join(this.#dir, name), { recursive: true, force: true });
-    const json = JSON.parse(await readFile(path, "utf8")) as Partial<CacheRecord>; // written by #cache
+    const json = await this.#recordOf(name);
+    if (json === undefined) return await rm(join(this.#dir, name), { recursive: true, force: true });
     const { description = "", createdMs = 0, lastUsedMs = 0, usageCount = 0 } = json;
     this.#records.set(name, {
       id: name,
@@ -243,6 +237,17 @@ export class RunMounts {
       inUse: 0,
       changed: false,
     });
+  }
+
+  /** @returns undefined when it was not written whole: the machine went down meanwhile, and it is made anew. */
+  async #recordOf(name: string): Promise<Partial<CacheRecord> | undefined> {
+    try {
+      const text = await readFile(join(this.#dir, name, "cache.json"), "utf8");
+      return JSON.parse(text) as Partial<CacheRecord>; // written by #cache
+    } catch (error) {
+      if (error instanceof SyntaxError || hasCode(error, "ENOENT")) return undefined;
+      throw error;
+    }
   }
 
   /** After a step that used them: how large they are now. */
@@ -268,12 +273,21 @@ export class RunMounts {
     }));
   }
 
-  async remove(id: string): Promise<void> {
-    const doomed = join(this.#dir, `removed-${id}`);
+  /** @returns false when it is in use, or gone. */
+  async remove(id: string): Promise<boolean> {
+    if (this.#records.get(id)?.inUse !== 0) return false;
+    this.#removals += 1;
+    const doomed = join(this.#dir, `removed-${id}-${this.#removals}`);
     this.#records.delete(id);
-    await rename(join(this.#dir, id), doomed);
+    // At once: whoever wants the cache from now on makes a folder of its own.
+    renameSync(join(this.#dir, id), doomed);
     await rm(doomed, { recursive: true, force: true });
+    return true;
   }
+}
+
+function keyOf({ uid, gid, id }: RunMount): string {
+  return createHash("sha256").update(`${uid}:${gid}:${id}`).digest("hex").slice(0, 32);
 }
 
 async function makeCacheFolder(path: string, owner: Owner, mode: number): Promise<void> {
