@@ -72,11 +72,12 @@ export class AttachHub {
     // A killed monitor is an end like any other; "close" follows an error.
     for (const socket of [reader, writer]) socket.on("error", () => undefined);
     const allRead = (): void => {
+      for (const packet of streams.rest()) this.#received(packet);
       const { endAfter } = this.#options;
       if (endAfter === undefined) this.end();
       else void endAfter.then(() => this.end());
     };
-    reader.once("close", allRead);
+    reader.once("close", allRead); // also after our own end: it frees what the streams hold
     reader.once("end", allRead);
     this.#setConnected();
   }

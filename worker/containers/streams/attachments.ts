@@ -26,12 +26,15 @@ export class Attachments {
   readonly #init: AttachmentsInit;
   /** One per container that somebody is attached to, or waits for. */
   readonly #hubs = new Map<string, AttachHub>();
+  /** Of runs that have ended: clients still read their last output. */
+  readonly #leaving = new Set<AttachHub>();
   readonly #stopListening: () => void;
 
   constructor(init: AttachmentsInit) {
     this.#init = init;
     this.#stopListening = init.containers.onEvent(({ kind, container }) => {
-      if (kind === "destroy") this.#hubs.get(container.id)?.end();
+      if (kind === "die") this.#letGo(container.id);
+      if (kind === "destroy") this.#hubs.get(container.id)?.end(); // it waited for a start
       if (kind === "start") this.connectWaiting(container.id); // whoever came while it was being started
     });
   }
@@ -74,7 +77,15 @@ export class Attachments {
 
   close(): void {
     this.#stopListening();
-    for (const hub of [...this.#hubs.values()]) hub.end();
+    for (const hub of [...this.#hubs.values(), ...this.#leaving]) hub.end();
+  }
+
+  /** A hub gives out what its run wrote, however slowly it is read; the next run has one of its own. */
+  #letGo(id: string): void {
+    const hub = this.#hubs.get(id);
+    if (hub?.connected !== true) return;
+    this.#leaving.add(hub);
+    this.#hubs.delete(id);
   }
 
   #hubOf(record: ContainerRecord): AttachHub {
@@ -87,6 +98,7 @@ export class Attachments {
       stdinOnce: specification.stdinOnce === true,
       tty: specification.tty,
       onOver: () => {
+        this.#leaving.delete(hub);
         if (this.#hubs.get(id) === hub) this.#hubs.delete(id);
       },
     });

@@ -127,6 +127,63 @@ describe("container streams", { timeout: 120_000 }, () => {
     assert.equal((await lab.manager.wait(id)).exitCode, 0);
   });
 
+  it("an auto-removed container's last output waits for a slow reader", async () => {
+    const length = 1_500_000;
+    const id = await create({ args: sh(`head -c ${length} /dev/zero; echo end`), autoRemove: true });
+    const client = await streams.attach(id, ALL);
+    const removed = lab.manager.wait(id, { condition: "removed" });
+    await lab.manager.start(id);
+    const reader = client.output[Symbol.asyncIterator]();
+    let bytes = 0;
+    let gone = false;
+    void removed.then(() => {
+      gone = true;
+    });
+    // so slowly that the end comes while the queue is full
+    while (!gone && bytes < length / 3) bytes += (await reader.next()).value?.data.length ?? 0;
+    await Promise.race([removed, new Promise((resolve) => setTimeout(resolve, 1_000))]);
+    for (let next = await reader.next(); next.done !== true; next = await reader.next())
+      bytes += next.value.data.length;
+    assert.equal(bytes, length + 4);
+    await removed;
+  });
+
+  it("a client of the next run reads that one, though the last is still being read", async () => {
+    const id = await create({ args: sh("head -c 1100000 /dev/zero; echo end") });
+    const slow = await streams.attach(id, ALL);
+    await lab.manager.start(id);
+    await lab.manager.wait(id);
+    const next = textOf(await streams.attach(id, ALL));
+    await lab.manager.start(id);
+    assert.equal((await next).out.length, 1_100_004);
+    assert.equal((await textOf(slow)).out.length, 1_100_004);
+  });
+
+  it("packets that wait when the container has ended are all read, also behind a reset by unread input", async () => {
+    for (const openStdin of [false, true]) {
+      const length = 60_000;
+      const script = `sleep 0.1; head -c ${length} /dev/zero; echo end`;
+      const id = await create({ args: sh(script), openStdin, stdinOnce: openStdin });
+      const client = await streams.attach(id, { ...ALL, stdin: openStdin });
+      const text = textOf(client);
+      await lab.manager.start(id);
+      if (openStdin) for (let at = 0; at < 20; at++) void client.write(Buffer.alloc(16_384));
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 400); // the daemon is busy meanwhile
+      assert.equal((await text).out.length, length + 4);
+    }
+  });
+
+  it("an exec that ends after its container was removed disturbs nobody", async () => {
+    const id = await sleeper({ isolation: { pidMode: "host" } });
+    const { id: execId } = await streams.createExec(id, { ...EXEC, args: ["sleep", "0.5"] });
+    const text = textOf(await streams.startExec(execId, { detach: false, tty: false }));
+    lab.manager.emit("0".repeat(64), "exec_die");
+    await lab.manager.remove(id, { force: true });
+    await text;
+    assert.notEqual(streams.getExec(execId).exitCode, undefined);
+  });
+
   it("with logs nothing is missed and nothing comes twice", async () => {
     const id = await create({ args: sh("for i in 1 2 3 4 5 6; do echo line $i; sleep 0.05; done") });
     await lab.manager.start(id);
