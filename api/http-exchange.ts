@@ -77,9 +77,7 @@ export class Exchange {
     if (this.#upgrade !== undefined) return this.#upgradeBody(this.#upgrade);
     const chunks: Buffer[] = [];
     let size = 0;
-    // Not destroyed when it is too large: its connection must stay for the answer.
-    const parts = this.request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
-    for await (const chunk of parts) {
+    for await (const chunk of this.bytes()) {
       size += chunk.length;
       if (size > JSON_BODY_BYTES_MAX) {
         this.request.resume(); // the rest is read and dropped, so that the client comes to read the answer
@@ -88,6 +86,11 @@ export class Exchange {
       chunks.push(chunk);
     }
     return jsonFields(Buffer.concat(chunks), this.header("content-type"));
+  }
+
+  /** The body as it comes. Not destroyed when reading ends early: the connection must stay for the answer. */
+  bytes(): AsyncIterable<Buffer> {
+    return this.request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>; // no encoding is set
   }
 
   /** What belongs to the request is no input of what follows it: some clients repeat the query as a body. */

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { ManualClock } from "../base/clock/manual-clock.js";
-import { NotFoundError } from "../base/errors/errors.js";
+import { InvalidArgumentError, NotFoundError } from "../base/errors/errors.js";
 import { silentLogger } from "../base/log/logger.js";
 import { SeededRandom } from "../base/random/seeded-random.js";
 import type { ImageProgress } from "../proto/engine/images.js";
@@ -34,6 +34,10 @@ const images = {
   pull: (reference, options) => {
     reportLate = options?.onProgress;
     return Promise.reject(new NotFoundError(`manifest for ${reference} not found: manifest unknown`));
+  },
+  load: async (tar) => {
+    for await (const _chunk of tar) throw new InvalidArgumentError("it is no archive");
+    return [];
   },
 } satisfies Partial<ImageBackend> as unknown as ImageBackend; // the part that is used
 
@@ -130,6 +134,22 @@ test("a body of an upgrade that breaks off ends its request", async () => {
   const head = "Host: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 100\r\n";
   await exchange(`POST /exec/none/start HTTP/1.1\r\n${head}\r\n{"Det`);
   await assertAlive();
+});
+
+test("a body that is refused while it comes does not cost the client the answer", async () => {
+  const head = `POST /images/load HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 4000000\r\n\r\n`;
+  assert.match(await exchange(head + "x".repeat(4_000_000), { end: false }), /it is no archive/);
+  await assertAlive();
+});
+
+test("a password in the address of an import is shown to nobody", async () => {
+  const answer = await exchange(
+    "POST /images/create?fromSrc=http://user:hidden@127.0.0.1:1/x.tar HTTP/1.0\r\n\r\n",
+    { end: false },
+  );
+  assert.match(answer, /Downloading from http:\/\/user:xxxxx@127\.0\.0\.1:1\/x\.tar/);
+  assert.match(answer, /ECONNREFUSED/);
+  assert.doesNotMatch(answer, /hidden/);
 });
 
 test("progress that comes after a pull has failed is dropped", async () => {

@@ -17,7 +17,7 @@ export async function fetchTar(
 ): Promise<AsyncIterable<Uint8Array>> {
   // Without a scheme it is plain http, as Docker has it.
   let url = parse(/^[a-z]+:\/\//i.test(source) ? source : `http://${source}`);
-  options.onProgress({ status: `Downloading from ${url.href}` });
+  options.onProgress({ status: `Downloading from ${shownSource(url.href)}` });
   for (let followed = 0; followed <= REDIRECTS_MAX; followed += 1) {
     const answer = await open(url, options.signal);
     const { location } = answer.headers;
@@ -37,8 +37,13 @@ export async function fetchTar(
 function parse(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || (url.protocol !== "http:" && url.protocol !== "https:"))
-    throw new InvalidArgumentError(`${JSON.stringify(text)} is no URL of http or https`);
+    throw new InvalidArgumentError(`${JSON.stringify(shownSource(text))} is no URL of http or https`);
   return url;
+}
+
+/** The source of an import without a password in it, as Go shows it. */
+export function shownSource(source: string): string {
+  return source.replace(/^((?:[a-z]+:\/\/)?[^/@:]*):[^/@]*@/i, "$1:xxxxx@");
 }
 
 function open(url: URL, signal: AbortSignal): Promise<IncomingMessage> {
@@ -51,7 +56,11 @@ function open(url: URL, signal: AbortSignal): Promise<IncomingMessage> {
     );
     request.once("timeout", () => request.destroy(new Error(`${url.host} is silent`)));
     request.on("error", (error) =>
-      reject(new UnavailableError(`Get ${JSON.stringify(url.href)}: ${error.message}`, { cause: error })),
+      reject(
+        new UnavailableError(`Get ${JSON.stringify(shownSource(url.href))}: ${error.message}`, {
+          cause: error,
+        }),
+      ),
     );
   });
 }

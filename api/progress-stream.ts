@@ -56,6 +56,7 @@ export async function streamProgress(
     over = true;
   }
   exchange.response.end();
+  exchange.request.resume(); // what is left of a body is dropped, so that the client comes to read the answer
   return undefined;
 }
 

@@ -3,7 +3,6 @@
  * Invariant: what is asked for and not done is refused by name; an error before the first line is a status, a
  * later one is a line. Source: Docker Engine API 1.24 to 1.51, ImageBuild, BuildPrune, BuildCancel.
  */
-import type { IncomingMessage } from "node:http";
 import {
   InternalError,
   InvalidArgumentError,
@@ -166,7 +165,7 @@ function buildIn(exchange: Exchange, signal: AbortSignal): BuildRequest {
   const swap = wholeNumber(exchange, "memswap");
   const forceRemove = exchange.flag("forcerm");
   return {
-    context: bodyOf(exchange.request),
+    context: exchange.bytes(),
     dockerfile: text("dockerfile"),
     remote: text("remote") === "client-session" ? refuseSession() : text("remote"),
     tags: query.getAll("t").filter((tag) => tag !== ""),
@@ -202,11 +201,6 @@ function buildIn(exchange: Exchange, signal: AbortSignal): BuildRequest {
 
 function refuseSession(): never {
   throw new NotImplementedError("sessions (BuildKit) are not served by Skein: use the classic builder");
-}
-
-/** Not destroyed when reading ends early: the connection must stay for the answer. */
-function bodyOf(request: IncomingMessage): AsyncIterable<Uint8Array> {
-  return request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>; // no encoding is set
 }
 
 function sharedMemory(bytes: number): number {

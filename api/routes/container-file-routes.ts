@@ -65,10 +65,8 @@ export function containerFileRoutes(files: ContainerFileAccess): Route[] {
       path: "/containers/:id/archive",
       handle: async (exchange) => {
         const { request } = exchange;
-        // Not destroyed when it is refused: its connection must stay for the answer.
-        const tar = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>;
         try {
-          await files.write(exchange.param("id"), pathOf(exchange), tar, {
+          await files.write(exchange.param("id"), pathOf(exchange), exchange.bytes(), {
             noOverwriteDirNonDir: exchange.flag("noOverwriteDirNonDir"),
             copyUidGid: exchange.flag("copyUIDGID"),
             signal: exchange.gone(),

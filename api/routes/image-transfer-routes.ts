@@ -9,7 +9,7 @@ import { InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
 import type { ImagePlatform, ImageProgress, ImageWorkshop } from "../../proto/engine/images.js";
 import { familiarName } from "../convert/image-names.js";
 import type { Exchange } from "../http-exchange.js";
-import { fetchTar } from "../http-import-source.js";
+import { fetchTar, shownSource } from "../http-import-source.js";
 import { type ProgressStream, streamProgress } from "../progress-stream.js";
 import { registryAuthIn } from "../registry-auth.js";
 import type { Route } from "./route.js";
@@ -90,11 +90,11 @@ async function importTar(images: ImageWorkshop, exchange: Exchange): Promise<und
   const platform = platformIn(query.get("platform") ?? "");
   return await streamProgress(exchange, async ({ report, tell, signal }) => {
     const isBody = source === "-" || source === "";
-    const tar = isBody ? exchange.request : await fetchTar(source, { signal, onProgress: report });
+    const tar = isBody ? exchange.bytes() : await fetchTar(source, { signal, onProgress: report });
     const message = query.get("message") ?? "";
     const image = await images.importRootfs(tar, {
       ...(repo === "" ? {} : { reference: tag === "" ? repo : `${repo}:${tag}` }),
-      message: message === "" ? `Imported from ${isBody ? "-" : source}` : message,
+      message: message === "" ? `Imported from ${isBody ? "-" : shownSource(source)}` : message,
       changes: query.getAll("changes").filter((change) => change !== ""),
       ...(platform === undefined ? {} : { platform }),
       signal,
@@ -111,7 +111,7 @@ async function load(images: ImageWorkshop, exchange: Exchange): Promise<undefine
       if (/^(Loaded image|The image )/.test(progress.status)) words.push(`${progress.status}\n`);
       else if (!quiet) report(progress);
     };
-    await images.load(exchange.request, { signal, onProgress });
+    await images.load(exchange.bytes(), { signal, onProgress });
     for (const stream of words) await tell({ stream });
   };
   return await streamProgress(exchange, work, { early: true });
