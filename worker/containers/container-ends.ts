@@ -34,15 +34,16 @@ export class ContainerEnds {
 
   async stop(entry: ContainerEntry, options: StopOptions): Promise<ContainerRecord> {
     const signal = stopSignal(entry, options);
-    await entry.queue.idle(); // a start under way is let through, or the container would run after its stop
+    await settled(entry); // a start under way is let through, or the container would run after its stop
     if (!isUp(entry)) return entry.stored.record;
+    entry.cancelRestart(); // before the next wait, or its policy could start it meanwhile
     await this.#markByHand(entry);
     return this.#end(entry, signal, options.gracePeriodMs);
   }
 
   async restart(entry: ContainerEntry, options: StopOptions): Promise<ContainerRecord> {
     const signal = stopSignal(entry, options);
-    await entry.queue.idle();
+    await settled(entry);
     if (isUp(entry)) {
       entry.held = true; // its policy does not start it, nor is it removed: that is done here
       try {
@@ -59,11 +60,12 @@ export class ContainerEnds {
 
   async kill(entry: ContainerEntry, signal: string): Promise<void> {
     const number = signalNumber(signal);
-    if (entry.starting) await entry.queue.idle();
+    await settled(entry, "only a start");
     const { record } = entry.stored;
     admitKill(record);
     const configured = record.specification.stopSignal;
     const ends = number === SIGKILL || configured === "" || signalNumber(configured) === number;
+    entry.cancelRestart(); // before the next wait, or its policy could start it meanwhile
     if (ends) await this.#markByHand(entry);
     if (this.#endPause(entry)) return;
     const exited = entry.wait("not-running");
@@ -96,10 +98,11 @@ export class ContainerEnds {
     if (entry.stored.record.state === "removing" && !force) {
       throw new FailedPreconditionError(`removal of container ${entry.id} is already in progress`);
     }
-    await entry.queue.idle();
+    await settled(entry);
     if (isUp(entry)) {
       if (!force) admitRemoval(entry.stored.record);
       entry.held = true;
+      entry.cancelRestart();
       await this.#markByHand(entry);
       if (!this.#endPause(entry) && entry.live) {
         const exited = entry.wait("not-running");
@@ -177,7 +180,13 @@ export class ContainerEnds {
   async #thaw(entry: ContainerEntry, tell: boolean): Promise<void> {
     const record = entry.change({ state: "running" });
     if (tell) this.#parts.events.emit("unpause", record);
-    await this.#parts.runtime.setFrozen(groupOf(entry), false);
+    try {
+      await this.#parts.runtime.setFrozen(groupOf(entry), false);
+    } catch (error) {
+      // its group has gone: it has ended, which may not have been told yet
+      if (error instanceof FailedPreconditionError) return;
+      if (entry.live) throw error;
+    }
     if (!entry.live) return;
     entry.health?.resume();
     await this.#parts.state.save(entry.stored);
@@ -193,6 +202,12 @@ export class ContainerEnds {
 
 function isUp(entry: ContainerEntry): boolean {
   return entry.live || entry.stored.record.state === "restarting";
+}
+
+/** Nothing of it is under way any more, above all no start; what was queued while this waited is waited for, too. */
+async function settled(entry: ContainerEntry, what: "all" | "only a start" = "all"): Promise<void> {
+  if (what === "all") await entry.queue.idle();
+  while (entry.starting) await entry.queue.idle();
 }
 
 function stopSignal(entry: ContainerEntry, options: StopOptions): number {

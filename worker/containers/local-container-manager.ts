@@ -226,7 +226,9 @@ export class ConmonContainerManager implements LocalContainerManager {
   }
 
   emit(id: string, kind: ContainerEvent["kind"], attributes?: Readonly<Record<string, string>>): void {
-    this.#parts.events.emit(kind, this.get(id), attributes);
+    // what ends in a container (an exec) may be told after the container has gone: nobody asks for it then
+    const entry = this.#parts.registry.byId(id) ?? this.#parts.registry.find(id);
+    if (entry !== undefined) this.#parts.events.emit(kind, entry.stored.record, attributes);
   }
 
   /** Containers go on; only the watching ends. */
