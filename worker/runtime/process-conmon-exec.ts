@@ -6,14 +6,13 @@
  * the socket, {"data":0} tells that it is there, a second byte starts the command, {"data":pid} follows, or
  * {"data":-1,"message":…}; at the end {"data":exit code}.
  */
-import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { messageOf } from "../../base/errors/errors.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import { isErrno } from "./linux-process.js";
-import { HELPER_ENV } from "./process-run.js";
+import { HELPER_ENV, spawnPiped } from "./process-run.js";
 
 const RUNTIME_LOG = "runtime.log";
 const LINE_BYTES_MAX = 64 * 1024;
@@ -48,7 +47,7 @@ export function startConmonExec(options: ConmonExecOptions): void {
     ...["-e", "--exec-attach", "--exec-process-spec", options.processFile, "-t"],
     ...(options.stdin ? ["-i", "--leave-stdin-open"] : []),
   ];
-  const child = spawn(options.conmon, args, {
+  const child = spawnPiped(options.conmon, args, {
     stdio: ["ignore", "ignore", "ignore", "pipe", "pipe", "pipe"],
     env: { ...HELPER_ENV, _OCI_SYNCPIPE: "3", _OCI_STARTPIPE: "4", _OCI_ATTACHPIPE: "5" },
     cwd: folder,

@@ -4,14 +4,13 @@
  * containers outlive this process.
  * Source: conmon(8); sync and start pipes as conmon 2.1 uses them.
  */
-import { spawn } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
 import type { Clock } from "../../base/clock/clock.js";
 import { InternalError, InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
 import { moveToGroup } from "./linux-cgroup.js";
-import { collect, findProgram, HELPER_ENV } from "./process-run.js";
+import { collect, findProgram, HELPER_ENV, spawnPiped } from "./process-run.js";
 
 export interface MonitorSettings {
   readonly conmon: string;
@@ -69,7 +68,7 @@ export async function spawnMonitor(settings: MonitorSettings, options: MonitorOp
   const [program = "", ...args] = settings.hideUnified ? [...hidingUnified(), ...command] : command;
   // the monitor lives long: a database file it inherited could never be freed
   settings.linux.keepDescriptors();
-  const child = spawn(program, args, {
+  const child = spawnPiped(program, args, {
     stdio: ["ignore", "ignore", "pipe", "pipe", "pipe"],
     env: { ...HELPER_ENV, _OCI_SYNCPIPE: "3", _OCI_STARTPIPE: "4" },
     cwd: options.bundle, // conmon drops its `oom` mark where it stands

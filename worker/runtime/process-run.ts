@@ -3,10 +3,17 @@
  * Invariant: at most 64 KiB of output are held, or what the caller bounds it to; a command that outstays its
  * time is killed.
  */
-import { spawn } from "node:child_process";
+import {
+  type ChildProcess,
+  type ChildProcessByStdio,
+  type SpawnOptions,
+  spawn,
+} from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 import type { Clock } from "../../base/clock/clock.js";
+import { ResourceExhaustedError } from "../../base/errors/errors.js";
 
 const OUTPUT_BYTES_MAX = 64 * 1024;
 const SEARCH_PATH = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
@@ -24,8 +31,8 @@ export interface RunResult {
 export interface RunOptions {
   readonly clock: Clock;
   readonly timeoutMs: number;
-  /** Called when time is up, before the command itself is killed. */
-  readonly onTimeout?: () => void;
+  /** Called with the command's number when time is up, before it is killed. */
+  readonly onTimeout?: (pid: number) => void;
   /** Output with the blanks around it. @default false */
   readonly verbatim?: boolean;
   /** Of stdout; what is more is dropped. @default 64 KiB */
@@ -37,12 +44,16 @@ export async function runCommand(
   args: readonly string[],
   options: RunOptions,
 ): Promise<RunResult> {
-  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], env: HELPER_ENV, detached: true });
+  const child = spawnPiped(command, args, {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: HELPER_ENV,
+    detached: true,
+  }) as ChildProcessByStdio<null, Readable, Readable>; // as asked for
   const { verbatim = false, outputBytesMax = OUTPUT_BYTES_MAX } = options;
   const stdout = collect(child.stdout, { verbatim, bytesMax: outputBytesMax });
   const stderr = collect(child.stderr, { verbatim });
   const timer = options.clock.setTimer(options.timeoutMs, () => {
-    options.onTimeout?.();
+    if (child.pid !== undefined && child.exitCode === null) options.onTimeout?.(child.pid);
     child.kill("SIGKILL");
     // What the command left running may hold its output open for ever: nobody waits for that.
     child.stdout.destroy();
@@ -57,6 +68,17 @@ export async function runCommand(
   } finally {
     timer.cancel();
   }
+}
+
+/**
+ * A child that could not even be given its pipes (no descriptors left) is an error here; from `spawn` it would
+ * be an object without streams, and an event that nobody hears yet and that would end the daemon.
+ */
+export function spawnPiped(command: string, args: readonly string[], options: SpawnOptions): ChildProcess {
+  const child = spawn(command, args, options);
+  if ((child.stdio as ChildProcess["stdio"] | undefined) !== undefined) return child;
+  child.on("error", () => undefined); // said below
+  throw new ResourceExhaustedError(`${command} could not be started: no file descriptors are left`);
 }
 
 /** Keeps the first bytes of a stream and reads the rest away, so that the writer never blocks. */
