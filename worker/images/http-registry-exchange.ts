@@ -71,7 +71,8 @@ export class RegistryExchange {
 
   /**
    * Sends, answers one challenge, and turns a refusal into an error.
-   * @param target a path that begins with /v2/, or a URL the registry named.
+   * @param target a path that begins with /v2/, or a URL the registry named: credentials go there only when
+   * it is the registry's own.
    * @param options accepts: statuses that are no refusal. @default 200 and 206
    */
   async send(
@@ -79,14 +80,15 @@ export class RegistryExchange {
     options: SendOptions & { readonly accepts?: readonly number[] } = {},
   ): Promise<IncomingMessage> {
     const { transport, authorizer } = this.#parts;
+    const isOwn = typeof target === "string" || target.origin === this.base().origin;
     const attempt = (): Promise<IncomingMessage> => {
-      const headers = { ...options.headers, ...authorizer.headers() };
+      const headers = { ...options.headers, ...(isOwn ? authorizer.headers() : {}) };
       return typeof target === "string"
         ? transport.send(target, { ...options, headers })
         : transport.sendTo(target, { ...options, headers });
     };
     let answer = await attempt();
-    if (answer.statusCode === 401) {
+    if (answer.statusCode === 401 && isOwn) {
       answer.resume();
       try {
         await authorizer.answer(answer.headers["www-authenticate"], options.signal);

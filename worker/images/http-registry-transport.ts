@@ -107,9 +107,14 @@ export class RegistryTransport {
     for (let followed = 0; followed <= REDIRECTS_MAX; followed += 1) {
       const answer = await this.#sendOnce(url, withoutForeignCredentials(options, first, url));
       const location = answer.headers.location;
-      if (location === undefined || ![301, 302, 303, 307, 308].includes(answer.statusCode ?? 0))
+      if (location === undefined || ![301, 302, 303, 307, 308].includes(answer.statusCode ?? 0)) {
+        // A challenge of the host that was redirected to is none of the registry: it is not answered.
+        if (url.origin !== first.origin) delete answer.headers["www-authenticate"];
         return answer;
+      }
       answer.resume();
+      if (!URL.canParse(location, url.href))
+        throw new UnavailableError(`${first.host} redirects to what is no URL`);
       url = new URL(location, url);
       if (options.body !== undefined && url.origin !== first.origin) {
         throw new PermissionDeniedError(

@@ -12,8 +12,12 @@ import { InvalidArgumentError } from "../../base/errors/errors.js";
 import { openKoffiLinux } from "../../base/linux/linux-koffi.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import { silentLogger } from "../../base/log/logger.js";
+import { systemRandom } from "../../base/random/system-random.js";
 import { buildImage } from "../../test/support/image-tar.js";
 import { pushImage, startRegistry, type TestRegistry } from "../../test/support/registry-process.js";
+import { sha256Of } from "./chain-ids.js";
+import { createHttpRegistryClient } from "./http-registry-client.js";
+import { parseReference } from "./image-reference.js";
 import type { ImageWorkshop } from "./image-store.js";
 import { type ImageStoreOptions, openImageStore } from "./linux-image-store.js";
 import { mirrorOriginOf } from "./registry-address.js";
@@ -100,6 +104,39 @@ test("a search asks the registry the term names", async (t) => {
     ["/v1/search?q=term&n=25"],
   );
   await assert.rejects(store.search("x", { limit: 101 }), /outside the range of \[1, 100\]/);
+});
+
+test("credentials go to no host that a registry only points to", async (t) => {
+  const seen: string[] = [];
+  const other: string = await serve(t, (request, response) => {
+    seen.push(`${request.url} ${request.headers.authorization ?? "-"}`);
+    request.resume();
+    response.writeHead(401, { "www-authenticate": `Bearer realm="http://${other}/token",service="s"` }).end();
+  });
+  const host = await serve(t, (request, response) => {
+    if (request.headers.authorization === undefined) {
+      response.writeHead(401, { "www-authenticate": 'Basic realm="r"' }).end();
+    } else if (request.method === "POST") {
+      response.writeHead(202, { location: `http://${other}/upload` }).end();
+    } else response.writeHead(307, { location: `http://${other}/elsewhere` }).end();
+  });
+  const auth = { username: "u", password: "p" };
+  const store = await open(t);
+  await assert.rejects(store.describeRemote(`${host}/x:1`, { auth }), { code: "unauthenticated" });
+  const components = { clock: systemClock, log: silentLogger, random: systemRandom };
+  const client = createHttpRegistryClient(components, {});
+  t.after(() => client.close());
+  const bytes = Buffer.from("layer");
+  const source = {
+    digest: sha256Of(bytes),
+    sizeBytes: bytes.byteLength,
+    read: async function* () {
+      yield bytes;
+    },
+  };
+  const uploads = client.uploads(parseReference(`${host}/x:1`), auth);
+  await assert.rejects(uploads.pushBlob(source), { code: "unauthenticated" });
+  assert.deepEqual([...new Set(seen)].sort(), ["/elsewhere -", "/upload -"]);
 });
 
 test("a login gives the token that a token server lets be kept", async (t) => {
