@@ -1,6 +1,6 @@
 /**
  * What the fuzz tests use in place of fast-check's `assert`: the same in the tests, and under `npm run fuzz`
- * round after round with fresh seeds until the time is over. Edge: to the process (environment, clock, stdout).
+ * round after round with fresh seeds until the time is over. Edge: to the process.
  * A test whose name begins with "fuzz: " is found by `npm run fuzz`, one property or more in it.
  */
 import fc from "fast-check";

@@ -105,6 +105,6 @@ describe("signals", () => {
       [15, 15, 15, 9, 34, 37, 63],
     );
     for (const wrong of ["", "0", "99", "SIGNOPE", "RTMIN-1"])
-      assert.throws(() => signalNumber(wrong), /invalid signal/);
+      assert.throws(() => signalNumber(wrong), /Invalid signal/);
   });
 });

@@ -42,6 +42,6 @@ describe("root file system paths", () => {
   it("folders are made inside, a file in the way is named", async () => {
     await makeFolderInRoot(root, "/link/made/deep");
     assert.equal(await resolveInRoot(root, "/etc/real/made/deep"), join(root, "etc/real/made/deep"));
-    await assert.rejects(makeFolderInRoot(root, "/etc/passwd/x"), /not a folder in the image/);
+    await assert.rejects(makeFolderInRoot(root, "/etc/passwd/x"), /is not a directory/);
   });
 });

@@ -2,7 +2,7 @@
  * Processes told apart by number and start time, since numbers are used again. Edge: to /proc and kill(2).
  * Source: proc(5), fields 3 (state) and 22 (start time) of /proc/<pid>/stat.
  */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import type { ProcessIdentity } from "./oci-runtime.js";
 
 /** @returns who has this number now; undefined: nobody, or only a zombie. */
@@ -33,6 +33,29 @@ export function signalProcess(target: ProcessIdentity, signal: number): boolean 
     return true;
   } catch (error) {
     if (isErrno(error, "ESRCH")) return false;
+    throw error;
+  }
+}
+
+/** Children and their children, without those whose parent has gone. */
+export function descendantsOf(pid: number): readonly ProcessIdentity[] {
+  const parents = new Map<number, number[]>();
+  for (const name of readdirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const parent = parentOf(Number(name));
+    if (parent !== undefined) parents.set(parent, [...(parents.get(parent) ?? []), Number(name)]);
+  }
+  const found = [...(parents.get(pid) ?? [])];
+  for (const child of found) found.push(...(parents.get(child) ?? [])); // goes on over what it adds
+  return found.flatMap((child) => processOf(child) ?? []);
+}
+
+function parentOf(pid: number): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ESRCH")) return undefined;
     throw error;
   }
 }

@@ -32,7 +32,7 @@ import { isFrozen, setFrozen, setLimits } from "./linux-cgroup-control.js";
 import { CgroupWarmth } from "./linux-cgroup-warmth.js";
 import { ConmonExits, exitFileNames, readNumber, staleExitFiles } from "./linux-conmon-exits.js";
 import { removeEnded, startByFifo } from "./linux-crun-files.js";
-import { isAlive, isInGroup, processOf, signalProcess } from "./linux-process.js";
+import { descendantsOf, isAlive, isInGroup, processOf, signalProcess } from "./linux-process.js";
 import type {
   ExecResult,
   OciRuntime,
@@ -166,14 +166,15 @@ class ConmonRuntime implements OciRuntime {
     const specFile = `${stem}.json`;
     // written by `create`
     const config = JSON.parse(await readFile(join(bundle, "config.json"), "utf8")) as OciSpec;
-    const process: OciProcess = { ...config.process, args, terminal: false };
-    await writeFile(specFile, JSON.stringify(process), { mode: 0o600 });
+    const inside: OciProcess = { ...config.process, args, terminal: false };
+    await writeFile(specFile, JSON.stringify(inside), { mode: 0o600 });
     let late = false;
-    const onTimeout = (): void => {
+    const onTimeout = (command: number): void => {
       late = true;
-      // a child of the command, which lives until this function has returned
-      const inner = processOf(readNumber(pidFile));
-      if (inner !== undefined) signalProcess(inner, SIGKILL);
+      // Stopped, it starts nothing more; what it has begun is killed, told of in the pid file or not yet.
+      process.kill(command, "SIGSTOP");
+      for (const inner of [processOf(readNumber(pidFile)), ...descendantsOf(command)])
+        if (inner !== undefined) signalProcess(inner, SIGKILL);
     };
     try {
       const { timeoutMs } = options;
@@ -287,7 +288,7 @@ class ConmonRuntime implements OciRuntime {
   #run(
     id: string,
     args: readonly string[],
-    options: { timeoutMs: number; onTimeout?: () => void; verbatim?: boolean } = {
+    options: { timeoutMs: number; onTimeout?: (pid: number) => void; verbatim?: boolean } = {
       timeoutMs: COMMAND_TIMEOUT_MS,
     },
   ): Promise<RunResult> {
