@@ -237,6 +237,18 @@ describe("log forwarder", { timeout: 30_000 }, () => {
     assert.equal(got, "kept\ntoo\n");
   });
 
+  it("the daemon's end does not wait for a receiver that does not read", async () => {
+    const port = await receiver(() => undefined);
+    server?.on("connection", (socket: Socket) => socket.pause());
+    await writeFile(path(), lines("x".repeat(8_000)).repeat(4_000));
+    const sender = forwarder(port);
+    await sender.open();
+    const run = sender.run();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    sender.close();
+    await run;
+  });
+
   it("packets: each message is one", async () => {
     const socket = createSocket("udp4");
     const got: string[] = [];

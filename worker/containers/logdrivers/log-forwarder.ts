@@ -77,8 +77,10 @@ export class LogForwarder {
     }
   }
 
+  /** Also ends what a receiver that does not read holds up. */
   close(): void {
     this.#abort.abort();
+    this.#init.sink.cut?.();
   }
 
   #encoded(record: LogRecord): Uint8Array[] {
@@ -144,7 +146,8 @@ export class LogForwarder {
       await writeFile(`${positionPath}.new`, JSON.stringify(position));
       await rename(`${positionPath}.new`, positionPath);
     } catch (error) {
-      if (!isErrno(error, "ENOENT")) throw error; // the container was removed, and its folder with it
+      if (isErrno(error, "ENOENT")) return; // the container was removed, and its folder with it
+      this.#init.log.warn("place in a log could not be noted", { error: messageOf(error) }); // a full disk
     }
   }
 }

@@ -57,14 +57,19 @@ export class LogForwarders {
     if (this.#running.has(record.id)) return; // still at the end of the run before: it goes on with this one
     const forwarder = this.#forwarderOf(record);
     if (forwarder === undefined) return;
-    await forwarder.open();
-    const done = forwarder
-      .run()
-      .then(undefined, (error: unknown) =>
-        this.#init.log.error("sending logs on failed", { container: record.id, error: messageOf(error) }),
-      )
-      .then(() => this.#hasEnded(record.id));
-    this.#running.set(record.id, { forwarder, done });
+    const opening = forwarder.open();
+    const done = opening
+      .then(() => forwarder.run())
+      .then(
+        () => this.#hasEnded(record.id),
+        (error: unknown) => {
+          // not tried again before its next start: what fails so would do so at once
+          this.#running.delete(record.id);
+          this.#init.log.error("sending logs on failed", { container: record.id, error: messageOf(error) });
+        },
+      );
+    this.#running.set(record.id, { forwarder, done }); // before the first wait: one for each container
+    await opening;
   }
 
   /** A container that was started anew while the end of its last run was being sent gets its next forwarder. */

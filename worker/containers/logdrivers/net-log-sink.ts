@@ -2,7 +2,7 @@
  * Where forwarded lines go: a connection or packets. Edge: to node:net, node:tls, node:dgram and local
  * sockets. A sink connects when it first sends, and anew after a failure; who sends waits until the kernel
  * has taken all of it, so nothing piles up here.
- * Bound: one batch at a time; `CONNECT_TIMEOUT_MS` for a connection.
+ * Bound: one batch at a time; `CONNECT_TIMEOUT_MS` for a connection, `SEND_TIMEOUT_MS` for a batch.
  */
 import { createSocket, type Socket as DatagramSocket } from "node:dgram";
 import { closeSync, readFileSync, writeSync } from "node:fs";
@@ -14,11 +14,15 @@ import type { Linux } from "../../../base/linux/linux-ports.js";
 import type { SinkAddress } from "./sink-address.js";
 
 const CONNECT_TIMEOUT_MS = 10_000;
+/** For one batch: a receiver that takes nothing for so long is as good as gone. */
+const SEND_TIMEOUT_MS = 30_000;
 
 export interface LogSink {
   /** Resolves when all of it has left. @throws {UnavailableError} it may have left in part. */
   send(messages: readonly Uint8Array[]): Promise<void>;
   close(): void;
+  /** What is being sent fails now, if it could wait for the receiver. */
+  cut?(): void;
 }
 
 export interface TlsFiles {
@@ -63,15 +67,20 @@ class StreamSink implements LogSink {
   async send(messages: readonly Uint8Array[]): Promise<void> {
     const socket = await this.#connected();
     const bytes = Buffer.concat(messages);
-    await new Promise<void>((resolve, reject) => {
-      const lost = (): void => reject(new UnavailableError("the log receiver closed the connection"));
-      socket.once("close", lost);
-      socket.write(bytes, (error) => {
-        socket.off("close", lost);
-        if (error) reject(new UnavailableError(`sending logs failed: ${error.message}`, { cause: error }));
-        else resolve();
+    const timer = this.#world.clock.setTimer(SEND_TIMEOUT_MS, () => socket.destroy());
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const lost = (): void => reject(new UnavailableError("the log receiver closed the connection"));
+        socket.once("close", lost);
+        socket.write(bytes, (error) => {
+          socket.off("close", lost);
+          if (error) reject(new UnavailableError(`sending logs failed: ${error.message}`, { cause: error }));
+          else resolve();
+        });
       });
-    });
+    } finally {
+      timer.cancel();
+    }
   }
 
   async #connected(): Promise<Socket> {
@@ -118,6 +127,10 @@ class StreamSink implements LogSink {
     const socket = this.#socket;
     this.#socket = undefined;
     socket?.destroySoon();
+  }
+
+  cut(): void {
+    this.#socket?.destroy();
   }
 }
 
