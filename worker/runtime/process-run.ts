@@ -3,12 +3,7 @@
  * Invariant: at most 64 KiB of output are held, or what the caller bounds it to; a command that outstays its
  * time is killed.
  */
-import {
-  type ChildProcess,
-  type ChildProcessByStdio,
-  type SpawnOptions,
-  spawn,
-} from "node:child_process";
+import { type ChildProcess, type ChildProcessByStdio, type SpawnOptions, spawn } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
@@ -71,8 +66,8 @@ export async function runCommand(
 }
 
 /**
- * A child that could not even be given its pipes (no descriptors left) is an error here; from `spawn` it would
- * be an object without streams, and an event that nobody hears yet and that would end the daemon.
+ * A child that could not even be given its pipes (no descriptors left) is an error here; from `spawn` it
+ * would be an object without streams, and an event that nobody hears yet and that would end the daemon.
  */
 export function spawnPiped(command: string, args: readonly string[], options: SpawnOptions): ChildProcess {
   const child = spawn(command, args, options);
