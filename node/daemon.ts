@@ -13,6 +13,7 @@ import { Scope } from "../base/lifecycle/scope.js";
 import type { Linux } from "../base/linux/linux-ports.js";
 import type { Logger } from "../base/log/logger.js";
 import type { Random } from "../base/random/random.js";
+import type { EngineSettings } from "../proto/engine/settings.js";
 import { detectCgroupMode } from "../worker/runtime/linux-cgroup.js";
 import { findProgram } from "../worker/runtime/process-run.js";
 import { readFileIfThere } from "./atomic-file.js";
@@ -72,9 +73,6 @@ export class Daemon {
         random,
       });
       const workload = scope.own(await NodeWorkload.open({ options, ...world }));
-      settings.onChange(({ insecureRegistries, registryMirrors: mirrors }) =>
-        workload.images.setRegistryOptions({ mirrors, insecureRegistries }),
-      );
       const localManager = new LocalManager(join(options.runDir, "manager", "m.sock"), clock);
       const swarm = scope.own(
         new SwarmLifecycle({
@@ -93,10 +91,15 @@ export class Daemon {
           log: log.child({ component: "swarm" }),
         }),
       );
-      const follow = settings.onChange(({ registryMirrors, insecureRegistries }) =>
-        workload.images.setRegistryOptions({ mirrors: registryMirrors, insecureRegistries }),
-      );
-      scope.defer(async () => follow());
+      const toImages = (now: EngineSettings): void =>
+        workload.images.setRegistryOptions({
+          mirrors: now.registryMirrors,
+          insecureRegistries: now.insecureRegistries,
+          downloadsMax: now.maxConcurrentDownloads,
+          uploadsMax: now.maxConcurrentUploads,
+        });
+      toImages(settings.current);
+      scope.defer(settings.onChange(toImages));
       const backend: EngineBackend = {
         facts,
         settings: () => settings.current,

@@ -178,6 +178,11 @@ export interface ImageStore {
    * Idempotent for a container id; remounts after a reboot.
    */
   mountRootfs(imageId: string, containerId: string): Promise<string>;
+  /**
+   * For a container that is made and may be started later: the image's layers stay until `removeRootfs`, also
+   * when the image is removed by force. An image that is not there is passed over.
+   */
+  holdRootfs?(imageId: string, containerId: string): void;
   /** Unmounts; keeps the writable layer (a stopped container keeps its files). */
   unmountRootfs(containerId: string): Promise<void>;
   /** Unmounts and deletes the writable layer. Missing is fine. */
@@ -249,6 +254,10 @@ export interface RegistryOptions {
   readonly mirrors: readonly string[];
   /** Hosts, host:port or CIDR ranges with private addresses that may be spoken to without TLS. */
   readonly insecureRegistries: readonly string[];
+  /** Layers downloaded at a time on the node. @default 3 */
+  readonly downloadsMax?: number;
+  /** Layers uploaded at a time by one push. @default 5 */
+  readonly uploadsMax?: number;
 }
 
 export interface ImageEvent {

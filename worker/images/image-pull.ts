@@ -38,7 +38,7 @@ import { Gate, KeyedLock } from "./keyed-lock.js";
 import type { RegistryClient, RegistrySession, RemoteManifest } from "./registry-client.js";
 
 /** Layers downloaded at once on a node, as Docker's default. */
-const DOWNLOADS_MAX = 3;
+export const DOWNLOADS_MAX = 3;
 /** A config or manifest held in memory. */
 const JSON_BYTES_MAX = 4 * 2 ** 20;
 /** Between two progress lines of one layer. */

@@ -38,6 +38,8 @@ export interface PushComponents {
   readonly parts: LibraryParts;
   readonly client: RegistryClient;
   readonly clock: Clock;
+  /** Layers uploaded at once. @default 5, as Docker's */
+  readonly uploadsMax?: number | undefined;
 }
 
 type PushOptions = Parameters<ImageWorkshop["push"]>[1];
@@ -75,7 +77,7 @@ class ImagePush {
   readonly #uploads: RegistryUploads;
   readonly #reference: ImageReference;
   readonly #options: PushOptions;
-  readonly #gate = new Gate(UPLOADS_MAX);
+  readonly #gate: Gate;
   readonly #turns = new KeyedLock();
   /** Digests known to be in the repository. */
   readonly #there = new Set<string>();
@@ -87,6 +89,7 @@ class ImagePush {
     options: PushOptions,
   ) {
     this.#components = components;
+    this.#gate = new Gate(components.uploadsMax ?? UPLOADS_MAX);
     this.#uploads = uploads;
     this.#reference = reference;
     this.#options = options;

@@ -31,16 +31,23 @@ export class KeyedLock {
 
 /** At most `countMax` tasks at once; the others wait in order. */
 export class Gate {
-  #free: number;
+  #countMax: number;
+  #running = 0;
   readonly #waiting: (() => void)[] = [];
 
   constructor(countMax: number) {
-    this.#free = countMax;
+    this.#countMax = countMax;
   }
 
   /** Whether the next task has to wait. */
   get isFull(): boolean {
-    return this.#free === 0;
+    return this.#running >= this.#countMax;
+  }
+
+  /** What runs beyond a smaller bound goes on to its end. */
+  resize(countMax: number): void {
+    this.#countMax = countMax;
+    this.#admit();
   }
 
   /** @throws what the task throws; {CancelledError} when the signal fires before its turn. */
@@ -54,14 +61,22 @@ export class Gate {
   }
 
   async #take(): Promise<void> {
-    if (this.#free > 0) this.#free -= 1;
+    if (!this.isFull) this.#running += 1;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
   #give(): void {
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#free += 1;
-    else next();
+    this.#running -= 1;
+    this.#admit();
+  }
+
+  #admit(): void {
+    while (!this.isFull) {
+      const next = this.#waiting.shift();
+      if (next === undefined) return;
+      this.#running += 1;
+      next();
+    }
   }
 }
 

@@ -7,7 +7,12 @@
 import { chmod, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../../base/clock/clock.js";
-import { FailedPreconditionError, InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
+import {
+  FailedPreconditionError,
+  InvalidArgumentError,
+  messageOf,
+  NotFoundError,
+} from "../../base/errors/errors.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
 import type { Random } from "../../base/random/random.js";
@@ -21,7 +26,7 @@ import { blobsOf, collectBlobs, collectLayers, type LibraryParts } from "./image
 import { type Platform, platformOf } from "./image-manifest.js";
 import { findImage, requireImage, type StoredImage, withNames } from "./image-names.js";
 import { Pins } from "./image-pins.js";
-import { describeRemoteImage, PullGate, pullImage } from "./image-pull.js";
+import { DOWNLOADS_MAX, describeRemoteImage, PullGate, pullImage } from "./image-pull.js";
 import { familiarName, familiarReference, formatReference, parseReference } from "./image-reference.js";
 import { planRemoval, type RemovalOptions } from "./image-removal.js";
 import { SharedLayers } from "./image-sharing.js";
@@ -247,7 +252,8 @@ class NodeImageStore implements ImageWorkshop {
   async push(reference: string, options: Parameters<ImageWorkshop["push"]>[1]): Promise<void> {
     const client = await this.#openRegistry();
     const { pushImages } = await import("./image-push.js");
-    const components = { parts: this.#parts, client, clock: this.#options.clock };
+    const { uploadsMax } = this.#registryOptions;
+    const components = { parts: this.#parts, client, clock: this.#options.clock, uploadsMax };
     for (const { name, imageId } of await pushImages(components, reference, options))
       this.#events.emit("push", name, imageId);
   }
@@ -285,7 +291,10 @@ class NodeImageStore implements ImageWorkshop {
 
   setRegistryOptions(options: RegistryOptions): void {
     this.#registryOptions = options;
-    void this.#registry?.then((client) => client.setOptions(options));
+    this.#pullGate.downloads.resize(options.downloadsMax ?? DOWNLOADS_MAX);
+    const failed = (error: unknown): void =>
+      this.#options.log.warn("registries go on as before", { error: messageOf(error) });
+    this.#registry?.then((client) => client.setOptions(options)).catch(failed);
   }
 
   /** @param imageId "" for an empty root. */
@@ -297,6 +306,12 @@ class NodeImageStore implements ImageWorkshop {
     if (image === undefined) throw new NotFoundError(`No such image: ${shortIdOf(imageId)}`);
     using _held = this.#parts.pins.hold(image.chainIds);
     return await this.#parts.rootfs.mount(containerId, { imageId: image.id, chainIds: image.chainIds });
+  }
+
+  holdRootfs(imageId: string, containerId: string): void {
+    const image = this.#parts.index.images.get(imageId) ?? this.#parts.index.images.get(`sha256:${imageId}`);
+    if (image !== undefined)
+      this.#parts.rootfs.hold(containerId, { imageId: image.id, chainIds: image.chainIds });
   }
 
   async unmountRootfs(containerId: string): Promise<void> {

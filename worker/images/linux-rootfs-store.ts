@@ -77,6 +77,11 @@ export class RootfsStore {
     return { upper: this.upperPath(containerId), lowers: lowers.reverse() };
   }
 
+  /** The layers stay for it from now on, whatever becomes of the image. */
+  hold(containerId: string, rootfs: Rootfs): void {
+    if (!this.#rootfs.has(containerId)) this.#create(containerId, rootfs);
+  }
+
   /** @returns the path of the mounted root. */
   async mount(containerId: string, rootfs: Rootfs): Promise<string> {
     const known = this.#rootfs.get(containerId) ?? this.#create(containerId, rootfs);
