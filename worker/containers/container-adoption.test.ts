@@ -3,7 +3,7 @@
  * Nothing is left after the last one.
  */
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
@@ -61,18 +61,18 @@ describe("container adoption", () => {
     assert.ok(record.finishedMs > record.startedMs);
   });
 
-  it("with its monitor killed a container runs on, and its code is -1 in the end", async () => {
+  it("with its monitor killed a container runs on, and its code is 255 in the end", async () => {
     const { id, pid } = await started("sleep 100");
     process.kill(monitorPid(id), "SIGKILL");
     await lab.reopen();
     assert.equal(lab.manager.find(id)?.state, "running");
     process.kill(pid, "SIGKILL");
     const record = await lab.manager.wait(id); // by the slow poll: there is nobody left to tell
-    assert.equal(record.exitCode, -1);
+    assert.equal(record.exitCode, 255);
     assert.match(record.error, /exit code was lost/);
   });
 
-  it("after a reboot it is exited with -1 and can be started again", async () => {
+  it("after a reboot it is exited with 255 and can be started again", async () => {
     const { id, pid } = await started("sleep 100");
     await lab.manager.close();
     process.kill(monitorPid(id), "SIGKILL");
@@ -80,7 +80,7 @@ describe("container adoption", () => {
     await rm(join(lab.runDir, "x"), { recursive: true });
     await rm(join(lab.runDir, "c"), { recursive: true });
     await lab.reopen();
-    assert.equal((await lab.manager.wait(id)).exitCode, -1);
+    assert.equal((await lab.manager.wait(id)).exitCode, 255);
     await lab.manager.start(id); // waits for the clean-up of the run that was lost
     assert.equal((await lab.manager.stop(id, { gracePeriodMs: 0 })).exitCode, 137);
   });
@@ -134,6 +134,34 @@ describe("container adoption", () => {
     assert.equal(lab.manager.volumes.find(volume.name), undefined);
   });
 
+  it("two records of one name, and half a runtime's state, keep no daemon from starting", async () => {
+    const { id, name } = await lab.manager.create(lab.spec({ args: ["true"] }));
+    await lab.manager.close();
+    const state = await openLevelContainerState(join(lab.dir, "state"));
+    const stored = (await state.load()).find(({ record }) => record.id === id) ?? assert.fail("no record");
+    const other = "f".repeat(64);
+    await state.save({ ...stored, record: { ...stored.record, id: other } });
+    await state.close();
+    const half = join(lab.runDir, "rt", "e".repeat(64));
+    mkdirSync(half);
+    writeFileSync(join(half, "status"), "{");
+    await lab.reopen();
+    assert.equal(lab.manager.get(name).id, id);
+    assert.notEqual(lab.manager.get(other).name, name);
+    await lab.manager.remove(other);
+    await rm(half, { recursive: true, force: true });
+  });
+
+  it("a create that fails leaves nothing behind", async () => {
+    const before = readdirSync(join(lab.dir, "containers"));
+    const file = { target: "no/path", data: Buffer.from("s"), uid: 0, gid: 0, mode: 0o400 };
+    const spec = lab.spec({ name: "fails", files: [file] });
+    await assert.rejects(lab.manager.create(spec), /absolute path/);
+    assert.deepEqual(readdirSync(join(lab.dir, "containers")), before);
+    assert.deepEqual(readdirSync(join(lab.runDir, "s")), []);
+    assert.equal(lab.manager.find("fails"), undefined);
+  });
+
   it("a process of another boot is not taken for the container's; its policy starts it again", async () => {
     const restartPolicy = { name: "unless-stopped" as const, maximumRetryCount: 0 };
     const { id, pid } = await started("sleep 100", { restartPolicy });
@@ -147,7 +175,7 @@ describe("container adoption", () => {
     lab.manager.onEvent(({ kind, container }) => {
       if (kind === "die" && container.id === id) deaths.push(container.exitCode);
     });
-    assert.deepEqual(deaths, [-1]);
+    assert.deepEqual(deaths, [255]);
     while (lab.manager.get(id).state !== "running") await new Promise((resolve) => setTimeout(resolve, 10));
     assert.notEqual(lab.manager.get(id).pid, pid);
     await lab.manager.remove(id, { force: true });

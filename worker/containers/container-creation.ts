@@ -5,7 +5,7 @@
  * or swept at the next start. An acknowledged one is kept over the daemon's death (not synced: a power cut
  * may lose the last moments).
  */
-import { mkdir } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { hostname } from "node:os";
 import { NotFoundError, NotImplementedError } from "../../base/errors/errors.js";
 import { newHexId } from "../../base/random/ids.js";
@@ -30,7 +30,7 @@ export class ContainerCreation {
   }
 
   async create(request: ContainerSpecification): Promise<ContainerRecord> {
-    const { init, registry, state, maker, events, runtime } = this.#parts;
+    const { init, registry, state, maker, events, runtime, logDir } = this.#parts;
     const image = init.images.find(request.image);
     if (image === undefined) throw new NotFoundError(`No such image: ${withTag(request.image)}`);
     runtime.expectCreate(); // most are started at once
@@ -48,18 +48,23 @@ export class ContainerCreation {
         await state.save({ record, files: [], volumes, creating: true });
       }
       await this.#makeVolumes(volumes, specification, image);
-      const [placed] = await Promise.all([
+      const making = [
         maker.files.place(id, files),
-        mkdir(this.#parts.logDir(id), { recursive: true, mode: 0o710 }),
-      ]);
+        mkdir(logDir(id), { recursive: true, mode: 0o710 }),
+      ] as const;
+      await Promise.allSettled(making); // both are over before anything is taken back
+      const [placed] = await Promise.all(making);
       const stored: StoredContainer = { record, files: placed, volumes };
       await state.save(stored);
+      init.images.holdRootfs?.(image.id, id); // what it stands on stays, also when the image is removed
       registry.add(new ContainerEntry(stored));
       events.emit("create", record);
       return record;
     } catch (error) {
       registry.freeName(specification.name, id);
       await maker.files.remove(id);
+      await init.images.removeRootfs(id);
+      await rm(logDir(id), { recursive: true, force: true });
       await removeAnonymousVolumes(this.#parts, volumes);
       await state.delete(id);
       throw error;

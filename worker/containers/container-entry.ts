@@ -9,6 +9,9 @@ import type { HealthMonitor } from "./health-monitor.js";
 import type { StoredContainer } from "./stored-container.js";
 import { TaskQueue } from "./task-queue.js";
 
+/** What Docker shows of a process whose end nobody saw: exit codes of processes are never negative. */
+const EXIT_CODE_UNKNOWN = 255;
+
 type Moment = "exit" | "removed";
 
 /** A process of it is there. */
@@ -64,7 +67,7 @@ export class ContainerEntry {
     this.forgetRun();
     return this.change({
       state: "exited",
-      exitCode: exit.exitCode,
+      exitCode: exit.exitCode === -1 ? EXIT_CODE_UNKNOWN : exit.exitCode,
       oomKilled: exit.oomKilled,
       finishedMs: Math.max(exit.finishedMs, this.stored.record.startedMs),
       error:

@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { messageOf } from "../../base/errors/errors.js";
 import { removeAnonymousVolumes } from "./container-creation.js";
 import { ContainerEntry } from "./container-entry.js";
+import { generatedName } from "./container-names.js";
 import type { ContainerNetworkAccess } from "./container-networking.js";
 import type { ContainerParts } from "./container-parts.js";
 import type { ContainerRemoval } from "./container-removal.js";
@@ -44,7 +45,7 @@ export class ContainerRecovery {
       }
       const entry = new ContainerEntry(stored);
       entry.atBoot = true;
-      registry.takeName(stored.record.name, stored.record.id);
+      this.#takeName(entry);
       registry.add(entry);
     }
     for (const { record, volumes } of unfinished) {
@@ -74,6 +75,20 @@ export class ContainerRecovery {
       entry.change({ state: "exited" });
       this.#parts.inBackground("start at the daemon's return", this.#runs.start(entry));
     }
+  }
+
+  /** Two of one name (a power cut kept one record, and lost the other's change) keep no daemon from starting. */
+  #takeName(entry: ContainerEntry): void {
+    const { registry, init } = this.#parts;
+    const { id, name, specification } = entry.stored.record;
+    if (!registry.isTaken(name)) {
+      registry.takeName(name, id);
+      return;
+    }
+    const given = generatedName(init.random, (candidate) => registry.isTaken(candidate));
+    init.log.error("two containers have one name: one gets another", { container: id, name, given });
+    registry.takeName(given, id);
+    entry.change({ name: given, specification: { ...specification, name: given } });
   }
 
   async #adopt(entry: ContainerEntry): Promise<void> {

@@ -168,3 +168,15 @@ test("an unknown parent or container is refused", async (t) => {
     NotFoundError,
   );
 });
+
+test("a container that was made, but never started, stands on its layers though the image was removed", async (t) => {
+  const { store, base } = await scene(t);
+  store.holdRootfs?.(base.id, "c1");
+  store.holdRootfs?.("sha256:none", "c2");
+  await store.remove(base.id, { force: true });
+  assert.equal(store.find(base.id), undefined);
+  const root = await store.mountRootfs(base.id, "c1");
+  assert.ok(lstatSync(join(root, "bin/tool")).isFile());
+  await store.removeRootfs("c1");
+  await assert.rejects(store.mountRootfs(base.id, "c1"), NotFoundError);
+});

@@ -72,14 +72,29 @@ async function removeTree(path: string, depth: number): Promise<void> {
 
 /** In crun's own copy of the configuration; a word too many only means that the command is run. */
 function hasHook(stateFolder: string, name: "poststart" | "poststop"): boolean {
-  return readFileSync(join(stateFolder, "config.json"), "latin1").includes(`"${name}"`);
+  try {
+    return readFileSync(join(stateFolder, "config.json"), "latin1").includes(`"${name}"`);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return true; // the runtime was killed while it made the folder
+    throw error;
+  }
+}
+
+/** @returns undefined for half a file. */
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
 }
 
 /** @returns undefined when the folder is not crun's, or not readable as such. */
 function crunStatus(stateFolder: string): CrunStatus | undefined {
   const path = join(stateFolder, "status");
   if (!existsSync(path)) return undefined;
-  const status: unknown = JSON.parse(readFileSync(path, "utf8"));
+  const status = jsonOf(readFileSync(path, "utf8"));
   if (typeof status !== "object" || status === null || !("pid" in status)) return undefined;
   const cgroupPath = "cgroup-path" in status ? String(status["cgroup-path"]) : "";
   const systemd = "systemd-cgroup" in status && status["systemd-cgroup"] === true;
