@@ -1,7 +1,9 @@
 /**
  * What the container routes are given, out of what the daemon holds. Pure.
  */
+import { NotFoundError } from "../base/errors/errors.js";
 import type { ContainerSize } from "./convert/container-out.js";
+import { pruneEvent } from "./docker-events.js";
 import type { EngineImage } from "./engine-ports.js";
 import type { EventJournal } from "./event-journal.js";
 import { pathExists } from "./fs-path-exists.js";
@@ -41,7 +43,15 @@ export function containerRouteOptions(
   journal: EventJournal,
 ): ContainerRoutesOptions & ContainerLifeOptions {
   const { containers, images, facts, clock } = backend;
-  const sizeOf = (id: string): Promise<ContainerSize> | undefined => backend.files?.size(id);
+  /** undefined, too, for one that was removed while others were walked. */
+  const sizeOf = async (id: string): Promise<ContainerSize | undefined> => {
+    try {
+      return await backend.files?.size(id);
+    } catch (error) {
+      if (error instanceof NotFoundError) return undefined;
+      throw error;
+    }
+  };
   return {
     containers,
     findImage: (reference) => images.find(reference),
@@ -67,14 +77,10 @@ export function containerRouteOptions(
     },
     architecture: facts.architecture,
     writableBytes: async (id) => (await sizeOf(id))?.writableBytes ?? 0,
-    onPruned: (reclaimedBytes) =>
-      journal.add({
-        type: "container",
-        action: "prune",
-        id: "",
-        attributes: { reclaimed: String(reclaimedBytes) },
-        scope: "local",
-        timeMs: clock.nowMs(),
-      }),
+    onPruned: (reclaimedBytes) => journal.add(pruneEvent("container", reclaimedBytes, clock.nowMs())),
+    hostPaths: ({ id }) => ({
+      ...containers.hostPathsOf?.(id),
+      layers: images.rootfsLayers?.(id),
+    }),
   };
 }

@@ -149,7 +149,7 @@ function wholeNumber(text: string): number {
 
 function other({ find }: FilterWorld, value: string): ContainerRecord {
   const container = find(value);
-  if (container === undefined) throw new NotFoundError(`No such container: ${value}`);
+  if (container === undefined) throw new NotFoundError(`no such container ${value}`);
   return container;
 }
 

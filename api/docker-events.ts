@@ -87,3 +87,9 @@ export function networkEvent({ kind, network, containerId, timeMs }: LocalNetwor
     timeMs,
   };
 }
+
+/** Told once for each prune, also when nothing was to be removed. */
+export function pruneEvent(type: string, reclaimedBytes: number, timeMs: number): EngineEvent {
+  const attributes = { reclaimed: String(reclaimedBytes) };
+  return { type, action: "prune", id: "", attributes, scope: "local", timeMs };
+}

@@ -7,9 +7,15 @@ import type { ContainerManager } from "../proto/engine/containers.js";
 import type { ImageRecord, ImageWorkshop } from "../proto/engine/images.js";
 import type { VolumeStore } from "../proto/engine/volumes.js";
 import type { MountedVolume } from "./convert/container-mounts-out.js";
+import type { HostPaths } from "./convert/container-out.js";
 
 export type EngineImage = ImageRecord;
-export type ImageBackend = ImageWorkshop;
+export interface ImageBackend extends ImageWorkshop {
+  /** Folders of a container's root, the layers topmost first; undefined before it was first needed. */
+  rootfsLayers?(
+    containerId: string,
+  ): { readonly upper: string; readonly lowers: readonly string[] } | undefined;
+}
 
 /** A network a container is on. */
 export interface EngineContainerNetwork {
@@ -23,4 +29,6 @@ export interface ContainerBackend extends ContainerManager {
   /** The volumes containers use. */
   readonly volumes: VolumeStore;
   volumesOf(id: string): readonly MountedVolume[];
+  /** Files of a container on the host; absent: there is no such file now. */
+  hostPathsOf?(id: string): HostPaths;
 }

@@ -16,6 +16,7 @@ import {
   NotImplementedError,
 } from "../base/errors/errors.js";
 import { containerRouteOptions } from "./container-backend.js";
+import { pruneEvent } from "./docker-events.js";
 import { EngineEvents } from "./engine-events.js";
 import { Exchange, sendError, sendReply } from "./http-exchange.js";
 import { type UpgradeParts, upgradedResponse } from "./http-hijack.js";
@@ -68,15 +69,7 @@ function streamRoutes(streaming: NonNullable<EngineBackend["streaming"]>): Route
 }
 
 function allImageRoutes({ images, containers, clock }: EngineBackend, { journal }: EngineEvents): Route[] {
-  const onPruned = (reclaimedBytes: number): void =>
-    journal.add({
-      type: "image",
-      action: "prune",
-      id: "",
-      attributes: { reclaimed: String(reclaimedBytes) },
-      scope: "local",
-      timeMs: clock.nowMs(),
-    });
+  const onPruned = (bytes: number): void => journal.add(pruneEvent("image", bytes, clock.nowMs()));
   return [
     ...imageRoutes({ images, containers, onPruned, nowMs: () => clock.nowMs() }),
     ...imageTransferRoutes({ images }),
@@ -87,6 +80,8 @@ function allImageRoutes({ images, containers, clock }: EngineBackend, { journal 
 function routesOf(backend: EngineBackend, clients: ManagerClients, events: EngineEvents): Route[] {
   const isManager = (): boolean => backend.manager() !== undefined;
   const ofContainers = containerRouteOptions(backend, events.journal);
+  const onPruned = (type: string) => (bytes: number) =>
+    events.journal.add(pruneEvent(type, bytes, backend.clock.nowMs()));
   return [
     ...systemRoutes(backend, clients),
     ...debugRoutes(clients, isManager),
@@ -103,6 +98,7 @@ function routesOf(backend: EngineBackend, clients: ManagerClients, events: Engin
       containers: backend.containers,
       isManager,
       nowMs: () => backend.clock.nowMs(),
+      onPruned: onPruned("network"),
     }),
     ...allImageRoutes(backend, events),
     ...containerRoutes(ofContainers),
@@ -110,9 +106,13 @@ function routesOf(backend: EngineBackend, clients: ManagerClients, events: Engin
     ...(backend.streaming === undefined ? [] : streamRoutes(backend.streaming)),
     ...(backend.files === undefined ? [] : containerFileRoutes(backend.files)),
     ...(backend.files === undefined ? [] : containerStatsRoutes({ ...backend, files: backend.files })),
-    ...buildingRoutes(backend),
+    ...buildingRoutes(backend, onPruned("builder")),
     ...diskUsageRoutes({ backend, images: backend.images, containers: ofContainers }),
-    ...volumeRoutes({ volumes: backend.containers.volumes, containers: backend.containers }),
+    ...volumeRoutes({
+      volumes: backend.containers.volumes,
+      containers: backend.containers,
+      onPruned: onPruned("volume"),
+    }),
     ...eventRoutes({
       journal: events.journal,
       watch: events.watch,

@@ -11,8 +11,4 @@ export const UNIMPLEMENTED: readonly (readonly [method: string, path: string])[]
   ["GET", "/plugins/privileges"],
   ["POST", "/plugins/pull"],
   ["POST", "/plugins/create"],
-  ["DELETE", "/plugins/:name"],
-  ...["enable", "disable", "upgrade", "push", "set"].map(
-    (action) => ["POST", `/plugins/:name/${action}`] as const,
-  ),
 ];

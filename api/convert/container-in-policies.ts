@@ -82,7 +82,8 @@ function bounds(
         ? 20 * 1024 * 1024
         : 0
       : parseSize(size);
-  if (maxSizeBytes === undefined) throw new InvalidArgumentError(`invalid size: '${size}'`);
+  if (maxSizeBytes === undefined)
+    throw new InvalidArgumentError(`failed to initialize logging driver: invalid size: '${size}'`);
   const maxFiles = files === undefined ? (local ? 5 : 1) : Number(files);
   if (!Number.isSafeInteger(maxFiles)) throw new InvalidArgumentError(`invalid max-file: '${files}'`);
   if (maxFiles < 1) throw new InvalidArgumentError("max-file cannot be less than 1");

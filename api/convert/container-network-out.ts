@@ -109,7 +109,8 @@ export function networksOut(
   return Object.fromEntries(
     [...names].map((name) => {
       const settings = asked[name] ?? asked[states[name]?.networkId ?? ""];
-      const own = name !== "bridge" && apiMinor < 45 ? [container.id.slice(0, 12)] : [];
+      const own =
+        name !== "bridge" && apiMinor < 45 ? [container.id.slice(0, 12), specification.hostname] : [];
       const aliases = [...new Set([...(settings?.aliases ?? []), ...own])];
       const networkId = container.startedMs > 0 ? (parts.networkId(name) ?? "") : "";
       const state = states[name];

@@ -25,10 +25,27 @@ export interface ImageOfContainer {
   readonly config: { readonly volumes: readonly string[] };
 }
 
+/** Files of a container on the host; absent: there is none. */
+export interface HostPaths {
+  readonly resolvConf?: string;
+  readonly hostname?: string;
+  readonly hosts?: string;
+  readonly log?: string;
+}
+
+/** Folders of its root, the layers topmost first. */
+interface RootFolders {
+  readonly upper: string;
+  readonly lowers: readonly string[];
+}
+
 export interface ContainerOutParts extends MountsOutParts, NetworksOutParts {
   readonly findImage: (reference: string) => ImageOfContainer | undefined;
   /** Running execs of a container. */
   readonly execIds: (containerId: string) => readonly string[];
+  readonly hostPaths?: (
+    container: ContainerRecord,
+  ) => HostPaths & { readonly layers?: RootFolders | undefined };
 }
 
 export interface ContainerSize {
@@ -213,10 +230,22 @@ function configOut(container: ContainerRecord, parts: ContainerOutParts, apiMino
   };
 }
 
+function graphDriverData(layers: RootFolders | undefined): JsonValue {
+  if (layers === undefined) return null;
+  const folder = layers.upper.replace(/\/[^/]*$/, "");
+  return {
+    LowerDir: layers.lowers.join(":"),
+    MergedDir: `${folder}/merged`,
+    UpperDir: layers.upper,
+    WorkDir: `${folder}/work`,
+  };
+}
+
 /** As `docker inspect` shows it. */
 export function containerOut(container: ContainerRecord, parts: ContainerOutParts, shown: Shown): JsonObject {
   const [path = "", ...args] = commandOf(container);
   const execs = parts.execIds(container.id);
+  const paths = parts.hostPaths?.(container) ?? {};
   return {
     Id: container.id,
     Created: timeText(container.createdMs),
@@ -224,10 +253,10 @@ export function containerOut(container: ContainerRecord, parts: ContainerOutPart
     Args: args,
     State: stateOut(container),
     Image: container.imageId,
-    ResolvConfPath: "",
-    HostnamePath: "",
-    HostsPath: "",
-    LogPath: "",
+    ResolvConfPath: paths.resolvConf ?? "",
+    HostnamePath: paths.hostname ?? "",
+    HostsPath: paths.hosts ?? "",
+    LogPath: paths.log ?? "",
     Name: `/${container.name}`,
     RestartCount: container.restartCount ?? 0,
     Driver: "overlay2",
@@ -237,7 +266,7 @@ export function containerOut(container: ContainerRecord, parts: ContainerOutPart
     AppArmorProfile: container.specification.isolation?.apparmorProfile ?? "",
     ExecIDs: some(execs),
     HostConfig: hostConfigOut(container, shown.apiMinor),
-    GraphDriver: { Data: {}, Name: "overlay2" },
+    GraphDriver: { Data: graphDriverData(paths.layers), Name: "overlay2" },
     ...sizeOut(shown),
     Mounts: mountsOut(container, parts),
     Config: configOut(container, parts, shown.apiMinor),

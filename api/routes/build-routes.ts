@@ -21,13 +21,14 @@ import type { Route } from "./route.js";
 export interface BuildRoutesOptions {
   readonly builder: ImageBuilder;
   readonly nowMs: () => number;
+  readonly onPruned?: (reclaimedBytes: number) => void;
 }
 
 /** Builds that can be cancelled by their id. */
 const NAMED_BUILDS_MAX = 1_024;
 const PRUNE_FILTERS = ["until", "id", "parent", "type", "description", "inuse", "shared", "private"];
 
-export function buildRoutes({ builder, nowMs }: BuildRoutesOptions): Route[] {
+export function buildRoutes({ builder, nowMs, onPruned }: BuildRoutesOptions): Route[] {
   const named = new Map<string, AbortController>();
   return [
     {
@@ -81,6 +82,7 @@ export function buildRoutes({ builder, nowMs }: BuildRoutesOptions): Route[] {
                 untilMs,
                 ids,
               });
+        onPruned?.(reclaimedBytes);
         // Go's nil, where nothing was deleted
         const json = { CachesDeleted: deleted.length === 0 ? null : deleted, SpaceReclaimed: reclaimedBytes };
         return { status: 200, json };

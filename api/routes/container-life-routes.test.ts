@@ -219,7 +219,7 @@ test("the list: filters are refused in dockerd's words", async () => {
     [{ status: ["zz"] }, 400, "invalid filter 'status=zz'"],
     [{ health: ["zz"] }, 400, "unrecognized filter value for health: zz"],
     [{ exited: ["zz"] }, 400, 'strconv.Atoi: parsing "zz": invalid syntax'],
-    [{ before: ["nope"] }, 404, "No such container: nope"],
+    [{ before: ["nope"] }, 404, "no such container nope"],
   ];
   for (const [filters, status, words] of refused) {
     const answer = await ask(

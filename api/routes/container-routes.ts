@@ -18,7 +18,7 @@ export interface ContainerRoutesOptions extends ContainerOutParts {
   readonly containers: Pick<ContainerManager, "find" | "get" | "list">;
   readonly withDescendants: (imageReference: string) => ReadonlySet<string>;
   /** Bytes on the disk; undefined where nobody counts them. */
-  readonly sizeOf: (containerId: string) => Promise<ContainerSize> | undefined;
+  readonly sizeOf: (containerId: string) => Promise<ContainerSize | undefined> | undefined;
   readonly nowMs: () => number;
 }
 

@@ -58,7 +58,7 @@ export function execOut(record: ExecRecord): JsonValue {
     OpenStdin: specification.attachStdin,
     OpenStderr: specification.attachStderr,
     OpenStdout: specification.attachStdout,
-    CanRemove: record.exitCode !== undefined,
+    CanRemove: false, // what dockerd marks shortly before it forgets one
     ContainerID: record.containerId,
     DetachKeys: "",
     Pid: record.pid,

@@ -33,6 +33,7 @@ export interface NetworkRouteParts {
   readonly containers: Pick<ContainerManager, "get" | "connectNetwork" | "disconnectNetwork">;
   readonly isManager: () => boolean;
   readonly nowMs: () => number;
+  readonly onPruned?: (reclaimedBytes: number) => void;
 }
 
 export function networkRoutes(clients: ManagerClients, parts: NetworkRouteParts): Route[] {
@@ -145,13 +146,14 @@ class Networks {
     for (const record of this.#parts.local?.list() ?? []) {
       if (isPredefinedNetwork(record.name) || !isMeant(localNetworkOut(record))) continue;
       if ((this.#parts.local?.members(record.id).length ?? 0) > 0) continue;
-      await this.#parts.local?.remove(record.id);
-      deleted.push(record.name);
+      if (await unlessInUse(this.#parts.local?.remove(record.id))) deleted.push(record.name);
     }
     for (const network of await this.#clusterNetworks()) {
       if (network.spec?.ingress === true || !isMeant(networkOut(network))) continue;
-      if (await this.#removeUnused(network.id)) deleted.push(network.spec?.annotations?.name ?? network.id);
+      const removal = this.#clients.call((control) => control.removeNetwork, { id: network.id });
+      if (await unlessInUse(removal)) deleted.push(network.spec?.annotations?.name ?? network.id);
     }
+    this.#parts.onPruned?.(0);
     return { NetworksDeleted: deleted.length === 0 ? null : deleted };
   }
 
@@ -211,20 +213,27 @@ class Networks {
     return network?.id ?? "";
   }
 
+  /** None while there is no leader: the node's own networks are to be had all the same, as in Docker. */
   async #clusterNetworks(): Promise<readonly Network[]> {
     if (!this.#parts.isManager()) return [];
     const filters = listFilters(new Map());
-    return (await this.#clients.call((control) => control.listNetworks, { filters })).networks;
-  }
-
-  async #removeUnused(id: string): Promise<boolean> {
     try {
-      await this.#clients.call((control) => control.removeNetwork, { id });
-      return true;
+      return (await this.#clients.call((control) => control.listNetworks, { filters })).networks;
     } catch (error) {
-      if (["failed-precondition", "permission-denied", "not-found"].includes(codeOf(error))) return false;
+      if (["unavailable", "not-leader", "deadline-exceeded"].includes(codeOf(error))) return [];
       throw error;
     }
+  }
+}
+
+/** @returns false when somebody has taken or removed it meanwhile. */
+async function unlessInUse(removal: Promise<unknown> | undefined): Promise<boolean> {
+  try {
+    await removal;
+    return true;
+  } catch (error) {
+    if (["failed-precondition", "permission-denied", "not-found"].includes(codeOf(error))) return false;
+    throw error;
   }
 }
 

@@ -8,10 +8,23 @@ import type { VolumeRecord, VolumeStore } from "../../proto/engine/volumes.js";
 import { labelsMatch } from "../convert/prune-filters.js";
 import { type JsonObject, timeText } from "../convert/shape.js";
 import { type Filters, parseFilters } from "../filters.js";
+import type { Exchange } from "../http-exchange.js";
 import type { Route } from "./route.js";
+
+/** Of managed plugins, of which there is none. Those that would bring one are refused by name. */
+const PLUGIN_ROUTES = [
+  ["GET", "/plugins/:name/json"],
+  ["DELETE", "/plugins/:name"],
+  ["POST", "/plugins/:name/enable"],
+  ["POST", "/plugins/:name/disable"],
+  ["POST", "/plugins/:name/upgrade"],
+  ["POST", "/plugins/:name/push"],
+  ["POST", "/plugins/:name/set"],
+] as const;
 
 export interface VolumeRoutesOptions {
   readonly volumes: VolumeStore;
+  readonly onPruned?: (reclaimedBytes: number) => void;
   readonly containers: {
     list(): readonly { readonly id: string }[];
     volumesOf(id: string): readonly { readonly name: string }[];
@@ -78,7 +91,9 @@ export function volumeRoutes(options: VolumeRoutesOptions): Route[] {
         if (pruning) throw new FailedPreconditionError("a prune operation is already running");
         pruning = true;
         try {
-          return { status: 200, json: await prune(options, filters, all) };
+          const json = await prune(options, filters, all);
+          options.onPruned?.(Number(json["SpaceReclaimed"] ?? 0));
+          return { status: 200, json };
         } finally {
           pruning = false;
         }
@@ -103,13 +118,13 @@ export function volumeRoutes(options: VolumeRoutesOptions): Route[] {
       },
     },
     { method: "GET", path: "/plugins", handle: async () => ({ status: 200, json: [] }) },
-    {
-      method: "GET",
-      path: "/plugins/:name/json",
-      handle: async (exchange) => {
+    ...PLUGIN_ROUTES.map(([method, path]) => ({
+      method,
+      path,
+      handle: async (exchange: Exchange) => {
         throw new NotFoundError(`plugin "${exchange.param("name")}" not found`);
       },
-    },
+    })),
   ];
 }
 
@@ -150,16 +165,16 @@ async function prune(options: VolumeRoutesOptions, filters: Filters, all: boolea
   for (const volume of volumes.list()) {
     if (used.has(volume.name) || volume.driver !== "local") continue;
     if ((!all && !volume.anonymous) || !labelsMatch(filters, volume.labels)) continue;
-    const bytes = await volumes.usage(volume.name);
     try {
+      const bytes = await volumes.usage(volume.name);
       await volumes.remove(volume.name);
+      reclaimed += Math.max(0, bytes);
     } catch (error) {
       const taken = error instanceof FailedPreconditionError || error instanceof NotFoundError; // meanwhile
       if (taken) continue;
       throw error;
     }
     deleted.push(volume.name);
-    reclaimed += Math.max(0, bytes);
   }
   return { VolumesDeleted: deleted, SpaceReclaimed: reclaimed };
 }

@@ -194,6 +194,22 @@ export class ConmonContainerManager implements LocalContainerManager {
     return this.#parts.registry.find(id)?.stored.volumes ?? [];
   }
 
+  hostPathsOf(id: string): { resolvConf?: string; hostname?: string; hosts?: string; log?: string } {
+    const { registry, maker, logPath } = this.#parts;
+    const found = registry.find(id)?.stored.record;
+    if (found === undefined || found.startedMs === 0) return {};
+    const { driver } = found.specification.log;
+    const log = driver === "" || driver === "json-file" ? { log: logPath(found.id) } : {};
+    if (found.pid === 0) return log;
+    const { files } = maker;
+    return {
+      ...log,
+      resolvConf: files.etcPath(found.id, "resolv.conf"),
+      hostname: files.etcPath(found.id, "hostname"),
+      hosts: files.etcPath(found.id, "hosts"),
+    };
+  }
+
   async connectNetwork(id: string, network: string, endpoint: EndpointSettings): Promise<void> {
     const entry = this.#entry(id);
     await entry.queue.run(() => this.#network.connect(entry, network, endpoint));

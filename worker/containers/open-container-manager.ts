@@ -60,6 +60,13 @@ export interface LocalContainerManager extends ContainerManager {
   onBeforeStart(listener: StartListener): () => void;
   /** Once, when everything containers need is up: starts those that their restart policy wants to run. */
   startByPolicy(): void;
+  /** Files of a container on the host; absent: there is no such file now. */
+  hostPathsOf(id: string): {
+    readonly resolvConf?: string;
+    readonly hostname?: string;
+    readonly hosts?: string;
+    readonly log?: string;
+  };
   /** Which volume is mounted where, anonymous ones named; empty for a container that is not there. */
   volumesOf(id: string): readonly {
     readonly target: string;

@@ -23,7 +23,7 @@ export interface AdmittedResources {
 export function admitResources(asked: ContainerResources, kernel: KernelFacts): AdmittedResources {
   checkMemory(asked);
   checkCpu(asked, kernel);
-  checkBlockIo(asked);
+  if (kernel.blkioWeight) checkBlockIo(asked); // Docker discards first what the kernel cannot do
   const warnings: string[] = [];
   const resources = { ...asked };
   const lacks = (ok: boolean, words: string, drop: () => void): void => {
