@@ -2,7 +2,7 @@
  * /system/df: what images, containers, volumes and the build cache take on the disk. Edge: to the node's
  * stores. Nothing is walked twice at a time: who asks meanwhile gets the same answer.
  */
-import { InvalidArgumentError } from "../../base/errors/errors.js";
+import { InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
 import type { ImageWorkshop } from "../../proto/engine/images.js";
 import { containerRowOut } from "../convert/container-out.js";
 import { imageSummary } from "../convert/image-out.js";
@@ -46,6 +46,7 @@ async function containersOut(options: DiskUsageOptions, apiMinor: number): Promi
   const { containers } = options;
   for (const container of options.backend.containers.list()) {
     const size = await containers.sizeOf(container.id);
+    if (size === undefined && options.backend.containers.find(container.id) === undefined) continue;
     rows.push(containerRowOut(container, containers, { apiMinor, nowMs: containers.nowMs(), size }));
   }
   return rows;
@@ -60,10 +61,21 @@ async function volumesOut({ backend }: DiskUsageOptions): Promise<JsonObject[]> 
   for (const volume of volumes.list()) {
     // what a plugin or a network file system holds is not ours to walk
     const isLocal = volume.driver === "local" && Object.keys(volume.options).length === 0;
-    const Size = isLocal ? await volumes.usage(volume.name) : -1;
+    const Size = isLocal ? await unlessGone(volumes.usage(volume.name)) : -1;
+    if (Size === undefined) continue;
     rows.push({ ...volumeOut(volume), UsageData: { RefCount: users.get(volume.name) ?? 0, Size } });
   }
   return rows;
+}
+
+/** Walking takes its time: what was removed meanwhile is left out. */
+async function unlessGone<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof NotFoundError) return undefined;
+    throw error;
+  }
 }
 
 function cacheOut({ building }: EngineBackend): JsonObject[] {

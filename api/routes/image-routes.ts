@@ -2,7 +2,7 @@
  * /images: listing, looking, naming, removing. Edge: to the node's image store.
  * Source: Docker Engine API 1.24 to 1.51; texts and orders as the stock daemon's.
  */
-import { InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
+import { AbortedError, InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
 import type { ContainerRecord } from "../../proto/engine/containers.js";
 import type { ImageRecord, ImageWorkshop } from "../../proto/engine/images.js";
 import {
@@ -91,10 +91,12 @@ function listImages({ images, nowMs }: ImageRoutesOptions, exchange: Exchange) {
   if (single !== "" && exchange.apiMinor() < 41)
     filters.set("reference", [...(filters.get("reference") ?? []), single]);
   const references = filters.get("reference");
-  const list = imagesListed(images.list(), filters, {
+  const all = images.list();
+  const parents = new Set(all.map(({ parentId }) => parentId));
+  const list = imagesListed(all, filters, {
     all: exchange.flag("all"),
     find: (reference) => images.find(reference),
-    hasChildren: (id) => images.childrenOf(id).length > 0,
+    hasChildren: (id) => parents.has(id),
     nowMs: nowMs(),
   });
   const shared = exchange.flag("shared-size");
@@ -135,7 +137,7 @@ async function pruneImages(options: ImageRoutesOptions, exchange: Exchange) {
     const names = isNamed ? [...image.repoTags, ...image.repoDigests] : [id];
     for (const name of names)
       if (isNamed ? images.find(name)?.id === id : images.find(id) !== undefined)
-        lines.push(...(await images.remove(name, usersOf(options))));
+        lines.push(...(await removeUnlessTaken(options, name)));
   }
   const reclaimedBytes = Math.max(0, before - images.layersBytes());
   options.onPruned(reclaimedBytes);
@@ -146,6 +148,16 @@ async function pruneImages(options: ImageRoutesOptions, exchange: Exchange) {
       SpaceReclaimed: reclaimedBytes,
     },
   };
+}
+
+/** A container or an image may have been made of it meanwhile, or somebody else has removed it. */
+async function removeUnlessTaken(options: ImageRoutesOptions, name: string) {
+  try {
+    return await options.images.remove(name, usersOf(options));
+  } catch (error) {
+    if (error instanceof AbortedError || error instanceof NotFoundError) return [];
+    throw error;
+  }
 }
 
 function removalLine({ untagged, deleted }: { untagged?: string; deleted?: string }) {

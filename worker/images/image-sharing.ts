@@ -4,15 +4,29 @@
  */
 import type { LibraryParts } from "./image-library.js";
 
+/** Per state of the index, which is a new map with each change: counting them per image asked would be a square. */
+const counted = new WeakMap<LibraryParts["index"]["images"], ReadonlyMap<string, number>>();
+
+function usersOf(images: LibraryParts["index"]["images"]): ReadonlyMap<string, number> {
+  let users = counted.get(images);
+  if (users === undefined) {
+    const made = new Map<string, number>();
+    for (const { chainIds } of images.values())
+      for (const chainId of chainIds) made.set(chainId, (made.get(chainId) ?? 0) + 1);
+    users = made;
+    counted.set(images, users);
+  }
+  return users;
+}
+
 export class SharedLayers {
   readonly #parts: Pick<LibraryParts, "index" | "layers">;
   /** Chain id -> images that have it. */
-  readonly #users = new Map<string, number>();
+  readonly #users: ReadonlyMap<string, number>;
 
   constructor(parts: Pick<LibraryParts, "index" | "layers">) {
     this.#parts = parts;
-    for (const image of parts.index.images.values())
-      for (const chainId of image.chainIds) this.#users.set(chainId, (this.#users.get(chainId) ?? 0) + 1);
+    this.#users = usersOf(parts.index.images);
   }
 
   /** Bytes of an image's layers that other images have, too; 0 for an unknown image. */
