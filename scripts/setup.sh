@@ -45,7 +45,8 @@ install_runtime() {
       apt-cache show crun >/dev/null 2>&1 || runtime=(runc)
     fi
   fi
-  install_packages "${runtime[@]}" conmon nftables iproute2 ca-certificates
+  # tini: what `docker run --init` puts before the command
+  install_packages "${runtime[@]}" conmon nftables iproute2 ca-certificates tini
 }
 
 build() {
