@@ -58,7 +58,15 @@ test("listeners: sockets and TCP, with TLS and its default port", () => {
   ]);
   assert.deepEqual(tls, { clientCa: "/ca", certificate: "/c", key: "/k" });
   assert.deepEqual(warnings, []);
-  assert.match(options(["-H", "tcp://0.0.0.0:2375"]).warnings.join(), /without client certificates/);
+  const open = ["-H", "tcp://0.0.0.0:2375"];
+  assert.match(options([...open, "--tls=false"]).warnings.join(), /without client certificates/);
+  assert.throws(() => options(open), /0\.0\.0\.0:2375 without TLS gives root on this host/);
+  assert.throws(
+    () => options([...open, "--tlscert", "/c", "--tlskey", "/k", "--tlscacert", "/ca"]),
+    /without TLS/,
+  );
+  for (const near of ["tcp://127.0.0.1:2375", "tcp://[::1]:2375", "tcp://localhost:2375"])
+    assert.match(options(["-H", near]).warnings.join(), /without client certificates/);
   for (const host of ["fd://", "tcp://name:1", "unix://relative", "tcp://1.2.3.4:99999", "npipe://x"])
     assert.throws(() => parse(["-H", host]), /--host/, host);
   assert.throws(() => parse(["--tlsverify"]), /--tlscert and --tlskey/);
@@ -137,4 +145,10 @@ test("the version is that of package.json, and the wrapper uses the same flags",
   assert.equal(SKEIN_VERSION, json.version);
   const wrapper = readFileSync(resolve(ROOT, "scripts/skeind"), "utf8");
   for (const flag of V8_FLAGS) assert.ok(wrapper.includes(flag), flag);
+});
+
+test("no bound on transfers is one that nothing reaches, not one that nothing passes", () => {
+  const { settings } = options(["--max-concurrent-downloads", "0", "--max-concurrent-uploads", "7"]);
+  assert.ok(settings.maxConcurrentDownloads > 1_000);
+  assert.equal(settings.maxConcurrentUploads, 7);
 });

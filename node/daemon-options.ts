@@ -52,6 +52,8 @@ export interface OptionSources {
 
 const DEFAULT_CONFIG_FILE = "/etc/skein/daemon.json";
 const DEFAULT_SHM_BYTES = 64 * 2 ** 20;
+/** What 0 means, as in dockerd; connections to one registry have a bound of their own. */
+const UNBOUNDED = Number.MAX_SAFE_INTEGER;
 const DEFAULT_PORTS = { plain: 2375, tls: 2376 };
 
 function nameOf(name: string, flag: Flag): string {
@@ -146,6 +148,17 @@ function checkAddress(address: string, host: string): void {
   }
 }
 
+/** Whoever reaches the API is root here: without TLS others reach it only where somebody has said so. */
+function mustBeLoopback(listeners: readonly Listener[]): void {
+  for (const listener of listeners) {
+    if (listener.kind === "unix" || /^(127\.|::1$|localhost$)/.test(listener.address)) continue;
+    throw new InvalidArgumentError(
+      `--host tcp://${listener.address}:${listener.port} without TLS gives root on this host to whoever reaches ` +
+        "it: use --tlsverify, or say --tls=false when that is meant",
+    );
+  }
+}
+
 function tlsFiles(values: Values): TlsFiles | undefined {
   const verify = values.flag("tlsverify");
   if (!verify && !values.flag("tls")) return undefined;
@@ -202,8 +215,8 @@ function settingsOf(values: Values, { environment }: OptionSources): EngineSetti
     labels: values.list("label"),
     insecureRegistries: values.list("insecure-registry"),
     registryMirrors: values.list("registry-mirror"),
-    maxConcurrentDownloads: values.number("max-concurrent-downloads", 3),
-    maxConcurrentUploads: values.number("max-concurrent-uploads", 5),
+    maxConcurrentDownloads: values.number("max-concurrent-downloads", 3) || UNBOUNDED,
+    maxConcurrentUploads: values.number("max-concurrent-uploads", 5) || UNBOUNDED,
     proxies: {
       http: proxy("http-proxy", "HTTP_PROXY"),
       https: proxy("https-proxy", "HTTPS_PROXY"),
@@ -265,6 +278,7 @@ export function parseDaemonOptions(
   const hosts = named.length > 0 ? named : [`unix://${runDir}/skein.sock`];
   const listeners = hosts.map((host) => parseListener(host, tls !== undefined));
   const unsafe = listeners.filter((listener) => listener.kind === "tcp" && tls?.clientCa === undefined);
+  if (tls === undefined && !all.has("tls") && !all.has("tlsverify")) mustBeLoopback(unsafe);
   const unix = listeners.find((listener) => listener.kind === "unix");
   const settings = settingsOf(values, sources);
   const options: DaemonOptions = {
