@@ -2,7 +2,7 @@
  * POST /commit: a container's files and configuration become an image. Edge: to the node's containers and
  * images. Source: Docker Engine API 1.24 to 1.51, ImageCommit.
  */
-import { InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
+import { FailedPreconditionError, InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
 import type { ImageBuilder } from "../../proto/engine/build.js";
 import type { ContainerManager, ContainerRecord } from "../../proto/engine/containers.js";
 import type { ImageDocument, ImageWorkshop } from "../../proto/engine/images.js";
@@ -70,11 +70,20 @@ export function commitRoutes({ containers, images, applyChanges }: CommitRoutesO
           containers.emit(container.id, "commit", { comment, imageID: image.id, imageRef: name });
           return { status: 201, json: { Id: image.id } };
         } finally {
-          if (paused) await containers.unpause(container.id);
+          if (paused) await resume(containers, container.id);
         }
       },
     },
   ];
+}
+
+/** One that was killed or removed meanwhile is paused no more: the commit is made all the same. */
+async function resume(containers: CommitRoutesOptions["containers"], id: string): Promise<void> {
+  try {
+    await containers.unpause(id);
+  } catch (error) {
+    if (!(error instanceof NotFoundError || error instanceof FailedPreconditionError)) throw error;
+  }
 }
 
 function nameOf(repository: string, tag: string): string {
