@@ -112,6 +112,9 @@ export async function listenAll(
   }
 }
 
+/** Clients that may wait to be let in: a unix socket refuses more with EAGAIN. The kernel's somaxconn bounds it. */
+const BACKLOG = 4_096;
+
 async function listen(
   server: Server,
   where: { path: string } | { address: string; port: number },
@@ -121,7 +124,7 @@ async function listen(
     server.once("error", (error) =>
       reject(new InternalError(`listening on ${name} failed: ${error.message}`, { cause: error })),
     );
-    if ("path" in where) server.listen(where.path, resolve);
-    else server.listen(where.port, where.address, resolve);
+    if ("path" in where) server.listen({ path: where.path, backlog: BACKLOG }, resolve);
+    else server.listen({ port: where.port, host: where.address, backlog: BACKLOG }, resolve);
   });
 }
