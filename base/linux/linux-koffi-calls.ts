@@ -17,9 +17,10 @@ function libc<A extends readonly unknown[], R = number>(signature: string): Call
   return library.func(signature) as unknown as Call<A, R>;
 }
 
-export const cMount = libc<
+const anyMount = library.func("int mount(const char*, const char*, const char*, unsigned long, const char*)");
+export const cMount = anyMount as unknown as Call<
   [source: string, target: string, type: string | null, flags: number, data: string | null]
->("int mount(const char*, const char*, const char*, unsigned long, const char*)");
+>;
 export const cSetns = libc<[fd: number, kind: number]>("int setns(int, int)");
 export const cUnshare = libc<[flags: number]>("int unshare(int)");
 export const cSocket = libc<[family: number, type: number, protocol: number]>("int socket(int, int, int)");
@@ -75,6 +76,18 @@ export function umountErrno(target: string, flags: number): Promise<number> {
     cUmount.async(target, flags, (error: Error | null, result: number) => {
       const errno = koffi.errno();
       if (error) reject(new InternalError(`umount of ${target} failed: ${error.message}`, { cause: error }));
+      else resolve(result === 0 ? 0 : errno);
+    });
+  });
+}
+
+/** Mounts on a thread of the pool. @returns 0 or the errno. */
+export function mountErrno(...args: Parameters<typeof cMount>): Promise<number> {
+  const [source, target, type, flags, data] = args;
+  return new Promise((resolve, reject) => {
+    anyMount.async(source, target, type, flags, data, (error: Error | null, result: number) => {
+      const errno = koffi.errno();
+      if (error) reject(new InternalError(`mount of ${target} failed: ${error.message}`, { cause: error }));
       else resolve(result === 0 ? 0 : errno);
     });
   });

@@ -29,6 +29,19 @@ test("a packet socket is connected, and a full backlog does not hold up the thre
   }
 });
 
+test("a mount aside is the same, and refused with its errno", async () => {
+  const linux = await openKoffiLinux();
+  const target = mkdtempSync(join(tmpdir(), "skein-linux-"));
+  try {
+    await linux.mountAside?.({ source: "a", target, type: "tmpfs", flags: ["nodev"], data: "size=4096" });
+    await linux.unmount(target);
+    const refused = linux.mountAside?.({ source: "a", target, type: "nofs" });
+    await assert.rejects(refused ?? assert.fail("absent"), /^InternalError: mount of .* failed: ENODEV$/);
+  } finally {
+    rmSync(target, { recursive: true });
+  }
+});
+
 test("refusals on other threads keep their own errno", async () => {
   const linux = await openKoffiLinux();
   const refusals = Array.from({ length: 20 }, (_, i) =>

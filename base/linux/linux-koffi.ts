@@ -20,6 +20,7 @@ import {
   cString,
   lastErrno,
   mknod,
+  mountErrno,
   openat2,
   refusal,
   refusalOf,
@@ -81,14 +82,26 @@ function mountFlags(names: readonly string[]): number {
   return flags;
 }
 
-function mount(options: MountOptions): void {
+function mountArguments(options: MountOptions): Parameters<typeof cMount> {
   const source = cString(options.source, "mount source");
   const target = cString(options.target, "mount target");
   const type = options.type === "" ? null : cString(options.type, "mount type");
   const data = options.data === undefined ? null : cString(options.data, "mount data");
-  if (cMount(source, target, type, mountFlags(options.flags ?? []), data) !== 0) {
-    throw refusal(lastErrno(), "mount", `${target} (${type ?? "bind"} of ${source})`);
-  }
+  return [source, target, type, mountFlags(options.flags ?? []), data];
+}
+
+function mount(options: MountOptions): void {
+  const args = mountArguments(options);
+  if (cMount(...args) !== 0) throw mountRefusal(lastErrno(), options);
+}
+
+async function mountAside(options: MountOptions): Promise<void> {
+  const errno = await mountErrno(...mountArguments(options));
+  if (errno !== 0) throw mountRefusal(errno, options);
+}
+
+function mountRefusal(errno: number, { source, target, type }: MountOptions): InternalError {
+  return refusal(errno, "mount", `${target} (${type || "bind"} of ${source})`);
 }
 
 async function unmount(target: string, options: { detach?: boolean } = {}): Promise<void> {
@@ -261,6 +274,7 @@ export async function openKoffiLinux(): Promise<Linux> {
   await stat("/");
   return {
     mount,
+    mountAside,
     unmount,
     createNetns,
     deleteNetns,

@@ -46,6 +46,8 @@ export interface NetlinkSocket {
 
 export interface Linux {
   mount(options: MountOptions): void;
+  /** The same off the event loop, for what a server on the network must answer first. Absent: `mount`. */
+  mountAside?(options: MountOptions): Promise<void>;
   /** Off the event loop, for slow unmounts. */
   unmount(target: string, options?: { detach?: boolean }): Promise<void>;
   /**

@@ -3,7 +3,7 @@
  * Nothing is left after the last one.
  */
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
@@ -150,6 +150,10 @@ describe("container adoption", () => {
     assert.notEqual(lab.manager.get(other).name, name);
     await lab.manager.remove(other);
     await rm(half, { recursive: true, force: true });
+  });
+
+  it("records, which hold the environment, are for root alone", () => {
+    assert.equal(statSync(join(lab.dir, "state")).mode & 0o777, 0o700);
   });
 
   it("a create that fails leaves nothing behind", async () => {

@@ -3,6 +3,7 @@
  * Invariant: writes of one container land in call order; a damaged record is an error,
  * never silently skipped.
  */
+import { chmod, mkdir } from "node:fs/promises";
 import { Level } from "level";
 import { DataLossError } from "../../base/errors/errors.js";
 import { KeyedLock } from "../images/keyed-lock.js";
@@ -10,6 +11,8 @@ import type { ContainerState, StoredContainer } from "./stored-container.js";
 
 /** @param folder made when missing. @throws when another process holds it open. */
 export async function openLevelContainerState(folder: string): Promise<ContainerState> {
+  await mkdir(folder, { recursive: true });
+  await chmod(folder, 0o700); // the environment of a container often holds passwords
   const db = new Level<string, string>(folder, { keyEncoding: "utf8", valueEncoding: "utf8" });
   await db.open();
   const order = new KeyedLock(); // two writes that are under way at once may land either way round

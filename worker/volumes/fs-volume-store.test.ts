@@ -94,3 +94,13 @@ test("only root may walk into volumes on the host: set-uid files in them are the
   const { mountpoint } = await store.ensure(request);
   assert.equal(statSync(join(mountpoint, "..", "..")).mode & 0o077, 0);
 });
+
+test("an anonymous volume whose record a power cut emptied is found again, with its data", async () => {
+  const store = await open();
+  const { name, mountpoint } = await store.ensure({ ...request, name: "" });
+  writeFileSync(join(mountpoint, "kept"), "");
+  writeFileSync(join(mountpoint, "..", "volume.json"), Buffer.alloc(40));
+  const again = (await open()).find(name);
+  assert.deepEqual([again?.anonymous, again?.driver, again?.mountpoint], [true, "local", mountpoint]);
+  assert.deepEqual(readdirSync(again?.mountpoint ?? ""), ["kept"]);
+});

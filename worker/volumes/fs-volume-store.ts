@@ -6,7 +6,7 @@
  * is done with one volume is done one after the other; one that a container has is not removed.
  */
 import type { Dirent } from "node:fs";
-import { chmod, mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../../base/clock/clock.js";
 import {
@@ -40,7 +40,7 @@ export interface VolumeStoreInit {
   readonly clock: Clock;
   readonly random: Random;
   /** Absent: volumes with options and extended attributes are not to be had. */
-  readonly linux?: Pick<Linux, "mount" | "unmount" | "readXattrs" | "setXattr">;
+  readonly linux?: Pick<Linux, "mount" | "mountAside" | "unmount" | "readXattrs" | "setXattr">;
   /** Ids of the containers, running or not, that have the volume. */
   readonly usersOf?: (name: string) => readonly string[];
   readonly plugins?: { readonly folders?: PluginFolders; readonly timeoutMs?: number };
@@ -81,12 +81,30 @@ class NodeVolumes implements VolumeStore {
     if (!entry.isDirectory()) return;
     const path = join(this.#init.dir, entry.name, "volume.json");
     try {
-      const record = JSON.parse(await readFile(path, "utf8")) as Kept; // written by #ensured alone
+      const bytes = await readFile(path);
+      // Those of anonymous volumes are not synced: a power cut may leave an empty file, or zeros.
+      const record = bytes.every((byte) => byte === 0)
+        ? await this.#found(entry.name)
+        : (JSON.parse(bytes.toString("utf8")) as Kept); // written by #ensured alone
       this.#records.set(entry.name, record);
     } catch (error) {
       if (isErrno(error, "ENOENT")) return; // its making was interrupted: the next `ensure` finishes it
       throw new DataLossError(`record of volume ${entry.name} cannot be read`, { cause: error });
     }
+  }
+
+  /** An anonymous volume whose record was lost: its data may still be some container's. */
+  async #found(name: string): Promise<Kept> {
+    const { birthtimeMs } = await stat(join(this.#init.dir, name));
+    const labels = { [ANONYMOUS_LABEL]: "" };
+    return {
+      name,
+      driver: "local",
+      options: {},
+      labels,
+      createdMs: Math.round(birthtimeMs),
+      anonymous: true,
+    };
   }
 
   find(name: string): VolumeRecord | undefined {

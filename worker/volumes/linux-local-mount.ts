@@ -26,14 +26,15 @@ const REASONS: Readonly<Record<string, string>> = {
 
 /** @throws {InternalError} with the kernel's reason. */
 export async function mountLocal(
-  linux: Pick<Linux, "mount">,
+  linux: Pick<Linux, "mount" | "mountAside">,
   wanted: LocalMount,
   target: string,
 ): Promise<void> {
   const mount = await resolved(wanted);
   const data = mount.data.join(",");
   try {
-    linux.mount({
+    const wait = linux.mountAside ?? ((options) => linux.mount(options));
+    await wait({
       source: mount.device,
       target,
       type: mount.flags.includes("bind") || mount.flags.includes("rbind") ? "" : mount.type,

@@ -16,13 +16,13 @@ import type { VolumeDriver, VolumeOptions } from "./volume-driver.js";
 export class LocalDriver implements VolumeDriver {
   readonly scope = "local";
   readonly #dir: string;
-  readonly #linux: Pick<Linux, "mount" | "unmount"> | undefined;
+  readonly #linux: Pick<Linux, "mount" | "mountAside" | "unmount"> | undefined;
   readonly #options: (name: string) => VolumeOptions;
   readonly #mounted: Set<string>;
 
   constructor(init: {
     dir: string;
-    linux: Pick<Linux, "mount" | "unmount"> | undefined;
+    linux: Pick<Linux, "mount" | "mountAside" | "unmount"> | undefined;
     /** Of a volume that is there. */
     options: (name: string) => VolumeOptions;
   }) {
