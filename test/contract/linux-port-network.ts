@@ -213,7 +213,7 @@ export function networkPromises(promise: Promised): void {
           assert.throws(() => linux.bindSocket(elsewhere), errno("EADDRNOTAVAIL"));
           assert.throws(
             () => linux.bindSocket({ ...elsewhere, address: "1.2.3" }),
-            /must be IPv4, got 1\.2\.3/,
+            /must be IPv4( or IPv6)?, got 1\.2\.3/,
           );
         } finally {
           closeSync(udp);
