@@ -109,6 +109,14 @@ test("a target that no URL can be made of is a page that is not there", async ()
   await assertAlive();
 });
 
+test("the tokens of many registries fit into a header, and what fits nowhere is refused", async () => {
+  const ping = (bytes: number): Promise<string> =>
+    exchange(`GET /_ping HTTP/1.0\r\nX-Registry-Config: ${"x".repeat(bytes)}\r\n\r\n`, { end: false });
+  assert.match(await ping(200_000), /^HTTP\/1\.1 200 /);
+  assert.match(await ping(2_000_000), /^HTTP\/1\.1 431 /);
+  await assertAlive();
+});
+
 test("an upgrade behind an answer that is under way is cut off", async () => {
   const events = "GET /events HTTP/1.1\r\nHost: x\r\n\r\n";
   const upgrade =

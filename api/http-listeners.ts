@@ -27,6 +27,9 @@ export interface ListenOptions {
   readonly group: string;
 }
 
+/** As Go has it: X-Registry-Config of a build holds the tokens of all registries a person has logged in to. */
+const HEADER_BYTES_MAX = 1024 * 1024;
+
 /** As dockerd: a group that does not exist by that name is refused. */
 function groupId(group: string): number | undefined {
   if (group === "") return undefined;
@@ -54,6 +57,7 @@ async function secureServer(tls: ApiTls): Promise<Server> {
     ...(tls.clientCa === undefined ? {} : { ca: read("tlscacert", tls.clientCa) }),
     requestCert: verify,
     rejectUnauthorized: verify,
+    maxHeaderSize: HEADER_BYTES_MAX,
     minVersion: "TLSv1.2",
   });
 }
@@ -84,7 +88,7 @@ export async function listenAll(
   try {
     for (const listener of options.listeners) {
       const secure = listener.kind === "tcp" && options.tls !== undefined;
-      const server = secure && options.tls ? await secureServer(options.tls) : createPlainServer();
+      const server = secure && options.tls ? await secureServer(options.tls) : createPlainServer({ maxHeaderSize: HEADER_BYTES_MAX });
       prepare(server);
       servers.push(server);
       if (listener.kind === "tcp")
