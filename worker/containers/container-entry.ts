@@ -24,6 +24,8 @@ export class ContainerEntry {
   /** Start, clean-up, removal, pause and update, one after the other. */
   readonly queue = new TaskQueue();
   starting = false;
+  /** What its last run left: done once, in the queue, by whoever comes first: its end, or a start before it. */
+  cleanUp: (() => Promise<void>) | undefined;
   /** An exit that came while the start was still being told. */
   earlyExit: RuntimeExit | undefined;
   health: HealthMonitor | undefined;

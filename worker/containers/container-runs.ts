@@ -49,6 +49,7 @@ export class ContainerRuns {
   /** By hand, or at the return of the daemon: the policy's count begins anew. */
   start(entry: ContainerEntry): Promise<ContainerRecord> {
     return entry.queue.run(async () => {
+      if (entry.cleanUp !== undefined) await this.#cleanUpFirst(entry);
       const { record } = entry.stored;
       if (!this.#parts.registry.has(entry.id)) throw new NotFoundError(`No such container: ${entry.id}`);
       if (!admitStart(record)) return record;
@@ -101,7 +102,30 @@ export class ContainerRuns {
       }
       await Promise.all([state.save(entry.stored), this.release(entry)]);
     };
-    this.#parts.inBackground("clean-up after exit", entry.queue.run(cleanUp));
+    entry.cleanUp = cleanUp;
+    this.#parts.inBackground(
+      "clean-up after exit",
+      entry.queue.run(() => this.#cleanUp(entry)),
+    );
+  }
+
+  /** It ended while its start waited for its turn. A failure is no reason not to try. */
+  async #cleanUpFirst(entry: ContainerEntry): Promise<void> {
+    try {
+      await this.#cleanUp(entry);
+    } catch (error) {
+      this.#parts.init.log.error("clean-up before a start failed", {
+        container: entry.id,
+        error: messageOf(error),
+      });
+    }
+  }
+
+  /** None due is fine. */
+  async #cleanUp(entry: ContainerEntry): Promise<void> {
+    const { cleanUp } = entry;
+    entry.cleanUp = undefined;
+    await cleanUp?.();
   }
 
   /** What a run leaves behind: sandbox, runtime state, cgroup, run files, the mounted root. */

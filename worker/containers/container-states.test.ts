@@ -112,6 +112,16 @@ describe("container states", () => {
     off();
   });
 
+  it("a start that was waiting for its turn at the end comes after the clean-up", async () => {
+    const { id, pid } = await started("exec sleep 100");
+    process.kill(pid, "SIGKILL");
+    await Promise.all(
+      Array.from({ length: 300 }, () => [lab.manager.update(id, {}), lab.manager.start(id)]).flat(),
+    );
+    await until(() => state(id) === "running" && lab.manager.get(id).pid !== pid);
+    await lab.manager.remove(id, { force: true });
+  });
+
   it("wait knows three moments", async () => {
     const { id } = await lab.manager.create(lab.spec({ args: ["sh", "-c", "exit 4"] }));
     const next = lab.manager.wait(id, { condition: "next-exit" });
