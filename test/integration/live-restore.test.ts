@@ -1,7 +1,7 @@
 /**
- * skeind is killed while fifty containers run and others come and go: all run on, and at its return
- * everything is known. SKEIN_LIVE_RESTORE_ROUNDS says how often (once by default). Real daemon, containers
- * and traffic.
+ * skeind is killed, or stopped as for an upgrade, while fifty containers run and others come and go: all
+ * run on, and at its return everything is known. SKEIN_LIVE_RESTORE_ROUNDS says how often (each once by
+ * default). Real daemon, containers and traffic.
  */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
@@ -27,7 +27,7 @@ import {
 } from "../support/lab/live-containers.js";
 import { labProcesses } from "../support/lab/sweep.js";
 
-const ROUNDS = Number(process.env["SKEIN_LIVE_RESTORE_ROUNDS"] ?? "1");
+const ROUNDS = Number(process.env["SKEIN_LIVE_RESTORE_ROUNDS"] ?? "2");
 const SLEEPERS = 32;
 const AWAY_MS = 600;
 
@@ -61,6 +61,8 @@ const WISHES: Readonly<Record<string, Wish>> = {
     config: { ExposedPorts: { "8080/tcp": {} } },
     hostConfig: { NetworkMode: "bridge", PortBindings: { "8080/tcp": [{ HostPort: "8099" }] } },
   },
+  named: { script: "exec httpd -f -p 8080 -h /www", hostConfig: { NetworkMode: "pond" } },
+  asking: { script: SLEEPING, hostConfig: { NetworkMode: "pond" } },
   healthy: { script: SLEEPING, config: { Healthcheck: HEALTH } },
   "healthy-2": { script: SLEEPING, config: { Healthcheck: HEALTH } },
   paused: { script: COUNTER },
@@ -74,7 +76,9 @@ const WISHES: Readonly<Record<string, Wish>> = {
 };
 
 for (let round = 1; round <= ROUNDS; round++) {
-  test(`round ${round}: kill -9 of skeind`, { timeout: 180_000 }, async () => {
+  const upgrade = round % 2 === 0;
+  test(`round ${round}: ${upgrade ? "upgrade" : "kill -9"} of skeind`, { timeout: 180_000 }, async () => {
+    await call(host, "POST", "/networks/create", { Name: "pond", Driver: "bridge" });
     const all = await startAll();
     const one = (name: string): LiveContainer => all.get(name) ?? assert.fail(`no container ${name}`);
     await call(host, "POST", `/containers/${one("paused").id}/pause`);
@@ -86,7 +90,8 @@ for (let round = 1; round <= ROUNDS; round++) {
     const attached = attach(one("counter-1"));
     const coming = comeAndGo();
     await new Promise((wake) => setTimeout(wake, 100 + ((round * 37) % 200)));
-    await host.killDaemon();
+    if (upgrade) await host.stop();
+    else await host.killDaemon();
     attached.kill("SIGKILL");
     await coming;
 
@@ -111,6 +116,7 @@ for (let round = 1; round <= ROUNDS; round++) {
       (await seenOrGone(host, one("removes-itself").id)) === undefined ? true : undefined,
     );
     await reaches("after the return");
+    await namesAreFound(one("asking"));
     await call(host, "POST", `/containers/${one("paused").id}/unpause`);
     for (const name of ["counter-1", "counter-2", "counter-3"]) await countedOn(one(name));
     await probedAgain(one("healthy"));
@@ -125,7 +131,7 @@ for (let round = 1; round <= ROUNDS; round++) {
 }
 
 function livesOn(name: string): boolean {
-  return /^(sleeper|counter)-|^(bridged|web|paused|healthy.*)$/.test(name);
+  return /^(sleeper|counter)-|^(bridged|web|named|asking|paused|healthy.*)$/.test(name);
 }
 
 async function startAll(): Promise<ReadonlyMap<string, LiveContainer>> {
@@ -175,6 +181,12 @@ async function reaches(when: string): Promise<void> {
   assert.equal(stdout, "hello from skein\n", `the published port answers ${when}: ${stderr}`);
 }
 
+/** By the resolver in the daemon, over a network of their own. */
+async function namesAreFound({ id }: LiveContainer): Promise<void> {
+  const { stdout, stderr } = await host.docker(["exec", id, "wget", "-q", "-O", "-", "http://named:8080/"]);
+  assert.equal(stdout, "hello from skein\n", `names are found after the return: ${stderr}`);
+}
+
 async function ended({ id, name }: LiveContainer, code: number): Promise<void> {
   const { State } = await until<SeenContainer>(`${name} ended`, 10_000, async () => {
     const container = await seen(host, id);
@@ -214,6 +226,7 @@ async function removeAll(): Promise<void> {
   const states = ["created", "running", "paused", "restarting", "exited"];
   for (const { Id, State } of list) assert.ok(states.includes(State), `${Id} is ${State}`);
   await Promise.all(list.map(({ Id }) => removeLive(host, Id)));
+  await call(host, "DELETE", "/networks/pond");
   await call(host, "POST", '/volumes/prune?filters={"all":["true"]}');
 }
 
