@@ -269,6 +269,18 @@ describe("container adoption", () => {
     await lab.manager.remove(id, { force: true });
   });
 
+  it("failed probes are counted on over a restart", async () => {
+    const times = { intervalMs: 100, timeoutMs: 2_000, startPeriodMs: 0, startIntervalMs: 0 };
+    const healthcheck = { test: ["CMD", "false"], ...times, retries: 100 };
+    const { id } = await started("sleep 100", { healthcheck });
+    const streak = (): number => lab.manager.find(id)?.failingStreak ?? 0;
+    while (streak() < 2) await new Promise((resolve) => setTimeout(resolve, 20));
+    const before = streak();
+    await lab.reopen();
+    assert.ok(streak() >= before);
+    await lab.manager.remove(id, { force: true });
+  });
+
   it("a name is unique while its container exists, ids are found by their beginning", async () => {
     const { id } = await lab.manager.create(lab.spec({ name: "same", args: ["true"] }));
     await assert.rejects(

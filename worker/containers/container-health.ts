@@ -26,8 +26,11 @@ export interface ContainerHealthComponents {
   readonly random: Random;
   readonly events: ContainerEvents;
   readonly log: Logger;
-  /** The record has its new status already. */
-  readonly onChange: (entry: ContainerEntry) => void;
+  /**
+   * The record has it already. To be kept: a daemon that is killed meanwhile must not begin to count anew.
+   * A status is told, too.
+   */
+  readonly onChange: (entry: ContainerEntry, what: "status" | "streak") => void;
 }
 
 export class ContainerHealth {
@@ -70,7 +73,8 @@ export class ContainerHealth {
         if (!entry.live) return;
         const healthLog = withResult(record.healthLog ?? [], result);
         entry.change({ health: state.status, failingStreak: state.failingStreak, healthLog });
-        if (state.status !== record.health) onChange(entry);
+        if (state.status !== record.health) onChange(entry, "status");
+        else if (state.failingStreak !== (record.failingStreak ?? 0)) onChange(entry, "streak");
       },
     });
   }

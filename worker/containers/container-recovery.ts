@@ -56,6 +56,8 @@ export class ContainerRecovery {
     const entries = registry.entries();
     const running = entries.filter((entry) => entry.stored.process !== undefined);
     await networks?.retain(new Set(running.map((entry) => entry.id)));
+    // side by side: one volume plugin that does not answer would hold up each container after the other
+    await Promise.all(running.map((entry) => this.#adoptVolumes(entry)));
     for (const entry of running) await this.#adopt(entry);
     const ended = entries.filter((entry) => !entry.live && !running.includes(entry));
     await Promise.all(ended.map((entry) => entry.queue.run(() => this.#clearUp(entry))));
@@ -103,7 +105,6 @@ export class ContainerRecovery {
     const frozen = cgroupPath !== undefined && (await runtime.isFrozen(cgroupPath));
     entry.change({ state: frozen ? "paused" : "running" });
     await this.#adoptNetwork(entry);
-    await this.#adoptVolumes(entry);
     health.watch(entry);
     await runtime.adopt(entry.id, process);
   }
@@ -121,7 +122,9 @@ export class ContainerRecovery {
 
   /** They are counted as mounted again, so that nobody unmounts them under a living container. */
   async #adoptVolumes(entry: ContainerEntry): Promise<void> {
-    const { volumes, init } = this.#parts;
+    const { volumes, init, bootId } = this.#parts;
+    const { bootId: startedIn = bootId } = entry.stored;
+    if (startedIn !== bootId) return;
     for (const { name } of entry.stored.volumes) {
       try {
         if (volumes.find(name) !== undefined) await volumes.mount(name, entry.id);

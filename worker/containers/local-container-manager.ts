@@ -59,9 +59,9 @@ export class ConmonContainerManager implements LocalContainerManager {
         log.error("container work failed", { what, error: messageOf(error) }),
       );
     };
-    const onChange = (entry: ContainerEntry): void => {
+    const onChange = (entry: ContainerEntry, what: "status" | "streak"): void => {
       inBackground("saving health", state.save(entry.stored));
-      events.emit("health", entry.stored.record);
+      if (what === "status") events.emit("health", entry.stored.record);
     };
     const logDir = (id: string): string => join(init.dir, "containers", id);
     const parts: ContainerParts = {
