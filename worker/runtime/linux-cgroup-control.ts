@@ -147,8 +147,13 @@ function writesOfV2(resources: OciResources): readonly GroupWrite[] {
     ...one("cpuset.mems", cpu?.mems),
     ...one("pids.max", pids?.limit),
     ...one("io.bfq.weight", blockIO?.weight, true),
-    ...one("io.weight", blockIO?.weight, true),
+    ...one("io.weight", blockIO?.weight === undefined ? undefined : ioWeightOf(blockIO.weight), true),
   ];
+}
+
+/** 10 to 1000 of Docker as 1 to 10000 of io.weight, as the runtimes do it at the start. */
+export function ioWeightOf(weight: number): number {
+  return 1 + Math.floor(((weight - 10) * 9999) / 990);
 }
 
 /** 2 to 262144 shares onto 1 to 10000, as the runtimes do it. */
