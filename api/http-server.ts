@@ -49,6 +49,8 @@ import { API_VERSION, API_VERSION_MIN, pingHeaders, systemRoutes } from "./route
 import { volumeRoutes } from "./routes/volume-routes.js";
 import { UNIMPLEMENTED } from "./unimplemented-routes.js";
 
+/** Of TCP connections; those of local sockets end with their client. */
+const KEEPALIVE_MS = 15_000;
 const VERSION_PREFIX = /^\/v(\d+)\.(\d+)(?=\/)/;
 /** Newest version clients may ask for. */
 const VERSION_MINOR_MAX = Number(API_VERSION.split(".")[1]);
@@ -234,6 +236,8 @@ export async function openApiServer(backend: EngineBackend, options: ListenOptio
       socket.once("close", () => upgraded.delete(socket));
       void serve(request, response, { socket, head });
     });
+    // A client whose machine went away must not hold an attached container's output up for ever.
+    server.on("connection", (socket) => socket.setKeepAlive(true, KEEPALIVE_MS));
     server.keepAliveTimeout = 60_000;
     server.requestTimeout = 0; // a load or an event stream may take as long as it takes
   };
