@@ -151,7 +151,8 @@ describe("admission of limits", () => {
     refused({ cpuPeriod: 10 }, /CPU cfs period can not be less than 1ms/);
     refused({ cpusetCpus: "1-2" }, /Requested CPUs are not available - requested 1-2, available: 0-1/);
     refused({ cpuRealtimeRuntime: 1 }, /does not support CPU real-time scheduler/);
-    refused({ blkioWeight: 5 }, /Range of blkio weight is from 10 to 1000/);
+    const able = { ...KERNEL, blkioWeight: true }; // else it is discarded before it is looked at
+    assert.throws(() => admitResources({ ...NONE, blkioWeight: 5 }, able), /Range of blkio weight is from 10 to/);
   });
 });
 
