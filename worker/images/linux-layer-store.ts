@@ -2,7 +2,7 @@
  * Unpacked layers of one node: one folder per chain id, `layers/<hex>/diff`, and a short link `l/<n>` to
  * each, because the data of an overlay mount has to fit one page.
  * Edge: to the file system. Invariant: a folder under `layers` is complete and its sums were right; what is
- * unfinished lies under `tmp`, which is emptied at open.
+ * unfinished lies under `tmp` and `new`, which are emptied at open.
  */
 import { chmod, mkdir, readdir, readFile, readlink, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -14,6 +14,7 @@ import { KeyedLock } from "./keyed-lock.js";
 import type { PackResult } from "./linux-layer-pack.js";
 import type { Compression } from "./linux-layer-unpack.js";
 import type { UnpackThreads } from "./linux-unpack-threads.js";
+import { spreadFolders } from "./process-folder-spread.js";
 
 export interface Layer {
   readonly chainId: string;
@@ -87,8 +88,10 @@ export class LayerStore {
     limits?: LayerLimits;
   }): Promise<LayerStore> {
     const store = new LayerStore(options.dir, options.thread, options.limits ?? LAYER_LIMITS);
-    for (const folder of ["layers", "l", "tmp"])
-      await mkdir(join(options.dir, folder), { recursive: true, mode: 0o700 });
+    for (const folder of ["layers", "l", "tmp", "new"]) {
+      const made = await mkdir(join(options.dir, folder), { recursive: true, mode: 0o700 });
+      if (folder === "new" && made !== undefined) await spreadFolders(made, options.log);
+    }
     await store.#read(options.log);
     return store;
   }
@@ -204,7 +207,8 @@ export class LayerStore {
   }
 
   async #unpack({ file, digest, isChecked, expected, signal, onBytes }: AddLayer): Promise<AddedLayer> {
-    const folder = this.temporaryPath("unpack");
+    this.#temporaryCount += 1;
+    const folder = join(this.#dir, "new", `${this.#temporaryCount}`);
     const name = shortIdOf(digest ?? expected?.diffId ?? "sha256:imported");
     await mkdir(join(folder, "diff"), { recursive: true });
     await chmod(join(folder, "diff"), 0o755); // whatever the umask says
@@ -264,7 +268,9 @@ export class LayerStore {
 
   async #read(log: Logger): Promise<void> {
     const at = (...parts: string[]): string => join(this.#dir, ...parts);
-    for (const name of await readdir(at("tmp"))) await rm(at("tmp", name), { recursive: true, force: true });
+    for (const place of ["tmp", "new"])
+      for (const name of await readdir(at(place)))
+        await rm(at(place, name), { recursive: true, force: true });
     for (const name of await readdir(at("layers"))) {
       const layer = await readLayer(at("layers", name, "layer.json"), name, log);
       if (layer === undefined) await rm(at("layers", name), { recursive: true, force: true });
