@@ -152,7 +152,10 @@ describe("admission of limits", () => {
     refused({ cpusetCpus: "1-2" }, /Requested CPUs are not available - requested 1-2, available: 0-1/);
     refused({ cpuRealtimeRuntime: 1 }, /does not support CPU real-time scheduler/);
     const able = { ...KERNEL, blkioWeight: true }; // else it is discarded before it is looked at
-    assert.throws(() => admitResources({ ...NONE, blkioWeight: 5 }, able), /Range of blkio weight is from 10 to/);
+    assert.throws(
+      () => admitResources({ ...NONE, blkioWeight: 5 }, able),
+      /Range of blkio weight is from 10 to/,
+    );
   });
 });
 
