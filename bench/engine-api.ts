@@ -48,6 +48,13 @@ export class EngineApi {
     return text === "" ? {} : (JSON.parse(text.split("\n")[0] ?? "{}") as Json); // objects where we ask
   }
 
+  async text(path: string): Promise<string> {
+    const response = await this.#open("GET", path);
+    const chunks: Buffer[] = [];
+    for await (const chunk of response) chunks.push(chunk as Buffer);
+    return Buffer.concat(chunks).toString("utf8");
+  }
+
   /** Bytes of the frames' contents, of a multiplexed stream that is read to its end. */
   async countFrames(path: string): Promise<number> {
     const response = await this.#open("GET", path);

@@ -150,6 +150,22 @@ export async function pull(side: EngineSide, reference: string): Promise<number>
   return tookMs;
 }
 
+/** Answers of /_ping while the daemon pulls: the longest, in milliseconds. Whatever holds its loop is in it. */
+export async function longestPingOfPull(side: EngineSide, reference: string): Promise<number> {
+  let pulling = true;
+  const pulled = docker(side, ["pull", "-q", reference]).finally(() => {
+    pulling = false;
+  });
+  let longestMs = 0;
+  while (pulling) {
+    longestMs = Math.max(longestMs, await timed(() => side.api.text("/_ping")));
+    await pause(1);
+  }
+  await pulled;
+  await docker(side, ["rmi", reference]);
+  return longestMs;
+}
+
 /** Waits until the machine does nothing: clean-ups of the other side must not be measured. */
 export async function quiet(): Promise<void> {
   let last = busyMs();

@@ -19,6 +19,7 @@ import {
   execTrue,
   followLog,
   helperMemory,
+  longestPingOfPull,
   manyAtOnce,
   memoryMb,
   pull,
@@ -113,6 +114,18 @@ async function measureAll(pair: Pair, big: string): Promise<Sample[]> {
   await add("pull of 300 MB, 15 000 files", { ...ms, ratio: 0.8, rounds: HEAVY_ROUNDS, warm: 1 }, (side) =>
     pull(side, big),
   );
+  const pings: number[] = [];
+  for (let round = 0; round < HEAVY_ROUNDS; round++) {
+    await quiet();
+    pings.push(await longestPingOfPull(pair.skein, big));
+  }
+  samples.push({
+    name: "longest /_ping during the pull (unpack never holds the event loop for more than 20 ms)",
+    unit: "ms",
+    values: pings,
+    goal: 20,
+    inclusive: true,
+  });
   const rates: number[] = [];
   for (let round = 0; round < HEAVY_ROUNDS; round++) {
     await quiet();
