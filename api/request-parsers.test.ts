@@ -1,0 +1,45 @@
+/** What clients send beside bodies: filters, logins, times and tails are read or refused, whatever they hold. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { SkeinError } from "../base/errors/errors.js";
+import { holds } from "../test/fuzz/holds.js";
+import { labelFilters, listFilters, parseFilters } from "./filters.js";
+import { logTail, logTimeNs } from "./log-query.js";
+import { registryAuthIn } from "./registry-auth.js";
+
+function readsOrRefuses(read: () => unknown): void {
+  try {
+    read();
+  } catch (error) {
+    assert.ok(error instanceof SkeinError, String(error));
+  }
+}
+
+test("fuzz: filters, logins, times and tails are read or refused", () => {
+  const key = fc.constantFrom("label", "name", "__proto__", "x");
+  const shaped = fc.dictionary(
+    key,
+    fc.oneof(fc.jsonValue(), fc.array(fc.string()), fc.dictionary(key, fc.boolean())),
+  );
+  const json = fc.oneof(shaped, fc.jsonValue()).map((value) => JSON.stringify(value));
+  const text = fc.oneof(
+    json,
+    fc.string(),
+    json.map((words) => Buffer.from(words).toString("base64url")),
+    fc.stringMatching(/^[0-9.:TZ+-]{0,40}$/),
+  );
+  holds(
+    fc.property(text, (words) => {
+      readsOrRefuses(() => {
+        const filters = parseFilters(words, ["label", "name"]);
+        listFilters(filters);
+        labelFilters(filters.get("label"));
+      });
+      readsOrRefuses(() => registryAuthIn(words));
+      readsOrRefuses(() => logTimeNs(words));
+      readsOrRefuses(() => logTail(words));
+    }),
+    { numRuns: 2_000 },
+  );
+});
