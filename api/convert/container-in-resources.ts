@@ -181,10 +181,8 @@ function numbersOf(text: string): number[] | undefined {
 }
 
 function checkBlkio(resources: Changed): void {
-  const { blkioWeight, blkioWeightDevices = [] } = resources;
+  const { blkioWeightDevices = [] } = resources; // blkioWeight: where it is known whether the kernel has it
   const wrong = (weight: number): boolean => weight < 10 || weight > 1000;
-  if (blkioWeight !== undefined && wrong(blkioWeight))
-    throw new InvalidArgumentError("Range of blkio weight is from 10 to 1000");
   const device = blkioWeightDevices.find(({ weight }) => weight !== 0 && wrong(weight));
   if (device !== undefined)
     throw new InvalidArgumentError(`Range of blkio weight is from 10 to 1000: ${device.path}`);

@@ -3,7 +3,7 @@
  */
 import type { CompatStep } from "./compat-case.js";
 import { EXPLAINED, type Explanation } from "./explained.js";
-import { factsOf } from "./normalise.js";
+import { factsOf, factsOfErrors } from "./normalise.js";
 
 export interface StepOutput {
   readonly code: number;
@@ -47,7 +47,7 @@ export function compareStep(step: CompatStep, docker: StepOutput, skein: StepOut
   const texts = [
     ...(docker.code === skein.code ? [] : [`exit code: docker ${docker.code}, skein ${skein.code}`]),
     ...between("out", factsOf(docker.stdout), factsOf(skein.stdout), ordered),
-    ...between("err", factsOf(docker.stderr), factsOf(skein.stderr), ordered),
+    ...between("err", factsOfErrors(docker.stderr), factsOfErrors(skein.stderr), ordered),
   ];
   return texts.map((text) => ({
     text,

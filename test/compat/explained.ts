@@ -89,7 +89,7 @@ const NEWER: readonly Explanation[] = [
   },
   {
     reason: "The event die tells the duration",
-    difference: /^(docker|skein) out: \[?(".execDuration|".exitCode|\.execDuration)/,
+    difference: /^(docker|skein) out: (\["?)?\.(execDuration|exitCode|image|k|name) = /,
     command: /event=die/,
   },
   {
@@ -127,6 +127,11 @@ const PARTS: readonly Explanation[] = [
   {
     reason: "The default bridge is skein0",
     difference: /com\.docker\.network\.bridge\.name = "(docker0|skein0)"$/,
+  },
+  {
+    reason: "There is no init layer",
+    difference: /GraphDriver\.Data\.LowerDir = "<PATH>(:<PATH>)?"$/,
+    command: /^docker inspect/,
   },
   {
     reason: "There is no init layer",

@@ -67,6 +67,11 @@ function parse(text: string): unknown {
   }
 }
 
+/** Lines of standard error; blank ones come and go with how far the CLI's progress of a copy came. */
+export function factsOfErrors(output: string): readonly string[] {
+  return factsOf(output).filter((line) => line !== "");
+}
+
 /** The facts of an answer: a JSON value as its paths, anything else as its lines. */
 export function factsOf(output: string): readonly string[] {
   const text = output.trim();

@@ -141,7 +141,7 @@ describe("admission of limits", () => {
 
   it("what no kernel could do is refused", () => {
     const refused = (asked: Partial<Parameters<typeof admitResources>[0]>, words: RegExp): void =>
-      assert.throws(() => admitResources({ ...NONE, ...asked }, KERNEL), words);
+      assert.throws(() => admitResources({ ...NONE, ...asked }, { ...KERNEL, blkioWeight: true }), words);
     refused({ memoryBytes: 1024 }, /Minimum memory limit allowed is 6MB/);
     refused({ memoryBytes: 64 << 20, swapBytes: 1 }, /memoryswap limit should be larger than memory limit/);
     refused({ swapBytes: 64 << 20 }, /always set the Memory limit when using Memoryswap/);
