@@ -157,7 +157,12 @@ const MACHINE: readonly Explanation[] = [
   {
     reason: "All capabilities on new kernels",
     difference:
-      /^(exit code: docker 12[56], skein 0|(docker|skein) out: (CapBnd:.*|CapEff:.*|Seccomp:\t0|mounted|many)?|docker err: Run 'docker run --help' for more information)$/,
+      /^(exit code: docker 12[56], skein 0|skein out: (CapBnd:.*|CapEff:.*|Seccomp:\t0|mounted|many))$/,
+    command: CAPABILITIES,
+  },
+  {
+    reason: "All capabilities on new kernels",
+    difference: /^docker (out: |err: Run 'docker run --help' for more information)$/,
     command: CAPABILITIES,
   },
 ];

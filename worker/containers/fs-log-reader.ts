@@ -17,7 +17,7 @@ export async function* readLog(source: LogSource, options: LogReadOptions): Asyn
   const cursor = new LogCursor(source.path);
   const joiner = new LineJoiner();
   try {
-    await cursor.open(options.tail, wanted);
+    await cursor.open(options.tail, () => true); // as in Docker, lines of both streams count
     for await (const block of followLog(source, cursor, options)) {
       for (const line of linesOf(block)) {
         const piece = parseCriLine(line);
