@@ -88,7 +88,10 @@ export async function listenAll(
   try {
     for (const listener of options.listeners) {
       const secure = listener.kind === "tcp" && options.tls !== undefined;
-      const server = secure && options.tls ? await secureServer(options.tls) : createPlainServer({ maxHeaderSize: HEADER_BYTES_MAX });
+      const server =
+        secure && options.tls
+          ? await secureServer(options.tls)
+          : createPlainServer({ maxHeaderSize: HEADER_BYTES_MAX });
       prepare(server);
       servers.push(server);
       if (listener.kind === "tcp")
@@ -98,13 +101,7 @@ export async function listenAll(
           throw new FailedPreconditionError(`another daemon listens at ${listener.path}`);
         rmSync(listener.path, { force: true });
         mkdirSync(dirname(listener.path), { recursive: true });
-        // Made without rights for anybody: between bind and chmod nobody but root gets in.
-        const before = process.umask(0o177);
-        try {
-          await listen(server, { path: listener.path }, listener.path);
-        } finally {
-          process.umask(before);
-        }
+        await listen(server, { path: listener.path }, listener.path);
         if (group !== undefined) chownSync(listener.path, 0, group);
         chmodSync(listener.path, 0o660);
       }
@@ -128,7 +125,17 @@ async function listen(
     server.once("error", (error) =>
       reject(new InternalError(`listening on ${name} failed: ${error.message}`, { cause: error })),
     );
-    if ("path" in where) server.listen({ path: where.path, backlog: BACKLOG }, resolve);
-    else server.listen({ port: where.port, host: where.address, backlog: BACKLOG }, resolve);
+    if (!("path" in where)) {
+      server.listen({ port: where.port, host: where.address, backlog: BACKLOG }, resolve);
+      return;
+    }
+    // Made without rights for anybody: between bind and chmod nobody but root gets in. It is bound within the
+    // call, and only so long may the mask be another: containers that start meanwhile make files, too.
+    const before = process.umask(0o177);
+    try {
+      server.listen({ path: where.path, backlog: BACKLOG }, resolve);
+    } finally {
+      process.umask(before);
+    }
   });
 }

@@ -62,7 +62,7 @@ export class ContainerSandboxes {
       try {
         if (record !== undefined) maker.claim(sandbox, record, endpoint);
       } catch (error) {
-        // The network has another subnet now (--bip, --fixed-cidr): it keeps what it has until its next start.
+        // The network has another subnet now (--bip): the container keeps its address until it starts anew.
         const { containerId } = sandbox;
         log.warn("an address is none of its network's any more", { containerId, error: messageOf(error) });
       }
