@@ -41,7 +41,7 @@ async function* text(
     details: options.details ? detailsOf(record) : undefined,
   });
   try {
-    await cursor.open(options.tail, wanted);
+    await cursor.open(options.tail, () => true);
     for await (const block of followLog(source, cursor, options)) {
       // A follower that is behind gets lines together; else each is a frame, as clients like to read them.
       const bytes = style.render(block, { joined: options.follow && block.length >= BEHIND_BYTES });
