@@ -32,8 +32,6 @@ async function* text(
   record: ContainerRecord,
   options: LogTextOptions,
 ): AsyncGenerator<Uint8Array> {
-  const wanted = (stream: "stdout" | "stderr"): boolean =>
-    stream === "stdout" ? options.stdout : options.stderr;
   const cursor = new LogCursor(source.path);
   const style = new LogText({
     framed: !record.specification.tty,
@@ -41,7 +39,7 @@ async function* text(
     details: options.details ? detailsOf(record) : undefined,
   });
   try {
-    await cursor.open(options.tail, () => true);
+    await cursor.open(options.tail, () => true); // lines of both streams count, as in Docker
     for await (const block of followLog(source, cursor, options)) {
       // A follower that is behind gets lines together; else each is a frame, as clients like to read them.
       const bytes = style.render(block, { joined: options.follow && block.length >= BEHIND_BYTES });
