@@ -129,16 +129,6 @@ const PARTS: readonly Explanation[] = [
     difference: /com\.docker\.network\.bridge\.name = "(docker0|skein0)"$/,
   },
   {
-    reason: "There is no init layer",
-    difference: /GraphDriver\.Data\.LowerDir = "<PATH>(:<PATH>)?"$/,
-    command: /^docker inspect/,
-  },
-  {
-    reason: "There is no init layer",
-    difference: /^docker out: mtab$/,
-    command: /-v copy:\/etc box ls \/etc/,
-  },
-  {
     reason: "An unreachable registry",
     difference: /^(docker out: 500|skein out: 503)$/,
     command: /GET \/distribution\/localhost:1\//,

@@ -107,8 +107,11 @@ test("API: unknown filters, fields and endpoints are named, never ignored", asyn
   assert.match(odd.body, /"Warnings":\["Colour is not supported and has no effect"\]/);
   await removeService(host, "odd");
   const endpoint = await host.api("POST", "/nonsense/thing");
-  assert.equal(endpoint.status, 501, endpoint.body);
-  assert.match(messageIn(endpoint), /nonsense/);
+  assert.equal(endpoint.status, 404, endpoint.body);
+  assert.equal(messageIn(endpoint), "page not found");
+  const unserved = await host.api("POST", "/plugins/pull");
+  assert.equal(unserved.status, 501, unserved.body);
+  assert.match(messageIn(unserved), /POST \/plugins\/pull is not implemented/);
   const text = await host.api("POST", "/services/create", Buffer.from("{"), {
     headers: { "content-type": "application/json" },
   });
@@ -175,7 +178,10 @@ test("an image that cannot be had: the task is rejected in the registry's own wo
     const images = { missing: `localhost:${port}/missing:1`, closed: "localhost:9/closed:1" };
     for (const [name, image] of Object.entries(images))
       await createService(host, { name, image, restart: "none" });
-    const words = { missing: /missing.*manifest unknown/, closed: /localhost:9 failed: .*ECONNREFUSED/ };
+    const words = {
+      missing: /missing.*manifest unknown/,
+      closed: /localhost:9\/v2\/": dial tcp .*connection refused/,
+    };
     for (const name of ["missing", "closed"] as const) {
       const [task] = await untilTasks(host, name, "rejected", (all) => all[0]?.Status.State === "rejected");
       assert.match(task?.Status.Err ?? "", words[name]);

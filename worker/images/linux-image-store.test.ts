@@ -6,6 +6,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -152,7 +153,7 @@ test("an OCI layout and a gzip archive are loaded as well, and share layers", as
       readdirSync(join(dir, "blobs/sha256")),
       readdirSync(join(dir, "tmp")),
     ],
-    [[], [], [], []],
+    [[], ["0"], [], []], // the lowest layer of every root stays
   );
 });
 
@@ -192,7 +193,7 @@ test("a store opened again has its images and mounts, and no leftovers of a cras
   assert.equal(again.store.find("x:1")?.id, image.config.digest);
   assert.deepEqual(readdirSync(join(dir, "tmp")), []);
   assert.equal(readdirSync(join(dir, "layers")).length, 2);
-  assert.equal(readdirSync(join(dir, "l")).length, 2);
+  assert.deepEqual(readdirSync(join(dir, "l")).sort(), ["0", "1", "2"]);
   assert.equal(readdirSync(join(dir, "blobs/sha256")).length, 3); // a config and two layers
   assert.equal(await again.store.mountRootfs(image.config.digest, "kept"), root);
   assert.equal(readFileSync(join(root, "etc/motd"), "utf8"), "upper");
@@ -296,5 +297,18 @@ test("an image with very many layers is mounted, though their paths do not fit a
   const image = await buildImage({ layers });
   await store.load(chunksOf(await dockerArchive(image, ["deep:1"])));
   const root = await store.mountRootfs(image.config.digest, "deep");
-  assert.equal(readdirSync(root).length, 120);
+  assert.equal(readdirSync(root).filter((name) => name.startsWith("f")).length, 120);
+});
+
+test("a root has the places that a runtime mounts on, below the image's own files and in no commit", async (t) => {
+  const { store, dir } = await open(t);
+  const own = await buildImage({ layers: [[{ name: "etc/hosts", content: "the image's" }]] });
+  await store.load(chunksOf(await dockerArchive(own, ["own:1"])));
+  const root = await store.mountRootfs(own.config.digest, "c1");
+  assert.equal(readFileSync(join(root, "etc/hosts"), "utf8"), "the image's");
+  assert.equal(readFileSync(join(root, ".dockerenv"), "utf8"), "");
+  assert.equal(readlinkSync(join(root, "etc/mtab")), "/proc/mounts");
+  for (const folder of ["dev/pts", "dev/shm", "proc", "sys"])
+    assert.ok(statSync(join(root, folder)).isDirectory(), folder);
+  assert.deepEqual(readdirSync(join(dir, "rootfs/c1/upper")), []);
 });

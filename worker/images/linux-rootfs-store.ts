@@ -5,19 +5,34 @@
  * alive.
  * Source: kernel Documentation/filesystems/overlayfs.rst; mount data is limited to one page (mount(2)).
  */
-import { chmodSync, closeSync, mkdirSync, openSync, renameSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
 import { asObject } from "./image-manifest.js";
+import { makeGroundLayer } from "./linux-ground-layer.js";
 import type { LayerStore } from "./linux-layer-store.js";
 
 interface Rootfs {
   readonly imageId: string;
   readonly chainIds: readonly string[];
 }
+
+/** Folder of the lowest layer. */
+const GROUND = "ground";
+/** Its name among the short links: those of layers begin at 1. */
+const GROUND_LINK = "0";
 
 /** Of mount data, in bytes: a page less its terminator. */
 const MOUNT_DATA_BYTES_MAX = 4095;
@@ -42,7 +57,9 @@ export class RootfsStore {
   }): Promise<RootfsStore> {
     const store = new RootfsStore(options.dir, options.linux, options.layers);
     await mkdir(join(options.dir, "rootfs"), { recursive: true, mode: 0o711 });
-    await mkdir(join(options.dir, "empty"), { recursive: true });
+    makeGroundLayer(join(options.dir, GROUND));
+    // a short name among the layers' own; LayerStore removes what it does not know when it opens
+    symlinkSync(join("..", GROUND), join(options.dir, "l", GROUND_LINK));
     for (const containerId of await readdir(join(options.dir, "rootfs"))) {
       const rootfs = await readRootfs(join(options.dir, "rootfs", containerId, "rootfs.json"), options.log);
       if (rootfs !== undefined) store.#rootfs.set(containerId, rootfs);
@@ -74,7 +91,7 @@ export class RootfsStore {
       const link = this.#layers.get(chainId)?.link;
       return link === undefined ? [] : [join(this.#dir, "l", link)];
     });
-    return { upper: this.upperPath(containerId), lowers: lowers.reverse() };
+    return { upper: this.upperPath(containerId), lowers: [...lowers.reverse(), join(this.#dir, GROUND)] };
   }
 
   /** The layers stay for it from now on, whatever becomes of the image. */
@@ -148,8 +165,7 @@ export class RootfsStore {
     if (missing !== undefined)
       throw new InvalidArgumentError(`layer ${missing} of image ${rootfs.imageId} is not on this node`);
     const dataWith = (linkDir: string): string => {
-      const lower =
-        links.length === 0 ? join(this.#dir, "empty") : links.map((link) => `${linkDir}/${link}`).join(":");
+      const lower = [...links, GROUND_LINK].map((link) => `${linkDir}/${link}`).join(":");
       return `lowerdir=${lower},upperdir=${join(folder, "upper")},workdir=${join(folder, "work")},index=off`;
     };
     const mount = (data: string): void =>
