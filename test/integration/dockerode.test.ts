@@ -254,7 +254,9 @@ test("images: import, load, inspect, tag, remove", async () => {
 });
 
 test("what is not served says so: 501 with the endpoint's name", async () => {
-  const error = await refused(docker.getPlugin("p", "").enable());
+  const error = await refused(docker.getPlugin("p", "remote").privileges());
   assert.equal(error.statusCode, 501);
-  assert.match(error.message, /POST \/plugins\/:name\/enable/);
+  assert.match(error.message, /GET \/plugins\/privileges/);
+  // without plugins, none is found
+  assert.equal((await refused(docker.getPlugin("p", "").enable())).statusCode, 404);
 });
