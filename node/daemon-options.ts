@@ -2,31 +2,21 @@
  * What skeind was told: flags and settings file, checked, with every default. Pure over the host's name and
  * the reader of files it is given.
  */
+import type { ApiListener, ApiTls } from "../api/http-listeners.js";
 import { InvalidArgumentError } from "../base/errors/errors.js";
 import { parseAddress } from "../net-overlay/ipam/cidr.js";
 import type { EngineSettings } from "../proto/engine/settings.js";
 import { FLAGS, type Flag, type FlagName } from "./daemon-flags.js";
 import { type FlagValues, joined, parseConfigFile, parseFlags } from "./daemon-settings.js";
 
-export type Listener =
-  | { readonly kind: "unix"; readonly path: string }
-  | { readonly kind: "tcp"; readonly address: string; readonly port: number };
-
-export interface TlsFiles {
-  /** Clients must show a certificate of this CA; undefined: they need none. */
-  readonly clientCa: string | undefined;
-  readonly certificate: string;
-  readonly key: string;
-}
-
 export interface DaemonOptions {
   readonly dataDir: string;
   readonly runDir: string;
   /** Of the first unix listener. */
   readonly socketPath: string;
-  readonly listeners: readonly Listener[];
+  readonly listeners: readonly ApiListener[];
   /** On tcp listeners; undefined: plain. */
-  readonly tls: TlsFiles | undefined;
+  readonly tls: ApiTls | undefined;
   /** Group of the unix sockets. */
   readonly group: string;
   readonly pidFile: string;
@@ -121,7 +111,7 @@ class Values {
 }
 
 /** @throws {InvalidArgumentError} naming the rule. */
-export function parseListener(text: string, secure: boolean): Listener {
+export function parseListener(text: string, secure: boolean): ApiListener {
   if (text.startsWith("unix://")) {
     const path = text.slice("unix://".length) || "/var/run/docker.sock";
     if (!path.startsWith("/"))
@@ -149,7 +139,7 @@ function checkAddress(address: string, host: string): void {
 }
 
 /** Whoever reaches the API is root here: without TLS others reach it only where somebody has said so. */
-function mustBeLoopback(listeners: readonly Listener[]): void {
+function mustBeLoopback(listeners: readonly ApiListener[]): void {
   for (const listener of listeners) {
     if (listener.kind === "unix" || /^(127\.|::1$|localhost$)/.test(listener.address)) continue;
     throw new InvalidArgumentError(
@@ -159,7 +149,7 @@ function mustBeLoopback(listeners: readonly Listener[]): void {
   }
 }
 
-function tlsFiles(values: Values): TlsFiles | undefined {
+function tlsFiles(values: Values): ApiTls | undefined {
   const verify = values.flag("tlsverify");
   if (!verify && !values.flag("tls")) return undefined;
   const [certificate, key, ca] = [values.text("tlscert"), values.text("tlskey"), values.text("tlscacert")];

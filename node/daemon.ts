@@ -5,6 +5,7 @@
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import type { ApiListener } from "../api/http-listeners.js";
 import { openApiServer } from "../api/http-server.js";
 import type { EngineBackend, NodeFacts } from "../api/ports.js";
 import type { Clock } from "../base/clock/clock.js";
@@ -17,7 +18,7 @@ import type { EngineSettings } from "../proto/engine/settings.js";
 import { detectCgroupMode } from "../worker/runtime/linux-cgroup.js";
 import { findProgram } from "../worker/runtime/process-run.js";
 import { readFileIfThere } from "./atomic-file.js";
-import type { DaemonOptions, Listener } from "./daemon-options.js";
+import type { DaemonOptions } from "./daemon-options.js";
 import { lockDataDir } from "./data-dir-lock.js";
 import type { LiveSettings } from "./live-settings.js";
 import { LocalManager } from "./local-manager.js";
@@ -35,7 +36,7 @@ export interface DaemonWorld {
   readonly log: Logger;
 }
 
-const listenerName = (listener: Listener): string =>
+const listenerName = (listener: ApiListener): string =>
   listener.kind === "unix" ? `unix://${listener.path}` : `tcp://${listener.address}:${listener.port}`;
 
 /** The manager's user when the machine has none named as asked. */

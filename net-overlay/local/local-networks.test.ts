@@ -10,10 +10,10 @@ import { SeededRandom } from "../../base/random/seeded-random.js";
 import type {
   ContainerNetworking,
   EndpointSettings,
-  LocalNetworkRequest,
   PortBinding,
   SandboxRequest,
 } from "../../proto/engine/networks.js";
+import { bridgeRequest, PLAIN_NETWORKING } from "./local-network-fixtures.js";
 import { type LocalNetworkInit, NodeLocalNetworks } from "./local-networks.js";
 import { MemoryLocalHost, MemoryLocalRecords } from "./memory-local-host.js";
 
@@ -35,37 +35,9 @@ function request(name: string, networking: Partial<ContainerNetworking> = {}): S
     domainname: "",
     labels: {},
     sysctls: {},
-    networking: {
-      mode: "default",
-      endpoints: {},
-      exposedPorts: [],
-      portBindings: [],
-      publishAllPorts: false,
-      links: [],
-      dns: [],
-      dnsSearch: [],
-      dnsOptions: [],
-      extraHosts: [],
-      macAddress: "",
-      ...networking,
-    },
+    networking: { ...PLAIN_NETWORKING, ...networking },
   };
 }
-
-const network = (name: string, asked: Partial<LocalNetworkRequest> = {}): LocalNetworkRequest => ({
-  name,
-  driver: "bridge",
-  internal: false,
-  attachable: false,
-  enableIpv4: true,
-  enableIpv6: false,
-  ipamDriver: "default",
-  ipamOptions: {},
-  ipam: [],
-  options: {},
-  labels: {},
-  ...asked,
-});
 
 class Node {
   readonly host = new MemoryLocalHost();
@@ -85,7 +57,7 @@ class Node {
 test("what fails on the way leaves nothing: no namespace, lease, port or record", async () => {
   for (const call of ["attach", "applyFirewall", "serveNames"] as const) {
     const node = new Node();
-    await node.networks.create(network("net"));
+    await node.networks.create(bridgeRequest("net"));
     const asked = request("a", { mode: "net", portBindings: [WEB] });
     node.host.failure = { call, error: new InternalError("out of luck") };
     await assert.rejects(node.networks.open(asked), { message: "out of luck" }, call);
@@ -101,7 +73,7 @@ test("what fails on the way leaves nothing: no namespace, lease, port or record"
 
 test("a network that cannot be joined live leaves no interface behind", async () => {
   const node = new Node();
-  await node.networks.create(network("net"));
+  await node.networks.create(bridgeRequest("net"));
   const { containerId } = request("a");
   await node.networks.open(request("a"));
   node.host.failure = { call: "applyFirewall", error: new InternalError("out of luck") };
@@ -114,7 +86,7 @@ test("a network that cannot be joined live leaves no interface behind", async ()
 test("an interface that somebody else made is no bridge of ours, and is not deleted", async () => {
   const node = new Node();
   node.host.bridges.add("wg0");
-  const asked = network("mine", { options: { "com.docker.network.bridge.name": "wg0" } });
+  const asked = bridgeRequest("mine", { options: { "com.docker.network.bridge.name": "wg0" } });
   await assert.rejects(node.networks.create(asked), /wg0 is an interface of the host already/);
   assert.ok(node.host.bridges.has("wg0"));
   assert.equal(node.networks.find("mine"), undefined);
@@ -141,8 +113,8 @@ test("a container that is linked to one that does not run is refused", async () 
 
 test("the default route and the ports follow priority, then name, and leave internal networks aside", async () => {
   const node = new Node();
-  for (const name of ["aa", "zz"]) await node.networks.create(network(name));
-  await node.networks.create(network("inner", { internal: true }));
+  for (const name of ["aa", "zz"]) await node.networks.create(bridgeRequest(name));
+  await node.networks.create(bridgeRequest("inner", { internal: true }));
   const asked = request("a", { mode: "inner", portBindings: [WEB] });
   assert.deepEqual((await node.networks.open(asked)).ports, []);
   assert.equal(node.host.routes?.[4], undefined);
@@ -166,7 +138,7 @@ test("the default route and the ports follow priority, then name, and leave inte
 
 test("after a restart leases and names stay with those who live, and the rest is taken away", async () => {
   const node = new Node();
-  await node.networks.create(network("net"));
+  await node.networks.create(bridgeRequest("net"));
   const [kept, gone] = [
     request("kept", { mode: "net", portBindings: [WEB] }),
     request("gone", { mode: "net" }),

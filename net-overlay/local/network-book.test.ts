@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { SeededRandom } from "../../base/random/seeded-random.js";
 import type { LocalNetworkRecord, LocalNetworkRequest } from "../../proto/engine/networks.js";
 import { type Cidr, parseCidr } from "../ipam/cidr.js";
+import { bridgeRequest } from "./local-network-fixtures.js";
 import { type LocalNetworkOptions, NetworkBook } from "./network-book.js";
 
 class Shelf {
@@ -28,20 +29,7 @@ class Shelf {
   }
 }
 
-const request = (asked: Partial<LocalNetworkRequest>): LocalNetworkRequest => ({
-  name: "net",
-  driver: "bridge",
-  internal: false,
-  attachable: false,
-  enableIpv4: true,
-  enableIpv6: false,
-  ipamDriver: "default",
-  ipamOptions: {},
-  ipam: [],
-  options: {},
-  labels: {},
-  ...asked,
-});
+const request = (asked: Partial<LocalNetworkRequest>): LocalNetworkRequest => bridgeRequest("net", asked);
 const ipam = (subnet: string) => [{ subnet, ipRange: "", gateway: "", auxiliaryAddresses: {} }];
 
 test("bridge, host and none are there, and the same after a restart", () => {

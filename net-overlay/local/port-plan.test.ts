@@ -4,21 +4,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ContainerNetworking, PortBinding } from "../../proto/engine/networks.js";
+import { PLAIN_NETWORKING } from "./local-network-fixtures.js";
 import { EphemeralPorts, type HostPort, type HostPorts, publishPorts } from "./port-plan.js";
-
-const NETWORKING: ContainerNetworking = {
-  mode: "default",
-  endpoints: {},
-  exposedPorts: [],
-  portBindings: [],
-  publishAllPorts: false,
-  links: [],
-  dns: [],
-  dnsSearch: [],
-  dnsOptions: [],
-  extraHosts: [],
-  macAddress: "",
-};
 
 const binding = (asked: Partial<PortBinding>): PortBinding => ({
   containerPort: 80,
@@ -53,7 +40,7 @@ function publish(
   networking: Partial<ContainerNetworking>,
   options: { owner?: string; hostHasIpv6?: boolean; hostBinding?: string } = {},
 ): string[] {
-  const bound = publishPorts({ ...NETWORKING, ...networking }, ports, {
+  const bound = publishPorts({ ...PLAIN_NETWORKING, ...networking }, ports, {
     owner: "c1",
     containerName: "web",
     endpointId: "e1",

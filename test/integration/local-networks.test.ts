@@ -11,11 +11,11 @@ import { after, before, test } from "node:test";
 import { systemClock } from "../../base/clock/system-clock.js";
 import { systemRandom } from "../../base/random/system-random.js";
 import { openLocalNetworks } from "../../net-overlay/local/linux-local-networks.js";
+import { bridgeRequest, PLAIN_NETWORKING } from "../../net-overlay/local/local-network-fixtures.js";
 import type { NodeLocalNetworks } from "../../net-overlay/local/local-networks.js";
 import type {
   ContainerNetworking,
   EndpointSettings,
-  LocalNetworkRequest,
   PortBinding,
   Sandbox,
   SandboxRequest,
@@ -63,20 +63,6 @@ after(async () => {
   await world.close();
 });
 
-const NETWORKING: ContainerNetworking = {
-  mode: "default",
-  endpoints: {},
-  exposedPorts: [],
-  portBindings: [],
-  publishAllPorts: false,
-  links: [],
-  dns: [],
-  dnsSearch: [],
-  dnsOptions: [],
-  extraHosts: [],
-  macAddress: "",
-};
-
 const SETTINGS: EndpointSettings = {
   aliases: [],
   links: [],
@@ -94,7 +80,7 @@ function request(name: string, networking: Partial<ContainerNetworking> = {}): S
     domainname: "",
     labels: {},
     sysctls: {},
-    networking: { ...NETWORKING, ...networking },
+    networking: { ...PLAIN_NETWORKING, ...networking },
   };
 }
 
@@ -110,23 +96,6 @@ const onNetwork = (
   mode: network,
   endpoints: { [network]: { ...SETTINGS, ...settings } },
 });
-
-function network(name: string, asked: Partial<LocalNetworkRequest> = {}): LocalNetworkRequest {
-  return {
-    name,
-    driver: "bridge",
-    internal: false,
-    attachable: false,
-    enableIpv4: true,
-    enableIpv6: false,
-    ipamDriver: "default",
-    ipamOptions: {},
-    ipam: [],
-    options: {},
-    labels: {},
-    ...asked,
-  };
-}
 
 const tcp = (containerPort: number, hostPort: number, hostAddress = ""): PortBinding => ({
   protocol: "tcp",
@@ -185,8 +154,8 @@ test("a container reaches the outside by the host's address, and nobody outside 
 });
 
 test("containers of one network reach each other, those of others do not", async () => {
-  await networks.create(network("one"));
-  await networks.create(network("two"));
+  await networks.create(bridgeRequest("one"));
+  await networks.create(bridgeRequest("two"));
   const [a, b, c] = [
     await open("a", onNetwork("one")),
     await open("b", onNetwork("one")),
@@ -262,7 +231,7 @@ test("published ports answer from outside, from the host, from localhost and fro
 });
 
 test("names are answered on user-defined networks, and follow a renaming", async () => {
-  const { id } = await networks.create(network("named", { enableIpv6: true }));
+  const { id } = await networks.create(bridgeRequest("named", { enableIpv6: true }));
   const a = await open("alpha", onNetwork("named", { aliases: ["first"], links: ["beta:linked"] }));
   const b = await open("beta", onNetwork("named"));
   const lookUp = async (name: string): Promise<string> =>
@@ -297,7 +266,7 @@ test("IPv6 works within a network and to published ports, and nobody outside pas
     [world.clientNetns, "fd99::2"],
   ] as const)
     execFileSync("nsenter", [`--net=${netns}`, "ip", "addr", "add", `${address}/64`, "dev", "eth0", "nodad"]);
-  await networks.create(network("six", { enableIpv6: true }));
+  await networks.create(bridgeRequest("six", { enableIpv6: true }));
   const a = await open("a6", { ...onNetwork("six"), portBindings: [tcp(80, 8601)] });
   const b = await open("b6", onNetwork("six"));
   const sixOf = (sandbox: Sandbox): string => sandbox.endpoints["six"]?.ipv6Address ?? "";
@@ -313,7 +282,7 @@ test("IPv6 works within a network and to published ports, and nobody outside pas
 });
 
 test("an internal network has no way out and no names from outside", async () => {
-  await networks.create(network("inside", { internal: true }));
+  await networks.create(bridgeRequest("inside", { internal: true }));
   const a = await open("ia", { ...onNetwork("inside"), portBindings: [tcp(80, 8701)] });
   const b = await open("ib", onNetwork("inside"));
   world.greet(b.netnsPath, 80, "b");
@@ -329,7 +298,7 @@ test("an internal network has no way out and no names from outside", async () =>
 });
 
 test("a container joins and leaves networks while it lives; its ports follow", async () => {
-  await networks.create(network("second"));
+  await networks.create(bridgeRequest("second"));
   const first = await open("mover", { portBindings: [tcp(80, 8201)] });
   const { containerId } = request("mover");
   world.greet(first.netnsPath, 80, "mover");
@@ -391,17 +360,17 @@ test("ports work while the daemon is away; a new one takes over what lives and r
 
 test("what cannot be is refused in Docker's words, and leaves nothing", async () => {
   const ipam = { subnet: "10.77.0.0/29", ipRange: "", gateway: "", auxiliaryAddresses: {} };
-  await networks.create(network("tiny", { ipam: [ipam] }));
+  await networks.create(bridgeRequest("tiny", { ipam: [ipam] }));
   for (const [asked, words] of [
-    [network("tiny"), /^network with name tiny already exists$/],
+    [bridgeRequest("tiny"), /^network with name tiny already exists$/],
     [
-      network("overlap", { ipam: [{ ...ipam, subnet: "10.77.0.0/16" }] }),
+      bridgeRequest("overlap", { ipam: [{ ...ipam, subnet: "10.77.0.0/16" }] }),
       /^Pool overlaps with other one on this/,
     ],
-    [network("bridge"), /not permitted on predefined bridge network/],
-    [network("x", { driver: "nosuch" }), /^plugin "nosuch" not found$/],
-    [network("x", { ipam: [{ ...ipam, subnet: "banana" }] }), /^Invalid subnet banana/],
-    [network("x", { options: { "com.docker.network.driver.mtu": "zz" } }), /^failed to parse/],
+    [bridgeRequest("bridge"), /not permitted on predefined bridge network/],
+    [bridgeRequest("x", { driver: "nosuch" }), /^plugin "nosuch" not found$/],
+    [bridgeRequest("x", { ipam: [{ ...ipam, subnet: "banana" }] }), /^Invalid subnet banana/],
+    [bridgeRequest("x", { options: { "com.docker.network.driver.mtu": "zz" } }), /^failed to parse/],
   ] as const)
     await assert.rejects(networks.create(asked), { message: words });
   await assert.rejects(networks.remove("bridge"), /is a pre-defined network and cannot be removed/);
