@@ -1,7 +1,8 @@
 /**
  * skeind is killed, or stopped as for an upgrade, while fifty containers run and others come and go: all
  * run on, and at its return everything is known. SKEIN_LIVE_RESTORE_ROUNDS says how often (each once by
- * default). Real daemon, containers and traffic.
+ * default), SKEIN_LIVE_RESTORE_SLEEPERS with how many containers beside the twenty with a part of their own.
+ * Real daemon, containers and traffic.
  */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
@@ -26,9 +27,10 @@ import {
   type Wish,
 } from "../support/lab/live-containers.js";
 import { labProcesses } from "../support/lab/sweep.js";
+import { patient } from "../support/patience.js";
 
 const ROUNDS = Number(process.env["SKEIN_LIVE_RESTORE_ROUNDS"] ?? "2");
-const SLEEPERS = 32;
+const SLEEPERS = Number(process.env["SKEIN_LIVE_RESTORE_SLEEPERS"] ?? "32");
 const AWAY_MS = 600;
 
 let lab: Lab;
@@ -46,7 +48,7 @@ after(async () => {
 });
 
 const policy = (Name: string, MaximumRetryCount = 0) => ({ RestartPolicy: { Name, MaximumRetryCount } });
-const HEALTH = { Test: ["CMD-SHELL", "test -e /tmp"], Interval: 300e6, Timeout: 2e9, Retries: 2 };
+const HEALTH = { Test: ["CMD-SHELL", "test -e /tmp"], Interval: 300e6, Timeout: patient(2e9), Retries: 2 };
 
 /** By name; those without a number are one each. */
 const WISHES: Readonly<Record<string, Wish>> = {
@@ -77,7 +79,9 @@ const WISHES: Readonly<Record<string, Wish>> = {
 
 for (let round = 1; round <= ROUNDS; round++) {
   const upgrade = round % 2 === 0;
-  test(`round ${round}: ${upgrade ? "upgrade" : "kill -9"} of skeind`, { timeout: 180_000 }, async () => {
+  test(`round ${round}: ${upgrade ? "upgrade" : "kill -9"} of skeind`, {
+    timeout: patient(180_000),
+  }, async () => {
     await call(host, "POST", "/networks/create", { Name: "pond", Driver: "bridge" });
     const all = await startAll();
     const one = (name: string): LiveContainer => all.get(name) ?? assert.fail(`no container ${name}`);
@@ -175,7 +179,7 @@ async function reaches(when: string): Promise<void> {
   const { stdout, stderr } = await client.attempt("curl", [
     "-sS",
     "--max-time",
-    "3",
+    `${patient(3)}`,
     `http://${host.address}:8099/`,
   ]);
   assert.equal(stdout, "hello from skein\n", `the published port answers ${when}: ${stderr}`);

@@ -4,6 +4,7 @@ Called with the socket's path; the busybox image is loaded from standard input. 
 has passed; a failure ends with a traceback and status 1.
 """
 import io
+import os
 import sys
 import tarfile
 import time
@@ -15,7 +16,9 @@ from docker.types import Healthcheck, LogConfig, Mount, Ulimit
 IMAGE = "skein-hello:latest"
 SLEEPER = ["sh", "-c", "trap 'exit 5' TERM; echo up; while true; do sleep 0.1; done"]
 
-client = docker.DockerClient(base_url="unix://" + sys.argv[1], version="auto", timeout=30)
+TIMEOUT_SECONDS = 30 * float(os.environ.get("SKEIN_TEST_PATIENCE", "1"))
+
+client = docker.DockerClient(base_url="unix://" + sys.argv[1], version="auto", timeout=TIMEOUT_SECONDS)
 steps = []
 
 

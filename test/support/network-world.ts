@@ -16,6 +16,7 @@ import type { Logger } from "../../base/log/logger.js";
 import { MemoryLogger } from "../../base/log/logger.js";
 import { createNetworkPlane } from "../../net-overlay/linux-network-plane.js";
 import type { NetworkPlane } from "../../net-overlay/network-plane.js";
+import { patient } from "./patience.js";
 
 export interface TestHost {
   /** 1, 2, 3… */
@@ -172,7 +173,7 @@ function runInside(netnsPath: string, ...command: string[]): Promise<{ out: stri
     const child = execFile(
       "nsenter",
       [`--net=${netnsPath}`, ...command],
-      { timeout: 5_000 },
+      { timeout: patient(5_000) },
       (error, stdout, stderr) => {
         const code = typeof error?.code === "number" ? error.code : error === null ? 0 : 255;
         resolve({ out: `${stdout}${stderr}`.trim(), code });

@@ -7,6 +7,7 @@ import { request as httpRequest } from "node:http";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { V8_FLAGS } from "../../../node/v8-flags.js";
+import { patient } from "../patience.js";
 import { attempt, type CommandOptions, type CommandResult, run } from "./shell.js";
 import { labProcesses } from "./sweep.js";
 
@@ -108,7 +109,7 @@ export class LabHost {
       if (this.#daemon === daemon) this.#daemon = undefined;
       log.end();
     });
-    const deadline = Date.now() + 20_000;
+    const deadline = Date.now() + patient(20_000);
     while (Date.now() < deadline && !exited) {
       if (existsSync(this.socketPath) && (await this.#answers())) return;
       await new Promise((wake) => setTimeout(wake, 25));
@@ -122,7 +123,7 @@ export class LabHost {
       : "(no log)";
   }
 
-  /** SIGTERM, then SIGKILL after 15 s. Containers go on, as after any stop of the daemon. */
+  /** SIGTERM, then SIGKILL when it does not end. Containers go on, as after any stop of the daemon. */
   async stop(): Promise<void> {
     await this.#end("SIGTERM", 15_000);
   }
@@ -218,7 +219,7 @@ export class LabHost {
           method,
           path,
           headers: { ...(payload === undefined ? {} : { "content-type": type }), ...options.headers },
-          timeout: options.timeoutMs ?? 30_000,
+          timeout: patient(options.timeoutMs ?? 30_000),
         },
         (response) => {
           const chunks: Buffer[] = [];
@@ -255,7 +256,7 @@ export class LabHost {
     if (daemon === undefined) return;
     const exited = new Promise<void>((done) => daemon.once("exit", () => done()));
     daemon.kill(signal);
-    const timer = setTimeout(() => daemon.kill("SIGKILL"), timeoutMs);
+    const timer = setTimeout(() => daemon.kill("SIGKILL"), patient(timeoutMs));
     await exited;
     clearTimeout(timer);
   }

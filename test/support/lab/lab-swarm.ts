@@ -3,6 +3,7 @@
  * Everything that waits polls until a deadline and says on failure what it saw last.
  */
 import { existsSync, readFileSync } from "node:fs";
+import { patient } from "../patience.js";
 import { busyboxImage } from "./busybox-image.js";
 import type { Lab } from "./lab.js";
 import type { HttpAnswer, LabHost } from "./lab-host.js";
@@ -67,13 +68,13 @@ export async function until<T>(
   probe: () => Promise<T | undefined>,
   seen?: () => string,
 ): Promise<T> {
-  const deadline = Date.now() + timeoutMs;
+  const deadline = Date.now() + patient(timeoutMs);
   for (;;) {
     const found = await probe();
     if (found !== undefined) return found;
     if (Date.now() >= deadline)
       throw new Error(
-        `${what}: not within ${timeoutMs} ms${seen === undefined ? "" : `; last seen: ${seen()}`}`,
+        `${what}: not within ${patient(timeoutMs)} ms${seen === undefined ? "" : `; last seen: ${seen()}`}`,
       );
     await new Promise((wake) => setTimeout(wake, 50));
   }

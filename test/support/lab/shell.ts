@@ -2,6 +2,7 @@
  * Commands with their output, for the lab and for tests. Edge: to node:child_process.
  */
 import { execFile, execFileSync } from "node:child_process";
+import { patient } from "../patience.js";
 
 export interface CommandResult {
   readonly code: number;
@@ -30,7 +31,7 @@ export function attempt(
       {
         env: options.env ?? process.env,
         cwd: options.cwd,
-        timeout: options.timeoutMs ?? 60_000,
+        timeout: patient(options.timeoutMs ?? 60_000),
         killSignal: "SIGKILL",
         maxBuffer: 64 * 1024 * 1024,
       },
