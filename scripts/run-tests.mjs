@@ -1,5 +1,7 @@
-// Runs the compiled tests: first unit and simulation, two files at a time, then integration one by one.
-// Arguments narrow the run to files whose path contains one of them. Ends with the totals of both parts.
+// Runs the compiled tests: first unit and simulation, two files at a time; then the fuzz tests once more, a minute
+// each (SKEIN_FUZZ_SECONDS), two files at a time; then integration one by one, alone as they measure times.
+// Arguments narrow the run to files whose path contains one of them. Ends with the totals of all parts, in which
+// a fuzz file counts as a test.
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { run } from "node:test";
@@ -35,11 +37,25 @@ async function runPart(title, part, concurrency) {
   });
 }
 
+async function runFuzz() {
+  // loaded here: without a build there is nothing to run
+  const { fuzzSecondsPerFile, runFuzzPart } = await import("../dist/test/fuzz/fuzz-part.js");
+  const { fuzzFiles } = await import("../dist/test/fuzz/process-fuzz-file.js");
+  const seconds = fuzzSecondsPerFile(process.env);
+  const fuzzed = seconds === 0 ? [] : fuzzFiles(wanted);
+  if (fuzzed.length === 0) return;
+  console.log(`\n# fuzz: ${fuzzed.length} files, ${seconds} s each`);
+  const { pass, fail } = await runFuzzPart({ files: fuzzed, seconds, concurrency: 2, say: console.log });
+  totals.pass += pass;
+  totals.fail += fail;
+}
+
 await runPart(
   "unit and simulation",
   files.filter((name) => !isIntegration(name)),
   2,
 );
+await runFuzz();
 await runPart("integration", files.filter(isIntegration), 1);
 console.log(`\n${totals.pass} passed, ${totals.fail} failed, ${totals.skipped} skipped`);
 process.exit(totals.fail > 0 || totals.pass === 0 ? 1 : 0);

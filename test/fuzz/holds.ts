@@ -1,12 +1,12 @@
 /**
- * What the fuzz tests use in place of fast-check's `assert`: the same in the tests, and under `npm run fuzz`
- * round after round with fresh seeds until the time is over. Edge: to the process.
- * A test whose name begins with "fuzz: " is found by `npm run fuzz`, one property or more in it.
+ * What the fuzz tests use in place of fast-check's `assert`: the same among the unit tests; under `npm run fuzz`
+ * and in the fuzz part of the test command round after round with fresh seeds until the time is over.
+ * Edge: to the process. A test whose name begins with "fuzz: " is tried so, one property or more in it.
  */
 import fc from "fast-check";
 
-/** How long each property is tried, in seconds; unset in the tests. */
-export const FUZZ_SECONDS = "SKEIN_FUZZ_SECONDS";
+/** How long each property is tried, in seconds; unset among the unit tests. */
+export const PROPERTY_SECONDS = "SKEIN_FUZZ_PROPERTY_SECONDS";
 /** The first seed, a signed 32-bit number; the next rounds have the numbers after it. */
 export const FUZZ_SEED = "SKEIN_FUZZ_SEED";
 /** Before the number of cases, on a line of its own. */
@@ -24,7 +24,7 @@ export function holds<Ts>(
   property: fc.IAsyncProperty<Ts> | fc.IProperty<Ts>,
   parameters: FuzzParameters = {},
 ): Promise<void> | undefined {
-  const seconds = Number(process.env[FUZZ_SECONDS] ?? "0");
+  const seconds = Number(process.env[PROPERTY_SECONDS] ?? "0");
   const rounds = seconds > 0 ? new Rounds(seconds, parameters) : undefined;
   if (isAsync(property))
     return rounds === undefined ? fc.assert(property, parameters) : holdsLong(property, rounds);
