@@ -27,6 +27,7 @@ function secretIn(fields: Fields): SecretReference {
     secretId: fields.string("SecretID"),
     secretName: fields.string("SecretName"),
     file: fileIn(fields.object("File")),
+    version: 0,
   };
 }
 
@@ -36,6 +37,7 @@ function configIn(fields: Fields): ConfigReference {
     configId: fields.string("ConfigID"),
     configName: fields.string("ConfigName"),
     file: fileIn(fields.object("File")),
+    version: 0,
   };
 }
 

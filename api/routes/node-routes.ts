@@ -21,6 +21,7 @@ function nodeSpecIn(fields: Fields): NodeSpec {
     annotations: { name: fields.string("Name"), labels: fields.stringMap("Labels") },
     desiredRole: fields.oneOf("Role", ROLES),
     availability: fields.oneOf("Availability", AVAILABILITIES),
+    drainDeadlineMs: 0,
   };
 }
 

@@ -238,7 +238,12 @@ test("a demoted manager gets its worker certificate once it is out of Raft, and 
     });
   await change({
     managerStatus: { raftId: 2, address: "10.1.0.2:2377", leader: false, reachability: "" },
-    spec: { annotations: undefined, desiredRole: NodeRole.WORKER, availability: NodeAvailability.ACTIVE },
+    spec: {
+      annotations: undefined,
+      desiredRole: NodeRole.WORKER,
+      availability: NodeAvailability.ACTIVE,
+      drainDeadlineMs: 0,
+    },
   });
   const subject = subjectOf(w, nodeId, "swarm-manager");
   const { csrPem } = await createKeyAndCsr(); // made before, so that the call begins at once

@@ -60,7 +60,8 @@ function resolveSecret(tx: ReadTx, reference: SecretReference): SecretReference 
   if (secret === undefined)
     throw new NotFoundError(`secret ${reference.secretName || reference.secretId} not found`);
   const secretName = secret.annotations?.name ?? "";
-  return { secretId: secret.id, secretName, file: fileTarget(reference.file, secretName) };
+  const file = fileTarget(reference.file, secretName);
+  return { secretId: secret.id, secretName, file, version: reference.version };
 }
 
 function resolveConfig(tx: ReadTx, reference: ConfigReference): ConfigReference {
@@ -72,7 +73,7 @@ function resolveConfig(tx: ReadTx, reference: ConfigReference): ConfigReference 
   const configName = config.annotations?.name ?? "";
   // Without a file a config is for the runtime only (credential specs).
   const file = reference.file === undefined ? undefined : fileTarget(reference.file, configName);
-  return { configId: config.id, configName, file };
+  return { configId: config.id, configName, file, version: reference.version };
 }
 
 /** Owner root and mode 0444 unless the reference says otherwise. */

@@ -54,6 +54,7 @@ function emptyService(): Service {
     updateStatus: undefined,
     jobStatus: undefined,
     pendingDelete: false,
+    specChange: "",
   };
 }
 

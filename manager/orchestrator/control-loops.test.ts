@@ -3,7 +3,12 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { NodeAvailability, RestartCondition, TaskState } from "../../proto/gen/skein/v1/types.js";
+import {
+  NodeAvailability,
+  PlacementStrategy,
+  RestartCondition,
+  TaskState,
+} from "../../proto/gen/skein/v1/types.js";
 import { ControlLab } from "../../test/support/control-lab.js";
 
 function replicas(count: number): { $case: "replicated"; value: { replicas: number } } {
@@ -216,6 +221,7 @@ test("a global service follows the nodes: new, drained, down, back, constrained"
         spreadPreferences: [],
         platforms: [],
         maxReplicas: 0,
+        strategy: PlacementStrategy.DEFAULT,
       },
     },
   }));

@@ -108,6 +108,7 @@ export class PlanBuilder {
         container: undefined,
         hostPorts: [],
         health: "",
+        phases: [],
       },
       desiredState: options.desiredState ?? TaskState.RUNNING,
       networks: [],
@@ -118,6 +119,10 @@ export class PlanBuilder {
       createdBecause: because(options.kind, options.detail),
       allocated: false,
       assignedGenericResources: [],
+      waits: [],
+      stoppedBecause: "",
+      startNotBeforeMs: 0,
+      quickFailures: 0,
     };
   }
 }

@@ -6,7 +6,13 @@
  * or in constraints which the task's node still meets, is no reason to replace a task.
  */
 import type { Node, Service, Task } from "../../proto/gen/skein/v1/objects.js";
-import { EndpointMode, type EndpointSpec, type TaskSpec, TaskState } from "../../proto/gen/skein/v1/types.js";
+import {
+  EndpointMode,
+  type EndpointSpec,
+  PlacementStrategy,
+  type TaskSpec,
+  TaskState,
+} from "../../proto/gen/skein/v1/types.js";
 import { satisfiesPlacement } from "../scheduler/constraint.js";
 import { observedState, stateRank } from "./task-state.js";
 
@@ -65,6 +71,7 @@ function withoutConstraints(spec: TaskSpec): TaskSpec {
     spreadPreferences: [],
     platforms: [],
     maxReplicas: 0,
+    strategy: PlacementStrategy.DEFAULT,
   };
   return { ...spec, placement: { ...placement, constraints: [] } };
 }

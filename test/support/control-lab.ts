@@ -101,7 +101,13 @@ export class ControlLab {
   async setAvailability(id: string, availability: NodeAvailability): Promise<void> {
     await this.updateNode(id, (node) => ({
       ...node,
-      spec: { annotations: undefined, desiredRole: node.role, ...node.spec, availability },
+      spec: {
+        annotations: undefined,
+        desiredRole: node.role,
+        drainDeadlineMs: 0,
+        ...node.spec,
+        availability,
+      },
     }));
   }
 

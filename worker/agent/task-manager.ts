@@ -236,5 +236,6 @@ function emptyStatus(): TaskStatus {
     container: undefined,
     hostPorts: [],
     health: "",
+    phases: [],
   };
 }

@@ -116,5 +116,6 @@ export function statusAfter(
     container: facts.container ?? before.container,
     hostPorts: isTerminal(state) ? [] : facts.hostPorts.length > 0 ? facts.hostPorts : before.hostPorts,
     health: facts.health,
+    phases: before.phases,
   };
 }

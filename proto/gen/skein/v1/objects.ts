@@ -30,6 +30,7 @@ import {
   taskStateFromJSON,
   taskStateToNumber,
   TaskStatus,
+  TaskWait,
   UpdateStatus,
   Version,
 } from "./types.js";
@@ -85,6 +86,8 @@ export interface Node {
   readonly role: NodeRole;
   /** last one issued */
   readonly certificatePem: string;
+  /** when its availability became drain; 0: it is not */
+  readonly drainStartedAtMs: number;
   /** 1..16383, unique in the cluster, given by the allocator: transit subnet, MACs, marks */
   readonly number: number;
 }
@@ -103,6 +106,8 @@ export interface Service {
   readonly updateStatus: UpdateStatus | undefined;
   readonly jobStatus: JobStatus | undefined;
   readonly pendingDelete: boolean;
+  /** what the newest change of spec changed, in words: "image a to b, 2 variables" */
+  readonly specChange: string;
 }
 
 export interface Task {
@@ -138,6 +143,14 @@ export interface Task {
   /** the allocator has done its part */
   readonly allocated: boolean;
   readonly assignedGenericResources: readonly GenericResource[];
+  /** at most 4 */
+  readonly waits: readonly TaskWait[];
+  /** why its desired state became shutdown or remove; same fixed first words as created_because */
+  readonly stoppedBecause: string;
+  /** restart delay with what was added for a crash loop; 0: at once */
+  readonly startNotBeforeMs: number;
+  /** tasks in a row in this slot that ended soon after their start, this one not counted */
+  readonly quickFailures: number;
 }
 
 export interface Network {
@@ -164,11 +177,23 @@ export interface Secret {
   readonly driverName: string;
   readonly driverOptions: { [key: string]: string };
   readonly templateDriver: string;
+  /** number of `data`; 0 counts as 1 */
+  readonly dataVersion: number;
+  /** oldest first; kept while used, beyond that as many as the cluster keeps */
+  readonly oldVersions: readonly DataVersion[];
 }
 
 export interface Secret_DriverOptionsEntry {
   readonly key: string;
   readonly value: string;
+}
+
+/** Data that newer data has replaced, for tasks that still have it and for going back. */
+export interface DataVersion {
+  /** from 1, counts up with each new data */
+  readonly number: number;
+  readonly data: Uint8Array;
+  readonly createdAtMs: number;
 }
 
 export interface Config {
@@ -180,6 +205,8 @@ export interface Config {
   /** at most 1000 KiB */
   readonly data: Uint8Array;
   readonly templateDriver: string;
+  readonly dataVersion: number;
+  readonly oldVersions: readonly DataVersion[];
 }
 
 export interface Volume {
@@ -513,6 +540,7 @@ function createBaseNode(): Node {
     managerStatus: undefined,
     role: NodeRole.WORKER,
     certificatePem: "",
+    drainStartedAtMs: 0,
     number: 0,
   };
 }
@@ -542,6 +570,9 @@ export const Node = {
     }
     if (message.certificatePem !== "") {
       writer.uint32(66).string(message.certificatePem);
+    }
+    if (message.drainStartedAtMs !== 0) {
+      writer.uint32(81).double(message.drainStartedAtMs);
     }
     if (message.number !== 0) {
       writer.uint32(72).uint64(message.number);
@@ -612,6 +643,13 @@ export const Node = {
 
           message.certificatePem = reader.string();
           continue;
+        case 10:
+          if (tag !== 81) {
+            break;
+          }
+
+          message.drainStartedAtMs = reader.double();
+          continue;
         case 9:
           if (tag !== 72) {
             break;
@@ -647,6 +685,7 @@ export const Node = {
       : undefined;
     message.role = object.role ?? NodeRole.WORKER;
     message.certificatePem = object.certificatePem ?? "";
+    message.drainStartedAtMs = object.drainStartedAtMs ?? 0;
     message.number = object.number ?? 0;
     return message;
   },
@@ -664,6 +703,7 @@ function createBaseService(): Service {
     updateStatus: undefined,
     jobStatus: undefined,
     pendingDelete: false,
+    specChange: "",
   };
 }
 
@@ -698,6 +738,9 @@ export const Service = {
     }
     if (message.pendingDelete !== false) {
       writer.uint32(80).bool(message.pendingDelete);
+    }
+    if (message.specChange !== "") {
+      writer.uint32(90).string(message.specChange);
     }
     return writer;
   },
@@ -779,6 +822,13 @@ export const Service = {
 
           message.pendingDelete = reader.bool();
           continue;
+        case 11:
+          if (tag !== 90) {
+            break;
+          }
+
+          message.specChange = reader.string();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -817,6 +867,7 @@ export const Service = {
       ? JobStatus.fromPartial(object.jobStatus)
       : undefined;
     message.pendingDelete = object.pendingDelete ?? false;
+    message.specChange = object.specChange ?? "";
     return message;
   },
 };
@@ -841,6 +892,10 @@ function createBaseTask(): Task {
     createdBecause: "",
     allocated: false,
     assignedGenericResources: [],
+    waits: [],
+    stoppedBecause: "",
+    startNotBeforeMs: 0,
+    quickFailures: 0,
   };
 }
 
@@ -899,6 +954,18 @@ export const Task = {
     }
     for (const v of message.assignedGenericResources) {
       GenericResource.encode(v!, writer.uint32(146).fork()).ldelim();
+    }
+    for (const v of message.waits) {
+      TaskWait.encode(v!, writer.uint32(154).fork()).ldelim();
+    }
+    if (message.stoppedBecause !== "") {
+      writer.uint32(162).string(message.stoppedBecause);
+    }
+    if (message.startNotBeforeMs !== 0) {
+      writer.uint32(169).double(message.startNotBeforeMs);
+    }
+    if (message.quickFailures !== 0) {
+      writer.uint32(176).uint32(message.quickFailures);
     }
     return writer;
   },
@@ -1036,6 +1103,34 @@ export const Task = {
 
           message.assignedGenericResources.push(GenericResource.decode(reader, reader.uint32()));
           continue;
+        case 19:
+          if (tag !== 154) {
+            break;
+          }
+
+          message.waits.push(TaskWait.decode(reader, reader.uint32()));
+          continue;
+        case 20:
+          if (tag !== 162) {
+            break;
+          }
+
+          message.stoppedBecause = reader.string();
+          continue;
+        case 21:
+          if (tag !== 169) {
+            break;
+          }
+
+          message.startNotBeforeMs = reader.double();
+          continue;
+        case 22:
+          if (tag !== 176) {
+            break;
+          }
+
+          message.quickFailures = reader.uint32();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1077,6 +1172,10 @@ export const Task = {
     message.allocated = object.allocated ?? false;
     message.assignedGenericResources = object.assignedGenericResources?.map((e) => GenericResource.fromPartial(e)) ||
       [];
+    message.waits = object.waits?.map((e) => TaskWait.fromPartial(e)) || [];
+    message.stoppedBecause = object.stoppedBecause ?? "";
+    message.startNotBeforeMs = object.startNotBeforeMs ?? 0;
+    message.quickFailures = object.quickFailures ?? 0;
     return message;
   },
 };
@@ -1192,6 +1291,8 @@ function createBaseSecret(): Secret {
     driverName: "",
     driverOptions: {},
     templateDriver: "",
+    dataVersion: 0,
+    oldVersions: [],
   };
 }
 
@@ -1217,6 +1318,12 @@ export const Secret = {
     });
     if (message.templateDriver !== "") {
       writer.uint32(58).string(message.templateDriver);
+    }
+    if (message.dataVersion !== 0) {
+      writer.uint32(64).uint64(message.dataVersion);
+    }
+    for (const v of message.oldVersions) {
+      DataVersion.encode(v!, writer.uint32(74).fork()).ldelim();
     }
     return writer;
   },
@@ -1280,6 +1387,20 @@ export const Secret = {
 
           message.templateDriver = reader.string();
           continue;
+        case 8:
+          if (tag !== 64) {
+            break;
+          }
+
+          message.dataVersion = longToNumber(reader.uint64() as Long);
+          continue;
+        case 9:
+          if (tag !== 74) {
+            break;
+          }
+
+          message.oldVersions.push(DataVersion.decode(reader, reader.uint32()));
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1311,6 +1432,8 @@ export const Secret = {
       {},
     );
     message.templateDriver = object.templateDriver ?? "";
+    message.dataVersion = object.dataVersion ?? 0;
+    message.oldVersions = object.oldVersions?.map((e) => DataVersion.fromPartial(e)) || [];
     return message;
   },
 };
@@ -1371,8 +1494,83 @@ export const Secret_DriverOptionsEntry = {
   },
 };
 
+function createBaseDataVersion(): DataVersion {
+  return { number: 0, data: new Uint8Array(0), createdAtMs: 0 };
+}
+
+export const DataVersion = {
+  encode(message: DataVersion, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.number !== 0) {
+      writer.uint32(8).uint64(message.number);
+    }
+    if (message.data.length !== 0) {
+      writer.uint32(18).bytes(message.data);
+    }
+    if (message.createdAtMs !== 0) {
+      writer.uint32(25).double(message.createdAtMs);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): DataVersion {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseDataVersion() as any;
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 8) {
+            break;
+          }
+
+          message.number = longToNumber(reader.uint64() as Long);
+          continue;
+        case 2:
+          if (tag !== 18) {
+            break;
+          }
+
+          message.data = reader.bytes();
+          continue;
+        case 3:
+          if (tag !== 25) {
+            break;
+          }
+
+          message.createdAtMs = reader.double();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<DataVersion>): DataVersion {
+    return DataVersion.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DataVersion>): DataVersion {
+    const message = createBaseDataVersion() as any;
+    message.number = object.number ?? 0;
+    message.data = object.data ?? new Uint8Array(0);
+    message.createdAtMs = object.createdAtMs ?? 0;
+    return message;
+  },
+};
+
 function createBaseConfig(): Config {
-  return { id: "", meta: undefined, annotations: undefined, data: new Uint8Array(0), templateDriver: "" };
+  return {
+    id: "",
+    meta: undefined,
+    annotations: undefined,
+    data: new Uint8Array(0),
+    templateDriver: "",
+    dataVersion: 0,
+    oldVersions: [],
+  };
 }
 
 export const Config = {
@@ -1391,6 +1589,12 @@ export const Config = {
     }
     if (message.templateDriver !== "") {
       writer.uint32(42).string(message.templateDriver);
+    }
+    if (message.dataVersion !== 0) {
+      writer.uint32(48).uint64(message.dataVersion);
+    }
+    for (const v of message.oldVersions) {
+      DataVersion.encode(v!, writer.uint32(58).fork()).ldelim();
     }
     return writer;
   },
@@ -1437,6 +1641,20 @@ export const Config = {
 
           message.templateDriver = reader.string();
           continue;
+        case 6:
+          if (tag !== 48) {
+            break;
+          }
+
+          message.dataVersion = longToNumber(reader.uint64() as Long);
+          continue;
+        case 7:
+          if (tag !== 58) {
+            break;
+          }
+
+          message.oldVersions.push(DataVersion.decode(reader, reader.uint32()));
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1458,6 +1676,8 @@ export const Config = {
       : undefined;
     message.data = object.data ?? new Uint8Array(0);
     message.templateDriver = object.templateDriver ?? "";
+    message.dataVersion = object.dataVersion ?? 0;
+    message.oldVersions = object.oldVersions?.map((e) => DataVersion.fromPartial(e)) || [];
     return message;
   },
 };

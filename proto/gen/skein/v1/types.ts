@@ -208,6 +208,55 @@ export function restartConditionToNumber(object: RestartCondition): number {
   }
 }
 
+export const PlacementStrategy = {
+  /** DEFAULT - a service: the cluster's; the cluster: spread */
+  DEFAULT: "PLACEMENT_STRATEGY_DEFAULT",
+  SPREAD: "PLACEMENT_STRATEGY_SPREAD",
+  BIN_PACK: "PLACEMENT_STRATEGY_BIN_PACK",
+  UNRECOGNIZED: "UNRECOGNIZED",
+} as const;
+
+export type PlacementStrategy = typeof PlacementStrategy[keyof typeof PlacementStrategy];
+
+export namespace PlacementStrategy {
+  export type DEFAULT = typeof PlacementStrategy.DEFAULT;
+  export type SPREAD = typeof PlacementStrategy.SPREAD;
+  export type BIN_PACK = typeof PlacementStrategy.BIN_PACK;
+  export type UNRECOGNIZED = typeof PlacementStrategy.UNRECOGNIZED;
+}
+
+export function placementStrategyFromJSON(object: any): PlacementStrategy {
+  switch (object) {
+    case 0:
+    case "PLACEMENT_STRATEGY_DEFAULT":
+      return PlacementStrategy.DEFAULT;
+    case 1:
+    case "PLACEMENT_STRATEGY_SPREAD":
+      return PlacementStrategy.SPREAD;
+    case 2:
+    case "PLACEMENT_STRATEGY_BIN_PACK":
+      return PlacementStrategy.BIN_PACK;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return PlacementStrategy.UNRECOGNIZED;
+  }
+}
+
+export function placementStrategyToNumber(object: PlacementStrategy): number {
+  switch (object) {
+    case PlacementStrategy.DEFAULT:
+      return 0;
+    case PlacementStrategy.SPREAD:
+      return 1;
+    case PlacementStrategy.BIN_PACK:
+      return 2;
+    case PlacementStrategy.UNRECOGNIZED:
+    default:
+      return -1;
+  }
+}
+
 export const UpdateOrder = {
   STOP_FIRST: "UPDATE_ORDER_STOP_FIRST",
   START_FIRST: "UPDATE_ORDER_START_FIRST",
@@ -629,6 +678,112 @@ export function taskStateToNumber(object: TaskState): number {
   }
 }
 
+/** The stations of a task's life. Each is stamped once, when it is first reached. */
+export const TaskPhase = {
+  CREATED: "TASK_PHASE_CREATED",
+  /** ALLOCATED - has its addresses and ports */
+  ALLOCATED: "TASK_PHASE_ALLOCATED",
+  /** SCHEDULED - has its node */
+  SCHEDULED: "TASK_PHASE_SCHEDULED",
+  /** ACCEPTED - the node knows of it */
+  ACCEPTED: "TASK_PHASE_ACCEPTED",
+  /** PULLED - the image is on the node */
+  PULLED: "TASK_PHASE_PULLED",
+  /** PREPARED - network, mounts and container are made */
+  PREPARED: "TASK_PHASE_PREPARED",
+  /** STARTED - the process runs */
+  STARTED: "TASK_PHASE_STARTED",
+  /** HEALTHY - RUNNING: the first health check passed, or there is none */
+  HEALTHY: "TASK_PHASE_HEALTHY",
+  /** STOPPING - somebody wants it to stop */
+  STOPPING: "TASK_PHASE_STOPPING",
+  ENDED: "TASK_PHASE_ENDED",
+  UNRECOGNIZED: "UNRECOGNIZED",
+} as const;
+
+export type TaskPhase = typeof TaskPhase[keyof typeof TaskPhase];
+
+export namespace TaskPhase {
+  export type CREATED = typeof TaskPhase.CREATED;
+  export type ALLOCATED = typeof TaskPhase.ALLOCATED;
+  export type SCHEDULED = typeof TaskPhase.SCHEDULED;
+  export type ACCEPTED = typeof TaskPhase.ACCEPTED;
+  export type PULLED = typeof TaskPhase.PULLED;
+  export type PREPARED = typeof TaskPhase.PREPARED;
+  export type STARTED = typeof TaskPhase.STARTED;
+  export type HEALTHY = typeof TaskPhase.HEALTHY;
+  export type STOPPING = typeof TaskPhase.STOPPING;
+  export type ENDED = typeof TaskPhase.ENDED;
+  export type UNRECOGNIZED = typeof TaskPhase.UNRECOGNIZED;
+}
+
+export function taskPhaseFromJSON(object: any): TaskPhase {
+  switch (object) {
+    case 0:
+    case "TASK_PHASE_CREATED":
+      return TaskPhase.CREATED;
+    case 1:
+    case "TASK_PHASE_ALLOCATED":
+      return TaskPhase.ALLOCATED;
+    case 2:
+    case "TASK_PHASE_SCHEDULED":
+      return TaskPhase.SCHEDULED;
+    case 3:
+    case "TASK_PHASE_ACCEPTED":
+      return TaskPhase.ACCEPTED;
+    case 4:
+    case "TASK_PHASE_PULLED":
+      return TaskPhase.PULLED;
+    case 5:
+    case "TASK_PHASE_PREPARED":
+      return TaskPhase.PREPARED;
+    case 6:
+    case "TASK_PHASE_STARTED":
+      return TaskPhase.STARTED;
+    case 7:
+    case "TASK_PHASE_HEALTHY":
+      return TaskPhase.HEALTHY;
+    case 8:
+    case "TASK_PHASE_STOPPING":
+      return TaskPhase.STOPPING;
+    case 9:
+    case "TASK_PHASE_ENDED":
+      return TaskPhase.ENDED;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return TaskPhase.UNRECOGNIZED;
+  }
+}
+
+export function taskPhaseToNumber(object: TaskPhase): number {
+  switch (object) {
+    case TaskPhase.CREATED:
+      return 0;
+    case TaskPhase.ALLOCATED:
+      return 1;
+    case TaskPhase.SCHEDULED:
+      return 2;
+    case TaskPhase.ACCEPTED:
+      return 3;
+    case TaskPhase.PULLED:
+      return 4;
+    case TaskPhase.PREPARED:
+      return 5;
+    case TaskPhase.STARTED:
+      return 6;
+    case TaskPhase.HEALTHY:
+      return 7;
+    case TaskPhase.STOPPING:
+      return 8;
+    case TaskPhase.ENDED:
+      return 9;
+    case TaskPhase.UNRECOGNIZED:
+    default:
+      return -1;
+  }
+}
+
 export interface Version {
   /** Raft index of the object's last change */
   readonly index: number;
@@ -654,6 +809,8 @@ export interface NodeSpec {
   readonly annotations: Annotations | undefined;
   readonly desiredRole: NodeRole;
   readonly availability: NodeAvailability;
+  /** from the drain's start until tasks are stopped without a running successor; 0: the cluster's */
+  readonly drainDeadlineMs: number;
 }
 
 export interface Platform {
@@ -692,6 +849,8 @@ export interface NodeDescription {
   readonly tlsIssuerPublicKeySha256: string;
   /** IP that carries VXLAN traffic (the VTEP) */
   readonly dataPathAddress: string;
+  /** fully qualified CDI names the node offers, "vendor.com/class=name" */
+  readonly devices: readonly string[];
   /** why the node's manager is not healthy, in words; empty: it is, or there is none */
   readonly managerTrouble: string;
 }
@@ -793,6 +952,8 @@ export interface ContainerSpec {
   readonly ulimits: readonly Ulimit[];
   /** X-Registry-Auth given with the service; never shown by the API */
   readonly pullAuth: string;
+  /** CDI names "vendor.com/class=name"; from the label skein.devices */
+  readonly devices: readonly string[];
 }
 
 export interface ContainerSpec_LabelsEntry {
@@ -887,14 +1048,22 @@ export interface FileTarget {
 export interface SecretReference {
   readonly secretId: string;
   readonly secretName: string;
-  readonly file: FileTarget | undefined;
+  readonly file:
+    | FileTarget
+    | undefined;
+  /** the numbered version of the data; 0: the newest when the control API took the specification */
+  readonly version: number;
 }
 
 export interface ConfigReference {
   readonly configId: string;
   readonly configName: string;
   /** absent: runtime use only (credential specs) */
-  readonly file: FileTarget | undefined;
+  readonly file:
+    | FileTarget
+    | undefined;
+  /** as SecretReference.version */
+  readonly version: number;
 }
 
 export interface Ulimit {
@@ -930,6 +1099,8 @@ export interface Placement {
   readonly spreadPreferences: readonly string[];
   readonly platforms: readonly Platform[];
   readonly maxReplicas: number;
+  /** from the label skein.placement.strategy */
+  readonly strategy: PlacementStrategy;
 }
 
 export interface NetworkAttachmentConfig {
@@ -1015,6 +1186,32 @@ export interface ContainerStatus {
   readonly oomKilled: boolean;
 }
 
+export interface PhaseMark {
+  readonly phase: TaskPhase;
+  readonly atMs: number;
+}
+
+/** What one filter of the scheduler refused. */
+export interface FilterRefusal {
+  /** readiness, platform, constraint, generic, cpu, memory, host-port, max-replicas, volume, plugin, device */
+  readonly filter: string;
+  readonly nodes: number;
+  /** in words, for these nodes: "lacks 512 MiB of memory" */
+  readonly detail: string;
+}
+
+/** Something a task waited for, with the newest last. */
+export interface TaskWait {
+  /** machine-readable: no-suitable-node, no-address, predecessor, restart-delay, drain, … */
+  readonly cause: string;
+  /** in words */
+  readonly message: string;
+  readonly sinceMs: number;
+  /** 0: still waiting */
+  readonly untilMs: number;
+  readonly refusals: readonly FilterRefusal[];
+}
+
 export interface TaskStatus {
   readonly timestampMs: number;
   readonly state: TaskState;
@@ -1031,6 +1228,8 @@ export interface TaskStatus {
   readonly hostPorts: readonly PortConfig[];
   /** "", starting, healthy, unhealthy */
   readonly health: string;
+  /** in order of phase; who sees a station stamps it; the leader keeps the first stamp */
+  readonly phases: readonly PhaseMark[];
 }
 
 export interface TaskAttachment {
@@ -1119,6 +1318,11 @@ export interface ClusterSpec {
   readonly nodeDownAfterMs: number;
   /** 0: 5 min */
   readonly orphanAfterMs: number;
+  readonly placementStrategy: PlacementStrategy;
+  /** 0: 10 min */
+  readonly drainDeadlineMs: number;
+  /** of each secret and config, the newest counted; 0: 5 */
+  readonly dataVersionsKept: number;
 }
 
 function createBaseVersion(): Version {
@@ -1356,7 +1560,12 @@ export const Annotations_LabelsEntry = {
 };
 
 function createBaseNodeSpec(): NodeSpec {
-  return { annotations: undefined, desiredRole: NodeRole.WORKER, availability: NodeAvailability.ACTIVE };
+  return {
+    annotations: undefined,
+    desiredRole: NodeRole.WORKER,
+    availability: NodeAvailability.ACTIVE,
+    drainDeadlineMs: 0,
+  };
 }
 
 export const NodeSpec = {
@@ -1369,6 +1578,9 @@ export const NodeSpec = {
     }
     if (message.availability !== NodeAvailability.ACTIVE) {
       writer.uint32(24).int32(nodeAvailabilityToNumber(message.availability));
+    }
+    if (message.drainDeadlineMs !== 0) {
+      writer.uint32(33).double(message.drainDeadlineMs);
     }
     return writer;
   },
@@ -1401,6 +1613,13 @@ export const NodeSpec = {
 
           message.availability = nodeAvailabilityFromJSON(reader.int32());
           continue;
+        case 4:
+          if (tag !== 33) {
+            break;
+          }
+
+          message.drainDeadlineMs = reader.double();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1420,6 +1639,7 @@ export const NodeSpec = {
       : undefined;
     message.desiredRole = object.desiredRole ?? NodeRole.WORKER;
     message.availability = object.availability ?? NodeAvailability.ACTIVE;
+    message.drainDeadlineMs = object.drainDeadlineMs ?? 0;
     return message;
   },
 };
@@ -1686,6 +1906,7 @@ function createBaseNodeDescription(): NodeDescription {
     plugins: [],
     tlsIssuerPublicKeySha256: "",
     dataPathAddress: "",
+    devices: [],
     managerTrouble: "",
   };
 }
@@ -1715,6 +1936,9 @@ export const NodeDescription = {
     }
     if (message.dataPathAddress !== "") {
       writer.uint32(66).string(message.dataPathAddress);
+    }
+    for (const v of message.devices) {
+      writer.uint32(82).string(v!);
     }
     if (message.managerTrouble !== "") {
       writer.uint32(74).string(message.managerTrouble);
@@ -1788,6 +2012,13 @@ export const NodeDescription = {
 
           message.dataPathAddress = reader.string();
           continue;
+        case 10:
+          if (tag !== 82) {
+            break;
+          }
+
+          message.devices.push(reader.string());
+          continue;
         case 9:
           if (tag !== 74) {
             break;
@@ -1829,6 +2060,7 @@ export const NodeDescription = {
     message.plugins = object.plugins?.map((e) => PluginDescription.fromPartial(e)) || [];
     message.tlsIssuerPublicKeySha256 = object.tlsIssuerPublicKeySha256 ?? "";
     message.dataPathAddress = object.dataPathAddress ?? "";
+    message.devices = object.devices?.map((e) => e) || [];
     message.managerTrouble = object.managerTrouble ?? "";
     return message;
   },
@@ -2522,6 +2754,7 @@ function createBaseContainerSpec(): ContainerSpec {
     capabilityDrop: [],
     ulimits: [],
     pullAuth: "",
+    devices: [],
   };
 }
 
@@ -2613,6 +2846,9 @@ export const ContainerSpec = {
     }
     if (message.pullAuth !== "") {
       writer.uint32(234).string(message.pullAuth);
+    }
+    for (const v of message.devices) {
+      writer.uint32(242).string(v!);
     }
     return writer;
   },
@@ -2833,6 +3069,13 @@ export const ContainerSpec = {
 
           message.pullAuth = reader.string();
           continue;
+        case 30:
+          if (tag !== 242) {
+            break;
+          }
+
+          message.devices.push(reader.string());
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -2892,6 +3135,7 @@ export const ContainerSpec = {
     message.capabilityDrop = object.capabilityDrop?.map((e) => e) || [];
     message.ulimits = object.ulimits?.map((e) => Ulimit.fromPartial(e)) || [];
     message.pullAuth = object.pullAuth ?? "";
+    message.devices = object.devices?.map((e) => e) || [];
     return message;
   },
 };
@@ -3880,7 +4124,7 @@ export const FileTarget = {
 };
 
 function createBaseSecretReference(): SecretReference {
-  return { secretId: "", secretName: "", file: undefined };
+  return { secretId: "", secretName: "", file: undefined, version: 0 };
 }
 
 export const SecretReference = {
@@ -3893,6 +4137,9 @@ export const SecretReference = {
     }
     if (message.file !== undefined) {
       FileTarget.encode(message.file, writer.uint32(26).fork()).ldelim();
+    }
+    if (message.version !== 0) {
+      writer.uint32(32).uint64(message.version);
     }
     return writer;
   },
@@ -3925,6 +4172,13 @@ export const SecretReference = {
 
           message.file = FileTarget.decode(reader, reader.uint32());
           continue;
+        case 4:
+          if (tag !== 32) {
+            break;
+          }
+
+          message.version = longToNumber(reader.uint64() as Long);
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -3944,12 +4198,13 @@ export const SecretReference = {
     message.file = (object.file !== undefined && object.file !== null)
       ? FileTarget.fromPartial(object.file)
       : undefined;
+    message.version = object.version ?? 0;
     return message;
   },
 };
 
 function createBaseConfigReference(): ConfigReference {
-  return { configId: "", configName: "", file: undefined };
+  return { configId: "", configName: "", file: undefined, version: 0 };
 }
 
 export const ConfigReference = {
@@ -3962,6 +4217,9 @@ export const ConfigReference = {
     }
     if (message.file !== undefined) {
       FileTarget.encode(message.file, writer.uint32(26).fork()).ldelim();
+    }
+    if (message.version !== 0) {
+      writer.uint32(32).uint64(message.version);
     }
     return writer;
   },
@@ -3994,6 +4252,13 @@ export const ConfigReference = {
 
           message.file = FileTarget.decode(reader, reader.uint32());
           continue;
+        case 4:
+          if (tag !== 32) {
+            break;
+          }
+
+          message.version = longToNumber(reader.uint64() as Long);
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -4013,6 +4278,7 @@ export const ConfigReference = {
     message.file = (object.file !== undefined && object.file !== null)
       ? FileTarget.fromPartial(object.file)
       : undefined;
+    message.version = object.version ?? 0;
     return message;
   },
 };
@@ -4262,7 +4528,7 @@ export const RestartPolicy = {
 };
 
 function createBasePlacement(): Placement {
-  return { constraints: [], spreadPreferences: [], platforms: [], maxReplicas: 0 };
+  return { constraints: [], spreadPreferences: [], platforms: [], maxReplicas: 0, strategy: PlacementStrategy.DEFAULT };
 }
 
 export const Placement = {
@@ -4278,6 +4544,9 @@ export const Placement = {
     }
     if (message.maxReplicas !== 0) {
       writer.uint32(32).uint64(message.maxReplicas);
+    }
+    if (message.strategy !== PlacementStrategy.DEFAULT) {
+      writer.uint32(40).int32(placementStrategyToNumber(message.strategy));
     }
     return writer;
   },
@@ -4317,6 +4586,13 @@ export const Placement = {
 
           message.maxReplicas = longToNumber(reader.uint64() as Long);
           continue;
+        case 5:
+          if (tag !== 40) {
+            break;
+          }
+
+          message.strategy = placementStrategyFromJSON(reader.int32());
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -4335,6 +4611,7 @@ export const Placement = {
     message.spreadPreferences = object.spreadPreferences?.map((e) => e) || [];
     message.platforms = object.platforms?.map((e) => Platform.fromPartial(e)) || [];
     message.maxReplicas = object.maxReplicas ?? 0;
+    message.strategy = object.strategy ?? PlacementStrategy.DEFAULT;
     return message;
   },
 };
@@ -5201,6 +5478,218 @@ export const ContainerStatus = {
   },
 };
 
+function createBasePhaseMark(): PhaseMark {
+  return { phase: TaskPhase.CREATED, atMs: 0 };
+}
+
+export const PhaseMark = {
+  encode(message: PhaseMark, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.phase !== TaskPhase.CREATED) {
+      writer.uint32(8).int32(taskPhaseToNumber(message.phase));
+    }
+    if (message.atMs !== 0) {
+      writer.uint32(17).double(message.atMs);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): PhaseMark {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBasePhaseMark() as any;
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 8) {
+            break;
+          }
+
+          message.phase = taskPhaseFromJSON(reader.int32());
+          continue;
+        case 2:
+          if (tag !== 17) {
+            break;
+          }
+
+          message.atMs = reader.double();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<PhaseMark>): PhaseMark {
+    return PhaseMark.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PhaseMark>): PhaseMark {
+    const message = createBasePhaseMark() as any;
+    message.phase = object.phase ?? TaskPhase.CREATED;
+    message.atMs = object.atMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseFilterRefusal(): FilterRefusal {
+  return { filter: "", nodes: 0, detail: "" };
+}
+
+export const FilterRefusal = {
+  encode(message: FilterRefusal, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.filter !== "") {
+      writer.uint32(10).string(message.filter);
+    }
+    if (message.nodes !== 0) {
+      writer.uint32(16).uint32(message.nodes);
+    }
+    if (message.detail !== "") {
+      writer.uint32(26).string(message.detail);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): FilterRefusal {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseFilterRefusal() as any;
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.filter = reader.string();
+          continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.nodes = reader.uint32();
+          continue;
+        case 3:
+          if (tag !== 26) {
+            break;
+          }
+
+          message.detail = reader.string();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<FilterRefusal>): FilterRefusal {
+    return FilterRefusal.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FilterRefusal>): FilterRefusal {
+    const message = createBaseFilterRefusal() as any;
+    message.filter = object.filter ?? "";
+    message.nodes = object.nodes ?? 0;
+    message.detail = object.detail ?? "";
+    return message;
+  },
+};
+
+function createBaseTaskWait(): TaskWait {
+  return { cause: "", message: "", sinceMs: 0, untilMs: 0, refusals: [] };
+}
+
+export const TaskWait = {
+  encode(message: TaskWait, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.cause !== "") {
+      writer.uint32(10).string(message.cause);
+    }
+    if (message.message !== "") {
+      writer.uint32(18).string(message.message);
+    }
+    if (message.sinceMs !== 0) {
+      writer.uint32(25).double(message.sinceMs);
+    }
+    if (message.untilMs !== 0) {
+      writer.uint32(33).double(message.untilMs);
+    }
+    for (const v of message.refusals) {
+      FilterRefusal.encode(v!, writer.uint32(42).fork()).ldelim();
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): TaskWait {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseTaskWait() as any;
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.cause = reader.string();
+          continue;
+        case 2:
+          if (tag !== 18) {
+            break;
+          }
+
+          message.message = reader.string();
+          continue;
+        case 3:
+          if (tag !== 25) {
+            break;
+          }
+
+          message.sinceMs = reader.double();
+          continue;
+        case 4:
+          if (tag !== 33) {
+            break;
+          }
+
+          message.untilMs = reader.double();
+          continue;
+        case 5:
+          if (tag !== 42) {
+            break;
+          }
+
+          message.refusals.push(FilterRefusal.decode(reader, reader.uint32()));
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<TaskWait>): TaskWait {
+    return TaskWait.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TaskWait>): TaskWait {
+    const message = createBaseTaskWait() as any;
+    message.cause = object.cause ?? "";
+    message.message = object.message ?? "";
+    message.sinceMs = object.sinceMs ?? 0;
+    message.untilMs = object.untilMs ?? 0;
+    message.refusals = object.refusals?.map((e) => FilterRefusal.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 function createBaseTaskStatus(): TaskStatus {
   return {
     timestampMs: 0,
@@ -5211,6 +5700,7 @@ function createBaseTaskStatus(): TaskStatus {
     container: undefined,
     hostPorts: [],
     health: "",
+    phases: [],
   };
 }
 
@@ -5239,6 +5729,9 @@ export const TaskStatus = {
     }
     if (message.health !== "") {
       writer.uint32(66).string(message.health);
+    }
+    for (const v of message.phases) {
+      PhaseMark.encode(v!, writer.uint32(74).fork()).ldelim();
     }
     return writer;
   },
@@ -5306,6 +5799,13 @@ export const TaskStatus = {
 
           message.health = reader.string();
           continue;
+        case 9:
+          if (tag !== 74) {
+            break;
+          }
+
+          message.phases.push(PhaseMark.decode(reader, reader.uint32()));
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -5330,6 +5830,7 @@ export const TaskStatus = {
       : undefined;
     message.hostPorts = object.hostPorts?.map((e) => PortConfig.fromPartial(e)) || [];
     message.health = object.health ?? "";
+    message.phases = object.phases?.map((e) => PhaseMark.fromPartial(e)) || [];
     return message;
   },
 };
@@ -6014,6 +6515,9 @@ function createBaseClusterSpec(): ClusterSpec {
     defaultLogDriver: undefined,
     nodeDownAfterMs: 0,
     orphanAfterMs: 0,
+    placementStrategy: PlacementStrategy.DEFAULT,
+    drainDeadlineMs: 0,
+    dataVersionsKept: 0,
   };
 }
 
@@ -6054,6 +6558,15 @@ export const ClusterSpec = {
     }
     if (message.orphanAfterMs !== 0) {
       writer.uint32(97).double(message.orphanAfterMs);
+    }
+    if (message.placementStrategy !== PlacementStrategy.DEFAULT) {
+      writer.uint32(104).int32(placementStrategyToNumber(message.placementStrategy));
+    }
+    if (message.drainDeadlineMs !== 0) {
+      writer.uint32(113).double(message.drainDeadlineMs);
+    }
+    if (message.dataVersionsKept !== 0) {
+      writer.uint32(120).uint64(message.dataVersionsKept);
     }
     return writer;
   },
@@ -6149,6 +6662,27 @@ export const ClusterSpec = {
 
           message.orphanAfterMs = reader.double();
           continue;
+        case 13:
+          if (tag !== 104) {
+            break;
+          }
+
+          message.placementStrategy = placementStrategyFromJSON(reader.int32());
+          continue;
+        case 14:
+          if (tag !== 113) {
+            break;
+          }
+
+          message.drainDeadlineMs = reader.double();
+          continue;
+        case 15:
+          if (tag !== 120) {
+            break;
+          }
+
+          message.dataVersionsKept = longToNumber(reader.uint64() as Long);
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -6179,6 +6713,9 @@ export const ClusterSpec = {
       : undefined;
     message.nodeDownAfterMs = object.nodeDownAfterMs ?? 0;
     message.orphanAfterMs = object.orphanAfterMs ?? 0;
+    message.placementStrategy = object.placementStrategy ?? PlacementStrategy.DEFAULT;
+    message.drainDeadlineMs = object.drainDeadlineMs ?? 0;
+    message.dataVersionsKept = object.dataVersionsKept ?? 0;
     return message;
   },
 };
