@@ -192,10 +192,20 @@ test("references by name become ids, with the file they are mounted as", async (
     [["net1", ["w"]]],
   );
   assert.deepEqual(spec?.task?.container?.secrets, [
-    { secretId: "sec1", secretName: "key", file: { name: "key", uid: "0", gid: "0", mode: 0o444 } },
+    {
+      secretId: "sec1",
+      secretName: "key",
+      file: { name: "key", uid: "0", gid: "0", mode: 0o444 },
+      version: 0,
+    },
   ]);
   assert.deepEqual(spec?.task?.container?.configs, [
-    { configId: "cfg1", configName: "page", file: { name: "/etc/page", uid: "0", gid: "0", mode: 0o400 } },
+    {
+      configId: "cfg1",
+      configName: "page",
+      file: { name: "/etc/page", uid: "0", gid: "0", mode: 0o400 },
+      version: 0,
+    },
   ]);
 });
 
