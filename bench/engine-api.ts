@@ -21,14 +21,16 @@ export class EngineApi {
 
   #open(method: string, path: string, body?: unknown): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
-      const text = body === undefined ? undefined : JSON.stringify(body);
+      const archive = body instanceof Uint8Array;
+      const text = body === undefined || archive ? body : JSON.stringify(body);
+      const type = archive ? "application/x-tar" : "application/json";
       const request = httpRequest(
         {
           socketPath: this.#socketPath,
           method,
           path: `/v1.41${path}`,
           agent: this.#agent,
-          headers: text === undefined ? {} : { "content-type": "application/json" },
+          headers: text === undefined ? {} : { "content-type": type },
         },
         resolve,
       );
@@ -46,6 +48,13 @@ export class EngineApi {
     if ((response.statusCode ?? 500) >= 400)
       throw new Error(`${method} ${path} answered ${response.statusCode}: ${text}`);
     return text === "" ? {} : (JSON.parse(text.split("\n")[0] ?? "{}") as Json); // objects where we ask
+  }
+
+  /** @param archive a tar as `docker save` makes it. */
+  async load(archive: Uint8Array): Promise<void> {
+    const response = await this.#open("POST", "/images/load?quiet=1", archive);
+    for await (const _ of response);
+    if (response.statusCode !== 200) throw new Error(`loading an image answered ${response.statusCode}`);
   }
 
   async text(path: string): Promise<string> {

@@ -9,6 +9,7 @@ const benches: Readonly<Record<string, () => Promise<{ run: () => Promise<void> 
   rejoin: () => import("./rejoin.js"),
   engine: () => import("./engine.js"),
   snapshot: () => import("./snapshot.js"),
+  "control-lab": () => import("./control-lab.js"),
 };
 
 const name = process.argv[2] ?? "";
