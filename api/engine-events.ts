@@ -36,6 +36,7 @@ export class EngineEvents {
       localNetworks?.onEvent((event) => journal.add(networkEvent(event))) ?? nothing,
     ];
     this.watch = new ClusterWatch({
+      isManager: () => backend.isManager(),
       manager: () => backend.manager(),
       onManagerChange: (listener) => backend.onManagerChange(listener),
       onEvent: ({ type, action, id, attributes, timeMs }) =>

@@ -78,6 +78,7 @@ test("the watch waits for the manager, begins anew when it ends, and ends with t
   let endpoint: ManagerEndpoint | undefined;
   let changed = (): void => undefined;
   const watch = new ClusterWatch({
+    isManager: () => endpoint !== undefined,
     manager: () => endpoint,
     onManagerChange: (listener) => {
       changed = listener;
@@ -122,6 +123,7 @@ test("whoever waits for a manager that does not answer is let go after a while, 
   const endpoint = manager.endpoint();
   const abort = new AbortController();
   const watch = new ClusterWatch({
+    isManager: () => endpoint !== undefined,
     manager: () => endpoint,
     onManagerChange: () => () => undefined,
     onEvent: () => assert.fail("an event"),

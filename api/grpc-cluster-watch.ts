@@ -13,9 +13,10 @@ import { type ClusterEvent, ControlClient } from "../proto/gen/skein/v1/control.
 import type { ManagerEndpoint } from "./ports.js";
 
 export interface ClusterWatchComponents {
-  /** undefined while this node is no manager. */
+  readonly isManager: () => boolean;
+  /** undefined while no manager serves here. */
   readonly manager: () => ManagerEndpoint | undefined;
-  /** Calls back when what `manager` answers has changed. */
+  /** Calls back when what these answer has changed. */
   readonly onManagerChange: (listener: () => void) => () => void;
   readonly onEvent: (event: ClusterEvent) => void;
   readonly onGap: () => void;
@@ -50,7 +51,7 @@ export class ClusterWatch {
    * two seconds in any case, so that what happens to containers can be followed beside a broken manager.
    */
   live(signal: AbortSignal): Promise<void> {
-    if (this.#live || this.#endpoint === undefined || signal.aborted) return Promise.resolve();
+    if (this.#live || !this.#components.isManager() || signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {
       const done = (): void => {
         this.#waiting.delete(done);
@@ -68,9 +69,11 @@ export class ClusterWatch {
     this.#stopListening();
     this.#endpoint = undefined;
     this.#end();
+    this.#wake();
   }
 
   #look(): void {
+    if (!this.#components.isManager()) this.#wake();
     const endpoint = this.#components.manager();
     if (endpoint === this.#endpoint) return;
     this.#endpoint = endpoint;
@@ -86,7 +89,6 @@ export class ClusterWatch {
     this.#call = undefined;
     call?.cancel();
     this.#lost();
-    this.#wake();
   }
 
   #lost(): void {

@@ -80,7 +80,7 @@ function allImageRoutes({ images, containers, clock }: EngineBackend, { journal 
 }
 
 function routesOf(backend: EngineBackend, clients: ManagerClients, events: EngineEvents): Route[] {
-  const isManager = (): boolean => backend.manager() !== undefined;
+  const isManager = (): boolean => backend.isManager();
   const ofContainers = containerRouteOptions(backend, events.journal);
   const onPruned = (type: string) => (bytes: number) =>
     events.journal.add(pruneEvent(type, bytes, backend.clock.nowMs()));
@@ -161,7 +161,7 @@ function oneSegmentImageName(path: string): string {
 }
 
 export async function openApiServer(backend: EngineBackend, options: ListenOptions): Promise<ApiServer> {
-  const clients = new ManagerClients({ manager: () => backend.manager(), swarm: backend.swarm });
+  const clients = new ManagerClients(backend);
   const events = new EngineEvents(backend);
   const router = findMyWay({ ignoreTrailingSlash: true, maxParamLength: 1_000 });
   const handlers = new Map<object, Route>();

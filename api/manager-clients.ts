@@ -1,7 +1,9 @@
 /**
  * The local manager's control API as promises. Edge: to @grpc/grpc-js.
- * On a node that is no manager every call fails with 503 in Docker's words.
+ * On a node that is no manager every call fails with 503 in Docker's words. A manager that starts, or is
+ * started again, is waited for; a call that was not sent in the end says that nothing was done.
  */
+import { connectivityState } from "@grpc/grpc-js";
 import { codeOf, UnavailableError } from "../base/errors/errors.js";
 import { callUnary } from "../base/grpc/grpc-call.js";
 import { leaderWait } from "../base/grpc/leader-wait.js";
@@ -9,27 +11,43 @@ import { BackupClient } from "../proto/gen/skein/v1/backup.js";
 import { ControlClient } from "../proto/gen/skein/v1/control.js";
 import { DebugClient, type RaftInspection } from "../proto/gen/skein/v1/debug.js";
 import { LogsClient } from "../proto/gen/skein/v1/logs.js";
-import type { ManagerEndpoint, SwarmBackend } from "./ports.js";
+import type { EngineBackend, ManagerEndpoint } from "./ports.js";
 
 /** Milliseconds a control call may take, waiting for a leader included. */
 const CONTROL_TIMEOUT_MS = 20_000;
 
+type ManagerAccess = Pick<EngineBackend, "isManager" | "manager" | "managerReached" | "swarm">;
+type UnaryMethod<Req, Res> = Parameters<typeof callUnary<Req, Res>>[0];
+
+interface ManagerWaits {
+  /** How long the manager waits for a leader where there is none. @default 8000 */
+  readonly leaderWaitMs?: number;
+  /** How long this node's manager is waited for while it starts. @default 10000 */
+  readonly startWaitMs?: number;
+}
+
 export class ManagerClients {
-  readonly #manager: () => ManagerEndpoint | undefined;
-  readonly #swarm: SwarmBackend;
+  readonly #backend: ManagerAccess;
   #for: ManagerEndpoint | undefined;
   #control: ControlClient | undefined;
-  #logs: LogsClient | undefined;
 
-  constructor(options: { manager: () => ManagerEndpoint | undefined; swarm: SwarmBackend }) {
-    this.#manager = options.manager;
-    this.#swarm = options.swarm;
+  constructor(backend: ManagerAccess) {
+    this.#backend = backend;
   }
 
-  #endpoint(): ManagerEndpoint {
-    const endpoint = this.#manager();
+  /** @throws {UnavailableError} nothing was asked of a manager: why not. */
+  async #reached(waitMs?: number): Promise<ManagerEndpoint> {
+    const backend = this.#backend;
+    const endpoint = backend.isManager() ? await backend.managerReached(waitMs) : undefined;
     if (endpoint !== undefined) return endpoint;
-    const { state, error } = this.#swarm.info();
+    const { state, error } = backend.swarm.info();
+    if (backend.isManager()) {
+      throw new UnavailableError(
+        error === ""
+          ? "nothing was done: this node's manager is still starting (a call waits for it, 10 s at most)"
+          : `nothing was done: this node's ${notRunning(error)}`,
+      );
+    }
     if (state === "locked") throw new UnavailableError(error);
     throw new UnavailableError(
       state === "inactive"
@@ -40,52 +58,40 @@ export class ManagerClients {
     );
   }
 
-  #refresh(): ManagerEndpoint {
-    const endpoint = this.#endpoint();
-    if (this.#for !== endpoint) {
+  #controlAt(endpoint: ManagerEndpoint): ControlClient {
+    const { address, credentials, channel } = endpoint;
+    if (this.#for !== endpoint || this.#control === undefined) {
       this.#for = endpoint;
-      this.#control = undefined;
-      this.#logs = undefined;
+      this.#control = new ControlClient(address, credentials, { channelOverride: channel });
     }
-    return endpoint;
-  }
-
-  control(): ControlClient {
-    const { address, credentials, channel } = this.#refresh();
-    this.#control ??= new ControlClient(address, credentials, { channelOverride: channel });
     return this.#control;
   }
 
-  logs(): LogsClient {
-    const { address, credentials, channel } = this.#refresh();
-    this.#logs ??= new LogsClient(address, credentials, { channelOverride: channel });
-    return this.#logs;
+  /** Made anew each time, as the next two: it is seldom asked for. */
+  async logs(): Promise<LogsClient> {
+    const { address, credentials, channel } = await this.#reached();
+    return new LogsClient(address, credentials, { channelOverride: channel });
+  }
+
+  async backup(): Promise<BackupClient> {
+    const { address, credentials, channel } = await this.#reached();
+    return new BackupClient(address, credentials, { channelOverride: channel });
   }
 
   /** This node's own member, whoever leads. */
-  async inspectRaft(): Promise<RaftInspection> {
-    const { address, credentials, channel } = this.#refresh();
+  async inspectRaft({ startWaitMs }: Pick<ManagerWaits, "startWaitMs"> = {}): Promise<RaftInspection> {
+    const { address, credentials, channel } = await this.#reached(startWaitMs);
     const debug = new DebugClient(address, credentials, { channelOverride: channel });
     return callUnary(debug.inspectRaft.bind(debug), {}, { timeoutMs: CONTROL_TIMEOUT_MS });
   }
 
-  /** Made anew each time: it is seldom asked for. */
-  backup(): BackupClient {
-    const { address, credentials, channel } = this.#endpoint();
-    return new BackupClient(address, credentials, { channelOverride: channel });
-  }
-
-  /**
-   * `leaderWaitMs`: how long the manager waits for a leader where there is none. @default 8000
-   * @example await clients.call((control) => control.getNode, { id })
-   */
+  /** @example await clients.call((control) => control.getNode, { id }) */
   async call<Req, Res>(
-    pick: (control: ControlClient) => Parameters<typeof callUnary<Req, Res>>[0],
+    pick: (control: ControlClient) => UnaryMethod<Req, Res>,
     request: Req,
-    options: { readonly leaderWaitMs?: number } = {},
+    { leaderWaitMs, startWaitMs }: ManagerWaits = {},
   ): Promise<Res> {
-    const control = this.control();
-    const { leaderWaitMs } = options;
+    const control = this.#controlAt(await this.#reached(startWaitMs));
     try {
       return await callUnary<Req, Res>(pick(control).bind(control), request, {
         timeoutMs: CONTROL_TIMEOUT_MS,
@@ -96,12 +102,17 @@ export class ManagerClients {
     }
   }
 
-  /** What a call failed with, in better words when the manager process is known not to run. */
+  /** What a call that was sent failed with, in better words when the manager process has gone over it. */
   explained(error: unknown): unknown {
-    const { error: reason } = this.#swarm.info();
-    if (codeOf(error) !== "unavailable" || reason === "") return error;
-    return new UnavailableError(`this node's manager does not run, and is started again: ${reason}`, {
-      cause: error,
-    });
+    const isThere = this.#backend.manager()?.channel.getConnectivityState(false) === connectivityState.READY;
+    if (codeOf(error) !== "unavailable" || isThere) return error;
+    const { error: reason } = this.#backend.swarm.info();
+    const why =
+      reason === ""
+        ? "manager ended before it answered: what was asked may have been done, or not"
+        : notRunning(reason);
+    return new UnavailableError(`this node's ${why}`, { cause: error });
   }
 }
+
+const notRunning = (reason: string): string => `manager does not run, and is started again: ${reason}`;

@@ -50,6 +50,8 @@ export interface SwarmJoinRequest {
   readonly remoteAddrs: readonly string[];
   readonly joinToken: string;
   readonly availability: NodeAvailability;
+  /** Of the new node. */
+  readonly labels: Readonly<Record<string, string>>;
 }
 
 export interface SwarmRestoreRequest {
@@ -166,9 +168,16 @@ export interface EngineBackend {
   settings(): EngineSettings;
   onSettingsChange(listener: (settings: EngineSettings) => void): () => void;
   readonly swarm: SwarmBackend;
-  /** undefined while this node is no manager: answers are then 503 in Docker's words. */
+  /** False: answers of the cluster are 503 in Docker's words. True also while its manager starts. */
+  isManager(): boolean;
+  /** undefined while no manager serves here: this node is none, or its manager starts. */
   manager(): ManagerEndpoint | undefined;
-  /** Calls back when that has changed. @returns the way to stop it. */
+  /**
+   * The endpoint once calls get through to it. Waits for a manager that starts, at most so many milliseconds.
+   * @default 10000
+   */
+  managerReached(waitMs?: number): Promise<ManagerEndpoint | undefined>;
+  /** Calls back when one of these has changed. @returns the way to stop it. */
   onManagerChange(listener: () => void): () => void;
   readonly images: ImageBackend;
   readonly containers: ContainerBackend;

@@ -106,7 +106,9 @@ export class Daemon {
         settings: () => settings.current,
         onSettingsChange: (listener) => settings.onChange(listener),
         swarm,
+        isManager: () => localManager.isExpected,
         manager: () => localManager.endpoint(),
+        managerReached: (waitMs) => localManager.reached(waitMs),
         onManagerChange: (listener) => localManager.onChange(listener),
         images: workload.images,
         containers: workload.containers,
@@ -122,6 +124,7 @@ export class Daemon {
       const resumed = swarm
         .resume()
         .catch((error: unknown) => log.error("returning to the swarm failed", { error: messageOf(error) }));
+      await swarm.recalled; // a member of a swarm never says that it is none
       scope.own(await openApiServer(backend, options));
       scope.defer(() => resumed.then(() => undefined));
       log.info("skeind is up", {

@@ -50,7 +50,9 @@ const leave = (force: boolean, endpoint = true): Promise<void> =>
   leaveRaft({
     nodeId: "n1",
     force,
-    localManager: { endpoint: () => (endpoint ? { address, credentials: insecure, channel } : undefined) },
+    localManager: {
+      reached: async () => (endpoint ? { address, credentials: insecure, channel } : undefined),
+    },
     askOthers: async () => {
       askedOthers += 1;
       if (others !== undefined) throw others;

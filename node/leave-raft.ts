@@ -24,7 +24,7 @@ export interface LeaveRaftOptions {
   readonly nodeId: string;
   /** Go even when the cluster does not answer or does not agree. */
   readonly force: boolean;
-  readonly localManager: Pick<LocalManager, "endpoint">;
+  readonly localManager: Pick<LocalManager, "reached">;
   /** Asks the other managers themselves, for a few seconds at most. */
   readonly askOthers: () => Promise<void>;
   readonly clock: Clock;
@@ -73,7 +73,8 @@ function refusal(error: unknown): UnavailableError {
 }
 
 async function ask({ nodeId, force, localManager, clock, log }: LeaveRaftOptions): Promise<void> {
-  const endpoint = localManager.endpoint();
+  // With force other managers may have the answer sooner than one that is being started.
+  const endpoint = await localManager.reached(force ? LEADERLESS_MS : undefined);
   if (endpoint === undefined) throw new UnavailableError("this node's manager does not run");
   const { address, credentials, channel } = endpoint;
   const client = new ControlClient(address, credentials, { channelOverride: channel });

@@ -1,30 +1,40 @@
 /**
  * The daemon's way to the manager process beside it: a gRPC channel over the unix socket.
- * Edge: to @grpc/grpc-js.
+ * Edge: to @grpc/grpc-js. Invariant: a channel is there only while the manager serves, a new one each time it
+ * begins to: none goes on pausing, or answering errors, because the manager did not listen yet.
  */
 import { Channel, connectivityState, credentials } from "@grpc/grpc-js";
 import type { ManagerEndpoint } from "../api/ports.js";
 import type { Clock } from "../base/clock/clock.js";
 
-const CONNECT_TIMEOUT_MS = 2_000;
+/** How long somebody waits for a manager that is starting, in milliseconds. */
+const START_WAIT_MS = 10_000;
 
 export class LocalManager {
   readonly socketPath: string;
   readonly #clock: Clock;
   readonly #listeners = new Set<() => void>();
+  #isExpected = false;
   #endpoint: ManagerEndpoint | undefined;
+  /** Since when it is known not to run; undefined: it runs, or begins for the first time. */
+  #lostMs: number | undefined;
 
   constructor(socketPath: string, clock: Clock) {
     this.socketPath = socketPath;
     this.#clock = clock;
   }
 
-  /** undefined while this node is no manager. */
+  /** This node is a manager: it serves, or is being started. */
+  get isExpected(): boolean {
+    return this.#isExpected;
+  }
+
+  /** undefined while no manager serves here. */
   endpoint(): ManagerEndpoint | undefined {
     return this.#endpoint;
   }
 
-  /** Calls back when `endpoint` has changed. @returns the way to stop that. */
+  /** Calls back when `isExpected` or `endpoint` has changed. @returns the way to stop that. */
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => {
@@ -32,8 +42,18 @@ export class LocalManager {
     };
   }
 
+  /** From now on this node is a manager. */
+  expect(): void {
+    if (this.#isExpected) return;
+    this.#isExpected = true;
+    this.#tell();
+  }
+
+  /** Its manager has begun to serve. */
   open(): void {
-    if (this.#endpoint !== undefined) return;
+    if (!this.#isExpected) return; // it was given up meanwhile
+    this.#closeChannel();
+    this.#lostMs = undefined;
     const address = `unix:${this.socketPath}`;
     const insecure = credentials.createInsecure();
     const channel = new Channel(address, insecure, {
@@ -46,24 +66,58 @@ export class LocalManager {
     this.#tell();
   }
 
-  /**
-   * Resolves when calls get through: a channel that was opened before the manager listened tries again
-   * after a pause, and answers errors until then. Gives up after two seconds.
-   */
-  async connected(): Promise<void> {
-    const channel = this.#endpoint?.channel;
-    const deadline = new Date(this.#clock.nowMs() + CONNECT_TIMEOUT_MS);
-    let isWaiting = true;
-    while (channel !== undefined && isWaiting) {
-      const state = channel.getConnectivityState(true);
-      if (state === connectivityState.READY || state === connectivityState.SHUTDOWN) return;
-      isWaiting = await new Promise<boolean>((resolve) =>
-        channel.watchConnectivityState(state, deadline, (error) => resolve(error === undefined)),
-      );
-    }
+  /** Its manager has ended, or could not start, and is started again. */
+  lost(): void {
+    if (!this.#isExpected) return;
+    this.#lostMs ??= this.#clock.monotonicMs();
+    this.#closeChannel();
   }
 
+  /** From now on this node is no manager. */
   close(): void {
+    if (!this.#isExpected) return;
+    this.#isExpected = false;
+    this.#lostMs = undefined;
+    if (this.#endpoint === undefined) this.#tell();
+    else this.#closeChannel();
+  }
+
+  /**
+   * Waits while the manager is starting, as long as asked, ten seconds at most; for one that is known not to
+   * run, ten seconds since it ended at most.
+   * @returns the endpoint, when calls get through to it; undefined: it does not serve, or none is expected.
+   */
+  async reached(waitMs = START_WAIT_MS): Promise<ManagerEndpoint | undefined> {
+    const boundMs = Math.min(waitMs, START_WAIT_MS);
+    const fromMs = this.#clock.monotonicMs();
+    while (this.#isExpected) {
+      const untilMs = Math.min(fromMs + boundMs, (this.#lostMs ?? Infinity) + START_WAIT_MS);
+      const leftMs = untilMs - this.#clock.monotonicMs();
+      const endpoint = this.#endpoint;
+      if (endpoint?.channel.getConnectivityState(true) === connectivityState.READY) return endpoint;
+      if (leftMs <= 0) return undefined;
+      await this.#changed(endpoint, leftMs);
+    }
+    return undefined;
+  }
+
+  /** Resolves when the endpoint or its connection is another than now, at the latest after so long. */
+  #changed(endpoint: ManagerEndpoint | undefined, waitMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        stop();
+        timer.cancel();
+        resolve();
+      };
+      const stop = this.onChange(done);
+      const timer = this.#clock.setTimer(waitMs, done);
+      if (endpoint === undefined) return;
+      const { channel } = endpoint;
+      channel.watchConnectivityState(channel.getConnectivityState(false), Infinity, done);
+    });
+  }
+
+  #closeChannel(): void {
     const closing = this.#endpoint;
     if (closing === undefined) return;
     this.#endpoint = undefined;

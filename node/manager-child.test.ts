@@ -104,6 +104,20 @@ test("a resume that fails says why, and is tried again until it serves", async (
   assert.equal(it.child.started, true);
 });
 
+test("it tells when it serves, when it has ended, and that it could not start", async () => {
+  await using it = lab("cfr");
+  const told: boolean[] = [];
+  it.child.onServing((isServing) => told.push(isServing));
+  await it.child.start(mode);
+  assert.equal(told[0], true);
+  await it.untilStarts(3);
+  for (let turn = 0; turn < 500 && told.length < 4; turn++)
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.deepEqual(told, [true, false, false, true]);
+  it.child.onServing((isServing) => told.push(isServing)); // at once: it serves
+  assert.equal(told.length, 5);
+});
+
 test("a failed join is not repeated: its caller decides", async () => {
   await using it = lab("fr");
   await assert.rejects(it.child.start({ ...mode, kind: "join", managers: [] }), { code: "unavailable" });

@@ -59,6 +59,8 @@ export class ManagerChild {
   #unwell = "";
   #troubleTold = "";
   #onTrouble: (() => void) | undefined;
+  #serving = false;
+  #onServing: ((isServing: boolean) => void) | undefined;
   #restart: Timer | undefined;
 
   constructor(options: ManagerChildOptions) {
@@ -114,6 +116,20 @@ export class ManagerChild {
   /** Calls back when `trouble` has changed. One listener. */
   onTrouble(listener: () => void): void {
     this.#onTrouble = listener;
+  }
+
+  /**
+   * Calls back when it begins to serve, when it has ended and each time it could not start;
+   * at once when it serves already. One listener.
+   */
+  onServing(listener: (isServing: boolean) => void): void {
+    this.#onServing = listener;
+    if (this.#serving) listener(true);
+  }
+
+  #setServing(isServing: boolean): void {
+    this.#serving = isServing;
+    this.#onServing?.(isServing);
   }
 
   #note(change: { failure?: string; unwell?: string }): void {
@@ -174,6 +190,7 @@ export class ManagerChild {
             if (mode.kind === "init") this.#identity = message.identity;
             else if (this.#identity !== undefined && this.#identity !== mode.identity)
               this.exchangeIdentity(this.#identity);
+            this.#setServing(true);
             resolve(message);
             break;
           case "lock-changing":
@@ -204,6 +221,7 @@ export class ManagerChild {
       });
       const ended = (how: string): void => {
         if (this.#child === child) this.#child = undefined;
+        this.#setServing(false);
         if (isReady) this.#relaunch(reason ?? `it ended with ${how}`);
         else {
           const why = reason === undefined ? "" : `: ${reason}`;

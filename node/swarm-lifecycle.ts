@@ -29,6 +29,9 @@ import { SwarmMembership } from "./swarm-membership.js";
 import { forcedAddresses, refuseWithQuorum } from "./swarm-recovering.js";
 import { clearRestoring, restoreSwarm } from "./swarm-restoring.js";
 
+/** For the connection to a manager that says that it serves. */
+const CONNECT_WAIT_MS = 2_000;
+
 export class SwarmLifecycle implements SwarmBackend {
   readonly #options: SwarmLifecycleOptions;
   #membership: SwarmMembership | undefined;
@@ -40,6 +43,11 @@ export class SwarmLifecycle implements SwarmBackend {
   #locked: SavedMember | undefined;
   #queue: Promise<unknown> = Promise.resolve();
   readonly #stopping = new AbortController();
+  #recalled: () => void = () => undefined;
+  /** Resolves when `resume` knows whether this node belongs to a swarm, and as what: then `info` tells. */
+  readonly recalled: Promise<void> = new Promise((resolve) => {
+    this.#recalled = resolve;
+  });
 
   constructor(options: SwarmLifecycleOptions) {
     this.#options = options;
@@ -85,6 +93,8 @@ export class SwarmLifecycle implements SwarmBackend {
         if (this.#membership === undefined)
           this.#damage = new UnavailableError(this.#error, { cause: error });
         throw error;
+      } finally {
+        this.#recalled();
       }
     });
   }
@@ -106,9 +116,10 @@ export class SwarmLifecycle implements SwarmBackend {
     const manager = state.role === "manager" ? newManager(this.#options, state) : undefined;
     const membership = this.#enter({ state, identity, manager });
     const { nodeId, clusterId } = state;
+    this.#recalled();
     try {
       await manager?.start({ kind: "resume", nodeId, clusterId, identity });
-      await this.#options.localManager.connected();
+      await this.#options.localManager.reached(CONNECT_WAIT_MS);
     } catch (error) {
       this.#error = messageOf(error);
       this.#options.log.error("the manager did not come back yet; tasks go on, and it is tried again", {

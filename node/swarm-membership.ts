@@ -117,9 +117,15 @@ export class SwarmMembership {
 
   #adoptManager(manager: ManagerChild | undefined): void {
     this.#manager = manager;
-    this.#options.localManager.close(); // a channel of its own for each: none that has failed, and waits
+    const { localManager } = this.#options;
+    localManager.close();
     if (manager === undefined) return;
-    this.#options.localManager.open();
+    localManager.expect();
+    manager.onServing((isServing) => {
+      if (this.#manager !== manager) return;
+      if (isServing) localManager.open();
+      else localManager.lost();
+    });
     manager.onTrouble(() => this.#tellTrouble(manager));
     manager.onRemoved((reason) => this.#onManagerRemoved(manager, reason));
   }
@@ -142,6 +148,7 @@ export class SwarmMembership {
       "when a manager accepts this node it goes on by itself, as a worker unless it was promoted again; " +
       "else run `skein swarm leave --force` and join again";
     this.#options.log.error("this node's manager has ended", { reason, advice });
+    this.#options.localManager.close();
     this.#host.onTrouble(`${reason}: ${advice}`);
     this.#agent?.reconnect(reason);
   }

@@ -40,7 +40,8 @@ export function forcedAddresses(request: SwarmInitRequest, before: SwarmState): 
 export async function refuseWithQuorum(
   options: Pick<SwarmLifecycleOptions, "localManager" | "log">,
 ): Promise<void> {
-  const endpoint = options.localManager.endpoint();
+  // One that is still starting may find its quorum yet.
+  const endpoint = await options.localManager.reached(QUORUM_WAIT_MS);
   if (endpoint === undefined) return;
   const { address, credentials, channel } = endpoint;
   const control = new ControlClient(address, credentials, { channelOverride: channel });

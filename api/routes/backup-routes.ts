@@ -48,7 +48,7 @@ export function backupRoutes(clients: ManagerClients, swarm: SwarmBackend): Rout
 async function backup(exchange: Exchange, clients: ManagerClients): Promise<undefined> {
   const body = await exchange.body();
   const request = { passphrase: body.string("Passphrase"), stale: body.bool("Stale") };
-  const call = clients.backup().create(request);
+  const call = (await clients.backup()).create(request);
   exchange.gone().addEventListener("abort", () => call.cancel(), { once: true });
   const { response } = exchange;
   let complete = false;

@@ -34,7 +34,7 @@ async function streamLogs(
   if (sinceMs === undefined)
     throw new InvalidArgumentError("since must be a time as RFC 3339 or seconds since 1970");
   const options = { timestamps: exchange.flag("timestamps"), details: exchange.flag("details") };
-  const call = clients.logs().subscribeLogs({
+  const call = (await clients.logs()).subscribeLogs({
     selector,
     options: {
       follow: exchange.flag("follow"),

@@ -71,7 +71,7 @@ export function systemRoutes(backend: EngineBackend, clients: ManagerClients): R
   const ownMember = async (): Promise<RaftInspection | undefined> => {
     if (!backend.swarm.info().controlAvailable) return undefined;
     try {
-      return await clients.inspectRaft();
+      return await clients.inspectRaft({ startWaitMs: INFO_LEADER_WAIT_MS });
     } catch {
       return undefined; // it does not run now; `Swarm.Error` says why
     }
@@ -96,7 +96,7 @@ export function systemRoutes(backend: EngineBackend, clients: ManagerClients): R
       const { cluster, nodes, managers } = await clients.call(
         (control) => control.getCluster,
         {},
-        { leaderWaitMs: INFO_LEADER_WAIT_MS },
+        { leaderWaitMs: INFO_LEADER_WAIT_MS, startWaitMs: INFO_LEADER_WAIT_MS },
       );
       return {
         ...base,

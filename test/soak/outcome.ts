@@ -23,6 +23,7 @@ const NEVER_DONE = [
   /^the swarm has no leader/,
   /^the cluster has no leader, and too many calls wait for one/,
   /^This node is not a swarm manager/,
+  /^nothing was done: /,
   /this manager does not lead/,
   /^propose: not the leader/,
   /^the proposed entry was replaced/,
