@@ -123,6 +123,7 @@ export class SkeinManagers {
       for (let number = 1; number < MANAGERS; number++) {
         const { identity, reply } = await requestIdentity({
           token: cluster?.rootCa?.managerToken ?? "",
+          labels: {},
           remoteAddresses: [first],
           availability: NodeAvailability.ACTIVE,
           advertiseIp: "127.0.0.1",

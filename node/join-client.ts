@@ -4,12 +4,12 @@
  * fetched over an unverified connection must hash to the digest inside the join token, and only then is the
  * token shown, over a connection verified by that root.
  */
-import { createHash, X509Certificate } from "node:crypto";
+import { createHash, sign, X509Certificate } from "node:crypto";
 import { credentials } from "@grpc/grpc-js";
 import { InvalidArgumentError, SkeinError, UnavailableError } from "../base/errors/errors.js";
 import { callUnary } from "../base/grpc/grpc-call.js";
 import { createKeyAndCsr } from "../base/pki/x509-csr.js";
-import { type IssueReply, NodeCaClient } from "../proto/gen/skein/v1/ca.js";
+import { type IssueReply, type IssueRequest, NodeCaClient } from "../proto/gen/skein/v1/ca.js";
 import { ControlClient } from "../proto/gen/skein/v1/control.js";
 import { NodeAvailability } from "../proto/gen/skein/v1/types.js";
 import { CHANNEL_OPTIONS, ManagerChannels } from "./manager-channels.js";
@@ -56,7 +56,15 @@ async function joinThrough(address: string, request: JoinRequest, digest: string
   try {
     const reply = await callUnary(
       client.issue.bind(client),
-      { csrPem, token: request.token, availability: request.availability, address: request.advertiseIp },
+      {
+        csrPem,
+        token: request.token,
+        availability: request.availability,
+        address: request.advertiseIp,
+        labels: request.labels,
+        formerCertificatePem: "",
+        formerKeySignature: new Uint8Array(),
+      },
       { timeoutMs: JOIN_TIMEOUT_MS },
     );
     return { identity: { keyPem, certificatePem: reply.certificatePem, rootCaPem: reply.caCertPem }, reply };
@@ -71,6 +79,8 @@ export interface JoinRequest {
   readonly availability: NodeAvailability;
   /** "" when unknown. */
   readonly advertiseIp: string;
+  /** Of the new node. */
+  readonly labels: Readonly<Record<string, string>>;
 }
 
 /**
@@ -101,15 +111,26 @@ export async function requestIdentity(request: JoinRequest): Promise<IssuedIdent
   );
 }
 
+/** The key of before signs the new request: that counts where its certificate does not any more. */
+function renewalRequest({ certificatePem, keyPem }: TlsIdentity, csrPem: string): IssueRequest {
+  return {
+    csrPem,
+    token: "",
+    availability: NodeAvailability.ACTIVE,
+    address: "",
+    labels: {},
+    formerCertificatePem: certificatePem,
+    formerKeySignature: new Uint8Array(sign("sha256", Buffer.from(csrPem), keyPem)),
+  };
+}
+
 /** Renews by showing the present certificate; the role comes from the cluster's wish. */
 async function renewIdentity(channels: ManagerChannels, address: string): Promise<IssuedIdentity> {
   const { keyPem, csrPem } = await createKeyAndCsr();
   const client = new NodeCaClient(address, channels.credentials(), { channelOverride: channels.to(address) });
-  const reply = await callUnary(
-    client.issue.bind(client),
-    { csrPem, token: "", availability: NodeAvailability.ACTIVE, address: "" },
-    { timeoutMs: JOIN_TIMEOUT_MS },
-  );
+  const reply = await callUnary(client.issue.bind(client), renewalRequest(channels.identity, csrPem), {
+    timeoutMs: JOIN_TIMEOUT_MS,
+  });
   return { identity: { keyPem, certificatePem: reply.certificatePem, rootCaPem: reply.caCertPem }, reply };
 }
 

@@ -10,6 +10,7 @@ import type { Random } from "../base/random/random.js";
 import { createBackupHandlers } from "../manager/backup/grpc-backup.js";
 import { createNodeCaHandlers } from "../manager/ca/node-ca.js";
 import { authorize } from "../manager/ca/rpc-roles.js";
+import { trustView } from "../manager/ca/trust.js";
 import { createControlHandlers } from "../manager/control/control-handlers.js";
 import { createDispatcher } from "../manager/dispatcher/dispatcher.js";
 import { createLeaderReportsHandlers } from "../manager/dispatcher/grpc-leader-reports.js";
@@ -96,13 +97,12 @@ export async function serveManager(parts: ServeParts): Promise<RpcHost> {
   });
   scope.own(sink);
   scope.defer(raft.onLeadership(() => sink.leaderChanged()));
-  const rootCaPem = (): string =>
-    store.view((tx) => tx.list("cluster")[0]?.rootCa?.caCertPem) ?? identity.rootCaPem;
+  const trust = trustView(store, identity.rootCaPem);
   const dispatcher = createDispatcher({
     store,
     reports: sink,
     managers: directory,
-    rootCaPem,
+    trust,
     readBarrier: () => raft.readBarrier(),
     clock,
     random: random.child("dispatcher"),

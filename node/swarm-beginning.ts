@@ -88,6 +88,7 @@ export async function joinSwarm(
     token: request.joinToken,
     remoteAddresses,
     availability: request.availability,
+    labels: request.labels,
     advertiseIp: parseHostPort(addresses.advertiseAddress, DEFAULT_PORT).host,
   });
   const state: SwarmState = {

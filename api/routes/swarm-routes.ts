@@ -153,6 +153,7 @@ export function swarmRoutes(
           remoteAddrs: body.strings("RemoteAddrs"),
           joinToken: body.string("JoinToken"),
           availability: body.oneOf("Availability", AVAILABILITIES),
+          labels: body.stringMap("Labels"),
         });
         return { status: 200 };
       },

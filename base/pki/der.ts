@@ -120,6 +120,11 @@ export class DerReader {
     return this.#at >= this.#bytes.length;
   }
 
+  /** The tag that comes next; undefined at the end. */
+  peek(): number | undefined {
+    return this.#bytes[this.#at];
+  }
+
   /** @param tag what must come next. */
   next(tag: number): DerValue {
     const start = this.#at;

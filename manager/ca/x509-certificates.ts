@@ -4,20 +4,14 @@
  * because a certificate library costs 20 MB of memory for three fixed shapes). Source: RFC 5280;
  * the subjects follow SwarmKit's.
  */
-import {
-  createHash,
-  createPrivateKey,
-  createPublicKey,
-  type KeyObject,
-  sign,
-  X509Certificate,
-} from "node:crypto";
-import { InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
+import { createHash, createPrivateKey, type KeyObject, sign } from "node:crypto";
+import { InvalidArgumentError } from "../../base/errors/errors.js";
 import type { PeerRole } from "../../base/grpc/peer-identity.js";
 import { bits, bool, explicit, integer, octets, oid, sequence, time, tlv } from "../../base/pki/der.js";
 import { toPem } from "../../base/pki/pem.js";
 import { ECDSA_SHA256, generateNodeKey, publicKeyOfCsr } from "../../base/pki/x509-csr.js";
 import { distinguishedName } from "../../base/pki/x509-name.js";
+import { certificateParts, parseCertificate } from "../../base/pki/x509-parts.js";
 import type { Random } from "../../base/random/random.js";
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
@@ -72,6 +66,11 @@ export interface NodeCertificateRequest {
   readonly random: Random;
 }
 
+/** By which names a node is verified; managers also stand for the CA. */
+export function nodeDnsNames(role: PeerRole, nodeId: string): readonly string[] {
+  return [role, nodeId, ...(role === "swarm-manager" ? [ROOT_NAME] : [])];
+}
+
 /**
  * A node certificate: O = cluster, OU = role, CN = node; DNS names for verification by role.
  * @throws {InvalidArgumentError} when the request is malformed or not signed by its own key.
@@ -79,28 +78,61 @@ export interface NodeCertificateRequest {
 export function issueNodeCertificate(request: NodeCertificateRequest): string {
   const { nodeId, role, clusterId, root, nowMs } = request;
   const publicKey = publicKeyOfCsr(request.csrPem);
-  const names = [role, nodeId, ...(role === "swarm-manager" ? [ROOT_NAME] : [])];
-  const dnsNames = names.map((name) => tlv(0x82, new TextEncoder().encode(name)));
+  const dnsNames = nodeDnsNames(role, nodeId).map((name) => tlv(0x82, new TextEncoder().encode(name)));
   const serverAuth = oid("1.3.6.1.5.5.7.3.1");
   const clientAuth = oid("1.3.6.1.5.5.7.3.2");
-  const rootKey = createPublicKey(root.certPem);
+  const issuer = certificateParts(root.certPem);
   return signCertificate({
-    issuer: distinguishedName({ CN: ROOT_NAME }),
+    issuer: issuer.subject,
     subject: distinguishedName({ O: clusterId, OU: role, CN: nodeId }),
     publicKey,
     signingKey: createPrivateKey(root.keyPem),
     serial: serialNumber(request.random),
     notBeforeMs: nowMs - BACKDATE_MS,
-    notAfterMs: Math.min(nowMs + request.expiryMs, Date.parse(parse(root.certPem).validTo)),
+    notAfterMs: Math.min(nowMs + request.expiryMs, issuer.notAfterMs),
     extensions: [
       extension("2.5.29.19", true, sequence()), // not a CA
       extension("2.5.29.15", true, bits(Uint8Array.of(0b1000_0000), 7)), // digitalSignature
       extension("2.5.29.37", false, sequence(serverAuth, clientAuth)),
       extension("2.5.29.14", false, octets(keyIdentifier(publicKey))),
-      extension("2.5.29.35", false, sequence(tlv(0x80, keyIdentifier(rootKey)))),
+      ...authorityKeyId(issuer.keyId),
       extension("2.5.29.17", false, sequence(...dnsNames)),
     ],
   });
+}
+
+/**
+ * A root's name and key under another root: who trusts only that one trusts what the new root signs, when it
+ * is shown this certificate, too.
+ * @throws {InvalidArgumentError} a certificate or key that cannot be read.
+ */
+export function crossSign(options: {
+  readonly rootPem: string;
+  readonly by: RootKeyPair;
+  readonly nowMs: number;
+  readonly random: Random;
+}): string {
+  const root = certificateParts(options.rootPem);
+  const by = certificateParts(options.by.certPem);
+  return signCertificate({
+    issuer: by.subject,
+    subject: root.subject,
+    publicKey: root.publicKey,
+    signingKey: createPrivateKey(options.by.keyPem),
+    serial: serialNumber(options.random),
+    notBeforeMs: options.nowMs - BACKDATE_MS,
+    notAfterMs: Math.min(root.notAfterMs, by.notAfterMs),
+    extensions: [
+      extension("2.5.29.19", true, sequence(bool(true), integer(Uint8Array.of(0)))),
+      extension("2.5.29.15", true, bits(Uint8Array.of(0b0000_0110), 1)), // keyCertSign, cRLSign
+      ...(root.keyId === undefined ? [] : [extension("2.5.29.14", false, octets(root.keyId))]),
+      ...authorityKeyId(by.keyId),
+    ],
+  });
+}
+
+function authorityKeyId(keyId: Uint8Array | undefined): Uint8Array[] {
+  return keyId === undefined ? [] : [extension("2.5.29.35", false, sequence(tlv(0x80, keyId)))];
 }
 
 export interface NodeCertificate {
@@ -119,8 +151,8 @@ export function readNodeCertificate(options: {
   rootPem: string;
   nowMs: number;
 }): NodeCertificate {
-  const certificate = parse(options.certPem);
-  const root = parse(options.rootPem);
+  const certificate = parseCertificate(options.certPem);
+  const root = parseCertificate(options.rootPem);
   if (!certificate.checkIssued(root) || !certificate.verify(root.publicKey)) {
     throw new InvalidArgumentError("the certificate was not issued by this cluster's root CA");
   }
@@ -146,19 +178,11 @@ export function readNodeCertificate(options: {
 
 /** SHA-256 of the certificate in DER as 50 characters of base 36: the digest in join tokens. */
 export function certificateDigest(certPem: string): string {
-  const hex = createHash("sha256").update(parse(certPem).raw).digest("hex");
+  const hex = createHash("sha256").update(parseCertificate(certPem).raw).digest("hex");
   return BigInt(`0x${hex}`).toString(36).padStart(50, "0");
 }
 
-function parse(pem: string): X509Certificate {
-  try {
-    return new X509Certificate(pem);
-  } catch (error) {
-    throw new InvalidArgumentError(`unreadable certificate: ${messageOf(error)}`, { cause: error });
-  }
-}
-
-interface CertificateParts {
+interface SignedParts {
   readonly issuer: Uint8Array;
   readonly subject: Uint8Array;
   readonly publicKey: KeyObject;
@@ -169,11 +193,12 @@ interface CertificateParts {
   readonly extensions: readonly Uint8Array[];
 }
 
-function signCertificate(parts: CertificateParts): string {
+function signCertificate(parts: SignedParts): string {
+  const algorithm = signatureAlgorithm(parts.signingKey);
   const body = sequence(
     explicit(0, integer(Uint8Array.of(2))), // version 3
     integer(parts.serial),
-    ECDSA_SHA256,
+    algorithm,
     parts.issuer,
     sequence(time(parts.notBeforeMs), time(parts.notAfterMs)),
     parts.subject,
@@ -181,7 +206,14 @@ function signCertificate(parts: CertificateParts): string {
     explicit(3, sequence(...parts.extensions)),
   );
   const signature = sign("sha256", body, parts.signingKey);
-  return toPem("CERTIFICATE", sequence(body, ECDSA_SHA256, bits(signature)));
+  return toPem("CERTIFICATE", sequence(body, algorithm, bits(signature)));
+}
+
+/** With SHA-256. @throws {InvalidArgumentError} neither an ECDSA nor an RSA key. */
+function signatureAlgorithm(key: KeyObject): Uint8Array {
+  if (key.asymmetricKeyType === "ec") return ECDSA_SHA256;
+  if (key.asymmetricKeyType === "rsa") return sequence(oid("1.2.840.113549.1.1.11"), tlv(0x05));
+  throw new InvalidArgumentError(`a CA key must be ECDSA or RSA, got ${key.asymmetricKeyType ?? "another"}`);
 }
 
 function extension(id: string, critical: boolean, value: Uint8Array): Uint8Array {

@@ -41,7 +41,8 @@ export interface DispatcherComponents {
   readonly store: ReadStore;
   readonly reports: ReportSink;
   readonly managers: ManagerDirectory;
-  readonly rootCaPem: () => string;
+  /** What nodes are to trust, and whose certificates they are to have. */
+  readonly trust: () => { readonly rootCaPem: string; readonly issuerPublicKeySha256: string };
   /** Resolves when `store` holds every change acknowledged before the call. @throws {UnavailableError} */
   readonly readBarrier: () => Promise<unknown>;
   readonly clock: Clock;
@@ -116,7 +117,7 @@ class ReplicaDispatcher implements Dispatcher, SessionHost {
     return {
       managers: this.#components.managers.list(),
       node,
-      rootCaPem: this.#components.rootCaPem(),
+      ...this.#components.trust(),
       heartbeatPeriodMs: this.heartbeatPeriodMs,
     };
   }

@@ -62,7 +62,7 @@ async function setUp(tasks = 0) {
     store,
     reports: sink,
     managers: { list: () => [], onChange: () => () => undefined },
-    rootCaPem: () => "",
+    trust: () => ({ rootCaPem: "", issuerPublicKeySha256: "" }),
     readBarrier: () => new Promise<void>((resolve) => barriers.push(resolve)),
     clock,
     random: new SeededRandom(1),

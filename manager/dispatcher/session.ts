@@ -312,6 +312,7 @@ function sameState(a: SessionUpdate, b: SessionUpdate): boolean {
     a.node === b.node &&
     isDeepStrictEqual(a.managers, b.managers) &&
     a.rootCaPem === b.rootCaPem &&
+    a.issuerPublicKeySha256 === b.issuerPublicKeySha256 &&
     a.heartbeatPeriodMs === b.heartbeatPeriodMs
   );
 }

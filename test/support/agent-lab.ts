@@ -131,7 +131,7 @@ export class AgentLab {
           return () => this.#peerListeners.delete(listener);
         },
       },
-      rootCaPem: () => "root",
+      trust: () => ({ rootCaPem: "root", issuerPublicKeySha256: "" }),
       readBarrier: () => Promise.resolve(),
       clock,
       random,

@@ -102,7 +102,7 @@ class LevelAgentState implements AgentState {
   }
 
   async saveSession(session: Pick<SavedAgent, "managers" | "node">): Promise<void> {
-    const update = { managers: session.managers, node: session.node, rootCaPem: "", heartbeatPeriodMs: 0 };
+    const update = SessionUpdate.fromPartial({ managers: [...session.managers], node: session.node });
     await this.#database.put("s", SessionUpdate.encode(update).finish());
   }
 

@@ -9,7 +9,7 @@ import { callUnary } from "../../../base/grpc/grpc-call.js";
 import { fromGrpcError } from "../../../base/grpc/grpc-errors.js";
 import { CHANNEL_OPTIONS } from "../../../node/manager-channels.js";
 import type { TlsIdentity } from "../../../node/rpc-host.js";
-import { NodeCaClient } from "../../../proto/gen/skein/v1/ca.js";
+import { IssueRequest, NodeCaClient } from "../../../proto/gen/skein/v1/ca.js";
 import { ControlClient, ListNodesRequest } from "../../../proto/gen/skein/v1/control.js";
 import { DispatcherClient, LeaderReportsClient } from "../../../proto/gen/skein/v1/dispatcher.js";
 import { RaftMembershipClient } from "../../../proto/gen/skein/v1/raft.js";
@@ -52,7 +52,7 @@ async function carryOut({ address, rpc, rootCaPem, identity }: RpcCall): Promise
     }
     case "Renew": {
       const client = new NodeCaClient(address, secure, CHANNEL_OPTIONS);
-      const request = { csrPem: "", token: "", availability: NodeAvailability.ACTIVE, address: "" };
+      const request = IssueRequest.fromPartial({ availability: NodeAvailability.ACTIVE });
       await callUnary(client.issue.bind(client), request, options);
       return;
     }

@@ -35,6 +35,7 @@ export interface RootCaRequest {
 }
 
 export interface RootCaReply {
+  /** the root of the join tokens: during a rotation the one of before */
   readonly caCertPem: string;
 }
 
@@ -45,6 +46,19 @@ export interface IssueRequest {
   readonly availability: NodeAvailability;
   /** advertise IP of the joining node, "" when unknown */
   readonly address: string;
+  /** of the joining node */
+  readonly labels: { [key: string]: string };
+  /**
+   * On renewal the certificate of before and a signature over csr_pem by its key (ECDSA, SHA-256): they prove who
+   * asks when that certificate has expired meanwhile.
+   */
+  readonly formerCertificatePem: string;
+  readonly formerKeySignature: Uint8Array;
+}
+
+export interface IssueRequest_LabelsEntry {
+  readonly key: string;
+  readonly value: string;
 }
 
 export interface IssueReply {
@@ -52,6 +66,7 @@ export interface IssueReply {
   readonly role: NodeRole;
   /** node certificate, then the chain */
   readonly certificatePem: string;
+  /** what to trust: the root, and during a rotation the coming one after it */
   readonly caCertPem: string;
   readonly clusterId: string;
   readonly managerAddresses: readonly string[];
@@ -137,7 +152,15 @@ export const RootCaReply = {
 };
 
 function createBaseIssueRequest(): IssueRequest {
-  return { csrPem: "", token: "", availability: NodeAvailability.ACTIVE, address: "" };
+  return {
+    csrPem: "",
+    token: "",
+    availability: NodeAvailability.ACTIVE,
+    address: "",
+    labels: {},
+    formerCertificatePem: "",
+    formerKeySignature: new Uint8Array(0),
+  };
 }
 
 export const IssueRequest = {
@@ -153,6 +176,15 @@ export const IssueRequest = {
     }
     if (message.address !== "") {
       writer.uint32(34).string(message.address);
+    }
+    Object.entries(message.labels).forEach(([key, value]) => {
+      IssueRequest_LabelsEntry.encode({ key: key as any, value }, writer.uint32(42).fork()).ldelim();
+    });
+    if (message.formerCertificatePem !== "") {
+      writer.uint32(50).string(message.formerCertificatePem);
+    }
+    if (message.formerKeySignature.length !== 0) {
+      writer.uint32(58).bytes(message.formerKeySignature);
     }
     return writer;
   },
@@ -192,6 +224,30 @@ export const IssueRequest = {
 
           message.address = reader.string();
           continue;
+        case 5:
+          if (tag !== 42) {
+            break;
+          }
+
+          const entry5 = IssueRequest_LabelsEntry.decode(reader, reader.uint32());
+          if (entry5.value !== undefined) {
+            message.labels[entry5.key] = entry5.value;
+          }
+          continue;
+        case 6:
+          if (tag !== 50) {
+            break;
+          }
+
+          message.formerCertificatePem = reader.string();
+          continue;
+        case 7:
+          if (tag !== 58) {
+            break;
+          }
+
+          message.formerKeySignature = reader.bytes();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -210,6 +266,70 @@ export const IssueRequest = {
     message.token = object.token ?? "";
     message.availability = object.availability ?? NodeAvailability.ACTIVE;
     message.address = object.address ?? "";
+    message.labels = Object.entries(object.labels ?? {}).reduce<{ [key: string]: string }>((acc, [key, value]) => {
+      if (value !== undefined) {
+        acc[key] = globalThis.String(value);
+      }
+      return acc;
+    }, {});
+    message.formerCertificatePem = object.formerCertificatePem ?? "";
+    message.formerKeySignature = object.formerKeySignature ?? new Uint8Array(0);
+    return message;
+  },
+};
+
+function createBaseIssueRequest_LabelsEntry(): IssueRequest_LabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const IssueRequest_LabelsEntry = {
+  encode(message: IssueRequest_LabelsEntry, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): IssueRequest_LabelsEntry {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseIssueRequest_LabelsEntry() as any;
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.key = reader.string();
+          continue;
+        case 2:
+          if (tag !== 18) {
+            break;
+          }
+
+          message.value = reader.string();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<IssueRequest_LabelsEntry>): IssueRequest_LabelsEntry {
+    return IssueRequest_LabelsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<IssueRequest_LabelsEntry>): IssueRequest_LabelsEntry {
+    const message = createBaseIssueRequest_LabelsEntry() as any;
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
     return message;
   },
 };

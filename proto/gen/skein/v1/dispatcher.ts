@@ -236,6 +236,8 @@ export interface SessionUpdate {
   readonly node: Node | undefined;
   readonly rootCaPem: string;
   readonly heartbeatPeriodMs: number;
+  /** of the root that signs now: who has a certificate of another renews it */
+  readonly issuerPublicKeySha256: string;
 }
 
 /** Cumulative; also answers every heartbeat, which is how an agent notices that its manager is gone. */
@@ -337,6 +339,8 @@ export interface NodeReport {
   readonly appliedRevision: number;
   /** with goodbye: for good, not for a restart */
   readonly leaving: boolean;
+  /** the node's clock less this manager's, when it was heard */
+  readonly clockSkewMs?: number | undefined;
 }
 
 export interface ReportRequest {
@@ -976,7 +980,7 @@ export const SessionWelcome = {
 };
 
 function createBaseSessionUpdate(): SessionUpdate {
-  return { managers: [], node: undefined, rootCaPem: "", heartbeatPeriodMs: 0 };
+  return { managers: [], node: undefined, rootCaPem: "", heartbeatPeriodMs: 0, issuerPublicKeySha256: "" };
 }
 
 export const SessionUpdate = {
@@ -992,6 +996,9 @@ export const SessionUpdate = {
     }
     if (message.heartbeatPeriodMs !== 0) {
       writer.uint32(33).double(message.heartbeatPeriodMs);
+    }
+    if (message.issuerPublicKeySha256 !== "") {
+      writer.uint32(42).string(message.issuerPublicKeySha256);
     }
     return writer;
   },
@@ -1031,6 +1038,13 @@ export const SessionUpdate = {
 
           message.heartbeatPeriodMs = reader.double();
           continue;
+        case 5:
+          if (tag !== 42) {
+            break;
+          }
+
+          message.issuerPublicKeySha256 = reader.string();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1049,6 +1063,7 @@ export const SessionUpdate = {
     message.node = (object.node !== undefined && object.node !== null) ? Node.fromPartial(object.node) : undefined;
     message.rootCaPem = object.rootCaPem ?? "";
     message.heartbeatPeriodMs = object.heartbeatPeriodMs ?? 0;
+    message.issuerPublicKeySha256 = object.issuerPublicKeySha256 ?? "";
     return message;
   },
 };
@@ -1857,6 +1872,7 @@ function createBaseNodeReport(): NodeReport {
     updates: [],
     appliedRevision: 0,
     leaving: false,
+    clockSkewMs: undefined,
   };
 }
 
@@ -1888,6 +1904,9 @@ export const NodeReport = {
     }
     if (message.leaving !== false) {
       writer.uint32(72).bool(message.leaving);
+    }
+    if (message.clockSkewMs !== undefined) {
+      writer.uint32(81).double(message.clockSkewMs);
     }
     return writer;
   },
@@ -1962,6 +1981,13 @@ export const NodeReport = {
 
           message.leaving = reader.bool();
           continue;
+        case 10:
+          if (tag !== 81) {
+            break;
+          }
+
+          message.clockSkewMs = reader.double();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1987,6 +2013,7 @@ export const NodeReport = {
     message.updates = object.updates?.map((e) => TaskStatusUpdate.fromPartial(e)) || [];
     message.appliedRevision = object.appliedRevision ?? 0;
     message.leaving = object.leaving ?? false;
+    message.clockSkewMs = object.clockSkewMs ?? undefined;
     return message;
   },
 };

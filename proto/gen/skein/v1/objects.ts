@@ -67,7 +67,21 @@ export interface RootCa {
   /** SWMTKN-1-<digest>-<secret> */
   readonly workerToken: string;
   readonly managerToken: string;
+  /** ClusterSpec.force_rotate that was carried out last */
   readonly lastForcedRotation: number;
+  /** absent: none is under way */
+  readonly rotation: RootRotation | undefined;
+}
+
+/** Every node gets a certificate of the coming root; while that lasts, both are trusted. */
+export interface RootRotation {
+  /** the coming root */
+  readonly caCertPem: string;
+  /** "": an external CA has it */
+  readonly caKeyPem: string;
+  /** the coming root's key under the old root: for who does not trust the coming one yet */
+  readonly crossSignedPem: string;
+  readonly startedAtMs: number;
 }
 
 export interface Node {
@@ -86,6 +100,8 @@ export interface Node {
   readonly role: NodeRole;
   /** last one issued */
   readonly certificatePem: string;
+  /** its clock less the manager's it speaks to, in whole seconds; 0: none worth telling */
+  readonly clockSkewMs: number;
   /** when its availability became drain; 0: it is not */
   readonly drainStartedAtMs: number;
   /** 1..16383, unique in the cluster, given by the allocator: transit subnet, MACs, marks */
@@ -431,7 +447,15 @@ export const Cluster = {
 };
 
 function createBaseRootCa(): RootCa {
-  return { caCertPem: "", caKeyPem: "", certDigest: "", workerToken: "", managerToken: "", lastForcedRotation: 0 };
+  return {
+    caCertPem: "",
+    caKeyPem: "",
+    certDigest: "",
+    workerToken: "",
+    managerToken: "",
+    lastForcedRotation: 0,
+    rotation: undefined,
+  };
 }
 
 export const RootCa = {
@@ -453,6 +477,9 @@ export const RootCa = {
     }
     if (message.lastForcedRotation !== 0) {
       writer.uint32(48).uint64(message.lastForcedRotation);
+    }
+    if (message.rotation !== undefined) {
+      RootRotation.encode(message.rotation, writer.uint32(58).fork()).ldelim();
     }
     return writer;
   },
@@ -506,6 +533,13 @@ export const RootCa = {
 
           message.lastForcedRotation = longToNumber(reader.uint64() as Long);
           continue;
+        case 7:
+          if (tag !== 58) {
+            break;
+          }
+
+          message.rotation = RootRotation.decode(reader, reader.uint32());
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -526,6 +560,87 @@ export const RootCa = {
     message.workerToken = object.workerToken ?? "";
     message.managerToken = object.managerToken ?? "";
     message.lastForcedRotation = object.lastForcedRotation ?? 0;
+    message.rotation = (object.rotation !== undefined && object.rotation !== null)
+      ? RootRotation.fromPartial(object.rotation)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRootRotation(): RootRotation {
+  return { caCertPem: "", caKeyPem: "", crossSignedPem: "", startedAtMs: 0 };
+}
+
+export const RootRotation = {
+  encode(message: RootRotation, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.caCertPem !== "") {
+      writer.uint32(10).string(message.caCertPem);
+    }
+    if (message.caKeyPem !== "") {
+      writer.uint32(18).string(message.caKeyPem);
+    }
+    if (message.crossSignedPem !== "") {
+      writer.uint32(26).string(message.crossSignedPem);
+    }
+    if (message.startedAtMs !== 0) {
+      writer.uint32(33).double(message.startedAtMs);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): RootRotation {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseRootRotation() as any;
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.caCertPem = reader.string();
+          continue;
+        case 2:
+          if (tag !== 18) {
+            break;
+          }
+
+          message.caKeyPem = reader.string();
+          continue;
+        case 3:
+          if (tag !== 26) {
+            break;
+          }
+
+          message.crossSignedPem = reader.string();
+          continue;
+        case 4:
+          if (tag !== 33) {
+            break;
+          }
+
+          message.startedAtMs = reader.double();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<RootRotation>): RootRotation {
+    return RootRotation.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RootRotation>): RootRotation {
+    const message = createBaseRootRotation() as any;
+    message.caCertPem = object.caCertPem ?? "";
+    message.caKeyPem = object.caKeyPem ?? "";
+    message.crossSignedPem = object.crossSignedPem ?? "";
+    message.startedAtMs = object.startedAtMs ?? 0;
     return message;
   },
 };
@@ -540,6 +655,7 @@ function createBaseNode(): Node {
     managerStatus: undefined,
     role: NodeRole.WORKER,
     certificatePem: "",
+    clockSkewMs: 0,
     drainStartedAtMs: 0,
     number: 0,
   };
@@ -570,6 +686,9 @@ export const Node = {
     }
     if (message.certificatePem !== "") {
       writer.uint32(66).string(message.certificatePem);
+    }
+    if (message.clockSkewMs !== 0) {
+      writer.uint32(89).double(message.clockSkewMs);
     }
     if (message.drainStartedAtMs !== 0) {
       writer.uint32(81).double(message.drainStartedAtMs);
@@ -643,6 +762,13 @@ export const Node = {
 
           message.certificatePem = reader.string();
           continue;
+        case 11:
+          if (tag !== 89) {
+            break;
+          }
+
+          message.clockSkewMs = reader.double();
+          continue;
         case 10:
           if (tag !== 81) {
             break;
@@ -685,6 +811,7 @@ export const Node = {
       : undefined;
     message.role = object.role ?? NodeRole.WORKER;
     message.certificatePem = object.certificatePem ?? "";
+    message.clockSkewMs = object.clockSkewMs ?? 0;
     message.drainStartedAtMs = object.drainStartedAtMs ?? 0;
     message.number = object.number ?? 0;
     return message;

@@ -846,7 +846,10 @@ export interface NodeDescription {
   readonly engineVersion: string;
   readonly engineLabels: { [key: string]: string };
   readonly plugins: readonly PluginDescription[];
+  /** hex: of the root that signed this node's certificate */
   readonly tlsIssuerPublicKeySha256: string;
+  /** hex: of the PEM text of the roots it trusts */
+  readonly tlsTrustRootSha256: string;
   /** IP that carries VXLAN traffic (the VTEP) */
   readonly dataPathAddress: string;
   /** fully qualified CDI names the node offers, "vendor.com/class=name" */
@@ -1321,6 +1324,12 @@ export interface ClusterSpec {
   readonly placementStrategy: PlacementStrategy;
   /** 0: 10 min */
   readonly drainDeadlineMs: number;
+  /** PEM: the root to rotate to; "": one is made when force_rotate changes */
+  readonly signingCaCert: string;
+  /** PEM; in requests only */
+  readonly signingCaKey: string;
+  /** another number than before: rotate to a new root */
+  readonly forceRotate: number;
   /** of each secret and config, the newest counted; 0: 5 */
   readonly dataVersionsKept: number;
 }
@@ -1905,6 +1914,7 @@ function createBaseNodeDescription(): NodeDescription {
     engineLabels: {},
     plugins: [],
     tlsIssuerPublicKeySha256: "",
+    tlsTrustRootSha256: "",
     dataPathAddress: "",
     devices: [],
     managerTrouble: "",
@@ -1933,6 +1943,9 @@ export const NodeDescription = {
     }
     if (message.tlsIssuerPublicKeySha256 !== "") {
       writer.uint32(58).string(message.tlsIssuerPublicKeySha256);
+    }
+    if (message.tlsTrustRootSha256 !== "") {
+      writer.uint32(90).string(message.tlsTrustRootSha256);
     }
     if (message.dataPathAddress !== "") {
       writer.uint32(66).string(message.dataPathAddress);
@@ -2005,6 +2018,13 @@ export const NodeDescription = {
 
           message.tlsIssuerPublicKeySha256 = reader.string();
           continue;
+        case 11:
+          if (tag !== 90) {
+            break;
+          }
+
+          message.tlsTrustRootSha256 = reader.string();
+          continue;
         case 8:
           if (tag !== 66) {
             break;
@@ -2059,6 +2079,7 @@ export const NodeDescription = {
     );
     message.plugins = object.plugins?.map((e) => PluginDescription.fromPartial(e)) || [];
     message.tlsIssuerPublicKeySha256 = object.tlsIssuerPublicKeySha256 ?? "";
+    message.tlsTrustRootSha256 = object.tlsTrustRootSha256 ?? "";
     message.dataPathAddress = object.dataPathAddress ?? "";
     message.devices = object.devices?.map((e) => e) || [];
     message.managerTrouble = object.managerTrouble ?? "";
@@ -6517,6 +6538,9 @@ function createBaseClusterSpec(): ClusterSpec {
     orphanAfterMs: 0,
     placementStrategy: PlacementStrategy.DEFAULT,
     drainDeadlineMs: 0,
+    signingCaCert: "",
+    signingCaKey: "",
+    forceRotate: 0,
     dataVersionsKept: 0,
   };
 }
@@ -6564,6 +6588,15 @@ export const ClusterSpec = {
     }
     if (message.drainDeadlineMs !== 0) {
       writer.uint32(113).double(message.drainDeadlineMs);
+    }
+    if (message.signingCaCert !== "") {
+      writer.uint32(130).string(message.signingCaCert);
+    }
+    if (message.signingCaKey !== "") {
+      writer.uint32(138).string(message.signingCaKey);
+    }
+    if (message.forceRotate !== 0) {
+      writer.uint32(144).uint64(message.forceRotate);
     }
     if (message.dataVersionsKept !== 0) {
       writer.uint32(120).uint64(message.dataVersionsKept);
@@ -6676,6 +6709,27 @@ export const ClusterSpec = {
 
           message.drainDeadlineMs = reader.double();
           continue;
+        case 16:
+          if (tag !== 130) {
+            break;
+          }
+
+          message.signingCaCert = reader.string();
+          continue;
+        case 17:
+          if (tag !== 138) {
+            break;
+          }
+
+          message.signingCaKey = reader.string();
+          continue;
+        case 18:
+          if (tag !== 144) {
+            break;
+          }
+
+          message.forceRotate = longToNumber(reader.uint64() as Long);
+          continue;
         case 15:
           if (tag !== 120) {
             break;
@@ -6715,6 +6769,9 @@ export const ClusterSpec = {
     message.orphanAfterMs = object.orphanAfterMs ?? 0;
     message.placementStrategy = object.placementStrategy ?? PlacementStrategy.DEFAULT;
     message.drainDeadlineMs = object.drainDeadlineMs ?? 0;
+    message.signingCaCert = object.signingCaCert ?? "";
+    message.signingCaKey = object.signingCaKey ?? "";
+    message.forceRotate = object.forceRotate ?? 0;
     message.dataVersionsKept = object.dataVersionsKept ?? 0;
     return message;
   },
