@@ -14,7 +14,6 @@ import {
 } from "../../proto/gen/skein/v1/types.js";
 import { NodeSet } from "./node-set.js";
 import { placeTasks } from "./placement.js";
-import { whatIf } from "./what-if.js";
 
 type PartialOf<T> = T extends { fromPartial(object: infer P): unknown } ? P : never;
 type NodePartial = PartialOf<typeof Node>;
@@ -221,22 +220,6 @@ test("a task that names its node goes there or nowhere", () => {
     reasonFor(nodes, aTask("t", { nodeId: "z" })),
     "no suitable node (node z is not in the cluster)",
   );
-});
-
-test("what-if answers for a drain without touching anything", () => {
-  const nodes = ["a", "b"].map((id) => aNode(id));
-  const spec = reserve(2 ** 29);
-  const tasks = [running("t1", "a", { spec }), running("t2", "a", { spec }), running("t3", "b", { spec })];
-  const answer = whatIf({ nodes, tasks, withoutNodes: ["a"] });
-  assert.deepEqual([...answer.placements], [["t1", "b"]]);
-  assert.deepEqual([...answer.refusals], [["t2", "no suitable node (1 node lacks 512 MiB of memory)"]]);
-});
-
-test("what-if moves a job's task of slot 0, and no task of a global service", () => {
-  const nodes = ["a", "b"].map((id) => aNode(id));
-  const tasks = ["job", "agents"].map((serviceId) => ({ ...running(serviceId, "a"), serviceId, slot: 0 }));
-  const answer = whatIf({ nodes, tasks, withoutNodes: ["a"], globalServices: new Set(["agents"]) });
-  assert.deepEqual([...answer.placements], [["job", "b"]]);
 });
 
 test("an incremental node set equals one made anew", () => {

@@ -7,7 +7,7 @@
  * k tasks filters N nodes once and takes O(k log N) from heaps.
  */
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
-import { type GenericResource, TaskState } from "../../proto/gen/skein/v1/types.js";
+import { type FilterRefusal, type GenericResource, TaskState } from "../../proto/gen/skein/v1/types.js";
 import { attributeOf } from "./constraint.js";
 import { assignGeneric, FilterPipeline } from "./filter.js";
 import { NodeHeap } from "./node-heap.js";
@@ -26,6 +26,7 @@ export interface Placed {
 export interface Unplaced {
   readonly task: Task;
   readonly reason: string;
+  readonly refusals: readonly FilterRefusal[];
 }
 
 export interface PlacementResult {
@@ -70,12 +71,16 @@ function groupTasks(tasks: readonly Task[]): readonly (readonly Task[])[] {
 function placeGiven(set: NodeSet, task: Task, results: Results): void {
   const info = set.get(task.nodeId);
   if (info === undefined) {
-    results.unplaced.push({ task, reason: `no suitable node (node ${task.nodeId} is not in the cluster)` });
+    results.unplaced.push({
+      task,
+      reason: `no suitable node (node ${task.nodeId} is not in the cluster)`,
+      refusals: [],
+    });
     return;
   }
   const pipeline = new FilterPipeline(task);
   if (pipeline.accepts(info)) results.placed.push(place(set, task, info));
-  else results.unplaced.push({ task, reason: pipeline.explain([info]) });
+  else results.unplaced.push({ task, reason: pipeline.explain([info]), refusals: [] });
 }
 
 function placeGroup(set: NodeSet, group: readonly Task[], results: Results): void {
@@ -86,7 +91,7 @@ function placeGroup(set: NodeSet, group: readonly Task[], results: Results): voi
   if (group.length === 1 && preferences.length === 0) {
     const info = leastLoaded(set, first, pipeline);
     if (info !== undefined) results.placed.push(place(set, first, info));
-    else results.unplaced.push({ task: first, reason: pipeline.explain(set.all()) });
+    else results.unplaced.push({ task: first, reason: pipeline.explain(set.all()), refusals: [] });
     return;
   }
   const candidates = [...set.all()].filter((info) => pipeline.accepts(info));
@@ -96,7 +101,7 @@ function placeGroup(set: NodeSet, group: readonly Task[], results: Results): voi
     const info = takeFrom(branch);
     if (info === undefined) {
       reason ??= pipeline.explain(set.all());
-      results.unplaced.push({ task, reason });
+      results.unplaced.push({ task, reason, refusals: [] });
       continue;
     }
     results.placed.push(place(set, task, info));

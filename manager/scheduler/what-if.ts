@@ -1,57 +1,126 @@
 /**
- * What the scheduler would do: the same placement on a copy of the state, written nowhere.
- * Pure. Answers "deploy this", "drain that node", "lose that node".
+ * What the cluster would do if something were so: a service created, changed, scaled or removed, a node
+ * drained, lost or removed. The same judgement of slots and the same placement as in earnest, written nowhere.
+ * Pure. Invariant: the answer depends on the view and the question alone; the view is only read.
+ * Bounds: what is supposed is carried to its end, all of a service's tasks one by one, as with an update that
+ * has a parallelism of 1; a long question yields to the event loop between services.
  */
-import type { Node, Task } from "../../proto/gen/skein/v1/objects.js";
-import { TaskState } from "../../proto/gen/skein/v1/types.js";
-import { isTerminal, isWanted } from "../orchestrator/task-state.js";
+import { nextTurn } from "../../base/loop/process-turn.js";
+import type { Task } from "../../proto/gen/skein/v1/objects.js";
+import { type FilterRefusal, TaskState } from "../../proto/gen/skein/v1/types.js";
+import { isUnassigned, isWanted } from "../orchestrator/task-state.js";
 import { NodeSet } from "./node-set.js";
 import { placeTasks } from "./placement.js";
+import { type ClusterPicture, type SupposedState, type Supposition, suppose } from "./what-if-question.js";
+import { endTurns, type Turn, turnsOf } from "./what-if-turns.js";
 
-export interface WhatIf {
-  readonly nodes: readonly Node[];
-  /** Tasks there are. */
-  readonly tasks: readonly Task[];
-  /** Tasks that do not exist yet and want a node. */
-  readonly added?: readonly Task[];
-  /** Nodes that would take no more tasks and lose those they have: a drain, or a loss. */
-  readonly withoutNodes?: readonly string[];
-  /** Tasks of these services end with their node. */
-  readonly globalServices?: ReadonlySet<string>;
+export interface WhatIfQuestion {
+  readonly picture: ClusterPicture;
+  readonly suppositions: readonly Supposition[];
+  /** For failures that count against a node. */
+  readonly nowMs: number;
+}
+
+/** What becomes of one slot, with where its new task would go. */
+export interface Outcome extends Turn {
+  /** Where `after` would run; undefined: nowhere, or there is no `after`. */
+  readonly nodeId: string | undefined;
+  /** Why `after` would find no node: in words, and what each filter refuses. */
+  readonly refusal: { readonly reason: string; readonly refusals: readonly FilterRefusal[] } | undefined;
 }
 
 export interface WhatIfAnswer {
-  /** Task id to node id, for added tasks and for those that would have to move. */
-  readonly placements: ReadonlyMap<string, string>;
-  /** Task id to the reason in words. */
-  readonly refusals: ReadonlyMap<string, string>;
+  readonly state: SupposedState;
+  /** In order of service id, then as the orchestrator would go about it. */
+  readonly outcomes: readonly Outcome[];
 }
 
-export function whatIf(question: WhatIf): WhatIfAnswer {
-  const without = new Set(question.withoutNodes ?? []);
-  const global = (task: Task): boolean => question.globalServices?.has(task.serviceId) ?? false;
-  const moving = question.tasks.filter(
-    (task) => without.has(task.nodeId) && isWanted(task) && !isTerminal(task),
-  );
-  const staying = question.tasks.filter((task) => !without.has(task.nodeId));
-  const set = NodeSet.from(
-    question.nodes.filter((node) => !without.has(node.id)),
-    staying,
-  );
-  const homeless = moving.filter((task) => !global(task)).map(withoutNode);
-  const { placed, unplaced } = placeTasks(set, [...homeless, ...(question.added ?? [])]);
+/** Tasks looked at between two turns of the event loop. */
+const SLICE_TASKS = 2_000;
+
+/** @throws {NotFoundError} when a supposition names a service or node that is not there. */
+export async function whatIf(question: WhatIfQuestion): Promise<WhatIfAnswer> {
+  const { picture } = question;
+  const state = suppose(picture, question.suppositions);
+  const slices = new Slices();
+  const set = new NodeSet();
+  set.nowMs = question.nowMs;
+  for (const node of state.nodes) set.syncNode(node.id, node);
+  const tasksOf = new Map<string, Task[]>();
+  for (const task of picture.tasks) {
+    set.syncTask(task.id, task);
+    set.noteFailure(task);
+    const own = tasksOf.get(task.serviceId);
+    if (own === undefined) tasksOf.set(task.serviceId, [task]);
+    else own.push(task);
+    await slices.count(1);
+  }
+  const turns: Turn[] = [];
+  for (const id of affectedServices(state, tasksOf)) {
+    const tasks = tasksOf.get(id) ?? [];
+    const service = state.service(id);
+    const gone = service === undefined ? picture.services.find((other) => other.id === id) : undefined;
+    if (service !== undefined) turns.push(...turnsOf(service, tasks, state));
+    else if (gone !== undefined) turns.push(...endTurns(gone, tasks, state));
+    await slices.count(tasks.length);
+  }
+  // What only ends makes room first: what is new sees the room that the whole change leaves.
+  for (const { before, after } of turns) {
+    if (before !== undefined && after === undefined) set.syncTask(before.id, undefined);
+  }
+  const outcomes: Outcome[] = [];
+  for (const turn of turns) {
+    outcomes.push(carryOut(set, turn));
+    await slices.count(1);
+  }
+  return { state, outcomes };
+}
+
+function carryOut(set: NodeSet, turn: Turn): Outcome {
+  const { before, after } = turn;
+  if (after === undefined) return { ...turn, nodeId: undefined, refusal: undefined };
+  if (before !== undefined && !turn.startFirst) {
+    // it stops before its successor starts, so what it holds is free for that one, and later for others
+    set.syncTask(before.id, { ...before, desiredState: TaskState.SHUTDOWN });
+  }
+  const { placed, unplaced } = placeTasks(set, [after]);
+  const nodeId = placed[0]?.nodeId;
+  const refused = unplaced[0];
+  // a start-first predecessor runs on while its successor finds no node; any other has stopped
+  if (before !== undefined && (nodeId !== undefined || !turn.startFirst)) set.syncTask(before.id, undefined);
   return {
-    placements: new Map(placed.map(({ task, nodeId }) => [task.id, nodeId])),
-    refusals: new Map(unplaced.map(({ task, reason }) => [task.id, reason])),
+    ...turn,
+    nodeId,
+    refusal: refused && { reason: refused.reason, refusals: refused.refusals },
   };
 }
 
-function withoutNode(task: Task): Task {
-  return {
-    ...task,
-    nodeId: "",
-    replacesTaskId: "",
-    assignedGenericResources: [],
-    status: task.status && { ...task.status, state: TaskState.PENDING },
-  };
+/** @returns sorted ids of services supposed of, with tasks on nodes supposed of, that wait, or have a task per node. */
+function affectedServices(
+  state: SupposedState,
+  tasksOf: ReadonlyMap<string, readonly Task[]>,
+): readonly string[] {
+  const ids = new Set(state.servicesTouched);
+  const isTouched = (task: Task): boolean => state.nodesTouched.has(task.nodeId) || isWaiting(task);
+  for (const [id, tasks] of tasksOf) if (id !== "" && tasks.some(isTouched)) ids.add(id);
+  for (const { id, spec } of state.nodesTouched.size > 0 ? state.services.values() : []) {
+    if (spec?.mode?.$case === "global" || spec?.mode?.$case === "globalJob") ids.add(id);
+  }
+  return [...ids].sort();
+}
+
+function isWaiting(task: Task): boolean {
+  return isWanted(task) && isUnassigned(task) && task.allocated;
+}
+
+/** Lets the event loop serve others now and then. */
+class Slices {
+  #left = SLICE_TASKS;
+
+  async count(tasks: number): Promise<void> {
+    this.#left -= tasks;
+    if (this.#left > 0) return;
+    this.#left = SLICE_TASKS;
+    await nextTurn();
+  }
 }
