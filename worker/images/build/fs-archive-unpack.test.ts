@@ -27,7 +27,7 @@ after(() => {
 });
 
 /** A root, and beside it what must stay as it is. */
-function scene(): { root: string; outside: () => string } {
+function scene(): { dir: string; root: string; outside: () => string } {
   const dir = mkdtempSync(join(tmpdir(), "skein-build-"));
   folders.push(dir);
   const root = join(dir, "root");
@@ -42,7 +42,7 @@ function scene(): { root: string; outside: () => string } {
     ]
       .flat()
       .join();
-  return { root, outside };
+  return { dir, root, outside };
 }
 
 type Entry = Partial<Header> & { name: string; content?: string };
@@ -194,7 +194,7 @@ test("fuzz: random archives write below the root alone", async () => {
   });
   await holds(
     fc.asyncProperty(fc.array(entry, { maxLength: 12 }), async (entries) => {
-      const { root, outside } = scene();
+      const { dir, root, outside } = scene();
       const before = outside();
       try {
         await unpack(
@@ -205,6 +205,8 @@ test("fuzz: random archives write below the root alone", async () => {
         assert.ok(error instanceof InvalidArgumentError, String(error));
       }
       assert.equal(outside(), before);
+      folders.pop();
+      rmSync(dir, { recursive: true }); // cases are many
     }),
     { numRuns: 200 },
   );
