@@ -14,7 +14,6 @@ import { RaftClient, type RaftFrame, type RaftFrameAck } from "../../proto/gen/s
 import type { RaftId, RaftMessage } from "../core/types.js";
 import { PEER_CHANNEL_OPTIONS, RECONNECT_BACKOFF } from "./grpc-options.js";
 import { isRemoval } from "./grpc-refusal.js";
-import type { Roster } from "./peer-admission.js";
 import type { TransportEvents, TransportIdentity } from "./transport.js";
 
 /** The core keeps at most 256 appends and 4 MiB in flight to a peer; heartbeats and answers come on top. */
@@ -37,6 +36,8 @@ export type Dial = (address: string) => { credentials: ChannelCredentials; optio
 export interface GrpcPeerComponents {
   readonly identity: TransportIdentity;
   readonly events: TransportEvents;
+  /** `roster` has changed, or is no more. */
+  readonly onRoster: () => void;
   readonly dial: Dial;
   readonly clock: Clock;
   readonly random: Random;
@@ -62,7 +63,7 @@ export class GrpcPeer {
   readonly #backoff: Backoff;
   #call: ClientDuplexStream<RaftFrame, RaftFrameAck> | undefined;
   #up = false;
-  #roster: Roster | undefined;
+  #roster: RaftFrameAck | undefined;
   #writable = true;
   #queue: RaftMessage[] = [];
   #queueBytes = 0;
@@ -83,8 +84,8 @@ export class GrpcPeer {
     return this.#up;
   }
 
-  /** What the peer said last about the membership, while its stream is up. */
-  get roster(): Roster | undefined {
+  /** What the peer said last about the membership and its company, while its stream is up. */
+  get roster(): RaftFrameAck | undefined {
     return this.#up ? this.#roster : undefined;
   }
 
@@ -171,7 +172,9 @@ export class GrpcPeer {
       this.flush();
     });
     call.on("data", (roster) => {
-      if (this.#call === call) this.#roster = roster;
+      if (this.#call !== call) return;
+      this.#roster = roster;
+      this.#components.onRoster();
     });
     call.on("error", (error) => this.#broken(call, error));
     call.on("end", () => this.#broken(call, undefined));
@@ -202,5 +205,6 @@ export class GrpcPeer {
       const removed = "metadata" in error && isRemoval(error.metadata);
       events.refused(this.raftId, messageOf(error), { removed });
     }
+    if (wasUp) this.#components.onRoster();
   }
 }

@@ -63,6 +63,8 @@ export class GrpcTransport implements RaftTransport {
   #removed: ReadonlySet<RaftId> = new Set();
   /** The newest stream of each peer that talks to us. */
   readonly #incoming = new Map<RaftId, ServerDuplexStream<RaftFrame, RaftFrameAck>>();
+  /** Where they say that they are reached. */
+  readonly #heard = new Map<RaftId, string>();
   readonly #told = new Set<string>();
   /** When a member was last in reach, or we started. */
   #companyMs = 0;
@@ -82,7 +84,7 @@ export class GrpcTransport implements RaftTransport {
     this.#removed = new Set(removed);
     const isChanged = members !== this.#members;
     this.#members = members;
-    if (isChanged) for (const call of this.#incoming.values()) call.write(this.#roster());
+    if (isChanged) this.#tellRoster();
     const wanted = new Map(this.#announced.over(members).map((member) => [member.raftId, member]));
     for (const stranger of this.#strangers.values()) {
       if (wanted.has(stranger.raftId) || this.#removed.has(stranger.raftId))
@@ -99,7 +101,8 @@ export class GrpcTransport implements RaftTransport {
     }
     for (const member of wanted.values()) {
       if (this.#peers.has(member.raftId)) continue;
-      this.#peers.set(member.raftId, new GrpcPeer(member, { ...this.#options, identity, events }));
+      const onRoster = (): void => this.#listenToOthers();
+      this.#peers.set(member.raftId, new GrpcPeer(member, { ...this.#options, identity, events, onRoster }));
     }
     for (const raftId of this.#removed) this.#incoming.get(raftId)?.emit("error", removalStatus(raftId));
   }
@@ -147,6 +150,7 @@ export class GrpcTransport implements RaftTransport {
       call.emit("error", toGrpcStatus(new UnavailableError("this manager is stopping")));
     }
     this.#incoming.clear();
+    this.#heard.clear();
   }
 
   acceptStream(call: ServerDuplexStream<RaftFrame, RaftFrameAck>): void {
@@ -163,14 +167,19 @@ export class GrpcTransport implements RaftTransport {
       }
       from = frame.from;
       this.#incoming.set(from, call);
-      this.#noteAddress(from, frame.address);
+      if (frame.address === "") this.#heard.delete(from);
+      else this.#heard.set(from, frame.address);
       call.sendMetadata(new Metadata()); // tells the peer that it was accepted
-      call.write(this.#roster());
+      this.#tellRoster();
+      this.#noteAddress(from, frame.address);
       this.#receive(from, frame.messages);
     });
     const ended = (): void => {
       if (from === 0 || this.#incoming.get(from) !== call) return;
       this.#incoming.delete(from);
+      if (this.#started === undefined) return;
+      if (this.#heard.delete(from)) this.#tellRoster();
+      this.#listenToOthers();
       if (this.#strangers.delete(from)) this.setPeers(this.#members, [...this.#removed]);
       this.#started?.events.connectionLost(from);
     };
@@ -210,7 +219,24 @@ export class GrpcTransport implements RaftTransport {
   }
 
   #roster(): RaftFrameAck {
-    return { received: 0, members: this.#members, removed: [...this.#removed] };
+    const heard = [...this.#heard].map(([raftId, address]) => ({ raftId, address }));
+    return { received: 0, members: this.#members, removed: [...this.#removed], heard };
+  }
+
+  #tellRoster(): void {
+    const roster = this.#roster();
+    for (const call of this.#incoming.values()) call.write(roster);
+  }
+
+  /** Two members that have moved, each while the other was away, find each other through a third. */
+  #listenToOthers(): void {
+    if (this.#started === undefined) return;
+    const said = new Map<RaftId, string>();
+    for (const peer of this.#peers.values())
+      for (const { raftId, address } of peer.roster?.heard ?? []) said.set(raftId, address);
+    const isSettled = (peer: RaftId): boolean => this.#incoming.has(peer) || this.isReachable(peer);
+    if (this.#announced.hear(this.#members, said, isSettled))
+      this.setPeers(this.#members, [...this.#removed]);
   }
 
   #refusal(frame: RaftFrame, nodeId: string | undefined): Partial<StatusObject> | undefined {

@@ -328,13 +328,22 @@ export interface RaftFrame {
 }
 
 /**
- * Sent when a stream was accepted and at every change of the membership there, so that a member that is behind
- * knows whom to serve (raft/transport/peer-admission.ts).
+ * Sent when a stream was accepted and at every change of what it says: of the membership there, so that a member
+ * that is behind knows whom to serve (raft/transport/peer-admission.ts), and of who talks to that member, so that
+ * two that have moved find each other through a third (raft/transport/announced-addresses.ts).
  */
 export interface RaftFrameAck {
   readonly received: number;
   readonly members: readonly RaftMember[];
   readonly removed: readonly number[];
+  /** of those whose streams to that member are up, as they said themselves */
+  readonly heard: readonly RaftWhereabouts[];
+}
+
+export interface RaftWhereabouts {
+  readonly raftId: number;
+  /** host:port */
+  readonly address: string;
 }
 
 /** The first chunk of a stream carries no pairs; the answer to it says where to begin. */
@@ -1093,7 +1102,7 @@ export const RaftFrame = {
 };
 
 function createBaseRaftFrameAck(): RaftFrameAck {
-  return { received: 0, members: [], removed: [] };
+  return { received: 0, members: [], removed: [], heard: [] };
 }
 
 export const RaftFrameAck = {
@@ -1109,6 +1118,9 @@ export const RaftFrameAck = {
       writer.uint64(v);
     }
     writer.ldelim();
+    for (const v of message.heard) {
+      RaftWhereabouts.encode(v!, writer.uint32(34).fork()).ldelim();
+    }
     return writer;
   },
 
@@ -1150,6 +1162,13 @@ export const RaftFrameAck = {
           }
 
           break;
+        case 4:
+          if (tag !== 34) {
+            break;
+          }
+
+          message.heard.push(RaftWhereabouts.decode(reader, reader.uint32()));
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1167,6 +1186,63 @@ export const RaftFrameAck = {
     message.received = object.received ?? 0;
     message.members = object.members?.map((e) => RaftMember.fromPartial(e)) || [];
     message.removed = object.removed?.map((e) => e) || [];
+    message.heard = object.heard?.map((e) => RaftWhereabouts.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRaftWhereabouts(): RaftWhereabouts {
+  return { raftId: 0, address: "" };
+}
+
+export const RaftWhereabouts = {
+  encode(message: RaftWhereabouts, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.raftId !== 0) {
+      writer.uint32(8).uint64(message.raftId);
+    }
+    if (message.address !== "") {
+      writer.uint32(18).string(message.address);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): RaftWhereabouts {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseRaftWhereabouts() as any;
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 8) {
+            break;
+          }
+
+          message.raftId = longToNumber(reader.uint64() as Long);
+          continue;
+        case 2:
+          if (tag !== 18) {
+            break;
+          }
+
+          message.address = reader.string();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<RaftWhereabouts>): RaftWhereabouts {
+    return RaftWhereabouts.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RaftWhereabouts>): RaftWhereabouts {
+    const message = createBaseRaftWhereabouts() as any;
+    message.raftId = object.raftId ?? 0;
+    message.address = object.address ?? "";
     return message;
   },
 };
