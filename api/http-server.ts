@@ -23,6 +23,10 @@ import { type UpgradeParts, upgradedResponse } from "./http-hijack.js";
 import { type ListenOptions, listenAll } from "./http-listeners.js";
 import { ManagerClients } from "./manager-clients.js";
 import type { EngineBackend } from "./ports.js";
+import { ContainerAccess } from "./reach/container-access.js";
+import { namedCall } from "./reach/container-calls.js";
+import type { ContainerReach } from "./reach/container-reach.js";
+import type { TunnelServer } from "./reach/http-tunnel-server.js";
 import { attachRoutes } from "./routes/attach-routes.js";
 import { backupRoutes } from "./routes/backup-routes.js";
 import { buildingRoutes } from "./routes/building-routes.js";
@@ -63,6 +67,8 @@ const IMAGE_NAME = new RegExp(
 );
 
 export interface ApiServer {
+  /** A manager reaches for a task's container on this node: one connection, one request. */
+  serveTunnel(connection: Duplex): void;
   close(): Promise<void>;
 }
 
@@ -181,10 +187,14 @@ export async function openApiServer(backend: EngineBackend, options: ListenOptio
     handlers.set(route, route);
   }
 
+  const access = new ContainerAccess(backend);
+  let reach: ContainerReach | undefined;
+  let tunnels: Promise<TunnelServer> | undefined;
+
   async function serve(
     request: IncomingMessage,
     response: ServerResponse,
-    upgrade?: UpgradeParts,
+    { upgrade, tunnelled = false }: { upgrade?: UpgradeParts; tunnelled?: boolean } = {},
   ): Promise<void> {
     const method = request.method ?? "GET";
     const startedMs = backend.clock.monotonicMs();
@@ -198,7 +208,15 @@ export async function openApiServer(backend: EngineBackend, options: ListenOptio
     }
     response.setHeader("Server", `Skein/${backend.facts.version} (linux)`);
     try {
-      const path = unversioned(url.pathname);
+      let path = unversioned(url.pathname);
+      const named = namedCall(path);
+      if (tunnelled) access.assertTunnelled(method, named);
+      else if (named !== undefined && access.isElsewhere(named)) {
+        reach ??= new (await import("./reach/container-reach.js")).ContainerReach(backend);
+        const far = await reach.serve({ named, request, response, upgrade });
+        if (far.kind === "answered") return;
+        if (far.target !== undefined) path = unversioned(new URL(far.target, BASE_URL).pathname);
+      }
       const found = router.find(method as HTTPMethod, oneSegmentImageName(path));
       // we stored the route itself
       const route = found === null ? undefined : handlers.get(found.store as object);
@@ -227,15 +245,18 @@ export async function openApiServer(backend: EngineBackend, options: ListenOptio
   }
 
   const upgraded = new Set<Duplex>(); // the servers forget them, and would wait for them all the same
-  const prepare = (server: Server): void => {
-    server.on("request", (request, response) => void serve(request, response));
+  const handle = (server: Server, tunnelled: boolean): void => {
+    server.on("request", (request, response) => void serve(request, response, { tunnelled }));
     server.on("upgrade", (request, socket, head) => {
       const response = upgradedResponse(request, socket as Socket); // of node:http: local or TCP
       if (response === undefined) return;
       upgraded.add(socket);
       socket.once("close", () => upgraded.delete(socket));
-      void serve(request, response, { socket, head });
+      void serve(request, response, { upgrade: { socket, head }, tunnelled });
     });
+  };
+  const prepare = (server: Server): void => {
+    handle(server, false);
     // A client whose machine went away must not hold an attached container's output up for ever.
     server.on("connection", (socket) => socket.setKeepAlive(true, KEEPALIVE_MS));
     server.keepAliveTimeout = 60_000;
@@ -254,10 +275,21 @@ export async function openApiServer(backend: EngineBackend, options: ListenOptio
     throw error;
   }
   return {
+    serveTunnel: (connection) => {
+      tunnels ??= import("./reach/http-tunnel-server.js").then(({ TunnelServer }) => {
+        return new TunnelServer((server) => handle(server, true));
+      });
+      tunnels.then(
+        (server) => server.accept(connection),
+        (error: unknown) => connection.destroy(error instanceof Error ? error : undefined),
+      );
+    },
     close: async () => {
       const closed = servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
       for (const server of servers) server.closeAllConnections();
       for (const socket of upgraded) socket.destroy();
+      (await tunnels)?.close();
+      reach?.close();
       events.close();
       await Promise.all(closed);
     },

@@ -5,8 +5,9 @@
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import type { Duplex } from "node:stream";
 import type { ApiListener } from "../api/http-listeners.js";
-import { openApiServer } from "../api/http-server.js";
+import { type ApiServer, openApiServer } from "../api/http-server.js";
 import type { EngineBackend, NodeFacts } from "../api/ports.js";
 import type { Clock } from "../base/clock/clock.js";
 import { messageOf } from "../base/errors/errors.js";
@@ -73,7 +74,12 @@ export class Daemon {
         settings: () => settings.current,
         random,
       });
-      const workload = scope.own(await NodeWorkload.open({ options, ...world }));
+      let api: ApiServer | undefined;
+      const serveTunnel = (connection: Duplex): void => {
+        if (api === undefined) connection.destroy();
+        else api.serveTunnel(connection);
+      };
+      const workload = scope.own(await NodeWorkload.open({ options, ...world, serveTunnel }));
       const localManager = new LocalManager(join(options.runDir, "manager", "m.sock"), clock);
       const swarm = scope.own(
         new SwarmLifecycle({
@@ -125,7 +131,7 @@ export class Daemon {
         .resume()
         .catch((error: unknown) => log.error("returning to the swarm failed", { error: messageOf(error) }));
       await swarm.recalled; // a member of a swarm never says that it is none
-      scope.own(await openApiServer(backend, options));
+      api = scope.own(await openApiServer(backend, options));
       scope.defer(() => resumed.then(() => undefined));
       log.info("skeind is up", {
         version: facts.version,

@@ -16,6 +16,8 @@ import { createDispatcher } from "../manager/dispatcher/dispatcher.js";
 import { createLeaderReportsHandlers } from "../manager/dispatcher/grpc-leader-reports.js";
 import { createGrpcReportSink, type LeaderLink } from "../manager/dispatcher/grpc-report-sink.js";
 import { createLogBroker } from "../manager/logbroker/log-broker.js";
+import { createReach } from "../manager/reach/grpc-reach.js";
+import { NodeListeners } from "../manager/reach/node-listeners.js";
 import type { MemoryStore } from "../manager/store/memory-store.js";
 import { BackupService } from "../proto/gen/skein/v1/backup.js";
 import { NodeCaService } from "../proto/gen/skein/v1/ca.js";
@@ -28,6 +30,7 @@ import {
 } from "../proto/gen/skein/v1/dispatcher.js";
 import { LogBrokerService, LogsService } from "../proto/gen/skein/v1/logs.js";
 import { RaftMembershipService, RaftService } from "../proto/gen/skein/v1/raft.js";
+import { ReachService, TunnelsService } from "../proto/gen/skein/v1/reach.js";
 import { NodeRole } from "../proto/gen/skein/v1/types.js";
 import { createDebugHandlers } from "../raft/host/grpc-debug.js";
 import { createMembershipHandlers } from "../raft/host/grpc-membership.js";
@@ -61,6 +64,7 @@ const REPLICA_STREAMS: ReadonlySet<string> = new Set([
   ControlService.watchEvents.path,
   LogsService.subscribeLogs.path,
   BackupService.create.path,
+  ReachService.openTunnel.path,
 ]);
 
 export interface ServeParts {
@@ -109,13 +113,17 @@ export async function serveManager(parts: ServeParts): Promise<RpcHost> {
     log: log.child({ component: "dispatcher" }),
   });
   scope.own(dispatcher);
+  const listeners = new NodeListeners();
   const broker = createLogBroker({
     store,
     clock,
     random: random.child("logs"),
     log: log.child({ component: "logs" }),
+    listeners,
   });
   scope.own(broker);
+  const reach = createReach({ store, listeners, clock, random: random.child("tunnels") });
+  scope.own(reach);
   const managerAddresses = (): string[] => directory.list().map(({ address }) => address);
   const control = {
     store,
@@ -151,6 +159,8 @@ export async function serveManager(parts: ServeParts): Promise<RpcHost> {
     ),
     hosted(LogsService, broker.logsHandlers),
     hosted(LogBrokerService, broker.brokerHandlers),
+    hosted(ReachService, reach.reachHandlers),
+    hosted(TunnelsService, reach.tunnelHandlers),
     hosted(RaftService, createRaftHandlers(transport)),
     hosted(RaftMembershipService, createMembershipHandlers(raft)),
     hosted(DebugService, createDebugHandlers(raft)),

@@ -5,6 +5,7 @@
 import { access } from "node:fs/promises";
 import { cpus } from "node:os";
 import { join } from "node:path";
+import type { Duplex } from "node:stream";
 import { credentials } from "@grpc/grpc-js";
 import type { NodeFacts } from "../api/ports.js";
 import type { Clock } from "../base/clock/clock.js";
@@ -22,6 +23,7 @@ import type { ImageBuilder } from "../proto/engine/build.js";
 import type { ContainerStreams } from "../proto/engine/streams.js";
 import { DispatcherClient } from "../proto/gen/skein/v1/dispatcher.js";
 import { LogBrokerClient } from "../proto/gen/skein/v1/logs.js";
+import { TunnelsClient } from "../proto/gen/skein/v1/reach.js";
 import { createAgent } from "../worker/agent/agent.js";
 import type { ManagerConnection } from "../worker/agent/manager-connection.js";
 import { LocalContainerFileAccess } from "../worker/containers/files/container-file-access.js";
@@ -43,6 +45,7 @@ import { localNetworkInit } from "./local-network-init.js";
 import { describeNode } from "./machine-facts.js";
 import { CHANNEL_OPTIONS } from "./manager-channels.js";
 import type { AgentRequest, NodeAgent } from "./swarm-lifecycle-options.js";
+import { tlsHashes } from "./tls-hashes.js";
 
 export interface WorkloadOptions {
   readonly options: DaemonOptions;
@@ -50,6 +53,8 @@ export interface WorkloadOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  /** Takes connections that managers reach for tasks' containers by. */
+  readonly serveTunnel: (connection: Duplex) => void;
 }
 
 /** Where the kernel is reached by commands alone there is no network; containers without one still run. */
@@ -212,7 +217,11 @@ export class NodeWorkload {
     const describe = () => {
       const { dataPathAddress } = request;
       return Promise.resolve(
-        describeNode(facts, { dataPathAddress, managerTrouble: request.managerTrouble() }),
+        describeNode(facts, {
+          dataPathAddress,
+          managerTrouble: request.managerTrouble(),
+          tls: tlsHashes(request.channels.identity),
+        }),
       );
     };
     const executor = createContainerExecutor(
@@ -247,6 +256,7 @@ export class NodeWorkload {
         state,
         dial: (address) => this.#dial(request, address),
         describe,
+        serveTunnel: this.#parts.serveTunnel,
         clock,
         random: random.child("agent"),
         log: log.child({ component: "agent" }),
@@ -300,6 +310,18 @@ export class NodeWorkload {
     );
     const dispatcher = new DispatcherClient(address, secure, CHANNEL_OPTIONS);
     const logBroker = new LogBrokerClient(address, secure, { channelOverride: dispatcher.getChannel() });
-    return { dispatcher, logBroker, close: () => dispatcher.close() };
+    let tunnels: TunnelsClient | undefined;
+    return {
+      dispatcher,
+      logBroker,
+      tunnels: () => {
+        tunnels ??= new TunnelsClient(address, secure, CHANNEL_OPTIONS);
+        return tunnels;
+      },
+      close: () => {
+        dispatcher.close();
+        tunnels?.close();
+      },
+    };
   }
 }

@@ -23,6 +23,8 @@ export const RPC_ROLES: ReadonlyMap<string, RequiredRole> = new Map([
   ...rows("LogBroker", "node", "ListenSubscriptions PublishLogs"),
   ...rows("LeaderReports", "manager", "Report"),
   ...rows("Logs", "manager", "SubscribeLogs"),
+  ...rows("Reach", "manager", "FindContainer OpenTunnel"),
+  ...rows("Tunnels", "node", "ServeTunnel"),
   ...rows("Raft", "manager", "Stream InstallSnapshot"),
   ...rows("Backup", "manager", "Create"),
   ...rows("RaftMembership", "manager", "Join Leave"),

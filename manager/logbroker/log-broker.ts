@@ -13,11 +13,11 @@ import { newId } from "../../base/random/ids.js";
 import type { Random } from "../../base/random/random.js";
 import type {
   LogBrokerServer,
-  LogSubscription,
   LogsServer,
   PublishedLogs,
   SubscribeLogsRequest,
 } from "../../proto/gen/skein/v1/logs.js";
+import { type NodeListener, NodeListeners } from "../reach/node-listeners.js";
 import type { ReadStore, StoreWatch } from "../store/types.js";
 import { createLogBrokerHandlers, createLogsHandlers, type IdentifyNode } from "./grpc-log-broker.js";
 import { LogFeed, type LogOutput } from "./log-feed.js";
@@ -33,6 +33,8 @@ export interface LogBrokerComponents {
   readonly log: Logger;
   /** Who publishes. @default the node of the connection's certificate */
   readonly identify?: IdentifyNode;
+  /** The ears of agents, shared with whatever else is ordered on them. @default its own */
+  readonly listeners?: NodeListeners;
 }
 
 export interface LogBroker {
@@ -41,12 +43,6 @@ export interface LogBroker {
   /** For the API; manager certificates. */
   readonly logsHandlers: LogsServer;
   close(): Promise<void>;
-}
-
-/** An agent's open ear. */
-export interface LogListener {
-  send(subscription: LogSubscription): void;
-  end(error?: Error): void;
 }
 
 /** What an agent's publishing stream calls. */
@@ -65,7 +61,7 @@ export class ManagerLogBroker implements LogBroker {
   readonly brokerHandlers: LogBrokerServer;
   readonly logsHandlers: LogsServer;
   readonly #components: LogBrokerComponents;
-  readonly #listeners = new Map<string, LogListener>();
+  readonly #listeners: NodeListeners;
   readonly #feeds = new Map<string, LogFeed>();
   readonly #watch: StoreWatch;
   readonly #loop: ComponentLoop;
@@ -73,6 +69,10 @@ export class ManagerLogBroker implements LogBroker {
   constructor(components: LogBrokerComponents) {
     this.#components = components;
     const { log, store, identify } = components;
+    this.#listeners = components.listeners ?? new NodeListeners();
+    this.#listeners.onListening((nodeId) => {
+      for (const feed of [...this.#feeds.values()]) feed.listening(nodeId);
+    });
     this.#loop = new ComponentLoop({ name: "log broker", log, pass: () => this.#pass() });
     this.#watch = store.watch({ tables: ["task", "node"], wake: () => this.#loop.wake() });
     this.brokerHandlers = createLogBrokerHandlers(this, identify);
@@ -107,15 +107,8 @@ export class ManagerLogBroker implements LogBroker {
     return { closed: () => feed.end(), drained: () => feed.drained() };
   }
 
-  listen(nodeId: string, listener: LogListener): { closed(): void } {
-    this.#listeners.get(nodeId)?.end();
-    this.#listeners.set(nodeId, listener);
-    for (const feed of [...this.#feeds.values()]) feed.listening(nodeId);
-    return {
-      closed: () => {
-        if (this.#listeners.get(nodeId) === listener) this.#listeners.delete(nodeId);
-      },
-    };
+  listen(nodeId: string, listener: NodeListener): { closed(): void } {
+    return this.#listeners.add(nodeId, listener);
   }
 
   /** @returns undefined when nobody waits for that subscription any more. */
@@ -127,8 +120,7 @@ export class ManagerLogBroker implements LogBroker {
     this.#watch.close();
     await this.#loop.close();
     for (const feed of [...this.#feeds.values()]) feed.end();
-    for (const listener of this.#listeners.values()) listener.end();
-    this.#listeners.clear();
+    this.#listeners.close();
   }
 
   #pass(): void {

@@ -14,7 +14,8 @@ import type {
 } from "../../proto/gen/skein/v1/logs.js";
 import type { Node, Task } from "../../proto/gen/skein/v1/objects.js";
 import { NodeState } from "../../proto/gen/skein/v1/types.js";
-import type { LogListener, Publication } from "./log-broker.js";
+import type { NodeListener } from "../reach/node-listeners.js";
+import type { Publication } from "./log-broker.js";
 import { shortTaskName } from "./log-selection.js";
 
 /** Milliseconds a node that should be there has to come and listen. */
@@ -35,7 +36,7 @@ export interface LogFeedOptions {
   readonly options: LogOptions | undefined;
   readonly output: LogOutput;
   readonly clock: Clock;
-  readonly listener: (nodeId: string) => LogListener | undefined;
+  readonly listener: (nodeId: string) => NodeListener | undefined;
   readonly node: (nodeId: string) => Node | undefined;
   readonly task: (taskId: string) => Task | undefined;
   readonly onEnded: () => void;
@@ -223,6 +224,7 @@ export class LogFeed {
       selector: this.selector,
       options: { ...this.#logOptions, ...again },
       close,
+      tunnelId: "",
     };
   }
 }

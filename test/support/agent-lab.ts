@@ -30,6 +30,7 @@ import {
 } from "../../proto/gen/skein/v1/dispatcher.js";
 import { LogBrokerClient, LogBrokerService, LogsService } from "../../proto/gen/skein/v1/logs.js";
 import { Cluster, Node, Task } from "../../proto/gen/skein/v1/objects.js";
+import { TunnelsClient } from "../../proto/gen/skein/v1/reach.js";
 import { NodeDescription, TaskState } from "../../proto/gen/skein/v1/types.js";
 import { type Agent, createAgent } from "../../worker/agent/agent.js";
 import type { ManagerConnection } from "../../worker/agent/manager-connection.js";
@@ -295,6 +296,11 @@ function dialAs(nodeId: string, address: string): ManagerConnection {
   return {
     dispatcher,
     logBroker,
+    tunnels: () =>
+      new TunnelsClient(address, credentials.createInsecure(), {
+        ...options,
+        channelOverride: dispatcher.getChannel(),
+      }),
     close: () => {
       // grpc-js 1.14 forgets the socket of a channel that is closed between TCP and HTTP/2 connect,
       // and the test's process would not end: by then it has connected or failed.

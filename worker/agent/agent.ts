@@ -5,6 +5,7 @@
  * Invariants: the network knows a revision before its tasks start; a task found running after a restart goes
  * on untouched, with or without a manager; a status is reported until a leader has committed it.
  */
+import type { Duplex } from "node:stream";
 import type { Clock } from "../../base/clock/clock.js";
 import { CancelledError, codeOf, type ErrorCode, messageOf } from "../../base/errors/errors.js";
 import type { Logger } from "../../base/log/logger.js";
@@ -14,6 +15,7 @@ import type { NetworkPlane } from "../../net-overlay/network-plane.js";
 import type { DispatcherMessage, SessionUpdate } from "../../proto/gen/skein/v1/dispatcher.js";
 import type { NodeDescription } from "../../proto/gen/skein/v1/types.js";
 import type { Executor } from "../exec/controller.js";
+import { TunnelDialler } from "../reach/grpc-tunnel-dialler.js";
 import type { AgentState } from "../state/agent-state.js";
 import { AssignmentApplier } from "./assignment-applier.js";
 import { LogPublisher } from "./grpc-log-publisher.js";
@@ -30,6 +32,8 @@ export interface AgentComponents {
   readonly state: AgentState;
   readonly dial: Dial;
   readonly describe: () => Promise<NodeDescription>;
+  /** Takes connections that managers reach for tasks' containers by. @default none is served */
+  readonly serveTunnel?: (connection: Duplex) => void;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -81,6 +85,7 @@ class NodeAgent implements Agent {
   readonly #applier: AssignmentApplier;
   readonly #managers: ManagerList;
   readonly #pool: ConnectionPool;
+  readonly #tunnels: TunnelDialler;
   readonly #logs: LogPublisher;
   #session: ManagerSession | undefined;
   #sessionAddress: string | undefined;
@@ -98,7 +103,16 @@ class NodeAgent implements Agent {
       onStatus: (update) => this.#reporter.report(update),
     });
     const { tasks } = this.#applier;
-    this.#logs = new LogPublisher({ nodeId: init.nodeId, pool: this.#pool, tasks, clock, random, log });
+    this.#tunnels = new TunnelDialler({ serve: components.serveTunnel, log });
+    this.#logs = new LogPublisher({
+      nodeId: init.nodeId,
+      pool: this.#pool,
+      tasks,
+      tunnels: this.#tunnels,
+      clock,
+      random,
+      log,
+    });
   }
 
   get appliedRevision(): number {
@@ -137,6 +151,7 @@ class NodeAgent implements Agent {
   async #close(options: { leaving?: boolean; silent?: boolean }): Promise<void> {
     this.#abort.abort();
     await this.#logs.close();
+    this.#tunnels.close();
     if (options.silent) this.#session?.cut(new CancelledError("the agent is closed"));
     else await this.#session?.goodbye(options.leaving ?? false);
     await this.#running;

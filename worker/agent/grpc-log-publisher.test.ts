@@ -24,17 +24,19 @@ test("a subscription over a channel closed meanwhile begins the listening anew",
   };
   const logBroker = { listenSubscriptions, publishLogs } as unknown as ManagerConnection["logBroker"];
   const dispatcher = {} as ManagerConnection["dispatcher"]; // not used here
+  const tunnels = (): never => assert.fail("no tunnel was ordered");
   const clock = new ManualClock();
   const publisher = new LogPublisher({
     nodeId: "node1",
-    pool: new ConnectionPool(() => ({ dispatcher, logBroker, close: () => undefined })),
+    pool: new ConnectionPool(() => ({ dispatcher, logBroker, tunnels, close: () => undefined })),
     tasks: {} as TaskSet, // nothing is read
+    tunnels: { dial: () => assert.fail("no tunnel was ordered") },
     clock,
     random: new SeededRandom("logs"),
     log: silentLogger,
   });
   publisher.listenTo(["m1"]);
-  calls[0]?.emit("data", { id: "s1", close: false });
+  calls[0]?.emit("data", { id: "s1", close: false, tunnelId: "" });
   const again = once(dialled, "listening");
   while (clock.pendingCount === 0) await new Promise((resolve) => setImmediate(resolve));
   clock.advance(200);

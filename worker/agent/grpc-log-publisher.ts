@@ -1,5 +1,6 @@
 /**
- * Serves log subscriptions: listens at every known manager, publishes what each asks for.
+ * Serves log subscriptions: listens at every known manager, publishes what each asks for. On the same stream
+ * managers order tunnels.
  * Edge: to @grpc/grpc-js. Why at every manager: a client may ask any of them, and with few managers one idle
  * stream to each is cheaper and simpler than passing subscriptions on between managers. Invariant: what was
  * begun ends with its stream.
@@ -11,8 +12,9 @@ import type { Logger } from "../../base/log/logger.js";
 import { Backoff } from "../../base/loop/backoff.js";
 import type { Random } from "../../base/random/random.js";
 import type { LogSubscription, PublishedLogs } from "../../proto/gen/skein/v1/logs.js";
+import type { TunnelDialler } from "../reach/grpc-tunnel-dialler.js";
 import { LogPublication, type PublishStream } from "./log-publication.js";
-import type { ConnectionPool } from "./manager-connection.js";
+import type { ConnectionPool, ManagerConnection } from "./manager-connection.js";
 import type { TaskSet } from "./task-set.js";
 
 /** Publications at once for one manager; a subscription beyond is answered with an error. */
@@ -22,6 +24,7 @@ export interface LogPublisherComponents {
   readonly nodeId: string;
   readonly pool: ConnectionPool;
   readonly tasks: TaskSet;
+  readonly tunnels: Pick<TunnelDialler, "dial">;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -98,6 +101,10 @@ export class LogPublisher {
       });
       call.on("data", (subscription: LogSubscription) => {
         heard = true;
+        if (subscription.tunnelId !== "") {
+          this.#dial(connection, subscription.tunnelId);
+          return;
+        }
         publications.get(subscription.id)?.abort();
         publications.delete(subscription.id);
         if (subscription.close || publications.size >= PUBLICATIONS_MAX) return;
@@ -115,6 +122,15 @@ export class LogPublisher {
       call.on("end", () => over(new UnavailableError("the manager ended the stream")));
       if (signal.aborted) onAbort();
     });
+  }
+
+  #dial(connection: ManagerConnection, tunnelId: string): void {
+    const { tunnels, log } = this.#components;
+    try {
+      tunnels.dial(connection.tunnels(), tunnelId);
+    } catch (error) {
+      log.warn("a tunnel was not dialled", { tunnel: tunnelId, error: messageOf(error) });
+    }
   }
 
   /** @throws when the channel is closed already. */

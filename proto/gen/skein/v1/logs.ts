@@ -46,6 +46,8 @@ export interface LogSubscription {
   readonly selector: LogSelector | undefined;
   readonly options: LogOptions | undefined;
   readonly close: boolean;
+  /** not a subscription: the node dials this tunnel back (reach.proto) */
+  readonly tunnelId: string;
 }
 
 export interface LogMessage {
@@ -230,7 +232,7 @@ export const LogOptions = {
 };
 
 function createBaseLogSubscription(): LogSubscription {
-  return { id: "", selector: undefined, options: undefined, close: false };
+  return { id: "", selector: undefined, options: undefined, close: false, tunnelId: "" };
 }
 
 export const LogSubscription = {
@@ -246,6 +248,9 @@ export const LogSubscription = {
     }
     if (message.close !== false) {
       writer.uint32(32).bool(message.close);
+    }
+    if (message.tunnelId !== "") {
+      writer.uint32(42).string(message.tunnelId);
     }
     return writer;
   },
@@ -285,6 +290,13 @@ export const LogSubscription = {
 
           message.close = reader.bool();
           continue;
+        case 5:
+          if (tag !== 42) {
+            break;
+          }
+
+          message.tunnelId = reader.string();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -307,6 +319,7 @@ export const LogSubscription = {
       ? LogOptions.fromPartial(object.options)
       : undefined;
     message.close = object.close ?? false;
+    message.tunnelId = object.tunnelId ?? "";
     return message;
   },
 };
