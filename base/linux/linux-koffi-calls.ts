@@ -3,7 +3,8 @@
  * signature corrupts memory, so they stand here and nowhere else, each as its manual page has it (64-bit:
  * ssize_t is long, socklen_t and mode_t are uint, dev_t is uint64_t). Buffers go in by address: a synchronous
  * call needs no care, an asynchronous one may be given strings only, which are copied.
- * Sources: mount(2), umount2(2), setns(2), unshare(2), socket(2), netlink(7), close_range(2), libnftables(3).
+ * Sources: mount(2), umount2(2), setns(2), unshare(2), socket(2), netlink(7), close_range(2), mallopt(3),
+ * libnftables(3).
  */
 import koffi from "koffi";
 import { FailedPreconditionError, InternalError } from "../errors/errors.js";
@@ -102,6 +103,9 @@ function optional<A extends readonly unknown[]>(signature: string): Call<A> | un
     throw error;
   }
 }
+
+/** Of glibc alone, mallopt(3). */
+export const cMallopt = optional<[parameter: number, value: number]>("int mallopt(int, int)");
 
 /** In glibc from 2.34 on. */
 export const cCloseRange = optional<[first: number, last: number, flags: number]>(
