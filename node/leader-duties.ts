@@ -9,6 +9,7 @@ import { Scope } from "../base/lifecycle/scope.js";
 import type { Logger } from "../base/log/logger.js";
 import { ComponentLoop } from "../base/loop/component-loop.js";
 import type { Random } from "../base/random/random.js";
+import { startRootRotation } from "../manager/ca/root-rotation-loop.js";
 import { createLeaderReports, type LeaderReports } from "../manager/dispatcher/leader-reports.js";
 import { startKeyManager } from "../manager/keys/key-manager.js";
 import { startRoleManager } from "../manager/membership/role-manager.js";
@@ -83,6 +84,8 @@ export class LeaderDuties {
     scope.own(loops);
     loops.start();
     scope.own(startRoleManager({ store, raft, clock, log: log.child({ component: "role-manager" }) }));
+    const rotationLog = log.child({ component: "root-rotation" });
+    scope.own(startRootRotation({ store, clock, random: random.child(`ca-${term}`), log: rotationLog }));
     scope.own(startKeyManager({ store, clock, log: log.child({ component: "key-manager" }) }));
     this.#active = { term, scope, reports };
     log.info("leading", { term });

@@ -10,6 +10,7 @@ import type { Random } from "../base/random/random.js";
 import type { EngineSettings } from "../proto/engine/settings.js";
 import { NodeDescription } from "../proto/gen/skein/v1/types.js";
 import { readFileIfThere, writeFileAtomic } from "./atomic-file.js";
+import type { TlsHashes } from "./tls-hashes.js";
 
 /** The release of Skein; kept equal to package.json by a test. */
 export const SKEIN_VERSION = "0.1.0";
@@ -73,7 +74,11 @@ export function readMachineFacts(options: MachineOptions): NodeFacts {
 /** The node as it describes itself to the cluster. */
 export function describeNode(
   facts: NodeFacts,
-  { dataPathAddress, managerTrouble }: { dataPathAddress: string; managerTrouble: string },
+  now: {
+    readonly dataPathAddress: string;
+    readonly managerTrouble: string;
+    readonly tls: TlsHashes;
+  },
 ): NodeDescription {
   return NodeDescription.fromPartial({
     hostname: facts.hostname,
@@ -94,7 +99,9 @@ export function describeNode(
       { type: "Network", name: "overlay" },
       { type: "Volume", name: "local" },
     ],
-    dataPathAddress,
-    managerTrouble,
+    dataPathAddress: now.dataPathAddress,
+    managerTrouble: now.managerTrouble,
+    tlsIssuerPublicKeySha256: now.tls.issuer,
+    tlsTrustRootSha256: now.tls.trust,
   });
 }

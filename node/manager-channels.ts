@@ -24,10 +24,15 @@ export const CHANNEL_OPTIONS: ChannelOptions = {
   "grpc.use_local_subchannel_pool": 1,
 };
 
+/** Longer than the deadline of any call between managers. */
+const RETIRE_MS = 30_000;
+
 export class ManagerChannels {
   #identity: TlsIdentity;
   #credentials: ChannelCredentials;
   readonly #channels = new Map<string, Channel>();
+  /** Of former certificates. */
+  readonly #retiring = new Map<NodeJS.Timeout, readonly Channel[]>();
 
   constructor(identity: TlsIdentity) {
     this.#identity = identity;
@@ -58,18 +63,28 @@ export class ManagerChannels {
     this.#channels.delete(address);
   }
 
-  /** New channels use the new certificate; the old ones are closed by their users' reconnects. */
+  /** Calls from now on use the new certificate; those under way end on the old channels. */
   exchangeIdentity(identity: TlsIdentity): void {
     this.#identity = identity;
     this.#credentials = credentialsOf(identity);
     const old = [...this.#channels.values()];
     this.#channels.clear();
-    for (const channel of old) channel.close();
+    if (old.length === 0) return;
+    const retiring = setTimeout(() => {
+      this.#retiring.delete(retiring);
+      for (const channel of old) channel.close();
+    }, RETIRE_MS);
+    this.#retiring.set(retiring, old);
   }
 
   close(): void {
     for (const channel of this.#channels.values()) channel.close();
     this.#channels.clear();
+    for (const [timer, channels] of this.#retiring) {
+      clearTimeout(timer);
+      for (const channel of channels) channel.close();
+    }
+    this.#retiring.clear();
   }
 }
 

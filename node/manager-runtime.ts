@@ -68,6 +68,7 @@ export class ManagerRuntime {
   readonly #scope: Scope;
   readonly #channels: ManagerChannels;
   readonly #host: RpcHost;
+  readonly #transport: GrpcTransport;
 
   private constructor(parts: {
     nodeId: string;
@@ -80,6 +81,7 @@ export class ManagerRuntime {
     scope: Scope;
     channels: ManagerChannels;
     host: RpcHost;
+    transport: GrpcTransport;
   }) {
     this.nodeId = parts.nodeId;
     this.clusterId = parts.clusterId;
@@ -91,6 +93,7 @@ export class ManagerRuntime {
     this.#scope = parts.scope;
     this.#channels = parts.channels;
     this.#host = parts.host;
+    this.#transport = parts.transport;
   }
 
   /** Loads what is imported late, while the files of the installation can still be read. */
@@ -201,6 +204,7 @@ export class ManagerRuntime {
         scope,
         channels,
         host,
+        transport,
       });
     } catch (error) {
       await scope.close();
@@ -212,6 +216,7 @@ export class ManagerRuntime {
   exchangeIdentity(identity: TlsIdentity): void {
     this.#channels.exchangeIdentity(identity);
     this.#host.exchangeIdentity(identity);
+    this.#transport.renewConnections();
   }
 
   /** Hands leadership over, then ends everything. */

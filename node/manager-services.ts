@@ -8,6 +8,7 @@ import type { Scope } from "../base/lifecycle/scope.js";
 import type { Logger } from "../base/log/logger.js";
 import type { Random } from "../base/random/random.js";
 import { createBackupHandlers } from "../manager/backup/grpc-backup.js";
+import { createHttpExternalSigner } from "../manager/ca/http-external-ca.js";
 import { createNodeCaHandlers } from "../manager/ca/node-ca.js";
 import { authorize } from "../manager/ca/rpc-roles.js";
 import { trustView } from "../manager/ca/trust.js";
@@ -125,8 +126,10 @@ export async function serveManager(parts: ServeParts): Promise<RpcHost> {
   const reach = createReach({ store, listeners, clock, random: random.child("tunnels") });
   scope.own(reach);
   const managerAddresses = (): string[] => directory.list().map(({ address }) => address);
+  const external = createHttpExternalSigner(() => channels.identity);
   const control = {
     store,
+    external,
     clock,
     random: random.child("control"),
     log: log.child({ component: "control" }),
@@ -134,6 +137,7 @@ export async function serveManager(parts: ServeParts): Promise<RpcHost> {
   };
   const ca = {
     store,
+    external,
     clock,
     random: random.child("ca"),
     log: log.child({ component: "ca" }),

@@ -4,6 +4,7 @@
  * insist, because joining nodes have none; who may call what is decided per RPC by `guard`. Certificates can
  * be exchanged while connections are open.
  */
+import type { X509Certificate } from "node:crypto";
 import { chmodSync, rmSync } from "node:fs";
 import { setTimeout as setTimer } from "node:timers/promises";
 import { createServer, type TLSSocket, type Server as TlsServer } from "node:tls";
@@ -16,6 +17,7 @@ import {
 } from "@grpc/grpc-js";
 import { InternalError } from "../base/errors/errors.js";
 import type { Logger } from "../base/log/logger.js";
+import { parseCertificate, splitCertificates } from "../base/pki/x509-parts.js";
 import { RAFT_SERVER_OPTIONS } from "../raft/transport/grpc-options.js";
 import { answerInOneWrite } from "./answer-in-one-write.js";
 
@@ -42,6 +44,10 @@ export type Guard = (
 
 /** How long calls that are being answered are waited for when the host closes. */
 const DRAIN_MS = 1_000;
+/** For connections of a root CA that is trusted no more: an exec or a followed log may use one. */
+const DROPPED_ROOT_GRACE_MS = 600_000;
+/** Certificates of a chain that are looked at. */
+const CHAIN_MAX = 8;
 /** For answers that were given to leave the process. */
 const FLUSH_MS = 20;
 
@@ -116,6 +122,8 @@ export class RpcHost {
   readonly #local: Server;
   readonly #sockets = new Set<TLSSocket>();
   readonly #calls: CallsInProgress;
+  #roots: readonly string[];
+  #dropping: NodeJS.Timeout | undefined;
   readonly port: number;
 
   private constructor(parts: {
@@ -124,6 +132,7 @@ export class RpcHost {
     local: Server;
     sockets: Set<TLSSocket>;
     calls: CallsInProgress;
+    roots: readonly string[];
     port: number;
   }) {
     this.#tls = parts.tls;
@@ -131,6 +140,7 @@ export class RpcHost {
     this.#local = parts.local;
     this.#sockets = parts.sockets;
     this.#calls = parts.calls;
+    this.#roots = parts.roots;
     this.port = parts.port;
   }
 
@@ -186,17 +196,35 @@ export class RpcHost {
       local,
       sockets,
       calls,
+      roots: splitCertificates(options.identity.rootCaPem),
       port: typeof address === "object" && address ? address.port : port,
     });
   }
 
-  /** New connections use the new certificate; open ones live on. */
+  /**
+   * New connections use the new certificate; open ones live on. Where a root CA is trusted no more,
+   * connections that only its signature vouches for end after a grace: their nodes are connected anew by then.
+   */
   exchangeIdentity(identity: TlsIdentity): void {
     this.#tls.setSecureContext(contextOf(identity));
+    const roots = splitCertificates(identity.rootCaPem);
+    const isDropped = this.#roots.some((pem) => !roots.includes(pem));
+    this.#roots = roots;
+    if (!isDropped) return;
+    clearTimeout(this.#dropping);
+    this.#dropping = setTimeout(() => this.#dropUntrusted(), DROPPED_ROOT_GRACE_MS);
+  }
+
+  #dropUntrusted(): void {
+    for (const socket of this.#sockets) {
+      const chain = socket.getPeerX509Certificate();
+      if (chain !== undefined && !vouchedFor(chain, this.#roots)) socket.destroy();
+    }
   }
 
   /** Takes no new connections, answers what is being answered (for a second at most), then ends the rest. */
   async close(): Promise<void> {
+    clearTimeout(this.#dropping);
     const closed = new Promise<void>((resolve) => this.#tls.close(() => resolve()));
     await this.#calls.idle();
     this.#remote.forceShutdown();
@@ -204,6 +232,18 @@ export class RpcHost {
     for (const socket of this.#sockets) socket.destroy();
     await closed;
   }
+}
+
+/** One of the certificates that a peer has shown is signed by a root. */
+function vouchedFor(leaf: X509Certificate, roots: readonly string[]): boolean {
+  const keys = roots.map((pem) => parseCertificate(pem).publicKey);
+  let shown: X509Certificate | undefined = leaf;
+  for (let depth = 0; shown !== undefined && depth < CHAIN_MAX; depth++) {
+    const certificate: X509Certificate = shown;
+    if (keys.some((key) => certificate.verify(key))) return true;
+    shown = certificate.issuerCertificate;
+  }
+  return false;
 }
 
 function contextOf(identity: TlsIdentity): { cert: string; key: string; ca: string; minVersion: "TLSv1.2" } {

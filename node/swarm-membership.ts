@@ -20,9 +20,11 @@ import type { SwarmAddresses } from "./swarm-addresses.js";
 import { type Beginning, saveMember } from "./swarm-beginning.js";
 import type { SwarmState } from "./swarm-files.js";
 import type { NodeAgent, SwarmLifecycleOptions } from "./swarm-lifecycle-options.js";
+import { tlsHashes } from "./tls-hashes.js";
 
 const FIRST_SESSION_WAIT_MS = 10_000;
 const RENEWAL_RETRY_MS = 5_000;
+const TRUST_RETRY_MS = 1_000;
 /** A timer holds at most 2^31 ms; a longer wait is looked at again after a day. */
 const TIMER_MAX_MS = 86_400_000;
 
@@ -32,6 +34,8 @@ export interface SwarmMembershipHost {
   /** A manager does not accept this node, in words; "" when one does again. */
   readonly onTrouble: (why: string) => void;
 }
+
+type TrustTold = Pick<SessionUpdate, "rootCaPem" | "issuerPublicKeySha256">;
 
 export class SwarmMembership {
   readonly channels: ManagerChannels;
@@ -46,6 +50,9 @@ export class SwarmMembership {
   #roleChange: "idle" | "running" = "idle";
   /** The role that the managers want this node to have, as the last session told. */
   #wished: SwarmState["role"] | undefined;
+  #trustChange: "idle" | "running" = "idle";
+  /** As the last session told. */
+  #trustTold: TrustTold | undefined;
   #closed = false;
 
   constructor(
@@ -131,7 +138,7 @@ export class SwarmMembership {
   }
 
   /** The node's agent tells other managers why this one is not well: `node ls` anywhere shows it. */
-  #tellTrouble(manager: ManagerChild): void {
+  #tellTrouble(manager: ManagerChild | undefined): void {
     if (this.#manager !== manager || this.#closed) return;
     this.#agent?.describeAgain().catch((error: unknown) => {
       this.#options.log.debug("describing this node failed", { error: messageOf(error) });
@@ -211,7 +218,52 @@ export class SwarmMembership {
       this.#options.files.saveState(this.#state);
     }
     this.#wished = wishedRole(update) ?? this.#wished;
+    this.#followTrust(update);
     this.#followWish();
+  }
+
+  /**
+   * The cluster changes its root CA: this node trusts what it is told to, in the session of a manager that it
+   * trusts so far, and gets a certificate of the root that signs now.
+   */
+  #followTrust({ rootCaPem, issuerPublicKeySha256 }: TrustTold): void {
+    this.#trustTold = { rootCaPem, issuerPublicKeySha256 };
+    const before = this.channels.identity;
+    const isNew = rootCaPem !== "" && rootCaPem !== before.rootCaPem;
+    const isSignedByOther =
+      issuerPublicKeySha256 !== "" && issuerPublicKeySha256 !== tlsHashes(before).issuer;
+    if ((!isNew && !isSignedByOther) || this.#trustChange === "running") return;
+    this.#trustChange = "running";
+    this.#host
+      .exclusively(async () => {
+        if (this.#closed) return;
+        if (isNew) this.#takeTrust(rootCaPem);
+        if (isSignedByOther) await this.#renew();
+      })
+      .then(
+        () => {
+          this.#trustChange = "idle";
+          const told = this.#trustTold; // it may be another one by now
+          if (told !== undefined && told.rootCaPem !== rootCaPem) this.#followTrust(told);
+        },
+        (error: unknown) => {
+          this.#options.log.warn("following the new root CA failed; it is tried again", {
+            error: messageOf(error),
+          });
+          this.#options.clock.setTimer(TRUST_RETRY_MS, () => {
+            this.#trustChange = "idle";
+            if (this.#trustTold !== undefined && !this.#closed) this.#followTrust(this.#trustTold);
+          });
+        },
+      );
+  }
+
+  #takeTrust(rootCaPem: string): void {
+    const identity = { ...this.channels.identity, rootCaPem };
+    saveMember(this.#options, this.#state, identity);
+    this.channels.exchangeIdentity(identity);
+    this.#manager?.exchangeIdentity(identity);
+    this.#tellTrouble(this.#manager);
   }
 
   #followWish(): void {

@@ -12,6 +12,7 @@ import {
 import { metaOut } from "./service-out.js";
 import { type JsonObject, nanoseconds, omitEmpty, timeText } from "./shape.js";
 import { resourcesOut } from "./task-spec-out.js";
+import { ClusterRoots } from "./tls-info-out.js";
 
 const STATE_WORDS: Readonly<Record<string, string>> = {
   [NodeState.UNKNOWN]: "unknown",
@@ -30,7 +31,7 @@ export function machineName(architecture: string): string {
   return { amd64: "x86_64", arm64: "aarch64" }[architecture] ?? architecture;
 }
 
-export function nodeOut(node: Node, rootCaPem: string): JsonObject {
+export function nodeOut(node: Node, roots: ClusterRoots): JsonObject {
   const { spec, description, status, managerStatus } = node;
   return {
     ID: node.id,
@@ -53,7 +54,7 @@ export function nodeOut(node: Node, rootCaPem: string): JsonObject {
         Labels: description?.engineLabels,
         Plugins: description?.plugins.map(({ type, name }) => ({ Type: type, Name: name })),
       }),
-      TLSInfo: omitEmpty({ TrustRoot: rootCaPem }),
+      TLSInfo: roots.ofNode(description),
     },
     Status: {
       State: STATE_WORDS[status?.state ?? NodeState.UNKNOWN],
@@ -181,9 +182,16 @@ export function clusterSpecOut(spec: ClusterSpec | undefined): JsonObject {
     CAConfig: {
       NodeCertExpiry: nanoseconds(spec?.nodeCertExpiryMs || DEFAULT_CERT_EXPIRY_MS),
       ...omitEmpty({
-        ExternalCAs: spec?.externalCas.map(({ protocol, url, options }) =>
-          omitEmpty({ Protocol: protocol, URL: url, Options: options }),
+        ExternalCAs: spec?.externalCas.map(({ protocol, url, options, caCert }) =>
+          omitEmpty({
+            Protocol: protocol,
+            URL: url,
+            Options: options,
+            CACert: Buffer.from(caCert).toString("utf8"),
+          }),
         ),
+        SigningCACert: spec?.signingCaCert,
+        ForceRotate: spec?.forceRotate,
       }),
     },
     TaskDefaults: omitEmpty({
@@ -202,8 +210,8 @@ export function clusterOut(cluster: Cluster, options: { tokens: boolean }): Json
     ID: cluster.id,
     ...metaOut(cluster.meta),
     Spec: clusterSpecOut(cluster.spec),
-    TLSInfo: omitEmpty({ TrustRoot: cluster.rootCa?.caCertPem }),
-    RootRotationInProgress: false,
+    TLSInfo: new ClusterRoots(cluster.rootCa).ofCluster(),
+    RootRotationInProgress: cluster.rootCa?.rotation !== undefined,
     DefaultAddrPool: cluster.defaultAddressPool,
     SubnetSize: cluster.subnetSize,
     DataPathPort: cluster.vxlanUdpPort,

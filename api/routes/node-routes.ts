@@ -4,6 +4,7 @@
 import { NodeAvailability, NodeRole, type NodeSpec } from "../../proto/gen/skein/v1/types.js";
 import type { Fields } from "../convert/fields.js";
 import { nodeOut } from "../convert/objects-out.js";
+import { ClusterRoots } from "../convert/tls-info-out.js";
 import { labelFilters, listFilters, parseFilters } from "../filters.js";
 import type { ManagerClients } from "../manager-clients.js";
 import type { Route } from "./route.js";
@@ -26,9 +27,9 @@ function nodeSpecIn(fields: Fields): NodeSpec {
 }
 
 export function nodeRoutes(clients: ManagerClients): Route[] {
-  const rootCa = async (): Promise<string> => {
+  const roots = async (): Promise<ClusterRoots> => {
     const { cluster } = await clients.call((control) => control.getCluster, {});
-    return cluster?.rootCa?.caCertPem ?? "";
+    return new ClusterRoots(cluster?.rootCa);
   };
   return [
     {
@@ -40,7 +41,7 @@ export function nodeRoutes(clients: ManagerClients): Route[] {
         const roles = (filters.get("role") ?? []).flatMap((role) =>
           role === "manager" ? [NodeRole.MANAGER] : role === "worker" ? [NodeRole.WORKER] : [],
         );
-        const [{ nodes }, rootCaPem] = await Promise.all([
+        const [{ nodes }, clusterRoots] = await Promise.all([
           clients.call((control) => control.listNodes, {
             filters: listFilters(filters),
             roles,
@@ -48,20 +49,20 @@ export function nodeRoutes(clients: ManagerClients): Route[] {
             nodeLabels: nodeLabels.labels,
             nodeLabelKeys: nodeLabels.keys,
           }),
-          rootCa(),
+          roots(),
         ]);
-        return { status: 200, json: nodes.map((node) => nodeOut(node, rootCaPem)) };
+        return { status: 200, json: nodes.map((node) => nodeOut(node, clusterRoots)) };
       },
     },
     {
       method: "GET",
       path: "/nodes/:id",
       handle: async (exchange) => {
-        const [{ node }, rootCaPem] = await Promise.all([
+        const [{ node }, clusterRoots] = await Promise.all([
           clients.call((control) => control.getNode, { id: exchange.param("id") }),
-          rootCa(),
+          roots(),
         ]);
-        return { status: 200, json: node && nodeOut(node, rootCaPem) };
+        return { status: 200, json: node && nodeOut(node, clusterRoots) };
       },
     },
     {

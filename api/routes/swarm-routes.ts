@@ -41,11 +41,6 @@ function clusterSpecIn(fields: Fields | undefined): ClusterSpec | undefined {
   const renewal = ca?.optionalDurationMs("NodeCertExpiry") ?? 0;
   if (renewal !== 0 && renewal < 3_600_000)
     throw new InvalidArgumentError("minimum certificate expiry time is 1h0m0s");
-  for (const key of ["SigningCACert", "SigningCAKey", "ForceRotate"]) {
-    if (ca?.has(key) && ca.raw(key) !== "" && ca.raw(key) !== 0) {
-      throw new InvalidArgumentError(`Spec.CAConfig.${key} is not supported yet`);
-    }
-  }
   return ClusterSpec.fromPartial({
     annotations: { name: fields.string("Name") || "default", labels: fields.stringMap("Labels") },
     taskHistoryRetentionLimit: fields
@@ -62,6 +57,9 @@ function clusterSpecIn(fields: Fields | undefined): ClusterSpec | undefined {
       options: external.stringMap("Options"),
       caCert: new Uint8Array(Buffer.from(external.string("CACert"))),
     })),
+    signingCaCert: ca?.string("SigningCACert") ?? "",
+    signingCaKey: ca?.string("SigningCAKey") ?? "",
+    forceRotate: ca?.integer("ForceRotate") ?? 0,
     autoLockManagers: fields.object("EncryptionConfig")?.bool("AutoLockManagers") ?? false,
     defaultLogDriver:
       logDriver === undefined

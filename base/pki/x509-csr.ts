@@ -3,10 +3,17 @@
  * Edge: to node:crypto. The private key never leaves the node; the subject of a request is ignored by the CA.
  * Source: RFC 2986 (PKCS #10), RFC 5758 (ecdsa-with-SHA256).
  */
-import { createPublicKey, generateKeyPair, type KeyObject, sign, verify } from "node:crypto";
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPair,
+  type KeyObject,
+  sign,
+  verify,
+} from "node:crypto";
 import { promisify } from "node:util";
 import { InvalidArgumentError, messageOf } from "../errors/errors.js";
-import { bits, DerReader, explicit, integer, oid, sequence, TAG } from "./der.js";
+import { bits, DerReader, explicit, integer, oid, sequence, TAG, tlv } from "./der.js";
 import { fromPem, toPem } from "./pem.js";
 import { distinguishedName } from "./x509-name.js";
 
@@ -29,19 +36,30 @@ export async function generateNodeKey(): Promise<{
 
 /** `keyPem` is PKCS #8; keep it readable by its owner only. */
 export async function createKeyAndCsr(): Promise<{ keyPem: string; csrPem: string }> {
-  const { privateKey, publicKey } = await generateNodeKey();
+  const { privateKey } = await generateNodeKey();
+  const keyPem = privateKey.export({ format: "pem", type: "pkcs8" }).toString();
+  return { keyPem, csrPem: createCsr({ keyPem, subject: distinguishedName({ CN: "skein-node" }) }) };
+}
+
+/** A request for a key that is there. @param options.subject DER of the name. */
+export function createCsr(options: { readonly keyPem: string; readonly subject: Uint8Array }): string {
+  const privateKey = createPrivateKey(options.keyPem);
+  const publicKey = createPublicKey(privateKey);
+  const algorithm = signatureAlgorithm(privateKey);
   const info = sequence(
     integer(Uint8Array.of(0)),
-    distinguishedName({ CN: "skein-node" }),
+    options.subject,
     publicKey.export({ format: "der", type: "spki" }),
     explicit(0), // no attributes
   );
-  const signature = sign("sha256", info, privateKey);
-  const keyPem = privateKey.export({ format: "pem", type: "pkcs8" });
-  return {
-    keyPem: keyPem.toString(),
-    csrPem: toPem(REQUEST_LABEL, sequence(info, ECDSA_SHA256, bits(signature))),
-  };
+  return toPem(REQUEST_LABEL, sequence(info, algorithm, bits(sign("sha256", info, privateKey))));
+}
+
+/** With SHA-256. @throws {InvalidArgumentError} neither an ECDSA nor an RSA key. */
+export function signatureAlgorithm(key: KeyObject): Uint8Array {
+  if (key.asymmetricKeyType === "ec") return ECDSA_SHA256;
+  if (key.asymmetricKeyType === "rsa") return sequence(oid("1.2.840.113549.1.1.11"), tlv(0x05));
+  throw new InvalidArgumentError(`a CA key must be ECDSA or RSA, got ${key.asymmetricKeyType ?? "another"}`);
 }
 
 /**

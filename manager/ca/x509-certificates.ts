@@ -9,7 +9,7 @@ import { InvalidArgumentError } from "../../base/errors/errors.js";
 import type { PeerRole } from "../../base/grpc/peer-identity.js";
 import { bits, bool, explicit, integer, octets, oid, sequence, time, tlv } from "../../base/pki/der.js";
 import { toPem } from "../../base/pki/pem.js";
-import { ECDSA_SHA256, generateNodeKey, publicKeyOfCsr } from "../../base/pki/x509-csr.js";
+import { generateNodeKey, publicKeyOfCsr, signatureAlgorithm } from "../../base/pki/x509-csr.js";
 import { distinguishedName } from "../../base/pki/x509-name.js";
 import { certificateParts, parseCertificate } from "../../base/pki/x509-parts.js";
 import type { Random } from "../../base/random/random.js";
@@ -207,13 +207,6 @@ function signCertificate(parts: SignedParts): string {
   );
   const signature = sign("sha256", body, parts.signingKey);
   return toPem("CERTIFICATE", sequence(body, algorithm, bits(signature)));
-}
-
-/** With SHA-256. @throws {InvalidArgumentError} neither an ECDSA nor an RSA key. */
-function signatureAlgorithm(key: KeyObject): Uint8Array {
-  if (key.asymmetricKeyType === "ec") return ECDSA_SHA256;
-  if (key.asymmetricKeyType === "rsa") return sequence(oid("1.2.840.113549.1.1.11"), tlv(0x05));
-  throw new InvalidArgumentError(`a CA key must be ECDSA or RSA, got ${key.asymmetricKeyType ?? "another"}`);
 }
 
 function extension(id: string, critical: boolean, value: Uint8Array): Uint8Array {

@@ -53,7 +53,7 @@ test("autolock makes an unlock key, rotation a new one, and turning it off forge
   assert.equal(await key(), "");
 });
 
-test("settings outside their range, a stale version, a new name and external CAs are refused", async () => {
+test("settings outside their range, a stale version, a new name and a CA without TLS are refused", async () => {
   const t = await createTestControl();
   await assert.rejects(update(t, { version: 99, spec: {} }), {
     code: "aborted",
@@ -66,9 +66,8 @@ test("settings outside their range, a stale version, a new name and external CAs
   );
   await assert.rejects(update(t, { spec: { heartbeatPeriodMs: 5 } }), /heartbeat period must be from 100/);
   await assert.rejects(update(t, { spec: { orphanAfterMs: -1 } }), /orphan_after_ms cannot be negative/);
-  await assert.rejects(update(t, { spec: { externalCas: [{ url: "https://ca" }] } }), {
-    code: "not-implemented",
-  });
+  const plain = { protocol: "cfssl", url: "http://ca" };
+  await assert.rejects(update(t, { spec: { externalCas: [plain] } }), /must begin with https:/);
   const cluster = await update(t, {
     spec: { taskHistoryRetentionLimit: 2, annotations: { labels: { a: "b" } } },
   });

@@ -10,7 +10,9 @@ import {
 import type { ClusterReply, UnlockKeyReply, UpdateClusterRequest } from "../../proto/gen/skein/v1/control.js";
 import type { Cluster, RootCa } from "../../proto/gen/skein/v1/objects.js";
 import { type ClusterSpec, NodeRole } from "../../proto/gen/skein/v1/types.js";
+import { checkExternalCas, NO_EXTERNAL_CA } from "../ca/external-ca.js";
 import { createJoinToken } from "../ca/join-token.js";
+import { withRootWish } from "../ca/root-rotation.js";
 import { createUnlockKey } from "../ca/unlock-key.js";
 import { withNewKeyEpoch } from "../keys/rotation-plan.js";
 import type { ReadTx } from "../store/types.js";
@@ -42,6 +44,7 @@ export class ClusterControl {
 
   async update(request: UpdateClusterRequest): Promise<ClusterReply> {
     const { store, random, clock } = this.#components;
+    const rootWished = await this.#rootWished(request);
     await store.update((tx) => {
       const cluster = clusterOf(tx);
       checkVersion(cluster, request.version);
@@ -52,14 +55,29 @@ export class ClusterControl {
       }
       const newKey = autoLock && (cluster.unlockKey === "" || request.rotateUnlockKey);
       const unlockKey = newKey ? createUnlockKey(random) : autoLock ? cluster.unlockKey : "";
-      const changed = { ...cluster, spec, unlockKey, rootCa: this.#rotated(cluster.rootCa, request) };
+      const rootCa = this.#withNewTokens(rootWished, request);
+      const changed = { ...cluster, spec, unlockKey, rootCa };
       // Who knew the old unlock key, or read files that stood open, knows the data keys, too.
       tx.update("cluster", newKey ? withNewKeyEpoch(changed, clock.nowMs()) : changed);
     });
     return this.get();
   }
 
-  #rotated(rootCa: RootCa | undefined, request: UpdateClusterRequest): RootCa | undefined {
+  /**
+   * Making keys and asking external CAs takes time: it is done before the transaction, which checks that the
+   * cluster is still the one this began with.
+   */
+  async #rootWished({ version, spec }: UpdateClusterRequest): Promise<RootCa | undefined> {
+    const { store, random, clock, external = NO_EXTERNAL_CA } = this.#components;
+    const cluster = store.view(clusterOf);
+    checkVersion(cluster, version);
+    if (spec === undefined || cluster.rootCa === undefined) return cluster.rootCa;
+    const { externalCas } = checkedSpec(spec, cluster.spec);
+    const wish = { certPem: spec.signingCaCert, keyPem: spec.signingCaKey, forceRotate: spec.forceRotate };
+    return withRootWish(cluster.rootCa, wish, { externalCas, external, random, nowMs: clock.nowMs() });
+  }
+
+  #withNewTokens(rootCa: RootCa | undefined, request: UpdateClusterRequest): RootCa | undefined {
     if (rootCa === undefined) return undefined;
     const { random } = this.#components;
     return {
@@ -83,7 +101,9 @@ function clusterOf(tx: ReadTx): Cluster {
 }
 
 function withoutKeys(cluster: Cluster): Cluster {
-  return { ...cluster, unlockKey: "", rootCa: cluster.rootCa && { ...cluster.rootCa, caKeyPem: "" } };
+  const { rootCa } = cluster;
+  const rotation = rootCa?.rotation && { ...rootCa.rotation, caKeyPem: "" };
+  return { ...cluster, unlockKey: "", rootCa: rootCa && { ...rootCa, caKeyPem: "", rotation } };
 }
 
 /** @throws {InvalidArgumentError} {NotImplementedError} naming the field and the rule. */
@@ -96,7 +116,7 @@ export function checkedSpec(spec: ClusterSpec, before: ClusterSpec | undefined):
       `renaming the cluster is not supported: it is called ${name}, got ${given}`,
     );
   }
-  if (spec.externalCas.length > 0) throw new NotImplementedError("external CAs are not supported yet");
+  checkExternalCas(spec.externalCas);
   if (spec.nodeCertExpiryMs !== 0 && spec.nodeCertExpiryMs < HOUR_MS) {
     throw new InvalidArgumentError(
       `minimum certificate expiry time is 1h0m0s, got ${spec.nodeCertExpiryMs} ms`,
@@ -114,5 +134,5 @@ export function checkedSpec(spec: ClusterSpec, before: ClusterSpec | undefined):
   ] as const) {
     if (ms < 0) throw new InvalidArgumentError(`${field} cannot be negative, got ${ms}`);
   }
-  return { ...spec, annotations: { name, labels: spec.annotations?.labels ?? {} } };
+  return { ...spec, signingCaKey: "", annotations: { name, labels: spec.annotations?.labels ?? {} } };
 }

@@ -6,6 +6,7 @@ import type { Clock } from "../../base/clock/clock.js";
 import type { Logger } from "../../base/log/logger.js";
 import type { Random } from "../../base/random/random.js";
 import type { RaftNode } from "../../raft/host/raft-node.js";
+import type { ExternalSigner } from "../ca/external-ca.js";
 import type { Store } from "../store/types.js";
 
 export interface ControlComponents {
@@ -13,5 +14,7 @@ export interface ControlComponents {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  /** @default none */
+  readonly external?: ExternalSigner;
   readonly raft: Pick<RaftNode, "status" | "onMembership" | "onLeadership">;
 }

@@ -70,6 +70,10 @@ export class GrpcPeer {
   /** Ends the pause before the next try, or a try that takes too long. */
   #retry: Timer | undefined;
   #closed = false;
+  /** A stream with the newest certificate, until the peer has accepted it. */
+  #renewal:
+    | { readonly client: RaftClient; readonly call: ClientDuplexStream<RaftFrame, RaftFrameAck> }
+    | undefined;
 
   constructor(peer: { raftId: RaftId; address: string }, components: GrpcPeerComponents) {
     this.raftId = peer.raftId;
@@ -114,6 +118,7 @@ export class GrpcPeer {
    */
   retire(): void {
     this.#closed = true;
+    this.#abandonRenewal();
     this.#retry?.cancel();
     this.#call?.end();
     this.#components.clock.setTimer(RETIRE_MS, () => this.close());
@@ -121,6 +126,7 @@ export class GrpcPeer {
 
   close(): void {
     this.#closed = true;
+    this.#abandonRenewal();
     this.#retry?.cancel();
     const call = this.#call;
     this.#call = undefined;
@@ -128,6 +134,47 @@ export class GrpcPeer {
     call?.end();
     call?.cancel();
     this.#client?.close();
+  }
+
+  /**
+   * Goes over to a new connection, which shows the certificate of now, without a moment between: the peer
+   * takes the newest stream for ours. What it still had to read of the old one is lost, as messages may be.
+   */
+  renew(): void {
+    if (this.#closed || !this.#up) return; // the next try dials with what is there then
+    this.#abandonRenewal();
+    const client = createRaftClient(this.address, this.#components.dial);
+    const call = client.stream();
+    const renewal = { client, call };
+    this.#renewal = renewal;
+    const giveUp = (): void => {
+      if (this.#renewal === renewal) this.#abandonRenewal();
+    };
+    call.on("error", giveUp);
+    call.on("end", giveUp);
+    call.once("metadata", () => {
+      if (this.#renewal !== renewal || this.#closed) return;
+      this.#renewal = undefined;
+      call.removeListener("error", giveUp);
+      call.removeListener("end", giveUp);
+      const [oldCall, oldClient] = [this.#call, this.#client];
+      this.#retry?.cancel();
+      this.#adopt(client, call);
+      this.#becomeUp(call);
+      oldCall?.end();
+      oldCall?.cancel();
+      oldClient?.close();
+    });
+    const { raftId, clusterId, address } = this.#components.identity;
+    call.write({ messages: [], from: raftId, clusterId, address: address ?? "" });
+    this.#components.clock.setTimer(CONNECT_TIMEOUT_MS, giveUp);
+  }
+
+  #abandonRenewal(): void {
+    const renewal = this.#renewal;
+    this.#renewal = undefined;
+    renewal?.call.cancel();
+    renewal?.client.close();
   }
 
   #takeFrame(): readonly RaftMessage[] {
@@ -152,34 +199,41 @@ export class GrpcPeer {
 
   #connect(): void {
     // Dialled anew each time: certificates are renewed, and the pauses between tries are ours alone.
-    this.#client = createRaftClient(this.address, this.#components.dial);
-    const call = this.#client.stream();
+    const client = createRaftClient(this.address, this.#components.dial);
+    const call = client.stream();
+    this.#adopt(client, call);
+    this.#retry = this.#components.clock.setTimer(CONNECT_TIMEOUT_MS, () => call.cancel());
+    call.on("metadata", () => {
+      if (this.#call === call) this.#becomeUp(call);
+    });
+    const { raftId, clusterId, address } = this.#components.identity;
+    call.write({ messages: [], from: raftId, clusterId, address: address ?? "" });
+  }
+
+  #adopt(client: RaftClient, call: ClientDuplexStream<RaftFrame, RaftFrameAck>): void {
+    this.#client = client;
     this.#call = call;
     this.#roster = undefined;
     this.#writable = true;
-    this.#retry = this.#components.clock.setTimer(CONNECT_TIMEOUT_MS, () => call.cancel());
-    call.on("metadata", () => {
-      if (this.#call !== call) return;
-      this.#retry?.cancel();
-      this.#up = true;
-      this.#backoff.reset();
-      this.#components.log.info("raft stream is up", { peer: this.raftId, address: this.address });
-      this.flush();
-    });
     call.on("drain", () => {
       if (this.#call !== call) return;
       this.#writable = true;
       this.flush();
     });
     call.on("data", (roster) => {
-      if (this.#call !== call) return;
-      this.#roster = roster;
-      this.#components.onRoster();
+      if (this.#call === call) this.#roster = roster;
     });
     call.on("error", (error) => this.#broken(call, error));
     call.on("end", () => this.#broken(call, undefined));
-    const { raftId, clusterId, address } = this.#components.identity;
-    call.write({ messages: [], from: raftId, clusterId, address: address ?? "" });
+  }
+
+  #becomeUp(call: ClientDuplexStream<RaftFrame, RaftFrameAck>): void {
+    if (this.#call !== call) return;
+    this.#retry?.cancel();
+    this.#up = true;
+    this.#backoff.reset();
+    this.#components.log.info("raft stream is up", { peer: this.raftId, address: this.address });
+    this.flush();
   }
 
   #broken(call: ClientDuplexStream<RaftFrame, RaftFrameAck>, error: Error | undefined): void {

@@ -138,6 +138,11 @@ export class GrpcTransport implements RaftTransport {
     }
   }
 
+  /** Every peer is connected anew, with the certificate that `dial` gives now; no stream breaks by that. */
+  renewConnections(): void {
+    for (const peer of this.#peers.values()) peer.renew();
+  }
+
   isReachable(peer: RaftId): boolean {
     return this.#peers.get(peer)?.isUp === true;
   }
