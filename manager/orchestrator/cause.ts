@@ -1,14 +1,17 @@
 /**
- * Why a task exists, in words. The first word is fixed,
+ * Why a task exists, and why it was told to stop, in words. The first word is fixed,
  * so that control loops of a new leader read it back from the store; what follows is for people.
  * Pure.
  */
-import type { Task } from "../../proto/gen/skein/v1/objects.js";
+import type { Service, Task } from "../../proto/gen/skein/v1/objects.js";
+import { UpdateState } from "../../proto/gen/skein/v1/types.js";
 
 export type CauseKind = "create" | "scale" | "update" | "rollback" | "restart" | "node" | "repair" | "job";
+/** Why a task was told to stop begins with the same words, or with "removed". */
+export type StopKind = Exclude<CauseKind, "create"> | "removed";
 
 /** @returns "restart: exit code 1"; the kind alone when there is nothing to add. */
-export function because(kind: CauseKind, detail = ""): string {
+export function because(kind: CauseKind | StopKind, detail = ""): string {
   return detail === "" ? kind : `${kind}: ${detail}`;
 }
 
@@ -22,7 +25,26 @@ export function endOf(task: Task): string {
   const status = task.status;
   if (status === undefined) return "ended";
   if (status.container?.oomKilled === true) return "out of memory";
-  if (status.err !== "") return status.err;
   const exitCode = status.container?.exitCode;
+  if (status.cause === "exit-nonzero" && exitCode !== undefined) return `exit code ${exitCode}`;
+  if (status.err !== "") return status.err;
   return exitCode === undefined ? status.message || "ended" : `exit code ${exitCode}`;
+}
+
+/** Tasks of an older specification make way for this: "update: image nginx:1 to nginx:2". */
+export function changeOf(service: Service): {
+  readonly kind: "update" | "rollback";
+  readonly detail: string;
+} {
+  const state = service.updateStatus?.state;
+  const back =
+    state === UpdateState.ROLLBACK_STARTED ||
+    state === UpdateState.ROLLBACK_PAUSED ||
+    state === UpdateState.ROLLBACK_COMPLETED;
+  return { kind: back ? "rollback" : "update", detail: service.specChange };
+}
+
+/** "10:20:30 UTC", for words that name a time. */
+export function clockText(atMs: number): string {
+  return `${new Date(atMs).toISOString().slice(11, 19)} UTC`;
 }

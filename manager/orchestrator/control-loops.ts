@@ -5,7 +5,8 @@
  * Invariant: all state beside the store is rebuilt at the start, so leadership may come and go; make new
  * loops each time.
  *
- *   service ──► orchestrator ──► task NEW ──► allocator ──► task PENDING ──► scheduler ──► task ASSIGNED ──► dispatcher
+ *   service ──► orchestrator ──► task NEW ──► allocator ──► task PENDING ──► scheduler ──► task ASSIGNED
+ * ──► dispatcher
  */
 import { Scope } from "../../base/lifecycle/scope.js";
 import { createAllocator } from "../allocator/allocator-loop.js";

@@ -3,8 +3,8 @@
  * One loop for replicated and global services, jobs, restarts, updates, node loss and the reaper, so that one
  * writer decides about a task.
  * Pure (store, clock and randomness are handed in).
- * Invariant: all it remembers beside the store are times it saw, which a new leader replaces by the times in
- * the store.
+ * Invariants: all it remembers beside the store are times it saw, which a new leader replaces by the times in
+ * the store; planning never holds the event loop for much longer than a slice.
  */
 import type { Clock } from "../../base/clock/clock.js";
 import { codeOf, type ErrorCode, messageOf } from "../../base/errors/errors.js";
@@ -12,15 +12,17 @@ import type { Logger } from "../../base/log/logger.js";
 import { nextTurn } from "../../base/loop/process-turn.js";
 import { newId } from "../../base/random/ids.js";
 import type { Random } from "../../base/random/random.js";
-import type { Node } from "../../proto/gen/skein/v1/objects.js";
-import { NodeState } from "../../proto/gen/skein/v1/types.js";
-import type { ReadTx, Store, StoreChange } from "../store/types.js";
-import { planService } from "./plan-service.js";
-import type { ServicePlan } from "./service-plan.js";
-import { deepEqual } from "./spec-equality.js";
+import type { Node, Service, Task } from "../../proto/gen/skein/v1/objects.js";
+import { UpdateState } from "../../proto/gen/skein/v1/types.js";
+import type { ReadTx, Store } from "../store/types.js";
+import { DueServices } from "./due-services.js";
+import { ObservedTimes } from "./observed-times.js";
+import { PORTION_SLOTS } from "./plan-replicated.js";
+import { planServiceInSlices, planSlots } from "./plan-service.js";
+import type { PlanInput } from "./service-plan.js";
 import { executeStep, type Step } from "./steps.js";
 import { type LoopInput, StoreLoop } from "./store-loop.js";
-import { isRunning } from "./task-state.js";
+import { isTerminal, isUnassigned } from "./task-state.js";
 
 export interface ControlLoopComponents {
   readonly store: Store;
@@ -36,45 +38,49 @@ const REFUSALS: ReadonlySet<ErrorCode> = new Set([
   "already-exists",
 ]);
 const REFUSED_RETRY_MS = 5_000;
-/** Nothing may hold the event loop for more than 20 ms; a service of thousands of tasks is one slice all the same. */
-const SLICE_MS = 8;
+/** Nothing may hold the event loop for more than 20 ms; a portion of a plan comes on top. */
+const SLICE_MS = 6;
 const HISTORY_LIMIT_DEFAULT = 5;
 const ORPHAN_AFTER_DEFAULT_MS = 5 * 60_000;
+const DRAIN_DEADLINE_DEFAULT_MS = 10 * 60_000;
+
+/** One pass's view of what all plans read; taken once. */
+interface Surroundings {
+  readonly nodes: readonly Node[];
+  readonly nodesById: ReadonlyMap<string, Node>;
+  readonly othersOn: (nodeId: string) => number;
+  readonly settings: Pick<PlanInput, "historyLimit" | "orphanAfterMs" | "drainDeadlineMs">;
+}
 
 class Orchestrator {
   readonly #components: ControlLoopComponents;
   readonly #random: Random;
-  /** Services to plan in the next pass. */
-  readonly #due = new Set<string>();
-  /**
-   * When to plan a service again although nothing changed, ms since the epoch. One entry per service at most.
-   */
-  readonly #wakeAtMs = new Map<string, number>();
-  /** One entry per node that is down. */
-  readonly #downSinceMs = new Map<string, number>();
-  /** One entry per running task. */
-  readonly #runningSinceMs = new Map<string, number>();
+  readonly #draws: Random;
+  readonly #times = new ObservedTimes();
+  readonly #due = new DueServices(this.#times);
 
   constructor(components: ControlLoopComponents) {
     this.#components = components;
     this.#random = components.random.child("task-ids");
+    this.#draws = components.random.child("restart-delays");
   }
 
   async pass(input: LoopInput, signal: AbortSignal): Promise<number | undefined> {
     const { store, clock } = this.#components;
     const nowMs = clock.nowMs();
-    store.view((tx) => (input.reset ? this.#rebuild(tx) : this.#note(tx, input.changes, nowMs)));
-    for (const [serviceId, atMs] of this.#wakeAtMs) if (atMs <= nowMs) this.#due.add(serviceId);
+    store.view((tx) => this.#note(tx, input, nowMs));
+    const { whole, slots } = this.#due.take(nowMs);
     const steps: Step[] = [];
-    const due = [...this.#due].sort();
-    for (let at = this.#planSlice(due, 0, { nowMs, steps }); at < due.length; ) {
+    const around = store.view((tx) => surroundings(tx));
+    let sliceEndMs = clock.monotonicMs() + SLICE_MS;
+    for (const _portion of this.#plan({ whole, slots, nowMs, steps, around })) {
+      if (clock.monotonicMs() < sliceEndMs) continue;
       await nextTurn();
       if (signal.aborted) return undefined;
-      at = this.#planSlice(due, at, { nowMs, steps });
+      sliceEndMs = clock.monotonicMs() + SLICE_MS;
     }
-    this.#due.clear();
     if (steps.length > 0) await this.#execute(steps, signal);
-    return this.#wakeAtMs.size === 0 ? undefined : Math.min(...this.#wakeAtMs.values());
+    return this.#due.nextWakeAtMs;
   }
 
   /**
@@ -100,112 +106,132 @@ class Orchestrator {
         });
         const serviceId =
           "task" in step ? step.task.serviceId : "serviceId" in step ? step.serviceId : undefined;
-        if (serviceId !== undefined) this.#wakeAtMs.set(serviceId, clock.nowMs() + REFUSED_RETRY_MS);
+        if (serviceId !== undefined) this.#due.wakeAt(serviceId, clock.nowMs() + REFUSED_RETRY_MS);
       }
     }
   }
 
-  #rebuild(tx: ReadTx): void {
-    this.#due.clear();
-    this.#wakeAtMs.clear();
-    this.#downSinceMs.clear();
-    this.#runningSinceMs.clear();
-    for (const service of tx.list("service")) this.#due.add(service.id);
-    for (const node of tx.list("node")) {
-      if (node.status?.state === NodeState.DOWN) this.#downSinceMs.set(node.id, node.meta?.updatedAtMs ?? 0);
+  #note(tx: ReadTx, input: LoopInput, nowMs: number): void {
+    if (input.reset) {
+      this.#times.clear();
+      for (const node of tx.list("node")) this.#times.noteNode(node.id, node, node.meta?.updatedAtMs ?? 0);
+      for (const task of tx.list("task")) this.#times.noteTask(task.id, task, task.meta?.updatedAtMs ?? 0);
+      this.#due.rebuild(tx);
+      return;
     }
-    for (const task of tx.list("task")) {
-      this.#due.add(task.serviceId);
-      if (isRunning(task)) this.#runningSinceMs.set(task.id, task.meta?.updatedAtMs ?? 0);
-    }
-  }
-
-  #note(tx: ReadTx, changes: readonly StoreChange[], nowMs: number): void {
-    for (const change of changes) {
-      switch (change.table) {
-        case "service":
-          this.#due.add(change.id);
-          break;
-        case "task":
-          this.#noteTask(change, nowMs);
-          break;
-        case "node":
-          this.#noteNode(tx, change, nowMs);
-          break;
-        case "cluster":
-          for (const service of tx.list("service")) this.#due.add(service.id);
-          break;
-        default:
-          break;
-      }
+    for (const change of input.changes) {
+      if (change.table === "node") this.#times.noteNode(change.id, change.after, nowMs);
+      else if (change.table === "task") this.#times.noteTask(change.id, change.after, nowMs);
+      this.#due.note(tx, change);
     }
   }
 
-  #noteTask(change: Extract<StoreChange, { table: "task" }>, nowMs: number): void {
-    const { before, after } = change;
-    this.#due.add((after ?? before)?.serviceId ?? "");
-    if (after === undefined) this.#runningSinceMs.delete(change.id);
-    else if (isRunning(after) && !(before !== undefined && isRunning(before))) {
-      this.#runningSinceMs.set(change.id, nowMs);
-    }
-  }
-
-  #noteNode(tx: ReadTx, change: Extract<StoreChange, { table: "node" }>, nowMs: number): void {
-    const { before, after } = change;
-    if (after?.status?.state !== NodeState.DOWN) this.#downSinceMs.delete(change.id);
-    else if (!this.#downSinceMs.has(change.id)) this.#downSinceMs.set(change.id, nowMs);
-    if (before !== undefined && after !== undefined && !mattersToServices(before, after)) return;
-    for (const task of tx.list("task", { by: "nodeId", nodeId: change.id })) this.#due.add(task.serviceId);
-    for (const service of tx.list("service")) this.#due.add(service.id); // it may take what others wait for
+  /** Yields after each portion of work. */
+  *#plan(work: PlanWork): Generator<void, void> {
+    for (const serviceId of work.whole) yield* this.#planWhole(serviceId, work);
+    for (const [serviceId, keys] of work.slots) yield* this.#planSome(serviceId, keys, work);
   }
 
   /**
-   * Plans services from `at` on until the slice is over. Each is planned on the state of its own moment:
-   * a step checks again whether it is still called for.
-   * @returns where to go on.
+   * On the state of the moment at which its plan begins: a step checks again whether it is still called for.
    */
-  #planSlice(due: readonly string[], at: number, to: { nowMs: number; steps: Step[] }): number {
-    const { store, clock } = this.#components;
-    const endMs = clock.monotonicMs() + SLICE_MS;
-    let next = at;
-    for (const serviceId of due.slice(at)) {
-      const plan = store.view((tx) => this.#plan(tx, serviceId, to.nowMs));
-      for (const step of plan.steps) to.steps.push(step);
-      if (plan.wakeAtMs === undefined) this.#wakeAtMs.delete(serviceId);
-      else this.#wakeAtMs.set(serviceId, plan.wakeAtMs);
-      next += 1;
-      if (clock.monotonicMs() >= endMs) break;
-    }
-    return next;
+  *#planWhole(serviceId: string, work: PlanWork): Generator<void, void> {
+    const input = this.#components.store.view((tx) => {
+      const tasks = tx.list("task", { by: "serviceId", serviceId });
+      return this.#input({ serviceId, service: tx.get("service", serviceId), tasks }, work);
+    });
+    const plan = yield* planServiceInSlices(input);
+    for (const step of plan.steps) work.steps.push(step);
+    this.#due.planned(serviceId, plan, { whole: true });
+    yield;
   }
 
-  #plan(tx: ReadTx, serviceId: string, nowMs: number): ServicePlan {
-    const cluster = tx.list("cluster")[0];
-    return planService({
-      serviceId,
-      service: tx.get("service", serviceId),
-      tasks: tx.list("task", { by: "serviceId", serviceId }),
-      nodes: tx.list("node"),
-      node: (id) => tx.get("node", id),
+  /** Slots in which tasks changed, when that is all there is to it. */
+  *#planSome(serviceId: string, slots: ReadonlySet<number>, work: PlanWork): Generator<void, void> {
+    const { store } = this.#components;
+    const service = store.view((tx) => tx.get("service", serviceId));
+    const keys = [...slots].sort((a, b) => a - b);
+    if (service === undefined || service.pendingDelete || isUpdating(service)) {
+      yield* this.#planWhole(serviceId, work);
+      return;
+    }
+    const steps: Step[] = [];
+    for (let at = 0; at < keys.length; at += PORTION_SLOTS) {
+      const portion = keys.slice(at, at + PORTION_SLOTS);
+      const plan = store.view((tx) => {
+        const tasks = portion.flatMap((slot) => tx.list("task", { by: "slot", serviceId, slot }));
+        return planSlots(this.#input({ serviceId, service, tasks }, work));
+      });
+      if (plan === undefined) {
+        yield* this.#planWhole(serviceId, work);
+        return;
+      }
+      for (const step of plan.steps) steps.push(step);
+      this.#due.planned(serviceId, plan, { whole: false });
+      yield;
+    }
+    for (const step of steps) work.steps.push(step);
+  }
+
+  #input(
+    own: { serviceId: string; service: Service | undefined; tasks: readonly Task[] },
+    { nowMs, around }: PlanWork,
+  ): PlanInput {
+    return {
+      ...own,
+      ...around.settings,
+      nodes: around.nodes,
+      node: (id) => around.nodesById.get(id),
       nowMs,
-      historyLimit: cluster?.spec?.taskHistoryRetentionLimit ?? HISTORY_LIMIT_DEFAULT,
-      orphanAfterMs: cluster?.spec?.orphanAfterMs || ORPHAN_AFTER_DEFAULT_MS,
-      downSinceMs: (nodeId) => this.#downSinceMs.get(nodeId) ?? nowMs,
-      runningSinceMs: (taskId) => this.#runningSinceMs.get(taskId),
+      downSinceMs: (nodeId) => this.#times.downSinceMs(nodeId) ?? nowMs,
+      drainSinceMs: (nodeId) => this.#times.drainSinceMs(nodeId) ?? nowMs,
+      othersOn: around.othersOn,
+      runningSinceMs: (taskId) => this.#times.runningSinceMs(taskId),
       newTaskId: () => newId(this.#random),
-    });
+      draw: () => this.#draws.float(),
+    };
   }
 }
 
-/** Heartbeats and addresses change nodes often; services care about these parts only. */
-function mattersToServices(before: Node, after: Node): boolean {
-  return (
-    before.status?.state !== after.status?.state ||
-    before.status?.address !== after.status?.address ||
-    before.role !== after.role ||
-    !deepEqual(before.spec, after.spec) ||
-    !deepEqual(before.description, after.description)
-  );
+/** What one pass plans, and where its steps gather. */
+interface PlanWork {
+  readonly whole: readonly string[];
+  readonly slots: ReadonlyMap<string, ReadonlySet<number>>;
+  readonly nowMs: number;
+  readonly around: Surroundings;
+  readonly steps: Step[];
+}
+
+function isUpdating({ updateStatus }: Service): boolean {
+  return updateStatus?.state === UpdateState.UPDATING || updateStatus?.state === UpdateState.ROLLBACK_STARTED;
+}
+
+function surroundings(tx: ReadTx): Surroundings {
+  const spec = tx.list("cluster")[0]?.spec;
+  const nodes = tx.list("node");
+  const counts = new Map<string, number>();
+  return {
+    nodes,
+    nodesById: new Map(nodes.map((node) => [node.id, node])),
+    othersOn: (nodeId) => {
+      const count = counts.get(nodeId) ?? countOthers(tx, nodeId);
+      counts.set(nodeId, count);
+      return count;
+    },
+    settings: {
+      historyLimit: spec?.taskHistoryRetentionLimit ?? HISTORY_LIMIT_DEFAULT,
+      orphanAfterMs: spec?.orphanAfterMs || ORPHAN_AFTER_DEFAULT_MS,
+      drainDeadlineMs: spec?.drainDeadlineMs || DRAIN_DEADLINE_DEFAULT_MS,
+    },
+  };
+}
+
+/** Tasks that may still run on the node and are not there because of the node. */
+function countOthers(tx: ReadTx, nodeId: string): number {
+  return tx.list("task", { by: "nodeId", nodeId }).filter((task) => {
+    const mode = tx.get("service", task.serviceId)?.spec?.mode?.$case;
+    return mode !== "global" && mode !== "globalJob" && !isTerminal(task) && !isUnassigned(task);
+  }).length;
 }
 
 export function createOrchestrator(components: ControlLoopComponents): StoreLoop {

@@ -2,18 +2,22 @@
  * Global services: one task on every node that is neither drained, down nor excluded by a constraint.
  * Tasks name their node from the start. A paused node keeps its task and gets no new one;
  * one that is down keeps its task until the cluster gives up on it,
- * for it may return with the container running.
+ * for it may return with the container running; one that is drained keeps its task until the others have
+ * left,
+ * for those may need it: what a log shipper or a storage driver does.
  * Pure.
  */
-import type { Node } from "../../proto/gen/skein/v1/objects.js";
+import type { Node, Task } from "../../proto/gen/skein/v1/objects.js";
 import { NodeAvailability, NodeState, TaskState } from "../../proto/gen/skein/v1/types.js";
 import { satisfiesPlacement } from "../scheduler/constraint.js";
+import { holdUntilDeadline, isDrained } from "./hand-over.js";
+import { PORTION_SLOTS } from "./plan-replicated.js";
 import { planSlot } from "./plan-slot.js";
 import { planUpdate } from "./plan-update.js";
-import type { PlanBuilder } from "./service-plan.js";
-import { groupBySlot, makeSlot, type Slot } from "./slot.js";
+import { nodeName, type PlanBuilder } from "./service-plan.js";
+import { groupBySlot, lostBecause, makeSlot, type Slot } from "./slot.js";
 import { isWaitedFor } from "./stranded.js";
-import { isWanted } from "./task-state.js";
+import { isRunning, isWanted } from "./task-state.js";
 
 /** @returns true when a global service with this placement belongs on the node. */
 export function takesGlobal(node: Node, plan: PlanBuilder): boolean {
@@ -24,36 +28,53 @@ export function takesGlobal(node: Node, plan: PlanBuilder): boolean {
   );
 }
 
-export function planGlobal(plan: PlanBuilder): readonly Slot[] {
+/** Why a global service does not belong on the node, in words. */
+export function refusedBecause(node: Node): string {
+  if (isDrained(node)) return `${nodeName(node)} is drained`;
+  return lostBecause(node.id, node) ?? `${nodeName(node)} no longer meets the constraints`;
+}
+
+export function* planGlobal(plan: PlanBuilder): Generator<void, readonly Slot[]> {
   const { input } = plan;
   const groups = groupBySlot(input.tasks, (task) => task.nodeId);
+  const first = input.tasks.length === 0 && plan.service.previousSpec === undefined;
   const slots: Slot[] = [];
-  for (const node of input.nodes) {
+  for (const [at, node] of input.nodes.entries()) {
+    if (at % PORTION_SLOTS === 0) yield;
     const tasks = groups.get(node.id) ?? [];
-    const takes = takesGlobal(node, plan);
-    if (!takes) {
-      if (isWaitedFor(plan, node)) continue;
-      for (const task of tasks) if (isWanted(task)) plan.desire(task, TaskState.SHUTDOWN);
-      continue;
-    }
-    if (tasks.length > 0) {
+    const paused = node.spec?.availability === NodeAvailability.PAUSE;
+    if (!takesGlobal(node, plan)) {
+      if (tasks.length > 0) leave(plan, node, tasks);
+    } else if (tasks.length > 0) {
       const slot = makeSlot(node.id, tasks, plan.service, input.node);
       slots.push(slot);
-      if (node.spec?.availability !== NodeAvailability.PAUSE || tasks.some(isWanted)) planSlot(plan, slot);
-    } else if (node.spec?.availability !== NodeAvailability.PAUSE) {
-      const first = input.tasks.length === 0;
-      plan.create({
-        slot: 0,
-        nodeId: node.id,
-        kind: first ? "create" : "node",
-        ...(first ? {} : { detail: `${node.description?.hostname || node.id} takes tasks` }),
-      });
+      if (!paused || tasks.some(isWanted)) planSlot(plan, slot);
+    } else if (!paused) {
+      const why = first
+        ? ({ kind: "create" } as const)
+        : ({ kind: "node", detail: `${nodeName(node)} takes tasks` } as const);
+      plan.create({ slot: 0, nodeId: node.id, ...why });
     }
   }
   for (const [nodeId, tasks] of groups) {
     if (input.node(nodeId) !== undefined) continue;
-    for (const task of tasks) plan.desire(task, TaskState.REMOVE);
+    for (const task of tasks) {
+      plan.stop(task, { kind: "node", detail: `${nodeId} was removed` }, TaskState.REMOVE);
+    }
   }
-  planUpdate(plan, slots);
+  yield* planUpdate(plan, slots);
   return slots;
+}
+
+/** The service does not belong on the node, or not any more. */
+function leave(plan: PlanBuilder, node: Node, tasks: readonly Task[]): void {
+  if (isWaitedFor(plan, node)) return;
+  const others = isDrained(node) && node.status?.state !== NodeState.DOWN ? plan.input.othersOn(node.id) : 0;
+  for (const task of tasks) {
+    if (!isWanted(task)) continue;
+    if (others > 0 && isRunning(task)) {
+      const what = others === 1 ? "1 other task" : `${others} other tasks`;
+      holdUntilDeadline(plan, task, `${what} of ${nodeName(node)} to leave`);
+    } else plan.stop(task, { kind: "node", detail: refusedBecause(node) });
+  }
 }

@@ -2,44 +2,74 @@
  * Jobs: tasks that run to completion. Replicated jobs fill `totalCompletions` slots,
  * at most `maxConcurrent` at a time; global jobs run once on every node that takes the service. An iteration
  * is one execution of the specification: a new specification, or a forced update, starts the next one and
- * removes the tasks of the one before. Slots of a replicated job are numbered from 0.
- * Pure. Source: Docker's replicated-job and global-job modes.
+ * removes the tasks of the one before. Slots of a replicated job are numbered from 0. What runs on a drained
+ * node may finish there until the drain's deadline.
+ * Pure. Source: Docker's replicated-job and global-job modes; finishing during a drain is Nomad's idea.
  */
-import type { Task } from "../../proto/gen/skein/v1/objects.js";
-import { NodeAvailability, type ServiceSpec, TaskState } from "../../proto/gen/skein/v1/types.js";
+import type { Node, Task } from "../../proto/gen/skein/v1/objects.js";
+import {
+  NodeAvailability,
+  NodeState,
+  type ServiceSpec,
+  TaskState,
+  UpdateState,
+} from "../../proto/gen/skein/v1/types.js";
 import { endOf } from "./cause.js";
-import { takesGlobal } from "./plan-global.js";
+import { drainEndsAtMs, holdUntilDeadline, isDrained, startWhenDue } from "./hand-over.js";
+import { refusedBecause, takesGlobal } from "./plan-global.js";
 import { planHistory } from "./plan-reap.js";
-import { mayRestart, restartDelayMs } from "./restart-policy.js";
-import type { PlanBuilder } from "./service-plan.js";
-import { groupBySlot, lostBecause, makeSlot } from "./slot.js";
+import { PORTION_SLOTS } from "./plan-replicated.js";
+import { mayRestart } from "./restart-policy.js";
+import { nodeName, type PlanBuilder } from "./service-plan.js";
+import { groupBySlot, lostBecause, makeSlot, type Slot } from "./slot.js";
 import { isDirty } from "./spec-equality.js";
 import { isStranded, isWaitedFor } from "./stranded.js";
-import { createdAtMs, isTerminal, isWanted, newestFirst, observedState } from "./task-state.js";
+import { isRunning, isTerminal, isWanted, newestFirst, observedState } from "./task-state.js";
 
 type JobMode = Extract<ServiceSpec["mode"], { $case: "replicatedJob" | "globalJob" }>;
 
-export function planJob(plan: PlanBuilder, mode: JobMode): void {
+export function* planJob(plan: PlanBuilder, mode: JobMode): Generator<void, void> {
   const { input, service } = plan;
+  finishRollback(plan);
   const iteration = service.jobStatus?.iteration ?? 0;
   const outdated = (task: Task): boolean => isDirty(task, service, input.node(task.nodeId));
   if (input.tasks.some((task) => task.jobIteration === iteration && outdated(task))) {
     const status = { iteration: iteration + 1, lastExecutionMs: input.nowMs };
-    plan.steps.push({ kind: "jobStatus", serviceId: service.id, status });
+    plan.steps.push({ kind: "jobStatus", ...plan.judged, status });
     return; // the next plan sees the new iteration
   }
   const current: Task[] = [];
+  const why = { kind: "job", detail: `iteration ${iteration} begins` } as const;
   for (const task of input.tasks) {
     if (task.jobIteration === iteration) current.push(task);
-    else plan.desire(task, TaskState.REMOVE);
+    else plan.stop(task, why, TaskState.REMOVE);
   }
-  if (mode.$case === "replicatedJob") planReplicatedJob(plan, current, mode.value);
-  else planGlobalJob(plan, current);
+  yield;
+  if (mode.$case === "replicatedJob") yield* planReplicatedJob(plan, current, mode.value);
+  else yield* planGlobalJob(plan, current);
   const keyOf = (task: Task): number | string => (mode.$case === "globalJob" ? task.nodeId : task.slot);
-  const slots = [...groupBySlot(current, keyOf)].map(([key, tasks]) =>
-    makeSlot(key, tasks, service, input.node),
-  );
+  const slots: Slot[] = [];
+  for (const [key, tasks] of groupBySlot(current, keyOf)) {
+    slots.push(makeSlot(key, tasks, service, input.node));
+    if (slots.length % PORTION_SLOTS === 0) yield;
+  }
   planHistory(plan, slots);
+}
+
+/** A job has no tasks to update one by one: it went back as soon as the next iteration began. */
+function finishRollback(plan: PlanBuilder): void {
+  const status = plan.service.updateStatus;
+  if (status?.state !== UpdateState.ROLLBACK_STARTED) return;
+  plan.steps.push({
+    kind: "updateStatus",
+    ...plan.judged,
+    status: {
+      ...status,
+      state: UpdateState.ROLLBACK_COMPLETED,
+      completedAtMs: plan.input.nowMs,
+      message: "rollback completed",
+    },
+  });
 }
 
 interface JobSlot {
@@ -55,65 +85,78 @@ function judge(plan: PlanBuilder, tasks: readonly Task[]): JobSlot {
   if (newest === undefined) return { state: "free", newest };
   const node = plan.input.node(newest.nodeId);
   const lost = newest.nodeId !== "" && !isTerminal(newest) ? lostBecause(newest.nodeId, node) : undefined;
+  const nodeId = plan.service.spec?.mode?.$case === "globalJob" ? newest.nodeId : "";
+  const { jobIteration } = newest;
   if (isWanted(newest) && !isTerminal(newest) && lost === undefined) {
-    startWhenDue(plan, newest);
+    if (node !== undefined && isDrained(node)) moveAway(plan, newest, node);
+    else startWhenDue(plan, sorted, { task: newest, running: TaskState.COMPLETE });
     return { state: "busy", newest };
   }
   if (lost !== undefined && isWanted(newest) && isStranded(plan, newest)) return { state: "busy", newest };
   if (!isWanted(newest) || !mayRestart(newest, sorted)) {
-    plan.desire(newest, TaskState.SHUTDOWN);
+    plan.stop(newest, { kind: "restart", detail: endOf(newest) });
     return { state: "failed", newest };
   }
-  const delayMs = lost === undefined ? restartDelayMs(newest) : 0;
-  plan.replace(newest, {
-    nodeId: plan.service.spec?.mode?.$case === "globalJob" ? newest.nodeId : "",
-    kind: lost === undefined ? "restart" : "node",
-    detail: lost ?? endOf(newest),
-    jobIteration: newest.jobIteration,
-    desiredState: delayMs > 0 ? TaskState.READY : TaskState.COMPLETE,
-  });
+  if (lost === undefined) plan.restart(newest, { nodeId, running: TaskState.COMPLETE, jobIteration });
+  else {
+    const desiredState = TaskState.COMPLETE;
+    plan.replace(newest, { nodeId, kind: "node", detail: lost, jobIteration, desiredState });
+  }
   return { state: "busy", newest };
 }
 
-function startWhenDue(plan: PlanBuilder, task: Task): void {
-  if (task.desiredState !== TaskState.READY) return;
-  const dueMs = createdAtMs(task) + restartDelayMs(task);
-  if (plan.input.nowMs < dueMs) plan.wakeAt(dueMs);
-  else plan.desire(task, TaskState.COMPLETE);
+/** What runs may finish until the deadline; what has not begun begins elsewhere. */
+function moveAway(plan: PlanBuilder, task: Task, node: Node): void {
+  if (isRunning(task) && plan.input.nowMs < drainEndsAtMs(plan, node)) {
+    holdUntilDeadline(plan, task, undefined);
+    return;
+  }
+  const why = { kind: "node", detail: `${nodeName(node)} is drained` } as const;
+  if (plan.service.spec?.mode?.$case === "globalJob") plan.stop(task, why);
+  else plan.replace(task, { ...why, jobIteration: task.jobIteration, desiredState: TaskState.READY });
 }
 
-function planReplicatedJob(
+function* planReplicatedJob(
   plan: PlanBuilder,
   tasks: readonly Task[],
   mode: { readonly maxConcurrent: number; readonly totalCompletions: number },
-): void {
+): Generator<void, void> {
   const groups = groupBySlot(tasks, (task) => task.slot);
   const total = mode.totalCompletions || mode.maxConcurrent || 1;
   const concurrent = mode.maxConcurrent || total;
   // From 0, unlike the slots of a service: the docker CLI counts a job's completions by these numbers.
-  const states = Array.from({ length: total }, (_, slot) => ({
-    slot,
-    ...judge(plan, groups.get(slot) ?? []),
-  }));
-  let room = concurrent - states.filter((slot) => slot.state === "busy").length;
-  for (const { slot, state } of states) {
-    if (room <= 0) break;
-    if (state !== "free") continue;
+  const free: number[] = [];
+  let room = concurrent;
+  for (let slot = 0; slot < total; slot++) {
+    const { state } = judge(plan, groups.get(slot) ?? []);
+    if (state === "busy") room--;
+    else if (state === "free") free.push(slot);
+    if (slot % PORTION_SLOTS === 0) yield;
+  }
+  for (const [at, slot] of free.slice(0, Math.max(0, room)).entries()) {
     create(plan, { slot, nodeId: "" });
-    room--;
+    if (at % PORTION_SLOTS === 0) yield;
   }
 }
 
-function planGlobalJob(plan: PlanBuilder, tasks: readonly Task[]): void {
+function* planGlobalJob(plan: PlanBuilder, tasks: readonly Task[]): Generator<void, void> {
   const groups = groupBySlot(tasks, (task) => task.nodeId);
-  for (const node of plan.input.nodes) {
+  for (const [at, node] of plan.input.nodes.entries()) {
+    if (at % PORTION_SLOTS === 0) yield;
     const own = groups.get(node.id) ?? [];
     if (own.length === 0) {
       const active = node.spec?.availability === NodeAvailability.ACTIVE;
       if (active && takesGlobal(node, plan)) create(plan, { slot: 0, nodeId: node.id });
     } else if (takesGlobal(node, plan)) judge(plan, own);
-    else if (!isWaitedFor(plan, node))
-      for (const task of own) if (isWanted(task) && !isTerminal(task)) plan.desire(task, TaskState.SHUTDOWN);
+    else if (!isWaitedFor(plan, node)) leave(plan, node, own);
+  }
+}
+
+function leave(plan: PlanBuilder, node: Node, tasks: readonly Task[]): void {
+  for (const task of tasks) {
+    if (!isWanted(task) || isTerminal(task)) continue;
+    if (isDrained(node) && node.status?.state !== NodeState.DOWN) moveAway(plan, task, node);
+    else plan.stop(task, { kind: "node", detail: refusedBecause(node) });
   }
 }
 

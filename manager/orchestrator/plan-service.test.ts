@@ -50,9 +50,13 @@ function plan(service: Service | undefined, tasks: readonly Task[], changes: Par
     nowMs: NOW_MS,
     historyLimit: 5,
     orphanAfterMs: 300_000,
+    drainDeadlineMs: 600_000,
     downSinceMs: () => NOW_MS,
+    drainSinceMs: () => NOW_MS,
+    othersOn: () => 0,
     runningSinceMs: () => undefined,
     newTaskId: () => `new${++ids}`,
+    draw: () => 0.5,
     ...changes,
   });
 }
@@ -73,7 +77,9 @@ function expectSteps(steps: readonly Step[], expected: readonly string[]): void 
           `${step.task.createdBecause}`
         );
       case "desire":
-        return `desire ${step.taskId} ${short(step.state)}`;
+        return `desire ${step.taskId} ${short(step.state)}${step.because === "" ? "" : `: ${step.because}`}`;
+      case "wait":
+        return `wait ${step.taskId}: ${step.message}`;
       case "orphan":
         return `orphan ${step.taskId}: ${step.message}`;
       case "removeTask":
@@ -98,7 +104,10 @@ test("missing slots are filled, lowest first", () => {
 
 test("tasks of a service that is gone are removed, those that ended deleted", () => {
   const ended = aTask("t2", { desiredState: TaskState.REMOVE, status: { state: TaskState.SHUTDOWN } });
-  expectSteps(plan(undefined, [aTask("t1"), ended]).steps, ["remove t2", "desire t1 REMOVE"]);
+  expectSteps(plan(undefined, [aTask("t1"), ended]).steps, [
+    "remove t2",
+    "desire t1 REMOVE: removed: the service was removed",
+  ]);
 });
 
 test("a service marked for deletion goes after its last task", () => {
@@ -118,7 +127,7 @@ test("a waiting task starts when its predecessor ended, or after a minute and th
   const next = (createdAtMs: number): Task =>
     aTask("t2", { desiredState: TaskState.READY, replacesTaskId: "t1", meta: { createdAtMs } });
   const waiting = plan(aService(1), [old, next(NOW_MS - 1)]);
-  expectSteps(waiting.steps, []);
+  expectSteps(waiting.steps, ["wait t2: waits for the task before it on n1"]);
   assert.equal(waiting.wakeAtMs, NOW_MS - 1 + 70_000);
   expectSteps(plan(aService(1), [old, next(NOW_MS - 70_000)]).steps, ["desire t2 RUNNING"]);
   const ended = aTask("t1", { desiredState: TaskState.SHUTDOWN, status: { state: TaskState.SHUTDOWN } });

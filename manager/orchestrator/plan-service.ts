@@ -9,30 +9,42 @@ import { planGlobal } from "./plan-global.js";
 import { planJob } from "./plan-job.js";
 import { planHistory, planOrphans, planRemoved } from "./plan-reap.js";
 import { planReplicated } from "./plan-replicated.js";
+import { planSlot } from "./plan-slot.js";
 import { PlanBuilder, type PlanInput, type ServicePlan } from "./service-plan.js";
+import { groupBySlot, makeSlot } from "./slot.js";
 import type { Step } from "./steps.js";
 
 export function planService(input: PlanInput): ServicePlan {
+  const slices = planServiceInSlices(input);
+  let slice = slices.next();
+  while (!slice.done) slice = slices.next();
+  return slice.value;
+}
+
+/** The same, with chances to pause: what it reads of the input may not change meanwhile. */
+export function* planServiceInSlices(input: PlanInput): Generator<void, ServicePlan> {
   const orphans = planOrphans(input);
   const { service } = input;
   const steps: Step[] = [...orphans.steps, ...planRemoved(input)];
   if (service === undefined || service.pendingDelete) {
-    return { steps: [...steps, ...planRemoval(input)], wakeAtMs: orphans.wakeAtMs };
+    steps.push(...planRemoval(input));
+    return { steps, wakeAtMs: orphans.wakeAtMs, waitsForNodes: false };
   }
   const plan = new PlanBuilder(input, service);
-  plan.steps.push(...steps);
+  for (const step of steps) plan.steps.push(step);
   if (orphans.wakeAtMs !== undefined) plan.wakeAt(orphans.wakeAtMs);
+  yield;
   const mode = service.spec?.mode;
   switch (mode?.$case) {
     case "replicated":
-      planHistory(plan, planReplicated(plan, mode.value.replicas));
+      planHistory(plan, yield* planReplicated(plan, mode.value.replicas));
       break;
     case "global":
-      planHistory(plan, planGlobal(plan));
+      planHistory(plan, yield* planGlobal(plan));
       break;
     case "replicatedJob":
     case "globalJob":
-      planJob(plan, mode);
+      yield* planJob(plan, mode);
       break;
     case undefined:
       break;
@@ -40,10 +52,36 @@ export function planService(input: PlanInput): ServicePlan {
   return plan.finish();
 }
 
+/**
+ * Some slots of a replicated service alone, when nothing but their tasks changed: its specification did
+ * not, no
+ * update is under way, and no task came or went.
+ * @param input with the tasks of these slots only.
+ * @returns undefined when the whole service must be planned: a task is of an older specification.
+ */
+export function planSlots(input: PlanInput): ServicePlan | undefined {
+  const { service, tasks } = input;
+  if (service === undefined) return undefined;
+  const orphans = planOrphans(input);
+  const plan = new PlanBuilder(input, service);
+  for (const step of [...orphans.steps, ...planRemoved(input)]) plan.steps.push(step);
+  if (orphans.wakeAtMs !== undefined) plan.wakeAt(orphans.wakeAtMs);
+  const slots = [...groupBySlot(tasks, (task) => task.slot)].map(([key, own]) =>
+    makeSlot(key, own, service, input.node),
+  );
+  if (slots.some(({ dirty }) => dirty.length > 0)) return undefined;
+  for (const slot of slots) planSlot(plan, slot);
+  planHistory(plan, slots);
+  return plan.finish();
+}
+
 function planRemoval(input: PlanInput): readonly Step[] {
+  const { nowMs } = input;
+  const because = "removed: the service was removed";
+  const state = TaskState.REMOVE;
   const steps: Step[] = input.tasks
     .filter((task) => task.desiredState !== TaskState.REMOVE)
-    .map((task) => ({ kind: "desire", taskId: task.id, state: TaskState.REMOVE }));
+    .map((task) => ({ kind: "desire", taskId: task.id, state, because, nowMs }));
   if (input.service !== undefined && input.tasks.length === 0) {
     steps.push({ kind: "removeService", serviceId: input.serviceId });
   }

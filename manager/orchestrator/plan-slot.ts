@@ -1,10 +1,10 @@
 /**
  * Keeps one slot at one good task: restarts what ended, replaces what lost its node,
- * finishes start-first handovers, and lets a waiting task start. Replacing tasks of an older specification is
+ * finishes handovers, and lets a waiting task start. Replacing tasks of an older specification is
  * the update supervisor's part.
  * Pure.
  *
- *   clean task there ............ everything else in the slot stops, the older ones once the clean one runs
+ *   clean task there ............ everything else in the slot stops, the older ones once the clean one serves
  *   only dirty ones alive ....... what ended or was lost stops; the update supervisor paces the rest
  *   none alive .................. the newest gets a successor:
  *   at once when its node is lost or drained (and another
@@ -12,85 +12,97 @@
  *                                 restart delay when it ended, not at all when its policy says so
  */
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
-import { TaskState, UpdateOrder } from "../../proto/gen/skein/v1/types.js";
-import { endOf, hasCause } from "./cause.js";
-import { mayRestart, mustWaitFor, restartDelayMs, waitLimitMs } from "./restart-policy.js";
-import type { PlanBuilder } from "./service-plan.js";
+import { TaskState } from "../../proto/gen/skein/v1/types.js";
+import { changeOf, endOf, type StopKind } from "./cause.js";
+import { holdDisplaced, holdUntilDeadline, isDrained, startWhenDue } from "./hand-over.js";
+import { mayRestart, mustWaitFor } from "./restart-policy.js";
+import type { Cause, PlanBuilder } from "./service-plan.js";
 import { displacedBecause, isFinished, keeperOf, lostBecause, type Slot } from "./slot.js";
 import { isStranded } from "./stranded.js";
 import { createdAtMs, endedByItself, isRunning, isWanted } from "./task-state.js";
 
 export function planSlot(plan: PlanBuilder, slot: Slot): void {
   const keeper = keeperOf(slot);
-  if (keeper !== undefined) {
-    handOver(plan, slot, keeper);
-    startWhenDue(plan, slot, keeper);
+  const taker = keeper ?? slot.dirty.find(isRunning) ?? slot.dirty[0];
+  if (taker === undefined) {
+    succeed(plan, slot);
     return;
   }
-  if (slot.dirty.length > 0) {
-    for (const task of [...slot.dead, ...slot.lost]) plan.desire(task, TaskState.SHUTDOWN);
-    for (const task of slot.dirty) startWhenDue(plan, slot, task);
-    return;
+  for (const task of [...slot.dead, ...slot.lost]) plan.stop(task, whyStopped(plan, slot, task));
+  for (const task of keeper === undefined ? [] : slot.clean) {
+    if (task !== keeper) plan.stop(task, { kind: "repair", detail: "its slot has another task" });
   }
-  succeed(plan, slot);
+  const retire = (task: Task): void => plan.stop(task, whyStopped(plan, slot, task));
+  for (const task of keeper === undefined ? slot.dirty : [keeper]) {
+    startWhenDue(plan, slot.tasks, { task, retire });
+  }
+  if (isRunning(taker)) {
+    for (const task of slot.displaced) retire(task);
+    if (taker === keeper) for (const task of slot.dirty) retire(task);
+  } else holdDisplaced(plan, slot, taker);
 }
 
-function handOver(plan: PlanBuilder, slot: Slot, keeper: Task): void {
-  for (const task of [...slot.clean, ...slot.dead, ...slot.lost]) {
-    if (task !== keeper) plan.desire(task, TaskState.SHUTDOWN);
-  }
-  if (!isRunning(keeper)) return; // start-first: the older ones serve until then
-  for (const task of [...slot.dirty, ...slot.displaced]) plan.desire(task, TaskState.SHUTDOWN);
+/** Why a task that its slot needs no more is told to stop. */
+function whyStopped(plan: PlanBuilder, slot: Slot, task: Task): Cause<StopKind> {
+  const node = plan.input.node(task.nodeId);
+  if (slot.dead.includes(task)) return { kind: "restart", detail: endOf(task) };
+  if (slot.lost.includes(task)) return { kind: "node", detail: lostBecause(task.nodeId, node) ?? "lost" };
+  const displaced = node && displacedBecause(task, node);
+  if (displaced !== undefined) return { kind: "node", detail: displaced };
+  return slot.dirty.includes(task)
+    ? changeOf(plan.service)
+    : { kind: "repair", detail: "its slot has another task" };
 }
 
-/** READY → RUNNING once the predecessor has stopped and the restart delay is over. */
-function startWhenDue(plan: PlanBuilder, slot: Slot, task: Task): void {
-  if (task.desiredState !== TaskState.READY) return;
-  const { nowMs } = plan.input;
-  const old = slot.tasks.find((other) => other.id === task.replacesTaskId);
-  if (old !== undefined && mustWaitFor(old, plan.input.node(old.nodeId))) {
-    const limitMs = waitLimitMs(task, old);
-    if (nowMs < limitMs) {
-      plan.wakeAt(limitMs);
-      return;
-    }
-  }
-  const dueMs = hasCause(task, "restart") ? createdAtMs(task) + restartDelayMs(task) : 0;
-  if (nowMs < dueMs) plan.wakeAt(dueMs);
-  else plan.desire(task, TaskState.RUNNING);
-}
-
+/** Nothing alive is on a good node: the newest task gets a successor, as the policy allows. */
 function succeed(plan: PlanBuilder, slot: Slot): void {
   const wanted = [...slot.lost, ...slot.displaced, ...slot.dead].sort(
-    (a, b) => createdAtMs(b) - createdAtMs(a),
+    (a, b) => slot.tasks.indexOf(a) - slot.tasks.indexOf(b) || createdAtMs(b) - createdAtMs(a),
   );
   const newest = wanted[0];
   if (newest === undefined) {
     repair(plan, slot);
     return;
   }
-  const node = plan.input.node(newest.nodeId);
+  const serving = slot.displaced.filter((task) => task !== newest && isRunning(task));
+  for (const task of wanted.slice(1)) {
+    if (!serving.includes(task)) plan.stop(task, whyStopped(plan, slot, task));
+  }
+  if (slot.displaced.includes(newest)) {
+    moveAway(plan, slot, newest);
+    return;
+  }
   const nodeId = typeof slot.key === "string" ? slot.key : "";
-  const startFirst = plan.service.spec?.update?.order === UpdateOrder.START_FIRST;
-  for (const task of wanted.slice(1)) plan.desire(task, TaskState.SHUTDOWN);
-  if (slot.lost.includes(newest) && isStranded(plan, newest)) return;
-  if (!mayRestart(newest, slot.tasks)) {
-    plan.desire(newest, TaskState.SHUTDOWN);
-  } else if (slot.dead.includes(newest)) {
-    const delayMs = restartDelayMs(newest);
-    plan.replace(newest, {
-      nodeId,
-      kind: "restart",
-      detail: endOf(newest),
-      ...(delayMs > 0 ? { desiredState: TaskState.READY } : {}),
-    });
-    plan.wakeAt(plan.input.nowMs + delayMs);
-  } else if (slot.lost.includes(newest)) {
-    plan.replace(newest, { nodeId, kind: "node", detail: lostBecause(newest.nodeId, node) ?? "lost" });
+  const wait = serving.length > 0 && !plan.startFirst;
+  if (slot.lost.includes(newest)) {
+    const detail = lostBecause(newest.nodeId, plan.input.node(newest.nodeId)) ?? "lost";
+    const desiredState = wait ? TaskState.READY : TaskState.RUNNING;
+    if (!isStranded(plan, newest)) plan.replace(newest, { nodeId, kind: "node", detail, desiredState });
+  } else if (mayRestart(newest, slot.tasks)) {
+    plan.restart(newest, { nodeId, running: TaskState.RUNNING, wait });
+  } else plan.stop(newest, whyStopped(plan, slot, newest));
+  holdDisplaced(plan, slot, newest);
+}
+
+/**
+ * A task whose node is drained or no longer meets its constraints. One that runs goes on until its successor
+ * can take over, unless its node may not have it at all.
+ */
+function moveAway(plan: PlanBuilder, slot: Slot, task: Task): void {
+  const nodeId = typeof slot.key === "string" ? slot.key : "";
+  const node = plan.input.node(task.nodeId);
+  const why = { kind: "node", detail: (node && displacedBecause(task, node)) ?? "displaced" } as const;
+  const last = slot.tasks[0];
+  if (!isRunning(task) || (!isDrained(node) && !plan.startFirst)) {
+    if (isRunning(task) && !mayRestart(task, slot.tasks)) plan.stop(task, why);
+    else plan.replace(task, { nodeId, ...why });
+  } else if (!mayRestart(task, slot.tasks)) holdUntilDeadline(plan, task, undefined);
+  else if (last !== undefined && last !== task && endedByItself(last) && !mayRestart(last, slot.tasks)) {
+    holdDisplaced(plan, slot, last); // its successors have used up their attempts
   } else {
-    const detail = (node && displacedBecause(newest, node)) ?? "displaced";
-    if (startFirst) plan.create({ slot: newest.slot, nodeId, replaces: newest, kind: "node", detail });
-    else plan.replace(newest, { nodeId, kind: "node", detail });
+    const desiredState = plan.startFirst ? TaskState.RUNNING : TaskState.READY;
+    plan.create({ slot: task.slot, nodeId, replaces: task, ...why, desiredState });
+    holdDisplaced(plan, slot, undefined);
   }
 }
 

@@ -7,7 +7,7 @@
  *   (dirty slots) ──► UPDATING ──► COMPLETED                 ROLLBACK_STARTED ──► ROLLBACK_COMPLETED
  *                        │ too many failures                      │ too many failures
  *                        ├─ pause ──► PAUSED                      └──► ROLLBACK_PAUSED
- *                        └─ rollback ──► ROLLBACK_STARTED     a new specification starts over
+ *                        └─ rollback ──► ROLLBACK_STARTED     a new specification, or any update, starts over
  */
 import type { Service, Task } from "../../proto/gen/skein/v1/objects.js";
 import {
@@ -19,12 +19,13 @@ import {
   UpdateState,
   type UpdateStatus,
 } from "../../proto/gen/skein/v1/types.js";
-import { endOf, hasCause } from "./cause.js";
+import { changeOf, hasCause } from "./cause.js";
 import { mustWaitFor } from "./restart-policy.js";
 import type { PlanBuilder } from "./service-plan.js";
 import { isFinished, type Slot } from "./slot.js";
 import { isDirty } from "./spec-equality.js";
 import { isRunning, isTerminal, isWanted, observedState } from "./task-state.js";
+import { type Failure, failureWords, progressWords } from "./update-words.js";
 
 export const MONITOR_DEFAULT_MS = 5_000;
 const DEFAULT_CONFIG: UpdateConfig = {
@@ -44,10 +45,11 @@ function needsUpdate(plan: PlanBuilder, slot: Slot): boolean {
   return newest !== undefined && isFinished(slot) && isDirty(newest, plan.service, undefined);
 }
 
-export function planUpdate(plan: PlanBuilder, slots: readonly Slot[]): void {
+export function* planUpdate(plan: PlanBuilder, slots: readonly Slot[]): Generator<void, void> {
   const status = plan.service.updateStatus;
   const state = status?.state ?? UpdateState.NONE;
   if (state === UpdateState.PAUSED || state === UpdateState.ROLLBACK_PAUSED) return;
+  yield;
   const dirty = slots.filter((slot) => needsUpdate(plan, slot));
   const active = state === UpdateState.UPDATING || state === UpdateState.ROLLBACK_STARTED;
   if (!active && dirty.length === 0) return;
@@ -61,27 +63,38 @@ export function planUpdate(plan: PlanBuilder, slots: readonly Slot[]): void {
       completedAtMs: 0,
       message: "update in progress",
     });
-    replaceSome(plan, dirty, { config, busyCount: 0, rollback });
+    yield* replaceSome(plan, dirty, { config, busyCount: 0, rollback: false });
     return;
   }
+  yield;
   const made = madeBy(plan, slots);
-  const failure = tooManyFailures(plan, made, { config, total: dirty.length + made.size });
-  if (failure !== undefined) {
+  yield;
+  const failed = [...made.values()].filter((task) => failedInTime(plan, task, config));
+  const total = dirty.length + made.size;
+  const task = failed[0];
+  const failure = task && { task, count: failed.length, total };
+  const tooMany = failed.length / total > config.maxFailureRatio;
+  if (failure !== undefined && tooMany && config.failureAction !== FailureAction.CONTINUE) {
     react(plan, { config, status, rollback, failure });
     return;
   }
   const busyCount = countBusy(plan, made, config);
-  replaceSome(plan, dirty, { config, busyCount, rollback });
-  if (dirty.length === 0 && busyCount === 0) complete(plan, { made, config, status, rollback });
+  yield* replaceSome(plan, dirty, { config, busyCount, rollback });
+  if (dirty.length === 0 && busyCount === 0) complete(plan, { made, config, status, rollback, failed });
+  else if (!rollback) {
+    const message = progressWords(plan, made);
+    if (message !== status.message) setStatus(plan, { ...status, message });
+  }
 }
 
 function setStatus(plan: PlanBuilder, status: UpdateStatus): void {
-  plan.steps.push({ kind: "updateStatus", serviceId: plan.service.id, status });
+  plan.steps.push({ kind: "updateStatus", ...plan.judged, status });
 }
 
 /**
- * The update, or rollback, under way made this task. Told by the specification's version,
- * not by time: the clock of a new leader may be behind that of the one that began.
+ * The update, or rollback, under way made this task. Told by the specification's version, which each
+ * beginning
+ * of an update moves, not by time: the clock of a new leader may be behind that of the one that began.
  */
 export function isMadeByUpdate(task: Task, service: Service): boolean {
   const kind = service.updateStatus?.state === UpdateState.ROLLBACK_STARTED ? "rollback" : "update";
@@ -107,11 +120,15 @@ function reachedAtMs(plan: PlanBuilder, task: Task): number {
   return plan.input.runningSinceMs(task.id) ?? task.meta?.updatedAtMs ?? 0;
 }
 
+/** Slots that are not served by their new task yet, or not for as long as `delay`. */
 function countBusy(plan: PlanBuilder, made: ReadonlyMap<Slot, Task>, config: UpdateConfig): number {
   let count = 0;
-  for (const task of made.values()) {
+  for (const [slot, task] of made) {
     const freeAtMs = reachedAtMs(plan, task) + config.delayMs;
+    // A successor of one that lost its node: the slot is out of service because of the update no less.
+    const moved = slot.clean.find((other) => other !== task && hasCause(other, "node"));
     if (!isRunning(task) && !isTerminal(task) && isWanted(task)) count++;
+    else if (moved !== undefined && !isRunning(moved)) count++;
     else if (plan.input.nowMs < freeAtMs) {
       count++;
       plan.wakeAt(freeAtMs);
@@ -135,98 +152,106 @@ function failedInTime(plan: PlanBuilder, task: Task, config: UpdateConfig): bool
   );
 }
 
-interface Failure {
-  readonly task: Task;
-  readonly count: number;
-  readonly total: number;
-}
-
-function tooManyFailures(
-  plan: PlanBuilder,
-  made: ReadonlyMap<Slot, Task>,
-  options: { config: UpdateConfig; total: number },
-): Failure | undefined {
-  const { config, total } = options;
-  if (config.failureAction === FailureAction.CONTINUE) return undefined;
-  const failed = [...made.values()].filter((task) => failedInTime(plan, task, config));
-  const task = failed[0];
-  if (task === undefined || failed.length / total <= config.maxFailureRatio) return undefined;
-  return { task, count: failed.length, total };
-}
-
 function react(
   plan: PlanBuilder,
   options: { config: UpdateConfig; status: UpdateStatus; rollback: boolean; failure: Failure },
 ): void {
   const { config, status, rollback, failure } = options;
-  const { task, count, total } = failure;
-  const facts = `${count} of ${total} updated tasks failed early, last ${task.id}: ${endOf(task)}`;
-  const serviceId = plan.service.id;
   const mayRollBack = !rollback && config.failureAction === FailureAction.ROLLBACK;
   if (mayRollBack && plan.service.previousSpec !== undefined) {
     const next = {
       state: UpdateState.ROLLBACK_STARTED,
       startedAtMs: plan.input.nowMs,
       completedAtMs: 0,
-      message: `rolling back: ${facts}`,
+      message: failureWords(plan, { ...failure, outcome: "rolling back" }),
     };
-    plan.steps.push({ kind: "rollback", serviceId, status: next });
+    plan.steps.push({ kind: "rollback", ...plan.judged, status: next });
     return;
   }
-  const what = rollback ? "rollback paused" : "update paused";
-  const why = mayRollBack ? `${facts}; there is no earlier specification to go back to` : facts;
+  const outcome = rollback ? "rollback paused" : mayRollBack ? "nothing to roll back to" : "update paused";
   setStatus(plan, {
     ...status,
     state: rollback ? UpdateState.ROLLBACK_PAUSED : UpdateState.PAUSED,
-    message: `${what}: ${why}`,
+    message: failureWords(plan, { ...failure, outcome }),
   });
 }
 
 /** Replaces dirty slots as far as the parallelism allows: what serves nobody first, then in order of slot. */
-function replaceSome(
+function* replaceSome(
   plan: PlanBuilder,
   dirty: readonly Slot[],
   options: { config: UpdateConfig; busyCount: number; rollback: boolean },
-): void {
+): Generator<void, void> {
   const { config, busyCount, rollback } = options;
   const room = config.parallelism === 0 ? dirty.length : Math.max(0, config.parallelism - busyCount);
-  const idleFirst = [...dirty].sort(
-    (a, b) => Number(a.dirty.some(isRunning)) - Number(b.dirty.some(isRunning)),
-  );
-  const kind = rollback ? "rollback" : "update";
-  for (const slot of idleFirst.slice(0, room)) {
-    const nodeId = typeof slot.key === "string" ? slot.key : "";
-    const [old, ...others] = slot.dirty;
-    if (old === undefined) {
-      const number = typeof slot.key === "number" ? slot.key : 0;
-      plan.create({ slot: number, nodeId, replaces: slot.tasks[0], kind });
-    } else if (config.order === UpdateOrder.START_FIRST && mustWaitFor(old, plan.input.node(old.nodeId))) {
-      plan.create({ slot: old.slot, nodeId, replaces: old, kind });
-    } else {
-      for (const other of others) plan.desire(other, TaskState.SHUTDOWN);
-      plan.replace(old, { nodeId, kind });
-    }
+  if (room === 0) return;
+  const idle = dirty.filter((slot) => !slot.dirty.some(isRunning));
+  const serving = idle.length < room ? dirty.filter((slot) => slot.dirty.some(isRunning)) : [];
+  const why = { kind: rollback ? "rollback" : "update", detail: changeOf(plan.service).detail } as const;
+  let count = 0;
+  for (const slot of [...idle, ...serving].slice(0, room)) {
+    replaceSlot(plan, slot, { why, startFirst: config.order === UpdateOrder.START_FIRST });
+    count++;
+    if (count % REPLACED_PORTION === 0) yield;
+  }
+}
+
+/** Slots replaced between two chances to pause. */
+const REPLACED_PORTION = 64;
+
+function replaceSlot(
+  plan: PlanBuilder,
+  slot: Slot,
+  options: { why: { kind: "update" | "rollback"; detail: string }; startFirst: boolean },
+): void {
+  const { why, startFirst } = options;
+  const nodeId = typeof slot.key === "string" ? slot.key : "";
+  const [old, ...others] = slot.dirty;
+  if (old === undefined) {
+    const number = typeof slot.key === "number" ? slot.key : 0;
+    plan.create({ slot: number, nodeId, replaces: slot.tasks[0], ...why });
+  } else if (startFirst && mustWaitFor(old, plan.input.node(old.nodeId))) {
+    plan.create({ slot: old.slot, nodeId, replaces: old, ...why });
+  } else {
+    for (const other of others) plan.stop(other, why);
+    plan.replace(old, { nodeId, ...why });
   }
 }
 
 function complete(
   plan: PlanBuilder,
-  options: { made: ReadonlyMap<Slot, Task>; config: UpdateConfig; status: UpdateStatus; rollback: boolean },
+  options: {
+    made: ReadonlyMap<Slot, Task>;
+    config: UpdateConfig;
+    status: UpdateStatus;
+    rollback: boolean;
+    failed: readonly Task[];
+  },
 ): void {
-  const { made, config, status, rollback } = options;
+  const { made, config, status, rollback, failed } = options;
   if (config.failureAction !== FailureAction.CONTINUE) {
     const monitorMs = config.monitorMs ?? MONITOR_DEFAULT_MS;
-    const running = [...made.values()].filter(isRunning);
-    const doneAtMs = Math.max(0, ...running.map((task) => reachedAtMs(plan, task) + monitorMs));
+    let doneAtMs = 0;
+    for (const task of made.values()) {
+      if (isRunning(task)) doneAtMs = Math.max(doneAtMs, reachedAtMs(plan, task) + monitorMs);
+    }
     if (plan.input.nowMs < doneAtMs) {
       plan.wakeAt(doneAtMs);
       return;
     }
   }
+  const done = rollback ? rollbackDone(status) : "update completed";
   setStatus(plan, {
     ...status,
     state: rollback ? UpdateState.ROLLBACK_COMPLETED : UpdateState.COMPLETED,
     completedAtMs: plan.input.nowMs,
-    message: rollback ? "rollback completed" : "update completed",
+    message: failed.length === 0 ? done : `${done}; ${failed.length} of ${made.size} tasks failed early`,
   });
+}
+
+/** Why the service went back stays to be read. */
+function rollbackDone(status: UpdateStatus): string {
+  return status.message.startsWith("update rolled back")
+    ? `rollback completed; ${status.message}`
+    : "rollback completed";
 }

@@ -1,12 +1,14 @@
 /**
  * What the plan of one service is made from, and the collector of its steps.
- * Pure. Invariant: a plan depends on its input alone; ids and time are handed in.
+ * Pure. Invariant: a plan depends on its input alone; ids, time and chance are handed in.
  */
 import type { Node, Service, Task } from "../../proto/gen/skein/v1/objects.js";
-import { TaskState } from "../../proto/gen/skein/v1/types.js";
-import { because, type CauseKind } from "./cause.js";
-import { mustWaitFor } from "./restart-policy.js";
-import type { Step } from "./steps.js";
+import { TaskState, type TaskWait, UpdateOrder } from "../../proto/gen/skein/v1/types.js";
+import { because, type CauseKind, clockText, endOf, type StopKind } from "./cause.js";
+import { mustWaitFor, type Restart, restartOf } from "./restart-policy.js";
+import type { Step, WaitCause } from "./steps.js";
+import { openWait } from "./task-account.js";
+import { stateRank } from "./task-state.js";
 
 export interface PlanInput {
   readonly serviceId: string;
@@ -20,27 +22,44 @@ export interface PlanInput {
   /** Finished tasks kept per slot, the current one counted; below 0: all. */
   readonly historyLimit: number;
   readonly orphanAfterMs: number;
+  /** From the drain of a node until its tasks are stopped anyway, unless the node has its own. */
+  readonly drainDeadlineMs: number;
   /** Since when the node is known to be down, ms since the epoch. */
   readonly downSinceMs: (nodeId: string) => number;
+  /** Since when the node is being drained, ms since the epoch. */
+  readonly drainSinceMs: (nodeId: string) => number;
+  /** Tasks that may still run on the node and are not of global services: those leave a drained node last. */
+  readonly othersOn: (nodeId: string) => number;
   /** When the task was first seen running, ms since the epoch; undefined when nobody saw it. */
   readonly runningSinceMs: (taskId: string) => number | undefined;
   readonly newTaskId: () => string;
+  /** Uniform over [0, 1). */
+  readonly draw: () => number;
 }
 
 export interface ServicePlan {
   readonly steps: readonly Step[];
   /** Plan again then, even if nothing changes. */
   readonly wakeAtMs: number | undefined;
+  /** Some task waits for any node that could take it: plan again when a node comes. */
+  readonly waitsForNodes: boolean;
 }
 
-export interface NewTaskOptions {
+/** Why something happens to a task: the first word, and what follows it. */
+export interface Cause<K extends string = CauseKind> {
+  readonly kind: K;
+  readonly detail?: string;
+}
+
+export interface NewTaskOptions extends Cause {
   readonly slot: number;
   readonly nodeId?: string;
   readonly replaces?: Task | undefined;
-  readonly kind: CauseKind;
-  readonly detail?: string;
   readonly desiredState?: TaskState;
   readonly jobIteration?: number;
+  readonly startNotBeforeMs?: number;
+  readonly quickFailures?: number;
+  readonly waits?: readonly TaskWait[];
 }
 
 /** A service that is there, with its steps as they gather. */
@@ -50,6 +69,7 @@ export class PlanBuilder {
   readonly steps: Step[] = [];
   /** Tasks some step concerns: later parts of the same plan leave them alone. */
   readonly touched = new Set<string>();
+  waitsForNodes = false;
   #wakeAtMs: number | undefined;
 
   constructor(input: PlanInput, service: Service) {
@@ -57,18 +77,49 @@ export class PlanBuilder {
     this.service = service;
   }
 
+  /** New tasks may run beside the old ones of their slot. */
+  get startFirst(): boolean {
+    return this.service.spec?.update?.order === UpdateOrder.START_FIRST;
+  }
+
+  /** Which specification a step was planned for. */
+  get judged(): { readonly serviceId: string; readonly specVersionIndex: number } {
+    return { serviceId: this.service.id, specVersionIndex: this.service.specVersion?.index ?? 0 };
+  }
+
   wakeAt(atMs: number): void {
     this.#wakeAtMs = Math.min(this.#wakeAtMs ?? atMs, atMs);
   }
 
   finish(): ServicePlan {
-    return { steps: this.steps, wakeAtMs: this.#wakeAtMs };
+    return { steps: this.steps, wakeAtMs: this.#wakeAtMs, waitsForNodes: this.waitsForNodes };
   }
 
-  desire(task: Task, state: TaskState): void {
-    if (task.desiredState === state) return;
+  /** Tells the task to stop, or to vanish, unless it was told so before. */
+  stop(
+    task: Task,
+    why: Cause<StopKind>,
+    state: typeof TaskState.SHUTDOWN | typeof TaskState.REMOVE = TaskState.SHUTDOWN,
+  ): void {
+    if (stateRank(task.desiredState) >= stateRank(state) || this.touched.has(task.id)) return;
+    this.#desire(task, state, because(why.kind, why.detail));
+  }
+
+  /** READY → RUNNING, or COMPLETE for a job's task. */
+  start(task: Task, state: TaskState = TaskState.RUNNING): void {
+    this.#desire(task, state, "");
+  }
+
+  #desire(task: Task, state: TaskState, why: string): void {
     this.touched.add(task.id);
-    this.steps.push({ kind: "desire", taskId: task.id, state });
+    this.steps.push({ kind: "desire", taskId: task.id, state, because: why, nowMs: this.input.nowMs });
+  }
+
+  /** Notes on the task what it waits for; without words, that it waits no longer. */
+  wait(task: Task, cause: WaitCause, message: string): void {
+    const open = openWait(task, cause);
+    if (this.touched.has(task.id) || (open?.message ?? "") === message) return;
+    this.steps.push({ kind: "wait", taskId: task.id, cause, message, nowMs: this.input.nowMs });
   }
 
   create(options: NewTaskOptions): void {
@@ -78,14 +129,54 @@ export class PlanBuilder {
   /** Stops the old task and makes its successor, which waits for the old one's end when it still runs. */
   replace(old: Task, options: Omit<NewTaskOptions, "slot" | "replaces">): void {
     this.touched.add(old.id);
-    const waits = mustWaitFor(old, this.input.node(old.nodeId));
+    const node = this.input.node(old.nodeId);
+    const waits = mustWaitFor(old, node);
     const task = this.newTask({
       desiredState: waits ? TaskState.READY : TaskState.RUNNING,
+      waits: waits ? [this.#waitFor("predecessor", `waits for the task before it on ${nodeName(node)}`)] : [],
       ...options,
       slot: old.slot,
       replaces: old,
     });
-    this.steps.push({ kind: "replace", oldTaskId: old.id, task });
+    const why = because(options.kind, options.detail); // the old one stops for what the new one was made for
+    this.steps.push({ kind: "replace", oldTaskId: old.id, task, because: why, nowMs: this.input.nowMs });
+  }
+
+  /** Makes the successor of a task that ended, which starts after the delay its policy asks for. */
+  restart(
+    old: Task,
+    options: { nodeId: string; running: TaskState; wait?: boolean; jobIteration?: number },
+  ): void {
+    const { nowMs, draw } = this.input;
+    const runningSinceMs = this.input.runningSinceMs(old.id);
+    const restart = restartOf(old, { runningSinceMs, nowMs, draw });
+    const startNotBeforeMs = restart.delayMs > 0 ? nowMs + restart.delayMs : 0;
+    const waits = startNotBeforeMs > 0 || options.wait === true;
+    this.replace(old, {
+      nodeId: options.nodeId,
+      kind: "restart",
+      detail: restartDetail(old, restart),
+      desiredState: waits ? TaskState.READY : options.running,
+      startNotBeforeMs,
+      quickFailures: restart.quickFailures,
+      waits: startNotBeforeMs > 0 ? [this.#delayWait(old, restart, startNotBeforeMs)] : [],
+      jobIteration: options.jobIteration ?? 0,
+    });
+    if (startNotBeforeMs > 0) this.wakeAt(startNotBeforeMs);
+  }
+
+  #delayWait(old: Task, restart: Restart, untilMs: number): TaskWait {
+    const what = isRejected(old) ? "tries again" : "starts";
+    const after = restart.quickFailures > 1 ? ` after ${restart.quickFailures} failures in a row` : "";
+    const seconds = Math.round(restart.delayMs / 100) / 10;
+    return this.#waitFor(
+      "restart-delay",
+      `${what} at ${clockText(untilMs)}, ${seconds} s${after || " after its predecessor"}: ${endOf(old)}`,
+    );
+  }
+
+  #waitFor(cause: WaitCause, message: string): TaskWait {
+    return { cause, message, sinceMs: this.input.nowMs, untilMs: 0, refusals: [] };
   }
 
   newTask(options: NewTaskOptions): Task {
@@ -119,10 +210,35 @@ export class PlanBuilder {
       createdBecause: because(options.kind, options.detail),
       allocated: false,
       assignedGenericResources: [],
-      waits: [],
+      waits: options.waits ?? [],
       stoppedBecause: "",
-      startNotBeforeMs: 0,
-      quickFailures: 0,
+      startNotBeforeMs: options.startNotBeforeMs ?? 0,
+      quickFailures: options.quickFailures ?? 0,
     };
   }
+}
+
+function isRejected(task: Task): boolean {
+  return task.status?.state === TaskState.REJECTED;
+}
+
+/** "exit code 1, after 3 failures in a row" */
+function restartDetail(old: Task, { quickFailures }: Restart): string {
+  return quickFailures > 1 ? `${endOf(old)}, after ${quickFailures} failures in a row` : endOf(old);
+}
+
+export function nodeName(node: Node | undefined): string {
+  return node?.description?.hostname || (node?.id ?? "a node that is gone");
+}
+
+/** "web.2 on host1", "web.2", for a global service "web on host1". */
+export function taskTitle(plan: PlanBuilder, task: Task): string {
+  const name = plan.service.spec?.annotations?.name || plan.service.id;
+  const title = task.slot === 0 ? name : `${name}.${task.slot}`;
+  return task.nodeId === "" ? title : `${title} on ${nodeName(plan.input.node(task.nodeId))}`;
+}
+
+/** A task that READY holds back: when its own delay ends, ms since the epoch; 0: at once. */
+export function dueAtMs(task: Task): number {
+  return task.startNotBeforeMs;
 }

@@ -1,19 +1,22 @@
 /**
  * When a task no longer is what its service asks for. Labels,
  * replicas and update settings of the service do not count: only what a task is made from,
- * and the published ports.
+ * and the ports it publishes on its own node.
  * Pure. Source: SwarmKit's rule that a difference in pull credentials,
- * or in constraints which the task's node still meets, is no reason to replace a task.
+ * or in constraints which the task's node still meets, is no reason to replace a task. Ours: what means the
+ * same, and ports and modes that the network alone is concerned with, are none either.
  */
 import type { Node, Service, Task } from "../../proto/gen/skein/v1/objects.js";
 import {
   EndpointMode,
   type EndpointSpec,
-  PlacementStrategy,
+  type PortConfig,
+  PublishMode,
   type TaskSpec,
   TaskState,
 } from "../../proto/gen/skein/v1/types.js";
 import { satisfiesPlacement } from "../scheduler/constraint.js";
+import { normalEndpoint, normalTask } from "./spec-normal.js";
 import { observedState, stateRank } from "./task-state.js";
 
 /** Structural equality of plain data; a missing field equals one that is undefined. */
@@ -56,38 +59,53 @@ function sameTaskSpec(task: TaskSpec, service: TaskSpec): boolean {
   if (task === service) return true;
   const known = compared.get(task);
   if (known?.to === service) return known.equal;
-  const equal = deepEqual(task, service);
+  const equal = deepEqual(task, service) || deepEqual(normalTask(task), normalTask(service));
   compared.set(task, { to: service, equal });
   return equal;
 }
 
-function withoutPullAuth(spec: TaskSpec): TaskSpec {
-  return spec.container === undefined ? spec : { ...spec, container: { ...spec.container, pullAuth: "" } };
+/** Normal forms leave the credentials out; until the image is pulled they count. */
+function samePullAuth(task: TaskSpec, service: TaskSpec): boolean {
+  return (task.container?.pullAuth ?? "") === (service.container?.pullAuth ?? "");
 }
 
-function withoutConstraints(spec: TaskSpec): TaskSpec {
-  const placement = spec.placement ?? {
-    constraints: [],
-    spreadPreferences: [],
-    platforms: [],
-    maxReplicas: 0,
-    strategy: PlacementStrategy.DEFAULT,
-  };
-  return { ...spec, placement: { ...placement, constraints: [] } };
+function sameButConstraints(task: TaskSpec, service: TaskSpec): boolean {
+  const without = (spec: TaskSpec): TaskSpec => ({
+    ...spec,
+    placement: spec.placement && { ...spec.placement, constraints: [] },
+  });
+  return deepEqual(normalTask(without(task)), normalTask(without(service)));
+}
+
+/**
+ * Published ports of the mesh and virtual addresses are given to every node with the service: a task serves
+ * them as it is, if it has an address on the transit network, which all tasks have but those of internal
+ * networks. Ports of host mode belong to the task.
+ */
+function needsNewEndpoint(task: Task, service: Service): boolean {
+  const [before, after] = [task.endpoint?.spec ?? NO_ENDPOINT, service.spec?.endpoint ?? NO_ENDPOINT];
+  if (before === after || deepEqual(before, after)) return false;
+  const hostPorts = (spec: EndpointSpec): readonly PortConfig[] =>
+    spec.ports.filter(({ publishMode }) => publishMode === PublishMode.HOST);
+  const normal = (spec: EndpointSpec): object =>
+    normalEndpoint({ mode: EndpointMode.VIP, ports: hostPorts(spec) });
+  if (!deepEqual(normal(before), normal(after))) return true;
+  return after.ports.length > 0 && before.ports.length === 0 && task.gatewayAddress === "";
 }
 
 /** @param node the task's node when it has one. @returns true when an update must replace the task. */
 export function isDirty(task: Task, service: Service, node: Node | undefined): boolean {
   const wanted = service.spec?.task;
   if (wanted === undefined || task.spec === undefined) return wanted !== task.spec;
-  if (!sameEndpointSpec(task.endpoint?.spec, service.spec?.endpoint)) return true;
-  if (sameTaskSpec(task.spec, wanted)) return false;
+  if (needsNewEndpoint(task, service)) return true;
+  if (task.spec === wanted) return false;
   const rank = stateRank(observedState(task));
   const pulled = rank >= stateRank(TaskState.READY) && rank <= stateRank(TaskState.RUNNING);
-  let [left, right] = [task.spec, wanted];
-  if (pulled) [left, right] = [withoutPullAuth(left), withoutPullAuth(right)];
-  if (node !== undefined && satisfiesPlacement(node, wanted.placement)) {
-    [left, right] = [withoutConstraints(left), withoutConstraints(right)];
-  }
-  return !deepEqual(left, right);
+  if (!pulled && !samePullAuth(task.spec, wanted)) return true;
+  if (sameTaskSpec(task.spec, wanted)) return false;
+  return (
+    node === undefined ||
+    !satisfiesPlacement(node, wanted.placement) ||
+    !sameButConstraints(task.spec, wanted)
+  );
 }

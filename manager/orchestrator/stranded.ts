@@ -18,7 +18,10 @@ export function isWaitedFor(plan: PlanBuilder, node: Node): boolean {
   return true;
 }
 
-/** @returns true for a task on a node that is down, while no node is there that could run a successor. */
+/**
+ * A plan that relies on it asks to be made again when a node comes.
+ * @returns true for a task on a node that is down, while no node is there that could run a successor.
+ */
 export function isStranded(plan: PlanBuilder, task: Task): boolean {
   const node = plan.input.node(task.nodeId);
   if (node === undefined) return false;
@@ -26,5 +29,7 @@ export function isStranded(plan: PlanBuilder, task: Task): boolean {
     other.status?.state === NodeState.READY &&
     (other.spec?.availability ?? NodeAvailability.ACTIVE) === NodeAvailability.ACTIVE &&
     satisfiesPlacement(other, plan.service.spec?.task?.placement);
-  return !plan.input.nodes.some(takesIt) && isWaitedFor(plan, node);
+  if (plan.input.nodes.some(takesIt) || !isWaitedFor(plan, node)) return false;
+  plan.waitsForNodes = true;
+  return true;
 }

@@ -1,6 +1,7 @@
 /**
  * A task's account of its own life: the stations it reached, and what it waited for.
- * Pure. Invariants: a station is stamped once, and stations stand in order; at most `WAITS_MAX` waits are kept,
+ * Pure. Invariants: a station is stamped once, and stations stand in order; at most `WAITS_MAX` waits are
+ * kept,
  * the newest last; an open wait has `untilMs` 0, and there is at most one of each cause.
  */
 import type { Task } from "../../proto/gen/skein/v1/objects.js";

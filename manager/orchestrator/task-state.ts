@@ -52,6 +52,7 @@ export function createdAtMs(task: Task): number {
  * @returns the tasks, newest first; within one millisecond a successor counts as newer than its predecessor.
  */
 export function newestFirst(tasks: readonly Task[]): readonly Task[] {
+  if (tasks.length < 2) return tasks;
   const byId = new Map(tasks.map((task) => [task.id, task]));
   const generation = (task: Task): number => {
     let count = 0;

@@ -178,7 +178,11 @@ test("a failing update pauses with the facts, and goes on with the next specific
   assert.equal(status?.state, UpdateState.PAUSED);
   assert.match(
     status?.message ?? "",
-    /^update paused: 1 of 3 updated tasks failed early, last \w{25}: exit code 1$/,
+    new RegExp(
+      "^update paused due to failure or early termination of task \\w{25}: web.1 on n1: exit code 1 " +
+        "\\(1 of 3 updated tasks failed, none may\\); to go on, with or without changes: " +
+        "docker service update web; to go back: docker service rollback web$",
+    ),
   );
   await lab.advance(60_000);
   assert.deepEqual(images(lab), ["app:1", "app:1"], "the others stay");
@@ -203,7 +207,7 @@ test("a failing update rolls back and keeps the healthy old tasks", async () => 
   assert.equal(lab.service("web").updateStatus?.state, UpdateState.ROLLBACK_STARTED);
   assert.match(
     lab.service("web").updateStatus?.message ?? "",
-    /^rolling back: 1 of 3 updated tasks failed early/,
+    /^update rolled back due to failure or early termination of task \w{25}: web.1 on n1: exit code 1 \(1 of 3/,
   );
   await lab.advance(10_000);
   assert.deepEqual(images(lab), ["app:1", "app:1", "app:1"]);
@@ -215,6 +219,10 @@ test("a failing update rolls back and keeps the healthy old tasks", async () => 
     untouched,
   );
   assert.equal(lab.service("web").updateStatus?.state, UpdateState.ROLLBACK_COMPLETED);
+  assert.match(
+    lab.service("web").updateStatus?.message ?? "",
+    /^rollback completed; update rolled back due to/,
+  );
   assert.equal(lab.service("web").spec?.task?.container?.image, "app:1");
   await lab.close();
 });
