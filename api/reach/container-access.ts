@@ -11,15 +11,15 @@ import { goesThroughTunnels, type NamedCall } from "./container-calls.js";
 const TASK_ID_LABEL = "com.docker.swarm.task.id";
 
 export class ContainerAccess {
-  readonly #backend: Pick<EngineBackend, "containers" | "streaming" | "manager">;
+  readonly #backend: Pick<EngineBackend, "containers" | "streaming" | "isManager">;
 
-  constructor(backend: Pick<EngineBackend, "containers" | "streaming" | "manager">) {
+  constructor(backend: Pick<EngineBackend, "containers" | "streaming" | "isManager">) {
     this.#backend = backend;
   }
 
   /** Nothing here is called so, and there is a manager to ask. */
   isElsewhere(named: NamedCall): boolean {
-    return this.#backend.manager() !== undefined && this.#containerId(named) === undefined;
+    return this.#backend.isManager() && this.#containerId(named) === undefined;
   }
 
   /** @throws {PermissionDeniedError} {NotFoundError} */

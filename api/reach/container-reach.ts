@@ -4,7 +4,7 @@
  * who is not a manager reaches nobody.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { FailedPreconditionError, InvalidArgumentError } from "../../base/errors/errors.js";
+import { FailedPreconditionError, UnavailableError } from "../../base/errors/errors.js";
 import type { ContainerPlace } from "../../proto/gen/skein/v1/reach.js";
 import type { UpgradeParts } from "../http-hijack.js";
 import type { EngineBackend } from "../ports.js";
@@ -14,6 +14,9 @@ import { forward } from "./http-forward.js";
 
 /** Execs whose place is remembered; the one asked for longest ago is forgotten. */
 export const EXECS_REMEMBERED_MAX = 1_024;
+
+/** For this node's manager while it starts: a name that nobody has is not to be waited for much longer. */
+const START_WAIT_MS = 2_000;
 
 export interface FarRequest {
   readonly named: NamedCall;
@@ -26,11 +29,11 @@ export interface FarRequest {
 export type FarAnswer = { readonly kind: "answered" } | { readonly kind: "here"; readonly target?: string };
 
 export class ContainerReach {
-  readonly #backend: Pick<EngineBackend, "manager" | "swarm">;
+  readonly #backend: Pick<EngineBackend, "managerReached" | "swarm">;
   readonly #tunnels = new GrpcTunnels();
   readonly #execs = new Map<string, ContainerPlace>();
 
-  constructor(backend: Pick<EngineBackend, "manager" | "swarm">) {
+  constructor(backend: Pick<EngineBackend, "managerReached" | "swarm">) {
     this.#backend = backend;
   }
 
@@ -38,7 +41,7 @@ export class ContainerReach {
   async serve(far: FarRequest): Promise<FarAnswer> {
     const { named, request } = far;
     const target = request.url ?? "/";
-    const endpoint = this.#backend.manager();
+    const endpoint = await this.#backend.managerReached(START_WAIT_MS);
     if (endpoint === undefined) return { kind: "here" };
     const place =
       named.kind === "exec" ? this.#execs.get(named.id) : await this.#tunnels.find(endpoint, named.name);
@@ -57,11 +60,11 @@ export class ContainerReach {
 
   async #pass(far: FarRequest, place: ContainerPlace, target: string): Promise<void> {
     const { named, request, response, upgrade } = far;
-    const endpoint = this.#backend.manager();
-    if (endpoint === undefined) throw new InvalidArgumentError("this node is no manager any more");
     const abort = new AbortController();
     const gone = (): void => abort.abort();
     (upgrade?.socket ?? response).once("close", gone);
+    const endpoint = await this.#backend.managerReached(START_WAIT_MS);
+    if (endpoint === undefined) throw new UnavailableError("this node's manager does not serve any more");
     const tunnel = await this.#tunnels.open(endpoint, place, abort.signal);
     (upgrade?.socket ?? response).off("close", gone);
     const isExecCreation = named.kind === "container" && named.call === "exec";
