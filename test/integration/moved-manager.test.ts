@@ -81,3 +81,13 @@ test("a follower, then most managers at once, move and are found; tasks and work
   const now = (await untilRunning(three, "stays", 2)).map((task) => task.ID).sort();
   assert.deepEqual(now, before);
 });
+
+test("what is asked of a manager whose daemon has just come back is answered once it serves", async () => {
+  const [, two] = lab.hosts;
+  assert.ok(two);
+  await two.killDaemon();
+  await two.start(); // its API answers; its manager is being started
+  await call(two, "POST", "/configs/create", { Name: "early", Data: "YQ==" });
+  const configs = await call<readonly { Spec: { Name: string } }[]>(two, "GET", "/configs");
+  assert.deepEqual(configs.map(({ Spec }) => Spec.Name).sort(), ["after", "early"]);
+});

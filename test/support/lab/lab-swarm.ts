@@ -326,7 +326,7 @@ export async function dissolve(lab: Lab): Promise<string[]> {
   const left: string[] = [];
   for (const host of lab.hosts.filter(({ daemonPid }) => daemonPid !== undefined)) {
     try {
-      await host.api("POST", "/swarm/leave?force=1"); // 503 when it is in none: then there is nothing to leave
+      await host.api("POST", "/swarm/leave?force=1"); // 503 when it is in none: nothing to leave
       left.push(...(await networkTraces(host)).map((trace) => `${host.name}: ${trace}`));
     } catch (error) {
       left.push(`${host.name} does not leave: ${String(error)}`); // the lab is closed all the same
