@@ -66,7 +66,7 @@ before(async () => {
       const chunks: Buffer[] = [];
       request.on("data", (chunk: Buffer) => chunks.push(chunk));
       request.on("end", () => {
-        const { CN } = (request.socket as TLSSocket).getPeerCertificate().subject;
+        const CN = String((request.socket as TLSSocket).getPeerCertificate().subject["CN"]);
         const asked = JSON.parse(Buffer.concat(chunks).toString()) as Asked; // this test's own client
         const { status = 200, body } = answer(asked, CN);
         response.writeHead(status).end(typeof body === "string" ? body : JSON.stringify(body));

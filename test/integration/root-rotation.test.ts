@@ -17,6 +17,7 @@ import {
   HTTPD,
   join,
   nodes,
+  type SwarmTask,
   tasks,
   tokens,
   until,
@@ -53,8 +54,8 @@ const swarmOf = (host: LabHost): Promise<Swarm> => call(host, "GET", "/swarm");
 
 async function rotate(host: LabHost, caConfig: Record<string, unknown> = {}): Promise<void> {
   const { Version, Spec } = await swarmOf(host);
-  const force =
-    caConfig["SigningCACert"] === undefined ? { ForceRotate: (Spec.CAConfig.ForceRotate ?? 0) + 1 } : {};
+  const next = (Spec.CAConfig.ForceRotate ?? 0) + 1;
+  const force = caConfig["SigningCACert"] === undefined ? { ForceRotate: next, SigningCACert: "" } : {};
   const body = { ...Spec, CAConfig: { ...Spec.CAConfig, ...force, ...caConfig } };
   await call(host, "POST", `/swarm/update?version=${Version.Index}`, body);
 }
@@ -114,11 +115,8 @@ function traffic(): { end(): Promise<{ asked: number; failures: string[] }> } {
   };
 }
 
-const taskIds = async (): Promise<string[]> =>
-  (await tasks(lab.host(1), "web"))
-    .filter((task) => task.DesiredState === "running")
-    .map((task) => task.ID)
-    .sort();
+const runningTasks = async (): Promise<readonly SwarmTask[]> =>
+  (await tasks(lab.host(1), "web")).filter((task) => task.DesiredState === "running");
 
 test("docker swarm ca --rotate changes every certificate while nothing else happens", {
   skip: skipWithoutDocker,
@@ -126,7 +124,7 @@ test("docker swarm ca --rotate changes every certificate while nothing else happ
   const host = lab.host(2);
   const before = await swarmOf(host);
   const oldTokens = await tokens(host);
-  const idsBefore = await taskIds();
+  const idsBefore = new Set((await runningTasks()).map((task) => task.ID));
   const load = traffic();
   const printed = await must(host.docker(["swarm", "ca", "--rotate"], { timeoutMs: 60_000 }));
   const { asked, failures } = await load.end();
@@ -138,7 +136,11 @@ test("docker swarm ca --rotate changes every certificate while nothing else happ
   const digest = createHash("sha256").update(swarm.TLSInfo.TrustRoot).digest("hex");
   assert.match(printed, new RegExp(`desired root digest: sha256:${digest}`));
   assert.equal((await must(host.docker(["swarm", "ca"]))).trim(), swarm.TLSInfo.TrustRoot.trim());
-  assert.deepEqual(await taskIds(), idsBefore);
+  assert.deepEqual(
+    (await runningTasks()).filter((task) => !idsBefore.has(task.ID)),
+    [],
+    JSON.stringify(await tasks(host, "web")),
+  );
   assert.notEqual((await tokens(host)).Worker.split("-")[2], oldTokens.Worker.split("-")[2]);
 });
 
