@@ -29,6 +29,7 @@ export function planSlot(plan: PlanBuilder, slot: Slot): void {
     return;
   }
   for (const task of [...slot.dead, ...slot.lost]) plan.stop(task, whyStopped(plan, slot, task));
+  if (keeper !== undefined && keeper.waits.length > 0) stayed(plan, keeper);
   for (const task of keeper === undefined ? [] : slot.clean) {
     if (task !== keeper) plan.stop(task, { kind: "repair", detail: "its slot has another task" });
   }
@@ -40,6 +41,12 @@ export function planSlot(plan: PlanBuilder, slot: Slot): void {
     for (const task of slot.displaced) retire(task);
     if (taker === keeper) for (const task of slot.dirty) retire(task);
   } else holdDisplaced(plan, slot, taker);
+}
+
+/** It may stay after all: the drain was taken back, or the node meets the constraints again. */
+function stayed(plan: PlanBuilder, task: Task): void {
+  plan.wait(task, "drain", "");
+  plan.wait(task, "node", "");
 }
 
 /** Why a task that its slot needs no more is told to stop. */

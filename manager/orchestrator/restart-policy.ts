@@ -19,8 +19,7 @@ export const HEALTHY_RUN_MS = 60_000;
 export const PLAIN_FAILURES_MAX = 3;
 /** No delay grows beyond this, jitter aside. Milliseconds. */
 export const GROWN_DELAY_MAX_MS = 5 * 60_000;
-/** A grown delay is drawn from this share around it, so that what broke together does not come back
- * together. */
+/** A grown delay is drawn from this share around it: what broke together shall not come back together. */
 export const GROWN_DELAY_JITTER = 0.2;
 /** What a delay grows from for a task that its node rejects, even if its user set a smaller one. */
 const REJECTED_DELAY_MS = 1_000;

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import {
   FailureAction,
+  type PortConfig,
   PublishMode,
   TaskState,
   type TaskStatus,
@@ -86,13 +87,13 @@ test("start-first keeps the old task until the new one runs", async () => {
   lab.run = () => ({ state: TaskState.STARTING });
   await lab.setImage("web", "app:2");
   assert.deepEqual(lab.show("web"), [
-    "1 n1 STARTING/RUNNING app:2 update",
+    "1 n1 STARTING/RUNNING app:2 update: image app:1 to app:2",
     "1 n1 RUNNING/RUNNING app:1 create",
   ]);
   lab.run = () => ({ state: TaskState.RUNNING });
   await lab.settle();
   assert.deepEqual(lab.show("web"), [
-    "1 n1 RUNNING/RUNNING app:2 update",
+    "1 n1 RUNNING/RUNNING app:2 update: image app:1 to app:2",
     "1 n1 SHUTDOWN/SHUTDOWN app:1 create",
   ]);
   await lab.close();
@@ -140,31 +141,51 @@ test("labels, replicas and update settings are no reason to replace a task", asy
   await lab.close();
 });
 
-test("a changed published port replaces the tasks", async () => {
+const port = (targetPort: number, publishMode: PublishMode) =>
+  ({ name: "", protocol: "PORT_PROTOCOL_TCP", targetPort, publishedPort: 0, publishMode }) as const;
+
+async function publish(lab: ControlLab, ...ports: readonly PortConfig[]): Promise<void> {
+  await lab.updateService("web", (spec) => ({ ...spec, endpoint: { mode: "ENDPOINT_MODE_VIP", ports } }));
+}
+
+test("published ports and the endpoint mode change under running tasks", async () => {
   const lab = new ControlLab();
   await lab.addNodes("n1");
   await lab.createService("web", { mode: replicas(1) });
+  const [task] = lab.running("web");
+  await lab.test.store.update((tx) => {
+    const stored = tx.get("task", task?.id ?? "");
+    if (stored !== undefined) tx.update("task", { ...stored, gatewayAddress: "100.64.0.2" });
+  });
+  await publish(lab, port(80, PublishMode.INGRESS));
+  assert.equal(lab.service("web").endpoint?.ports[0]?.publishedPort, 30_000);
+  await publish(lab, port(80, PublishMode.INGRESS), port(81, PublishMode.INGRESS));
   await lab.updateService("web", (spec) => ({
     ...spec,
-    endpoint: {
-      mode: "ENDPOINT_MODE_VIP",
-      ports: [
-        {
-          name: "",
-          protocol: "PORT_PROTOCOL_TCP",
-          targetPort: 80,
-          publishedPort: 0,
-          publishMode: PublishMode.INGRESS,
-        },
-      ],
-    },
+    endpoint: { mode: "ENDPOINT_MODE_DNSRR", ports: [] },
   }));
   assert.deepEqual(
-    lab.running("web").map((task) => task.createdBecause),
-    ["update"],
+    lab.tasks("web").map(({ id }) => id),
+    [task?.id],
   );
-  assert.equal(lab.service("web").endpoint?.ports[0]?.publishedPort, 30_000);
+  assert.equal(lab.service("web").updateStatus, undefined);
+  await lab.close();
+});
+
+test("a port of host mode, or the first one of a task without an address on the mesh, replaces the task", async () => {
+  const lab = new ControlLab();
+  await lab.addNodes("n1");
+  await lab.createService("web", { mode: replicas(1) });
+  await publish(lab, port(80, PublishMode.INGRESS));
+  assert.deepEqual(
+    lab.running("web").map((task) => task.createdBecause),
+    ["update: published ports"],
+  );
   assert.equal(lab.running("web")[0]?.endpoint?.ports[0]?.publishedPort, 30_000);
+  await lab.advance(10_000);
+  const [task] = lab.running("web");
+  await publish(lab, port(80, PublishMode.INGRESS), port(81, PublishMode.HOST));
+  assert.notEqual(lab.running("web")[0]?.id, task?.id);
   await lab.close();
 });
 
@@ -320,8 +341,8 @@ test("tasks that wait for a node are replaced by an update and vanish", async ()
   await lab.settle();
   await lab.advance(20_000);
   assert.deepEqual(lab.show("web"), [
-    "1 n1 RUNNING/RUNNING app:2 update",
-    "2 n1 RUNNING/RUNNING app:2 update",
+    "1 n1 RUNNING/RUNNING app:2 update: image app:1 to app:2",
+    "2 n1 RUNNING/RUNNING app:2 update: image app:1 to app:2",
   ]);
   await lab.close();
 });

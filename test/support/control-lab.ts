@@ -3,6 +3,7 @@
  * for scenario tests. Time is a manual clock; nothing runs between calls.
  * Pure.
  */
+import { describeSpecChange } from "../../manager/control/spec-change.js";
 import { type ControlLoops, createControlLoops } from "../../manager/orchestrator/control-loops.js";
 import { isTerminal, isUnassigned, newestFirst, stateRank } from "../../manager/orchestrator/task-state.js";
 import { Network, Node, Service, type Task } from "../../proto/gen/skein/v1/objects.js";
@@ -101,6 +102,7 @@ export class ControlLab {
   async setAvailability(id: string, availability: NodeAvailability): Promise<void> {
     await this.updateNode(id, (node) => ({
       ...node,
+      drainStartedAtMs: availability === NodeAvailability.DRAIN ? this.test.clock.nowMs() : 0,
       spec: {
         annotations: undefined,
         desiredRole: node.role,
@@ -145,10 +147,12 @@ export class ControlLab {
     await this.test.store.update((tx) => {
       const service = tx.get("service", id);
       if (service?.spec === undefined) return;
+      const spec = change(service.spec);
       tx.update("service", {
         ...service,
-        spec: change(service.spec),
+        spec,
         specVersion: { index: (service.meta?.version?.index ?? 0) + 1 },
+        specChange: describeSpecChange(service.spec, spec),
         previousSpec: service.spec,
         previousSpecVersion: service.specVersion,
         updateStatus: undefined,
@@ -168,6 +172,22 @@ export class ControlLab {
   async removeService(id: string): Promise<void> {
     await this.test.store.update((tx) => tx.remove("service", id));
     await this.settle();
+  }
+
+  /** What the tasks of a service wait for now: "1 n1 drain: waits for …". */
+  waits(serviceId: string): string[] {
+    return this.tasks(serviceId).flatMap((task) =>
+      task.waits
+        .filter(({ untilMs }) => untilMs === 0)
+        .map(({ message }) => `${task.slot} ${task.nodeId || "-"} ${message}`),
+    );
+  }
+
+  /** Why tasks of a service were told to stop, newest first within a slot. */
+  stops(serviceId: string): string[] {
+    return this.tasks(serviceId)
+      .filter(({ stoppedBecause }) => stoppedBecause !== "")
+      .map((task) => `${task.slot} ${task.stoppedBecause}`);
   }
 
   service(id: string): Service {
