@@ -3,6 +3,8 @@
  */
 const benches: Readonly<Record<string, () => Promise<{ run: () => Promise<void> }>>> = {
   start: () => import("./start.js"),
+  "control-scheduler": () => import("./control-scheduler.js"),
+  "control-store": () => import("./control-store.js"),
   failover: () => import("./failover.js"),
   memory: () => import("./memory.js"),
   raft: () => import("./raft.js"),

@@ -40,6 +40,13 @@ function addTaskSpecKeys(keys: Set<string>, spec: TaskSpec | undefined): void {
   for (const config of spec?.container?.configs ?? []) keys.add(`config:${config.configId}`);
 }
 
+function refersToOthers(spec: TaskSpec | undefined): boolean {
+  if (spec === undefined) return false;
+  const { container, networks } = spec;
+  const files = container === undefined ? 0 : container.secrets.length + container.configs.length;
+  return files + networks.length > 0;
+}
+
 /** The name an object goes by, or "". Nodes go by the host name they report. */
 export function nameOf<K extends TableName>(table: K, object: Tables[K]): string {
   const row = { $case: table, value: object } as TableRow; // K and its own Tables[K] always form a row
@@ -67,12 +74,13 @@ export function indexKeys<K extends TableName>(table: K, object: Tables[K]): rea
   switch (row.$case) {
     case "task": {
       const task = row.value;
-      const keys = new Set<string>();
+      const own: string[] = [];
       if (task.serviceId !== "") {
-        keys.add(`service:${task.serviceId}`);
-        keys.add(`slot:${task.serviceId}/${task.slot}`);
+        own.push(`service:${task.serviceId}`, `slot:${task.serviceId}/${task.slot}`);
       }
-      if (task.nodeId !== "") keys.add(`node:${task.nodeId}`);
+      if (task.nodeId !== "") own.push(`node:${task.nodeId}`);
+      if (task.networks.length === 0 && !refersToOthers(task.spec)) return own;
+      const keys = new Set(own);
       addTaskSpecKeys(keys, task.spec);
       for (const attachment of task.networks) keys.add(`network:${attachment.networkId}`);
       return [...keys];
@@ -90,6 +98,25 @@ export function indexKeys<K extends TableName>(table: K, object: Tables[K]): rea
       return name === "" ? [] : [nameKey(name)];
     }
   }
+}
+
+/**
+ * Compares what the keys are made of by identity: a new version mostly shares it with the old one.
+ * @returns true only when `indexKeys` of both are surely the same.
+ */
+export function haveSameKeys<K extends TableName>(table: K, before: Tables[K], after: Tables[K]): boolean {
+  if (table === "task") {
+    const [old, now] = [before as Tables["task"], after as Tables["task"]]; // of the table
+    return (
+      old.spec === now.spec &&
+      old.networks === now.networks &&
+      old.serviceId === now.serviceId &&
+      old.slot === now.slot &&
+      old.nodeId === now.nodeId
+    );
+  }
+  if (table === "service") return (before as Tables["service"]).spec === (after as Tables["service"]).spec;
+  return nameOf(table, before) === nameOf(table, after);
 }
 
 /** @returns the secondary key a lookup asks for; undefined for the primary one (`idPrefix`). */

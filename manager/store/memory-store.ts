@@ -22,27 +22,16 @@ import { newHexId } from "../../base/random/ids.js";
 import type { Random } from "../../base/random/random.js";
 import { StoreObject, Transaction } from "../../proto/gen/skein/v1/objects.js";
 import { type ApplyOutcome, applyTransaction } from "./apply-transaction.js";
+import { encodeTransaction } from "./encode-transaction.js";
 import type { Violation } from "./integrity.js";
+import { type StateChange, toStateChange } from "./state-change.js";
 import { StoreState } from "./store-state.js";
 import { isTableName, storeKey, type TableRow } from "./tables.js";
-import type {
-  Proposer,
-  ReadTx,
-  Store,
-  StoreChange,
-  StoreWatch,
-  TableName,
-  UpdateOptions,
-  WriteTx,
-} from "./types.js";
-import { WatchQueue } from "./watch-queue.js";
-import { WriteTransaction } from "./write-transaction.js";
+import type { Proposer, ReadTx, Store, StoreWatch, TableName, UpdateOptions, WriteTx } from "./types.js";
+import { Watchers } from "./watch-queue.js";
+import { type Proposal, WriteTransaction } from "./write-transaction.js";
 
-/** A change of the materialised state; has the shape of raft/host's KeyValueChange. */
-export interface StateChange {
-  readonly key: string;
-  readonly value: Uint8Array | undefined;
-}
+export type { StateChange };
 
 export interface StatePair {
   readonly key: string;
@@ -81,8 +70,8 @@ export const BATCH_BYTES_MAX = 1024 * 1024;
  * few enough to keep the event loop responsive.
  */
 const BATCH_IN_FLIGHT_MAX = 4;
-/** A state is loaded in slices, between which others are served. */
-const RESTORE_SLICE_MS = 4;
+/** A state is loaded, and a batch is filled, in slices, between which others are served. */
+const SLICE_MS = 4;
 const ATTEMPTS_DEFAULT = 5;
 /** How often one update waits for others to finish with its objects before it gives up. */
 const WAITS_MAX = 10_000;
@@ -91,7 +80,10 @@ export function createMemoryStore(components: MemoryStoreComponents): MemoryStor
   return new ReplicatedStore(components);
 }
 
+/** A proposal of this process that is not settled. */
 interface Pending {
+  /** What was encoded into the proposed bytes. */
+  readonly transaction: Transaction;
   outcome: ApplyOutcome | undefined;
 }
 
@@ -102,9 +94,11 @@ type Tried =
 
 class ReplicatedStore implements MemoryStore {
   readonly #components: MemoryStoreComponents;
-  readonly #watches = new Set<WatchQueue>();
-  /** Proposals of this process that are not settled, by proposal id. */
+  readonly #watchers: Watchers;
+  /** By proposal id. */
   readonly #pending = new Map<string, Pending>();
+  /** By the very bytes that were proposed: an entry that holds these needs no decoding. */
+  readonly #own = new Map<Uint8Array, Pending>();
   /** Store keys that a proposal in flight changes, with its end. */
   readonly #inFlight = new Map<string, Promise<void>>();
   readonly #proposalPrefix: string;
@@ -114,6 +108,7 @@ class ReplicatedStore implements MemoryStore {
 
   constructor(components: MemoryStoreComponents) {
     this.#components = components;
+    this.#watchers = new Watchers(components.log);
     this.#proposalPrefix = newHexId(components.random, 16);
   }
 
@@ -126,13 +121,7 @@ class ReplicatedStore implements MemoryStore {
   }
 
   watch(options: { tables?: readonly TableName[]; wake: () => void }): StoreWatch {
-    const queue: WatchQueue = new WatchQueue({
-      ...options,
-      log: this.#components.log,
-      onClose: () => this.#watches.delete(queue),
-    });
-    this.#watches.add(queue);
-    return queue;
+    return this.#watchers.open(options);
   }
 
   apply(entry: {
@@ -142,28 +131,30 @@ class ReplicatedStore implements MemoryStore {
   }): readonly StateChange[] {
     this.#index = entry.index;
     if (entry.data.length === 0) return [];
-    const transaction = decodeTransaction(entry.data);
+    const own = this.#own.get(entry.data);
+    const transaction = own?.transaction ?? decodeTransaction(entry.data);
     const outcome = applyTransaction(this.#state, transaction, entry.index);
-    const pending = this.#pending.get(transaction.proposalId);
+    const pending = own ?? this.#pending.get(transaction.proposalId);
     if (pending !== undefined) pending.outcome = outcome;
     if (outcome.kind === "void") return [];
-    for (const watch of this.#watches) watch.push(entry.index, outcome.changes);
-    return outcome.changes.map(toStateChange);
+    this.#watchers.push(entry.index, outcome.changes);
+    const bytesAbout = Math.ceil(entry.data.length / transaction.actions.length);
+    return outcome.changes.map((change) => toStateChange(change, bytesAbout));
   }
 
   async restore(index: number, pairs: AsyncIterable<StatePair>): Promise<void> {
     const state = new StoreState();
     const { clock } = this.#components;
-    let sliceEndMs = clock.monotonicMs() + RESTORE_SLICE_MS;
+    let sliceEndMs = clock.monotonicMs() + SLICE_MS;
     for await (const { key, value } of pairs) {
       restorePair(state, key, value);
       if (clock.monotonicMs() < sliceEndMs) continue;
       await nextTurn();
-      sliceEndMs = clock.monotonicMs() + RESTORE_SLICE_MS;
+      sliceEndMs = clock.monotonicMs() + SLICE_MS;
     }
     this.#state = state;
     this.#index = index;
-    for (const watch of this.#watches) watch.reset(index);
+    this.#watchers.reset(index);
   }
 
   async update<T>(write: (tx: WriteTx) => T, options: UpdateOptions = {}): Promise<T> {
@@ -189,6 +180,8 @@ class ReplicatedStore implements MemoryStore {
   ): Promise<void> {
     const running = new Set<Promise<void>>();
     const failures: unknown[] = [];
+    const { clock } = this.#components;
+    let sliceEndMs = clock.monotonicMs() + SLICE_MS;
     for (let next = 0; next < items.length && failures.length === 0; ) {
       const slice = this.#fill(items, next, step);
       const done: Promise<void> = this.#commitSlice(slice, step, options, 1)
@@ -199,6 +192,9 @@ class ReplicatedStore implements MemoryStore {
       running.add(done);
       next += slice.items.length;
       if (running.size >= BATCH_IN_FLIGHT_MAX) await Promise.race(running);
+      if (clock.monotonicMs() < sliceEndMs || next >= items.length) continue;
+      await nextTurn();
+      sliceEndMs = clock.monotonicMs() + SLICE_MS;
     }
     await Promise.all(running);
     if (failures.length > 0) throw failures[0];
@@ -260,8 +256,8 @@ class ReplicatedStore implements MemoryStore {
    */
   async #tryCommit(tx: WriteTransaction, signal: AbortSignal | undefined): Promise<Tried> {
     tx.seal();
-    const { preconditions, actions } = tx.proposal();
-    if (actions.length === 0) return { kind: "applied" };
+    const proposal = tx.proposal();
+    if (proposal.actions.length === 0) return { kind: "applied" };
     const keys = [...tx.keys];
     for (const key of keys) {
       const busy = this.#inFlight.get(key);
@@ -276,32 +272,35 @@ class ReplicatedStore implements MemoryStore {
     });
     for (const key of keys) this.#inFlight.set(key, end);
     try {
-      return await this.#propose({ preconditions, actions }, signal);
+      return await this.#propose(proposal, signal);
     } finally {
       for (const key of keys) this.#inFlight.delete(key);
       release();
     }
   }
 
-  async #propose(
-    parts: Pick<Transaction, "preconditions" | "actions">,
-    signal: AbortSignal | undefined,
-  ): Promise<Tried> {
+  async #propose(proposal: Proposal, signal: AbortSignal | undefined): Promise<Tried> {
     this.#proposals += 1;
-    const proposalId = `${this.#proposalPrefix}-${this.#proposals.toString(36)}`;
-    const proposedAtMs = this.#components.clock.nowMs();
-    const data = Transaction.encode({ proposalId, proposedAtMs, ...parts }).finish();
+    const head = {
+      proposalId: `${this.#proposalPrefix}-${this.#proposals.toString(36)}`,
+      proposedAtMs: this.#components.clock.nowMs(),
+    };
+    const data = encodeTransaction(head, proposal);
     if (data.length > TRANSACTION_BYTES_MAX) {
       throw new InvalidArgumentError(`a change may have ${TRANSACTION_BYTES_MAX} bytes, got ${data.length}`);
     }
-    const pending: Pending = { outcome: undefined };
-    this.#pending.set(proposalId, pending);
+    const { preconditions } = proposal;
+    const actions = proposal.actions.map(({ action }) => action);
+    const pending: Pending = { transaction: { ...head, preconditions, actions }, outcome: undefined };
+    this.#pending.set(head.proposalId, pending);
+    this.#own.set(data, pending);
     try {
       await this.#components.proposer.propose(data, signal === undefined ? {} : { signal });
     } catch (error) {
       if (pending.outcome === undefined) throw error; // applied all the same: the outcome counts
     } finally {
-      this.#pending.delete(proposalId);
+      this.#pending.delete(head.proposalId);
+      this.#own.delete(data);
     }
     const { outcome } = pending;
     if (outcome === undefined)
@@ -338,17 +337,6 @@ function decodeTransaction(data: Uint8Array): Transaction {
   } catch (error) {
     throw new DataLossError("log entry is not a transaction", { cause: error });
   }
-}
-
-function toStateChange(change: StoreChange): StateChange {
-  const key = storeKey(change.table, change.id);
-  if (change.after === undefined) return { key, value: undefined };
-  return { key, value: StoreObject.encode(storeObjectOf(change)).finish() };
-}
-
-function storeObjectOf(change: StoreChange): StoreObject {
-  // `after` is of the change's own table
-  return { object: { $case: change.table, value: change.after } as TableRow };
 }
 
 function restorePair(state: StoreState, key: string, value: Uint8Array): void {

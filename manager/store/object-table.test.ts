@@ -25,7 +25,7 @@ const byId = (a: Item, b: Item): number => (a.id < b.id ? -1 : a.id > b.id ? 1 :
 test("a table answers like a plain map that is searched and sorted, whatever is put and deleted", () => {
   fc.assert(
     fc.property(steps, (sequence) => {
-      const table = new ObjectTable<Item>((item) => item.keys);
+      const table = new ObjectTable<Item>({ keysOf: (item) => item.keys });
       const model = new Map<string, Item>();
       const kept: { readonly array: readonly Item[]; readonly copy: readonly Item[] }[] = [];
       for (const step of sequence) {
@@ -66,7 +66,7 @@ test("a table answers like a plain map that is searched and sorted, whatever is 
 test("an object table gives its objects in order, however they came and went", () => {
   const random = new SeededRandom("order");
   for (let run = 0; run < 60; run++) {
-    const table = new ObjectTable<{ id: string }>(() => []);
+    const table = new ObjectTable<{ id: string }>({ keysOf: () => [] });
     const expected = new Map<string, { id: string }>();
     for (let step = 0; step < 60; step++) {
       // First in order, as a stored state is loaded; then anyhow.

@@ -1,10 +1,19 @@
 /**
- * Objects in order of id, as an array that is copied only when it was handed out before.
- * Pure. Invariant: `items` is strictly ascending by id, and an array handed out never changes.
+ * Objects in order of id. A bucket holds cells, one per object of its table, so that a new version of an object
+ * costs each of its buckets a mark and no search.
+ * Pure. Invariant: `values` is strictly ascending by id, and an array handed out never changes.
+ * Cost: insertion and removal are constant; the next `values` sorts what came since and copies the rest.
  */
 
 export interface Identified {
   readonly id: string;
+}
+
+/** An object of a table in its newest version, and the buckets it is in. */
+export interface Cell<T extends Identified> {
+  readonly id: string;
+  object: T;
+  buckets: readonly SortedBucket<T>[];
 }
 
 /** @returns position of the first item whose id is not below `id`. */
@@ -20,43 +29,88 @@ export function lowerBound(items: readonly Identified[], id: string): number {
   return low;
 }
 
+function byId(a: Identified, b: Identified): number {
+  return a.id < b.id ? -1 : a.id > b.id ? 1 : 0;
+}
+
 export class SortedBucket<T extends Identified> {
-  #items: T[] = [];
-  #shared = false;
+  /** The secondary key whose objects these are. */
+  readonly key: string;
+  /** In order of id, save for `#added` and `#removed`, which came since. */
+  #cells: Cell<T>[] = [];
+  #added: Set<Cell<T>> | undefined;
+  #removed: Set<Cell<T>> | undefined;
+  #values: readonly T[] | undefined;
+
+  constructor(key: string) {
+    this.key = key;
+  }
 
   get size(): number {
-    return this.#items.length;
+    return this.#cells.length + (this.#added?.size ?? 0) - (this.#removed?.size ?? 0);
   }
 
-  /** Inserts, or replaces the item of the same id. */
-  put(item: T): void {
-    const items = this.#own();
-    const last = items[items.length - 1];
-    if (last === undefined || last.id < item.id) {
-      items.push(item); // the way a restore in order of id fills the bucket
-      return;
+  /** @param cell one that is not in the bucket. */
+  add(cell: Cell<T>): void {
+    this.#values = undefined;
+    const last = this.#cells.at(-1);
+    const isInOrder = this.#added === undefined && (last === undefined || last.id < cell.id);
+    if (isInOrder)
+      this.#cells.push(cell); // the way a restore in order of id fills the bucket
+    else if (this.#removed?.delete(cell) !== true) {
+      this.#added ??= new Set();
+      this.#added.add(cell);
     }
-    const at = lowerBound(items, item.id);
-    if (items[at]?.id === item.id) items[at] = item;
-    else items.splice(at, 0, item);
   }
 
-  delete(id: string): void {
-    const at = lowerBound(this.#items, id);
-    if (this.#items[at]?.id === id) this.#own().splice(at, 1);
+  /** @param cell one that is in the bucket. */
+  remove(cell: Cell<T>): void {
+    this.#values = undefined;
+    if (this.#added?.delete(cell) === true) return;
+    this.#removed ??= new Set();
+    this.#removed.add(cell);
+  }
+
+  /** One of the cells has a new object. */
+  touch(): void {
+    this.#values = undefined;
   }
 
   /** In order of id; the array stays as it is whatever happens later. */
   values(): readonly T[] {
-    this.#shared = true;
-    return this.#items;
+    if (this.#values === undefined) {
+      this.#settle();
+      this.#values = this.#cells.map((cell) => cell.object);
+    }
+    return this.#values;
   }
 
-  #own(): T[] {
-    if (this.#shared) {
-      this.#items = this.#items.slice();
-      this.#shared = false;
+  #settle(): void {
+    const removed = this.#removed;
+    if (removed !== undefined && removed.size > 0) {
+      this.#cells = this.#cells.filter((cell) => !removed.has(cell));
     }
-    return this.#items;
+    const added = this.#added;
+    if (added !== undefined && added.size > 0) this.#cells = merge(this.#cells, [...added].sort(byId));
+    this.#added = undefined;
+    this.#removed = undefined;
+  }
+}
+
+function merge<T extends Identified>(left: readonly T[], right: readonly T[]): T[] {
+  const out: T[] = [];
+  let l = 0;
+  let r = 0;
+  for (;;) {
+    const a = left[l];
+    const b = right[r];
+    if (a === undefined && b === undefined) return out;
+    if (b === undefined || (a !== undefined && a.id < b.id)) {
+      if (a !== undefined) out.push(a);
+      l += 1;
+    } else {
+      out.push(b);
+      r += 1;
+    }
   }
 }

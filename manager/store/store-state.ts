@@ -2,14 +2,17 @@
  * The committed state: one table per kind of object, and the reads on it.
  * Pure.
  */
-import { indexKeys, lookupKey } from "./index-keys.js";
+import { haveSameKeys, indexKeys, lookupKey } from "./index-keys.js";
 import { ObjectTable } from "./object-table.js";
 import type { Lookup, ReadTx, TableName, Tables } from "./types.js";
 
 type TableSet = { readonly [K in TableName]: ObjectTable<Tables[K]> };
 
 function table<K extends TableName>(name: K): ObjectTable<Tables[K]> {
-  return new ObjectTable<Tables[K]>((object) => indexKeys(name, object));
+  return new ObjectTable<Tables[K]>({
+    keysOf: (object) => indexKeys(name, object),
+    haveSameKeys: (before, after) => haveSameKeys(name, before, after),
+  });
 }
 
 export class StoreState implements ReadTx {

@@ -9,7 +9,8 @@ import {
   FailedPreconditionError,
   NotFoundError,
 } from "../../base/errors/errors.js";
-import { type Precondition, type StoreAction, StoreObject } from "../../proto/gen/skein/v1/objects.js";
+import type { Precondition } from "../../proto/gen/skein/v1/objects.js";
+import { type EncodedAction, encodeObject } from "./encode-transaction.js";
 import { indexKeys, lookupKey, nameKey, nameOf } from "./index-keys.js";
 import { hasUniqueName, nameTakenMessage } from "./integrity.js";
 import { lowerBound } from "./sorted-bucket.js";
@@ -24,6 +25,14 @@ interface Written {
   readonly versionIndex: number;
   /** undefined: removed. */
   readonly after: Tables[TableName] | undefined;
+  /** Of `after`, as it is proposed; made when first asked for. */
+  encoded: Uint8Array | undefined;
+}
+
+/** What a transaction asks of the log. */
+export interface Proposal {
+  readonly preconditions: readonly Precondition[];
+  readonly actions: readonly EncodedAction[];
 }
 
 /** A point to return to; see `mark`. */
@@ -79,7 +88,7 @@ export class WriteTransaction implements WriteTx {
     // not 0 when this transaction removed it
     const versionIndex = versionOf(this.#state.get(table, object.id));
     const meta = { version: { index: versionIndex }, createdAtMs: this.#nowMs, updatedAtMs: this.#nowMs };
-    this.#write({ table, id: object.id, versionIndex, after: { ...object, meta } });
+    this.#write({ table, id: object.id, versionIndex, after: { ...object, meta }, encoded: undefined });
   }
 
   update<K extends TableName>(table: K, object: Tables[K]): void {
@@ -100,14 +109,14 @@ export class WriteTransaction implements WriteTx {
       createdAtMs: current.meta?.createdAtMs ?? this.#nowMs,
       updatedAtMs: this.#nowMs,
     };
-    this.#write({ table, id: object.id, versionIndex, after: { ...object, meta } });
+    this.#write({ table, id: object.id, versionIndex, after: { ...object, meta }, encoded: undefined });
   }
 
   remove(table: TableName, id: string): void {
     this.#assertOpen();
     const current = this.get(table, id);
     if (current === undefined) throw new NotFoundError(`${table} ${id} not found`);
-    this.#write({ table, id, versionIndex: versionOf(current), after: undefined });
+    this.#write({ table, id, versionIndex: versionOf(current), after: undefined, encoded: undefined });
   }
 
   /** A point to which `rollback` returns. */
@@ -127,10 +136,9 @@ export class WriteTransaction implements WriteTx {
   /** Encoded size of the objects written since the mark, bytes. */
   encodedBytesSince(mark: Mark): number {
     let bytes = 0;
-    for (const { key } of this.#journal.slice(mark.journalLength)) {
-      const written = this.#written.get(key);
-      if (written?.after === undefined) continue;
-      bytes += StoreObject.encode(toStoreObject(written.table, written.after)).len; // sized, not written
+    for (let at = mark.journalLength; at < this.#journal.length; at++) {
+      const written = this.#written.get(this.#journal[at]?.key ?? "");
+      if (written !== undefined) bytes += encodedOf(written)?.length ?? 0;
     }
     return bytes;
   }
@@ -141,16 +149,21 @@ export class WriteTransaction implements WriteTx {
   }
 
   /** What to propose, in the order of the first write of each object. */
-  proposal(): { readonly preconditions: readonly Precondition[]; readonly actions: readonly StoreAction[] } {
+  proposal(): Proposal {
     const preconditions: Precondition[] = [];
-    const actions: StoreAction[] = [];
-    for (const { table, id, versionIndex, after } of this.#written.values()) {
+    const actions: EncodedAction[] = [];
+    for (const written of this.#written.values()) {
+      const { table, id, versionIndex, after } = written;
       if (after === undefined && versionIndex === 0) continue; // created and removed in here
-      preconditions.push({ key: { table, id }, versionIndex });
+      const key = { table, id };
+      preconditions.push({ key, versionIndex });
       actions.push(
         after === undefined
-          ? { action: { $case: "remove", value: { table, id } } }
-          : { action: { $case: "put", value: toStoreObject(table, after) } },
+          ? { action: { action: { $case: "remove", value: key } }, object: undefined }
+          : {
+              action: { action: { $case: "put", value: toStoreObject(table, after) } },
+              object: encodedOf(written),
+            },
       );
     }
     return { preconditions, actions };
@@ -206,6 +219,12 @@ export class WriteTransaction implements WriteTx {
     }
     return out;
   }
+}
+
+function encodedOf(written: Written): Uint8Array | undefined {
+  if (written.after === undefined) return undefined;
+  written.encoded ??= encodeObject(written.table, written.after);
+  return written.encoded;
 }
 
 /** Where the objects written under a name of a table are listed. */

@@ -7,10 +7,13 @@ import type { CoreStatus, RaftId, RaftMember } from "../core/types.js";
 import type { DataKeyLock } from "../storage/data-key.js";
 import type { StateSnapshot } from "../storage/state-store.js";
 
-/** A change of the materialised state. `value` undefined deletes the key. */
+/** A change of the materialised state. */
 export interface KeyValueChange {
   readonly key: string;
+  /** undefined deletes the key. May be made when it is first read: late is better, for then less is made. */
   readonly value: Uint8Array | undefined;
+  /** About how long `value` is, for who only wants to know that. @default its length */
+  readonly bytesAbout?: number;
 }
 
 export interface KeyValuePair {

@@ -20,13 +20,14 @@ const PENDING_BYTES_MAX = 16 * 1024 * 1024;
 /** Ticks between two attempts at a write that fails: 0.2 s, then twice as many, up to 10 s. */
 const PAUSE_TICKS = { first: 2, max: 100 } as const;
 
-function changeBytes(key: string, value: Uint8Array | undefined): number {
-  return key.length + (value?.length ?? 0);
+function changeBytes(change: KeyValueChange): number {
+  return change.key.length + (change.bytesAbout ?? change.value?.length ?? 0);
 }
 
 export class StateWriter {
   readonly #store: StateStore;
-  #changes = new Map<string, Uint8Array | undefined>();
+  /** By key, the newest. */
+  #changes = new Map<string, KeyValueChange>();
   /** Of `#changes`; more than that when keys repeat. */
   #bytes = 0;
   #point: SnapshotMeta;
@@ -68,9 +69,9 @@ export class StateWriter {
     changes: readonly KeyValueChange[],
   ): void {
     this.#point = { index: entry.index, term: entry.term, membership };
-    for (const { key, value } of changes) {
-      this.#changes.set(key, value);
-      this.#bytes += changeBytes(key, value);
+    for (const change of changes) {
+      this.#changes.set(change.key, change);
+      this.#bytes += changeBytes(change);
     }
     if (this.#bytes >= GATHER_BYTES_MAX && this.#failure === undefined) this.#start();
   }
@@ -123,7 +124,7 @@ export class StateWriter {
       this.#bytes = 0;
       this.#syncAsked = false;
       try {
-        const changes = [...taken].map(([key, value]) => ({ key, value }));
+        const changes = [...taken.values()];
         const meta = this.#point;
         await this.#store.write({ meta, changes, sync });
         if (sync) this.#syncedIndex = meta.index;
@@ -143,10 +144,10 @@ export class StateWriter {
   }
 
   /** What could not be written counts where nothing newer has come. */
-  #takeBack(taken: Map<string, Uint8Array | undefined>): void {
-    for (const [key, value] of this.#changes) taken.set(key, value);
+  #takeBack(taken: Map<string, KeyValueChange>): void {
+    for (const [key, change] of this.#changes) taken.set(key, change);
     this.#changes = taken;
     this.#bytes = 0;
-    for (const [key, value] of taken) this.#bytes += changeBytes(key, value);
+    for (const change of taken.values()) this.#bytes += changeBytes(change);
   }
 }
