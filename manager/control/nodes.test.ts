@@ -142,3 +142,20 @@ test("a node is removed when it is down, or by force; never a Raft member", asyn
   );
   await assert.rejects(t.ask(t.control.removeNode, { id: "w1", force: true }), /node w1 not found/);
 });
+
+test("a drain's beginning is stored once, and forgotten when it ends", async () => {
+  const t = await createTestControl({ managers: 1 });
+  await addWorker(t);
+  const began = t.clock.nowMs();
+  const drain = { availability: NodeAvailability.DRAIN };
+  assert.equal((await wish(t, "w1", drain))?.drainStartedAtMs, began);
+  t.clock.advance(1_000);
+  const again = await wish(t, "w1", {
+    ...drain,
+    annotations: { labels: { zone: "west" } },
+    drainDeadlineMs: 5,
+  });
+  assert.equal(again?.drainStartedAtMs, began);
+  assert.equal((await wish(t, "w1", { availability: NodeAvailability.ACTIVE }))?.drainStartedAtMs, 0);
+  assert.equal((await wish(t, "w1", drain))?.drainStartedAtMs, began + 1_000);
+});

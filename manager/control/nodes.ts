@@ -14,7 +14,7 @@ import type {
   UpdateNodeRequest,
 } from "../../proto/gen/skein/v1/control.js";
 import type { Node } from "../../proto/gen/skein/v1/objects.js";
-import { NodeRole, NodeState } from "../../proto/gen/skein/v1/types.js";
+import { NodeAvailability, NodeRole, type NodeSpec, NodeState } from "../../proto/gen/skein/v1/types.js";
 import type { RaftStatus } from "../../raft/host/raft-node.js";
 import type { ReadTx } from "../store/types.js";
 import { checkLabels, checkVersion } from "./annotations.js";
@@ -64,7 +64,7 @@ export class NodeControl {
   }
 
   async update(request: UpdateNodeRequest): Promise<NodeReply> {
-    const { store, raft } = this.#components;
+    const { store, raft, clock } = this.#components;
     const { spec } = request;
     if (spec === undefined) throw new InvalidArgumentError("a node update needs a specification");
     checkLabels(spec.annotations);
@@ -76,6 +76,7 @@ export class NodeControl {
       tx.update("node", {
         ...node,
         spec: { ...spec, annotations: spec.annotations ?? node.spec?.annotations },
+        drainStartedAtMs: drainStart(node, spec, clock.nowMs()),
       });
       return node.id;
     });
@@ -114,6 +115,12 @@ function answered(node: Node, status: RaftStatus): Node {
       ? node.status
       : { ...node.status, message: `manager: ${trouble}` };
   return { ...node, status: told, managerStatus: own, certificatePem: "" };
+}
+
+/** A drain begins once: its deadline does not move when something else about the node changes. */
+function drainStart(node: Node, spec: NodeSpec, nowMs: number): number {
+  if (spec.availability !== NodeAvailability.DRAIN) return 0;
+  return (node.spec?.availability === spec.availability && node.drainStartedAtMs) || nowMs;
 }
 
 function refuseDemotion(tx: ReadTx, node: Node, status: RaftStatus): void {

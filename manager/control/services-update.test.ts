@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type ServiceSpec, UpdateState } from "../../proto/gen/skein/v1/types.js";
+import { ServiceSpec, UpdateState } from "../../proto/gen/skein/v1/types.js";
 import {
   addReferences,
   createService as create,
@@ -152,7 +152,8 @@ test("rollback swaps the specifications and says so", async () => {
   const changed = await update(t, id, serviceSpec("web", { task: { container: { image: "b" } } }));
   const back = await update(t, id, undefined, { rollback: true });
   assert.deepEqual(back.spec, spec);
-  assert.deepEqual(back.specVersion, specVersion);
+  assert.ok((back.specVersion?.index ?? 0) > (specVersion?.index ?? 0), "a version of its own");
+  assert.equal(back.specChange, "image b to busybox:latest");
   assert.deepEqual(back.previousSpec, changed.spec);
   assert.equal(back.updateStatus?.state, UpdateState.ROLLBACK_STARTED);
   await assert.rejects(
@@ -160,6 +161,41 @@ test("rollback swaps the specifications and says so", async () => {
     /out of sequence/,
     "a version from before the rollback is stale",
   );
+});
+
+test("a second rollback goes forward again", async () => {
+  const t = await createTestControl();
+  const { id, spec } = await create(t, serviceSpec("web"));
+  const changed = await update(t, id, serviceSpec("web", { task: { container: { image: "b" } } }));
+  await update(t, id, undefined, { rollback: true });
+  const forward = await update(t, id, undefined, { rollback: true });
+  assert.deepEqual([forward.spec, forward.previousSpec], [changed.spec, spec]);
+});
+
+test("an update that changes nothing lets a paused update go on, and no other", async () => {
+  const t = await createTestControl();
+  const { id } = await create(t, serviceSpec("web"));
+  const before = await update(t, id, serviceSpec("web", { task: { container: { image: "b" } } }));
+  const set = (state: UpdateState) =>
+    t.store.update((tx) => {
+      const service = tx.get("service", id);
+      assert.ok(service);
+      const updateStatus = { state, startedAtMs: 1, completedAtMs: 0, message: "" };
+      tx.update("service", { ...service, updateStatus });
+    });
+  for (const [state, goesOn] of [
+    [UpdateState.UPDATING, false],
+    [UpdateState.COMPLETED, false],
+    [UpdateState.PAUSED, true],
+    [UpdateState.ROLLBACK_PAUSED, true],
+  ] as const) {
+    await set(state);
+    const stored = t.store.view((tx) => tx.get("service", id));
+    const after = await update(t, id, serviceSpec("web", { task: { container: { image: "b" } } }));
+    assert.equal(after.updateStatus === undefined, goesOn, state);
+    assert.equal(after.specVersion?.index !== stored?.specVersion?.index, goesOn, state);
+    assert.deepEqual([after.spec, after.previousSpec], [before.spec, before.previousSpec], state);
+  }
 });
 
 test("rollback to a specification whose secret is gone is refused", async () => {
@@ -205,4 +241,10 @@ test("a job counts its iterations", async () => {
   const created = await create(t, job(0));
   assert.equal(created.jobStatus?.iteration, 0);
   assert.equal((await update(t, created.id, job(1))).jobStatus?.iteration, 1);
+  const wider = {
+    ...job(1),
+    mode: { $case: "replicatedJob", value: { maxConcurrent: 3, totalCompletions: 5 } },
+  };
+  const after = await update(t, created.id, ServiceSpec.fromPartial(wider as ServiceSpec));
+  assert.equal(after.jobStatus?.iteration, 1, "the same tasks need not run again");
 });

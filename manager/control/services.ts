@@ -1,7 +1,7 @@
 /**
  * Services: created, updated, rolled back, scaled, listed, removed.
  * Pure over the store. Invariants: a stored specification is valid and refers by id;
- * `spec_version` moves exactly when the meaning of the specification does;
+ * `spec_version` moves exactly when the meaning of the specification does, or a paused update goes on;
  * credentials for pulling are never answered.
  */
 import {
@@ -31,6 +31,7 @@ import { matchesFilters } from "./list-filters.js";
 import { countTasks } from "./service-counts.js";
 import { refuseTakenPorts, resolveReferences } from "./service-references.js";
 import { checkServiceSpec } from "./service-validation.js";
+import { describeSpecChange } from "./spec-change.js";
 import { compareServiceSpecs, pullAuthOf, withPullAuth } from "./spec-comparison.js";
 
 const MODE_NAMES = {
@@ -124,20 +125,22 @@ export class ServiceControl {
       throw new NotImplementedError("service mode change is not allowed");
     const pullAuth = pullAuthFor(service, request);
     const resolved = { ...given, task: withPullAuth(resolveReferences(tx, taskOf(given)), pullAuth) };
-    const { same, merged } = compareServiceSpecs(before, resolved);
-    if (same)
-      return pullAuthOf(before) === pullAuth
-        ? undefined
-        : { ...service, spec: { ...before, task: merged.task } };
+    const { same, sameTask, merged } = compareServiceSpecs(before, resolved);
+    if (same) {
+      const spec = pullAuthOf(before) === pullAuth ? before : { ...before, task: merged.task };
+      if (isPaused(service)) return { ...service, spec, specVersion: { index: 0 }, updateStatus: undefined };
+      return spec === before ? undefined : { ...service, spec };
+    }
     refuseTakenPorts(tx, merged, service.id);
     return {
       ...service,
       spec: merged,
       specVersion: { index: 0 }, // the store puts the entry's index here
+      specChange: describeSpecChange(before, merged),
       previousSpec: before,
       previousSpecVersion: service.specVersion,
       updateStatus: undefined,
-      jobStatus: this.#nextJobStatus(merged, service),
+      jobStatus: sameTask ? service.jobStatus : this.#nextJobStatus(merged, service),
     };
   }
 
@@ -153,7 +156,8 @@ export class ServiceControl {
     return {
       ...service,
       spec: previousSpec,
-      specVersion: service.previousSpecVersion, // tasks made from it are up to date again
+      specVersion: { index: 0 }, // tasks of the old one are up to date all the same, for they mean the same
+      specChange: describeSpecChange(service.spec, previousSpec),
       previousSpec: service.spec,
       previousSpecVersion: service.specVersion,
       updateStatus: {
@@ -197,6 +201,11 @@ function isJob(spec: ServiceSpec): boolean {
   return spec.mode?.$case === "replicatedJob" || spec.mode?.$case === "globalJob";
 }
 
+/** Any update lets it go on, even one that changes nothing. */
+function isPaused({ updateStatus }: Service): boolean {
+  return updateStatus?.state === UpdateState.PAUSED || updateStatus?.state === UpdateState.ROLLBACK_PAUSED;
+}
+
 export function modeName(spec: ServiceSpec | undefined): string {
   return spec?.mode === undefined ? "" : MODE_NAMES[spec.mode.$case];
 }
@@ -207,9 +216,7 @@ export function modeName(spec: ServiceSpec | undefined): string {
  * and nobody's change of the specification can be lost.
  */
 function refuseStale(service: Service, version: number): void {
-  const state = service.updateStatus?.state ?? UpdateState.NONE;
-  const rolledBack = state.startsWith("UPDATE_STATE_ROLLBACK"); // then spec_version went back, too
-  const oldest = rolledBack ? versionOf(service) : (service.specVersion?.index ?? versionOf(service));
+  const oldest = service.specVersion?.index ?? versionOf(service);
   if (version < oldest || version > versionOf(service)) throw outOfSequence();
 }
 
