@@ -3,7 +3,7 @@
  * @throws {InvalidArgumentError} not JSON, or a key the endpoint does not know, named as Docker does.
  */
 import { InvalidArgumentError, NotImplementedError } from "../base/errors/errors.js";
-import { ListFilters } from "../proto/gen/skein/v1/control.js";
+import type { ListFilters } from "../proto/gen/skein/v1/control.js";
 
 export type Filters = ReadonlyMap<string, readonly string[]>;
 
@@ -17,7 +17,8 @@ function valuesOf(key: string, value: unknown): string[] {
   throw new InvalidArgumentError(`invalid filters: ${key} must be a list or a map`);
 }
 
-export function parseFilters(text: string | null, known: readonly string[]): Filters {
+/** @param known "any": where Docker passes over keys it does not know. */
+export function parseFilters(text: string | null, known: readonly string[] | "any"): Filters {
   if (text === null || text === "") return new Map();
   let parsed: unknown;
   try {
@@ -30,7 +31,7 @@ export function parseFilters(text: string | null, known: readonly string[]): Fil
   }
   const filters = new Map<string, string[]>();
   for (const [key, value] of Object.entries(parsed)) {
-    if (!known.includes(key)) throw new InvalidArgumentError(`invalid filter '${key}'`);
+    if (known !== "any" && !known.includes(key)) throw new InvalidArgumentError(`invalid filter '${key}'`);
     filters.set(key, valuesOf(key, value));
   }
   return filters;
@@ -60,11 +61,11 @@ export function labelFilters(values: readonly string[] = []): {
 /** The filters every listing shares: id, name, label. */
 export function listFilters(filters: Filters): ListFilters {
   const { labels, keys } = labelFilters(filters.get("label"));
-  return ListFilters.fromPartial({
+  return {
     ids: filters.get("id") ?? [],
     names: filters.get("name") ?? [],
     exactNames: filters.get("names") ?? [],
     labels,
     labelKeys: keys,
-  });
+  };
 }

@@ -9,7 +9,8 @@ import { messageOf } from "../base/errors/errors.js";
 import type { Logger } from "../base/log/logger.js";
 import { Backoff } from "../base/loop/backoff.js";
 import type { Random } from "../base/random/random.js";
-import { type ClusterEvent, ControlClient } from "../proto/gen/skein/v1/control.js";
+import type { ClusterEvent, ControlClient } from "../proto/gen/skein/v1/control.js";
+import { openControlClient } from "../proto/late-control-client.js";
 import type { ManagerEndpoint } from "./ports.js";
 
 export interface ClusterWatchComponents {
@@ -102,9 +103,23 @@ export class ClusterWatch {
   }
 
   #begin(): void {
-    if (this.#endpoint === undefined) return;
-    const { address, credentials, channel } = this.#endpoint;
-    const client = new ControlClient(address, credentials, { channelOverride: channel });
+    const endpoint = this.#endpoint;
+    if (endpoint === undefined) return;
+    const { address, credentials, channel } = endpoint;
+    openControlClient(address, credentials, { channelOverride: channel }).then(
+      (client) => {
+        if (this.#endpoint === endpoint && this.#call === undefined) this.#watch(client);
+      },
+      (error: unknown) => this.#again(messageOf(error)),
+    );
+  }
+
+  #again(reason: string): void {
+    this.#components.log.debug("the watch of the cluster's events ended", { reason });
+    this.#retry = this.#components.clock.setTimer(this.#backoff.nextMs(), () => this.#begin());
+  }
+
+  #watch(client: ControlClient): void {
     const metadata = new Metadata({ waitForReady: true });
     const call = client.watchEvents({ sinceIndex: 0 }, metadata);
     this.#call = call;
@@ -122,8 +137,7 @@ export class ClusterWatch {
       if (this.#call !== call) return; // ended by us, or told before
       this.#call = undefined;
       this.#lost();
-      this.#components.log.debug("the watch of the cluster's events ended", { reason });
-      this.#retry = this.#components.clock.setTimer(this.#backoff.nextMs(), () => this.#begin());
+      this.#again(reason);
     };
     call.on("end", () => over("the manager ended it"));
     call.on("error", (error) => over(messageOf(error)));

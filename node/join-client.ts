@@ -11,8 +11,8 @@ import { callUnary } from "../base/grpc/grpc-call.js";
 import { createKeyAndCsr } from "../base/pki/x509-csr.js";
 import { parseCertificate } from "../base/pki/x509-parts.js";
 import { type IssueReply, type IssueRequest, NodeCaClient } from "../proto/gen/skein/v1/ca.js";
-import { ControlClient } from "../proto/gen/skein/v1/control.js";
 import { NodeAvailability } from "../proto/gen/skein/v1/types.js";
+import { openControlClient } from "../proto/late-control-client.js";
 import { CHANNEL_OPTIONS, ManagerChannels } from "./manager-channels.js";
 import type { TlsIdentity } from "./rpc-host.js";
 
@@ -147,7 +147,7 @@ export async function fetchUnlockKey(identity: TlsIdentity, managers: readonly s
   try {
     let last: unknown = new UnavailableError("no manager is known to ask for the unlock key");
     for (const address of managers) {
-      const client = new ControlClient(address, channels.credentials(), {
+      const client = await openControlClient(address, channels.credentials(), {
         channelOverride: channels.to(address),
       });
       try {

@@ -10,7 +10,7 @@ import { codeOf, messageOf, UnavailableError } from "../base/errors/errors.js";
 import { callUnary } from "../base/grpc/grpc-call.js";
 import { leaderWait } from "../base/grpc/leader-wait.js";
 import type { Logger } from "../base/log/logger.js";
-import { ControlClient } from "../proto/gen/skein/v1/control.js";
+import { openControlClient } from "../proto/late-control-client.js";
 import { WITHOUT_CONSENT } from "./leave-through-others.js";
 import type { LocalManager } from "./local-manager.js";
 
@@ -77,7 +77,7 @@ async function ask({ nodeId, force, localManager, clock, log }: LeaveRaftOptions
   const endpoint = await localManager.reached(force ? LEADERLESS_MS : undefined);
   if (endpoint === undefined) throw new UnavailableError("this node's manager does not run");
   const { address, credentials, channel } = endpoint;
-  const client = new ControlClient(address, credentials, { channelOverride: channel });
+  const client = await openControlClient(address, credentials, { channelOverride: channel });
   const leave = client.leaveCluster.bind(client);
   const deadlineMs = clock.monotonicMs() + TIMEOUT_MS;
   let leaderlessMs: number | undefined;

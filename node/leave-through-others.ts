@@ -8,7 +8,7 @@ import { codeOf, FailedPreconditionError, messageOf, UnavailableError } from "..
 import { callUnary } from "../base/grpc/grpc-call.js";
 import { leaderWait } from "../base/grpc/leader-wait.js";
 import type { Logger } from "../base/log/logger.js";
-import { ControlClient } from "../proto/gen/skein/v1/control.js";
+import { openControlClient } from "../proto/late-control-client.js";
 import { certificateRole } from "./certificate-clock.js";
 import { ManagerChannels } from "./manager-channels.js";
 import type { TlsIdentity } from "./rpc-host.js";
@@ -41,9 +41,9 @@ export async function leaveThroughOthers(
   const enough = new AbortController();
   try {
     await Promise.any(
-      others.slice(0, ASKED_MAX).map((address) => {
+      others.slice(0, ASKED_MAX).map(async (address) => {
         const override = { channelOverride: channels.to(address) };
-        const client = new ControlClient(address, channels.credentials(), override);
+        const client = await openControlClient(address, channels.credentials(), override);
         return callUnary(
           client.leaveCluster.bind(client),
           { nodeId, force: true },

@@ -7,7 +7,7 @@ import type { SwarmInitRequest } from "../api/ports.js";
 import { messageOf, UnavailableError } from "../base/errors/errors.js";
 import { callUnary } from "../base/grpc/grpc-call.js";
 import { leaderWait } from "../base/grpc/leader-wait.js";
-import { ControlClient } from "../proto/gen/skein/v1/control.js";
+import { openControlClient } from "../proto/late-control-client.js";
 import { parseHostPort } from "./address.js";
 import { DEFAULT_PORT, type SwarmAddresses, swarmAddresses } from "./swarm-addresses.js";
 import type { SwarmState } from "./swarm-files.js";
@@ -44,7 +44,7 @@ export async function refuseWithQuorum(
   const endpoint = await options.localManager.reached(QUORUM_WAIT_MS);
   if (endpoint === undefined) return;
   const { address, credentials, channel } = endpoint;
-  const control = new ControlClient(address, credentials, { channelOverride: channel });
+  const control = await openControlClient(address, credentials, { channelOverride: channel });
   let managers: number;
   try {
     const reply = await callUnary(
