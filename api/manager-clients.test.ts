@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Channel } from "@grpc/grpc-js";
-import { connectivityState, credentials } from "@grpc/grpc-js";
+import { Channel, connectivityState, credentials } from "@grpc/grpc-js";
 import { NotFoundError, UnavailableError } from "../base/errors/errors.js";
 import { ManagerClients } from "./manager-clients.js";
 import type { LocalNodeState, ManagerEndpoint, SwarmBackend } from "./ports.js";
@@ -28,7 +27,7 @@ function clientsOf({ state, error = "", isManager = false, connection }: Node, w
       waits.push(waitMs);
       return undefined;
     },
-    swarm: { info: () => info } as unknown as SwarmBackend, // all that is asked of it
+    swarm: { info: () => info } as unknown as SwarmBackend, // all that is asked
   });
 }
 
@@ -68,4 +67,38 @@ test("a manager that goes over a call is named; what a manager answers stays as 
   const leaderless = new UnavailableError("the swarm has no leader");
   assert.equal(words({ connection: READY, error: "a manager refuses it" }, leaderless), leaderless.message);
   assert.equal(words({ connection: IDLE }, new NotFoundError("no such node")), "no such node");
+});
+
+test("what only reads is asked again when the manager goes over it; a write is not", async () => {
+  const address = "unix:/nowhere/m.sock";
+  const insecure = credentials.createInsecure();
+  const endpoint: ManagerEndpoint = {
+    address,
+    credentials: insecure,
+    channel: new Channel(address, insecure, {}),
+  };
+  let asks = 0;
+  const demotedOverIt = new ManagerClients({
+    isManager: () => asks === 0,
+    manager: () => undefined,
+    managerReached: async () => {
+      asks += 1;
+      return endpoint;
+    },
+    swarm: { info: () => ({ state: "active", error: "" }) } as unknown as SwarmBackend, // all that is asked
+  });
+  await assert.rejects(
+    demotedOverIt.call((control) => control.getCluster, {}),
+    {
+      message: /^This node is not a swarm manager/,
+    },
+  );
+  asks = 0;
+  await assert.rejects(
+    demotedOverIt.call((control) => control.leaveCluster, { nodeId: "n", force: false }),
+    {
+      message: /^this node's manager ended before it answered/,
+    },
+  );
+  endpoint.channel.close();
 });

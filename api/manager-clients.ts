@@ -89,23 +89,29 @@ export class ManagerClients {
   async call<Req, Res>(
     pick: (control: ControlClient) => UnaryMethod<Req, Res>,
     request: Req,
-    { leaderWaitMs, startWaitMs }: ManagerWaits = {},
+    waits: ManagerWaits = {},
+    { isRepeated = false } = {},
   ): Promise<Res> {
-    const control = this.#controlAt(await this.#reached(startWaitMs));
+    const { leaderWaitMs, startWaitMs } = waits;
+    const endpoint = await this.#reached(startWaitMs);
+    const control = this.#controlAt(endpoint);
+    const method = pick(control);
     try {
-      return await callUnary<Req, Res>(pick(control).bind(control), request, {
+      return await callUnary<Req, Res>(method.bind(control), request, {
         timeoutMs: CONTROL_TIMEOUT_MS,
         ...(leaderWaitMs === undefined ? {} : { metadata: leaderWait(leaderWaitMs) }),
       });
     } catch (error) {
-      throw this.explained(error);
+      // Of the manager that is started again; or this node is none any more, and says so.
+      if (isRead(method) && !isRepeated && this.#hasGoneOver(error, endpoint))
+        return this.call(pick, request, waits, { isRepeated: true });
+      throw this.explained(error, endpoint);
     }
   }
 
   /** What a call that was sent failed with, in better words when the manager process has gone over it. */
-  explained(error: unknown): unknown {
-    const isThere = this.#backend.manager()?.channel.getConnectivityState(false) === connectivityState.READY;
-    if (codeOf(error) !== "unavailable" || isThere) return error;
+  explained(error: unknown, endpoint = this.#backend.manager()): unknown {
+    if (!this.#hasGoneOver(error, endpoint)) return error;
     const { error: reason } = this.#backend.swarm.info();
     const why =
       reason === ""
@@ -113,6 +119,17 @@ export class ManagerClients {
         : notRunning(reason);
     return new UnavailableError(`this node's ${why}`, { cause: error });
   }
+
+  #hasGoneOver(error: unknown, endpoint: ManagerEndpoint | undefined): boolean {
+    if (codeOf(error) !== "unavailable") return false;
+    const isThere = endpoint?.channel.getConnectivityState(false) === connectivityState.READY;
+    return !isThere || this.#backend.manager() !== endpoint;
+  }
+}
+
+/** What only reads may be asked twice. */
+function isRead(method: object): boolean {
+  return "path" in method && /\/(Get|List)\w+$/.test(String(method.path)); // as grpc-js marks its methods
 }
 
 const notRunning = (reason: string): string => `manager does not run, and is started again: ${reason}`;
