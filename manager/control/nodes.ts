@@ -104,17 +104,24 @@ export class NodeControl {
 }
 
 /**
- * The node with its manager status of this moment, and why its manager is not well, where its own message
- * leaves room for that; the certificate is nobody's business.
+ * The node with its manager status of this moment, and what is wrong with it, where its own message leaves
+ * room for that; the certificate is nobody's business.
  */
 function answered(node: Node, status: RaftStatus): Node {
   const own = managerStatus(status, node);
   const trouble = own === undefined ? "" : (node.description?.managerTrouble ?? "");
+  const words = [...(trouble === "" ? [] : [`manager: ${trouble}`]), ...skewWords(node)].join("; ");
   const told =
-    trouble === "" || node.status === undefined || node.status.message !== ""
+    words === "" || node.status === undefined || node.status.message !== ""
       ? node.status
-      : { ...node.status, message: `manager: ${trouble}` };
+      : { ...node.status, message: words };
   return { ...node, status: told, managerStatus: own, certificatePem: "" };
+}
+
+function skewWords({ clockSkewMs }: Node): string[] {
+  if (clockSkewMs === 0) return [];
+  const direction = clockSkewMs > 0 ? "ahead of" : "behind";
+  return [`its clock is ${Math.abs(clockSkewMs) / 1_000} s ${direction} its manager's`];
 }
 
 /** A drain begins once: its deadline does not move when something else about the node changes. */

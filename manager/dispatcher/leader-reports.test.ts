@@ -129,17 +129,14 @@ test("a goodbye outlives the leader that heard it", async () => {
   next.close();
 });
 
-test("a node that leaves is down at once, and a late word of that session does not bring it back", async () => {
+test("a node that leaves is removed at once, and no late word brings it back", async () => {
   const { send, node, reports } = await lead();
   await send({});
   await send({ goodbye: true, leaving: true, alive: false });
-  assert.equal(node("n1")?.status?.state, NodeState.DOWN);
-  assert.equal(node("n1")?.status?.message, "the node left the cluster");
-  assert.equal(node("n1")?.status?.address, "10.0.0.9");
+  assert.equal(node("n1"), undefined);
   await send({});
-  assert.equal(node("n1")?.status?.state, NodeState.DOWN);
   await send({ sessionId: "b" });
-  assert.equal(node("n1")?.status?.state, NodeState.READY);
+  assert.equal(node("n1"), undefined);
   reports.close();
 });
 
@@ -153,6 +150,19 @@ test("liveness alone costs no commit; a description or an address does", async (
   await send({ description, address: "10.0.0.1" });
   await send({ address: "127.0.0.1" }); // an agent beside its manager
   assert.equal(proposer.index, index);
+  reports.close();
+});
+
+test("a clock that differs is told once, and again when it is right", async () => {
+  const { send, node, proposer, reports } = await lead();
+  await send({ clockSkewMs: -7_000 });
+  assert.equal(node("n1")?.clockSkewMs, -7_000);
+  const index = proposer.index;
+  await send({ clockSkewMs: -7_000 });
+  await send({});
+  assert.equal(proposer.index, index);
+  await send({ clockSkewMs: 0 });
+  assert.equal(node("n1")?.clockSkewMs, 0);
   reports.close();
 });
 

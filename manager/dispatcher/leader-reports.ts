@@ -2,7 +2,7 @@
  * The leader's ear: what agents said to any manager becomes stored statuses, descriptions and node states.
  * Pure: the store and the clock are handed in. Lives as long as one leadership.
  * Invariants: `report` resolves only when everything in it is committed or known to be void; a node is DOWN
- * only after silence past the bound, or when it left. A daemon that stops for a restart says so: its node is
+ * only after silence past the bound; one that leaves is removed. A daemon that stops for a restart says so: its node is
  * DISCONNECTED at once, and has longer to come back.
  */
 import type { Clock, Timer } from "../../base/clock/clock.js";
@@ -115,9 +115,25 @@ class StoreLeaderReports implements LeaderReports {
       if (after !== undefined) tx.update("task", after);
       return;
     }
-    const node = tx.get("node", item.report.nodeId);
-    const after = node === undefined ? undefined : withReport(node, item.report);
-    if (after !== undefined) tx.update("node", after);
+    const { report } = item;
+    const node = tx.get("node", report.nodeId);
+    if (node === undefined) return;
+    if (report.goodbye && report.leaving) {
+      // It has stopped its tasks. Where it is a Raft member still, the role manager takes it out.
+      tx.remove("node", node.id);
+      this.#log.info("a node left the cluster", {
+        node: node.id,
+        hostname: node.description?.hostname ?? "",
+      });
+      return;
+    }
+    const after = withReport(node, report);
+    if (after === undefined) return;
+    if (after.clockSkewMs !== 0 && after.clockSkewMs !== node.clockSkewMs) {
+      const facts = { node: node.id, hostname: after.description?.hostname ?? "", skewMs: after.clockSkewMs };
+      this.#log.warn("a node's clock differs from its manager's", facts);
+    }
+    tx.update("node", after);
   }
 
   #bounds(): { periodMs: number; downAfterMs: number; returnAfterMs: number } {

@@ -33,14 +33,14 @@ export function withReport(node: Node, report: NodeReport): Node | undefined {
   if (report.goodbye) {
     const state = node.status?.state;
     if (state === NodeState.DOWN) return undefined;
-    if (report.leaving) return nodeDown(node, "the node left the cluster");
     return state === NodeState.DISCONNECTED ? undefined : nodeDisconnected(node);
   }
   if (!report.alive) return undefined;
   const address = usable(report.address) ? report.address : (node.status?.address ?? "");
   const status = { state: NodeState.READY, message: "", address };
   const description = report.description ?? node.description;
-  if (isDeepStrictEqual(node.status, status) && isDeepStrictEqual(node.description, description))
-    return undefined;
-  return { ...node, status, description };
+  const clockSkewMs = report.clockSkewMs ?? node.clockSkewMs;
+  const isSame = isDeepStrictEqual(node.status, status) && clockSkewMs === node.clockSkewMs;
+  if (isSame && isDeepStrictEqual(node.description, description)) return undefined;
+  return { ...node, status, description, clockSkewMs };
 }

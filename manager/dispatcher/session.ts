@@ -22,6 +22,7 @@ import type {
 } from "../../proto/gen/skein/v1/dispatcher.js";
 import type { NodeDescription } from "../../proto/gen/skein/v1/types.js";
 import { assignmentParts } from "./assignment-parts.js";
+import { ClockSkew } from "./clock-skew.js";
 import { NodeView } from "./node-resources.js";
 import { boundedUpdates, checkDescription } from "./report-bounds.js";
 import type { ReportSink } from "./report-sink.js";
@@ -78,6 +79,7 @@ export class Session {
   #ackedSequence = 0;
   #inFlight: { readonly sequence: number; done: boolean }[] = [];
   #ended = false;
+  readonly #skew = new ClockSkew();
   /** Monotonic instant of the last message. */
   lastHeardMs: number;
 
@@ -134,6 +136,7 @@ export class Session {
       }
       case "heartbeat":
         this.#appliedRevision = message.value.appliedRevision;
+        this.#skew.heard(message.value.sentAtMs, this.#host.clock.nowMs());
         this.#ack(); // the answer tells the agent that this manager is alive
         if (this.#view === undefined) this.advance();
         return;
@@ -302,6 +305,7 @@ export class Session {
       address: this.#stream.address,
       updates: [],
       appliedRevision: this.#appliedRevision,
+      ...(this.#skew.ms === undefined ? {} : { clockSkewMs: this.#skew.ms }),
       ...facts,
     };
   }
