@@ -24,7 +24,7 @@ function commitOf(parts: { unpauseError?: Error; commitError?: Error }) {
       return { id: "sha256:new" };
     },
   } as unknown as CommitRoutesOptions["images"];
-  const [route] = commitRoutes({ containers, images, applyChanges: (config) => config });
+  const [route] = commitRoutes({ containers, images, applyChanges: async (config) => config });
   const exchange = {
     query: new URLSearchParams({ container: "c1" }),
     body: async () => Fields.of({}),

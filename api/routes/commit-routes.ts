@@ -47,7 +47,7 @@ export function commitRoutes({ containers, images, applyChanges }: CommitRoutesO
         const container = containers.get(wanted);
         const body = await exchange.body();
         const document = await documentOf(images, container.imageId);
-        const config = applyChanges(
+        const config = await applyChanges(
           overlaid(configOf(container, document), body),
           query.getAll("changes").filter((change) => change !== ""),
         );

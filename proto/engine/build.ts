@@ -86,6 +86,6 @@ export interface ImageBuilder {
   applyChanges?(
     config: Readonly<Record<string, unknown>>,
     changes: readonly string[],
-  ): Readonly<Record<string, unknown>>;
+  ): Promise<Readonly<Record<string, unknown>>>;
   close(): Promise<void>;
 }

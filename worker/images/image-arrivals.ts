@@ -6,7 +6,6 @@
  */
 import { DataLossError, InvalidArgumentError } from "../../base/errors/errors.js";
 import { shortIdOf } from "./chain-ids.js";
-import { applyChanges } from "./dockerfile-changes.js";
 import type { ArchiveImage } from "./image-archive-contents.js";
 import { EMPTY_CONFIG, runConfigToJson } from "./image-config.js";
 import { addImage, knownBlobOf, type LibraryParts, type ProvidedLayer } from "./image-library.js";
@@ -71,6 +70,7 @@ export async function importImage(
   options: ImportOptions & { tag: string | undefined },
 ): Promise<StoredImage> {
   const { parts, nowMs } = context;
+  const { applyChanges } = await import("./dockerfile-changes.js");
   const config = applyChanges(EMPTY_CONFIG, options.changes ?? []);
   const { stageFile } = await import("./linux-image-archive.js");
   await using stage = stageIn(parts, "import");

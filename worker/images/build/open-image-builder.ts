@@ -17,10 +17,8 @@ import type { Random } from "../../../base/random/random.js";
 import type { BuildMessage, BuildRequest, ImageBuilder } from "../../../proto/engine/build.js";
 import type { ContainerManager } from "../../../proto/engine/containers.js";
 import type { ContainerStreams } from "../../../proto/engine/streams.js";
-import { applyBuildChanges } from "../dockerfile-changes.js";
 import { platformOf } from "../image-manifest.js";
 import type { ImageWorkshop } from "../image-store.js";
-import { buildConfigIn, buildConfigToJson } from "./build-config.js";
 import { BuildWorkspace, sweepBuilds } from "./build-workspace.js";
 import type { BuildContext, ContextLimits } from "./fs-build-context.js";
 import { RunMounts } from "./run-mounts.js";
@@ -164,10 +162,12 @@ class NodeImageBuilder implements ImageBuilder {
     return { deleted, reclaimedBytes };
   }
 
-  applyChanges(
+  async applyChanges(
     config: Readonly<Record<string, unknown>>,
     changes: readonly string[],
-  ): Readonly<Record<string, unknown>> {
+  ): Promise<Readonly<Record<string, unknown>>> {
+    const { applyBuildChanges } = await import("../dockerfile-changes.js");
+    const { buildConfigIn, buildConfigToJson } = await import("./build-config.js");
     return buildConfigToJson(applyBuildChanges(buildConfigIn(config), changes));
   }
 
