@@ -145,6 +145,7 @@ export function secretOut(secret: Secret): JsonObject {
         Templating: secret.templateDriver === "" ? undefined : { Name: secret.templateDriver },
       }),
     },
+    ...versionsOut(secret),
   };
 }
 
@@ -160,7 +161,17 @@ export function configOut(config: Config): JsonObject {
         Templating: config.templateDriver === "" ? undefined : { Name: config.templateDriver },
       }),
     },
+    ...versionsOut(config),
   };
+}
+
+/** Beside Docker's keys: the number of the data, and those of the data that is kept to go back to. */
+function versionsOut({ dataVersion, oldVersions }: Secret | Config): JsonObject {
+  const kept = oldVersions.map(({ number, createdAtMs }) => ({
+    Number: number,
+    CreatedAt: timeText(createdAtMs),
+  }));
+  return { DataVersion: dataVersion || 1, ...omitEmpty({ OldVersions: kept }) };
 }
 
 export const DEFAULT_HEARTBEAT_MS = 1_000;

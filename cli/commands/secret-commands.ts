@@ -50,11 +50,44 @@ async function create(
   context.print(textOf((answer as Row)["ID"])); // the API answers with an object
 }
 
+interface UpdateFlags {
+  readonly labelAdd?: string[];
+  readonly labelRm?: string[];
+}
+
+async function update(
+  context: Context,
+  kind: Kind,
+  target: { name: string; file: string | undefined },
+  flags: UpdateFlags,
+): Promise<void> {
+  const { name, file } = target;
+  const { labelAdd = [], labelRm = [] } = flags;
+  if (file === undefined && labelAdd.length === 0 && labelRm.length === 0)
+    throw new InvalidArgumentError(`${kind} update needs a file (or -), --label-add or --label-rm`);
+  const path = `/${kind}s/${encodeURIComponent(name)}`;
+  const object = await fetchRow(context, path);
+  const labels = { ...inner(object, "Spec", "Labels"), ...keyValues(labelAdd) };
+  for (const key of labelRm) delete labels[key];
+  const spec = inner(object, "Spec");
+  const body = {
+    Name: spec["Name"],
+    Labels: labels,
+    ...(file === undefined ? {} : { Data: (await readInput(file)).toString("base64") }),
+  };
+  const version = textOf(inner(object, "Version")["Index"]);
+  await context.client().call("POST", `${path}/update?version=${version}`, { body });
+  const after = await fetchRow(context, path);
+  const [was, is] = [textOf(object["DataVersion"]), textOf(after["DataVersion"])];
+  context.print(was === is ? name : `${name}: version ${is}; the services that use it are being updated`);
+}
+
 function listRow(object: Row, nowMs: number): Row {
   const ago = (key: string): string => `${duration(nowMs - Date.parse(textOf(object[key])))} ago`;
   return {
     ID: object["ID"],
     Name: inner(object, "Spec")["Name"],
+    Version: object["DataVersion"],
     Driver: textOf(inner(object, "Spec", "Driver")["Name"]),
     CreatedAt: ago("CreatedAt"),
     UpdatedAt: ago("UpdatedAt"),
@@ -72,6 +105,7 @@ function columnsOf(kind: Kind): { header: string; field: string }[] {
   const names = [
     { header: "ID", field: "ID" },
     { header: "NAME", field: "Name" },
+    { header: "VERSION", field: "Version" },
   ];
   return kind === "secret"
     ? [...names, { header: "DRIVER", field: "Driver" }, ...times]
@@ -102,6 +136,21 @@ function addCommands(program: Command, context: Context, kind: Kind): void {
   creating.action((name: string, file: string | undefined, flags: CreateFlags) =>
     create(context, kind, { name, file }, flags),
   );
+
+  group
+    .command("update")
+    .description(
+      `Give a ${kind} new data or labels. New data becomes its next version, and the services that use ` +
+        "it are updated to it by their own update settings; " +
+        '"service rollback" takes a service back to the data it had',
+    )
+    .argument(`<${kind}>`, "id or name")
+    .argument("[file]", "path of a file with the new data, or - for standard input")
+    .addOption(listOption("--label-add <key=value>", "add or change a label"))
+    .addOption(listOption("--label-rm <key>", "remove a label"))
+    .action((name: string, file: string | undefined, flags: UpdateFlags) =>
+      update(context, kind, { name, file }, flags),
+    );
 
   group
     .command("ls")

@@ -13,8 +13,11 @@ import type {
   UpdateConfigRequest,
 } from "../../proto/gen/skein/v1/control.js";
 import { Config } from "../../proto/gen/skein/v1/objects.js";
+import type { WriteTx } from "../store/types.js";
 import { checkFileName, checkVersion } from "./annotations.js";
 import type { ControlComponents } from "./control-components.js";
+import { rollOut, versionsInUse } from "./data-rollout.js";
+import { newestVersion, withNewData } from "./data-versions.js";
 import { findObject } from "./find-object.js";
 import { matchesFilters } from "./list-filters.js";
 import { checkTemplate, refuseInUse } from "./secrets.js";
@@ -34,7 +37,7 @@ export class ConfigControl {
     checkTemplate(request.templateDriver);
     checkConfigData(request.data);
     const { store, random } = this.#components;
-    const config = Config.fromPartial({ ...request, id: newId(random) });
+    const config = Config.fromPartial({ ...request, id: newId(random), dataVersion: 1 });
     await store.update((tx) => tx.create("config", config));
     return this.#reply(config.id);
   }
@@ -56,7 +59,7 @@ export class ConfigControl {
     };
   }
 
-  /** New labels; new data when some is given. */
+  /** New labels; new data, when some is given, becomes the next version and rolls the services that use it. */
   async update(request: UpdateConfigRequest): Promise<ConfigReply> {
     if (request.data.length > 0) checkConfigData(request.data);
     const id = await this.#components.store.update((tx) => {
@@ -69,14 +72,25 @@ export class ConfigControl {
         );
       }
       checkFileName(annotations, "config");
-      tx.update("config", {
-        ...config,
-        annotations,
-        data: request.data.length > 0 ? request.data : config.data,
-      });
+      const next = { ...config, annotations };
+      if (request.data.length === 0) tx.update("config", next);
+      else this.#renew(tx, next, request.data);
       return config.id;
     });
     return this.#reply(id);
+  }
+
+  #renew(tx: WriteTx, config: Config, data: Uint8Array): void {
+    const name = config.annotations?.name ?? "";
+    const next = withNewData(config, {
+      ...versionsInUse(tx, "config", config.id),
+      data,
+      kept: tx.list("cluster")[0]?.spec?.dataVersionsKept ?? 0,
+      createdAtMs: config.meta?.updatedAtMs ?? 0,
+      what: `config ${name}`,
+    });
+    tx.update("config", next);
+    if (next !== config) rollOut(tx, "config", { id: config.id, name, version: newestVersion(next) });
   }
 
   async remove(request: IdRequest): Promise<void> {

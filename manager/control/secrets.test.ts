@@ -133,3 +133,93 @@ test("what services use is not removed, and they are named", async () => {
   await t.ask(t.control.removeConfig, { id: "page" });
   await assert.rejects(t.ask(t.control.removeSecret, { id: "key" }), /secret key not found/);
 });
+
+async function serviceWith(t: Awaited<ReturnType<typeof createTestControl>>, name: string, changes: object) {
+  const spec = serviceSpec(name, {
+    task: {
+      container: {
+        image: "a",
+        secrets: [{ secretName: "key" }],
+        configs: [{ configName: "page", file: { name: "page" } }],
+      },
+    },
+    ...changes,
+  });
+  const { service } = await t.ask(t.control.createService, { spec, registryAuth: "" });
+  assert.ok(service);
+  return () => {
+    const stored = t.store.view((tx) => tx.get("service", service.id));
+    assert.ok(stored);
+    return stored;
+  };
+}
+
+const versionsOf = (service: Service): readonly (number | undefined)[] => [
+  service.spec?.task?.container?.secrets[0]?.version,
+  service.spec?.task?.container?.configs[0]?.version,
+];
+
+test("new data rolls the services that use it, and they go back to what they had", async () => {
+  const t = await createTestControl();
+  await t.ask(t.control.createSecret, secret("key"));
+  await t.ask(t.control.createConfig, config("page"));
+  const web = await serviceWith(t, "web", {});
+  const job = await serviceWith(t, "job", { mode: { $case: "globalJob", value: {} } });
+  assert.deepEqual(versionsOf(web()), [1, 1]);
+  const { config: page } = await t.ask(t.control.getConfig, { id: "page" });
+  const update = (data: string) =>
+    UpdateConfigRequest.fromPartial({
+      id: "page",
+      version: t.store.view((tx) => tx.get("config", page?.id ?? ""))?.meta?.version?.index ?? 0,
+      annotations: { name: "page" },
+      data: bytes(data),
+    });
+  await t.ask(t.control.updateConfig, update("page"));
+  assert.deepEqual(versionsOf(web()), [1, 1], "the same data rolls nothing");
+  await t.ask(t.control.updateConfig, update("page 2"));
+  assert.deepEqual(versionsOf(web()), [1, 2]);
+  assert.equal(web().specChange, "config page version 2");
+  assert.equal(web().previousSpec?.task?.container?.configs[0]?.version, 1);
+  assert.ok((web().specVersion?.index ?? 0) > 0);
+  assert.deepEqual(versionsOf(job()), [1, 1], "a job keeps what it began with");
+
+  const request = {
+    id: "web",
+    version: web().meta?.version?.index ?? 0,
+    registryAuth: "",
+    registryAuthFrom: "",
+  };
+  await t.ask(t.control.updateService, { ...request, spec: undefined, rollback: true });
+  assert.deepEqual(versionsOf(web()), [1, 1]);
+  const asked = web().spec;
+  assert.ok(asked);
+  const again = (forceUpdate: number) => ({
+    ...request,
+    version: web().meta?.version?.index ?? 0,
+    rollback: false,
+    spec: { ...asked, task: asked.task && { ...asked.task, forceUpdate } },
+  });
+  await t.ask(t.control.updateService, again(0));
+  assert.deepEqual(versionsOf(web()), [1, 1], "an unrelated update keeps the version");
+  await t.ask(t.control.updateService, again(1));
+  assert.deepEqual(versionsOf(web()), [1, 2], "a forced one takes the newest");
+});
+
+test("old versions of a secret are listed without their data", async () => {
+  const t = await createTestControl();
+  const created = (await t.ask(t.control.createSecret, secret("key"))).secret;
+  const { secret: after } = await t.ask(
+    t.control.updateSecret,
+    UpdateSecretRequest.fromPartial({
+      id: "key",
+      version: created?.meta?.version?.index ?? 0,
+      annotations: { name: "key" },
+      data: bytes("newer"),
+    }),
+  );
+  assert.equal(after?.dataVersion, 2);
+  assert.deepEqual(
+    after?.oldVersions.map(({ number, data }) => ({ number, bytes: data.length })),
+    [{ number: 1, bytes: 0 }],
+  );
+});

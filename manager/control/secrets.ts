@@ -18,9 +18,11 @@ import type {
   UpdateSecretRequest,
 } from "../../proto/gen/skein/v1/control.js";
 import { Secret, type Service } from "../../proto/gen/skein/v1/objects.js";
-import type { ReadTx } from "../store/types.js";
+import type { ReadTx, WriteTx } from "../store/types.js";
 import { checkFileName, checkVersion } from "./annotations.js";
 import type { ControlComponents } from "./control-components.js";
+import { rollOut, versionsInUse } from "./data-rollout.js";
+import { newestVersion, withNewData } from "./data-versions.js";
 import { findObject } from "./find-object.js";
 import { matchesFilters } from "./list-filters.js";
 
@@ -44,7 +46,7 @@ export class SecretControl {
     }
     checkSecretData(request.data);
     const { store, random } = this.#components;
-    const secret = Secret.fromPartial({ ...request, id: newId(random) });
+    const secret = Secret.fromPartial({ ...request, id: newId(random), dataVersion: 1 });
     await store.update((tx) => tx.create("secret", secret));
     return this.#reply(secret.id);
   }
@@ -68,7 +70,7 @@ export class SecretControl {
     };
   }
 
-  /** New labels; new data when some is given. */
+  /** New labels; new data, when some is given, becomes the next version and rolls the services that use it. */
   async update(request: UpdateSecretRequest): Promise<SecretReply> {
     if (request.data.length > 0) checkSecretData(request.data);
     const id = await this.#components.store.update((tx) => {
@@ -81,14 +83,25 @@ export class SecretControl {
         );
       }
       checkFileName(annotations, "secret");
-      tx.update("secret", {
-        ...secret,
-        annotations,
-        data: request.data.length > 0 ? request.data : secret.data,
-      });
+      const next = { ...secret, annotations };
+      if (request.data.length === 0) tx.update("secret", next);
+      else this.#renew(tx, next, request.data);
       return secret.id;
     });
     return this.#reply(id);
+  }
+
+  #renew(tx: WriteTx, secret: Secret, data: Uint8Array): void {
+    const name = secret.annotations?.name ?? "";
+    const next = withNewData(secret, {
+      ...versionsInUse(tx, "secret", secret.id),
+      data,
+      kept: tx.list("cluster")[0]?.spec?.dataVersionsKept ?? 0,
+      createdAtMs: secret.meta?.updatedAtMs ?? 0,
+      what: `secret ${name}`,
+    });
+    tx.update("secret", next);
+    if (next !== secret) rollOut(tx, "secret", { id: secret.id, name, version: newestVersion(next) });
   }
 
   async remove(request: IdRequest): Promise<void> {
@@ -115,7 +128,8 @@ function stored(tx: ReadTx, id: string): Secret {
 }
 
 function withoutData(secret: Secret): Secret {
-  return { ...secret, data: new Uint8Array() };
+  const oldVersions = secret.oldVersions.map((version) => ({ ...version, data: new Uint8Array() }));
+  return { ...secret, data: new Uint8Array(), oldVersions };
 }
 
 function checkSecretData(data: Uint8Array): void {

@@ -17,10 +17,15 @@ import {
 } from "../../proto/gen/skein/v1/types.js";
 import { conflictingPortKeys, portKey } from "../store/index-keys.js";
 import type { ReadTx } from "../store/types.js";
+import { versionFor } from "./data-rollout.js";
 import { findObject } from "./find-object.js";
 
-/** @throws {NotFoundError} {InvalidArgumentError} {FailedPreconditionError} */
-export function resolveReferences(tx: ReadTx, task: TaskSpec): TaskSpec {
+/**
+ * @param before the specification whose versions of secrets and configs are kept; undefined: the newest are
+ * taken.
+ * @throws {NotFoundError} {InvalidArgumentError} {FailedPreconditionError}
+ */
+export function resolveReferences(tx: ReadTx, task: TaskSpec, before?: ServiceSpec): TaskSpec {
   const { container } = task;
   const networks = task.networks.map((attachment) => resolveNetwork(tx, attachment));
   const twice = networks.find(
@@ -29,8 +34,8 @@ export function resolveReferences(tx: ReadTx, task: TaskSpec): TaskSpec {
   if (twice !== undefined)
     throw new InvalidArgumentError(`network ${twice.target} is attached more than once`);
   if (container === undefined) return { ...task, networks };
-  const secrets = container.secrets.map((reference) => resolveSecret(tx, reference));
-  const configs = container.configs.map((reference) => resolveConfig(tx, reference));
+  const secrets = container.secrets.map((reference) => resolveSecret(tx, reference, before));
+  const configs = container.configs.map((reference) => resolveConfig(tx, reference, before));
   refuseSameTarget(
     "secret",
     secrets.map(({ secretName, file }) => ({ name: secretName, file })),
@@ -53,7 +58,11 @@ function resolveNetwork(tx: ReadTx, attachment: NetworkAttachmentConfig): Networ
   return { ...attachment, target: network.id, aliases: [...new Set(attachment.aliases)] };
 }
 
-function resolveSecret(tx: ReadTx, reference: SecretReference): SecretReference {
+function resolveSecret(
+  tx: ReadTx,
+  reference: SecretReference,
+  before: ServiceSpec | undefined,
+): SecretReference {
   const secret =
     tx.get("secret", reference.secretId) ??
     tx.list("secret", { by: "name", name: reference.secretName || reference.secretId })[0];
@@ -61,10 +70,14 @@ function resolveSecret(tx: ReadTx, reference: SecretReference): SecretReference 
     throw new NotFoundError(`secret ${reference.secretName || reference.secretId} not found`);
   const secretName = secret.annotations?.name ?? "";
   const file = fileTarget(reference.file, secretName);
-  return { secretId: secret.id, secretName, file, version: reference.version };
+  return { secretId: secret.id, secretName, file, version: versionFor("secret", secret, before) };
 }
 
-function resolveConfig(tx: ReadTx, reference: ConfigReference): ConfigReference {
+function resolveConfig(
+  tx: ReadTx,
+  reference: ConfigReference,
+  before: ServiceSpec | undefined,
+): ConfigReference {
   const config =
     tx.get("config", reference.configId) ??
     tx.list("config", { by: "name", name: reference.configName || reference.configId })[0];
@@ -73,7 +86,7 @@ function resolveConfig(tx: ReadTx, reference: ConfigReference): ConfigReference 
   const configName = config.annotations?.name ?? "";
   // Without a file a config is for the runtime only (credential specs).
   const file = reference.file === undefined ? undefined : fileTarget(reference.file, configName);
-  return { configId: config.id, configName, file, version: reference.version };
+  return { configId: config.id, configName, file, version: versionFor("config", config, before) };
 }
 
 /** Owner root and mode 0444 unless the reference says otherwise. */

@@ -196,7 +196,7 @@ test("references by name become ids, with the file they are mounted as", async (
       secretId: "sec1",
       secretName: "key",
       file: { name: "key", uid: "0", gid: "0", mode: 0o444 },
-      version: 0,
+      version: 1,
     },
   ]);
   assert.deepEqual(spec?.task?.container?.configs, [
@@ -204,7 +204,7 @@ test("references by name become ids, with the file they are mounted as", async (
       configId: "cfg1",
       configName: "page",
       file: { name: "/etc/page", uid: "0", gid: "0", mode: 0o400 },
-      version: 0,
+      version: 1,
     },
   ]);
 });

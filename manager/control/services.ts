@@ -124,7 +124,9 @@ export class ServiceControl {
     if (given.mode?.$case !== before.mode?.$case)
       throw new NotImplementedError("service mode change is not allowed");
     const pullAuth = pullAuthFor(service, request);
-    const resolved = { ...given, task: withPullAuth(resolveReferences(tx, taskOf(given)), pullAuth) };
+    const forced = taskOf(given).forceUpdate !== (before.task?.forceUpdate ?? 0);
+    const task = resolveReferences(tx, taskOf(given), forced || isJob(given) ? undefined : before);
+    const resolved = { ...given, task: withPullAuth(task, pullAuth) };
     const { same, sameTask, merged } = compareServiceSpecs(before, resolved);
     if (same) {
       const spec = pullAuthOf(before) === pullAuth ? before : { ...before, task: merged.task };

@@ -91,8 +91,8 @@ test("a node knows its tasks, what they need, and who else is on their networks"
     "service web",
     "endpoint web-1 ready",
     "endpoint web-2 joining",
-    "secret sec",
-    "config cfg",
+    "secret sec@1",
+    "config cfg@1",
     "task web-1",
   ]);
   assert.deepEqual(told(store, "n3"), ["peer n1", "peer n2"]);

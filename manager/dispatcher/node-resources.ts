@@ -4,6 +4,7 @@
  * Cost: O(dirty keys) per batch, O(own tasks) when the node's tasks changed,
  * O(set) when a network comes or goes.
  */
+import { dataKey } from "../../proto/dispatch/data-key.js";
 import { type NodeResource, type ResourceKey, ResourceKind } from "../../proto/gen/skein/v1/dispatcher.js";
 import type { ReadTx } from "../store/types.js";
 import { isLive } from "./resource-build.js";
@@ -147,8 +148,9 @@ export class NodeView {
       const task = this.#index.task(id)?.task;
       if (task === undefined || !isLive(task)) continue;
       for (const attachment of task.networks) networks.add(attachment.networkId);
-      for (const reference of task.spec?.container?.secrets ?? []) secrets.add(reference.secretId);
-      for (const reference of task.spec?.container?.configs ?? []) configs.add(reference.configId);
+      const container = task.spec?.container;
+      for (const { secretId, version } of container?.secrets ?? []) secrets.add(dataKey(secretId, version));
+      for (const { configId, version } of container?.configs ?? []) configs.add(dataKey(configId, version));
     }
     return { networks, secrets, configs };
   }

@@ -5,6 +5,7 @@
  * O(changes), not O(cluster).
  */
 import { isDeepStrictEqual } from "node:util";
+import { dataKey } from "../../proto/dispatch/data-key.js";
 import type {
   EndpointResource,
   NetworkResource,
@@ -13,6 +14,7 @@ import type {
   ServiceResource,
 } from "../../proto/gen/skein/v1/dispatcher.js";
 import type { Config, Network, Node, Secret, Service, Task } from "../../proto/gen/skein/v1/objects.js";
+import type { LogDriver } from "../../proto/gen/skein/v1/types.js";
 import type { ReadTx, StoreChange } from "../store/types.js";
 import {
   endpointOf,
@@ -87,6 +89,7 @@ export class ResourceIndex {
   readonly services = new Map<string, ServiceResource>();
   readonly networks = new Map<string, NetworkResource>();
   readonly peers = new Map<string, PeerResource>();
+  /** One for each version, under its `dataKey`, which is its id here. */
   readonly secrets = new Map<string, Secret>();
   readonly configs = new Map<string, Config>();
   readonly nodes = new Map<string, Node>();
@@ -100,17 +103,21 @@ export class ResourceIndex {
   /** Services with ingress ports: every node serves them. */
   readonly ingressServices = new Set<string>();
   #vxlanUdpPort = 0;
+  /** Of tasks that name none, from when they are told to their node on. */
+  #logDriver: LogDriver | undefined;
 
   static of(view: ReadTx): ResourceIndex {
     const index = new ResourceIndex();
     const dirty = emptyDirty();
-    index.#vxlanUdpPort = view.list("cluster")[0]?.vxlanUdpPort ?? 0;
+    const cluster = view.list("cluster")[0];
+    index.#vxlanUdpPort = cluster?.vxlanUdpPort ?? 0;
+    index.#logDriver = cluster?.spec?.defaultLogDriver;
     for (const node of view.list("node")) index.#setNode(node.id, node, dirty);
     for (const service of view.list("service")) index.#setService(service.id, service, dirty);
     for (const network of view.list("network")) index.#setNetwork(network.id, network, dirty);
     for (const task of view.list("task")) index.#setTask(task.id, task, dirty);
-    for (const secret of view.list("secret")) index.secrets.set(secret.id, secret);
-    for (const config of view.list("config")) index.configs.set(config.id, config);
+    for (const secret of view.list("secret")) setVersions(index.secrets, undefined, secret, dirty.secrets);
+    for (const config of view.list("config")) setVersions(index.configs, undefined, config, dirty.configs);
     return index;
   }
 
@@ -164,12 +171,13 @@ export class ResourceIndex {
         this.#setNode(change.id, change.after, dirty);
         break;
       case "secret":
-        if (replace(this.secrets, change.id, change.after)) dirty.secrets.add(change.id);
+        setVersions(this.secrets, change.before, change.after, dirty.secrets);
         break;
       case "config":
-        if (replace(this.configs, change.id, change.after)) dirty.configs.add(change.id);
+        setVersions(this.configs, change.before, change.after, dirty.configs);
         break;
       case "cluster": {
+        this.#logDriver = change.after?.spec?.defaultLogDriver;
         const port = change.after?.vxlanUdpPort ?? this.#vxlanUdpPort;
         if (port === this.#vxlanUdpPort) break;
         this.#vxlanUdpPort = port;
@@ -184,7 +192,7 @@ export class ResourceIndex {
 
   #setTask(id: string, task: Task | undefined, dirty: Dirty): void {
     const before = this.#tasks.get(id);
-    const after = task !== undefined && isAssigned(task) ? task : undefined;
+    const after = task !== undefined && isAssigned(task) ? withLogDriver(task, this.#logDriver) : undefined;
     if (before !== undefined && before.task.nodeId !== after?.nodeId) {
       this.#tasksOfNode.delete(before.task.nodeId, id);
       dirty.nodes.add(before.task.nodeId);
@@ -253,6 +261,30 @@ export class ResourceIndex {
   }
 }
 
+/** The versions of a secret's or config's data as objects of their own. */
+function versionsOf<T extends Secret | Config>(object: T | undefined): ReadonlyMap<string, T> {
+  if (object === undefined) return new Map();
+  const newest = { number: object.dataVersion || 1, data: object.data };
+  return new Map(
+    [...object.oldVersions, newest].map(({ number, data }) => {
+      const id = dataKey(object.id, number);
+      // labels and times are not the workers' business: a new label must not reach them
+      return [id, { ...object, id, meta: undefined, data, dataVersion: number, oldVersions: [] }];
+    }),
+  );
+}
+
+function setVersions<T extends Secret | Config>(
+  map: Map<string, T>,
+  before: T | undefined,
+  after: T | undefined,
+  dirty: Set<string>,
+): void {
+  const versions = versionsOf(after);
+  for (const id of new Set([...versionsOf(before).keys(), ...versions.keys()]))
+    if (replace(map, id, versions.get(id))) dirty.add(id);
+}
+
 /** Keeps the old object when the new one says the same. @returns whether anything changed. */
 function replace<T>(map: Map<string, T>, id: string, after: T | undefined): boolean {
   const before = map.get(id);
@@ -260,4 +292,10 @@ function replace<T>(map: Map<string, T>, id: string, after: T | undefined): bool
   if (after === undefined) map.delete(id);
   else map.set(id, after);
   return true;
+}
+
+function withLogDriver(task: Task, logDriver: LogDriver | undefined): Task {
+  const { spec } = task;
+  if (logDriver === undefined || spec === undefined || (spec.logDriver?.name ?? "") !== "") return task;
+  return { ...task, spec: { ...spec, logDriver } };
 }

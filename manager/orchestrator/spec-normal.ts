@@ -28,14 +28,9 @@ const MONITOR_MS = 5_000;
 const STOP_GRACE_MS = 10_000;
 const DEFAULT_UPDATE = UpdateConfig.fromPartial({ parallelism: 1 });
 
-/** Specifications are immutable: each is brought into its normal form once. */
-const normalTasks = new WeakMap<TaskSpec, object>();
-
 /** Credentials for pulling do not count. */
 export function normalTask(task: TaskSpec = TaskSpec.fromPartial({})): object {
-  const known = normalTasks.get(task);
-  if (known !== undefined) return known;
-  const normal = {
+  return {
     ...task,
     container: normalContainer(task.container),
     resources: normalResources(task.resources),
@@ -46,8 +41,6 @@ export function normalTask(task: TaskSpec = TaskSpec.fromPartial({})): object {
       ({ target }) => target,
     ),
   };
-  normalTasks.set(task, normal);
-  return normal;
 }
 
 export function normalContainer(container: ContainerSpec = ContainerSpec.fromPartial({})): object {

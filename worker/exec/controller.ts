@@ -39,6 +39,7 @@ export interface Controller {
   logs(options: LogReadOptions): AsyncIterable<LogRecord>;
 }
 
+/** Both take a `dataKey`. */
 export interface TaskDependencies {
   secret(id: string): Secret | undefined;
   config(id: string): Config | undefined;

@@ -4,6 +4,7 @@
  * otherwise; a missing one is named; data never enters a message.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
+import { dataKey } from "../../proto/dispatch/data-key.js";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import type { FileTarget } from "../../proto/gen/skein/v1/types.js";
 import type { FileToPlace } from "../containers/container-manager.js";
@@ -70,7 +71,7 @@ export function filesOfTask(input: FilesInput): readonly FileToPlace[] {
     return Buffer.from(text);
   };
   const secrets = (spec?.secrets ?? []).map((reference) => {
-    const secret = dependencies.secret(reference.secretId);
+    const secret = dependencies.secret(dataKey(reference.secretId, reference.version));
     if (secret === undefined) throw missing("secret", reference.secretName);
     const file = reference.file ?? { name: reference.secretName, uid: "", gid: "", mode: 0 };
     raw.set(`secret/${file.name}`, secret.data);
@@ -78,7 +79,7 @@ export function filesOfTask(input: FilesInput): readonly FileToPlace[] {
   });
   const configs = (spec?.configs ?? []).flatMap((reference) => {
     if (reference.file === undefined) return []; // for the runtime only
-    const config = dependencies.config(reference.configId);
+    const config = dependencies.config(dataKey(reference.configId, reference.version));
     if (config === undefined) throw missing("config", reference.configName);
     raw.set(`config/${reference.file.name}`, config.data);
     return [{ config, file: reference.file }];

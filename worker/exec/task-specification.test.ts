@@ -29,7 +29,7 @@ function specify(
     task,
     node: NODE,
     network: { kind: "none" },
-    dependencies: { secret: (id) => (id === "sec" ? secret : undefined), config: () => undefined },
+    dependencies: { secret: (id) => (id === "sec@1" ? secret : undefined), config: () => undefined },
   });
 }
 

@@ -1,0 +1,122 @@
+/**
+ * What new data of a secret or config does to the services that use it: each is updated to ask for the new
+ * version, by its own update rules, with the version it had as what it goes back to.
+ * Pure over a transaction. Jobs are left alone: their tasks keep what they began with until the next run.
+ */
+import type { Service } from "../../proto/gen/skein/v1/objects.js";
+import type { ContainerSpec, ServiceSpec } from "../../proto/gen/skein/v1/types.js";
+import type { ReadTx, WriteTx } from "../store/types.js";
+import { newestVersion } from "./data-versions.js";
+
+export type DataKind = "secret" | "config";
+
+interface Reference {
+  readonly id: string;
+  readonly version: number;
+}
+
+function referencesOf(kind: DataKind, container: ContainerSpec | undefined): readonly Reference[] {
+  return kind === "secret"
+    ? (container?.secrets ?? []).map(({ secretId: id, version }) => ({ id, version }))
+    : (container?.configs ?? []).map(({ configId: id, version }) => ({ id, version }));
+}
+
+function usersOf(tx: ReadTx, kind: DataKind, id: string): readonly Service[] {
+  return kind === "secret"
+    ? tx.list("service", { by: "secretId", secretId: id })
+    : tx.list("service", { by: "configId", configId: id });
+}
+
+/** @returns the versions that services, their tasks, and their previous specifications ask for. */
+export function versionsInUse(
+  tx: ReadTx,
+  kind: DataKind,
+  id: string,
+): { needed: Set<number>; wanted: Set<number> } {
+  const needed = new Set<number>();
+  const wanted = new Set<number>();
+  const note = (container: ContainerSpec | undefined, into: Set<number>): void => {
+    for (const reference of referencesOf(kind, container))
+      if (reference.id === id) into.add(reference.version || 1);
+  };
+  for (const { spec, previousSpec } of usersOf(tx, kind, id)) {
+    note(previousSpec?.task?.container, wanted);
+    note(spec?.task?.container, isJob(spec) ? needed : wanted); // a service is about to move on, a job is not
+  }
+  const tasks =
+    kind === "secret"
+      ? tx.list("task", { by: "secretId", secretId: id })
+      : tx.list("task", { by: "configId", configId: id });
+  // a task restarts with what it has until the update has come to it
+  for (const task of tasks) note(task.spec?.container, wanted);
+  return { needed, wanted };
+}
+
+function isJob(spec: ServiceSpec | undefined): boolean {
+  return spec?.mode?.$case === "replicatedJob" || spec?.mode?.$case === "globalJob";
+}
+
+/** @param version the version of the object that services are to ask for. */
+export function rollOut(
+  tx: WriteTx,
+  kind: DataKind,
+  object: { readonly id: string; readonly name: string; readonly version: number },
+): void {
+  for (const service of usersOf(tx, kind, object.id)) {
+    if (service.pendingDelete || service.spec === undefined || isJob(service.spec)) continue;
+    const spec = withVersion(service.spec, kind, object);
+    if (spec === undefined) continue;
+    tx.update("service", {
+      ...service,
+      spec,
+      specVersion: { index: 0 }, // the store puts the entry's index here
+      previousSpec: service.spec,
+      previousSpecVersion: service.specVersion,
+      updateStatus: undefined,
+      specChange: `${kind} ${object.name} version ${object.version}`,
+    });
+  }
+}
+
+/** @returns undefined when the specification asks for that version already, or not for the object. */
+function withVersion(
+  spec: ServiceSpec,
+  kind: DataKind,
+  { id, version }: { readonly id: string; readonly version: number },
+): ServiceSpec | undefined {
+  const { task } = spec;
+  const container = task?.container;
+  if (container === undefined || task === undefined) return undefined;
+  if (
+    !referencesOf(kind, container).some((reference) => reference.id === id && reference.version !== version)
+  )
+    return undefined;
+  const secrets = container.secrets.map((reference) =>
+    kind === "secret" && reference.secretId === id ? { ...reference, version } : reference,
+  );
+  const configs = container.configs.map((reference) =>
+    kind === "config" && reference.configId === id ? { ...reference, version } : reference,
+  );
+  return { ...spec, task: { ...task, container: { ...container, secrets, configs } } };
+}
+
+/**
+ * The version a reference is to have: the one its service has already, so that no unrelated update moves a
+ * service that was rolled back to the data it was rolled back from; else the newest.
+ * @param before the specification the service has; undefined for a new service, and when it is forced.
+ */
+export function versionFor(
+  kind: DataKind,
+  object: {
+    readonly id: string;
+    readonly dataVersion: number;
+    readonly oldVersions: readonly { number: number }[];
+  },
+  before: ServiceSpec | undefined,
+): number {
+  const newest = newestVersion(object);
+  const had = referencesOf(kind, before?.task?.container).find(({ id }) => id === object.id);
+  if (had === undefined) return newest;
+  const version = had.version || 1;
+  return object.oldVersions.some(({ number }) => number === version) ? version : newest;
+}
