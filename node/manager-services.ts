@@ -13,6 +13,8 @@ import { createNodeCaHandlers } from "../manager/ca/node-ca.js";
 import { authorize } from "../manager/ca/rpc-roles.js";
 import { trustView } from "../manager/ca/trust.js";
 import { createControlHandlers } from "../manager/control/control-handlers.js";
+import { EventHistory } from "../manager/control/event-history.js";
+import { tellLeaders } from "../manager/control/leader-events.js";
 import { createDispatcher } from "../manager/dispatcher/dispatcher.js";
 import { createLeaderReportsHandlers } from "../manager/dispatcher/grpc-leader-reports.js";
 import { createGrpcReportSink, type LeaderLink } from "../manager/dispatcher/grpc-report-sink.js";
@@ -39,6 +41,7 @@ import type { RaftNode } from "../raft/host/raft-node.js";
 import { createRaftHandlers, type GrpcTransport } from "../raft/transport/grpc-transport.js";
 import { LeaderDuties } from "./leader-duties.js";
 import { createLeaderGate, type LeaderView } from "./leader-gate.js";
+import { followLogLimits } from "./log-limits.js";
 import { SKEIN_VERSION } from "./machine-facts.js";
 import type { ManagerChannels } from "./manager-channels.js";
 import { ManagerDirectoryView } from "./manager-directory.js";
@@ -102,6 +105,7 @@ export async function serveManager(parts: ServeParts): Promise<RpcHost> {
   });
   scope.own(sink);
   scope.defer(raft.onLeadership(() => sink.leaderChanged()));
+  scope.defer(followLogLimits(store, raft));
   const trust = trustView(store, identity.rootCaPem);
   const dispatcher = createDispatcher({
     store,
@@ -125,6 +129,9 @@ export async function serveManager(parts: ServeParts): Promise<RpcHost> {
   scope.own(broker);
   const reach = createReach({ store, listeners, clock, random: random.child("tunnels") });
   scope.own(reach);
+  const events = new EventHistory({ store, nowMs: () => clock.nowMs(), log });
+  scope.own(events);
+  scope.defer(tellLeaders({ raft, store, tell: (event) => events.add(event) }));
   const managerAddresses = (): string[] => directory.list().map(({ address }) => address);
   const external = createHttpExternalSigner(() => channels.identity);
   const control = {
@@ -134,6 +141,7 @@ export async function serveManager(parts: ServeParts): Promise<RpcHost> {
     random: random.child("control"),
     log: log.child({ component: "control" }),
     raft,
+    events,
   };
   const ca = {
     store,

@@ -13,6 +13,7 @@ import { Scope } from "../../base/lifecycle/scope.js";
 import type { RaftInspection } from "../../proto/gen/skein/v1/debug.js";
 import type { Membership, RaftId, RaftMember } from "../core/types.js";
 import type { DataKeyLock } from "../storage/data-key.js";
+import type { LogLimits } from "../storage/stable-log.js";
 import type { StateSnapshot } from "../storage/state-store.js";
 import type { TransportEvents } from "../transport/transport.js";
 import { DataKeyUpkeep } from "./data-key-upkeep.js";
@@ -242,6 +243,10 @@ export class RaftHost implements RaftNode {
 
   exportState(): Promise<StateSnapshot> {
     return this.#stopped === undefined ? this.#driver.exportState() : Promise.reject(this.#stopped);
+  }
+
+  setLogLimits(limits: LogLimits): void {
+    this.#components.storage.log.setLimits(limits);
   }
 
   rotateDataKey(epoch: number): Promise<void> {

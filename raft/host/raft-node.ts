@@ -5,6 +5,7 @@
 import type { RaftInspection } from "../../proto/gen/skein/v1/debug.js";
 import type { CoreStatus, RaftId, RaftMember } from "../core/types.js";
 import type { DataKeyLock } from "../storage/data-key.js";
+import type { LogLimits } from "../storage/stable-log.js";
 import type { StateSnapshot } from "../storage/state-store.js";
 
 /** A change of the materialised state. */
@@ -83,6 +84,8 @@ export interface RaftNode {
   }): Promise<{ raftId: RaftId; members: readonly RaftMember[]; removed: readonly RaftId[] }>;
   /** Leader only. @throws {FailedPreconditionError} when the rest would have no quorum, unless forced. */
   removeMember(raftId: RaftId, options?: { force?: boolean }): Promise<void>;
+  /** How much of the log is kept, from its next compaction on; of this member alone. */
+  setLogLimits(limits: LogLimits): void;
   /**
    * Makes a new data key, when the cluster counts a newer rotation than this member follows. Resolves when
    * what is appended is sealed under it; what was sealed before follows in the background.

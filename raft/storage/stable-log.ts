@@ -64,14 +64,21 @@ export async function openStableLog(options: StableLogOptions): Promise<StableLo
   return new StableLog({ ...options, hardState: { ...options.hardState, commit } });
 }
 
+export interface LogLimits {
+  /** Applied entries until a compaction. */
+  readonly snapshotInterval: number;
+  /** Entries that a compaction leaves for followers that lag a little. */
+  readonly entriesKept: number;
+}
+
 export class StableLog implements LogStorage {
   readonly #wal: FileWal;
   readonly #log: EntryLog;
   readonly #state: StateStore;
   #hardState: HardState;
   readonly #initialMembership: Membership;
-  readonly #snapshotInterval: number;
-  readonly #entriesKept: number;
+  #snapshotInterval: number;
+  #entriesKept: number;
   readonly #memoryBytesMax: number;
 
   constructor(options: StableLogOptions) {
@@ -83,6 +90,12 @@ export class StableLog implements LogStorage {
     this.#snapshotInterval = options.snapshotInterval ?? 10_000;
     this.#entriesKept = options.entriesKept ?? ENTRIES_KEPT;
     this.#memoryBytesMax = options.memoryBytesMax ?? 8 * 1024 * 1024;
+  }
+
+  /** From the next compaction on. The bounds in bytes stay. */
+  setLimits(limits: LogLimits): void {
+    this.#snapshotInterval = limits.snapshotInterval;
+    this.#entriesKept = limits.entriesKept;
   }
 
   /** As found at start; the membership is the one at the state's index, later changes are in the log. */
