@@ -7,10 +7,11 @@ import { connectivityState } from "@grpc/grpc-js";
 import { codeOf, UnavailableError } from "../base/errors/errors.js";
 import { callUnary } from "../base/grpc/grpc-call.js";
 import { leaderWait } from "../base/grpc/leader-wait.js";
-import { BackupClient } from "../proto/gen/skein/v1/backup.js";
-import { ControlClient } from "../proto/gen/skein/v1/control.js";
-import { DebugClient, type RaftInspection } from "../proto/gen/skein/v1/debug.js";
+import type { BackupClient } from "../proto/gen/skein/v1/backup.js";
+import type { ControlClient } from "../proto/gen/skein/v1/control.js";
+import type { RaftInspection } from "../proto/gen/skein/v1/debug.js";
 import { LogsClient } from "../proto/gen/skein/v1/logs.js";
+import { openControlClient } from "../proto/late-control-client.js";
 import type { EngineBackend, ManagerEndpoint } from "./ports.js";
 
 /** Milliseconds a control call may take, waiting for a leader included. */
@@ -58,13 +59,13 @@ export class ManagerClients {
     );
   }
 
-  #controlAt(endpoint: ManagerEndpoint): ControlClient {
+  async #controlAt(endpoint: ManagerEndpoint): Promise<ControlClient> {
+    if (this.#for === endpoint && this.#control !== undefined) return this.#control;
     const { address, credentials, channel } = endpoint;
-    if (this.#for !== endpoint || this.#control === undefined) {
-      this.#for = endpoint;
-      this.#control = new ControlClient(address, credentials, { channelOverride: channel });
-    }
-    return this.#control;
+    const control = await openControlClient(address, credentials, { channelOverride: channel });
+    this.#for = endpoint;
+    this.#control = control;
+    return control;
   }
 
   /** Made anew each time, as the next two: it is seldom asked for. */
@@ -75,12 +76,14 @@ export class ManagerClients {
 
   async backup(): Promise<BackupClient> {
     const { address, credentials, channel } = await this.#reached();
+    const { BackupClient } = await import("../proto/gen/skein/v1/backup.js"); // seldom needed
     return new BackupClient(address, credentials, { channelOverride: channel });
   }
 
   /** This node's own member, whoever leads. */
   async inspectRaft({ startWaitMs }: Pick<ManagerWaits, "startWaitMs"> = {}): Promise<RaftInspection> {
     const { address, credentials, channel } = await this.#reached(startWaitMs);
+    const { DebugClient } = await import("../proto/gen/skein/v1/debug.js"); // seldom needed
     const debug = new DebugClient(address, credentials, { channelOverride: channel });
     return callUnary(debug.inspectRaft.bind(debug), {}, { timeoutMs: CONTROL_TIMEOUT_MS });
   }
@@ -94,7 +97,7 @@ export class ManagerClients {
   ): Promise<Res> {
     const { leaderWaitMs, startWaitMs } = waits;
     const endpoint = await this.#reached(startWaitMs);
-    const control = this.#controlAt(endpoint);
+    const control = await this.#controlAt(endpoint);
     const method = pick(control);
     try {
       return await callUnary<Req, Res>(method.bind(control), request, {
