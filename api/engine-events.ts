@@ -3,9 +3,11 @@
  * manager, the cluster.
  * Pure over those sources.
  */
+
+import type { ClusterEvent } from "../proto/gen/skein/v1/control.js";
 import { containerEvent, imageEvent, networkEvent, volumeEvent } from "./docker-events.js";
-import { EventJournal } from "./event-journal.js";
-import { ClusterWatch } from "./grpc-cluster-watch.js";
+import { type EngineEvent, EventJournal } from "./event-journal.js";
+import { ClusterWatch, eventNumber } from "./grpc-cluster-watch.js";
 import type { EngineBackend } from "./ports.js";
 
 const nothing = (): void => undefined;
@@ -39,8 +41,7 @@ export class EngineEvents {
       isManager: () => backend.isManager(),
       manager: () => backend.manager(),
       onManagerChange: (listener) => backend.onManagerChange(listener),
-      onEvent: ({ type, action, id, attributes, timeMs }) =>
-        journal.add({ type, action, id, attributes, timeMs, scope: "swarm" }),
+      onEvent: (event) => journal.add(clusterEvent(event)),
       onGap: () => journal.gap(),
       clock: backend.clock,
       random: backend.random.child("events"),
@@ -52,4 +53,12 @@ export class EngineEvents {
     for (const stop of this.#stopListening) stop();
     this.watch.close();
   }
+}
+
+/** With its number among the attributes, which is the same at every manager. */
+export function clusterEvent(event: ClusterEvent): EngineEvent {
+  const { type, action, id, timeMs } = event;
+  const index = eventNumber(event);
+  const attributes = index === undefined ? event.attributes : { ...event.attributes, index };
+  return { type, action, id, attributes, timeMs, scope: "swarm" };
 }

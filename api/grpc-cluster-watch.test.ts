@@ -99,7 +99,7 @@ test("the watch waits for the manager, begins anew when it ends, and ends with t
   await manager.listen();
   await live;
   const tell = (call: Call | undefined, id: string): void => {
-    call?.write({ index: 1, timeMs: 1, type: "node", action: "update", id, attributes: {} });
+    call?.write({ index: 1, ordinal: 0, timeMs: 1, type: "node", action: "update", id, attributes: {} });
   };
   tell(manager.calls[0], "one");
   await until("the first event", () => seen.length === 1);

@@ -1,15 +1,17 @@
 /**
  * Follows the cluster's events at the manager beside this daemon for as long as there is one.
- * Edge: to @grpc/grpc-js. A watch that ends is begun again after a pause; what happened meanwhile is not told
- * a second time by anybody, so `onGap` says that something may be missing.
+ * Edge: to @grpc/grpc-js. A watch that ends is begun again after a pause, behind the last event it told of;
+ * where that is not kept any more, `onGap` says that something may be missing.
  */
 import { type ClientReadableStream, Metadata } from "@grpc/grpc-js";
 import type { Clock, Timer } from "../base/clock/clock.js";
-import { messageOf } from "../base/errors/errors.js";
+import { AbortedError, messageOf, UnavailableError } from "../base/errors/errors.js";
+import { EVENTS_AT_KEY } from "../base/grpc/events-at.js";
+import { fromGrpcError } from "../base/grpc/grpc-errors.js";
 import type { Logger } from "../base/log/logger.js";
 import { Backoff } from "../base/loop/backoff.js";
 import type { Random } from "../base/random/random.js";
-import type { ClusterEvent, ControlClient } from "../proto/gen/skein/v1/control.js";
+import { type ClusterEvent, type ControlClient, WatchEventsRequest } from "../proto/gen/skein/v1/control.js";
 import { openControlClient } from "../proto/late-control-client.js";
 import type { ManagerEndpoint } from "./ports.js";
 
@@ -38,6 +40,8 @@ export class ClusterWatch {
   #endpoint: ManagerEndpoint | undefined;
   #call: ClientReadableStream<ClusterEvent> | undefined;
   #live = false;
+  /** Number of the last event told, or of what was before the first; "": unknown. */
+  #last = "";
   #retry: Timer | undefined;
 
   constructor(components: ClusterWatchComponents) {
@@ -64,6 +68,48 @@ export class ClusterWatch {
       signal.addEventListener("abort", done, { once: true });
       this.#waiting.add(done);
     });
+  }
+
+  /** What the manager keeps from a time on, oldest first; nothing on a node that is no manager. */
+  async past(sinceMs: number): Promise<readonly ClusterEvent[]> {
+    const endpoint = this.#endpoint;
+    if (endpoint === undefined) return [];
+    const { address, credentials, channel } = endpoint;
+    const client = await openControlClient(address, credentials, { channelOverride: channel });
+    const events: ClusterEvent[] = [];
+    try {
+      const kept = client.watchEvents(WatchEventsRequest.create({ past: true, sinceMs }));
+      for await (const event of kept as AsyncIterable<ClusterEvent>) events.push(event);
+    } catch (error) {
+      this.#components.log.debug("past events are not told", { error: messageOf(error) });
+    }
+    return events;
+  }
+
+  /**
+   * Events behind a number, first from what the manager keeps; "" : from now on. Ends with the signal.
+   * @throws {AbortedError} not all of them are kept; {InvalidArgumentError} no number; {UnavailableError}.
+   */
+  async *after(number: string, signal: AbortSignal): AsyncIterable<ClusterEvent | "begun"> {
+    const endpoint = this.#endpoint;
+    if (endpoint === undefined) throw new UnavailableError("this node is no manager: it knows no events");
+    const { address, credentials, channel } = endpoint;
+    const client = await openControlClient(address, credentials, { channelOverride: channel });
+    const call = client.watchEvents(WatchEventsRequest.create({ after: number }));
+    const cancel = (): void => call.cancel();
+    signal.addEventListener("abort", cancel, { once: true });
+    try {
+      if (signal.aborted) return;
+      await begun(call);
+      yield "begun";
+      for await (const event of call as AsyncIterable<ClusterEvent>) yield event;
+    } catch (error) {
+      if (signal.aborted || !(error instanceof Error)) return;
+      throw fromGrpcError(error);
+    } finally {
+      signal.removeEventListener("abort", cancel);
+      call.cancel();
+    }
   }
 
   close(): void {
@@ -95,6 +141,11 @@ export class ClusterWatch {
   #lost(): void {
     if (!this.#live) return;
     this.#live = false;
+    if (this.#last === "" || !this.#components.isManager()) this.#gap();
+  }
+
+  #gap(): void {
+    this.#last = "";
     this.#components.onGap();
   }
 
@@ -121,17 +172,20 @@ export class ClusterWatch {
 
   #watch(client: ControlClient): void {
     const metadata = new Metadata({ waitForReady: true });
-    const call = client.watchEvents({ sinceIndex: 0 }, metadata);
+    const call = client.watchEvents(WatchEventsRequest.create({ after: this.#last }), metadata);
     this.#call = call;
     // The manager answers with its headers once it watches.
-    call.on("metadata", () => {
+    call.on("metadata", (headers) => {
       if (this.#call !== call) return;
+      if (this.#last === "") this.#last = headers.get(EVENTS_AT_KEY)[0]?.toString() ?? "";
       this.#live = true;
       this.#backoff.reset();
       this.#wake();
     });
     call.on("data", (event: ClusterEvent) => {
-      if (this.#call === call) this.#components.onEvent(event);
+      if (this.#call !== call) return;
+      this.#last = eventNumber(event) ?? this.#last;
+      this.#components.onEvent(event);
     });
     const over = (reason: string): void => {
       if (this.#call !== call) return; // ended by us, or told before
@@ -139,7 +193,24 @@ export class ClusterWatch {
       this.#lost();
       this.#again(reason);
     };
+    const failed = (error: Error): void => {
+      if (this.#call === call && fromGrpcError(error) instanceof AbortedError) this.#gap();
+      over(messageOf(error));
+    };
     call.on("end", () => over("the manager ended it"));
-    call.on("error", (error) => over(messageOf(error)));
+    call.on("error", failed);
   }
+}
+
+/** @returns undefined for what has no number. */
+export function eventNumber({ index, ordinal }: ClusterEvent): string | undefined {
+  return ordinal === 0 ? undefined : `${index}.${ordinal}`;
+}
+
+/** The manager answers with its headers once it watches. */
+function begun(call: ClientReadableStream<ClusterEvent>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    call.once("metadata", () => resolve());
+    call.once("error", reject);
+  });
 }

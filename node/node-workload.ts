@@ -23,6 +23,7 @@ import type { ImageBuilder } from "../proto/engine/build.js";
 import type { ContainerStreams } from "../proto/engine/streams.js";
 import { DispatcherClient } from "../proto/gen/skein/v1/dispatcher.js";
 import { LogBrokerClient } from "../proto/gen/skein/v1/logs.js";
+import type { Task } from "../proto/gen/skein/v1/objects.js";
 import { TunnelsClient } from "../proto/gen/skein/v1/reach.js";
 import { createAgent } from "../worker/agent/agent.js";
 import type { ManagerConnection } from "../worker/agent/manager-connection.js";
@@ -34,10 +35,11 @@ import {
 } from "../worker/containers/open-container-manager.js";
 import { openContainerStreams } from "../worker/containers/streams/container-streams.js";
 import { createContainerExecutor } from "../worker/exec/container-executor.js";
-import { TASK_ID_LABEL } from "../worker/exec/task-names.js";
+import { TASK_ID_LABEL, taskName } from "../worker/exec/task-names.js";
 import { openImageBuilder } from "../worker/images/build/open-image-builder.js";
 import type { ImageWorkshop } from "../worker/images/image-store.js";
 import { openImageStore } from "../worker/images/linux-image-store.js";
+import { RemovedLogs } from "../worker/reach/fs-removed-logs.js";
 import { openLevelAgentState } from "../worker/state/level-agent-state.js";
 import { removeFolder } from "./atomic-file.js";
 import type { DaemonOptions } from "./daemon-options.js";
@@ -224,6 +226,11 @@ export class NodeWorkload {
         }),
       );
     };
+    const removedLogs = await RemovedLogs.open({
+      dir: this.#removedLogsDir(),
+      clock,
+      log: log.child({ component: "removed-logs" }),
+    });
     const executor = createContainerExecutor(
       {
         containers: this.containers,
@@ -236,6 +243,7 @@ export class NodeWorkload {
           os: "linux",
           architecture: facts.architecture,
         }),
+        keepLog: (task, containerId) => keepLog(removedLogs, this.containers, task, containerId),
         pathExists: (path) =>
           access(path).then(
             () => true,
@@ -256,6 +264,7 @@ export class NodeWorkload {
         state,
         dial: (address) => this.#dial(request, address),
         describe,
+        removedLogs,
         serveTunnel: this.#parts.serveTunnel,
         clock,
         random: random.child("agent"),
@@ -276,6 +285,7 @@ export class NodeWorkload {
         if (leaving) await agent.removeTasks();
         await agent.close({ leaving });
         executor.close();
+        removedLogs.close();
         await state.close();
       },
     };
@@ -290,10 +300,16 @@ export class NodeWorkload {
     for (const { id } of ofTasks) await this.containers.remove(id, { force: true, removeVolumes: true });
     await this.network.removeAll();
     removeFolder(this.#agentStateDir());
+    removeFolder(this.#removedLogsDir());
   }
 
   close(): Promise<void> {
     return this.#scope.close();
+  }
+
+  /** Beside the containers, so that their files can be linked to. */
+  #removedLogsDir(): string {
+    return join(this.#parts.options.dataDir, "containers-removed");
   }
 
   #agentStateDir(): string {
@@ -324,4 +340,20 @@ export class NodeWorkload {
       },
     };
   }
+}
+
+/** One without a log that can be read has none to keep. */
+async function keepLog(
+  removed: RemovedLogs,
+  containers: LocalContainerManager,
+  task: Task,
+  containerId: string,
+): Promise<void> {
+  const driver = containers.find(containerId)?.specification.log.driver;
+  if (driver === undefined || driver === "none") return;
+  const name = taskName(task);
+  await removed.keep(
+    { id: task.id, serviceId: task.serviceId, name },
+    containers.logSource(containerId).path,
+  );
 }

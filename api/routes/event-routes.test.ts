@@ -6,8 +6,11 @@ import { type ClientRequest, createServer, get, type IncomingMessage, type Serve
 import type { AddressInfo } from "node:net";
 import { after, before, beforeEach, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { AbortedError } from "../../base/errors/errors.js";
+import { ClusterEvent } from "../../proto/gen/skein/v1/control.js";
+import { clusterEvent } from "../engine-events.js";
 import { type EngineEvent, EventJournal } from "../event-journal.js";
-import { Exchange, sendError } from "../http-exchange.js";
+import { Exchange, sendError, sendReply } from "../http-exchange.js";
 import { eventRoutes } from "./event-routes.js";
 
 /** Now, in the world of these tests. */
@@ -25,17 +28,33 @@ const event = (id: string, timeMs: number): EngineEvent => ({
   timeMs,
 });
 
+/** What the manager keeps, and how it answers who asks by number. */
+let kept: ClusterEvent[] = [];
+const told = (id: string, index: number, timeMs: number): ClusterEvent =>
+  ClusterEvent.create({ type: "secret", action: "create", id, index, ordinal: 1, timeMs });
+
+async function* numbered(after: string): AsyncIterable<ClusterEvent | "begun"> {
+  if (after === "1.1") throw new AbortedError("gap: too old");
+  yield "begun";
+  yield* kept.filter(({ index }) => index > Number(after.split(".")[0]));
+  if (after === "2.1") throw new AbortedError("gap: too slow");
+}
+
 before(async () => {
   server = createServer((request, response) => {
-    const [route] = eventRoutes({
+    const routes = eventRoutes({
       journal,
-      watch: { live: () => live },
+      watch: { live: () => live, past: () => Promise.resolve(kept), after: numbered },
       nowMs: () => NOW_MS,
       daemon: { id: "E1", name: "host1" },
     });
-    const query = new URL(request.url ?? "", "http://x").searchParams;
+    const { pathname, searchParams: query } = new URL(request.url ?? "", "http://x");
+    const route = routes.find(({ path }) => path === pathname);
     const answer = route?.handle(new Exchange({ request, response, params: {}, query }));
-    answer?.catch((error: unknown) => sendError(response, error));
+    answer?.then(
+      (reply) => reply && sendReply(response, reply),
+      (error: unknown) => sendError(response, error),
+    );
   });
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
 });
@@ -56,10 +75,10 @@ interface Stream {
   read(count?: number): Promise<string[]>;
 }
 
-function follow(query: string): Promise<Stream> {
+function follow(query: string, path = "/events"): Promise<Stream> {
   return new Promise((resolve, reject) => {
     const { port } = server.address() as AddressInfo; // it listens on TCP
-    const outgoing = get({ port, path: `/events?${query}`, agent: false }, (response) => {
+    const outgoing = get({ port, path: `${path}?${query}`, agent: false }, (response) => {
       let text = "";
       response.setEncoding("utf8");
       response.on("data", (chunk: string) => {
@@ -69,7 +88,8 @@ function follow(query: string): Promise<Stream> {
         text
           .split("\n")
           .filter(Boolean)
-          .map((line) => (JSON.parse(line) as { Actor: { ID: string } }).Actor.ID);
+          .map((line) => JSON.parse(line) as { Actor?: { ID: string }; message?: string })
+          .map(({ Actor, message }) => Actor?.ID ?? message ?? "");
       const read = async (count = Number.POSITIVE_INFINITY): Promise<string[]> => {
         while (!response.readableEnded && ids().length < count) await sleep(2);
         return ids();
@@ -140,4 +160,22 @@ test("an until in the future ends the stream then", async () => {
   journal.add(event("new", NOW_MS));
   assert.deepEqual(await stream.read(), ["at1000", "at1500", "at1999", "new"]);
   while (journal.followers > 0) await sleep(2);
+});
+
+test("the cluster's past is the manager's, and nothing of it is told twice", async () => {
+  kept = [told("old", 1, 1_200_000), told("both", 2, 1_700_000)];
+  journal.add(clusterEvent(told("both", 2, 1_700_000)));
+  assert.deepEqual(await (await follow("since=1100&until=1999")).read(), ["old", "at1500", "both", "at1999"]);
+  kept = [];
+});
+
+test("events behind a number; a gap is 410 before the stream has begun, and its last line after", async () => {
+  kept = [told("a", 1, 1), told("b", 2, 2), told("c", 3, 3)];
+  const path = "/skein/v1/events";
+  assert.deepEqual(await (await follow("after=1", path)).read(), ["b", "c"]);
+  const gone = await follow("after=1.1", path);
+  assert.equal(gone.response.statusCode, 410);
+  assert.deepEqual(await gone.read(), ["gap: too old"]);
+  assert.deepEqual(await (await follow("after=2.1", path)).read(), ["c", "gap: too slow"]);
+  kept = [];
 });

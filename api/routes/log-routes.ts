@@ -3,11 +3,13 @@
  */
 import { InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
 import { fromGrpcError } from "../../base/grpc/grpc-errors.js";
-import type { LogBatch, LogMessage, LogSelector } from "../../proto/gen/skein/v1/logs.js";
+import { type LogBatch, LogMessage, type LogSelector } from "../../proto/gen/skein/v1/logs.js";
+import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import { parseTime } from "../convert/shape.js";
 import type { Exchange } from "../http-exchange.js";
 import { frame, MULTIPLEXED, RAW } from "../log-frames.js";
 import type { ManagerClients } from "../manager-clients.js";
+import { findRemoved, taskOrRemoved } from "../reach/removed-tasks.js";
 import type { Route } from "./route.js";
 
 function prefixOf(message: LogMessage, options: { timestamps: boolean; details: boolean }): string {
@@ -27,19 +29,23 @@ async function streamLogs(
 ): Promise<undefined> {
   const tail = exchange.query.get("tail") ?? "all";
   const sinceMs = parseTime(exchange.query.get("since") ?? "");
+  const untilMs = parseTime(exchange.query.get("until") ?? "");
   const stdout = exchange.flag("stdout");
   const stderr = exchange.flag("stderr");
   if (!stdout && !stderr)
     throw new InvalidArgumentError("Bad parameters: you must choose at least one stream");
   if (sinceMs === undefined)
     throw new InvalidArgumentError("since must be a time as RFC 3339 or seconds since 1970");
-  const options = { timestamps: exchange.flag("timestamps"), details: exchange.flag("details") };
+  if (untilMs === undefined)
+    throw new InvalidArgumentError("until must be a time as RFC 3339 or seconds since 1970");
+  const options = { tty, timestamps: exchange.flag("timestamps"), details: exchange.flag("details") };
   const call = (await clients.logs()).subscribeLogs({
     selector,
     options: {
       follow: exchange.flag("follow"),
       tail: /^\d+$/.test(tail) ? Number(tail) : -1,
       sinceMs,
+      untilMs,
       stdout,
       stderr,
     },
@@ -56,9 +62,7 @@ async function streamLogs(
           : frame(message.stream, prefix, message.data);
         if (!(await exchange.write(data))) return undefined;
       }
-      // A warning has no task to be told from; with details the CLI wants all three, so it goes without.
-      if (batch.warning !== "" && !options.details)
-        await exchange.write(frame("stderr", "", Buffer.from(`${batch.warning}\n`)));
+      if (batch.warning !== "") await writeWarning(exchange, batch, options);
     }
   } catch (error) {
     if (!signal.aborted && error instanceof Error) {
@@ -71,6 +75,31 @@ async function streamLogs(
   }
   exchange.response.end();
   return undefined;
+}
+
+/** One task; or those of a removed service, which goes by its newest task. */
+async function tasksMeant(
+  clients: ManagerClients,
+  id: string,
+): Promise<{ taskIds: readonly string[]; task: Task | undefined }> {
+  const task = await taskOrRemoved(clients, id);
+  if (task === undefined || task.id.startsWith(id)) return { taskIds: [task?.id ?? ""], task };
+  return { taskIds: (await findRemoved(clients, id)).taskIds, task };
+}
+
+/** A line about what is missing, told from a task of it: with details the stock command wants one. */
+async function writeWarning(
+  exchange: Exchange,
+  { warning, about }: LogBatch,
+  options: { tty: boolean; timestamps: boolean; details: boolean },
+): Promise<void> {
+  if (options.details && about === undefined) return;
+  const now = new Date().toISOString().replace("Z", "000000Z");
+  const prefix = prefixOf({ ...LogMessage.create(about), timestamp: now }, options);
+  const data = Buffer.from(`${warning}\n`);
+  await exchange.write(
+    options.tty ? Buffer.concat([Buffer.from(prefix), data]) : frame("stderr", prefix, data),
+  );
 }
 
 export function logRoutes(clients: ManagerClients): Route[] {
@@ -88,9 +117,10 @@ export function logRoutes(clients: ManagerClients): Route[] {
       method: "GET",
       path: "/tasks/:id/logs",
       handle: async (exchange) => {
-        const { task } = await clients.call((control) => control.getTask, { id: exchange.param("id") });
+        const id = exchange.param("id");
+        const { taskIds, task } = await tasksMeant(clients, id);
         const tty = task?.spec?.container?.tty ?? false;
-        return streamLogs(exchange, clients, { serviceIds: [], taskIds: [task?.id ?? ""] }, tty);
+        return streamLogs(exchange, clients, { serviceIds: [], taskIds: [...taskIds] }, tty);
       },
     },
   ];

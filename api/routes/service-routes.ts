@@ -13,6 +13,7 @@ import type { JsonObject } from "../convert/shape.js";
 import { listFilters, parseFilters } from "../filters.js";
 import { generatedName } from "../generated-names.js";
 import type { ManagerClients } from "../manager-clients.js";
+import { taskOrRemoved } from "../reach/removed-tasks.js";
 import type { Route } from "./route.js";
 
 const SERVICE_FILTER_KEYS = ["id", "label", "mode", "name", "runtime"];
@@ -153,7 +154,7 @@ export function taskRoutes(clients: ManagerClients): Route[] {
       method: "GET",
       path: "/tasks/:id",
       handle: async (exchange) => {
-        const { task } = await clients.call((control) => control.getTask, { id: exchange.param("id") });
+        const task = await taskOrRemoved(clients, exchange.param("id"));
         if (task === undefined) return { status: 200 };
         return { status: 200, json: taskOut(task, await networksById(task.networks.length > 0)) };
       },

@@ -28,7 +28,7 @@ export function eventLine(event: Row): string {
 
 async function followEvents(
   context: Context,
-  flags: FormatFlags & { filter?: string[]; since?: string; until?: string },
+  flags: FormatFlags & { filter?: string[]; since?: string; until?: string; after?: string },
 ): Promise<void> {
   const nowMs = Date.now();
   const query = {
@@ -36,13 +36,18 @@ async function followEvents(
     ...(flags.since === undefined ? {} : { since: sinceParameter(flags.since, "--since", nowMs) }),
     ...(flags.until === undefined ? {} : { until: sinceParameter(flags.until, "--until", nowMs) }),
   };
-  const stream = await context.client().stream("GET", "/events", { query });
+  const { after } = flags;
+  const stream =
+    after === undefined
+      ? await context.client().stream("GET", "/events", { query })
+      : await context.client().stream("GET", "/skein/v1/events", { query: { ...query, after } });
   let rest = "";
   for await (const chunk of stream) {
     const lines = `${rest}${(chunk as Buffer).toString("utf8")}`.split("\n"); // no encoding is set
     rest = lines.pop() ?? "";
     for (const line of lines.filter((each) => each.trim() !== "")) {
       const event = JSON.parse(line) as Row; // one object a line
+      if ("gap" in event) throw new Error(textOf(event["message"]));
       context.print(flags.format === undefined ? eventLine(event) : formatted(event, flags.format));
     }
   }
@@ -109,7 +114,8 @@ export function addSystemCommands(program: Command, context: Context): void {
     .option("--format <template>", "a template or json")
     .option("--since <time>", "from that time on")
     .option("--until <time>", "up to that time, then end")
-    .action((flags: FormatFlags & { filter?: string[]; since?: string; until?: string }) =>
+    .option("--after <index>", "the cluster's events behind that number (the index of an event)")
+    .action((flags: FormatFlags & { filter?: string[]; since?: string; until?: string; after?: string }) =>
       followEvents(context, flags),
     );
   program

@@ -22,7 +22,7 @@ export const RPC_ROLES: ReadonlyMap<string, RequiredRole> = new Map([
   ...rows("Dispatcher", "node", "Session"),
   ...rows("LogBroker", "node", "ListenSubscriptions PublishLogs"),
   ...rows("LeaderReports", "manager", "Report"),
-  ...rows("Logs", "manager", "SubscribeLogs"),
+  ...rows("Logs", "manager", "SubscribeLogs FindRemoved"),
   ...rows("Reach", "manager", "FindContainer OpenTunnel"),
   ...rows("Tunnels", "node", "ServeTunnel"),
   ...rows("Raft", "manager", "Stream InstallSnapshot"),

@@ -30,12 +30,13 @@ export const EVENT_TABLES = [
 /** @returns undefined when the change is of no interest. */
 export function eventOf(
   change: StoreChange,
-  at: { readonly index: number; readonly timeMs: number },
+  at: { readonly index: number; readonly ordinal: number; readonly timeMs: number },
 ): ClusterEvent | undefined {
   const attributes = attributesOf(change);
   if (attributes === undefined) return undefined;
   return {
     index: at.index,
+    ordinal: at.ordinal,
     timeMs: at.timeMs,
     type: change.table,
     action: actionOf(change),
@@ -113,8 +114,11 @@ function taskAttributes(before: Task | undefined, after: Task | undefined): Attr
   const attributes: Attributes = {
     name: taskName(task),
     "service.id": task.serviceId,
+    "service.name": task.serviceAnnotations?.name ?? "",
     "node.id": task.nodeId,
+    ...(task.slot > 0 ? { slot: String(task.slot) } : {}),
   };
+  if (before === undefined && task.createdBecause !== "") attributes["because"] = task.createdBecause;
   if (before === undefined || after === undefined) return attributes;
   const moved = record(
     attributes,
@@ -123,7 +127,11 @@ function taskAttributes(before: Task | undefined, after: Task | undefined): Attr
     short(after.status?.state ?? TaskState.NEW),
   );
   const desired = record(attributes, "desired-state", short(before.desiredState), short(after.desiredState));
-  if (after.status !== undefined && after.status.err !== "") attributes["error"] = after.status.err;
+  if (desired && after.stoppedBecause !== "") attributes["because"] = after.stoppedBecause;
+  const { err = "", cause = "", container } = after.status ?? {};
+  if (err !== "") attributes["error"] = err;
+  if (cause !== "") attributes["cause"] = cause;
+  if (moved && container?.exitCode !== undefined) attributes["exitCode"] = String(container.exitCode);
   return moved || desired ? attributes : undefined;
 }
 

@@ -7,6 +7,7 @@ import type { ControlServer } from "../../proto/gen/skein/v1/control.js";
 import { ClusterControl } from "./cluster.js";
 import { ConfigControl } from "./configs.js";
 import type { ControlComponents } from "./control-components.js";
+import { EventHistory } from "./event-history.js";
 import { unary } from "./grpc-unary.js";
 import { streamEvents } from "./grpc-watch-events.js";
 import { leaveCluster } from "./leave-cluster.js";
@@ -24,6 +25,8 @@ export function createControlHandlers(components: ControlComponents): ControlSer
   const networks = new NetworkControl(components);
   const secrets = new SecretControl(components);
   const configs = new ConfigControl(components);
+  const { store, clock, log } = components;
+  const events = components.events ?? new EventHistory({ store, nowMs: () => clock.nowMs(), log });
   const empty = async (done: Promise<void>): Promise<object> => {
     await done;
     return {};
@@ -57,7 +60,7 @@ export function createControlHandlers(components: ControlComponents): ControlSer
     updateConfig: unary((request) => configs.update(request)),
     removeConfig: unary((request) => empty(configs.remove(request))),
     listConfigs: unary((request) => configs.list(request)),
-    watchEvents: (call) => streamEvents(components, call),
+    watchEvents: (call) => streamEvents(events, log, call),
     leaveCluster: unary((request, call) => empty(leaveCluster(components, request, peerOf(call)))),
   };
 }

@@ -2,11 +2,17 @@
  * The Logs and LogBroker services on the wire. Edge: to @grpc/grpc-js.
  * Invariant: a publishing node is the one named by the connection's certificate, whatever its messages say.
  */
-import type { ServerReadableStream, ServerWritableStream, sendUnaryData } from "@grpc/grpc-js";
+import type {
+  ServerReadableStream,
+  ServerUnaryCall,
+  ServerWritableStream,
+  sendUnaryData,
+} from "@grpc/grpc-js";
 import { NotFoundError, UnauthenticatedError } from "../../base/errors/errors.js";
 import { toGrpcStatus } from "../../base/grpc/grpc-errors.js";
 import { directPeer, type IdentifiableCall } from "../../base/grpc/peer-identity.js";
 import type {
+  FindRemovedRequest,
   ListenSubscriptionsRequest,
   LogBatch,
   LogBrokerServer,
@@ -14,17 +20,33 @@ import type {
   LogsServer,
   PublishedLogs,
   PublishReply,
+  RemovedReply,
   SubscribeLogsRequest,
 } from "../../proto/gen/skein/v1/logs.js";
+import { withPullAuth } from "../control/spec-comparison.js";
 import type { ManagerLogBroker, Publication } from "./log-broker.js";
 
 /** @returns the node id of the caller; undefined when nobody vouches for it. */
 export type IdentifyNode = (call: IdentifiableCall) => string | undefined;
 
-type Broker = Pick<ManagerLogBroker, "subscribe" | "listen" | "publish">;
+type Broker = Pick<ManagerLogBroker, "subscribe" | "listen" | "publish" | "findRemoved">;
 
 export function createLogsHandlers(broker: Broker): LogsServer {
   return {
+    findRemoved(
+      call: ServerUnaryCall<FindRemovedRequest, RemovedReply>,
+      callback: sendUnaryData<RemovedReply>,
+    ): void {
+      try {
+        const tasks = broker.findRemoved(call.request.reference);
+        const newest = tasks.at(-1);
+        const taskIds = tasks.map(({ id }) => id);
+        callback(null, { taskIds, newest: newest && { ...newest, spec: withPullAuth(newest.spec, "") } });
+      } catch (error) {
+        callback(toGrpcStatus(error));
+      }
+    },
+
     subscribeLogs(call: ServerWritableStream<SubscribeLogsRequest, LogBatch>): void {
       let over = false;
       try {

@@ -41,7 +41,7 @@ async function setUp() {
     const subscription = broker.subscribe(
       {
         selector: { serviceIds: ["s1"], taskIds: [] },
-        options: { follow, tail: -1, sinceMs: 0, stdout: true, stderr: true },
+        options: { follow, tail: -1, sinceMs: 0, untilMs: 0, stdout: true, stderr: true },
       },
       {
         write: ({ messages, warning }) => {

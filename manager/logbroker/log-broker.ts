@@ -6,7 +6,7 @@
  * own publishers, and nobody else.
  */
 import type { Clock } from "../../base/clock/clock.js";
-import { ResourceExhaustedError } from "../../base/errors/errors.js";
+import { NotFoundError, ResourceExhaustedError } from "../../base/errors/errors.js";
 import type { Logger } from "../../base/log/logger.js";
 import { ComponentLoop } from "../../base/loop/component-loop.js";
 import { newId } from "../../base/random/ids.js";
@@ -17,11 +17,13 @@ import type {
   PublishedLogs,
   SubscribeLogsRequest,
 } from "../../proto/gen/skein/v1/logs.js";
+import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import { type NodeListener, NodeListeners } from "../reach/node-listeners.js";
 import type { ReadStore, StoreWatch } from "../store/types.js";
 import { createLogBrokerHandlers, createLogsHandlers, type IdentifyNode } from "./grpc-log-broker.js";
-import { LogFeed, type LogOutput } from "./log-feed.js";
+import { feedIdOf, LogFeed, type LogOutput } from "./log-feed.js";
 import { selectedTasks } from "./log-selection.js";
+import { RemovedTasks } from "./removed-tasks.js";
 
 /** Subscriptions open at one manager. */
 export const SUBSCRIPTIONS_MAX = 1_000;
@@ -63,12 +65,14 @@ export class ManagerLogBroker implements LogBroker {
   readonly #components: LogBrokerComponents;
   readonly #listeners: NodeListeners;
   readonly #feeds = new Map<string, LogFeed>();
+  readonly #removed: RemovedTasks;
   readonly #watch: StoreWatch;
   readonly #loop: ComponentLoop;
 
   constructor(components: LogBrokerComponents) {
     this.#components = components;
     const { log, store, identify } = components;
+    this.#removed = new RemovedTasks(() => components.clock.nowMs());
     this.#listeners = components.listeners ?? new NodeListeners();
     this.#listeners.onListening((nodeId) => {
       for (const feed of [...this.#feeds.values()]) feed.listening(nodeId);
@@ -89,7 +93,8 @@ export class ManagerLogBroker implements LogBroker {
       throw new ResourceExhaustedError(`log subscriptions: ${SUBSCRIPTIONS_MAX} are open at this manager`);
     }
     const selector = request.selector ?? { serviceIds: [], taskIds: [] };
-    const tasks = store.view((view) => selectedTasks(view, selector, { strict: true }));
+    const removed = this.#removed;
+    const tasks = store.view((view) => selectedTasks(view, selector, { strict: true, removed }));
     const id = newId(random);
     const feed = new LogFeed({
       id,
@@ -99,7 +104,7 @@ export class ManagerLogBroker implements LogBroker {
       clock,
       listener: (nodeId) => this.#listeners.get(nodeId),
       node: (nodeId) => store.view((view) => view.get("node", nodeId)),
-      task: (taskId) => store.view((view) => view.get("task", taskId)),
+      task: (taskId) => store.view((view) => view.get("task", taskId)) ?? removed.get(taskId),
       onEnded: () => this.#feeds.delete(id),
     });
     this.#feeds.set(id, feed);
@@ -113,7 +118,14 @@ export class ManagerLogBroker implements LogBroker {
 
   /** @returns undefined when nobody waits for that subscription any more. */
   publish(nodeId: string, subscriptionId: string): Publication | undefined {
-    return this.#feeds.get(subscriptionId)?.publication(nodeId);
+    return this.#feeds.get(feedIdOf(subscriptionId))?.publication(nodeId, subscriptionId);
+  }
+
+  /** Tasks that were removed not long ago, oldest first. @throws {NotFoundError} none is meant. */
+  findRemoved(reference: string): readonly Task[] {
+    const tasks = this.#removed.find(reference);
+    if (tasks.length === 0) throw new NotFoundError(`task ${reference} not found`);
+    return tasks;
   }
 
   async close(): Promise<void> {
@@ -124,11 +136,18 @@ export class ManagerLogBroker implements LogBroker {
   }
 
   #pass(): void {
-    if (this.#watch.take().length === 0) return;
+    const batches = this.#watch.take();
+    if (batches.length === 0) return;
+    for (const { changes } of batches)
+      for (const change of changes)
+        if (change.table === "task" && change.kind === "remove" && change.before !== undefined)
+          this.#removed.note(change.before);
     for (const feed of [...this.#feeds.values()]) {
       if (feed.follow) {
         feed.include(
-          this.#components.store.view((view) => selectedTasks(view, feed.selector, { strict: false })),
+          this.#components.store.view((view) =>
+            selectedTasks(view, feed.selector, { strict: false, removed: this.#removed }),
+          ),
         );
       }
       feed.nodesChanged();

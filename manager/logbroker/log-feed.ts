@@ -1,27 +1,43 @@
 /**
  * One subscription: which nodes were asked, which have answered, what is missing.
- * Pure. Per node: wanted > asked > answered, or missing with a reason.
- * Invariant: a one-off feed ends when no node is wanted or asked any more, and each of those states has a
- * deadline.
+ * Pure. Per node: wanted > asked > answered, or missing with a reason. A node that was missing from a feed
+ * that follows is asked again when it is back, from behind the last line that came of each task.
+ * Invariants: a one-off feed ends when no node is wanted or asked any more, and each of those states has a
+ * deadline; no line comes twice, whatever breaks: what was asked before counts no more once it is asked anew.
  */
 import type { Clock, Timer } from "../../base/clock/clock.js";
-import type {
-  LogBatch,
+import {
+  type LogBatch,
+  LogMessage,
   LogOptions,
-  LogSelector,
-  LogSubscription,
-  PublishedLogs,
+  type LogSelector,
+  type LogSubscription,
+  type PublishedLogs,
 } from "../../proto/gen/skein/v1/logs.js";
 import type { Node, Task } from "../../proto/gen/skein/v1/objects.js";
 import { NodeState } from "../../proto/gen/skein/v1/types.js";
 import type { NodeListener } from "../reach/node-listeners.js";
+import { shortTaskName } from "../reach/short-task-name.js";
 import type { Publication } from "./log-broker.js";
-import { shortTaskName } from "./log-selection.js";
+import { TakenLines } from "./taken-lines.js";
 
 /** Milliseconds a node that should be there has to come and listen. */
 export const LISTENER_WAIT_MS = 3_000;
 /** Milliseconds without a word from a node that was asked for what it has. */
 export const ANSWER_WAIT_MS = 10_000;
+/** Tasks named in a line about what is missing. */
+const NAMES_SHOWN_MAX = 8;
+/** Before a node is asked again that listens, but broke off. */
+const AGAIN_MS = 1_000;
+
+/** Of a subscription as nodes know it: the feed, and how many times the node was asked. */
+function subscriptionId(feedId: string, asked: number): string {
+  return `${feedId}.${asked}`;
+}
+
+export function feedIdOf(subscription: string): string {
+  return subscription.split(".")[0] ?? "";
+}
 
 /** The reader's stream without its transport. */
 export interface LogOutput {
@@ -46,8 +62,9 @@ interface Source {
   state: "wanted" | "asked" | "answered" | "missing";
   readonly tasks: Map<string, Task>;
   deadline: Timer | undefined;
-  /** Asked before: what was sent then is not asked for again. */
-  sinceMs: number | undefined;
+  /** How many times, and first when; the publication of an earlier time is void. */
+  asked: number;
+  askedAtMs: number;
 }
 
 export class LogFeed {
@@ -56,6 +73,7 @@ export class LogFeed {
   readonly #options: LogFeedOptions;
   readonly #logOptions: LogOptions;
   readonly #sources = new Map<string, Source>();
+  readonly #taken = new TakenLines();
   #resume: (() => void)[] = [];
   #blocked = false;
   #ended = false;
@@ -63,7 +81,7 @@ export class LogFeed {
   constructor(options: LogFeedOptions) {
     this.#options = options;
     this.selector = options.selector;
-    const given = options.options ?? { follow: false, tail: -1, sinceMs: 0, stdout: true, stderr: true };
+    const given = options.options ?? LogOptions.create({ tail: -1, stdout: true, stderr: true });
     this.#logOptions = given.stdout || given.stderr ? given : { ...given, stdout: true, stderr: true };
     this.follow = this.#logOptions.follow;
   }
@@ -75,7 +93,8 @@ export class LogFeed {
         state: "wanted",
         tasks: new Map<string, Task>(),
         deadline: undefined,
-        sinceMs: undefined,
+        asked: 0,
+        askedAtMs: 0,
       };
       source.tasks.set(task.id, task);
       if (this.#sources.has(task.nodeId)) continue;
@@ -100,19 +119,22 @@ export class LogFeed {
     this.#endWhenAnswered();
   }
 
-  publication(nodeId: string): Publication | undefined {
+  /** @returns undefined when that is not what the node was asked last. */
+  publication(nodeId: string, subscription: string): Publication | undefined {
     const source = this.#sources.get(nodeId);
-    if (source === undefined || this.#ended) return undefined;
+    const isCurrent = (): boolean =>
+      source !== undefined && subscription === subscriptionId(this.#options.id, source.asked);
+    if (source === undefined || this.#ended || !isCurrent()) return undefined;
     return {
-      receive: (logs) => this.#receive(nodeId, source, logs),
+      receive: (logs) => (isCurrent() ? this.#receive(nodeId, source, logs) : true),
       onResume: (listener) => {
         if (this.#blocked) this.#resume.push(listener);
         else listener();
       },
       closed: () => {
-        if (source.state !== "asked") return;
-        source.sinceMs = this.#options.clock.nowMs();
+        if (source.state !== "asked" || !isCurrent()) return;
         this.#miss(nodeId, source, "broke off");
+        this.#askAgain(nodeId, source);
         this.#endWhenAnswered();
       },
     };
@@ -132,7 +154,7 @@ export class LogFeed {
     this.#ended = true;
     for (const [nodeId, source] of this.#sources) {
       source.deadline?.cancel();
-      if (source.state === "asked") this.#options.listener(nodeId)?.send(this.#subscription(source, true));
+      if (source.asked > 0) this.#options.listener(nodeId)?.send(this.#subscription(source, true));
     }
     for (const listener of this.#resume) listener();
     this.#options.output.end(error);
@@ -142,7 +164,12 @@ export class LogFeed {
   #ask(nodeId: string, source: Source): void {
     const listener = this.#options.listener(nodeId);
     if (listener !== undefined) {
+      const isBack = source.state === "missing";
       source.state = "asked";
+      source.asked += 1;
+      if (source.asked === 1) source.askedAtMs = this.#options.clock.nowMs();
+      if (isBack)
+        this.#warn(source, `logs of ${namesOf(source)} go on: node ${this.#nameOf(nodeId)} is back`);
       listener.send(this.#subscription(source, false));
       this.#expect(nodeId, source);
       return;
@@ -155,6 +182,15 @@ export class LogFeed {
     source.deadline = this.#options.clock.setTimer(LISTENER_WAIT_MS, () => {
       if (source.state === "wanted") this.#miss(nodeId, source, "does not answer");
       this.#endWhenAnswered();
+    });
+  }
+
+  /** A node whose stream broke while its ear stayed open will not come and listen anew. */
+  #askAgain(nodeId: string, source: Source): void {
+    if (!this.follow || this.#ended) return;
+    source.deadline = this.#options.clock.setTimer(AGAIN_MS, () => {
+      if (source.state === "missing" && this.#options.listener(nodeId) !== undefined)
+        this.#ask(nodeId, source);
     });
   }
 
@@ -173,9 +209,11 @@ export class LogFeed {
     if (this.#ended) return true;
     const messages = logs.messages.filter((message) => this.#mayBeFrom(nodeId, message.taskId));
     if (messages.length > 0) {
-      this.#write({ messages: messages.map((message) => ({ ...message, nodeId })), warning: "" });
+      if (this.follow) this.#taken.note(messages);
+      const about = undefined;
+      this.#write({ messages: messages.map((message) => ({ ...message, nodeId })), warning: "", about });
     }
-    if (logs.error !== "") this.#write({ messages: [], warning: logs.error });
+    if (logs.error !== "") this.#warn(source, logs.error);
     if (logs.done) {
       source.state = "answered";
       source.deadline?.cancel();
@@ -195,10 +233,19 @@ export class LogFeed {
   #miss(nodeId: string, source: Source, reason: string): void {
     source.state = "missing";
     source.deadline?.cancel();
-    const tasks = [...source.tasks.values()].map(shortTaskName).join(", ");
-    const node = this.#options.node(nodeId)?.description?.hostname || nodeId;
     const what = reason === "broke off" ? "are incomplete" : "are missing";
-    this.#write({ messages: [], warning: `logs of ${tasks} ${what}: node ${node} ${reason}` });
+    this.#warn(source, `logs of ${namesOf(source)} ${what}: node ${this.#nameOf(nodeId)} ${reason}`);
+  }
+
+  #nameOf(nodeId: string): string {
+    return this.#options.node(nodeId)?.description?.hostname || nodeId;
+  }
+
+  #warn(source: Source, warning: string): void {
+    const [task] = source.tasks.values();
+    const about =
+      task && LogMessage.create({ taskId: task.id, serviceId: task.serviceId, nodeId: task.nodeId });
+    this.#write({ messages: [], warning, about });
   }
 
   #write(batch: LogBatch): void {
@@ -218,13 +265,26 @@ export class LogFeed {
   }
 
   #subscription(source: Source, close: boolean): LogSubscription {
-    const again = source.sinceMs === undefined ? {} : { sinceMs: source.sinceMs, tail: -1 };
+    const options = { ...this.#logOptions };
+    if (source.asked > 1) {
+      // Tasks that no line came of: what they have said since they were first asked for.
+      if (options.tail >= 0) options.sinceMs = Math.max(options.sinceMs, source.askedAtMs);
+      options.tail = -1;
+    }
     return {
-      id: this.#options.id,
+      id: subscriptionId(this.#options.id, source.asked),
       selector: this.selector,
-      options: { ...this.#logOptions, ...again },
+      options,
       close,
       tunnelId: "",
+      taken: source.asked > 1 ? this.#taken.of([...source.tasks.keys()]) : {},
     };
   }
+}
+
+function namesOf({ tasks }: Source): string {
+  const names = [...tasks.values()].map(shortTaskName);
+  const shown = [...new Set(names)].slice(0, NAMES_SHOWN_MAX);
+  const more = new Set(names).size - shown.length;
+  return `${shown.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }

@@ -6,6 +6,7 @@ import type { LogSelector } from "../../proto/gen/skein/v1/logs.js";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import { TaskState, taskStateToNumber } from "../../proto/gen/skein/v1/types.js";
 import type { ReadTx } from "../store/types.js";
+import type { RemovedTasks } from "./removed-tasks.js";
 
 function mayHaveLogs(task: Task): boolean {
   const state = taskStateToNumber(task.status?.state ?? TaskState.NEW);
@@ -13,6 +14,7 @@ function mayHaveLogs(task: Task): boolean {
 }
 
 /**
+ * @param options.removed tasks that are gone and may have left logs
  * @returns assigned tasks only, in order of id.
  * @throws {NotFoundError} when `strict` and a service or task does not exist;
  * {InvalidArgumentError} nothing is named.
@@ -20,27 +22,23 @@ function mayHaveLogs(task: Task): boolean {
 export function selectedTasks(
   view: ReadTx,
   selector: LogSelector,
-  options: { strict: boolean },
+  options: { strict: boolean; removed: Pick<RemovedTasks, "get" | "ofService"> },
 ): readonly Task[] {
   if (selector.serviceIds.length + selector.taskIds.length === 0) {
     throw new InvalidArgumentError("logs need at least one service or task");
   }
   const tasks = new Map<string, Task>();
   for (const serviceId of selector.serviceIds) {
-    if (options.strict && view.get("service", serviceId) === undefined) {
+    const gone = options.removed.ofService(serviceId);
+    if (options.strict && gone.length === 0 && view.get("service", serviceId) === undefined)
       throw new NotFoundError(`service ${serviceId} not found`);
-    }
+    for (const task of gone) tasks.set(task.id, task);
     for (const task of view.list("task", { by: "serviceId", serviceId })) tasks.set(task.id, task);
   }
   for (const taskId of selector.taskIds) {
-    const task = view.get("task", taskId);
+    const task = view.get("task", taskId) ?? options.removed.get(taskId);
     if (task !== undefined) tasks.set(taskId, task);
     else if (options.strict) throw new NotFoundError(`task ${taskId} not found`);
   }
   return [...tasks.values()].filter(mayHaveLogs).sort((a, b) => (a.id < b.id ? -1 : 1));
-}
-
-/** "web.2", as people call a task. */
-export function shortTaskName(task: Task): string {
-  return `${task.serviceAnnotations?.name ?? "task"}.${task.slot > 0 ? task.slot : task.nodeId}`;
 }

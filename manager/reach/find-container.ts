@@ -9,11 +9,7 @@ import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import type { ContainerPlace } from "../../proto/gen/skein/v1/reach.js";
 import { TaskState, taskStateToNumber } from "../../proto/gen/skein/v1/types.js";
 import type { ReadTx } from "../store/types.js";
-
-/** "web.2", as people call a task. */
-export function shortTaskName(task: Task): string {
-  return `${task.serviceAnnotations?.name ?? "task"}.${task.slot > 0 ? task.slot : task.nodeId}`;
-}
+import { shortTaskName } from "./short-task-name.js";
 
 /** Docker's least for a beginning of an id would be one character; a task is not meant by so little. */
 const PREFIX_CHARACTERS_MIN = 4;

@@ -14,11 +14,13 @@ import {
 } from "../../base/errors/errors.js";
 import { newId } from "../../base/random/ids.js";
 import type { Random } from "../../base/random/random.js";
+import { LogSubscription } from "../../proto/gen/skein/v1/logs.js";
 import type { ContainerPlace } from "../../proto/gen/skein/v1/reach.js";
 import { NodeState, type TaskState } from "../../proto/gen/skein/v1/types.js";
 import type { ReadStore } from "../store/types.js";
-import { findContainer, shortTaskName } from "./find-container.js";
+import { findContainer } from "./find-container.js";
 import type { NodeListeners } from "./node-listeners.js";
+import { shortTaskName } from "./short-task-name.js";
 
 /** Tunnels open or ordered at one manager. */
 export const TUNNELS_MAX = 256;
@@ -126,7 +128,7 @@ export class TunnelBroker<End> {
       const listener = listeners.get(nodeId);
       if (listener === undefined) return;
       asked = true;
-      listener.send({ id: "", selector: undefined, options: undefined, close: false, tunnelId: id });
+      listener.send(LogSubscription.create({ tunnelId: id }));
     };
     const timer = clock.setTimer(DIAL_BACK_MS, () => {
       if (this.#take(id) === undefined) return;

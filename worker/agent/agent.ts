@@ -15,6 +15,7 @@ import type { NetworkPlane } from "../../net-overlay/network-plane.js";
 import type { DispatcherMessage, SessionUpdate } from "../../proto/gen/skein/v1/dispatcher.js";
 import type { NodeDescription } from "../../proto/gen/skein/v1/types.js";
 import type { Executor } from "../exec/controller.js";
+import type { RemovedLogs } from "../reach/fs-removed-logs.js";
 import { TunnelDialler } from "../reach/grpc-tunnel-dialler.js";
 import type { AgentState } from "../state/agent-state.js";
 import { AssignmentApplier } from "./assignment-applier.js";
@@ -32,6 +33,8 @@ export interface AgentComponents {
   readonly state: AgentState;
   readonly dial: Dial;
   readonly describe: () => Promise<NodeDescription>;
+  /** Logs of tasks that are gone. @default none are kept */
+  readonly removedLogs?: Pick<RemovedLogs, "list" | "read">;
   /** Takes connections that managers reach for tasks' containers by. @default none is served */
   readonly serveTunnel?: (connection: Duplex) => void;
   readonly clock: Clock;
@@ -109,6 +112,7 @@ class NodeAgent implements Agent {
       pool: this.#pool,
       tasks,
       tunnels: this.#tunnels,
+      ...(components.removedLogs === undefined ? {} : { removed: components.removedLogs }),
       clock,
       random,
       log,

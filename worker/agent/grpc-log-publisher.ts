@@ -12,6 +12,7 @@ import type { Logger } from "../../base/log/logger.js";
 import { Backoff } from "../../base/loop/backoff.js";
 import type { Random } from "../../base/random/random.js";
 import type { LogSubscription, PublishedLogs } from "../../proto/gen/skein/v1/logs.js";
+import type { RemovedLogs } from "../reach/fs-removed-logs.js";
 import type { TunnelDialler } from "../reach/grpc-tunnel-dialler.js";
 import { LogPublication, type PublishStream } from "./log-publication.js";
 import type { ConnectionPool, ManagerConnection } from "./manager-connection.js";
@@ -24,6 +25,8 @@ export interface LogPublisherComponents {
   readonly nodeId: string;
   readonly pool: ConnectionPool;
   readonly tasks: TaskSet;
+  /** Logs of tasks that are gone; absent: none are kept. */
+  readonly removed?: Pick<RemovedLogs, "list" | "read">;
   readonly tunnels: Pick<TunnelDialler, "dial">;
   readonly clock: Clock;
   readonly random: Random;
@@ -139,7 +142,7 @@ export class LogPublisher {
     subscription: LogSubscription,
     abort: AbortController,
   ): Promise<void> {
-    const { nodeId, tasks, log } = this.#components;
+    const { nodeId, tasks, removed, log } = this.#components;
     const call = logBroker.publishLogs((error) => {
       if (error !== null) log.debug("publishing logs ended", { error: error.message });
       abort.abort(); // answered, or refused: the manager wants no more
@@ -170,7 +173,7 @@ export class LogPublisher {
     };
     call.on("error", () => abort.abort()); // told by the callback above
     try {
-      await new LogPublication({ nodeId, subscription, tasks, stream, signal }).run();
+      await new LogPublication({ nodeId, subscription, tasks, removed, stream, signal }).run();
     } catch (error) {
       if (!signal.aborted) log.warn("logs not published", { error: messageOf(error) });
     } finally {

@@ -5,9 +5,8 @@
  */
 import { messageOf } from "../../base/errors/errors.js";
 import type { LogMessage, LogSubscription, PublishedLogs } from "../../proto/gen/skein/v1/logs.js";
-import { TaskState } from "../../proto/gen/skein/v1/types.js";
-import { taskName } from "../exec/task-names.js";
-import type { TaskManager } from "./task-manager.js";
+import type { RemovedLogs } from "../reach/fs-removed-logs.js";
+import { behind, isMeant, type LogOrigin, ofManager, ofRemoved } from "./log-origins.js";
 import type { TaskSet } from "./task-set.js";
 
 /** Lines that wait for the stream; readers pause there. */
@@ -24,6 +23,8 @@ export interface LogPublicationOptions {
   readonly nodeId: string;
   readonly subscription: LogSubscription;
   readonly tasks: TaskSet;
+  /** Of tasks that are gone; absent: none are kept. */
+  readonly removed: Pick<RemovedLogs, "list" | "read"> | undefined;
   readonly stream: PublishStream;
   /** Fires when the subscription is closed or the stream is over. */
   readonly signal: AbortSignal;
@@ -43,12 +44,14 @@ export class LogPublication {
 
   /** Resolves when all was handed out, or the signal fired. @throws what the stream throws. */
   async run(): Promise<void> {
-    const { tasks, subscription, signal } = this.#options;
+    const { tasks, removed, subscription, signal } = this.#options;
     const follow = subscription.options?.follow ?? false;
     const tail = subscription.options?.tail ?? -1;
-    const stop = follow ? tasks.onAdded((manager) => this.#begin(manager, -1)) : () => undefined;
+    const stop = follow ? tasks.onAdded((manager) => this.#begin(ofManager(manager), -1)) : () => undefined;
     try {
-      for (const manager of tasks.managers()) this.#begin(manager, tail);
+      for (const manager of tasks.managers()) this.#begin(ofManager(manager), tail);
+      for (const gone of removed === undefined ? [] : ofRemoved(removed))
+        if (tasks.get(gone.taskId) === undefined) this.#begin(gone, tail);
       if (follow) await fired(signal);
       while (this.#readers.size > 0) await Promise.all(this.#readers);
       await this.#flushed();
@@ -59,33 +62,34 @@ export class LogPublication {
     }
   }
 
-  #begin(manager: TaskManager, tail: number): void {
-    const { serviceIds, taskIds } = this.#options.subscription.selector ?? { serviceIds: [], taskIds: [] };
-    if (!taskIds.includes(manager.task.id) && !serviceIds.includes(manager.task.serviceId)) return;
-    const reader = this.#read(manager, tail).finally(() => this.#readers.delete(reader));
+  #begin(origin: LogOrigin, tail: number): void {
+    if (!isMeant(origin, this.#options.subscription.selector)) return;
+    const reader = this.#read(origin, tail).finally(() => this.#readers.delete(reader));
     this.#readers.add(reader);
   }
 
-  async #read(manager: TaskManager, tail: number): Promise<void> {
+  async #read(origin: LogOrigin, tail: number): Promise<void> {
     const { signal, subscription, nodeId } = this.#options;
     const { options } = subscription;
-    const { task } = manager;
+    const { taskId, serviceId } = origin;
+    const taken = subscription.taken[taskId];
     try {
-      if (options?.follow) await manager.reached(TaskState.RUNNING, signal);
-      const records = manager.controller.logs({
+      if (options?.follow) await origin.ready(signal);
+      const records = origin.read({
         follow: options?.follow ?? false,
-        tail,
-        sinceMs: options?.sinceMs ?? 0,
+        tail: taken === undefined ? tail : -1,
+        sinceMs: taken === undefined ? (options?.sinceMs ?? 0) : Date.parse(taken.timestamp),
+        untilMs: options?.untilMs ?? 0,
         stdout: options?.stdout ?? true,
         stderr: options?.stderr ?? true,
         signal,
       });
-      for await (const record of records) {
+      for await (const record of behind(records, taken)) {
         if (signal.aborted || this.#broken !== undefined) return;
         const { stream, timestamp, data } = record;
         const message = {
-          taskId: task.id,
-          serviceId: task.serviceId,
+          taskId,
+          serviceId,
           nodeId,
           stream,
           timestamp,
@@ -94,7 +98,7 @@ export class LogPublication {
         await this.#push(message);
       }
     } catch (error) {
-      if (!signal.aborted) this.#errors.push(`logs of ${taskName(task)}: ${messageOf(error)}`);
+      if (!signal.aborted) this.#errors.push(`logs of ${origin.name}: ${messageOf(error)}`);
     }
   }
 

@@ -39,6 +39,8 @@ export interface ControllerComponents {
   readonly node: () => NodeFacts;
   /** Whether a path is there on the host: for bind mounts. */
   readonly pathExists: (path: string) => Promise<boolean>;
+  /** Called before the container of a task goes; absent: its log goes with it. */
+  readonly keepLog?: ((task: Task, containerId: string) => Promise<void>) | undefined;
   readonly log: Logger;
 }
 
@@ -137,6 +139,7 @@ export class ContainerController implements Controller {
     const record = this.#record();
     this.#ending = true;
     if (record !== undefined) {
+      await this.#components.keepLog?.(this.#task, record.id);
       await ignoreMissing(
         this.#components.containers.remove(record.id, { force: true, removeVolumes: true }),
       );

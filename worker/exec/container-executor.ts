@@ -25,6 +25,8 @@ export interface ExecutorComponents {
   /** Who this node is now, for placeholders. */
   readonly node: () => NodeFacts;
   readonly pathExists: (path: string) => Promise<boolean>;
+  /** Called before the container of a task goes; absent: its log goes with it. */
+  readonly keepLog?: (task: Task, containerId: string) => Promise<void>;
   readonly log: Logger;
 }
 
@@ -60,6 +62,7 @@ class ContainerTaskExecutor implements ContainerExecutor {
       limit: new StartLimit({ concurrencyMax: init.startsMax ?? 4 }),
       node: components.node,
       pathExists: components.pathExists,
+      keepLog: components.keepLog,
       log: components.log,
     };
   }

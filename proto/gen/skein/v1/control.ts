@@ -256,8 +256,13 @@ export interface LeaderReply {
   readonly term: number;
 }
 
+/** Without `after` and `past`: from now on. */
 export interface WatchEventsRequest {
-  readonly sinceIndex: number;
+  /** number of the last event seen, or a store index: what follows it, first from what is kept */
+  readonly after: string;
+  /** what is kept from since_ms on, and no more */
+  readonly past: boolean;
+  readonly sinceMs: number;
 }
 
 export interface ClusterEvent {
@@ -270,6 +275,8 @@ export interface ClusterEvent {
   readonly id: string;
   /** name, and what changed: state.new, state.old, … */
   readonly attributes: { [key: string]: string };
+  /** among the events of its index, from 1; 0: not of the store, and without a number */
+  readonly ordinal: number;
 }
 
 export interface ClusterEvent_AttributesEntry {
@@ -2681,13 +2688,19 @@ export const LeaderReply = {
 };
 
 function createBaseWatchEventsRequest(): WatchEventsRequest {
-  return { sinceIndex: 0 };
+  return { after: "", past: false, sinceMs: 0 };
 }
 
 export const WatchEventsRequest = {
   encode(message: WatchEventsRequest, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
-    if (message.sinceIndex !== 0) {
-      writer.uint32(8).uint64(message.sinceIndex);
+    if (message.after !== "") {
+      writer.uint32(18).string(message.after);
+    }
+    if (message.past !== false) {
+      writer.uint32(24).bool(message.past);
+    }
+    if (message.sinceMs !== 0) {
+      writer.uint32(33).double(message.sinceMs);
     }
     return writer;
   },
@@ -2699,12 +2712,26 @@ export const WatchEventsRequest = {
     while (reader.pos < end) {
       const tag = reader.uint32();
       switch (tag >>> 3) {
-        case 1:
-          if (tag !== 8) {
+        case 2:
+          if (tag !== 18) {
             break;
           }
 
-          message.sinceIndex = longToNumber(reader.uint64() as Long);
+          message.after = reader.string();
+          continue;
+        case 3:
+          if (tag !== 24) {
+            break;
+          }
+
+          message.past = reader.bool();
+          continue;
+        case 4:
+          if (tag !== 33) {
+            break;
+          }
+
+          message.sinceMs = reader.double();
           continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
@@ -2720,13 +2747,15 @@ export const WatchEventsRequest = {
   },
   fromPartial(object: DeepPartial<WatchEventsRequest>): WatchEventsRequest {
     const message = createBaseWatchEventsRequest() as any;
-    message.sinceIndex = object.sinceIndex ?? 0;
+    message.after = object.after ?? "";
+    message.past = object.past ?? false;
+    message.sinceMs = object.sinceMs ?? 0;
     return message;
   },
 };
 
 function createBaseClusterEvent(): ClusterEvent {
-  return { index: 0, timeMs: 0, type: "", action: "", id: "", attributes: {} };
+  return { index: 0, timeMs: 0, type: "", action: "", id: "", attributes: {}, ordinal: 0 };
 }
 
 export const ClusterEvent = {
@@ -2749,6 +2778,9 @@ export const ClusterEvent = {
     Object.entries(message.attributes).forEach(([key, value]) => {
       ClusterEvent_AttributesEntry.encode({ key: key as any, value }, writer.uint32(50).fork()).ldelim();
     });
+    if (message.ordinal !== 0) {
+      writer.uint32(56).uint32(message.ordinal);
+    }
     return writer;
   },
 
@@ -2804,6 +2836,13 @@ export const ClusterEvent = {
             message.attributes[entry6.key] = entry6.value;
           }
           continue;
+        case 7:
+          if (tag !== 56) {
+            break;
+          }
+
+          message.ordinal = reader.uint32();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -2832,6 +2871,7 @@ export const ClusterEvent = {
       },
       {},
     );
+    message.ordinal = object.ordinal ?? 0;
     return message;
   },
 };

@@ -11,9 +11,11 @@ import {
   Client,
   type ClientOptions,
   type ClientReadableStream,
+  type ClientUnaryCall,
   type ClientWritableStream,
   type handleClientStreamingCall,
   type handleServerStreamingCall,
+  type handleUnaryCall,
   makeGenericClientConstructor,
   Metadata,
   type ServiceError,
@@ -21,6 +23,7 @@ import {
 } from "@grpc/grpc-js";
 import Long from "long";
 import _m0 from "protobufjs/minimal.js";
+import { Task } from "./objects.js";
 
 export const protobufPackage = "skein.v1";
 
@@ -39,15 +42,33 @@ export interface LogOptions {
   readonly sinceMs: number;
   readonly stdout: boolean;
   readonly stderr: boolean;
+  /** 0: to the end */
+  readonly untilMs: number;
+}
+
+/** How far the lines of a task were taken: a reader that comes back goes on behind it. */
+export interface LogPosition {
+  /** of the newest line, as the node wrote it */
+  readonly timestamp: string;
+  /** lines of that timestamp taken */
+  readonly lines: number;
 }
 
 export interface LogSubscription {
+  /** another one each time the node is asked */
   readonly id: string;
   readonly selector: LogSelector | undefined;
   readonly options: LogOptions | undefined;
   readonly close: boolean;
   /** not a subscription: the node dials this tunnel back (reach.proto) */
   readonly tunnelId: string;
+  /** by task id, when the node is asked again */
+  readonly taken: { [key: string]: LogPosition };
+}
+
+export interface LogSubscription_TakenEntry {
+  readonly key: string;
+  readonly value: LogPosition | undefined;
 }
 
 export interface LogMessage {
@@ -71,6 +92,19 @@ export interface LogBatch {
   readonly messages: readonly LogMessage[];
   /** e.g. "logs of task web.2 are missing: node n3 is down" */
   readonly warning: string;
+  /** of a warning: the task, service and node it is told from; no data */
+  readonly about: LogMessage | undefined;
+}
+
+export interface FindRemovedRequest {
+  readonly reference: string;
+}
+
+export interface RemovedReply {
+  /** oldest first */
+  readonly taskIds: readonly string[];
+  /** without pull credentials */
+  readonly newest: Task | undefined;
 }
 
 export interface ListenSubscriptionsRequest {
@@ -143,7 +177,7 @@ export const LogSelector = {
 };
 
 function createBaseLogOptions(): LogOptions {
-  return { follow: false, tail: 0, sinceMs: 0, stdout: false, stderr: false };
+  return { follow: false, tail: 0, sinceMs: 0, stdout: false, stderr: false, untilMs: 0 };
 }
 
 export const LogOptions = {
@@ -162,6 +196,9 @@ export const LogOptions = {
     }
     if (message.stderr !== false) {
       writer.uint32(40).bool(message.stderr);
+    }
+    if (message.untilMs !== 0) {
+      writer.uint32(49).double(message.untilMs);
     }
     return writer;
   },
@@ -208,6 +245,13 @@ export const LogOptions = {
 
           message.stderr = reader.bool();
           continue;
+        case 6:
+          if (tag !== 49) {
+            break;
+          }
+
+          message.untilMs = reader.double();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -227,12 +271,69 @@ export const LogOptions = {
     message.sinceMs = object.sinceMs ?? 0;
     message.stdout = object.stdout ?? false;
     message.stderr = object.stderr ?? false;
+    message.untilMs = object.untilMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseLogPosition(): LogPosition {
+  return { timestamp: "", lines: 0 };
+}
+
+export const LogPosition = {
+  encode(message: LogPosition, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.timestamp !== "") {
+      writer.uint32(10).string(message.timestamp);
+    }
+    if (message.lines !== 0) {
+      writer.uint32(16).uint32(message.lines);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): LogPosition {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseLogPosition() as any;
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.timestamp = reader.string();
+          continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.lines = reader.uint32();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<LogPosition>): LogPosition {
+    return LogPosition.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LogPosition>): LogPosition {
+    const message = createBaseLogPosition() as any;
+    message.timestamp = object.timestamp ?? "";
+    message.lines = object.lines ?? 0;
     return message;
   },
 };
 
 function createBaseLogSubscription(): LogSubscription {
-  return { id: "", selector: undefined, options: undefined, close: false, tunnelId: "" };
+  return { id: "", selector: undefined, options: undefined, close: false, tunnelId: "", taken: {} };
 }
 
 export const LogSubscription = {
@@ -252,6 +353,9 @@ export const LogSubscription = {
     if (message.tunnelId !== "") {
       writer.uint32(42).string(message.tunnelId);
     }
+    Object.entries(message.taken).forEach(([key, value]) => {
+      LogSubscription_TakenEntry.encode({ key: key as any, value }, writer.uint32(50).fork()).ldelim();
+    });
     return writer;
   },
 
@@ -297,6 +401,16 @@ export const LogSubscription = {
 
           message.tunnelId = reader.string();
           continue;
+        case 6:
+          if (tag !== 50) {
+            break;
+          }
+
+          const entry6 = LogSubscription_TakenEntry.decode(reader, reader.uint32());
+          if (entry6.value !== undefined) {
+            message.taken[entry6.key] = entry6.value;
+          }
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -320,6 +434,70 @@ export const LogSubscription = {
       : undefined;
     message.close = object.close ?? false;
     message.tunnelId = object.tunnelId ?? "";
+    message.taken = Object.entries(object.taken ?? {}).reduce<{ [key: string]: LogPosition }>((acc, [key, value]) => {
+      if (value !== undefined) {
+        acc[key] = LogPosition.fromPartial(value);
+      }
+      return acc;
+    }, {});
+    return message;
+  },
+};
+
+function createBaseLogSubscription_TakenEntry(): LogSubscription_TakenEntry {
+  return { key: "", value: undefined };
+}
+
+export const LogSubscription_TakenEntry = {
+  encode(message: LogSubscription_TakenEntry, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== undefined) {
+      LogPosition.encode(message.value, writer.uint32(18).fork()).ldelim();
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): LogSubscription_TakenEntry {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseLogSubscription_TakenEntry() as any;
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.key = reader.string();
+          continue;
+        case 2:
+          if (tag !== 18) {
+            break;
+          }
+
+          message.value = LogPosition.decode(reader, reader.uint32());
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<LogSubscription_TakenEntry>): LogSubscription_TakenEntry {
+    return LogSubscription_TakenEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LogSubscription_TakenEntry>): LogSubscription_TakenEntry {
+    const message = createBaseLogSubscription_TakenEntry() as any;
+    message.key = object.key ?? "";
+    message.value = (object.value !== undefined && object.value !== null)
+      ? LogPosition.fromPartial(object.value)
+      : undefined;
     return message;
   },
 };
@@ -485,7 +663,7 @@ export const SubscribeLogsRequest = {
 };
 
 function createBaseLogBatch(): LogBatch {
-  return { messages: [], warning: "" };
+  return { messages: [], warning: "", about: undefined };
 }
 
 export const LogBatch = {
@@ -495,6 +673,9 @@ export const LogBatch = {
     }
     if (message.warning !== "") {
       writer.uint32(18).string(message.warning);
+    }
+    if (message.about !== undefined) {
+      LogMessage.encode(message.about, writer.uint32(26).fork()).ldelim();
     }
     return writer;
   },
@@ -520,6 +701,13 @@ export const LogBatch = {
 
           message.warning = reader.string();
           continue;
+        case 3:
+          if (tag !== 26) {
+            break;
+          }
+
+          message.about = LogMessage.decode(reader, reader.uint32());
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -536,6 +724,112 @@ export const LogBatch = {
     const message = createBaseLogBatch() as any;
     message.messages = object.messages?.map((e) => LogMessage.fromPartial(e)) || [];
     message.warning = object.warning ?? "";
+    message.about = (object.about !== undefined && object.about !== null)
+      ? LogMessage.fromPartial(object.about)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseFindRemovedRequest(): FindRemovedRequest {
+  return { reference: "" };
+}
+
+export const FindRemovedRequest = {
+  encode(message: FindRemovedRequest, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.reference !== "") {
+      writer.uint32(10).string(message.reference);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): FindRemovedRequest {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseFindRemovedRequest() as any;
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.reference = reader.string();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<FindRemovedRequest>): FindRemovedRequest {
+    return FindRemovedRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FindRemovedRequest>): FindRemovedRequest {
+    const message = createBaseFindRemovedRequest() as any;
+    message.reference = object.reference ?? "";
+    return message;
+  },
+};
+
+function createBaseRemovedReply(): RemovedReply {
+  return { taskIds: [], newest: undefined };
+}
+
+export const RemovedReply = {
+  encode(message: RemovedReply, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    for (const v of message.taskIds) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.newest !== undefined) {
+      Task.encode(message.newest, writer.uint32(18).fork()).ldelim();
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): RemovedReply {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseRemovedReply() as any;
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.taskIds.push(reader.string());
+          continue;
+        case 2:
+          if (tag !== 18) {
+            break;
+          }
+
+          message.newest = Task.decode(reader, reader.uint32());
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<RemovedReply>): RemovedReply {
+    return RemovedReply.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RemovedReply>): RemovedReply {
+    const message = createBaseRemovedReply() as any;
+    message.taskIds = object.taskIds?.map((e) => e) || [];
+    message.newest = (object.newest !== undefined && object.newest !== null)
+      ? Task.fromPartial(object.newest)
+      : undefined;
     return message;
   },
 };
@@ -698,10 +992,22 @@ export const LogsService = {
     responseSerialize: (value: LogBatch) => Buffer.from(LogBatch.encode(value).finish()),
     responseDeserialize: (value: Buffer) => LogBatch.decode(value),
   },
+  /** Tasks that were removed not long ago, as this manager saw it. */
+  findRemoved: {
+    path: "/skein.v1.Logs/FindRemoved",
+    requestStream: false,
+    responseStream: false,
+    requestSerialize: (value: FindRemovedRequest) => Buffer.from(FindRemovedRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer) => FindRemovedRequest.decode(value),
+    responseSerialize: (value: RemovedReply) => Buffer.from(RemovedReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer) => RemovedReply.decode(value),
+  },
 } as const;
 
 export interface LogsServer extends UntypedServiceImplementation {
   subscribeLogs: handleServerStreamingCall<SubscribeLogsRequest, LogBatch>;
+  /** Tasks that were removed not long ago, as this manager saw it. */
+  findRemoved: handleUnaryCall<FindRemovedRequest, RemovedReply>;
 }
 
 export interface LogsClient extends Client {
@@ -711,6 +1017,22 @@ export interface LogsClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<LogBatch>;
+  /** Tasks that were removed not long ago, as this manager saw it. */
+  findRemoved(
+    request: FindRemovedRequest,
+    callback: (error: ServiceError | null, response: RemovedReply) => void,
+  ): ClientUnaryCall;
+  findRemoved(
+    request: FindRemovedRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RemovedReply) => void,
+  ): ClientUnaryCall;
+  findRemoved(
+    request: FindRemovedRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RemovedReply) => void,
+  ): ClientUnaryCall;
 }
 
 export const LogsClient = makeGenericClientConstructor(LogsService, "skein.v1.Logs") as unknown as {
