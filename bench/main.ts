@@ -3,6 +3,7 @@
  */
 const benches: Readonly<Record<string, () => Promise<{ run: () => Promise<void> }>>> = {
   start: () => import("./start.js"),
+  "control-orchestrator": () => import("./control-orchestrator.js"),
   "control-scheduler": () => import("./control-scheduler.js"),
   "control-store": () => import("./control-store.js"),
   failover: () => import("./failover.js"),

@@ -12,6 +12,9 @@ import type { ServicePlan } from "./service-plan.js";
 import { deepEqual } from "./spec-equality.js";
 import { isRunning, isTerminal, observedState, stateRank } from "./task-state.js";
 
+/** Changes and objects noted between two chances to pause. */
+export const PORTION_CHANGES = 256;
+
 export class DueServices {
   readonly #times: ObservedTimes;
   /** To be planned whole. */
@@ -29,10 +32,14 @@ export class DueServices {
     this.#times = times;
   }
 
-  rebuild(tx: ReadTx): void {
+  /** Everything is due; yields between portions. */
+  *rebuild(tx: ReadTx): Generator<void, void> {
     for (const set of [this.#whole, this.#slots, this.#wakeAtMs, this.#global, this.#waiting]) set.clear();
     for (const service of tx.list("service")) this.#noteService(service.id, service);
-    for (const task of tx.list("task")) this.#whole.add(task.serviceId);
+    for (const [at, task] of tx.list("task").entries()) {
+      this.#whole.add(task.serviceId);
+      if (at % PORTION_CHANGES === 0) yield;
+    }
   }
 
   note(tx: ReadTx, change: StoreChange): void {
@@ -139,11 +146,7 @@ export class DueServices {
     const node = after ?? before;
     if (node === undefined || (before !== undefined && after !== undefined && isSameForPlans(before, after)))
       return;
-    const sameAttributes = before !== undefined && after !== undefined && hasSameAttributes(before, after);
-    for (const task of tx.list("task", { by: "nodeId", nodeId: node.id })) {
-      if (sameAttributes) this.#addSlot(tx, task);
-      else this.#whole.add(task.serviceId);
-    }
+    for (const task of tx.list("task", { by: "nodeId", nodeId: node.id })) this.#addSlot(tx, task);
     for (const id of this.#global) this.#whole.add(id);
     const takesTasks =
       after?.status?.state === NodeState.READY &&

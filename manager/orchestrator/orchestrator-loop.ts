@@ -14,8 +14,8 @@ import { newId } from "../../base/random/ids.js";
 import type { Random } from "../../base/random/random.js";
 import type { Node, Service, Task } from "../../proto/gen/skein/v1/objects.js";
 import { UpdateState } from "../../proto/gen/skein/v1/types.js";
-import type { ReadTx, Store } from "../store/types.js";
-import { DueServices } from "./due-services.js";
+import type { ReadTx, Store, StoreChange } from "../store/types.js";
+import { DueServices, PORTION_CHANGES } from "./due-services.js";
 import { ObservedTimes } from "./observed-times.js";
 import { PORTION_SLOTS } from "./plan-replicated.js";
 import { planServiceInSlices, planSlots } from "./plan-service.js";
@@ -66,14 +66,11 @@ class Orchestrator {
   }
 
   async pass(input: LoopInput, signal: AbortSignal): Promise<number | undefined> {
-    const { store, clock } = this.#components;
+    const { clock } = this.#components;
     const nowMs = clock.nowMs();
-    store.view((tx) => this.#note(tx, input, nowMs));
-    const { whole, slots } = this.#due.take(nowMs);
     const steps: Step[] = [];
-    const around = store.view((tx) => surroundings(tx));
     let sliceEndMs = clock.monotonicMs() + SLICE_MS;
-    for (const _portion of this.#plan({ whole, slots, nowMs, steps, around })) {
+    for (const _portion of this.#work({ input, nowMs, steps })) {
       if (clock.monotonicMs() < sliceEndMs) continue;
       await nextTurn();
       if (signal.aborted) return undefined;
@@ -111,22 +108,34 @@ class Orchestrator {
     }
   }
 
-  #note(tx: ReadTx, input: LoopInput, nowMs: number): void {
-    if (input.reset) {
-      this.#times.clear();
-      for (const node of tx.list("node")) this.#times.noteNode(node.id, node, node.meta?.updatedAtMs ?? 0);
-      for (const task of tx.list("task")) this.#times.noteTask(task.id, task, task.meta?.updatedAtMs ?? 0);
-      this.#due.rebuild(tx);
-      return;
+  /** Notes what happened, then plans what is due; yields after each portion. */
+  *#work({ input, nowMs, steps }: { input: LoopInput; nowMs: number; steps: Step[] }): Generator<void, void> {
+    const { store } = this.#components;
+    yield* store.view((tx) => (input.reset ? this.#rebuild(tx) : this.#note(tx, input.changes, nowMs)));
+    const { whole, slots } = this.#due.take(nowMs);
+    const around = store.view((tx) => surroundings(tx));
+    yield* this.#plan({ whole, slots, nowMs, steps, around });
+  }
+
+  *#rebuild(tx: ReadTx): Generator<void, void> {
+    this.#times.clear();
+    for (const node of tx.list("node")) this.#times.noteNode(node.id, node, node.meta?.updatedAtMs ?? 0);
+    for (const [at, task] of tx.list("task").entries()) {
+      this.#times.noteTask(task.id, task, task.meta?.updatedAtMs ?? 0);
+      if (at % PORTION_CHANGES === 0) yield;
     }
-    for (const change of input.changes) {
+    yield* this.#due.rebuild(tx);
+  }
+
+  *#note(tx: ReadTx, changes: readonly StoreChange[], nowMs: number): Generator<void, void> {
+    for (const [at, change] of changes.entries()) {
       if (change.table === "node") this.#times.noteNode(change.id, change.after, nowMs);
       else if (change.table === "task") this.#times.noteTask(change.id, change.after, nowMs);
       this.#due.note(tx, change);
+      if (at % PORTION_CHANGES === PORTION_CHANGES - 1) yield;
     }
   }
 
-  /** Yields after each portion of work. */
   *#plan(work: PlanWork): Generator<void, void> {
     for (const serviceId of work.whole) yield* this.#planWhole(serviceId, work);
     for (const [serviceId, keys] of work.slots) yield* this.#planSome(serviceId, keys, work);

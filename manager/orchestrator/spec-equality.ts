@@ -52,16 +52,38 @@ export function sameEndpointSpec(a: EndpointSpec | undefined, b: EndpointSpec | 
   return deepEqual(a ?? NO_ENDPOINT, b ?? NO_ENDPOINT);
 }
 
-/** The newest specification found equal or different, per task specification: both are immutable. */
-const compared = new WeakMap<TaskSpec, { readonly to: TaskSpec; readonly equal: boolean }>();
+/** What was found out about a service's task specification; it lives as long as that. */
+interface Findings {
+  /** By index of the spec version that a task was made from: tasks of one version have one specification. */
+  readonly same: Map<number, boolean>;
+  readonly sameButConstraints: Map<number, boolean>;
+}
+
+/** Specifications are immutable. */
+const findingsOf = new WeakMap<TaskSpec, Findings>();
+
+/** Asks `compare` once per version of the task's specification. */
+function findOut(
+  task: Task,
+  wanted: TaskSpec,
+  question: { readonly about: keyof Findings; readonly compare: () => boolean },
+): boolean {
+  const version = task.specVersion?.index ?? 0;
+  if (version === 0) return question.compare();
+  let findings = findingsOf.get(wanted);
+  if (findings === undefined) {
+    findings = { same: new Map(), sameButConstraints: new Map() };
+    findingsOf.set(wanted, findings);
+  }
+  const known = findings[question.about].get(version);
+  if (known !== undefined) return known;
+  const answer = question.compare();
+  findings[question.about].set(version, answer);
+  return answer;
+}
 
 function sameTaskSpec(task: TaskSpec, service: TaskSpec): boolean {
-  if (task === service) return true;
-  const known = compared.get(task);
-  if (known?.to === service) return known.equal;
-  const equal = deepEqual(task, service) || deepEqual(normalTask(task), normalTask(service));
-  compared.set(task, { to: service, equal });
-  return equal;
+  return deepEqual(task, service) || deepEqual(normalTask(task), normalTask(service));
 }
 
 /** Normal forms leave the credentials out; until the image is pulled they count. */
@@ -102,10 +124,9 @@ export function isDirty(task: Task, service: Service, node: Node | undefined): b
   const rank = stateRank(observedState(task));
   const pulled = rank >= stateRank(TaskState.READY) && rank <= stateRank(TaskState.RUNNING);
   if (!pulled && !samePullAuth(task.spec, wanted)) return true;
-  if (sameTaskSpec(task.spec, wanted)) return false;
-  return (
-    node === undefined ||
-    !satisfiesPlacement(node, wanted.placement) ||
-    !sameButConstraints(task.spec, wanted)
-  );
+  const { spec } = task;
+  if (findOut(task, wanted, { about: "same", compare: () => sameTaskSpec(spec, wanted) })) return false;
+  if (node === undefined || !satisfiesPlacement(node, wanted.placement)) return true;
+  const compare = (): boolean => sameButConstraints(spec, wanted);
+  return !findOut(task, wanted, { about: "sameButConstraints", compare });
 }
