@@ -221,7 +221,9 @@ export class GrpcPeer {
       this.flush();
     });
     call.on("data", (roster) => {
-      if (this.#call === call) this.#roster = roster;
+      if (this.#call !== call) return;
+      this.#roster = roster;
+      this.#components.onRoster();
     });
     call.on("error", (error) => this.#broken(call, error));
     call.on("end", () => this.#broken(call, undefined));
