@@ -11,6 +11,7 @@ export const PLAIN_SETTINGS: EngineSettings = {
   maxConcurrentDownloads: 3,
   maxConcurrentUploads: 5,
   proxies: { http: "", https: "", no: "" },
+  nodeGenericResources: [],
   swarmDefaultAdvertiseAddr: "",
   container: {
     logDriver: "json-file",

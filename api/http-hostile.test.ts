@@ -60,7 +60,7 @@ before(async () => {
     facts: {
       ...{ engineId: "e", hostname: "h", dataDir: "/d", version: "9.9.9", kernelVersion: "6" },
       ...{ operatingSystem: "Linux", architecture: "amd64", cpus: 2, memoryBytes: 1, cgroupVersion: "2" },
-      ...{ runtime: "crun", runtimes: ["crun"], labels: [] },
+      ...{ runtime: "crun", runtimes: ["crun"], labels: [], genericResources: [], devices: [] },
     },
     swarm,
     isManager: () => false,

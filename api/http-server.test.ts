@@ -133,6 +133,8 @@ before(async () => {
       runtime: "crun",
       runtimes: ["crun"],
       labels: [],
+      genericResources: [],
+      devices: [],
     },
     swarm,
     isManager: () => false,
@@ -312,15 +314,6 @@ test("a pull that fails after its first line tells so inside the stream", async 
     .map((line) => JSON.parse(line) as { status?: string; error?: string });
   assert.equal(lines[0]?.status, "Pulling fs layer");
   assert.equal(lines[1]?.error, "manifest for nope:1 not found: manifest unknown");
-});
-
-test("swarm settings that nobody would follow are refused by name, Docker's defaults are not", async () => {
-  const init = (spec: unknown): Promise<Answer> => ask("POST", "/swarm/init", JSON.stringify({ Spec: spec }));
-  const interval = await init({ Raft: { SnapshotInterval: 5 } });
-  assert.equal(interval.status, 501);
-  assert.match(messageOf(interval), /Spec\.Raft\.SnapshotInterval is not supported yet/);
-  const raft = { SnapshotInterval: 10_000, KeepOldSnapshots: 0, LogEntriesForSlowFollowers: 500 };
-  assert.equal((await init({ Raft: raft, TaskDefaults: {} })).status, 200);
 });
 
 test("the platform asked for reaches the registry; one that is none is refused", async () => {

@@ -13,7 +13,7 @@ import type { ImageWorkshop } from "../proto/engine/images.js";
 import type { LocalNetworks } from "../proto/engine/networks.js";
 import type { EngineSettings } from "../proto/engine/settings.js";
 import type { ContainerStreams } from "../proto/engine/streams.js";
-import type { ClusterSpec, NodeAvailability } from "../proto/gen/skein/v1/types.js";
+import type { ClusterSpec, GenericResource, NodeAvailability } from "../proto/gen/skein/v1/types.js";
 import type { ContainerBackend, EngineContainerNetwork, ImageBackend } from "./engine-ports.js";
 
 export type LocalNodeState = "inactive" | "pending" | "active" | "error" | "locked";
@@ -160,6 +160,9 @@ export interface NodeFacts {
   /** All that are installed. */
   readonly runtimes: readonly string[];
   readonly labels: readonly string[];
+  readonly genericResources: readonly GenericResource[];
+  /** CDI names of devices, as found at the start. */
+  readonly devices: readonly string[];
 }
 
 export interface EngineBackend {

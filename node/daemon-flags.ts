@@ -90,6 +90,12 @@ export const FLAGS = {
     kind: "text",
     help: "address or interface for 'swarm init' and 'swarm join' that name none",
   },
+  "node-generic-resource": {
+    kind: "list",
+    file: "node-generic-resources",
+    reloadable: true,
+    help: "what this node has for tasks that reserve it, NAME=UNIT or NAME=COUNT, repeatable",
+  },
   "advertise-addr": {
     kind: "text",
     file: undefined,
@@ -147,8 +153,6 @@ export const REFUSED: Readonly<Record<string, string>> = {
   "default-gateway-v6": "the default bridge's gateway is its own address",
   "add-runtime": "runtimes are crun and runc, as installed",
   runtimes: "runtimes are crun and runc, as installed",
-  "node-generic-resource": "generic resources of a node are not supported yet",
-  "node-generic-resources": "generic resources of a node are not supported yet",
   "cpu-rt-period": "real-time bandwidth of the daemon is not supported",
   "cpu-rt-runtime": "real-time bandwidth of the daemon is not supported",
 };

@@ -8,6 +8,7 @@ import { parseAddress } from "../net-overlay/ipam/cidr.js";
 import type { EngineSettings } from "../proto/engine/settings.js";
 import { FLAGS, type Flag, type FlagName } from "./daemon-flags.js";
 import { type FlagValues, joined, parseConfigFile, parseFlags } from "./daemon-settings.js";
+import { genericResources } from "./generic-resources.js";
 
 export interface DaemonOptions {
   readonly dataDir: string;
@@ -197,6 +198,11 @@ function oneOf(values: Values, name: FlagName, words: readonly string[]): string
   return word;
 }
 
+function checkedGenericResources(list: readonly string[]): readonly string[] {
+  genericResources(list);
+  return list;
+}
+
 function settingsOf(values: Values, { environment }: OptionSources): EngineSettings {
   const proxy = (flag: FlagName, variable: string): string =>
     values.text(flag) || environment[variable] || environment[variable.toLowerCase()] || "";
@@ -212,6 +218,7 @@ function settingsOf(values: Values, { environment }: OptionSources): EngineSetti
       https: proxy("https-proxy", "HTTPS_PROXY"),
       no: proxy("no-proxy", "NO_PROXY"),
     },
+    nodeGenericResources: checkedGenericResources(values.list("node-generic-resource")),
     swarmDefaultAdvertiseAddr: values.text("swarm-default-advertise-addr"),
     container: {
       logDriver: values.text("log-driver", "json-file"),

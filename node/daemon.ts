@@ -16,6 +16,7 @@ import type { Linux } from "../base/linux/linux-ports.js";
 import type { Logger } from "../base/log/logger.js";
 import type { Random } from "../base/random/random.js";
 import type { EngineSettings } from "../proto/engine/settings.js";
+import { cdiDeviceNames } from "../worker/runtime/fs-cdi-registry.js";
 import { detectCgroupMode } from "../worker/runtime/linux-cgroup.js";
 import { findProgram } from "../worker/runtime/process-run.js";
 import { readFileIfThere } from "./atomic-file.js";
@@ -72,6 +73,7 @@ export class Daemon {
         cgroupVersion: detectCgroupMode() === "v2" ? "2" : "1",
         runtimes: ["crun", "runc"].filter((name) => findProgram(name) !== undefined),
         settings: () => settings.current,
+        devices: await cdiDeviceNames({ log }),
         random,
       });
       let api: ApiServer | undefined;
@@ -107,6 +109,7 @@ export class Daemon {
         });
       toImages(settings.current);
       scope.defer(settings.onChange(toImages));
+      scope.defer(settings.onChange(() => swarm.describe()));
       const backend: EngineBackend = {
         facts,
         settings: () => settings.current,

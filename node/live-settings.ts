@@ -8,11 +8,12 @@ import { type DaemonOptions, type OptionSources, parseDaemonOptions } from "./da
 /** What a reload takes; the rest needs a restart. */
 function reloaded(before: EngineSettings, after: EngineSettings): EngineSettings {
   const { debug, labels, insecureRegistries, registryMirrors } = after;
-  const { maxConcurrentDownloads, maxConcurrentUploads } = after;
+  const { maxConcurrentDownloads, maxConcurrentUploads, nodeGenericResources } = after;
   const { shmSizeBytes, runtime } = after.container;
   return {
     ...before,
     ...{ debug, labels, insecureRegistries, registryMirrors, maxConcurrentDownloads, maxConcurrentUploads },
+    nodeGenericResources,
     container: { ...before.container, shmSizeBytes, runtime },
   };
 }

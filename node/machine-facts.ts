@@ -10,6 +10,7 @@ import type { Random } from "../base/random/random.js";
 import type { EngineSettings } from "../proto/engine/settings.js";
 import { NodeDescription } from "../proto/gen/skein/v1/types.js";
 import { readFileIfThere, writeFileAtomic } from "./atomic-file.js";
+import { genericResources } from "./generic-resources.js";
 import type { TlsHashes } from "./tls-hashes.js";
 
 /** The release of Skein; kept equal to package.json by a test. */
@@ -41,7 +42,9 @@ export interface MachineOptions {
   readonly cgroupVersion: "1" | "2";
   readonly runtimes: readonly string[];
   /** As they are now: labels follow a reload. */
-  readonly settings: () => Pick<EngineSettings, "labels">;
+  readonly settings: () => Pick<EngineSettings, "labels" | "nodeGenericResources">;
+  /** CDI names. */
+  readonly devices: readonly string[];
   readonly random: Random;
 }
 
@@ -68,6 +71,10 @@ export function readMachineFacts(options: MachineOptions): NodeFacts {
     get labels() {
       return options.settings().labels;
     },
+    get genericResources() {
+      return genericResources(options.settings().nodeGenericResources);
+    },
+    devices: options.devices,
   };
 }
 
@@ -83,7 +90,12 @@ export function describeNode(
   return NodeDescription.fromPartial({
     hostname: facts.hostname,
     platform: { architecture: facts.architecture, os: "linux" },
-    resources: { nanoCpus: facts.cpus * 1e9, memoryBytes: facts.memoryBytes },
+    resources: {
+      nanoCpus: facts.cpus * 1e9,
+      memoryBytes: facts.memoryBytes,
+      generic: [...facts.genericResources],
+    },
+    devices: [...facts.devices],
     engineVersion: facts.version,
     engineLabels: Object.fromEntries(
       facts.labels.map((label) => {

@@ -237,6 +237,11 @@ export class SwarmLifecycle implements SwarmBackend {
     });
   }
 
+  /** The settings that this node tells the swarm of may have changed. */
+  describe(): void {
+    this.#membership?.describe();
+  }
+
   /** Resolves when the manager is back, or is started again and again because something else is wrong. */
   unlock(unlockKey: string): Promise<void> {
     return this.#exclusively(async () => {

@@ -139,10 +139,11 @@ export class SwarmMembership {
 
   /** The node's agent tells other managers why this one is not well: `node ls` anywhere shows it. */
   #tellTrouble(manager: ManagerChild): void {
-    if (this.#manager === manager && !this.#closed) this.#describe();
+    if (this.#manager === manager && !this.#closed) this.describe();
   }
 
-  #describe(): void {
+  /** Something about this node has changed. */
+  describe(): void {
     this.#agent?.describeAgain().catch((error: unknown) => {
       this.#options.log.debug("describing this node failed", { error: messageOf(error) });
     });
@@ -268,7 +269,7 @@ export class SwarmMembership {
     const seen = node?.description;
     if (seen === undefined) return;
     if (seen.tlsIssuerPublicKeySha256 !== own.issuer || seen.tlsTrustRootSha256 !== own.trust)
-      this.#describe();
+      this.describe();
   }
 
   #takeTrust(rootCaPem: string): void {
@@ -276,7 +277,7 @@ export class SwarmMembership {
     saveMember(this.#options, this.#state, identity);
     this.channels.exchangeIdentity(identity);
     this.#manager?.exchangeIdentity(identity);
-    this.#describe();
+    this.describe();
   }
 
   #followWish(): void {

@@ -5,8 +5,9 @@ import type { ContainerRecord } from "../../proto/engine/containers.js";
 import type { EngineBackend } from "../ports.js";
 import { machineName } from "./objects-out.js";
 import type { JsonObject } from "./shape.js";
+import { genericOut } from "./task-spec-out.js";
 
-const LOG_DRIVERS = ["fluentd", "gelf", "journald", "json-file", "local", "none", "syslog"];
+const LOG_DRIVERS = ["fluentd", "gelf", "journald", "json-file", "local", "syslog"];
 
 /** Registries without TLS: ranges and names apart, as Docker tells them. */
 function registryConfig(insecure: readonly string[], mirrors: readonly string[] = []): JsonObject {
@@ -84,7 +85,7 @@ export function infoOut(
     RegistryConfig: registryConfig(settings.insecureRegistries, settings.registryMirrors),
     NCPU: facts.cpus,
     MemTotal: facts.memoryBytes,
-    GenericResources: null,
+    GenericResources: facts.genericResources.length === 0 ? null : facts.genericResources.map(genericOut),
     DockerRootDir: facts.dataDir,
     HttpProxy: withoutPassword(settings.proxies.http),
     HttpsProxy: withoutPassword(settings.proxies.https),

@@ -2,13 +2,8 @@
  * Nodes, networks, secrets, configs and the cluster as Docker shows them. Pure.
  */
 import type { Cluster, Config, Network, Node, Secret } from "../../proto/gen/skein/v1/objects.js";
-import {
-  type ClusterSpec,
-  type IpamConfig,
-  NodeAvailability,
-  NodeRole,
-  NodeState,
-} from "../../proto/gen/skein/v1/types.js";
+import { type IpamConfig, NodeAvailability, NodeRole, NodeState } from "../../proto/gen/skein/v1/types.js";
+import { clusterSpecOut } from "./cluster-spec.js";
 import { metaOut } from "./service-out.js";
 import { type JsonObject, nanoseconds, omitEmpty, timeText } from "./shape.js";
 import { resourcesOut } from "./task-spec-out.js";
@@ -41,6 +36,9 @@ export function nodeOut(node: Node, roots: ClusterRoots): JsonObject {
       Labels: spec?.annotations?.labels ?? {},
       Role: spec?.desiredRole === NodeRole.MANAGER ? "manager" : "worker",
       Availability: AVAILABILITY_WORDS[spec?.availability ?? NodeAvailability.ACTIVE],
+      ...(spec === undefined || spec.drainDeadlineMs === 0
+        ? {}
+        : { Skein: { DrainDeadline: nanoseconds(spec.drainDeadlineMs) } }),
     },
     Description: {
       Hostname: description?.hostname ?? "",
@@ -56,6 +54,7 @@ export function nodeOut(node: Node, roots: ClusterRoots): JsonObject {
       }),
       TLSInfo: roots.ofNode(description),
     },
+    ...nodeExtrasOut(node),
     Status: {
       State: STATE_WORDS[status?.state ?? NodeState.UNKNOWN],
       ...omitEmpty({ Message: status?.message, Addr: status?.address }),
@@ -70,6 +69,16 @@ export function nodeOut(node: Node, roots: ClusterRoots): JsonObject {
           }),
         }),
   };
+}
+
+/** What Docker's nodes do not have, where there is something to tell. */
+function nodeExtrasOut({ description, clockSkewMs, drainStartedAtMs }: Node): JsonObject {
+  const extras = omitEmpty({
+    Devices: description?.devices,
+    ClockSkew: nanoseconds(clockSkewMs),
+    DrainStartedAt: drainStartedAtMs === 0 ? undefined : timeText(drainStartedAtMs),
+  });
+  return Object.keys(extras).length === 0 ? {} : { Skein: extras };
 }
 
 function ipamOut(config: IpamConfig): JsonObject {
@@ -172,47 +181,6 @@ function versionsOut({ dataVersion, oldVersions }: Secret | Config): JsonObject 
     CreatedAt: timeText(createdAtMs),
   }));
   return { DataVersion: dataVersion || 1, ...omitEmpty({ OldVersions: kept }) };
-}
-
-export const DEFAULT_HEARTBEAT_MS = 1_000;
-export const DEFAULT_CERT_EXPIRY_MS = 90 * 24 * 3_600_000;
-
-export function clusterSpecOut(spec: ClusterSpec | undefined): JsonObject {
-  return {
-    Name: spec?.annotations?.name || "default",
-    Labels: spec?.annotations?.labels ?? {},
-    Orchestration: { TaskHistoryRetentionLimit: spec?.taskHistoryRetentionLimit ?? 5 },
-    Raft: {
-      SnapshotInterval: spec?.snapshotInterval || 10_000,
-      KeepOldSnapshots: spec?.keepOldSnapshots ?? 0,
-      LogEntriesForSlowFollowers: spec?.logEntriesForSlowFollowers || 500,
-      ElectionTick: 10,
-      HeartbeatTick: 1,
-    },
-    Dispatcher: { HeartbeatPeriod: nanoseconds(spec?.heartbeatPeriodMs || DEFAULT_HEARTBEAT_MS) },
-    CAConfig: {
-      NodeCertExpiry: nanoseconds(spec?.nodeCertExpiryMs || DEFAULT_CERT_EXPIRY_MS),
-      ...omitEmpty({
-        ExternalCAs: spec?.externalCas.map(({ protocol, url, options, caCert }) =>
-          omitEmpty({
-            Protocol: protocol,
-            URL: url,
-            Options: options,
-            CACert: Buffer.from(caCert).toString("utf8"),
-          }),
-        ),
-        SigningCACert: spec?.signingCaCert,
-        ForceRotate: spec?.forceRotate,
-      }),
-    },
-    TaskDefaults: omitEmpty({
-      LogDriver: spec?.defaultLogDriver && {
-        Name: spec.defaultLogDriver.name,
-        Options: spec.defaultLogDriver.options,
-      },
-    }),
-    EncryptionConfig: { AutoLockManagers: spec?.autoLockManagers ?? false },
-  };
 }
 
 /** @param options.tokens also the join tokens, as GET /swarm shows them and GET /info does not. */

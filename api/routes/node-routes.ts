@@ -17,12 +17,14 @@ export const AVAILABILITIES = {
   drain: NodeAvailability.DRAIN,
 };
 
-function nodeSpecIn(fields: Fields): NodeSpec {
+/** What a client of Docker's does not know, and so does not send, stays as it was. */
+function nodeSpecIn(fields: Fields, before: NodeSpec | undefined): NodeSpec {
+  const skein = fields.object("Skein");
   return {
     annotations: { name: fields.string("Name"), labels: fields.stringMap("Labels") },
     desiredRole: fields.oneOf("Role", ROLES),
     availability: fields.oneOf("Availability", AVAILABILITIES),
-    drainDeadlineMs: 0,
+    drainDeadlineMs: skein?.optionalDurationMs("DrainDeadline") ?? before?.drainDeadlineMs ?? 0,
   };
 }
 
@@ -80,7 +82,9 @@ export function nodeRoutes(clients: ManagerClients): Route[] {
       method: "POST",
       path: "/nodes/:id/update",
       handle: async (exchange) => {
-        const spec = nodeSpecIn(await exchange.body());
+        const body = await exchange.body();
+        const { node } = await clients.call((control) => control.getNode, { id: exchange.param("id") });
+        const spec = nodeSpecIn(body, node?.spec);
         await clients.call((control) => control.updateNode, {
           id: exchange.param("id"),
           version: exchange.version(),

@@ -1,8 +1,9 @@
 /**
  * /swarm. Edge: to the daemon's swarm life cycle and the manager's control API.
  */
-import { InvalidArgumentError, NotFoundError, NotImplementedError } from "../../base/errors/errors.js";
-import { ClusterSpec } from "../../proto/gen/skein/v1/types.js";
+import { NotFoundError } from "../../base/errors/errors.js";
+import type { ClusterSpec } from "../../proto/gen/skein/v1/types.js";
+import { clusterSpecIn, newClusterSpecIn } from "../convert/cluster-spec.js";
 import type { Fields } from "../convert/fields.js";
 import { clusterOut } from "../convert/objects-out.js";
 import type { JsonObject } from "../convert/shape.js";
@@ -11,71 +12,8 @@ import type { SwarmBackend, SwarmRecovery } from "../ports.js";
 import { AVAILABILITIES } from "./node-routes.js";
 import type { Route } from "./route.js";
 
-/**
- * Settings that are stored nowhere because nobody would follow them; Docker's defaults,
- * which its CLI sends, pass.
- */
-function refuseUnfollowed(fields: Fields): void {
-  const raft = fields.object("Raft");
-  const unfollowed: readonly (readonly [path: string, given: unknown, fine: readonly unknown[]])[] = [
-    ["Raft.SnapshotInterval", raft?.integer("SnapshotInterval"), [0, 10_000]],
-    ["Raft.KeepOldSnapshots", raft?.integer("KeepOldSnapshots"), [0]],
-    ["Raft.LogEntriesForSlowFollowers", raft?.integer("LogEntriesForSlowFollowers"), [0, 500]],
-    ["TaskDefaults.LogDriver", fields.object("TaskDefaults")?.object("LogDriver")?.string("Name"), [""]],
-  ];
-  for (const [path, given, fine] of unfollowed) {
-    if (given !== undefined && !fine.includes(given)) {
-      throw new NotImplementedError(`Spec.${path} is not supported yet, got ${JSON.stringify(given)}`);
-    }
-  }
-}
-
-function clusterSpecIn(fields: Fields | undefined): ClusterSpec | undefined {
-  if (fields === undefined) return undefined;
-  refuseUnfollowed(fields);
-  const raft = fields.object("Raft");
-  const ca = fields.object("CAConfig");
-  const logDriver = fields.object("TaskDefaults")?.object("LogDriver");
-  raft?.integer("ElectionTick");
-  raft?.integer("HeartbeatTick");
-  const renewal = ca?.optionalDurationMs("NodeCertExpiry") ?? 0;
-  if (renewal !== 0 && renewal < 3_600_000)
-    throw new InvalidArgumentError("minimum certificate expiry time is 1h0m0s");
-  return ClusterSpec.fromPartial({
-    annotations: { name: fields.string("Name") || "default", labels: fields.stringMap("Labels") },
-    taskHistoryRetentionLimit: fields
-      .object("Orchestration")
-      ?.optionalInteger("TaskHistoryRetentionLimit", { min: -1 }),
-    snapshotInterval: raft?.integer("SnapshotInterval") ?? 0,
-    keepOldSnapshots: raft?.integer("KeepOldSnapshots") ?? 0,
-    logEntriesForSlowFollowers: raft?.integer("LogEntriesForSlowFollowers") ?? 0,
-    heartbeatPeriodMs: fields.object("Dispatcher")?.optionalDurationMs("HeartbeatPeriod") ?? 0,
-    nodeCertExpiryMs: renewal,
-    externalCas: (ca?.objects("ExternalCAs") ?? []).map((external) => ({
-      protocol: external.string("Protocol"),
-      url: external.string("URL"),
-      options: external.stringMap("Options"),
-      caCert: new Uint8Array(Buffer.from(external.string("CACert"))),
-    })),
-    signingCaCert: ca?.string("SigningCACert") ?? "",
-    signingCaKey: ca?.string("SigningCAKey") ?? "",
-    forceRotate: ca?.integer("ForceRotate") ?? 0,
-    autoLockManagers: fields.object("EncryptionConfig")?.bool("AutoLockManagers") ?? false,
-    defaultLogDriver:
-      logDriver === undefined
-        ? undefined
-        : { name: logDriver.string("Name"), options: logDriver.stringMap("Options") },
-  });
-}
-
-/**
- * The stock CLI sends the heartbeat default of Docker, 5 s, with every init; only another value was meant.
- */
-const DOCKER_DEFAULT_HEARTBEAT_MS = 5_000;
-
-function initSpecIn(fields: Fields | undefined): ClusterSpec | undefined {
-  const spec = clusterSpecIn(fields);
-  return spec?.heartbeatPeriodMs === DOCKER_DEFAULT_HEARTBEAT_MS ? { ...spec, heartbeatPeriodMs: 0 } : spec;
+function specOf(fields: Fields | undefined): ClusterSpec | undefined {
+  return fields === undefined ? undefined : newClusterSpecIn(fields);
 }
 
 function recoveryOut(recovery: SwarmRecovery): JsonObject {
@@ -125,7 +63,7 @@ export function swarmRoutes(
           forceNewCluster: body.bool("ForceNewCluster"),
           availability: body.oneOf("Availability", AVAILABILITIES),
           autoLockManagers: body.bool("AutoLockManagers"),
-          spec: initSpecIn(body.object("Spec")),
+          spec: specOf(body.object("Spec")),
         });
         return { status: 200, json: nodeId };
       },
@@ -169,9 +107,10 @@ export function swarmRoutes(
       path: "/swarm/update",
       handle: async (exchange) => {
         const body = await exchange.body();
+        const { cluster } = await clients.call((control) => control.getCluster, {});
         await clients.call((control) => control.updateCluster, {
           version: exchange.version(),
-          spec: clusterSpecIn(body),
+          spec: clusterSpecIn(body, cluster?.spec),
           rotateWorkerToken: exchange.flag("rotateWorkerToken"),
           rotateManagerToken: exchange.flag("rotateManagerToken"),
           rotateUnlockKey: exchange.flag("rotateManagerUnlockKey"),

@@ -2,6 +2,7 @@
  * /version, /info, /_ping, /auth. Edge: to the facts of the node and the manager's control API.
  */
 import type { RaftInspection } from "../../proto/gen/skein/v1/debug.js";
+import { clusterSpecWarnings } from "../convert/cluster-spec.js";
 import { infoOut } from "../convert/info-out.js";
 import { isQuorumLost, managerWarnings } from "../convert/manager-warnings.js";
 import { clusterOut } from "../convert/objects-out.js";
@@ -76,7 +77,10 @@ export function systemRoutes(backend: EngineBackend, clients: ManagerClients): R
       return undefined; // it does not run now; `Swarm.Error` says why
     }
   };
-  const swarmJson = async (member: RaftInspection | undefined): Promise<JsonObject> => {
+  const swarmJson = async (
+    member: RaftInspection | undefined,
+    warn: (sentence: string) => void,
+  ): Promise<JsonObject> => {
     const { nodeId, nodeAddr, state, controlAvailable, error, remoteManagers } = backend.swarm.info();
     const base: JsonObject = {
       NodeID: nodeId,
@@ -98,6 +102,7 @@ export function systemRoutes(backend: EngineBackend, clients: ManagerClients): R
         {},
         { leaderWaitMs: INFO_LEADER_WAIT_MS, startWaitMs: INFO_LEADER_WAIT_MS },
       );
+      for (const sentence of clusterSpecWarnings(cluster?.spec)) warn(sentence);
       return {
         ...base,
         Nodes: nodes,
@@ -118,10 +123,8 @@ export function systemRoutes(backend: EngineBackend, clients: ManagerClients): R
       handle: async () => {
         const member = await ownMember();
         const warnings = member === undefined ? [] : managerWarnings(member);
-        return {
-          status: 200,
-          json: infoOut(backend, { swarm: await swarmJson(member), warnings }),
-        };
+        const swarm = await swarmJson(member, (sentence) => warnings.push(sentence));
+        return { status: 200, json: infoOut(backend, { swarm, warnings }) };
       },
     },
   ];

@@ -20,6 +20,8 @@ import { checkLabels, checkVersion } from "./annotations.js";
 import type { ControlComponents } from "./control-components.js";
 
 const HOUR_MS = 3_600_000;
+/** Each version of a secret or config is kept in the memory of every manager. */
+const DATA_VERSIONS_MAX = 100;
 /** A heartbeat period outside of this makes nodes flap, or a dead node stay unnoticed for minutes. */
 const HEARTBEAT_MS = { min: 100, max: 60_000 } as const;
 
@@ -131,8 +133,14 @@ export function checkedSpec(spec: ClusterSpec, before: ClusterSpec | undefined):
   for (const [field, ms] of [
     ["node_down_after_ms", spec.nodeDownAfterMs],
     ["orphan_after_ms", spec.orphanAfterMs],
+    ["drain_deadline_ms", spec.drainDeadlineMs],
   ] as const) {
     if (ms < 0) throw new InvalidArgumentError(`${field} cannot be negative, got ${ms}`);
+  }
+  if (spec.dataVersionsKept > DATA_VERSIONS_MAX) {
+    throw new InvalidArgumentError(
+      `data_versions_kept must be at most ${DATA_VERSIONS_MAX}, got ${spec.dataVersionsKept}`,
+    );
   }
   return { ...spec, signingCaKey: "", annotations: { name, labels: spec.annotations?.labels ?? {} } };
 }

@@ -18,6 +18,8 @@ export interface EngineSettings {
   readonly maxConcurrentDownloads: number;
   readonly maxConcurrentUploads: number;
   readonly proxies: { readonly http: string; readonly https: string; readonly no: string };
+  /** What this node has for tasks that reserve it, as `NAME=UNIT` or `NAME=COUNT`. */
+  readonly nodeGenericResources: readonly string[];
   /** Address or interface for init and join that name none; "" : found out. */
   readonly swarmDefaultAdvertiseAddr: string;
   /** Of containers that ask for nothing else. */

@@ -47,6 +47,26 @@ export async function injectDevices(
   return joined(edits);
 }
 
+/** Bounds what a node tells of itself. */
+const DEVICES_TOLD_MAX = 512;
+
+/** Fully qualified names of the devices that containers can ask for here, in order; the first 512. */
+export async function cdiDeviceNames(init: {
+  readonly folders?: readonly string[];
+  readonly log: Logger;
+}): Promise<readonly string[]> {
+  const devices = await readDevices(init.folders ?? CDI_FOLDERS, init.log).catch((error: unknown) => {
+    init.log.warn("the folders of CDI specifications cannot be read", { error: messageOf(error) });
+    return new Map<string, Found>();
+  });
+  if (devices.size > DEVICES_TOLD_MAX)
+    init.log.warn("not all CDI devices are told to the swarm", {
+      devices: devices.size,
+      told: DEVICES_TOLD_MAX,
+    });
+  return [...devices.keys()].sort().slice(0, DEVICES_TOLD_MAX);
+}
+
 interface Found {
   readonly spec: CdiSpec;
   readonly edits: CdiEdits;
