@@ -4,6 +4,7 @@
  */
 import { get as getPlain, type IncomingMessage } from "node:http";
 import { get as getSecure } from "node:https";
+import { dialWords } from "../base/errors/dial-words.js";
 import { InvalidArgumentError, UnavailableError } from "../base/errors/errors.js";
 import type { ImageProgress } from "../proto/engine/images.js";
 
@@ -17,7 +18,7 @@ export async function fetchTar(
 ): Promise<AsyncIterable<Uint8Array>> {
   // Without a scheme it is plain http, as Docker has it.
   let url = parse(/^[a-z]+:\/\//i.test(source) ? source : `http://${source}`);
-  options.onProgress({ status: `Downloading from ${shownSource(url.href)}` });
+  const first = shownSource(url.href);
   for (let followed = 0; followed <= REDIRECTS_MAX; followed += 1) {
     const answer = await open(url, options.signal);
     const { location } = answer.headers;
@@ -27,6 +28,7 @@ export async function fetchTar(
       url = parse(new URL(location, url).href);
       continue;
     }
+    if (status === 200) options.onProgress({ status: `Downloading from ${first}` });
     if (status === 200) return answer as AsyncIterable<Uint8Array>;
     answer.destroy();
     throw new UnavailableError(`Got HTTP status code >= 400: ${status} ${answer.statusMessage ?? ""}`.trim());
@@ -57,7 +59,7 @@ function open(url: URL, signal: AbortSignal): Promise<IncomingMessage> {
     request.once("timeout", () => request.destroy(new Error(`${url.host} is silent`)));
     request.on("error", (error) =>
       reject(
-        new UnavailableError(`Get ${JSON.stringify(shownSource(url.href))}: ${error.message}`, {
+        new UnavailableError(`Get ${JSON.stringify(shownSource(url.href))}: ${dialWords(error)}`, {
           cause: error,
         }),
       ),

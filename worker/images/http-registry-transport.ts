@@ -13,6 +13,7 @@ import { isIP, type LookupFunction } from "node:net";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { rootCertificates } from "node:tls";
+import { dialWords } from "../../base/errors/dial-words.js";
 import {
   CancelledError,
   InternalError,
@@ -225,13 +226,9 @@ function dialWordsOf(
   const last: unknown = error instanceof AggregateError ? error.errors.at(-1) : error;
   if (!(last instanceof Error) || !("code" in last) || url.href === undefined) return undefined;
   const root = url.href.replace(/\/v2\/.*$/, "/v2/"); // which is asked first, by the daemon
-  const get = `Get ${JSON.stringify(root)}: dial tcp`;
-  if (last.code === "ECONNREFUSED" && "address" in last && "port" in last) {
-    const address = String(last.address);
-    const host = address.includes(":") ? `[${address}]` : address;
-    return `${get} ${host}:${String(last.port)}: connect: connection refused`;
-  }
-  if (last.code === "ENOTFOUND") return `${get}: lookup ${url.host}: no such host`;
+  const get = `Get ${JSON.stringify(root)}:`;
+  if (last.code === "ECONNREFUSED" && "address" in last) return `${get} ${dialWords(last)}`;
+  if (last.code === "ENOTFOUND") return `${get} dial tcp: lookup ${url.host}: no such host`;
   return undefined;
 }
 

@@ -8,12 +8,8 @@ import { rm, utimes } from "node:fs/promises";
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { pipeline } from "node:stream/promises";
-import {
-  CancelledError,
-  InvalidArgumentError,
-  messageOf,
-  ResourceExhaustedError,
-} from "../../../base/errors/errors.js";
+import { dialWords } from "../../../base/errors/dial-words.js";
+import { CancelledError, InvalidArgumentError, ResourceExhaustedError } from "../../../base/errors/errors.js";
 
 export interface DownloadOptions {
   /** Must not exist. */
@@ -36,7 +32,7 @@ export async function downloadFile(
   } catch (error) {
     if (options.signal.aborted) throw new CancelledError("the build was cancelled");
     if (error instanceof InvalidArgumentError) throw error;
-    throw new InvalidArgumentError(`Get "${shown(url)}": ${messageOf(error)}`, { cause: error });
+    throw new InvalidArgumentError(`Get "${shown(url)}": ${dialWords(error)}`, { cause: error });
   }
   let size = 0;
   async function* bounded(): AsyncGenerator<Buffer> {
@@ -55,7 +51,7 @@ export async function downloadFile(
     await rm(options.file, { force: true });
     if (options.signal.aborted) throw new CancelledError("the build was cancelled");
     if (error instanceof ResourceExhaustedError) throw error;
-    throw new InvalidArgumentError(`Get "${shown(url)}": ${messageOf(error)}`, { cause: error });
+    throw new InvalidArgumentError(`Get "${shown(url)}": ${dialWords(error)}`, { cause: error });
   }
   const modified = Date.parse(response.headers["last-modified"] ?? "");
   const mtimeSeconds = Number.isFinite(modified) && modified > 0 ? modified / 1_000 : 0;
