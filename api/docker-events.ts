@@ -46,12 +46,26 @@ export function containerEvent(event: ContainerEvent): EngineEvent {
 }
 
 /** undefined: Docker tells of a commit at the container. */
-export function imageEvent({ kind, reference, imageId, timeMs }: ImageEvent): EngineEvent | undefined {
+export function imageEvent({
+  kind,
+  reference,
+  imageId,
+  labels,
+  timeMs,
+}: ImageEvent): EngineEvent | undefined {
   if (kind === "commit") return undefined;
-  const name = familiarName(reference);
+  const full = familiarName(reference);
   // Docker names what was pulled or pushed by its name, and all else by its id.
-  const id = kind === "pull" || kind === "push" ? name : imageId;
-  return { type: "image", action: kind, id, attributes: { name }, scope: "local", timeMs };
+  const isTransfer = kind === "pull" || kind === "push";
+  const name = isTransfer ? withoutTag(full) : full;
+  const attributes = { ...labels, name };
+  return { type: "image", action: kind, id: isTransfer ? full : imageId, attributes, scope: "local", timeMs };
+}
+
+function withoutTag(name: string): string {
+  const [bare = ""] = name.split("@", 1);
+  const colon = bare.lastIndexOf(":");
+  return colon > bare.lastIndexOf("/") ? bare.slice(0, colon) : bare;
 }
 
 /** @param mounted where the container of the event has it, when it has */

@@ -9,7 +9,7 @@ import type { JsonObject } from "./convert/shape.js";
 import type { Exchange } from "./http-exchange.js";
 
 const PROGRESS_BYTES_MAX = 256 * 1024;
-const EMPTY = new Set(["The push refers to repository", "Digest:", "Status:"]);
+const PLAIN = /^(?:The push refers to repository|Digest:|Status:|WARNING:|Pulling from )/;
 
 export interface ProgressStream {
   readonly signal: AbortSignal;
@@ -61,10 +61,10 @@ export async function streamProgress(
 }
 
 function linesOf({ status, id, currentBytes, totalBytes, aux }: ImageProgress): string {
-  const isPlain = id === undefined && [...EMPTY].some((words) => status.startsWith(words));
+  const isPlain = totalBytes === undefined && PLAIN.test(status);
   const line =
     isPlain || aux !== undefined
-      ? { status }
+      ? { status, ...(id === undefined ? {} : { id }) }
       : {
           status,
           progressDetail: totalBytes === undefined ? {} : { current: currentBytes ?? 0, total: totalBytes },

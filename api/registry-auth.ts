@@ -2,7 +2,7 @@
  * The X-Registry-Auth header: base64 (url-safe or not) of a JSON object. Pure. Its content is a secret:
  * never logged.
  */
-import { InvalidArgumentError } from "../base/errors/errors.js";
+import { InternalError, InvalidArgumentError, UnauthenticatedError } from "../base/errors/errors.js";
 import type { RegistryAuth } from "../proto/engine/images.js";
 import { Fields } from "./convert/fields.js";
 
@@ -26,4 +26,17 @@ export function registryAuthIn(header: string): RegistryAuth | undefined {
     serverAddress: fields.string("serveraddress"),
   };
   return Object.values(auth).some((value) => value !== "") ? auth : undefined;
+}
+
+/**
+ * A registry that refuses the daemon is the daemon's failure (500). 401 would be of this API: the CLI then
+ * asks for a password in the middle of a script.
+ */
+export async function withRegistryRefusal<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof UnauthenticatedError) throw new InternalError(error.message, { cause: error });
+    throw error;
+  }
 }

@@ -23,6 +23,7 @@ export interface NetworkingIn {
 /** What of Config has to do with networks. */
 export interface ConfigForNetworking {
   readonly hostname: string;
+  readonly domainname: string;
   readonly exposedPorts: readonly string[];
   readonly macAddress: string;
   readonly networkDisabled: boolean;
@@ -111,6 +112,7 @@ function checkMode(networking: ContainerNetworking, config: ConfigForNetworking,
   };
   const shared = mode.startsWith("container:");
   conflict(utsMode === "host" && config.hostname !== "", "hostname and the UTS mode");
+  conflict(utsMode === "host" && config.domainname !== "", "domainname and the UTS mode");
   conflict(shared && config.hostname !== "", "hostname and the network mode");
   const undefinedBehaviour = "can't be used with links. This would result in undefined behavior";
   conflict(mode === "host" && links.length > 0, `host type networking ${undefinedBehaviour}`);
@@ -138,6 +140,9 @@ function endpointsIn(
   const endpoints: Record<string, EndpointSettings> = {};
   for (const name of names) endpoints[plainName(name)] = endpointIn(all?.object(name));
   const own = plainName(mode);
+  const { ipv4Address = "", ipv6Address = "" } = endpoints[own] ?? {};
+  if ((own === "none" || own === "host") && `${ipv4Address}${ipv6Address}` !== "")
+    throw new InvalidArgumentError("user specified IP address is supported on user defined networks only");
   const isNetwork = !own.startsWith("container:") && own !== "host" && own !== "none";
   if (isNetwork && !(own in endpoints)) endpoints[own] = endpointIn(undefined);
   return endpoints;

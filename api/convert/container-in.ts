@@ -16,6 +16,7 @@ import { type Machine, resourcesIn } from "./container-in-resources.js";
 import { KEPT_CONFIG } from "./container-shapes.js";
 import { Fields } from "./fields.js";
 import { laidOut } from "./go-shape.js";
+import { checkRepositoryCase } from "./image-names.js";
 
 export interface CreateWorld extends Machine {
   /** Minor number of the API version asked for. */
@@ -148,6 +149,7 @@ function networkConfigIn(body: Fields): Parameters<typeof networkingIn>[0]["conf
     exposedPorts: Object.keys(mapIn(body, "ExposedPorts")),
     macAddress: body.string("MacAddress"),
     networkDisabled: body.bool("NetworkDisabled"),
+    domainname: body.string("Domainname"),
   };
 }
 
@@ -163,9 +165,11 @@ function configIn(body: Fields) {
     throw new InvalidArgumentError(
       `the working directory '${workingDir}' is invalid, it needs to be an absolute path`,
     );
+  const image = body.string("Image");
+  checkRepositoryCase(image);
   const stopTimeout = body.optionalInteger("StopTimeout", { min: Number.MIN_SAFE_INTEGER });
   return {
-    image: imageIn(body.string("Image")),
+    image,
     entrypoint: cleared ? [] : entrypoint,
     ...(cleared ? { entrypointCleared: true } : {}),
     args: body.strings("Cmd"),
@@ -186,16 +190,6 @@ function configIn(body: Fields) {
     stopSignal: body.string("StopSignal"),
     stopGracePeriodMs: stopTimeout === undefined ? STOP_GRACE_MS : stopTimeout < 0 ? -1 : stopTimeout * 1000,
   };
-}
-
-function imageIn(reference: string): string {
-  const name = reference.replace(/[@:][^/]*$/, "");
-  const repository = name.includes("/") ? name.slice(name.indexOf("/") + 1) : name;
-  if (/[A-Z]/.test(repository))
-    throw new InvalidArgumentError(
-      `invalid reference format: repository name (${repository}) must be lowercase`,
-    );
-  return reference;
 }
 
 function hostIn(host: Fields, world: CreateWorld) {

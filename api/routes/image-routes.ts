@@ -12,7 +12,7 @@ import {
   matchesAny,
   PRUNE_FILTERS,
 } from "../convert/image-filters.js";
-import { familiarName } from "../convert/image-names.js";
+import { checkRepositoryCase, familiarName } from "../convert/image-names.js";
 import { historyOut, imageDetails, imageSummary } from "../convert/image-out.js";
 import { omitEmpty } from "../convert/shape.js";
 import { parseFilters } from "../filters.js";
@@ -180,6 +180,8 @@ function usersOf({ containers }: ImageRoutesOptions) {
 function find(images: ImageWorkshop, reference: string): ImageRecord {
   const image = images.find(reference);
   if (image !== undefined) return image;
+  // A name that is none is the client's fault; ids, whole and in part, are names by their form.
+  if (!/^sha256:/.test(reference)) checkRepositoryCase(reference);
   const last = reference.slice(reference.lastIndexOf("/") + 1);
   const isTagged = last.includes(":") || reference.includes("@");
   throw new NotFoundError(`No such image: ${familiarName(isTagged ? reference : `${reference}:latest`)}`);

@@ -11,7 +11,7 @@ import { familiarName } from "../convert/image-names.js";
 import type { Exchange } from "../http-exchange.js";
 import { fetchTar, shownSource } from "../http-import-source.js";
 import { type ProgressStream, streamProgress } from "../progress-stream.js";
-import { registryAuthIn } from "../registry-auth.js";
+import { registryAuthIn, withRegistryRefusal } from "../registry-auth.js";
 import type { Route } from "./route.js";
 
 export function imageTransferRoutes({ images }: { images: ImageWorkshop }): Route[] {
@@ -56,7 +56,7 @@ async function pull(images: ImageWorkshop, exchange: Exchange): Promise<undefine
   const auth = registryAuthIn(exchange.header("x-registry-auth"));
   const platform = platformIn(exchange.query.get("platform") ?? "");
   const base = { ...(auth === undefined ? {} : { auth }), ...(platform === undefined ? {} : { platform }) };
-  return await streamProgress(exchange, async ({ report, signal }) => {
+  const work = async ({ report, signal }: ProgressStream): Promise<void> => {
     const options = { ...base, signal, onProgress: report };
     if (tag !== "") {
       await images.pull(tag.includes(":") ? `${name}@${tag}` : `${name}:${tag}`, options);
@@ -79,17 +79,20 @@ async function pull(images: ImageWorkshop, exchange: Exchange): Promise<undefine
     const isNew = statuses.some(({ status }) => status.includes("Downloaded newer image"));
     const words = isNew ? "Downloaded newer image for" : "Image is up to date for";
     if (tags.length > 0) report({ status: `Status: ${words} ${familiarName(name)}` });
-  });
+  };
+  return await withRegistryRefusal(streamProgress(exchange, work));
 }
 
 async function importTar(images: ImageWorkshop, exchange: Exchange): Promise<undefined> {
   const { query } = exchange;
   const source = query.get("fromSrc") ?? "";
+  if (source === "")
+    throw new InvalidArgumentError("fromImage or fromSrc must say what the image is made of");
   const repo = query.get("repo") ?? "";
   const tag = query.get("tag") ?? "";
   const platform = platformIn(query.get("platform") ?? "");
   return await streamProgress(exchange, async ({ report, tell, signal }) => {
-    const isBody = source === "-" || source === "";
+    const isBody = source === "-";
     const tar = isBody ? exchange.bytes() : await fetchTar(source, { signal, onProgress: report });
     const message = query.get("message") ?? "";
     const image = await images.importRootfs(tar, {
@@ -146,12 +149,21 @@ export function platformIn(text: string): ImagePlatform | undefined {
   if (text.startsWith("{")) return platformOfJson(text);
   const parts = text.toLowerCase().split("/");
   const [first = "", second, variant] = parts;
-  if (parts.length > 3 || !parts.every((part) => /^[a-z0-9_.-]+$/.test(part)))
+  const wrong = parts.find((part) => !/^[a-z0-9_.-]+$/.test(part));
+  if (wrong !== undefined)
     throw new InvalidArgumentError(
-      `${JSON.stringify(text)} is an invalid component of ${JSON.stringify(text)}: platform specifier ` +
+      `${JSON.stringify(wrong)} is an invalid component of ${JSON.stringify(text)}: platform specifier ` +
         "component must match os[/architecture[/variant]]",
     );
+  if (parts.length > 3)
+    throw new InvalidArgumentError(
+      `${JSON.stringify(text)}: cannot parse platform specifier: invalid argument`,
+    );
   const named = second ?? architectureOf(first);
+  if (second === undefined && named === undefined && !SYSTEMS.has(first))
+    throw new InvalidArgumentError(
+      `${JSON.stringify(text)}: unknown operating system or architecture: invalid argument`,
+    );
   const os = second === undefined && named !== undefined ? "linux" : first;
   const architecture = ALIASES[named ?? ""] ?? named ?? "amd64";
   return { os, architecture, ...(variant === undefined ? {} : { variant }) };
@@ -164,6 +176,12 @@ const ALIASES: Readonly<Record<string, string>> = {
   i386: "386",
   armhf: "arm",
 };
+/** Alone in a platform, anything else is an architecture or a mistake. */
+const SYSTEMS = new Set(
+  "aix android darwin dragonfly freebsd illumos ios linux nacl netbsd openbsd plan9 solaris windows zos".split(
+    " ",
+  ),
+);
 const ARCHITECTURES = new Set(["amd64", "arm64", "arm", "386", "riscv64", "ppc64le", "s390x"]);
 
 function architectureOf(text: string): string | undefined {

@@ -6,7 +6,7 @@ import { InvalidArgumentError } from "../../base/errors/errors.js";
 import type { ImageWorkshop } from "../../proto/engine/images.js";
 import { omitEmpty } from "../convert/shape.js";
 import { parseFilters } from "../filters.js";
-import { registryAuthIn } from "../registry-auth.js";
+import { registryAuthIn, withRegistryRefusal } from "../registry-auth.js";
 import type { Route } from "./route.js";
 
 /** A lookup of a remote digest holds up `service create`; the client goes on without it. */
@@ -75,10 +75,8 @@ export function registryRoutes({ images }: { images: ImageWorkshop }): Route[] {
       handle: async (exchange) => {
         const auth = registryAuthIn(exchange.header("x-registry-auth"));
         const signal = exchange.gone({ withinMs: DESCRIBE_TIMEOUT_MS });
-        const remote = await images.describeRemote(exchange.param("name"), {
-          ...(auth === undefined ? {} : { auth }),
-          signal,
-        });
+        const options = { ...(auth === undefined ? {} : { auth }), signal };
+        const remote = await withRegistryRefusal(images.describeRemote(exchange.param("name"), options));
         return {
           status: 200,
           json: {
@@ -102,6 +100,6 @@ function flagOf(values: readonly string[] | undefined, key: string): boolean | u
 }
 
 function starsOf(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError(`invalid filter 'stars=[${text}]'`);
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError(`invalid filter 'stars=${text}'`);
   return Number(text);
 }

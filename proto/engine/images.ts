@@ -275,5 +275,7 @@ export interface ImageEvent {
   /** As asked for. */
   readonly reference: string;
   readonly imageId: string;
+  /** Of the image, as long as it is there. */
+  readonly labels?: Readonly<Record<string, string>>;
   readonly timeMs: number;
 }

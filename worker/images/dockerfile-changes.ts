@@ -16,7 +16,6 @@ const ALLOWED: ReadonlySet<string> = new Set([
   "HEALTHCHECK",
   "LABEL",
   "ONBUILD",
-  "STOPSIGNAL",
   "USER",
   "VOLUME",
   "WORKDIR",

@@ -20,6 +20,8 @@ import { type Challenge, parseChallenges, registryWordsOf } from "./registry-cha
 /** A token answer or an error page that is read into memory. */
 export const SMALL_BODY_BYTES_MAX = 1 << 20;
 
+export const NO_CREDENTIALS = "no basic auth credentials";
+
 export class RegistryAuthorizer {
   readonly #transport: RegistryTransport;
   readonly #scope: string;
@@ -66,7 +68,7 @@ export class RegistryAuthorizer {
         "unauthorized: the registry asks for a kind of authentication that is not known here",
       );
     }
-    if (basic === undefined) throw new UnauthenticatedError("no basic auth credentials");
+    if (basic === undefined) throw new UnauthenticatedError(NO_CREDENTIALS);
     this.#authorization = basic;
   }
 

@@ -4,8 +4,9 @@
  * become meanwhile.
  * Source: distribution-spec 1.1; docker.io's mirrors as the stock daemon's.
  */
-import { DataLossError, UnauthenticatedError } from "../../base/errors/errors.js";
-import { RegistryAuthorizer, readSmallBody } from "./http-registry-auth.js";
+import { STATUS_CODES } from "node:http";
+import { DataLossError, InternalError, messageOf } from "../../base/errors/errors.js";
+import { NO_CREDENTIALS, RegistryAuthorizer, readSmallBody } from "./http-registry-auth.js";
 import { type RegistryClientComponents, RegistryExchange } from "./http-registry-exchange.js";
 import { HttpRegistrySession } from "./http-registry-session.js";
 import { type RegistryOrigin, RegistryTransport } from "./http-registry-transport.js";
@@ -50,13 +51,17 @@ class HttpRegistryClient implements RegistryClient {
     this.#options = { mirrors: init.mirrors ?? [], insecureRegistries: init.insecureRegistries ?? [] };
   }
 
-  session(reference: ImageReference, auth?: RegistryAuth): RegistrySession {
-    const own = new HttpRegistrySession(this.#exchange(reference, auth, "pull"));
+  session(
+    reference: ImageReference,
+    auth?: RegistryAuth,
+    purpose: "pull" | "describe" = "pull",
+  ): RegistrySession {
+    const own = new HttpRegistrySession(this.#exchange(reference, auth, purpose));
     if (!isDockerHub(reference.domain) || this.#options.mirrors.length === 0) return own;
     // Credentials are for docker.io, not for whoever mirrors it.
     const mirrors = this.#options.mirrors.map(
       (mirror) =>
-        new HttpRegistrySession(this.#exchange(reference, undefined, "pull", mirrorOriginOf(mirror))),
+        new HttpRegistrySession(this.#exchange(reference, undefined, purpose, mirrorOriginOf(mirror))),
     );
     return new MirroredSession([...mirrors, own], this.#components.log);
   }
@@ -92,15 +97,18 @@ class HttpRegistryClient implements RegistryClient {
     const answer = await transport.send("/v2/", { signal });
     answer.resume();
     if (answer.statusCode !== 401) return "";
-    await authorizer.answer(answer.headers["www-authenticate"], signal);
+    const url = new URL("/v2/", transport.base()).href;
+    await authorizer.answer(answer.headers["www-authenticate"], signal).catch((error: unknown) => {
+      if (messageOf(error) !== NO_CREDENTIALS) throw error;
+      throw new InternalError(`Get "${url}": ${NO_CREDENTIALS}`, { cause: error });
+    });
     const proof = await transport.send("/v2/", { signal, headers: authorizer.headers() });
-    const body = await readSmallBody(proof, { host: domain }, signal);
+    await readSmallBody(proof, { host: domain }, signal);
     if (proof.statusCode === 200) return authorizer.identityToken;
-    const { registryWordsOf } = await import("./registry-challenge.js");
     const status = proof.statusCode ?? 0;
-    throw new UnauthenticatedError(
-      `login attempt to https://${domain}/v2/ failed with status: ${status} ` +
-        `${registryWordsOf(body.toString("utf8"), status).text}`,
+    // No UnauthenticatedError: only who gives out tokens says that (Docker's statuses).
+    throw new InternalError(
+      `login attempt to ${url} failed with status: ${status} ${STATUS_CODES[status] ?? ""}`.trimEnd(),
     );
   }
 
@@ -110,7 +118,7 @@ class HttpRegistryClient implements RegistryClient {
     { auth, signal }: { auth?: RegistryAuth | undefined; signal?: AbortSignal | undefined },
   ): Promise<unknown> {
     const reference = { ...parseReference("search"), domain };
-    const exchange = this.#exchange(reference, auth, "pull", searchOriginOf(domain));
+    const exchange = this.#exchange(reference, auth, "describe", searchOriginOf(domain));
     const answer = await exchange.retry(signal, () => exchange.send(path, { signal }));
     return parseJson(await readSmallBody(answer, exchange.place, signal));
   }
@@ -128,17 +136,18 @@ class HttpRegistryClient implements RegistryClient {
   #exchange(
     reference: ImageReference,
     auth: RegistryAuth | undefined,
-    action: "pull" | "push",
+    purpose: "pull" | "describe" | "push",
     origin?: RegistryOrigin,
   ): RegistryExchange {
     const transport = this.#transport(reference.domain, origin);
+    const action = purpose === "push" ? "push" : "pull";
     const authorizer = new RegistryAuthorizer({ transport, path: reference.path, auth, action });
     return new RegistryExchange({
       components: this.#components,
       transport,
       authorizer,
       reference,
-      action,
+      purpose,
     });
   }
 

@@ -37,7 +37,8 @@ export interface ExchangeParts {
   readonly transport: RegistryTransport;
   readonly authorizer: RegistryAuthorizer;
   readonly reference: ImageReference;
-  readonly action: "pull" | "push";
+  /** Whose words a refusal is told in: of a pull in Docker's, else in the registry's own. */
+  readonly purpose: "pull" | "describe" | "push";
 }
 
 export class RegistryExchange {
@@ -93,7 +94,7 @@ export class RegistryExchange {
       try {
         await authorizer.answer(answer.headers["www-authenticate"], options.signal);
       } catch (error) {
-        if (error instanceof UnauthenticatedError) throw this.#unauthenticated(error.message, error);
+        if (error instanceof UnauthenticatedError) throw this.#unanswered(target, error);
         throw error;
       }
       answer = await attempt();
@@ -118,16 +119,18 @@ export class RegistryExchange {
   }
 
   #refusal(path: string, status: number, body: Buffer): SkeinError {
-    const words = registryWordsOf(body.toString("utf8"), status);
+    const told = registryWordsOf(body.toString("utf8"), status);
+    const isBare = status === 401 && body.length === 0; // the answer to a HEAD
+    const words = isBare ? { code: "UNAUTHORIZED", text: "unauthorized: authentication required" } : told;
     if (status >= 500 || status === 429)
       return new UnavailableError(`${this.#what(path)}: the registry failed: ${words.text}`);
-    if (this.#parts.action === "push") {
+    if (this.#parts.purpose !== "pull") {
       if (status === 401) return new UnauthenticatedError(words.text);
       if (status === 403 || words.code === "DENIED") return new PermissionDeniedError(words.text);
       if (status === 404) return new NotFoundError(words.text);
       return new InvalidArgumentError(words.text);
     }
-    if (status === 401) return this.#unauthenticated(words.text);
+    if (status === 401) return new UnauthenticatedError(words.text);
     if (status === 403 || words.code === "DENIED") return new NotFoundError(this.#denied(words.text));
     if (words.code === "NAME_UNKNOWN")
       return new NotFoundError(`repository ${this.#repository} not found: ${words.text}`);
@@ -141,9 +144,12 @@ export class RegistryExchange {
       : `blob ${path.slice(path.lastIndexOf("/") + 1)} of ${this.name}`;
   }
 
-  #unauthenticated(words: string, cause?: unknown): UnauthenticatedError {
-    const text = this.#parts.action === "push" ? words : this.#denied(words);
-    return new UnauthenticatedError(text, { cause });
+  /** There was nothing to answer the challenge with, or who gives out tokens refused. */
+  #unanswered(target: string | URL, cause: UnauthenticatedError): UnauthenticatedError {
+    const url = typeof target === "string" ? new URL(target, this.base()) : target;
+    const isManifest = url.pathname.includes("/manifests/");
+    const words = `${isManifest ? "Head" : "Get"} "${url.origin}${url.pathname}": ${cause.message}`;
+    return new UnauthenticatedError(this.#parts.purpose === "push" ? cause.message : words, { cause });
   }
 
   #denied(words: string): string {

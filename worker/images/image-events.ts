@@ -22,8 +22,14 @@ export class ImageEvents {
     return () => void this.#listeners.delete(listener);
   }
 
-  emit(kind: ImageEvent["kind"], reference: string, imageId: string): void {
-    const event: ImageEvent = { kind, reference, imageId, timeMs: this.#nowMs() };
+  /** @param labels the image's, as long as it is there. */
+  emit(
+    kind: ImageEvent["kind"],
+    reference: string,
+    imageId: string,
+    labels: Readonly<Record<string, string>> = {},
+  ): void {
+    const event: ImageEvent = { kind, reference, imageId, labels, timeMs: this.#nowMs() };
     for (const listener of this.#listeners) {
       try {
         listener(event);

@@ -12,6 +12,8 @@ import type { LayerBlob, StoredImage } from "./image-names.js";
 
 export type ImageManifest = Extract<Manifest, { kind: "image" }>;
 
+const MANIFEST_INDENT = 3;
+
 export interface KeptManifest {
   readonly bytes: Uint8Array;
   readonly digest: string;
@@ -45,22 +47,22 @@ export async function manifestOf(
 ): Promise<KeptManifest> {
   const isOci = options.oci || layers.some(({ mediaType }) => mediaType.startsWith("application/vnd.oci."));
   const mediaType = isOci ? MEDIA_TYPE.ociManifest : MEDIA_TYPE.dockerManifest;
-  const bytes = Buffer.from(
-    JSON.stringify({
-      schemaVersion: 2,
-      mediaType,
-      config: {
-        mediaType: isOci ? MEDIA_TYPE.ociConfig : MEDIA_TYPE.dockerConfig,
-        size: await parts.blobs.sizeOf(image.id),
-        digest: image.id,
-      },
-      layers: layers.map((layer) => ({
-        mediaType: isOci ? ociTypeOf(layer.mediaType) : layer.mediaType,
-        size: layer.sizeBytes,
-        digest: layer.digest,
-      })),
-    }),
-  );
+  const document = {
+    schemaVersion: 2,
+    mediaType,
+    config: {
+      mediaType: isOci ? MEDIA_TYPE.ociConfig : MEDIA_TYPE.dockerConfig,
+      size: await parts.blobs.sizeOf(image.id),
+      digest: image.id,
+    },
+    layers: layers.map((layer) => ({
+      mediaType: isOci ? ociTypeOf(layer.mediaType) : layer.mediaType,
+      size: layer.sizeBytes,
+      digest: layer.digest,
+    })),
+  };
+  // Indented as Docker does it: the same layers make the same digest.
+  const bytes = Buffer.from(JSON.stringify(document, null, isOci ? undefined : MANIFEST_INDENT));
   const digest = sha256Of(bytes);
   // the bytes were just made as an image manifest
   const manifest = parseManifest(bytes, `manifest ${digest}`) as ImageManifest;
@@ -75,13 +77,12 @@ export async function compressedLayer(
   parts: LibraryParts,
   image: StoredImage,
   position: number,
-  options: { signal?: AbortSignal | undefined; onMake?: () => void },
+  options: { signal?: AbortSignal | undefined },
 ): Promise<LayerBlob> {
   const diffId = image.diffIds[position] ?? "";
   const known = (image.layerBlobs?.[position] || undefined) ?? knownBlobOf(parts, diffId);
   const isHere = known !== undefined && (await parts.blobs.has(known.digest));
   if (isHere && !isPlain(known)) return known;
-  options.onMake?.();
   const file = parts.layers.temporaryPath("gzip");
   try {
     const made = await (isHere

@@ -90,7 +90,11 @@ function referenceOrUndefined(text: string): ImageReference | undefined {
   }
 }
 
-/** Adds names to an image and takes its tags from whoever had them. @returns the images that changed. */
+/**
+ * Adds names to an image and takes its tags from whoever had them. A digest that came along with a tag (of an
+ * index, with an image of another platform) stays with whom it named first; asked for alone, it moves, too.
+ * @returns the images that changed.
+ */
 export function withNames(
   images: Images,
   image: StoredImage,
@@ -102,16 +106,22 @@ export function withNames(
   },
 ): StoredImage[] {
   const { tags = [], digests = [] } = names;
+  const others = [...images.values()].filter(({ id }) => id !== image.id);
+  const taken = new Set(tags.length === 0 ? [] : others.flatMap(({ repoDigests }) => repoDigests));
+  const own = digests.filter((digest) => !taken.has(digest));
+  const moves = (name: string): boolean => tags.includes(name) || own.includes(name);
   const changed: StoredImage[] = [];
-  for (const other of images.values()) {
-    if (other.id === image.id || !other.repoTags.some((tag) => tags.includes(tag))) continue;
-    changed.push({ ...other, repoTags: other.repoTags.filter((tag) => !tags.includes(tag)) });
+  for (const other of others) {
+    const { repoTags, repoDigests } = other;
+    if (![...repoTags, ...repoDigests].some(moves)) continue;
+    const stays = (name: string): boolean => !moves(name);
+    changed.push({ ...other, repoTags: repoTags.filter(stays), repoDigests: repoDigests.filter(stays) });
   }
   const current = images.get(image.id) ?? image;
   changed.push({
     ...image,
     repoTags: union(current.repoTags, tags),
-    repoDigests: union(current.repoDigests, digests),
+    repoDigests: union(current.repoDigests, own),
     blobs: union(current.blobs, image.blobs),
     ...(names.taggedMs === undefined ? {} : { lastTaggedMs: names.taggedMs }),
   });

@@ -5,7 +5,7 @@
  * Source: distribution-spec 1.1; progress words as the Docker CLI shows them.
  */
 import type { Clock } from "../../base/clock/clock.js";
-import { DataLossError, InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
+import { DataLossError, InvalidArgumentError } from "../../base/errors/errors.js";
 import { sha256Of, shortIdOf } from "./chain-ids.js";
 import { parseImageConfig } from "./image-config.js";
 import {
@@ -79,7 +79,9 @@ export async function pullImage(
   const report = (progress: ImageProgress): void => options.onProgress?.(progress);
   const session = client.session(reference, options.auth);
   const top = await session.fetchManifest(reference.digest ?? reference.tag ?? "latest", options.signal);
-  report({ status: `Pulling from ${reference.path}`, id: reference.tag ?? top.digest });
+  const digested =
+    reference.digest === undefined ? undefined : formatReference({ ...reference, tag: undefined });
+  report({ status: `Pulling from ${reference.path}`, id: digested ?? reference.tag ?? top.digest });
   const resolved = await resolveManifest(session, top, reference, options);
   const { manifest } = resolved;
   const names = {
@@ -90,7 +92,6 @@ export async function pullImage(
   const upToDate = before !== undefined && names.tags.every((tag) => before.repoTags.includes(tag));
   const configBytes = await fetchSmallBlob(session, manifest.config, options.signal);
   checkLayerCount(configBytes, manifest);
-  if (options.isPlatformAsked === true) checkPlatform(configBytes, reference, options.platform);
   const image = await addImage(parts, {
     configBytes,
     manifests: resolved.bytes,
@@ -107,6 +108,7 @@ export async function pullImage(
       ? `Status: Image is up to date for ${familiar}`
       : `Status: Downloaded newer image for ${familiar}`,
   });
+  if (options.isPlatformAsked === true) warnOfPlatform(image, reference, options.platform, report);
   return image;
 }
 
@@ -117,7 +119,7 @@ export async function describeRemoteImage(
   options: { auth?: RegistryAuth; signal?: AbortSignal },
 ): ReturnType<ImageStore["describeRemote"]> {
   const reference = parseReference(text);
-  const session = client.session(reference, options.auth);
+  const session = client.session(reference, options.auth, "describe");
   const top = await session.fetchManifest(reference.digest ?? reference.tag ?? "latest", options.signal);
   const manifest = parseManifest(top.bytes, familiarReference(reference), top.mediaType);
   return {
@@ -173,16 +175,22 @@ function quiet({ onProgress: _unheard, ...options }: PullOptions): PullOptions {
   return options;
 }
 
-/** @throws {NotFoundError} in Docker's words. */
-function checkPlatform(configBytes: Uint8Array, reference: ImageReference, wanted: Platform): void {
-  const { os, architecture, variant } = parseImageConfig(configBytes, "config");
+/** An image that is not one of several has the platform it has: the one asked for is only a wish. */
+function warnOfPlatform(
+  image: ImageRecord,
+  reference: ImageReference,
+  wanted: Platform,
+  report: (progress: ImageProgress) => void,
+): void {
+  const { os, architecture, variant } = image;
   const isSame = os === wanted.os && architecture === wanted.architecture;
   if (isSame && (wanted.variant === undefined || variant === undefined || variant === wanted.variant)) return;
-  const actual = { os, architecture, ...(variant === undefined ? {} : { variant }) };
-  throw new NotFoundError(
-    `image with reference ${familiarReference(reference)} was found but does not match the specified ` +
-      `platform: wanted ${platformText(wanted)}, actual: ${platformText(actual)}`,
-  );
+  const actual = platformText({ os, architecture, ...(variant === undefined ? {} : { variant }) });
+  report({
+    status:
+      `WARNING: image with reference ${familiarReference(reference)} was found but does not match the ` +
+      `specified platform: wanted ${platformText(wanted)}, actual: ${actual}`,
+  });
 }
 
 function checkLayerCount(configBytes: Uint8Array, manifest: ImageManifest): void {

@@ -165,7 +165,7 @@ test("a registry with passwords takes the right one and refuses others", async (
   await push(store, `${guarded.host}/private:1`, { auth: basic });
   assert.equal(await store.authenticate({ ...basic, serverAddress: guarded.host }), "");
   await assert.rejects(store.authenticate({ ...wrong, serverAddress: `http://${guarded.host}/v2/` }), {
-    name: "UnauthenticatedError",
+    name: "InternalError",
     message: new RegExp(`login attempt to .*${guarded.host}/v2/ failed with status: 401`),
   });
 });

@@ -6,7 +6,7 @@
  */
 import { setMaxListeners } from "node:events";
 import type { Clock } from "../../base/clock/clock.js";
-import { InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
+import { codeOf, InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
 import { shortIdOf } from "./chain-ids.js";
 import {
   compressedLayer,
@@ -41,6 +41,9 @@ export interface PushComponents {
   /** Layers uploaded at once. @default 5, as Docker's */
   readonly uploadsMax?: number | undefined;
 }
+
+/** By which a registry answers that it is there. */
+const REFUSALS: ReadonlySet<string> = new Set(["unauthenticated", "permission-denied"]);
 
 type PushOptions = Parameters<ImageWorkshop["push"]>[1];
 
@@ -99,8 +102,15 @@ class ImagePush {
     const { parts } = this.#components;
     const { signal } = this.#options;
     using _held = holdImage(parts, image);
-    const hasConfig = await this.#uploads.hasBlob(image.id, signal); // and so, that the registry answers
-    for (const diffId of [...image.diffIds].reverse()) this.#report(diffId, "Preparing");
+    const prepare = (): void => {
+      for (const diffId of [...image.diffIds].reverse()) this.#report(diffId, "Preparing");
+    };
+    // Asked first: only where a registry answers is there something to prepare for.
+    const hasConfig = await this.#uploads.hasBlob(image.id, signal).catch((error: unknown) => {
+      if (REFUSALS.has(codeOf(error))) prepare();
+      throw error;
+    });
+    prepare();
     const kept = await this.#usableManifest(image);
     const layers = await this.#pushLayers(image, kept);
     const manifest = kept ?? (await manifestOf(parts, image, layers, { oci: false }));
@@ -161,11 +171,7 @@ class ImagePush {
     const { parts } = this.#components;
     const task = async (): Promise<LayerBlob> => {
       const blob =
-        kept?.manifest.layers[position] ??
-        (await compressedLayer(parts, image, position, {
-          signal,
-          onMake: () => this.#report(diffId, "Preparing"),
-        }));
+        kept?.manifest.layers[position] ?? (await compressedLayer(parts, image, position, { signal }));
       if (await this.#isThere(blob.digest, signal)) {
         this.#report(diffId, "Layer already exists");
         return blob;

@@ -46,7 +46,7 @@ test("a malformed reference is refused with the text and the rule", () => {
       },
     );
   }
-  assert.throws(() => parseReference("UPPER"), /repository name must be lowercase/);
+  assert.throws(() => parseReference("UPPER"), /repository name \(library\/UPPER\) must be lowercase/);
 });
 
 test("fuzz: formatting and parsing again changes nothing", () => {

@@ -62,7 +62,8 @@ export function parseReference(text: string): ImageReference {
 
   const { domain, path } = splitDomain(name);
   if (!DOMAIN.test(domain)) refuse("the registry must be host or host:port");
-  if (path !== path.toLowerCase()) refuse("repository name must be lowercase");
+  if (path !== path.toLowerCase())
+    throw new InvalidArgumentError(`invalid reference format: repository name (${path}) must be lowercase`);
   if (!path.split("/").every((part) => PATH_PART.test(part))) {
     refuse("a repository name has lower-case letters, digits and single separators . _ __ - between them");
   }

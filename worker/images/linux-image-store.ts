@@ -139,7 +139,7 @@ class NodeImageStore implements ImageWorkshop {
     const platform = options.platform ?? this.#platform;
     const isPlatformAsked = options.platform !== undefined;
     const image = await pullImage(components, reference, { ...options, platform, isPlatformAsked });
-    this.#events.emit("pull", familiarReference(parseReference(reference)), image.id);
+    this.#tell("pull", familiarReference(parseReference(reference)), image.id);
     return image;
   }
 
@@ -153,7 +153,7 @@ class NodeImageStore implements ImageWorkshop {
   async load(tar: AsyncIterable<Uint8Array>, options: LoadOptions = {}): Promise<readonly ImageRecord[]> {
     this.#mustBeOpen();
     const loaded = await loadImages(this.#arrival(), tar, options);
-    for (const image of loaded) this.#events.emit("load", image.id, image.id);
+    for (const image of loaded) this.#tell("load", image.id, image.id);
     return loaded;
   }
 
@@ -164,8 +164,8 @@ class NodeImageStore implements ImageWorkshop {
     this.#mustBeOpen();
     const tag = options.reference === undefined ? undefined : tagOf(options.reference);
     const image = await importImage(this.#arrival(), tar, { ...options, tag });
-    this.#events.emit("import", image.id, image.id);
-    if (tag !== undefined) this.#events.emit("tag", familiarName(tag), image.id);
+    this.#tell("import", image.id, image.id);
+    if (tag !== undefined) this.#tell("tag", familiarName(tag), image.id);
     return image;
   }
 
@@ -176,7 +176,7 @@ class NodeImageStore implements ImageWorkshop {
       const taggedMs = this.#options.clock.nowMs();
       return { put: withNames(images, image, { tags: [name], taggedMs }), result: image.id };
     });
-    this.#events.emit("tag", familiarName(name), id);
+    this.#tell("tag", familiarName(name), id);
   }
 
   async remove(
@@ -193,10 +193,10 @@ class NodeImageStore implements ImageWorkshop {
     });
     const lines: { untagged?: string; deleted?: string }[] = [];
     for (const { image, untag, deletes } of steps) {
-      for (const name of untag) {
-        lines.push({ untagged: familiarName(name) });
-        this.#events.emit("untag", image.id, image.id);
-      }
+      for (const name of untag) lines.push({ untagged: written(name, reference) });
+      // Digests that go with the last tag of their repository are not told of.
+      const told = untag.filter((name, i) => i === 0 || !name.includes("@"));
+      for (const _name of told) this.#events.emit("untag", image.id, image.id, image.config.labels);
       if (!deletes) continue;
       lines.push({ deleted: image.id });
       this.#events.emit("delete", image.id, image.id);
@@ -213,8 +213,8 @@ class NodeImageStore implements ImageWorkshop {
     const nowMs = this.#options.clock.nowMs();
     const context = { parts: this.#parts, nowMs, platform: this.#platform, tags };
     const image = await commitImage(context, options);
-    this.#events.emit("commit", options.names[0] ?? image.id, image.id);
-    for (const name of options.names) this.#events.emit("tag", familiarName(tagOf(name)), image.id);
+    this.#tell("commit", options.names[0] ?? image.id, image.id);
+    for (const name of options.names) this.#tell("tag", familiarName(tagOf(name)), image.id);
     return image;
   }
 
@@ -255,7 +255,7 @@ class NodeImageStore implements ImageWorkshop {
     const { uploadsMax } = this.#registryOptions;
     const components = { parts: this.#parts, client, clock: this.#options.clock, uploadsMax };
     for (const { name, imageId } of await pushImages(components, reference, options))
-      this.#events.emit("push", name, imageId);
+      this.#tell("push", name, imageId);
   }
 
   async save(
@@ -265,7 +265,7 @@ class NodeImageStore implements ImageWorkshop {
     this.#mustBeOpen();
     const { saveImages, savedImageIds } = await import("./image-save.js");
     const stream = saveImages(this.#parts, references, options);
-    for (const id of savedImageIds(this.#parts, references)) this.#events.emit("save", id, id);
+    for (const id of savedImageIds(this.#parts, references)) this.#tell("save", id, id);
     return stream;
   }
 
@@ -335,6 +335,10 @@ class NodeImageStore implements ImageWorkshop {
     if (registry !== undefined) (await registry).close();
   }
 
+  #tell(kind: ImageEvent["kind"], reference: string, imageId: string): void {
+    this.#events.emit(kind, reference, imageId, this.#parts.index.images.get(imageId)?.config.labels);
+  }
+
   #arrival(): ArrivalContext {
     return { parts: this.#parts, platform: this.#platform, nowMs: this.#options.clock.nowMs() };
   }
@@ -361,6 +365,14 @@ function tagOf(reference: string): string {
   if (parsed.digest !== undefined)
     throw new InvalidArgumentError(`refusing to create a tag with a digest reference: ${reference}`);
   return formatReference(parsed);
+}
+
+/** What goes is shown as it was asked for where that says more: with a tag beside the digest. */
+function written(name: string, asked: string): string {
+  const familiar = familiarName(name);
+  if (!name.includes("@") || !asked.includes("@")) return familiar;
+  const reference = parseReference(asked);
+  return formatReference({ ...reference, tag: undefined }) === name ? familiarReference(reference) : familiar;
 }
 
 function without(image: StoredImage, names: readonly string[]): StoredImage {

@@ -59,7 +59,8 @@ export interface RegistryUploads {
 }
 
 export interface RegistryClient {
-  session(reference: ImageReference, auth?: RegistryAuth): RegistrySession;
+  /** @param purpose describe: errors are in the registry's own words. @default pull */
+  session(reference: ImageReference, auth?: RegistryAuth, purpose?: "pull" | "describe"): RegistrySession;
   uploads(reference: ImageReference, auth?: RegistryAuth): RegistryUploads;
   /** All tags of a repository, in the registry's order. @throws as fetchManifest. */
   listTags(

@@ -3,7 +3,12 @@
  * Source: the index's search endpoint (/v1/search), which the stock daemon uses; other registries seldom
  * have it.
  */
-import { DataLossError, InvalidArgumentError } from "../../base/errors/errors.js";
+import {
+  DataLossError,
+  InternalError,
+  InvalidArgumentError,
+  NotFoundError,
+} from "../../base/errors/errors.js";
 import { asObject } from "./image-manifest.js";
 import type { ImageWorkshop } from "./image-store.js";
 import type { RegistryClient } from "./registry-client.js";
@@ -26,7 +31,13 @@ export async function searchRegistry(
   const { domain, name } = splitTerm(term);
   const query = new URLSearchParams({ q: name, n: String(limit) });
   const { auth, signal } = options;
-  const json = asObject(await client.getJson(domain, `/v1/search?${query.toString()}`, { auth, signal }));
+  const answer = await client
+    .getJson(domain, `/v1/search?${query.toString()}`, { auth, signal })
+    .catch((error: unknown) => {
+      if (!(error instanceof NotFoundError)) throw error;
+      throw new InternalError("Unexpected status code 404", { cause: error }); // most have no search
+    });
+  const json = asObject(answer);
   const results = json?.["results"];
   if (!Array.isArray(results)) throw new DataLossError(`the search of ${domain} answered without results`);
   return results.slice(0, limit).map((value) => {
