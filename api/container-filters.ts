@@ -197,7 +197,7 @@ function usesVolume(container: ContainerRecord, value: string, world: FilterWorl
 
 /** "80", "80/udp", "8000-8010/tcp". */
 function portTest(key: string, value: string): (port: number, protocol: string) => boolean {
-  const match = /^(\d{1,5})(?:-(\d{1,5}))?(?:\/(tcp|udp|sctp))?$/i.exec(value);
+  const match = /^(\d{1,5})(?:-(\d{1,5}))?(?:\/(\w+))?$/i.exec(value);
   if (match === null)
     throw new InvalidArgumentError(
       `error while looking up for ${key} ${value}: strconv.ParseUint: parsing ${JSON.stringify(value)}: ` +

@@ -73,7 +73,8 @@ export class Exchange {
   }
 
   /** The JSON object sent. @throws {TooLargeError} more than 8 MiB; {InvalidArgumentError} no JSON. */
-  async body(): Promise<Fields> {
+  /** @param options required: whether an empty one is refused. @default false */
+  async body(options: { required?: boolean } = {}): Promise<Fields> {
     if (this.#upgrade !== undefined) return this.#upgradeBody(this.#upgrade);
     const chunks: Buffer[] = [];
     let size = 0;
@@ -85,6 +86,8 @@ export class Exchange {
       }
       chunks.push(chunk);
     }
+    if (options.required === true && size === 0)
+      throw new InvalidArgumentError("got EOF while reading request body");
     return jsonFields(Buffer.concat(chunks), this.header("content-type"));
   }
 

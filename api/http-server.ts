@@ -217,6 +217,10 @@ export async function openApiServer(backend: EngineBackend, options: ListenOptio
         if (far.kind === "answered") return;
         if (far.target !== undefined) path = unversioned(new URL(far.target, BASE_URL).pathname);
       }
+      if (method === "OPTIONS") {
+        sendReply(response, { status: 200 }); // of whatever path, as Docker
+        return;
+      }
       const found = router.find(method as HTTPMethod, oneSegmentImageName(path));
       // we stored the route itself
       const route = found === null ? undefined : handlers.get(found.store as object);

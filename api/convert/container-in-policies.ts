@@ -61,7 +61,9 @@ export function logIn(fields: Fields | undefined, byDefault: DefaultLog): Contai
   const known = FILE_OPTIONS[driver];
   for (const [key, value] of Object.entries(options)) {
     if (known !== undefined && ![...COMMON_OPTIONS, ...known].includes(key))
-      throw new InvalidArgumentError(`unknown log opt '${key}' for ${driver} log driver`);
+      throw new InvalidArgumentError(
+        `unknown log opt '${key}' for ${driver === "local" ? "log driver local" : `${driver} log driver`}`,
+      );
     if (key === "mode" && value !== "blocking" && value !== "non-blocking" && value !== "")
       throw new InvalidArgumentError(`logger: logging mode not supported: ${value}`);
   }

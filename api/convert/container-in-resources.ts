@@ -137,6 +137,8 @@ function checkCpus(resources: Changed, { cpus }: Machine): void {
   const refuse = (words: string): never => {
     throw new InvalidArgumentError(words);
   };
+  if ((resources.cpuShares ?? 0) < 0)
+    refuse(`invalid CPU shares (${resources.cpuShares}): value must be a positive integer`);
   if (nanoCpus !== undefined && cpuPeriod !== undefined)
     refuse("Conflicting options: Nano CPUs and CPU Period cannot both be set");
   if (nanoCpus !== undefined && cpuQuota !== undefined)
@@ -147,7 +149,7 @@ function checkCpus(resources: Changed, { cpus }: Machine): void {
     refuse("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)");
   if (cpuQuota !== undefined && cpuQuota !== -1 && cpuQuota < 1_000)
     refuse("CPU cfs quota can not be less than 1ms (i.e. 1000)");
-  if (cpuRealtimeRuntime > cpuRealtimePeriod)
+  if (cpuRealtimePeriod !== 0 && cpuRealtimeRuntime > cpuRealtimePeriod)
     refuse("cpu real-time runtime cannot be higher than cpu real-time period");
   checkCpuset(resources.cpusetCpus ?? "", cpus);
   if (numbersOf(resources.cpusetMems ?? "") === undefined)

@@ -37,10 +37,12 @@ function changedKeys(body: Fields): Readonly<Record<string, unknown>> {
   const given = laidOut(HOST_CONFIG, Object.fromEntries(body.keys().map((key) => [key, body.raw(key)])));
   const kept = new Set(body.keys().map((key) => key.toLowerCase()));
   return Object.fromEntries(
-    Object.entries(given).filter(
-      ([key, value]) =>
-        kept.has(key.toLowerCase()) && RESOURCES.has(key) && value !== 0 && value !== "" && value !== null,
-    ),
+    Object.entries(given)
+      .filter(
+        ([key, value]) =>
+          kept.has(key.toLowerCase()) && RESOURCES.has(key) && value !== 0 && value !== "" && value !== null,
+      )
+      .map(([key, value]) => [key, key === "PidsLimit" ? Math.max(0, Number(value)) : value]),
   );
 }
 

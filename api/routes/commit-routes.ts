@@ -108,6 +108,8 @@ function configOf(container: ContainerRecord, document: ImageDocument | undefine
   const { specification } = container;
   const image = (document?.["config"] ?? {}) as Config; // a configuration blob, parsed when it was stored
   const ports = specification.networking?.exposedPorts ?? [];
+  const asked = specification.config?.["Volumes"] ?? {}; // of the container, beside the image's
+  const volumes = Object.keys({ ...(image["Volumes"] as JsonObject | undefined), ...(asked as JsonObject) });
   const check = specification.healthcheck;
   return {
     ...image,
@@ -119,6 +121,7 @@ function configOf(container: ContainerRecord, document: ImageDocument | undefine
     Labels: specification.labels,
     StopSignal: specification.stopSignal,
     ExposedPorts: Object.fromEntries(ports.map((port) => [port, {}])),
+    ...(volumes.length === 0 ? {} : { Volumes: Object.fromEntries(volumes.map((path) => [path, {}])) }),
     ...(check === undefined
       ? {}
       : {

@@ -175,9 +175,9 @@ export function containerLifeRoutes(options: ContainerLifeOptions): Route[] {
   }
 
   async function remove(exchange: Exchange) {
-    const { id, name } = get(exchange);
+    const { id } = get(exchange);
     if (exchange.flag("link"))
-      throw new AbortedError(`Conflict, cannot remove the default link name of the container /${name}`);
+      throw new AbortedError("Conflict, cannot remove the default link name of the container");
     await orConflict(
       containers.remove(id, { force: exchange.flag("force"), removeVolumes: exchange.flag("v") }),
     );
@@ -224,7 +224,12 @@ export function containerLifeRoutes(options: ContainerLifeOptions): Route[] {
       method: "DELETE",
       path: "/containers/:id/:alias",
       handle: async (exchange) => {
-        throw new NotFoundError(`No such container: ${exchange.param("id")}/${exchange.param("alias")}`);
+        const [id, alias] = [exchange.param("id"), exchange.param("alias")];
+        const parent = exchange.flag("link") ? containers.find(id) : undefined;
+        if (parent === undefined || containers.removeLink === undefined)
+          throw new NotFoundError(`No such container: ${id}/${alias}`);
+        await containers.removeLink(parent.id, alias);
+        return done;
       },
     },
     post("start", async (exchange) => {

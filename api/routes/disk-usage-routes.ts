@@ -101,6 +101,7 @@ export function diskUsageRoutes(options: DiskUsageOptions): Route[] {
     Containers: types.has("container") ? await containersOut(options, apiMinor) : null,
     Volumes: types.has("volume") ? await volumesOut(options) : null,
     BuildCache: types.has("build-cache") ? cacheOut(options.backend) : null,
+    ...(apiMinor < 42 ? { BuilderSize: 0 } : {}), // once said of the cache as a whole
   });
   return [
     {

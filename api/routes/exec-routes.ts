@@ -60,7 +60,7 @@ export function execOut(record: ExecRecord): JsonValue {
     OpenStdout: specification.attachStdout,
     CanRemove: false, // what dockerd marks shortly before it forgets one
     ContainerID: record.containerId,
-    DetachKeys: "",
+    DetachKeys: Buffer.from(parseDetachKeys(specification.detachKeys ?? "")).toString("base64"),
     Pid: record.pid,
   };
 }
@@ -108,7 +108,7 @@ export function execRoutes(options: ExecRoutesOptions): Route[] {
       method: "POST",
       path: "/containers/:id/exec",
       handle: async (exchange) => {
-        const specification = specificationIn(await exchange.body());
+        const specification = specificationIn(await exchange.body({ required: true }));
         const { id } = await streams.createExec(exchange.param("id"), specification);
         return { status: 201, json: { Id: id } };
       },

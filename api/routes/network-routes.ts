@@ -8,8 +8,9 @@ import {
   InvalidArgumentError,
   NotFoundError,
   NotImplementedError,
+  PermissionDeniedError,
 } from "../../base/errors/errors.js";
-import type { ContainerManager } from "../../proto/engine/containers.js";
+import type { ContainerManager, ContainerRecord } from "../../proto/engine/containers.js";
 import type { LocalNetworkRecord, LocalNetworks } from "../../proto/engine/networks.js";
 import type { Network } from "../../proto/gen/skein/v1/objects.js";
 import { clusterNetworkIn } from "../convert/cluster-network-in.js";
@@ -44,14 +45,14 @@ export function networkRoutes(clients: ManagerClients, parts: NetworkRouteParts)
     {
       method: "POST",
       path: "/networks/create",
-      handle: async (exchange) => networks.create(await exchange.body()),
+      handle: async (exchange) => networks.create(await exchange.body({ required: true })),
     },
     {
       method: "GET",
       path: "/networks/:id",
       handle: async (exchange) => ({
         status: 200,
-        json: await networks.inspect(exchange.param("id"), exchange.query.get("scope") ?? ""),
+        json: await networks.inspect(exchange.param("id"), exchange.query),
       }),
     },
     {
@@ -106,7 +107,13 @@ class Networks {
     return { status: 200, json: all.filter((network) => matches(network, filters, used)) };
   }
 
-  async inspect(id: string, scope: string): Promise<JsonObject> {
+  async inspect(id: string, query: URLSearchParams): Promise<JsonObject> {
+    const scope = query.get("scope") ?? "";
+    const verbose = query.get("verbose") ?? "";
+    if (verbose !== "" && !/^(1|0|t|f|true|false)$/i.test(verbose))
+      throw new InvalidArgumentError(
+        `invalid value for verbose: strconv.ParseBool: parsing ${JSON.stringify(verbose)}: invalid syntax`,
+      );
     const own = scope === "swarm" ? undefined : this.#parts.local?.find(id);
     if (own !== undefined) return localNetworkOut(own, this.#parts.local?.members(own.id));
     if (!this.#parts.isManager() || scope === "local") throw new NotFoundError(`network ${id} not found`);
@@ -159,7 +166,7 @@ class Networks {
 
   async connect(id: string, fields: Fields): Promise<void> {
     const network = await this.#joinable(id);
-    const container = this.#parts.containers.get(fields.string("Container"));
+    const container = this.#parts.containers.get(containerIn(fields));
     const endpoint = endpointIn(fields.object("EndpointConfig"));
     if (network.name === "host") {
       throw new InvalidArgumentError(
@@ -177,7 +184,15 @@ class Networks {
   async disconnect(id: string, fields: Fields): Promise<void> {
     const network = await this.#joinable(id);
     const force = fields.bool("Force");
-    const container = this.#parts.containers.get(fields.string("Container"));
+    const wanted = containerIn(fields);
+    let container: ContainerRecord;
+    try {
+      container = this.#parts.containers.get(wanted);
+    } catch (error) {
+      // By force it is the endpoint that is looked for: its container may be gone.
+      if (force && error instanceof NotFoundError) throw new NotFoundError(`endpoint ${wanted} not found`);
+      throw error;
+    }
     await this.#parts.containers.disconnectNetwork(container.id, network.name, { force });
   }
 
@@ -237,12 +252,25 @@ async function unlessInUse(removal: Promise<unknown> | undefined): Promise<boole
   }
 }
 
+/** @throws {InvalidArgumentError} none is named. */
+function containerIn(fields: Fields): string {
+  const name = fields.string("Container");
+  if (name === "") throw new InvalidArgumentError('invalid name or ID supplied: ""');
+  return name;
+}
+
 /** Local is what is not asked of the cluster by driver, scope or purpose. */
 function isOfCluster(fields: Fields): boolean {
   const driver = fields.string("Driver");
-  return (
-    driver === "overlay" || (driver === "" && (fields.string("Scope") === "swarm" || fields.bool("Ingress")))
-  );
+  const scope = fields.string("Scope");
+  if (driver === "overlay" || (driver === "" && (scope === "swarm" || fields.bool("Ingress")))) return true;
+  if (fields.bool("Ingress"))
+    throw new PermissionDeniedError("Ingress network can only be global scope network");
+  if (scope !== "" && scope !== "local")
+    throw new InvalidArgumentError(
+      `scope ${JSON.stringify(scope)} is none of a ${driver || "bridge"} network: local is`,
+    );
+  return false;
 }
 
 function matches(network: JsonObject, filters: Filters, used: ReadonlySet<string>): boolean {
@@ -274,5 +302,5 @@ function typeWord(value: string): string {
 function booleanWord(value: string): boolean {
   if (["1", "true", "True", "TRUE", "t", "T"].includes(value)) return true;
   if (["0", "false", "False", "FALSE", "f", "F"].includes(value)) return false;
-  throw new InvalidArgumentError(`invalid filter 'dangling=[${JSON.stringify(value)}]'`);
+  throw new InvalidArgumentError(`invalid filter 'dangling=[${value}]'`);
 }

@@ -70,7 +70,7 @@ export function volumeRoutes(options: VolumeRoutesOptions): Route[] {
       method: "POST",
       path: "/volumes/create",
       handle: async (exchange) => {
-        const body = await exchange.body();
+        const body = await exchange.body({ required: true });
         if (body.has("ClusterVolumeSpec"))
           throw new InvalidArgumentError("cluster volumes are not supported by Skein");
         const volume = await volumes.ensure({
@@ -117,7 +117,14 @@ export function volumeRoutes(options: VolumeRoutesOptions): Route[] {
         return { status: 204 };
       },
     },
-    { method: "GET", path: "/plugins", handle: async () => ({ status: 200, json: [] }) },
+    {
+      method: "GET",
+      path: "/plugins",
+      handle: async ({ query }) => {
+        parseFilters(query.get("filters"), ["capability", "enabled"]);
+        return { status: 200, json: [] };
+      },
+    },
     ...PLUGIN_ROUTES.map(([method, path]) => ({
       method,
       path,
@@ -136,13 +143,24 @@ function usedVolumes({ containers }: VolumeRoutesOptions): ReadonlySet<string> {
 
 function volumeFilter(filters: Filters, used: ReadonlySet<string>): (volume: VolumeRecord) => boolean {
   const dangling = booleanFilter(filters, "dangling");
-  const names = filters.get("name");
+  const names = filters.get("name")?.map(namePattern);
   const drivers = filters.get("driver");
   return (volume) =>
-    (names === undefined || names.some((part) => volume.name.includes(part))) &&
+    (names === undefined || names.some((fits) => fits(volume.name))) &&
     (drivers === undefined || drivers.includes(volume.driver)) &&
     labelsMatch(filters, volume.labels) &&
     (dangling === undefined || dangling === !used.has(volume.name));
+}
+
+/** A part of the name, or an expression that fits it. What is neither a valid expression is a part. */
+function namePattern(text: string): (name: string) => boolean {
+  try {
+    const pattern = new RegExp(text);
+    return (name) => name.includes(text) || pattern.test(name);
+  } catch (error) {
+    if (error instanceof SyntaxError) return (name) => name.includes(text);
+    throw error;
+  }
 }
 
 /** @throws {InvalidArgumentError} neither true nor false, or both. */

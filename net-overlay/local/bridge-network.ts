@@ -56,10 +56,7 @@ export function bridgeNetwork(record: LocalNetworkRecord): BridgeNetwork {
   const subnets = record.ipam.map(localSubnet);
   const ofFamily = (family: 4 | 6): LocalSubnet | undefined => {
     const found = subnets.filter(({ cidr }) => cidr.family === family);
-    if (found.length > 1)
-      throw new InvalidArgumentError(
-        `a bridge network can have one IPv${family} subnet, got ${found.length}`,
-      );
+    if (found.length > 1) throw new InvalidArgumentError("bridge driver doesn't support multiple subnets");
     return found[0];
   };
   const hostBinding = options[BRIDGE_OPTION.hostBinding] ?? "";

@@ -104,8 +104,13 @@ export class NetworkBook {
       ipam: this.#completeIpam(request),
     };
     const { link } = bridgeNetwork(record);
-    if (this.#bridges().some((other) => other.link === link))
-      throw new PermissionDeniedError(`bridge name ${link} is already in use by another network`);
+    const bridges = this.#records.filter(({ driver }) => driver === "bridge");
+    const other = bridges.find((one) => bridgeNetwork(one).link === link);
+    if (other !== undefined)
+      throw new PermissionDeniedError(
+        `cannot create network ${id} (${link}): conflicts with network ${other.id} (${link}): ` +
+          "networks have same bridge name",
+      );
     this.#keep([...this.#records, record]);
     return record;
   }

@@ -94,6 +94,18 @@ export function resolverFile(request: ResolverRequest): string {
   ].join("\n");
 }
 
+/** Of a container in the host's namespace or in none: the host's own file, with what was asked for in its place. */
+export function resolverOutsideNetworks(
+  hostResolvConf: string,
+  asked: Pick<ResolverRequest, "dns" | "dnsSearch" | "dnsOptions">,
+): string {
+  const { dns, dnsSearch, dnsOptions } = asked;
+  if (dns.length + dnsSearch.length + dnsOptions.length === 0) return hostResolvConf;
+  const servers = dns.length > 0 ? dns : readResolvConf(hostResolvConf).nameservers;
+  const request = { hostResolvConf, dns: servers, dnsSearch, dnsOptions };
+  return resolverFile({ ...request, embedded: false, hasIpv6: true });
+}
+
 function reachableResolvers(request: ResolverRequest, ofHost: readonly string[]): readonly string[] {
   if (request.dns.length > 0) return request.dns;
   const usable = ofHost.filter(

@@ -389,6 +389,8 @@ export interface ContainerManager {
     endpoint: ContainerNetworking["endpoints"][string],
   ): Promise<void>;
   disconnectNetwork(id: string, network: string, options: { force: boolean }): Promise<void>;
+  /** Takes a link from the container that has it. @throws {NotFoundError} no such link. */
+  removeLink?(id: string, alias: string): Promise<void>;
   logs(id: string, options: LogReadOptions): AsyncIterable<LogRecord>;
   onEvent(listener: (event: ContainerEvent) => void): () => void;
   /** For parts beside the manager (exec, copy, attach) to tell what they did. */

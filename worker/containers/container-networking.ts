@@ -9,6 +9,7 @@ import {
   FailedPreconditionError,
   InternalError,
   messageOf,
+  NotFoundError,
   PermissionDeniedError,
 } from "../../base/errors/errors.js";
 import type {
@@ -110,6 +111,22 @@ export class ContainerNetworkAccess {
     await this.#take(entry, networking, undefined);
   }
 
+  /** @throws {NotFoundError} it has none of that name. */
+  async removeLink(entry: ContainerEntry, alias: string): Promise<void> {
+    const { record, sandbox } = entry.stored;
+    const before = networkingOf(record.specification);
+    const links = before.links.filter((link) => (link.split(":")[1] ?? link) !== alias);
+    if (links.length === before.links.length)
+      throw new NotFoundError(`No such container: ${record.name}/${alias}`);
+    // The other's line is the one that begins with the alias.
+    const isAnother = (line: string): boolean => line.split(/\s+/)[1] !== alias;
+    const left =
+      sandbox === undefined
+        ? undefined
+        : { ...sandbox, etcHosts: sandbox.etcHosts.split("\n").filter(isAnother).join("\n") };
+    await this.#take(entry, { ...before, links }, left);
+  }
+
   async #openSandbox(record: ContainerRecord): Promise<Sandbox> {
     const { networks } = this.#parts;
     if (networks === undefined) throw new InternalError("this node has no local networks");
@@ -153,14 +170,9 @@ export class ContainerNetworkAccess {
     const { network } = entry.stored.record.specification;
     const { networks } = this.#parts;
     if (network.kind === "networks" && networks !== undefined) return networks;
-    if (network.kind === "container") {
+    if (network.kind === "container" || network.kind === "host") {
       throw new PermissionDeniedError(
         "container sharing network namespace with another container or host cannot be connected to any other network",
-      );
-    }
-    if (network.kind === "host") {
-      throw new PermissionDeniedError(
-        "container cannot be disconnected from host network or connected to host network",
       );
     }
     throw new PermissionDeniedError(

@@ -50,11 +50,12 @@ function updatedResources(record: ContainerRecord, change: Partial<ContainerReso
       `Conflicting options: CPU ${what} cannot be updated as NanoCPUs has already been set`,
     );
   }
-  const hasQuota = (before.cpuQuota ?? 0) > 0 || (before.cpuPeriod ?? 0) > 0;
-  if (nanoCpus > 0 && hasQuota) {
+  const hasPeriod = (before.cpuPeriod ?? 0) > 0;
+  if (nanoCpus > 0 && (hasPeriod || (before.cpuQuota ?? 0) > 0)) {
+    const what = hasPeriod ? "Period" : "Quota";
     throw refused(
       record,
-      "Conflicting options: Nano CPUs cannot be updated as CPU Quota/Period has already been set",
+      `Conflicting options: Nano CPUs cannot be updated as CPU ${what} has already been set`,
     );
   }
   const swapStays = change.swapBytes === undefined || change.swapBytes === 0;

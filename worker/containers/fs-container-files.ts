@@ -8,6 +8,7 @@ import { basename, dirname, join, posix } from "node:path";
 import { FailedPreconditionError, InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
+import { resolverOutsideNetworks, splitExtraHost } from "../../net-overlay/local/sandbox-files.js";
 import { isErrno } from "../runtime/linux-process.js";
 import type { OciMount } from "../runtime/oci-types.js";
 import type { FileToPlace } from "./container-manager.js";
@@ -203,11 +204,24 @@ async function etcContents(
 ): Promise<Readonly<Record<EtcFile, string>>> {
   const host = specification.network.kind === "host";
   const hosts = specification.etcHosts ?? (host ? await readHostFile("/etc/hosts") : defaultHosts());
+  const { dns = [], dnsSearch = [], dnsOptions = [], extraHosts = [] } = specification.networking ?? {};
+  const asked = { dns, dnsSearch, dnsOptions };
+  const resolver = await readHostFile("/etc/resolv.conf");
   return {
-    hosts,
+    hosts: specification.etcHosts === undefined ? withExtraHosts(hosts, extraHosts) : hosts,
     hostname: `${hostname}\n`,
-    "resolv.conf": specification.resolvConf ?? (await readHostFile("/etc/resolv.conf")),
+    "resolv.conf": specification.resolvConf ?? resolverOutsideNetworks(resolver, asked),
   };
+}
+
+/** "host-gateway" means nothing where the container is on no network of ours. */
+function withExtraHosts(hosts: string, extraHosts: readonly string[]): string {
+  const lines = extraHosts
+    .map(splitExtraHost)
+    .filter(({ address }) => address !== "host-gateway")
+    .map(({ host, address }) => `${address}\t${host}\n`);
+  const end = hosts === "" || hosts.endsWith("\n") ? "" : "\n";
+  return lines.length === 0 ? hosts : `${hosts}${end}${lines.join("")}`;
 }
 
 /** The address of a network is the network's business: it hands in a whole hosts file. */

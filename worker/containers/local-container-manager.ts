@@ -220,6 +220,11 @@ export class ConmonContainerManager implements LocalContainerManager {
     await entry.queue.run(() => this.#network.disconnect(entry, network, options));
   }
 
+  async removeLink(id: string, alias: string): Promise<void> {
+    const entry = this.#entry(id);
+    await entry.queue.run(() => this.#network.removeLink(entry, alias));
+  }
+
   logs(id: string, options: LogReadOptions): AsyncIterable<LogRecord> {
     return readLog(this.logSource(id), options);
   }

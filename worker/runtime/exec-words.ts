@@ -18,6 +18,7 @@ export function execFailure(program: string, runtimeWords: string): ExecFailure 
     message: `${PREFIX}${words}: unknown`,
     exitCode,
   });
+  if (program === "") return failed('exec: "": executable file not found in $PATH', 127);
   if (/executable file .* not found in \$PATH/i.test(runtimeWords)) {
     return program.includes("/")
       ? failed(`exec: ${quoted}: stat ${program}: no such file or directory`, 127)

@@ -169,7 +169,7 @@ describe("user resolution", () => {
   it("unknown names and impossible ids are refused", () => {
     assert.throws(() => resolve("eve"), /unable to find user eve/);
     assert.throws(() => resolve("bob:nope"), /unable to find group nope/);
-    assert.throws(() => resolve("4294967296"), /must be 0 to 2147483647/);
+    assert.throws(() => resolve("4294967296"), /uids and gids must be in range 0-2147483647/);
     assert.throws(() => resolve("-1"), /unable to find user -1/);
   });
 });

@@ -62,6 +62,8 @@ function numberOrRefuse(text: string, what: string, file: string, word = "unable
 
 function idOf(text: string, where: string): number {
   const id = Number(text);
+  if (where === "the request" && id > ID_MAX)
+    throw new InvalidArgumentError(`uids and gids must be in range 0-${ID_MAX}`);
   if (!/^\d+$/.test(text) || id > ID_MAX)
     throw new InvalidArgumentError(`id in ${where} must be 0 to ${ID_MAX}, got ${text}`);
   return id;

@@ -143,8 +143,8 @@ class NodeVolumes implements VolumeStore {
           `with the "${known.driver}" driver`,
       );
     }
+    const driver = await this.#driver(driverName); // an unknown one is told of first
     checkName(name);
-    const driver = await this.#driver(driverName);
     await driver.create(name, request.options);
     const record: Kept = {
       name,

@@ -47,10 +47,27 @@ export async function mountLocal(
     const details = data === "" ? "" : `, data: ${data}`;
     throw new InternalError(
       `error while mounting volume '${target}': failed to mount local volume: ` +
-        `mount ${mount.device}:${target}${details}: ${REASONS[code] ?? messageOf(error)}`,
+        `mount ${mount.device}:${target}${flagsText(mount.flags)}${details}: ${REASONS[code] ?? messageOf(error)}`,
       { cause: error },
     );
   }
+}
+
+/** As mount(2) has them, which Docker shows. */
+const MS_FLAGS: Readonly<Record<string, number>> = {
+  ro: 0x1,
+  nosuid: 0x2,
+  nodev: 0x4,
+  noexec: 0x8,
+  sync: 0x10,
+  noatime: 0x400,
+  bind: 0x1000,
+  rbind: 0x5000,
+};
+
+function flagsText(flags: readonly string[]): string {
+  const bits = flags.reduce((sum, flag) => sum | (MS_FLAGS[flag] ?? 0), 0);
+  return bits === 0 ? "" : `, flags: 0x${bits.toString(16)}`;
 }
 
 /** A bind mount takes no other flags at first: they need a second look at it. */

@@ -82,7 +82,9 @@ export function admitLogOptions(driver: string, options: Readonly<Record<string,
   for (const key of Object.keys(options)) {
     const cache = FORWARDING_DRIVERS.has(name) && CACHE.includes(key);
     if (!known.includes(key) && !COMMON.includes(key) && !cache)
-      throw new InvalidArgumentError(`unknown log opt '${key}' for ${name} log driver`);
+      throw new InvalidArgumentError(
+        `unknown log opt '${key}' for ${name === "local" ? "log driver local" : `${name} log driver`}`,
+      );
   }
   admitMode(options);
   if (options["tag"] !== undefined) parseTag(options["tag"]);

@@ -48,21 +48,21 @@ export class Attachments {
   /** @throws {FailedPreconditionError} paused or restarting. */
   async attach(containerId: string, options: AttachOptions): Promise<AttachedStream> {
     const record = this.#init.containers.get(containerId);
-    const short = record.id;
-    if (record.state === "paused") {
-      throw new FailedPreconditionError(`Container ${short} is paused, unpause the container before attach`);
-    }
-    if (record.state === "restarting") {
-      throw new FailedPreconditionError(
-        `Container ${short} is restarting, wait until the container is running`,
-      );
-    }
+    this.admit(record);
     const hub = this.#hubOf(record);
     const client = hub.join(options);
     options.signal?.addEventListener("abort", () => client.close(), { once: true });
     if (record.state === "running" && !hub.connected) this.#connect(record.id, hub);
     this.#init.containers.emit(record.id, "attach");
     return client;
+  }
+
+  /** @throws {FailedPreconditionError} nobody may attach to it now. */
+  admit({ id, state }: ContainerRecord): void {
+    if (state === "paused")
+      throw new FailedPreconditionError(`Container ${id} is paused, unpause the container before attach`);
+    if (state === "restarting")
+      throw new FailedPreconditionError(`Container ${id} is restarting, wait until the container is running`);
   }
 
   async resize(containerId: string, size: { rows: number; columns: number }): Promise<void> {

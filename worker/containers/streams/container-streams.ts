@@ -88,7 +88,9 @@ async function attach(
     if (!options.stream) client.close(); // neither what was nor what will be: it ends at once
     return client;
   }
-  const { id, specification } = init.containers.get(containerId);
+  const record = init.containers.get(containerId);
+  attachments.admit(record);
+  const { id, specification } = record;
   const source = init.containers.logSource(id);
   const { stdinOnce, openStdin, tty } = specification;
   const fromLog = { ...options, stdout: false, stderr: false };

@@ -122,12 +122,12 @@ export class ExecSessions {
     options: { detach: boolean; size?: { rows: number; columns: number } },
   ): Promise<AttachedStream | undefined> {
     const exec = this.#exec(execId);
+    const container = this.#init.containers.get(exec.record.containerId);
+    refuseNotRunning(container, container.id);
     if (exec.started) {
       const words = exec.record.running ? "is already running" : "has already run";
       throw new FailedPreconditionError(`Error: Exec command ${execId} ${words}`);
     }
-    const container = this.#init.containers.get(exec.record.containerId);
-    refuseNotRunning(container, container.id);
     exec.started = true;
     try {
       const processFile = await this.#prepare(exec, container);
@@ -157,6 +157,10 @@ export class ExecSessions {
   /** Writes the process's description. @returns its path. */
   async #prepare(exec: Exec, container: ContainerRecord): Promise<string> {
     const { id, specification } = exec.record;
+    if (specification.workingDir !== "" && !specification.workingDir.startsWith("/"))
+      throw new InvalidArgumentError(
+        "OCI runtime exec failed: exec failed: Cwd must be an absolute path: unknown",
+      );
     const spec = await this.#configOf(container);
     const user = specification.user === "" ? undefined : userOf(this.#init.linux, spec, specification.user);
     const process = execProcess(spec.process, specification, {
