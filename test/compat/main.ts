@@ -11,13 +11,18 @@ import { Lab } from "../support/lab/lab.js";
 import { attempt } from "../support/lab/shell.js";
 import { compareStep, type StepOutput } from "./compare.js";
 import { type CompatCase, parseCases } from "./compat-case.js";
+import { openRegistries, type Registries } from "./registries.js";
 import { type Daemon, runCase } from "./run-case.js";
 
 const CASES = new URL(
   import.meta.url.includes("/dist/") ? "../../../test/compat/cases/" : "./cases/",
   import.meta.url,
 );
-const FILES = ["system", "image", "container", "container-options", "exec", "volume", "network", "builder"];
+const FILES = [
+  ...["system", "system-lists", "image", "image-options", "registry"],
+  ...["container", "container-options", "container-more", "exec", "exec-more"],
+  ...["volume", "network", "network-options", "builder"],
+];
 const ALL: readonly CompatCase[] = FILES.flatMap((name) =>
   parseCases(readFileSync(new URL(`${name}.txt`, CASES), "utf8")),
 );
@@ -44,6 +49,7 @@ async function main(pattern: RegExp): Promise<boolean> {
   const lab = await Lab.open({ hosts: 1, clients: 0 });
   let peer: DockerdPeer | undefined;
   let twin: DockerdPeer | undefined;
+  let registries: Registries | undefined;
   const totals = { cases: 0, steps: 0, compared: 0, explained: 0, unexplained: 0 };
   try {
     const host = lab.host(1);
@@ -61,6 +67,7 @@ async function main(pattern: RegExp): Promise<boolean> {
       netns: twin === undefined ? host.netns : `${lab.prefix}-d2`,
     };
     const docker: Daemon = { socketPath: peer.socketPath, netns };
+    registries = await openRegistries(lab.dir, [docker.netns, skein.netns]);
     const tar = join(lab.dir, "box.tar");
     writeFileSync(
       tar,
@@ -89,7 +96,7 @@ async function main(pattern: RegExp): Promise<boolean> {
       });
     }
   } finally {
-    await Promise.all([peer?.close(), twin?.close()]);
+    await Promise.all([peer?.close(), twin?.close(), registries?.close()]);
     const left = await lab.close();
     if (left.length > 0) console.error(`left behind: ${left.join(", ")}`);
   }

@@ -16,10 +16,13 @@ const RULES: readonly (readonly [RegExp, Replacement])[] = [
   [/\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b/g, "<MAC>"],
   [/\b[0-9a-f]{12}\b/g, "<ID12>"],
   [/\b(?:\d{1,3}\.){3}\d{1,3}\b/g, (address) => (KEPT_ADDRESSES.has(address) ? address : "<IP>")],
+  [/<IP>\/(?:16|20)\b/g, "<IP>/<POOL>"],
   [/ {2,}/g, " "],
 ];
 /** What the CLI says or not, as its own threads race. */
 const CHANCE = /^time="[^"]*" level=error msg="Can't .*read\/write on closed pipe"\n?/gm;
+/** What passes too quickly to be told every time. */
+const PASSING = /Verifying Checksum/;
 
 export function normaliseText(text: string): string {
   let result = text.replace(CHANCE, "");
@@ -82,6 +85,7 @@ export function factsOf(output: string): readonly string[] {
   if (whole !== undefined) return [...factsOfJson(whole), ...tail];
   return [
     ...body.split("\n").flatMap((line) => {
+      if (PASSING.test(line)) return [];
       const value = line.startsWith("{") ? parse(line) : undefined;
       return value === undefined ? [normaliseText(line)] : [JSON.stringify(factsOfJson(value))];
     }),

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { attempt } from "../support/lab/shell.js";
 import type { StepOutput } from "./compare.js";
 import type { CompatCase } from "./compat-case.js";
+import { LOCKED, REGISTRY } from "./registries.js";
 
 export interface Daemon {
   readonly socketPath: string;
@@ -50,6 +51,8 @@ export async function runCase(
       SOCKET: daemon.socketPath,
       BOX: box.id,
       BOX_TAR: box.tar,
+      REGISTRY,
+      LOCKED,
     };
     const enter = [`--net=/run/netns/${daemon.netns}`, "sh"];
     await attempt("nsenter", [...enter, script], { env, timeoutMs: CASE_MS_MAX });
