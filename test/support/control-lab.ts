@@ -13,6 +13,7 @@ import {
   ServiceSpec,
   TaskState,
   type TaskStatus,
+  UpdateState,
 } from "../../proto/gen/skein/v1/types.js";
 import { createTestStore, type TestStore } from "./test-store.js";
 
@@ -156,6 +157,39 @@ export class ControlLab {
         previousSpec: service.spec,
         previousSpecVersion: service.specVersion,
         updateStatus: undefined,
+      });
+    });
+    await this.settle();
+  }
+
+  /** `docker service update` without a change, on a service whose update is paused. */
+  async resume(id: string): Promise<void> {
+    await this.test.store.update((tx) => {
+      const service = tx.get("service", id);
+      if (service === undefined) return;
+      tx.update("service", { ...service, specVersion: { index: 0 }, updateStatus: undefined });
+    });
+    await this.settle();
+  }
+
+  /** As the control API does it. */
+  async rollback(id: string): Promise<void> {
+    await this.test.store.update((tx) => {
+      const service = tx.get("service", id);
+      if (service?.previousSpec === undefined) return;
+      tx.update("service", {
+        ...service,
+        spec: service.previousSpec,
+        specVersion: { index: 0 },
+        specChange: describeSpecChange(service.spec, service.previousSpec),
+        previousSpec: service.spec,
+        previousSpecVersion: service.specVersion,
+        updateStatus: {
+          state: UpdateState.ROLLBACK_STARTED,
+          startedAtMs: this.test.clock.nowMs(),
+          completedAtMs: 0,
+          message: "manually requested rollback",
+        },
       });
     });
     await this.settle();
