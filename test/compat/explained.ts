@@ -33,13 +33,13 @@ const NEWER: readonly Explanation[] = [
     reason: "Bad input is answered by 400",
     difference: /^(docker|skein) out: (status [45]00|[45]00$|\.message = )/,
     command:
-      /^api .*( '\{'| '\[\]'|filters=garbage|=nonsense|=abc|"Memory":"a"|"nonsense"\}'|=BAD|repo=|fromImage=')/,
+      /^api .*( '\{'| '\[\]'|filters=garbage|=nonsense|=abc|"Memory":"a"|"nonsense"\}'|=BAD|(repo|Image)=)/,
   },
   {
     reason: "Bad input is answered by 400",
     difference: /^(docker|skein) out: (status [45]00|[45]00$|\.message = )/,
     command:
-      /^api POST '?\/build'?( |\?remote)|^curl .*\/v1\.41\/build'$|^put in\.tar 'cx\/archive\?path=\/d\/one'$/,
+      /^api POST '?\/build'?( |\?remote)|^curl .*\/v1\.41\/build'$|^put in\.tar 'cx\/archive\?path=\/d\/one/,
   },
   {
     reason: "Names that are none",
@@ -49,7 +49,7 @@ const NEWER: readonly Explanation[] = [
   {
     reason: "Volumes are told of once",
     difference:
-      /^docker out: .*volume create|^docker out: (create|\[".Action = \\?"create)|^skein out: <TIME> volume mount/,
+      /^docker out: (.*volume create|create|\[".Action = \\?"create)|^skein out: <TIME> volume mount/,
     command: /^docker events|^api GET "\/events/,
   },
   {
@@ -271,7 +271,7 @@ const PARTS: readonly Explanation[] = [
   {
     reason: "An unreachable registry",
     difference:
-      /(out|nothing): (Get "https:\/\/registry-1\.docker\.io\/v2\/"|request to registry-1\.docker\.io failed: )/,
+      /(out|nothing): (Get "https:\/\/registry-1\.docker\.io\/v2\/"|request to registry-1\.docker)/,
   },
   {
     reason: "A platform that is not there",

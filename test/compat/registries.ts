@@ -3,7 +3,7 @@
  * at the start. Edge: to processes and the file system.
  *
  *   $REGISTRY/seed:one    Docker's manifest            $REGISTRY/seed:two    the same of another image
- *   $REGISTRY/many:both   an index of two platforms    $REGISTRY/many:other  one of a platform that is not ours
+ *   $REGISTRY/many:both   an index of two platforms    $REGISTRY/many:other  one of a foreign platform
  *   $LOCKED/seed:one      what `user` with password `secret` may read and write
  */
 import { cpSync, mkdirSync } from "node:fs";
