@@ -20,7 +20,9 @@ import {
   formSwarm,
   IMAGE,
   messageIn,
+  until,
   untilRunning,
+  untilTasks,
 } from "../support/lab/lab-swarm.js";
 import { patient } from "../support/patience.js";
 
@@ -154,6 +156,7 @@ test("what a tunnel does not carry, and what is nowhere, is refused in words", {
   assert.equal(await refused("GET", "/containers/far.2/json"), "404 No such container: far.2");
   assert.equal(await refused("GET", "/exec/abc/json"), "404 No such exec instance: abc");
   await createService(one, { name: "never", constraints: ["node.hostname==nowhere"] });
+  await untilTasks(one, "never", "pending", (all) => all.some(({ Status }) => Status.State === "pending"));
   assert.match(
     await refused("POST", "/containers/never.1/exec", { Cmd: ["true"] }),
     /^409 task never\.1 has no container yet: it is pending/,
@@ -172,6 +175,21 @@ test("a container of this node goes by the same names", { skip }, async () => {
   await createService(one, { name: "near", constraints: ["node.hostname==host1"] });
   await untilRunning(one, "near", 1);
   assert.equal((await one.docker(["exec", "near.1", "echo", "here"])).stdout, "here\n");
+});
+
+test("a node that is cut off in the middle of an exec ends it within seconds, and serves again", {
+  skip,
+}, async () => {
+  const running = started(one, ["exec", "far.1", "sh", "-c", "echo begun; sleep 1000"]);
+  await running.says(/begun/);
+  const began = Date.now();
+  await lab.host(3).partition();
+  assert.notEqual(await running.ended, 0, running.text());
+  assert.ok(Date.now() - began < patient(20_000));
+  await lab.host(3).heal();
+  await until("an exec", 30_000, async () =>
+    (await one.docker(["exec", container, "true"])).code === 0 ? true : undefined,
+  );
 });
 
 test("a node that dies in the middle of an exec ends it, and is named afterwards", { skip }, async () => {

@@ -57,14 +57,15 @@ export async function* behind(
   }
   const atMs = Date.parse(position.timestamp);
   let same = 0;
+  let isBehind = false; // from then on all is: a clock that was set back does not matter
   for await (const record of records) {
-    if (record.timestamp === position.timestamp) {
+    if (!isBehind && record.timestamp === position.timestamp) {
       same += 1;
-      if (same <= position.lines) continue;
-    } else if (same === 0 && isBefore(record.timestamp, position.timestamp, atMs)) {
-      continue;
+      isBehind = same > position.lines;
+    } else {
+      isBehind ||= same > 0 || !isBefore(record.timestamp, position.timestamp, atMs);
     }
-    yield record;
+    if (isBehind) yield record;
   }
 }
 

@@ -84,7 +84,7 @@ export class RemovedLogs {
       await this.#bound();
     } catch (error) {
       log.warn("the log of a removed task is not kept", { task: task.id, error: messageOf(error) });
-      await rm(folder, { recursive: true, force: true });
+      await this.#drop(task.id);
     }
   }
 
@@ -133,7 +133,15 @@ export class RemovedLogs {
         );
       });
     }
-    for (const id of gone) await rm(this.#folder(id), { recursive: true, force: true });
+    for (const id of gone) await this.#drop(id);
+  }
+
+  async #drop(taskId: string): Promise<void> {
+    try {
+      await rm(this.#folder(taskId), { recursive: true, force: true });
+    } catch (error) {
+      this.#parts.log.warn("an old log is not removed", { task: taskId, error: messageOf(error) });
+    }
   }
 }
 
