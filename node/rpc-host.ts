@@ -203,7 +203,7 @@ export class RpcHost {
 
   /**
    * New connections use the new certificate; open ones live on. Where a root CA is trusted no more,
-   * connections that only its signature vouches for end after a grace: their nodes are connected anew by then.
+   * connections that only its signature vouches for end after a grace: their nodes have newer ones by then.
    */
   exchangeIdentity(identity: TlsIdentity): void {
     this.#tls.setSecureContext(contextOf(identity));

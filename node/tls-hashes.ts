@@ -1,6 +1,6 @@
 /**
- * What a node tells of its certificate and of whom it trusts: hashes, by which managers see how far a rotation
- * of the root CA has come. Edge: to node:crypto, through base/pki.
+ * What a node tells of its certificate and of whom it trusts: hashes, by which managers see how far a
+ * rotation of the root CA has come. Edge: to node:crypto, through base/pki.
  */
 import { issuerKeyHash, textHash } from "../base/pki/x509-parts.js";
 import type { TlsIdentity } from "./rpc-host.js";

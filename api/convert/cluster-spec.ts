@@ -43,7 +43,8 @@ export function clusterSpecIn(fields: Fields, before?: ClusterSpec): ClusterSpec
   const ca = fields.object("CAConfig");
   const logDriver = fields.object("TaskDefaults")?.object("LogDriver");
   const logDriverName = logDriver?.string("Name") ?? "";
-  for (const key of ["ElectionTick", "HeartbeatTick"]) raft?.integer(key); // fixed here, and told so by GET /swarm
+  // fixed here, and GET /swarm says so
+  for (const key of ["ElectionTick", "HeartbeatTick"]) raft?.integer(key);
   return ClusterSpecMessage.fromPartial({
     annotations: { name: fields.string("Name") || "default", labels: fields.stringMap("Labels") },
     taskHistoryRetentionLimit: fields

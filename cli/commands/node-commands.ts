@@ -6,7 +6,7 @@ import { type Context, fetchRow, fetchRows, filtersQuery, forEachName, inner, te
 import { type Row, renderList } from "../output/table.js";
 import { capitalized } from "../output/words.js";
 import { listOption } from "../service/service-flags.js";
-import { keyValues } from "../units.js";
+import { keyValues, parseDuration } from "../units.js";
 import { printInspect } from "./inspect.js";
 import { addTaskListFlags, printTasks, type TaskListFlags } from "./task-list.js";
 
@@ -19,7 +19,16 @@ const COLUMNS = [
   { header: "ENGINE VERSION", field: "EngineVersion" },
 ];
 
-function nodeRow(node: Row, selfId: string, marked: boolean): Row {
+/** As Docker's words; `goal`: what the swarm wants every node to have. */
+function tlsStatus(tls: Row, goal: Row): string {
+  if (textOf(tls["TrustRoot"]) === "" && textOf(tls["CertIssuerPublicKey"]) === "") return "Unknown";
+  const same = ["TrustRoot", "CertIssuerPublicKey", "CertIssuerSubject"].every(
+    (key) => tls[key] === goal[key],
+  );
+  return same ? "Ready" : "Needs Rotation";
+}
+
+function nodeRow(node: Row, { selfId, marked, goal }: { selfId: string; marked: boolean; goal: Row }): Row {
   const manager = node["ManagerStatus"] === undefined ? undefined : inner(node, "ManagerStatus");
   const self = node["ID"] === selfId;
   return {
@@ -35,14 +44,14 @@ function nodeRow(node: Row, selfId: string, marked: boolean): Row {
           ? "Leader"
           : capitalized(textOf(manager["Reachability"])),
     EngineVersion: inner(node, "Description", "Engine")["EngineVersion"],
-    TLSStatus: "Ready",
+    TLSStatus: tlsStatus(inner(node, "Description", "TLSInfo"), goal),
   };
 }
 
-/** Why a manager is not well, where its node is there to say so. */
-function managerMessage(node: Row): string[] {
+/** What is wrong with a node that is there to say so: its manager, its clock. */
+function trouble(node: Row): string[] {
   const { State: state, Message: message } = inner(node, "Status");
-  if (node["ManagerStatus"] === undefined || state !== "ready" || textOf(message) === "") return [];
+  if (state !== "ready" || textOf(message) === "") return [];
   return [`WARNING: ${textOf(inner(node, "Description")["Hostname"])}: ${textOf(message)}`];
 }
 
@@ -83,13 +92,14 @@ export function addNodeCommands(program: Command, context: Context): void {
         throw error;
       });
       const selfId = textOf(inner(info, "Swarm")["NodeID"]);
+      const goal = inner(info, "Swarm", "Cluster", "TLSInfo");
       const marked = flags.quiet !== true && (flags.format === undefined || flags.format.startsWith("table"));
       const rows = nodes
-        .map((each) => nodeRow(each, selfId, marked))
+        .map((each) => nodeRow(each, { selfId, marked, goal }))
         .sort((a, b) => textOf(a["Hostname"]).localeCompare(textOf(b["Hostname"]), "en", { numeric: true }));
       context.print(renderList(COLUMNS, rows, { format: flags.format, quiet: flags.quiet, idField: "ID" }));
       if (!forPeople) return;
-      for (const hint of [...hints, ...nodes.flatMap(managerMessage)]) context.note(hint);
+      for (const hint of [...hints, ...nodes.flatMap(trouble)]) context.note(hint);
     });
 
   node
@@ -125,13 +135,20 @@ export function addNodeCommands(program: Command, context: Context): void {
         "drain",
       ]),
     )
+    .option("--drain-deadline <duration>", "longest wait for successors when it is drained; 0s: the swarm's")
     .addOption(new Option("--role <role>", "what the node is").choices(["worker", "manager"]))
     .addOption(listOption("--label-add <key=value>", "add or change a label"))
     .addOption(listOption("--label-rm <key>", "remove a label"))
     .action(
       async (
         id: string,
-        flags: { availability?: string; role?: string; labelAdd?: string[]; labelRm?: string[] },
+        flags: {
+          availability?: string;
+          drainDeadline?: string;
+          role?: string;
+          labelAdd?: string[];
+          labelRm?: string[];
+        },
       ) => {
         await changeNode(context, await resolveSelf(context, id), (spec) => {
           const labels = {
@@ -144,6 +161,9 @@ export function addNodeCommands(program: Command, context: Context): void {
             Labels: labels,
             Availability: flags.availability ?? spec["Availability"],
             Role: flags.role ?? spec["Role"],
+            ...(flags.drainDeadline === undefined
+              ? {}
+              : { Skein: { DrainDeadline: parseDuration(flags.drainDeadline, "--drain-deadline") } }),
           };
         });
         context.print(id);

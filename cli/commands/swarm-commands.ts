@@ -6,58 +6,12 @@ import type { Command } from "commander";
 import { type Context, fetchRow, inner, textOf } from "../context.js";
 import { recoveryLines } from "../output/recovery-lines.js";
 import { listOption } from "../service/service-flags.js";
-import { parseDuration, parseInteger } from "../units.js";
+import { addSpecFlags, type SpecFlags, specOf } from "../service/swarm-spec.js";
+import { keyValues, parseInteger } from "../units.js";
 import { withAddressOptions } from "./swarm-address-options.js";
 import { addSwarmBackupCommands } from "./swarm-backup-commands.js";
+import { addSwarmCaCommands } from "./swarm-ca-commands.js";
 import { addSwarmLockCommands, printUnlockKey } from "./swarm-lock-commands.js";
-
-interface SpecFlags {
-  readonly autolock?: boolean;
-  readonly certExpiry?: string;
-  readonly dispatcherHeartbeat?: string;
-  readonly snapshotInterval?: string;
-  readonly maxSnapshots?: string;
-  readonly taskHistoryLimit?: string;
-}
-
-function addSpecFlags(command: Command): Command {
-  return command
-    .option("--cert-expiry <duration>", "life of node certificates (default 2160h)")
-    .option("--dispatcher-heartbeat <duration>", "heartbeat period of the nodes (default 1s)")
-    .option("--snapshot-interval <n>", "log entries between snapshots (default 10000)")
-    .option("--max-snapshots <n>", "old snapshots kept (default 0)")
-    .option("--task-history-limit <n>", "finished tasks kept per slot (default 5)");
-}
-
-/** The cluster spec with what the flags say over what was there. */
-function specOf(flags: SpecFlags, before: Record<string, unknown> = {}): Record<string, unknown> {
-  // the API's own answer
-  const raft = { ...(before["Raft"] as object | undefined) } as Record<string, unknown>;
-  const spec: Record<string, unknown> = { ...before };
-  if (flags.autolock !== undefined) spec["EncryptionConfig"] = { AutoLockManagers: flags.autolock };
-  if (flags.snapshotInterval !== undefined)
-    raft["SnapshotInterval"] = parseInteger(flags.snapshotInterval, "--snapshot-interval", 1);
-  if (flags.maxSnapshots !== undefined)
-    raft["KeepOldSnapshots"] = parseInteger(flags.maxSnapshots, "--max-snapshots");
-  if (Object.keys(raft).length > 0) spec["Raft"] = raft;
-  if (flags.taskHistoryLimit !== undefined) {
-    spec["Orchestration"] = {
-      TaskHistoryRetentionLimit: parseInteger(flags.taskHistoryLimit, "--task-history-limit", -1),
-    };
-  }
-  if (flags.dispatcherHeartbeat !== undefined) {
-    spec["Dispatcher"] = {
-      HeartbeatPeriod: parseDuration(flags.dispatcherHeartbeat, "--dispatcher-heartbeat"),
-    };
-  }
-  if (flags.certExpiry !== undefined) {
-    spec["CAConfig"] = {
-      ...(before["CAConfig"] as object | undefined),
-      NodeCertExpiry: parseDuration(flags.certExpiry, "--cert-expiry"),
-    };
-  }
-  return spec;
-}
 
 function isAutolocked(spec: Record<string, unknown>): boolean {
   return inner(spec, "EncryptionConfig")["AutoLockManagers"] === true;
@@ -138,7 +92,8 @@ export function addSwarmCommands(program: Command, context: Context): void {
   )
     .argument("<host:port>", "address of a manager")
     .requiredOption("--token <token>", "join token")
-    .action(async (remote: string, flags: Record<string, string | undefined>) => {
+    .addOption(listOption("-l, --label <key=value>", "label of the new node"))
+    .action(async (remote: string, flags: Record<string, string | undefined> & { label?: string[] }) => {
       await context.client().call("POST", "/swarm/join", {
         body: {
           ListenAddr: flags["listenAddr"],
@@ -147,6 +102,7 @@ export function addSwarmCommands(program: Command, context: Context): void {
           RemoteAddrs: [remote],
           JoinToken: flags["token"],
           Availability: flags["availability"],
+          Labels: keyValues(flags.label ?? []),
         },
       });
       const info = await fetchRow(context, "/info");
@@ -201,6 +157,7 @@ export function addSwarmCommands(program: Command, context: Context): void {
         await printUnlockKey(context);
       }
     });
+  addSwarmCaCommands(swarm, context);
   addSwarmLockCommands(swarm, context);
 
   addSwarmBackupCommands(swarm, context);

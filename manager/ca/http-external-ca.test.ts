@@ -133,7 +133,7 @@ test("the next CA is asked where one does not answer", async () => {
   assert.match(await signer.sign([dead, ca()], await request()), /BEGIN CERTIFICATE/);
 });
 
-test("what is no certificate for this node under this root is refused, with the CA's words where it has some", async () => {
+test("what is no certificate for this node under this root is refused, in the CA's words if it has some", async () => {
   const other = await createKeyAndCsr();
   const cases: readonly [(asked: Asked) => { status?: number; body: unknown }, RegExp][] = [
     [() => ({ status: 500, body: "busy" }), /status 500: busy/],

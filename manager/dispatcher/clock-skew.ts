@@ -1,6 +1,6 @@
 /**
  * How far a node's clock is from its manager's, as its heartbeats tell.
- * Pure. A heartbeat says when it was sent, and comes later: of the newest few the one that was quickest counts.
+ * Pure. A heartbeat says when it was sent, and comes later: of the newest few the quickest counts.
  * Invariant: what is told is 0 or at least `SKEW_TOLD_MIN_MS`, in whole seconds, and stays as it was for a
  * change of one second, so that the clocks' daily drift costs no commit.
  */

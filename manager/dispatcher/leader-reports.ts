@@ -2,8 +2,8 @@
  * The leader's ear: what agents said to any manager becomes stored statuses, descriptions and node states.
  * Pure: the store and the clock are handed in. Lives as long as one leadership.
  * Invariants: `report` resolves only when everything in it is committed or known to be void; a node is DOWN
- * only after silence past the bound; one that leaves is removed. A daemon that stops for a restart says so: its node is
- * DISCONNECTED at once, and has longer to come back.
+ * only after silence past the bound; one that leaves is removed. A daemon that stops for a restart says so:
+ * its node is DISCONNECTED at once, and has longer to come back.
  */
 import type { Clock, Timer } from "../../base/clock/clock.js";
 import { messageOf } from "../../base/errors/errors.js";
