@@ -4,8 +4,14 @@
  * resources and ports are of tasks that may still run.
  */
 import type { Node, Task } from "../../proto/gen/skein/v1/objects.js";
-import { type PortConfig, PublishMode, type Resources } from "../../proto/gen/skein/v1/types.js";
+import {
+  type GenericResource,
+  type PortConfig,
+  PublishMode,
+  type Resources,
+} from "../../proto/gen/skein/v1/types.js";
 import { isTerminal, isUnassigned, isWanted } from "../orchestrator/task-state.js";
+import { NodeChange } from "./node-change.js";
 
 export interface Held {
   readonly serviceId: string;
@@ -18,6 +24,8 @@ export interface Held {
 }
 
 const NOTHING: Resources = { nanoCpus: 0, memoryBytes: 0, generic: [] };
+const NO_PORTS: readonly string[] = [];
+const NO_GENERIC: ReadonlyMap<string, number | readonly string[]> = new Map();
 
 export function reservationsOf(task: Task): Resources {
   return task.spec?.resources?.reservations ?? NOTHING;
@@ -29,7 +37,8 @@ export function portKey(port: PortConfig): string {
 
 /** Host-mode ports with a fixed number: only those can conflict. */
 export function hostPortsOf(task: Task): readonly string[] {
-  const ports = task.endpoint?.spec?.ports ?? [];
+  const ports = task.endpoint?.spec?.ports;
+  if (ports === undefined || ports.length === 0) return NO_PORTS;
   return ports
     .filter((port) => port.publishMode === PublishMode.HOST && port.publishedPort !== 0)
     .map(portKey);
@@ -38,21 +47,36 @@ export function hostPortsOf(task: Task): readonly string[] {
 /** @returns what the task holds of its node; undefined when it holds nothing. */
 export function holdingOf(task: Task): Held | undefined {
   if (task.nodeId === "" || isUnassigned(task) || isTerminal(task)) return undefined;
+  return {
+    serviceId: task.serviceId,
+    wanted: isWanted(task),
+    resources: reservationsOf(task),
+    ports: hostPortsOf(task),
+    generic: genericHeld(task.assignedGenericResources),
+  };
+}
+
+/** Assigned units by kind. */
+export function genericHeld(assigned: readonly GenericResource[]): Held["generic"] {
+  if (assigned.length === 0) return NO_GENERIC;
   const generic = new Map<string, number | readonly string[]>();
-  for (const { kind, value } of task.assignedGenericResources) {
+  for (const { kind, value } of assigned) {
     const before = generic.get(kind);
     if (value?.$case === "discrete")
       generic.set(kind, (typeof before === "number" ? before : 0) + value.value);
     else if (value?.$case === "named")
       generic.set(kind, [...(Array.isArray(before) ? before : []), value.value]);
   }
-  return {
-    serviceId: task.serviceId,
-    wanted: isWanted(task),
-    resources: reservationsOf(task),
-    ports: hostPortsOf(task),
-    generic,
-  };
+  return generic;
+}
+
+/** @returns bits of what becomes possible when this is given back. */
+export function freedBits(held: Held): number {
+  let bits: number = held.wanted ? NodeChange.count : 0;
+  const { nanoCpus, memoryBytes } = held.resources;
+  if (nanoCpus > 0 || memoryBytes > 0 || held.generic.size > 0) bits |= NodeChange.room;
+  if (held.ports.length > 0) bits |= NodeChange.ports;
+  return bits;
 }
 
 /**
@@ -64,17 +88,22 @@ const FAILURE_WINDOW_MS = 5 * 60_000;
 
 export class NodeInfo {
   node: Node;
+  /** Number of the node in its set; free for another when the node is gone. */
+  readonly at: number;
   readonly held = new Map<string, Held>();
   /** Tasks that should run here. */
   taskCount = 0;
   readonly #serviceCounts = new Map<string, number>();
   /** By service, when its newest failures here happened, ms since the epoch; at most FAILURES_MAX each. */
   readonly #failuresAtMs = new Map<string, readonly number[]>();
+  /** By host port, how many tasks hold it: two while one ends and the next begins. */
+  readonly #ports = new Map<string, number>();
   #nanoCpusHeld = 0;
   #memoryBytesHeld = 0;
 
-  constructor(node: Node) {
+  constructor(node: Node, at: number) {
     this.node = node;
+    this.at = at;
   }
 
   get id(): string {
@@ -85,22 +114,31 @@ export class NodeInfo {
     return this.#serviceCounts.get(serviceId) ?? 0;
   }
 
-  /** Free capacity, leaving out what the given task holds. */
-  free(exceptTaskId = ""): { readonly nanoCpus: number; readonly memoryBytes: number } {
-    const all = this.node.description?.resources ?? NOTHING;
-    const except = this.#ending(exceptTaskId)?.resources ?? NOTHING;
-    return {
-      nanoCpus: all.nanoCpus - this.#nanoCpusHeld + except.nanoCpus,
-      memoryBytes: all.memoryBytes - this.#memoryBytesHeld + except.memoryBytes,
-    };
+  /** Free, leaving out what the given task holds. */
+  freeNanoCpus(exceptTaskId = ""): number {
+    const all = this.node.description?.resources?.nanoCpus ?? 0;
+    return all - this.#nanoCpusHeld + (this.#ending(exceptTaskId)?.resources.nanoCpus ?? 0);
+  }
+
+  /** As `freeNanoCpus`. */
+  freeMemoryBytes(exceptTaskId = ""): number {
+    const all = this.node.description?.resources?.memoryBytes ?? 0;
+    return all - this.#memoryBytesHeld + (this.#ending(exceptTaskId)?.resources.memoryBytes ?? 0);
+  }
+
+  /** How full the node is by reservations: the larger share of CPUs and memory, 0 to 1. */
+  get fill(): number {
+    const { nanoCpus = 0, memoryBytes = 0 } = this.node.description?.resources ?? NOTHING;
+    const cpus = nanoCpus > 0 ? this.#nanoCpusHeld / nanoCpus : 0;
+    const memory = memoryBytes > 0 ? this.#memoryBytesHeld / memoryBytes : 0;
+    return Math.min(1, Math.max(cpus, memory, 0));
   }
 
   /** True when another task than the given, ending one holds the host port. */
   portInUse(key: string, exceptTaskId = ""): boolean {
-    for (const [taskId, held] of this.held) {
-      if (held.ports.includes(key) && !(taskId === exceptTaskId && !held.wanted)) return true;
-    }
-    return false;
+    const count = this.#ports.get(key) ?? 0;
+    if (count === 0) return false;
+    return count > (this.#ending(exceptTaskId)?.ports.includes(key) === true ? 1 : 0);
   }
 
   /** Free units of a kind: a number of discrete ones, or the names of those that are free. */
@@ -129,6 +167,7 @@ export class NodeInfo {
     this.held.set(taskId, held);
     this.#nanoCpusHeld += held.resources.nanoCpus;
     this.#memoryBytesHeld += held.resources.memoryBytes;
+    for (const port of held.ports) this.#ports.set(port, (this.#ports.get(port) ?? 0) + 1);
     if (held.wanted) this.#count(held.serviceId, 1);
   }
 
@@ -138,6 +177,11 @@ export class NodeInfo {
     this.held.delete(taskId);
     this.#nanoCpusHeld -= held.resources.nanoCpus;
     this.#memoryBytesHeld -= held.resources.memoryBytes;
+    for (const port of held.ports) {
+      const count = (this.#ports.get(port) ?? 0) - 1;
+      if (count > 0) this.#ports.set(port, count);
+      else this.#ports.delete(port);
+    }
     if (held.wanted) this.#count(held.serviceId, -1);
   }
 
@@ -150,6 +194,7 @@ export class NodeInfo {
 
   /** True when the service keeps failing on this node. */
   isFailing(serviceId: string, nowMs: number): boolean {
+    if (this.#failuresAtMs.size === 0) return false;
     const failures = this.#failuresAtMs.get(serviceId);
     if (failures === undefined) return false;
     const recent = failures.filter((time) => nowMs - time < FAILURE_WINDOW_MS);
@@ -159,6 +204,7 @@ export class NodeInfo {
 
   /** The predecessor of a task gives up what it holds before its successor starts. */
   #ending(taskId: string): Held | undefined {
+    if (taskId === "") return undefined;
     const held = this.held.get(taskId);
     return held?.wanted === false ? held : undefined;
   }

@@ -1,194 +1,228 @@
 /**
- * Chooses nodes for tasks of one group (same service and specification):
- * spread over the preferences' branches first, then nodes where the service does not keep failing, then
- * fewest tasks of the service, then fewest tasks at all.
+ * Chooses nodes for tasks: the best node that every filter accepts, in the order of ranking.ts.
  * Pure, save that placements are noted in the node set.
- * Cost: a single task without preferences takes the first fitting node of the least loaded bucket; a group of
- * k tasks filters N nodes once and takes O(k log N) from heaps.
+ * Cost: a task takes O(log nodes) when its kind was seen before, else O(nodes) once. Tasks of services that run on
+ * few nodes share the order of all nodes, or of those that fit their kind; the others have one per service.
  */
-import type { Task } from "../../proto/gen/skein/v1/objects.js";
-import { type FilterRefusal, type GenericResource, TaskState } from "../../proto/gen/skein/v1/types.js";
-import { attributeOf } from "./constraint.js";
-import { assignGeneric, FilterPipeline } from "./filter.js";
-import { NodeHeap } from "./node-heap.js";
-import { holdingOf, type NodeInfo } from "./node-info.js";
+import { Task } from "../../proto/gen/skein/v1/objects.js";
+import {
+  type FilterRefusal,
+  type GenericResource,
+  PlacementStrategy,
+} from "../../proto/gen/skein/v1/types.js";
+import { isWanted } from "../orchestrator/task-state.js";
+import { type FilterContext, FilterPipeline } from "./filter.js";
+import { readiness } from "./node-filters.js";
+import { genericHeld, type Held, hostPortsOf, type NodeInfo, reservationsOf } from "./node-info.js";
 import type { NodeSet } from "./node-set.js";
-
-/** More than any number of tasks on a node. */
-const FAILING_COST = 2 ** 32;
+import type { Ranking, RankingOptions } from "./ranking.js";
+import { RankingCache, rankingKey } from "./ranking-cache.js";
+import { assignGeneric } from "./room-filters.js";
 
 export interface Placed {
+  readonly kind: "placed";
   readonly task: Task;
   readonly nodeId: string;
   readonly generic: readonly GenericResource[];
 }
 
 export interface Unplaced {
+  readonly kind: "unplaced";
   readonly task: Task;
   readonly reason: string;
   readonly refusals: readonly FilterRefusal[];
+  readonly pipeline: FilterPipeline;
 }
 
-export interface PlacementResult {
-  readonly placed: readonly Placed[];
-  readonly unplaced: readonly Unplaced[];
+export interface PlacerOptions {
+  /** What services without a choice of their own get. @default spread */
+  readonly strategy?: PlacementStrategy;
+  readonly networkDriver?: (networkId: string) => string | undefined;
 }
 
-/** Places every task, or says why not. Tasks that name their node already are only checked against it. */
-export function placeTasks(set: NodeSet, tasks: readonly Task[]): PlacementResult {
+/** What of a task decides where it may go. */
+interface Kind {
+  readonly task: Task;
+  readonly ports: string;
+  readonly pipeline: FilterPipeline;
+  readonly binPack: boolean;
+  readonly preferences: readonly string[];
+  /** It asks for something that few nodes may have: the order of all nodes is of no use. */
+  readonly isSelective: boolean;
+  /** The order for a service that is on none of the nodes that fit, and the one for its own. */
+  readonly shared: RankingOptions & { readonly key: string };
+  readonly own: RankingOptions & { readonly key: string };
+}
+
+/** A service on more nodes than this has an order of its own. */
+const SHARED_SPREAD_MAX = 8;
+/** Nodes looked at in a shared order before one is made for the kind. */
+const WALK_MAX = 24;
+const SELECTIVE: ReadonlySet<string> = new Set(["platform", "constraint", "volume", "plugin", "device"]);
+
+const NO_ORDER: RankingOptions = { serviceId: "", binPack: false, preferences: [] };
+const NO_TASK = Task.fromPartial({});
+
+export class Placer {
+  readonly set: NodeSet;
+  #options: PlacerOptions;
+  #context: FilterContext;
+  readonly #everyNode: FilterPipeline;
+  readonly #rankings: RankingCache;
+  #last: Kind | undefined;
+
+  constructor(set: NodeSet, options: PlacerOptions = {}) {
+    this.set = set;
+    this.#options = options;
+    this.#context = { set, networkDriver: options.networkDriver ?? (() => undefined) };
+    this.#rankings = new RankingCache(set);
+    this.#everyNode = new FilterPipeline(NO_TASK, this.#context, [readiness]);
+  }
+
+  /** Gives the task a node and notes it there, or says why not. One that names its node gets that or none. */
+  place(task: Task): Placed | Unplaced {
+    const kind = this.#kindOf(task);
+    if (task.nodeId !== "") return this.#placeGiven(task, kind);
+    const info = this.#choose(task, kind);
+    if (info !== undefined) return this.#take(task, info);
+    const { reason, refusals } = this.#shared(kind).explain();
+    return { kind: "unplaced", task, reason, refusals, pipeline: kind.pipeline };
+  }
+
+  /** From now on; what was prepared is forgotten. */
+  configure(options: PlacerOptions): void {
+    this.#options = options;
+    this.#context = { set: this.set, networkDriver: options.networkDriver ?? (() => undefined) };
+    this.#rankings.clear();
+    this.#last = undefined;
+  }
+
+  /** Tasks that come one after the other are mostly of one kind. */
+  #kindOf(task: Task): Kind {
+    const ports = hostPortsOf(task).join();
+    const last = this.#last;
+    const version = task.specVersion?.index ?? 0;
+    if (
+      last !== undefined &&
+      last.task.serviceId === task.serviceId &&
+      last.ports === ports &&
+      (last.task.spec === task.spec || (version !== 0 && last.task.specVersion?.index === version))
+    ) {
+      return last;
+    }
+    const placement = task.spec?.placement;
+    const pipeline = new FilterPipeline(task, this.#context);
+    let strategy = placement?.strategy ?? PlacementStrategy.DEFAULT;
+    if (strategy === PlacementStrategy.DEFAULT) strategy = this.#options.strategy ?? strategy;
+    const binPack = strategy === PlacementStrategy.BIN_PACK;
+    const preferences = placement?.spreadPreferences ?? [];
+    const shared = { serviceId: "", binPack, preferences: [] };
+    const own = { serviceId: task.serviceId, binPack, preferences };
+    const kind = {
+      task,
+      ports,
+      pipeline,
+      binPack,
+      preferences,
+      shared: { ...shared, key: rankingKey(pipeline, shared) },
+      own: { ...own, key: rankingKey(pipeline, own) },
+      isSelective: pipeline.filters.some(({ name }) => SELECTIVE.has(name)),
+    };
+    this.#last = kind;
+    return kind;
+  }
+
+  #placeGiven(task: Task, { pipeline }: Kind): Placed | Unplaced {
+    const info = this.set.get(task.nodeId);
+    if (info === undefined) {
+      const reason = `no suitable node (node ${task.nodeId} is not in the cluster)`;
+      return { kind: "unplaced", task, reason, refusals: [], pipeline };
+    }
+    const filter = pipeline.refusedBy(info, task.replacesTaskId);
+    if (filter < 0) return this.#take(task, info);
+    const counts = pipeline.filters.map((_, at) => (at === filter ? 1 : 0));
+    return { kind: "unplaced", task, ...pipeline.explain(counts), pipeline };
+  }
+
+  #choose(task: Task, kind: Kind): NodeInfo | undefined {
+    const held = task.replacesTaskId === "" ? undefined : this.set.nodeOf(task.replacesTaskId);
+    // a predecessor that ends leaves its place to this task; only where that matters is it looked at
+    const given =
+      held !== undefined && kind.pipeline.accepts(held, task.replacesTaskId) && !kind.pipeline.accepts(held)
+        ? held
+        : undefined;
+    if (kind.preferences.length > 0) {
+      const own = this.#own(kind);
+      return given === undefined ? own.best() : own.bestExcept(task.replacesTaskId, given);
+    }
+    const best = this.#best(kind);
+    if (given === undefined) return best;
+    return best === undefined ? given : this.#own(kind).bestExcept(task.replacesTaskId, given);
+  }
+
+  #best(kind: Kind): NodeInfo | undefined {
+    const { serviceId } = kind.task;
+    const { nowMs } = this.set;
+    const isGood = (info: NodeInfo): boolean =>
+      (kind.binPack || info.serviceCount(serviceId) === 0) && !info.isFailing(serviceId, nowMs);
+    const isShared = kind.binPack || this.set.spreadOf(serviceId) <= SHARED_SPREAD_MAX;
+    if (isShared && !kind.isSelective && !kind.binPack) {
+      const { found } = this.#all().walk(WALK_MAX, (info) => isGood(info) && kind.pipeline.accepts(info));
+      if (found !== undefined) return found;
+    }
+    const shared = this.#shared(kind);
+    if (shared.size === 0) return undefined;
+    if (isShared) {
+      const { found } = shared.walk(WALK_MAX, isGood);
+      if (found !== undefined) return found;
+    }
+    return this.#own(kind).best();
+  }
+
+  #take(task: Task, info: NodeInfo): Placed {
+    const generic = assignGeneric(task, info);
+    this.set.place(task.id, info, holdingHere(task, generic));
+    return { kind: "placed", task, nodeId: info.id, generic };
+  }
+
+  /** Every node that takes tasks at all. */
+  #all(): Ranking {
+    return this.#rankings.get("", this.#everyNode, NO_ORDER);
+  }
+
+  #shared({ pipeline, shared }: Kind): Ranking {
+    return this.#rankings.get(shared.key, pipeline, shared);
+  }
+
+  #own({ pipeline, own }: Kind): Ranking {
+    return this.#rankings.get(own.key, pipeline, own);
+  }
+}
+
+/** What the task will hold of the node it gets. */
+function holdingHere(task: Task, assigned: readonly GenericResource[]): Held {
+  return {
+    serviceId: task.serviceId,
+    wanted: isWanted(task),
+    resources: reservationsOf(task),
+    ports: hostPortsOf(task),
+    generic: genericHeld(assigned),
+  };
+}
+
+/** All tasks at once, with those of one service and specification together. */
+export function placeTasks(
+  set: NodeSet,
+  tasks: readonly Task[],
+  options: PlacerOptions = {},
+): { readonly placed: readonly Placed[]; readonly unplaced: readonly Unplaced[] } {
+  const placer = new Placer(set, options);
   const placed: Placed[] = [];
   const unplaced: Unplaced[] = [];
-  for (const group of groupTasks(tasks)) {
-    const [first] = group;
-    if (first === undefined) continue;
-    if (first.nodeId !== "") for (const task of group) placeGiven(set, task, { placed, unplaced });
-    else placeGroup(set, group, { placed, unplaced });
+  for (const task of tasks) {
+    const result = placer.place(task);
+    if (result.kind === "placed") placed.push(result);
+    else unplaced.push(result);
   }
   return { placed, unplaced };
-}
-
-interface Results {
-  readonly placed: Placed[];
-  readonly unplaced: Unplaced[];
-}
-
-/**
- * Same service, specification and, when it has one, predecessor:
- * what one set of prepared filters is right for.
- */
-function groupTasks(tasks: readonly Task[]): readonly (readonly Task[])[] {
-  const groups = new Map<string, Task[]>();
-  for (const task of tasks) {
-    const own = task.nodeId !== "" || task.replacesTaskId !== "" ? task.id : "";
-    const key = `${task.serviceId}/${task.specVersion?.index ?? 0}/${own}`;
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [task]);
-    else group.push(task);
-  }
-  return [...groups.values()];
-}
-
-function placeGiven(set: NodeSet, task: Task, results: Results): void {
-  const info = set.get(task.nodeId);
-  if (info === undefined) {
-    results.unplaced.push({
-      task,
-      reason: `no suitable node (node ${task.nodeId} is not in the cluster)`,
-      refusals: [],
-    });
-    return;
-  }
-  const pipeline = new FilterPipeline(task);
-  if (pipeline.accepts(info)) results.placed.push(place(set, task, info));
-  else results.unplaced.push({ task, reason: pipeline.explain([info]), refusals: [] });
-}
-
-function placeGroup(set: NodeSet, group: readonly Task[], results: Results): void {
-  const [first] = group;
-  if (first === undefined) return;
-  const pipeline = new FilterPipeline(first);
-  const preferences = first.spec?.placement?.spreadPreferences ?? [];
-  if (group.length === 1 && preferences.length === 0) {
-    const info = leastLoaded(set, first, pipeline);
-    if (info !== undefined) results.placed.push(place(set, first, info));
-    else results.unplaced.push({ task: first, reason: pipeline.explain(set.all()), refusals: [] });
-    return;
-  }
-  const candidates = [...set.all()].filter((info) => pipeline.accepts(info));
-  const branch = makeBranch(candidates, { preferences, serviceId: first.serviceId, nowMs: set.nowMs });
-  let reason: string | undefined;
-  for (const task of group) {
-    const info = takeFrom(branch);
-    if (info === undefined) {
-      reason ??= pipeline.explain(set.all());
-      results.unplaced.push({ task, reason, refusals: [] });
-      continue;
-    }
-    results.placed.push(place(set, task, info));
-    giveBack(branch, info, pipeline.accepts(info));
-  }
-}
-
-/** A node without a task of the service in the least loaded bucket, else the one with the fewest. */
-function leastLoaded(set: NodeSet, task: Task, pipeline: FilterPipeline): NodeInfo | undefined {
-  let best: { readonly info: NodeInfo; readonly cost: number } | undefined;
-  for (const info of set.leastLoadedFirst()) {
-    const failing = info.isFailing(task.serviceId, set.nowMs);
-    const cost = info.serviceCount(task.serviceId) + (failing ? FAILING_COST : 0);
-    if (best !== undefined && cost >= best.cost) continue;
-    if (!pipeline.accepts(info)) continue;
-    if (cost === 0) return info;
-    best = { info, cost };
-  }
-  return best?.info;
-}
-
-function place(set: NodeSet, task: Task, info: NodeInfo): Placed {
-  const generic = assignGeneric(task, info);
-  const assigned: Task = {
-    ...task,
-    nodeId: info.id,
-    assignedGenericResources: generic,
-    status: task.status && { ...task.status, state: TaskState.ASSIGNED },
-  };
-  const held = holdingOf(assigned);
-  if (held !== undefined) set.place(task.id, { nodeId: info.id, held });
-  return { task, nodeId: info.id, generic };
-}
-
-/** One level of the preferences' tree; a leaf holds nodes in a heap. */
-type Branch =
-  | { readonly kind: "leaf"; readonly heap: NodeHeap; taskCount: number }
-  | {
-      readonly kind: "fork";
-      readonly preference: string;
-      /** By value of the preference, sorted. */
-      readonly children: ReadonlyMap<string, Branch>;
-      taskCount: number;
-    };
-
-function makeBranch(
-  infos: readonly NodeInfo[],
-  options: { preferences: readonly string[]; serviceId: string; nowMs: number },
-): Branch {
-  const { serviceId } = options;
-  const taskCount = infos.reduce((sum, info) => sum + info.serviceCount(serviceId), 0);
-  const [preference, ...rest] = options.preferences;
-  if (preference === undefined) return { kind: "leaf", heap: new NodeHeap(infos, options), taskCount };
-  const groups = new Map<string, NodeInfo[]>();
-  for (const info of infos) {
-    const value = attributeOf(info.node, preference) ?? "";
-    const group = groups.get(value);
-    if (group === undefined) groups.set(value, [info]);
-    else group.push(info);
-  }
-  const children = new Map<string, Branch>();
-  for (const value of [...groups.keys()].sort()) {
-    children.set(value, makeBranch(groups.get(value) ?? [], { ...options, preferences: rest }));
-  }
-  return { kind: "fork", preference, children, taskCount };
-}
-
-function hasRoom(branch: Branch): boolean {
-  return branch.kind === "leaf" ? branch.heap.size > 0 : [...branch.children.values()].some(hasRoom);
-}
-
-/** Takes the best node out of the branch with the fewest tasks of the service. */
-function takeFrom(branch: Branch): NodeInfo | undefined {
-  if (branch.kind === "leaf") return branch.heap.take();
-  let best: Branch | undefined;
-  for (const child of branch.children.values()) {
-    if (hasRoom(child) && (best === undefined || child.taskCount < best.taskCount)) best = child;
-  }
-  return best === undefined ? undefined : takeFrom(best);
-}
-
-function giveBack(branch: Branch, info: NodeInfo, accepts: boolean): void {
-  branch.taskCount++;
-  if (branch.kind === "leaf") {
-    if (accepts) branch.heap.push(info);
-    return;
-  }
-  const child = branch.children.get(attributeOf(info.node, branch.preference) ?? "");
-  if (child !== undefined) giveBack(child, info, accepts);
 }

@@ -1,131 +1,243 @@
 /**
  * The scheduler: gives every allocated, pending task a node,
- * or says on the task why there is none and tries again when nodes or what they hold have changed.
- * Pure (the store is handed in). Invariant: after a pass the node set equals the store,
- * whatever became of the writes.
+ * or says on the task why there is none and tries again when a node changed so that it may fit now.
+ * Pure (the store is handed in). Invariants: when a pass decides, the node set is the store's as of the pass's
+ * changes; after a pass it holds what was written, whatever became of the rest; a pass yields to the event loop
+ * every few milliseconds.
  */
+import { nextTurn } from "../../base/loop/process-turn.js";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
-import { TaskState } from "../../proto/gen/skein/v1/types.js";
+import { NodeState, PlacementStrategy, TaskState } from "../../proto/gen/skein/v1/types.js";
 import type { ControlLoopComponents } from "../orchestrator/orchestrator-loop.js";
 import { type LoopInput, StoreLoop } from "../orchestrator/store-loop.js";
-import { isTerminal, isWanted, observedState } from "../orchestrator/task-state.js";
+import { isTerminal, isUnassigned, isWanted, observedState } from "../orchestrator/task-state.js";
 import type { ReadTx, StoreChange, WriteTx } from "../store/types.js";
+import type { Refusal } from "./filter.js";
+import { ingressPortsOf, networkDriverIn } from "./network-driver.js";
 import { NodeSet } from "./node-set.js";
-import { type Placed, placeTasks, type Unplaced } from "./placement.js";
+import { type Placed, Placer } from "./placement.js";
+import { StuckTasks } from "./stuck-tasks.js";
+import { assignedTask, waitingTask } from "./task-verdict.js";
 
-export const NO_NODE_CAUSE = "no-suitable-node";
+export { NO_NODE_CAUSE } from "./task-verdict.js";
 
-type Decision = ({ readonly kind: "placed" } & Placed) | ({ readonly kind: "unplaced" } & Unplaced);
+/** Decisions written together: enough to fill transactions, few enough that the first tasks start soon. */
+const SLICE_DECISIONS = 2_000;
+/** Between two turns of the event loop. */
+const SLICE_MS = 4;
+
+type Decision =
+  | { readonly kind: "placed"; readonly placed: Placed; isWritten: boolean }
+  | { readonly kind: "refused"; readonly taskId: string; readonly refusal: Refusal };
 
 class Scheduler {
   readonly #components: ControlLoopComponents;
   #set = new NodeSet();
+  #placer = new Placer(this.#set);
+  /** Tasks that found no node. */
+  #stuck = new StuckTasks(this.#set);
   /** Tasks to try in the next pass. */
   readonly #due = new Set<string>();
-  /** Tasks that found no node: tried again when something was freed or a node changed. */
-  readonly #stuck = new Set<string>();
+  #decisions: Decision[] = [];
+  /** Lists of the store that something was derived from: they stay the same arrays while nothing changes. */
+  #derivedFrom: readonly unknown[] = [];
+  #sliceEndMs = 0;
 
   constructor(components: ControlLoopComponents) {
     this.#components = components;
   }
 
   async pass(input: LoopInput, signal: AbortSignal): Promise<undefined> {
-    const { store } = this.#components;
-    const decisions = store.view((tx) => {
-      if (input.reset) this.#rebuild(tx);
-      else for (const change of input.changes) this.#note(tx, change);
-      return this.#decide(tx);
-    });
-    if (decisions.length === 0) return undefined;
-    await store.batch(decisions, (tx, decision) => this.#write(tx, decision), { signal });
-    store.view((tx) => {
-      for (const { task } of decisions) this.#syncTask(tx, task.id);
-    });
+    const { clock } = this.#components;
+    this.#sliceEndMs = clock.monotonicMs() + SLICE_MS;
+    this.#decisions = [];
+    if (input.reset) await this.#rebuild();
+    else await this.#note(input.changes);
+    this.#set.nowMs = clock.nowMs();
+    this.#lookAround();
+    const { open, told } = this.#stuck.read();
+    for (const { taskIds, refusal } of told) {
+      for (const taskId of taskIds) {
+        this.#decisions.push({ kind: "refused", taskId, refusal });
+        if (this.#mustPause()) await this.#pause(signal);
+      }
+    }
+    for (const taskIds of open) await this.#tryInTurn(taskIds, signal);
+    for (const group of await this.#takeDue()) {
+      for (const task of inOrderOfSlot(group)) {
+        this.#try(task);
+        if (this.#mustPause()) await this.#pause(signal);
+      }
+    }
+    await this.#flush(signal);
     return undefined;
   }
 
-  #rebuild(tx: ReadTx): void {
+  async #rebuild(): Promise<void> {
+    const { nodes, tasks } = this.#components.store.view((tx) => ({
+      nodes: tx.list("node"),
+      tasks: tx.list("task"),
+    }));
+    this.#set = new NodeSet();
+    this.#placer = new Placer(this.#set);
+    this.#stuck = new StuckTasks(this.#set);
+    this.#derivedFrom = [];
     this.#due.clear();
-    this.#stuck.clear();
-    this.#set = NodeSet.from(tx.list("node"), tx.list("task"));
-    for (const task of tx.list("task")) if (isSchedulable(task)) this.#due.add(task.id);
-  }
-
-  #note(tx: ReadTx, change: StoreChange): void {
-    if (change.table === "node") {
-      const node = tx.get("node", change.id);
-      const isNew = this.#set.get(change.id) === undefined;
-      const tasks = isNew ? tx.list("task", { by: "nodeId", nodeId: change.id }) : [];
-      this.#set.syncNode(change.id, node, tasks);
-      this.#retry();
-    } else if (change.table === "task") {
-      const { before, after } = change;
-      if (after !== undefined && before !== undefined && !isTerminal(before)) this.#set.noteFailure(after);
-      this.#syncTask(tx, change.id);
+    for (const node of nodes) {
+      this.#set.syncNode(node.id, node);
+      if (this.#mustPause()) await this.#pause();
+    }
+    for (const task of tasks) {
+      if (isSchedulable(task)) this.#due.add(task.id);
+      else {
+        this.#set.syncTask(task.id, task);
+        this.#set.noteFailure(task);
+      }
+      if (this.#mustPause()) await this.#pause();
     }
   }
 
-  #syncTask(tx: ReadTx, id: string): void {
-    const task = tx.get("task", id);
-    const freed = this.#set.syncTask(id, task);
-    if (freed) this.#retry();
+  async #note(changes: readonly StoreChange[]): Promise<void> {
+    for (const change of changes) {
+      if (change.table === "node") this.#components.store.view((tx) => this.#syncNode(tx, change.id));
+      else if (change.table === "task") {
+        const { before, after } = change;
+        if (after !== undefined && before !== undefined && isTerminal(after) && !isTerminal(before)) {
+          this.#set.noteFailure(after);
+        }
+        this.#syncTask(change.id);
+      }
+      if (this.#mustPause()) await this.#pause();
+    }
+  }
+
+  #syncNode(tx: ReadTx, id: string): void {
+    const isNew = this.#set.get(id) === undefined;
+    const tasks = isNew ? tx.list("task", { by: "nodeId", nodeId: id }) : [];
+    this.#set.syncNode(id, tx.get("node", id), tasks);
+  }
+
+  #syncTask(id: string): void {
+    const task = this.#get(id);
+    if (task !== undefined && this.#holdsAlready(task)) return;
+    this.#set.syncTask(id, task);
     if (task === undefined || !isSchedulable(task)) {
       this.#due.delete(id);
-      this.#stuck.delete(id);
+      this.#stuck.remove(id);
     } else if (!this.#stuck.has(id)) this.#due.add(id);
   }
 
-  #retry(): void {
-    for (const id of this.#stuck) this.#due.add(id);
-    this.#stuck.clear();
+  /** Most changes are statuses of tasks whose place is known, or what this scheduler wrote itself. */
+  #holdsAlready(task: Task): boolean {
+    const info = this.#set.nodeOf(task.id);
+    if (info === undefined || info.id !== task.nodeId) return false;
+    if (isTerminal(task) || isUnassigned(task)) return false;
+    return info.held.get(task.id)?.wanted === isWanted(task);
   }
 
-  #decide(tx: ReadTx): readonly Decision[] {
-    this.#set.nowMs = this.#components.clock.nowMs();
-    const tasks: Task[] = [];
-    for (const id of [...this.#due].sort()) {
-      const task = tx.get("task", id);
-      if (task !== undefined && isSchedulable(task)) tasks.push(task);
+  /** What filters look at beside nodes and tasks. */
+  #lookAround(): void {
+    const { store } = this.#components;
+    const { cluster, networks, services } = store.view((tx) => ({
+      cluster: tx.list("cluster"),
+      networks: tx.list("network"),
+      services: tx.list("service"),
+    }));
+    const [knownCluster, knownNetworks, knownServices] = this.#derivedFrom;
+    if (cluster !== knownCluster || networks !== knownNetworks) {
+      this.#placer.configure({
+        strategy: cluster[0]?.spec?.placementStrategy ?? PlacementStrategy.DEFAULT,
+        networkDriver: networkDriverIn(networks),
+      });
+    }
+    if (services !== knownServices) this.#set.setIngressPorts(ingressPortsOf(services));
+    this.#derivedFrom = [cluster, networks, services];
+  }
+
+  /** By service. */
+  async #takeDue(): Promise<Iterable<Task[]>> {
+    const byService = new Map<string, Task[]>();
+    for (const id of this.#due) {
+      const task = this.#get(id);
+      if (task !== undefined && isSchedulable(task)) {
+        const group = byService.get(task.serviceId);
+        if (group === undefined) byService.set(task.serviceId, [task]);
+        else group.push(task);
+      }
+      if (this.#mustPause()) await this.#pause();
     }
     this.#due.clear();
-    tasks.sort((a, b) =>
-      a.serviceId === b.serviceId ? a.slot - b.slot : a.serviceId < b.serviceId ? -1 : 1,
+    return byService.values();
+  }
+
+  /** What waits together is accepted together: when one finds no node, neither do those behind it. */
+  async #tryInTurn(taskIds: readonly string[], signal: AbortSignal): Promise<void> {
+    for (const id of taskIds) {
+      const task = this.#get(id);
+      if (task === undefined || !isSchedulable(task)) this.#stuck.remove(id);
+      else if (!this.#try(task)) return;
+      if (this.#mustPause()) await this.#pause(signal);
+    }
+  }
+
+  /** @returns true when the task got a node. */
+  #try(task: Task): boolean {
+    const result = this.#placer.place(task);
+    if (result.kind === "placed") {
+      if (this.#stuck.size > 0) this.#stuck.remove(task.id);
+      this.#decisions.push({ kind: "placed", placed: result, isWritten: false });
+      return true;
+    }
+    this.#stuck.add(result);
+    this.#decisions.push({ kind: "refused", taskId: task.id, refusal: result });
+    return false;
+  }
+
+  #mustPause(): boolean {
+    return (
+      this.#decisions.length >= SLICE_DECISIONS || this.#components.clock.monotonicMs() >= this.#sliceEndMs
     );
-    const { placed, unplaced } = placeTasks(this.#set, tasks);
-    for (const { task } of unplaced) this.#stuck.add(task.id);
-    const told = unplaced.filter(({ task, reason }) => task.status?.err !== reason);
-    return [
-      ...placed.map((one) => ({ kind: "placed", ...one }) as const),
-      ...told.map((one) => ({ kind: "unplaced", ...one }) as const),
-    ];
+  }
+
+  /** Writes what has gathered, or only lets others run. */
+  async #pause(signal?: AbortSignal): Promise<void> {
+    if (signal !== undefined && this.#decisions.length >= SLICE_DECISIONS) await this.#flush(signal);
+    else await nextTurn();
+    signal?.throwIfAborted();
+    this.#sliceEndMs = this.#components.clock.monotonicMs() + SLICE_MS;
+  }
+
+  async #flush(signal: AbortSignal): Promise<void> {
+    const decisions = this.#decisions;
+    if (decisions.length === 0) return;
+    this.#decisions = [];
+    await this.#components.store.batch(decisions, (tx, decision) => this.#write(tx, decision), { signal });
+    for (const decision of decisions) {
+      // something else was written meanwhile: its change comes with the next pass
+      if (decision.kind === "placed" && !decision.isWritten) this.#syncTask(decision.placed.task.id);
+    }
   }
 
   #write(tx: WriteTx, decision: Decision): void {
-    const task = tx.get("task", decision.task.id);
-    if (task?.status === undefined || !isSchedulable(task)) return;
-    const timestampMs = this.#components.clock.nowMs();
-    if (decision.kind === "unplaced") {
-      const { reason } = decision;
-      tx.update("task", {
-        ...task,
-        status: { ...task.status, timestampMs, message: reason, err: reason, cause: NO_NODE_CAUSE },
-      });
+    const nowMs = this.#components.clock.nowMs();
+    if (decision.kind === "refused") {
+      const waits = tx.get("task", decision.taskId);
+      if (waits?.status === undefined || !isSchedulable(waits)) return;
+      tx.update("task", waitingTask(waits, waits.status, decision.refusal, nowMs));
       return;
     }
-    if (task.nodeId !== "" && task.nodeId !== decision.nodeId) return;
-    tx.update("task", {
-      ...task,
-      nodeId: decision.nodeId,
-      assignedGenericResources: decision.generic,
-      status: {
-        ...task.status,
-        timestampMs,
-        state: TaskState.ASSIGNED,
-        message: "assigned to a node",
-        err: "",
-        cause: "",
-      },
-    });
+    decision.isWritten = false;
+    const { task: asked, nodeId, generic } = decision.placed;
+    const task = tx.get("task", asked.id);
+    if (task?.status === undefined || !isSchedulable(task)) return;
+    if (task.nodeId !== "" && task.nodeId !== nodeId) return;
+    if (tx.get("node", nodeId)?.status?.state !== NodeState.READY) return;
+    tx.update("task", assignedTask(task, task.status, { nodeId, generic, nowMs }));
+    decision.isWritten = true;
+  }
+
+  #get(taskId: string): Task | undefined {
+    return this.#components.store.view((tx) => tx.get("task", taskId));
   }
 }
 
@@ -133,12 +245,27 @@ function isSchedulable(task: Task): boolean {
   return task.allocated && observedState(task) === TaskState.PENDING && isWanted(task);
 }
 
+/** More slots than a number in here can tell apart are tried in any order. */
+const SLOTS_MAX = 2 ** 31;
+
+/** Sorts numbers: an ordinary sort of a hundred thousand tasks would hold the event loop. */
+function inOrderOfSlot(tasks: readonly Task[]): readonly Task[] {
+  if (tasks.length === 1) return tasks;
+  const keys = Float64Array.from(tasks, ({ slot }, at) => Math.min(slot, SLOTS_MAX) * 2 ** 21 + at).sort();
+  const sorted: Task[] = [];
+  for (const key of keys) {
+    const task = tasks[key % 2 ** 21];
+    if (task !== undefined) sorted.push(task);
+  }
+  return sorted;
+}
+
 export function createScheduler(components: ControlLoopComponents): StoreLoop {
   const scheduler = new Scheduler(components);
   return new StoreLoop({
     ...components,
     name: "scheduler",
-    tables: ["node", "task"],
+    tables: ["node", "task", "service"],
     pass: (input, signal) => scheduler.pass(input, signal),
   });
 }

@@ -9,8 +9,9 @@ import { nextTurn } from "../../base/loop/process-turn.js";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import { type FilterRefusal, TaskState } from "../../proto/gen/skein/v1/types.js";
 import { isUnassigned, isWanted } from "../orchestrator/task-state.js";
+import { ingressPortsOf, networkDriverIn } from "./network-driver.js";
 import { NodeSet } from "./node-set.js";
-import { placeTasks } from "./placement.js";
+import { Placer } from "./placement.js";
 import { type ClusterPicture, type SupposedState, type Supposition, suppose } from "./what-if-question.js";
 import { endTurns, type Turn, turnsOf } from "./what-if-turns.js";
 
@@ -46,6 +47,7 @@ export async function whatIf(question: WhatIfQuestion): Promise<WhatIfAnswer> {
   const set = new NodeSet();
   set.nowMs = question.nowMs;
   for (const node of state.nodes) set.syncNode(node.id, node);
+  set.setIngressPorts(ingressPortsOf([...state.services.values()]));
   const tasksOf = new Map<string, Task[]>();
   for (const task of picture.tasks) {
     set.syncTask(task.id, task);
@@ -68,31 +70,33 @@ export async function whatIf(question: WhatIfQuestion): Promise<WhatIfAnswer> {
   for (const { before, after } of turns) {
     if (before !== undefined && after === undefined) set.syncTask(before.id, undefined);
   }
+  const placer = new Placer(set, {
+    strategy: picture.placementStrategy,
+    networkDriver: networkDriverIn(picture.networks),
+  });
   const outcomes: Outcome[] = [];
   for (const turn of turns) {
-    outcomes.push(carryOut(set, turn));
+    outcomes.push(carryOut(placer, turn));
     await slices.count(1);
   }
   return { state, outcomes };
 }
 
-function carryOut(set: NodeSet, turn: Turn): Outcome {
+function carryOut(placer: Placer, turn: Turn): Outcome {
   const { before, after } = turn;
   if (after === undefined) return { ...turn, nodeId: undefined, refusal: undefined };
+  const { set } = placer;
   if (before !== undefined && !turn.startFirst) {
     // it stops before its successor starts, so what it holds is free for that one, and later for others
     set.syncTask(before.id, { ...before, desiredState: TaskState.SHUTDOWN });
   }
-  const { placed, unplaced } = placeTasks(set, [after]);
-  const nodeId = placed[0]?.nodeId;
-  const refused = unplaced[0];
+  const result = placer.place(after);
+  const isPlaced = result.kind === "placed";
   // a start-first predecessor runs on while its successor finds no node; any other has stopped
-  if (before !== undefined && (nodeId !== undefined || !turn.startFirst)) set.syncTask(before.id, undefined);
-  return {
-    ...turn,
-    nodeId,
-    refusal: refused && { reason: refused.reason, refusals: refused.refusals },
-  };
+  if (before !== undefined && (isPlaced || !turn.startFirst)) set.syncTask(before.id, undefined);
+  return isPlaced
+    ? { ...turn, nodeId: result.nodeId, refusal: undefined }
+    : { ...turn, nodeId: undefined, refusal: { reason: result.reason, refusals: result.refusals } };
 }
 
 /** @returns sorted ids of services supposed of, with tasks on nodes supposed of, that wait, or have a task per node. */
