@@ -9,7 +9,7 @@ import { parseTime } from "../convert/shape.js";
 import type { Exchange } from "../http-exchange.js";
 import { frame, MULTIPLEXED, RAW } from "../log-frames.js";
 import type { ManagerClients } from "../manager-clients.js";
-import { findRemoved, taskOrRemoved } from "../reach/removed-tasks.js";
+import { findRemoved, serviceOrRemoved, taskOrRemoved } from "../reach/removed-tasks.js";
 import type { Route } from "./route.js";
 
 function prefixOf(message: LogMessage, options: { timestamps: boolean; details: boolean }): string {
@@ -77,6 +77,15 @@ async function streamLogs(
   return undefined;
 }
 
+async function serviceMeant(
+  clients: ManagerClients,
+  id: string,
+): Promise<{ serviceId: string; tty: boolean }> {
+  const { service, removed } = await serviceOrRemoved(clients, id);
+  const container = service?.spec?.task?.container ?? removed?.spec?.container;
+  return { serviceId: service?.id ?? removed?.serviceId ?? "", tty: container?.tty ?? false };
+}
+
 /** One task; or those of a removed service, which goes by its newest task. */
 async function tasksMeant(
   clients: ManagerClients,
@@ -108,9 +117,8 @@ export function logRoutes(clients: ManagerClients): Route[] {
       method: "GET",
       path: "/services/:id/logs",
       handle: async (exchange) => {
-        const { service } = await clients.call((control) => control.getService, { id: exchange.param("id") });
-        const tty = service?.spec?.task?.container?.tty ?? false;
-        return streamLogs(exchange, clients, { serviceIds: [service?.id ?? ""], taskIds: [] }, tty);
+        const { serviceId, tty } = await serviceMeant(clients, exchange.param("id"));
+        return streamLogs(exchange, clients, { serviceIds: [serviceId], taskIds: [] }, tty);
       },
     },
     {

@@ -41,7 +41,8 @@ async function sourceOf(context: Context, name: string): Promise<LogSource> {
   try {
     const task = await fetchRow(context, `/tasks/${encodeURIComponent(name)}`);
     return {
-      path: `/tasks/${textOf(task["ID"])}/logs`,
+      // as it was asked for: the name of a removed service stands for all its tasks
+      path: `/tasks/${encodeURIComponent(name)}/logs`,
       tty: tty(task, "Spec"),
       replicas: Number(task["Slot"] ?? 1),
     };
@@ -78,7 +79,17 @@ class NameBook {
     const taskId = /com\.docker\.swarm\.task\.id=(\w+)/.exec(line)?.[1];
     if (taskId === undefined || this.tasks.has(taskId)) return;
     await this.load();
-    if (!this.tasks.has(taskId)) this.tasks.set(taskId, {});
+    if (!this.tasks.has(taskId)) this.tasks.set(taskId, await this.#removed(taskId));
+  }
+
+  /** No list shows a task that was removed not long ago. */
+  async #removed(taskId: string): Promise<Row> {
+    try {
+      return await fetchRow(this.#context, `/tasks/${taskId}`);
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404) return {};
+      throw error;
+    }
   }
 }
 

@@ -49,7 +49,8 @@ export function streamEvents(history: EventHistory, log: Logger, call: EventCall
           return;
         }
         place += 1;
-        if (from !== undefined && event.ordinal > 0 && !isAfter(event, from)) continue; // this replica is behind
+        // This replica may be behind the one that gave the number.
+        if (from !== undefined && event.ordinal > 0 && !isAfter(event, from)) continue;
         if (!call.write(event)) await drained(call, signal);
         if (signal.aborted) return;
       }

@@ -1,6 +1,7 @@
 /**
  * Who leads, as events of the nodes concerned. Pure over consensus.
- * Leadership is not in the store, so these events have no number: each manager tells them as it hears of them.
+ * Leadership is not in the store, so these events have no number: each manager tells them as it hears of
+ * them.
  */
 import type { ClusterEvent } from "../../proto/gen/skein/v1/control.js";
 import type { RaftNode } from "../../raft/host/raft-node.js";

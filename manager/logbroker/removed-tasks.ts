@@ -1,5 +1,6 @@
 /**
- * Tasks that were removed not long ago: their nodes keep the logs for a while, and somebody must know whom to ask.
+ * Tasks that were removed not long ago: their nodes keep the logs for a while, and somebody must know whom to
+ * ask.
  * Pure. Bounded by number and time; beyond either the oldest is forgotten.
  */
 import type { Task } from "../../proto/gen/skein/v1/objects.js";

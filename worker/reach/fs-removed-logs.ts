@@ -1,7 +1,7 @@
 /**
  * Logs of tasks whose containers are gone, for a while. Edge: to the file system.
- * The files are linked to, not copied, before the container goes. Invariants: what is kept is bounded by time,
- * bytes and tasks, and the oldest goes first; a failure to keep a log never holds up a removal.
+ * The files are linked to, not copied, before the container goes. Invariants: what is kept is bounded by
+ * time, bytes and tasks, and the oldest goes first; a failure to keep a log never holds up a removal.
  */
 import { link, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
