@@ -4,7 +4,7 @@
  * its output.
  * Source: Docker Engine API, Exec.
  */
-import { InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
+import { FailedPreconditionError, InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
 import type { ContainerManager } from "../../proto/engine/containers.js";
 import type { ContainerStreams, ExecRecord, ExecSpecification } from "../../proto/engine/streams.js";
 import { joinClient, multiplexed } from "../attached-client.js";
@@ -14,6 +14,8 @@ import { parseDetachKeys } from "../detach-keys.js";
 import type { Exchange } from "../http-exchange.js";
 import { sizeOf, streamType } from "./attach-routes.js";
 import type { Route } from "./route.js";
+
+const HAS_PROCESSES: ReadonlySet<string> = new Set(["running", "paused", "restarting"]);
 
 export interface ExecRoutesOptions {
   readonly containers: Pick<ContainerManager, "get" | "emit">;
@@ -60,7 +62,10 @@ export function execOut(record: ExecRecord): JsonValue {
     OpenStdout: specification.attachStdout,
     CanRemove: false, // what dockerd marks shortly before it forgets one
     ContainerID: record.containerId,
-    DetachKeys: Buffer.from(parseDetachKeys(specification.detachKeys ?? "")).toString("base64"),
+    DetachKeys:
+      specification.detachKeys === ""
+        ? ""
+        : Buffer.from(parseDetachKeys(specification.detachKeys)).toString("base64"),
     Pid: record.pid,
   };
 }
@@ -77,6 +82,10 @@ async function start(exchange: Exchange, options: ExecRoutesOptions): Promise<un
   const record = streams.getExec(exchange.param("id"));
   const { tty, attachStdin, detachKeys } = record.specification;
   const size = consoleSize(body);
+  const container = containers.get(record.containerId);
+  if (!HAS_PROCESSES.has(container.state))
+    // told while there still is a status to tell it by
+    throw new FailedPreconditionError(`Container ${container.id} is not running`);
   if (body.bool("Detach")) {
     await streams.startExec(record.id, { detach: true, tty, ...size });
     exchange.response.writeHead(200, { "content-length": "0" });
