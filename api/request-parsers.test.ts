@@ -2,11 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { SkeinError } from "../base/errors/errors.js";
+import { InternalError, SkeinError, UnauthenticatedError } from "../base/errors/errors.js";
 import { holds } from "../test/fuzz/holds.js";
 import { labelFilters, listFilters, parseFilters } from "./filters.js";
 import { logTail, logTimeNs } from "./log-query.js";
-import { registryAuthIn } from "./registry-auth.js";
+import { registryAuthIn, withRegistryRefusal } from "./registry-auth.js";
+import { platformIn } from "./routes/image-transfer-routes.js";
 
 function readsOrRefuses(read: () => unknown): void {
   try {
@@ -42,4 +43,17 @@ test("fuzz: filters, logins, times and tails are read or refused", () => {
     }),
     { numRuns: 2_000 },
   );
+});
+
+test("a platform is a system, an architecture, or both; what is neither is refused", () => {
+  assert.deepEqual(platformIn("linux/arm64/v8"), { os: "linux", architecture: "arm64", variant: "v8" });
+  assert.deepEqual(platformIn("aarch64"), { os: "linux", architecture: "arm64" });
+  assert.deepEqual(platformIn("windows"), { os: "windows", architecture: "amd64" });
+  assert.throws(() => platformIn("nonsense"), /"nonsense": unknown operating system or architecture/);
+  assert.throws(() => platformIn("a/b/c/d"), /"a\/b\/c\/d": cannot parse platform specifier/);
+});
+
+test("a registry that refuses the daemon is no 401 of this API", async () => {
+  await assert.rejects(withRegistryRefusal(Promise.reject(new UnauthenticatedError("no"))), InternalError);
+  assert.equal(await withRegistryRefusal(Promise.resolve(1)), 1);
 });

@@ -5,7 +5,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { holds } from "../../test/fuzz/holds.js";
-import { hostsFile, readResolvConf, resolverFile, splitExtraHost } from "./sandbox-files.js";
+import {
+  hostsFile,
+  readResolvConf,
+  resolverFile,
+  resolverOutsideNetworks,
+  splitExtraHost,
+} from "./sandbox-files.js";
 
 test("hosts has the extra hosts, the links, and its own names last", () => {
   const text = hostsFile({
@@ -56,6 +62,16 @@ test("resolv.conf is the host's without what a container cannot reach", () => {
   assert.equal(
     resolverFile({ ...REQUEST, hostResolvConf, embedded: true, dns: ["1.1.1.1"] }),
     "search a b\nnameserver 127.0.0.11\noptions rotate ndots:0\n",
+  );
+});
+
+test("outside of networks the host's resolv.conf stays as it is, but for what was asked for", () => {
+  const host = "# ours\nnameserver 127.0.0.53\nsearch a\n";
+  const nothing = { dns: [], dnsSearch: [], dnsOptions: [] };
+  assert.equal(resolverOutsideNetworks(host, nothing), host);
+  assert.equal(
+    resolverOutsideNetworks(host, { ...nothing, dns: ["1.1.1.1"] }),
+    "search a\nnameserver 1.1.1.1\n",
   );
 });
 

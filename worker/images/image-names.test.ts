@@ -131,3 +131,17 @@ test("nameless parents go with their last child, named ones and those with other
     message: /unable to delete 111100000000 \(cannot be forced\) - image has dependent child images/,
   });
 });
+
+test("a digest that comes with a tag stays with the image it named first; asked for alone, it moves", () => {
+  const index = `docker.io/library/many@${D1}`;
+  const first = image("aa", { repoTags: ["docker.io/library/many:1"], repoDigests: [index] });
+  const second = image("bb");
+  const [robbed, tagged] = withNames(imagesOf(first), second, {
+    tags: ["docker.io/library/many:1"],
+    digests: [index],
+  });
+  assert.deepEqual([robbed?.repoTags, robbed?.repoDigests], [[], [index]]);
+  assert.deepEqual([tagged?.repoTags, tagged?.repoDigests], [["docker.io/library/many:1"], []]);
+  const [left, moved] = withNames(imagesOf(first), second, { digests: [index] });
+  assert.deepEqual([left?.repoDigests, moved?.repoDigests], [[], [index]]);
+});
