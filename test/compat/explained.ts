@@ -33,7 +33,7 @@ const NEWER: readonly Explanation[] = [
     reason: "Bad input is answered by 400",
     difference: /^(docker|skein) out: (status [45]00|[45]00$|\.message = )/,
     command:
-      /^api .*( '\{'| '\[\]'|filters=garbage|=nonsense|=abc|"Memory":"a"|"nonsense"\}'|=BAD|(repo|Image)=)/,
+      /^(api|put) .*( '\{'| '\[\]'|filters=garbage|=nonsense|=abc|"Memory":"a"|"nonsense"\}|=BAD|(repo|Image)=)/,
   },
   {
     reason: "Bad input is answered by 400",
@@ -270,8 +270,7 @@ const PARTS: readonly Explanation[] = [
   },
   {
     reason: "An unreachable registry",
-    difference:
-      /(out|nothing): (Get "https:\/\/registry-1\.docker\.io\/v2\/"|request to registry-1\.docker)/,
+    difference: /(out|nothing): (Get "https:\/\/registry-1\.docker\.io\/v2\/"|request to registry-1\.docker)/,
   },
   {
     reason: "A platform that is not there",
@@ -325,6 +324,15 @@ const PARTS: readonly Explanation[] = [
     difference:
       /rlimit|exit code: docker 1, skein 0|runc did not terminate|^(skein|docker) out: (cu)?$|: unknown$/,
     command: /--ulimit nofile=-1|docker update --cpu-shares 1 cu/,
+  },
+  {
+    reason: "Updates are checked against the container",
+    difference: /./,
+    command: /^docker update --(memory-reservation 96m|cpu-rt-runtime 100) cu$/,
+  },
+  {
+    reason: "Updates are checked against the container",
+    difference: /out: 67108864 -1 (100663296|33554432)$/,
   },
   {
     reason: "A profile of AppArmor that cannot be given",
