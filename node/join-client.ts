@@ -5,7 +5,7 @@
  * token shown, over a connection verified by that root.
  */
 import { createHash, sign, X509Certificate } from "node:crypto";
-import { credentials } from "@grpc/grpc-js";
+import { type Channel, type ChannelCredentials, credentials } from "@grpc/grpc-js";
 import { InvalidArgumentError, SkeinError, UnavailableError } from "../base/errors/errors.js";
 import { callUnary } from "../base/grpc/grpc-call.js";
 import { createKeyAndCsr } from "../base/pki/x509-csr.js";
@@ -31,8 +31,8 @@ export interface IssuedIdentity {
 }
 
 async function fetchRootCa(address: string): Promise<string> {
-  // Nothing secret is sent on this connection, and its answer is checked against the token. No root at all, as
-  // undefined would be those of the Web: a megabyte, kept for good.
+  // Nothing secret is sent on this connection, and its answer is checked against the token. No root at all,
+  // as undefined would be those of the Web: a megabyte, kept for good.
   const unverified = credentials.createSsl(Buffer.alloc(0), undefined, undefined, {
     rejectUnauthorized: false,
     checkServerIdentity: () => undefined,
@@ -127,11 +127,18 @@ function renewalRequest({ certificatePem, keyPem }: TlsIdentity, csrPem: string)
   };
 }
 
-/** Renews by showing the present certificate; the role comes from the cluster's wish. */
-async function renewIdentity(channels: ManagerChannels, address: string): Promise<IssuedIdentity> {
+/** A manager to ask. */
+interface CaAddress {
+  readonly address: string;
+  readonly credentials: ChannelCredentials;
+  readonly channel: Channel;
+}
+
+/** Renews by showing the present certificate, or by its key; the role comes from the cluster's wish. */
+async function renewIdentity(present: TlsIdentity, at: CaAddress): Promise<IssuedIdentity> {
   const { keyPem, csrPem } = await createKeyAndCsr();
-  const client = new NodeCaClient(address, channels.credentials(), { channelOverride: channels.to(address) });
-  const reply = await callUnary(client.issue.bind(client), renewalRequest(channels.identity, csrPem), {
+  const client = new NodeCaClient(at.address, at.credentials, { channelOverride: at.channel });
+  const reply = await callUnary(client.issue.bind(client), renewalRequest(present, csrPem), {
     timeoutMs: JOIN_TIMEOUT_MS,
   });
   return { identity: { keyPem, certificatePem: reply.certificatePem, rootCaPem: reply.caCertPem }, reply };
@@ -163,18 +170,28 @@ export async function fetchUnlockKey(identity: TlsIdentity, managers: readonly s
   }
 }
 
-/** Renews at the first manager that does it. @throws the last one's error. */
+/**
+ * Renews at the first manager that does it; the one beside this daemon comes last, and answers also when no
+ * certificate is good any more.
+ * @throws the first one's error.
+ */
 export async function renewAtAny(
   channels: ManagerChannels,
   managers: readonly string[],
+  local?: CaAddress,
 ): Promise<IssuedIdentity> {
-  let last: unknown = new UnavailableError("no manager is known to renew the certificate");
-  for (const address of managers) {
+  const remote = managers.map((address) => ({
+    address,
+    credentials: channels.credentials(),
+    channel: channels.to(address),
+  }));
+  let first: unknown;
+  for (const at of local === undefined ? remote : [...remote, local]) {
     try {
-      return await renewIdentity(channels, address);
+      return await renewIdentity(channels.identity, at);
     } catch (error) {
-      last = error;
+      first ??= error;
     }
   }
-  throw last;
+  throw first ?? new UnavailableError("no manager is known to renew the certificate");
 }

@@ -315,7 +315,7 @@ export class SwarmMembership {
   async #renew(): Promise<void> {
     const { managers } = this.#state;
     if (managers.length === 0) throw new UnavailableError("no manager is known to renew the certificate");
-    const { identity } = await renewAtAny(this.channels, managers);
+    const { identity } = await renewAtAny(this.channels, managers, this.#options.localManager.endpoint());
     await this.#takeIdentity(identity);
   }
 

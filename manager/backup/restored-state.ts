@@ -84,6 +84,12 @@ export class StateRestorer {
     const cluster = this.#cluster;
     if (cluster?.rootCa === undefined || cluster.id !== head.clusterId)
       throw new InvalidArgumentError("the backup holds no cluster with a root CA: it cannot be restored");
+    if (cluster.rootCa.caKeyPem === "") {
+      throw new InvalidArgumentError(
+        "the backup's cluster has its certificates signed by an external CA, and no key of its own to found the " +
+          "restored cluster with: back up again after 'swarm ca --rotate'",
+      );
+    }
     const expiryMs = cluster.spec?.nodeCertExpiryMs ?? 0;
     const certificatePem = issueNodeCertificate({
       root: { certPem: cluster.rootCa.caCertPem, keyPem: cluster.rootCa.caKeyPem },

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { X509Certificate } from "node:crypto";
+import { sign, X509Certificate } from "node:crypto";
 import { test } from "node:test";
 import { Metadata, type ServerUnaryCall } from "@grpc/grpc-js";
 import { ManualClock } from "../../base/clock/manual-clock.js";
@@ -264,4 +264,47 @@ test("certificates live as long as the cluster spec says", async () => {
   });
   const { certificatePem } = await w.issue({ token: w.bootstrap.cluster.rootCa?.workerToken ?? "" });
   assert.equal(Date.parse(new X509Certificate(certificatePem).validTo), w.clock.nowMs() + 2 * HOUR_MS);
+});
+
+test("labels given at the join are the new node's; what is no label is refused", async () => {
+  const w = await world();
+  const token = w.bootstrap.cluster.rootCa?.workerToken ?? "";
+  const { nodeId } = await w.issue({ token, labels: { rack: "r1" } });
+  const node = w.store.view((tx) => tx.get("node", nodeId));
+  assert.deepEqual(node?.spec?.annotations?.labels, { rack: "r1" });
+  await assert.rejects(w.issue({ token, labels: { "": "x" } }), { code: "invalid-argument" });
+});
+
+test("an expired certificate's key renews for its own node, and only what it has signed", async () => {
+  const w = await world();
+  const token = w.bootstrap.cluster.rootCa?.workerToken ?? "";
+  const { keyPem, csrPem } = await createKeyAndCsr();
+  const joined = await w.issue({ token, csrPem });
+  const next = await createKeyAndCsr();
+  const proof = (text: string, key = keyPem) => ({
+    csrPem: next.csrPem,
+    formerCertificatePem: joined.certificatePem,
+    formerKeySignature: new Uint8Array(sign("sha256", Buffer.from(text), key)),
+  });
+  await assert.rejects(w.issue(proof(csrPem)), { code: "unauthenticated" });
+  await assert.rejects(w.issue(proof(next.csrPem, next.keyPem)), { code: "unauthenticated" });
+  await assert.rejects(w.issue({ ...proof(next.csrPem), formerCertificatePem: w.bootstrap.certificatePem }), {
+    code: "unauthenticated",
+  });
+  const renewed = await w.issue(proof(next.csrPem));
+  assert.equal(renewed.nodeId, joined.nodeId);
+  await w.store.update((tx) => tx.remove("node", joined.nodeId));
+  await assert.rejects(w.issue(proof(next.csrPem)), { code: "unauthenticated" });
+});
+
+test("without a key of the root and without an external CA nothing is issued, and it says so", async () => {
+  const w = await world();
+  const [cluster] = w.store.view((tx) => tx.list("cluster"));
+  assert.ok(cluster?.rootCa);
+  const rootCa = { ...cluster.rootCa, caKeyPem: "" };
+  await w.store.update((tx) => tx.update("cluster", { ...cluster, rootCa }));
+  await assert.rejects(w.issue({ token: rootCa.workerToken }), {
+    code: "unavailable",
+    message: /no key of its root CA, and no external CA/,
+  });
 });
