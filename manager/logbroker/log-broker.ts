@@ -22,7 +22,7 @@ import { type NodeListener, NodeListeners } from "../reach/node-listeners.js";
 import type { ReadStore, StoreWatch } from "../store/types.js";
 import { createLogBrokerHandlers, createLogsHandlers, type IdentifyNode } from "./grpc-log-broker.js";
 import { feedIdOf, LogFeed, type LogOutput } from "./log-feed.js";
-import { selectedTasks } from "./log-selection.js";
+import { selectedTasks, tasksOfRemovedService } from "./log-selection.js";
 import { RemovedTasks } from "./removed-tasks.js";
 
 /** Subscriptions open at one manager. */
@@ -121,9 +121,12 @@ export class ManagerLogBroker implements LogBroker {
     return this.#feeds.get(feedIdOf(subscriptionId))?.publication(nodeId, subscriptionId);
   }
 
-  /** Tasks that were removed not long ago, oldest first. @throws {NotFoundError} none is meant. */
+  /** Tasks that were removed not long ago, or still stop, oldest first. @throws {NotFoundError} none is meant. */
   findRemoved(reference: string): readonly Task[] {
-    const tasks = this.#removed.find(reference);
+    const gone = this.#removed.find(reference);
+    const leaving = this.#components.store.view((view) => tasksOfRemovedService(view, reference));
+    const serviceId = (leaving.at(-1) ?? gone.at(-1))?.serviceId;
+    const tasks = [...gone, ...leaving].filter((task) => task.serviceId === serviceId);
     if (tasks.length === 0) throw new NotFoundError(`task ${reference} not found`);
     return tasks;
   }

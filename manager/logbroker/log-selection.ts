@@ -42,3 +42,12 @@ export function selectedTasks(
   }
   return [...tasks.values()].filter(mayHaveLogs).sort((a, b) => (a.id < b.id ? -1 : 1));
 }
+
+/** Tasks that still stop while their service, by id or name, is gone already; oldest first. */
+export function tasksOfRemovedService(view: ReadTx, reference: string): readonly Task[] {
+  return view
+    .list("task")
+    .filter((task) => task.serviceId === reference || task.serviceAnnotations?.name === reference)
+    .filter((task) => task.nodeId !== "" && view.get("service", task.serviceId) === undefined)
+    .sort((a, b) => (a.meta?.createdAtMs ?? 0) - (b.meta?.createdAtMs ?? 0));
+}
