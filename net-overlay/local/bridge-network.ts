@@ -83,7 +83,13 @@ export function bridgeNetwork(record: LocalNetworkRecord): BridgeNetwork {
 
 function linkOf({ id, options }: LocalNetworkRecord): string {
   const name = options[BRIDGE_OPTION.name] ?? "";
-  if (name === "") return `skb-${id.slice(0, 11)}`;
+  checkLinkName(name);
+  return name === "" ? `skb-${id.slice(0, 11)}` : name;
+}
+
+/** @throws {InvalidArgumentError} one that no link can have; "" is none. */
+export function checkLinkName(name: string): void {
+  if (name === "") return;
   // what the kernel takes, less what would need quoting in nft
   if (name.length > LINK_NAME_BYTES_MAX || !/^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name)) {
     throw new InvalidArgumentError(
@@ -91,7 +97,6 @@ function linkOf({ id, options }: LocalNetworkRecord): string {
         `got ${JSON.stringify(name)}`,
     );
   }
-  return name;
 }
 
 type Options = Readonly<Record<string, string>>;

@@ -22,7 +22,7 @@ import type {
   SandboxRequest,
 } from "../../proto/engine/networks.js";
 import type { AskerView } from "../discovery/resolve.js";
-import { BRIDGE_OPTION } from "./bridge-network.js";
+import { BRIDGE_OPTION, checkLinkName } from "./bridge-network.js";
 import { ContainerSandboxes } from "./container-sandboxes.js";
 import { admitPorts, EndpointMaker } from "./endpoint-maker.js";
 import { LocalGround } from "./local-ground.js";
@@ -91,7 +91,9 @@ export class NodeLocalNetworks implements LocalNetworks, ContainerNetworks {
 
   create(request: LocalNetworkRequest): Promise<LocalNetworkRecord> {
     return attempt(() => {
-      this.#mustNotBeForeign(request.options[BRIDGE_OPTION.name] ?? "");
+      const link = request.options[BRIDGE_OPTION.name] ?? "";
+      checkLinkName(link); // before the kernel is asked about it
+      this.#mustNotBeForeign(link);
       const record = this.#book.create(request);
       try {
         this.#ground.ensureBridge(record);

@@ -94,7 +94,7 @@ export function resolverFile(request: ResolverRequest): string {
   ].join("\n");
 }
 
-/** Of a container in the host's namespace or in none: the host's own file, with what was asked for in its place. */
+/** Of a container in the host's namespace or in none: the host's file, but for what was asked for. */
 export function resolverOutsideNetworks(
   hostResolvConf: string,
   asked: Pick<ResolverRequest, "dns" | "dnsSearch" | "dnsOptions">,

@@ -33,7 +33,7 @@ const NEWER: readonly Explanation[] = [
     reason: "Bad input is answered by 400",
     difference: /^(docker|skein) out: (status [45]00|[45]00$|\.message = )/,
     command:
-      /^(api|put) .*( '\{'| '\[\]'|filters=garbage|=nonsense|=abc|"Memory":"a"|"nonsense"\}|=BAD|(repo|Image)=)/,
+      /^(api|put) .*( '\{'| '\[\]'|filters=garbage|=nonsense|=abc|y":"a"|"nonsense"\}|=BAD|(repo|Image)=)/,
   },
   {
     reason: "Bad input is answered by 400",
@@ -137,6 +137,11 @@ const NEWER: readonly Explanation[] = [
     difference:
       /invalid IPv4 address: nonsense|supported only when connecting to networks|does not belong to any/,
     command: /--ip6? (nonsense|fd00::1) b c1$/,
+  },
+  {
+    reason: "Words of addresses and ports",
+    difference: /bridge interface existence|bridge\.name must be 1 to 15/,
+    command: /name-that-is-too-long/,
   },
   {
     reason: "Words of addresses and ports",

@@ -97,7 +97,7 @@ export class ContainerNetworkAccess {
   }
 
   async disconnect(entry: ContainerEntry, network: string, options: { force: boolean }): Promise<void> {
-    const networks = this.#changeable(entry);
+    const networks = this.#changeable(entry, "disconnect");
     const before = networkingOf(entry.stored.record.specification);
     const { [network]: left, ...endpoints } = before.endpoints;
     const networking = { ...before, endpoints };
@@ -166,10 +166,14 @@ export class ContainerNetworkAccess {
     };
   }
 
-  #changeable(entry: ContainerEntry): ContainerNetworks {
+  #changeable(entry: ContainerEntry, how: "connect" | "disconnect" = "connect"): ContainerNetworks {
     const { network } = entry.stored.record.specification;
     const { networks } = this.#parts;
     if (network.kind === "networks" && networks !== undefined) return networks;
+    if (network.kind === "host" && how === "disconnect")
+      throw new PermissionDeniedError(
+        "container cannot be disconnected from host network or connected to host network",
+      );
     if (network.kind === "container" || network.kind === "host") {
       throw new PermissionDeniedError(
         "container sharing network namespace with another container or host cannot be connected to any other network",
