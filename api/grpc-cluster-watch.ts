@@ -92,7 +92,12 @@ export class ClusterWatch {
    */
   async *after(number: string, signal: AbortSignal): AsyncIterable<ClusterEvent | "begun"> {
     const endpoint = this.#endpoint;
-    if (endpoint === undefined) throw new UnavailableError("this node is no manager: it knows no events");
+    if (endpoint === undefined)
+      throw new UnavailableError(
+        this.#components.isManager()
+          ? "this node's manager is still starting: ask again"
+          : "this node is not a swarm manager: the cluster's events are told by managers",
+      );
     const { address, credentials, channel } = endpoint;
     const client = await openControlClient(address, credentials, { channelOverride: channel });
     const call = client.watchEvents(WatchEventsRequest.create({ after: number }));
