@@ -22,6 +22,8 @@ export interface ExternalNodeRequest {
 }
 
 export interface ExternalSigner {
+  /** Resolves when one of them answers at all, under a certificate that counts. @throws {UnavailableError} */
+  reach(cas: readonly ExternalCa[], trustPem: string): Promise<void>;
   /** @returns PEM: the certificate, then intermediates. @throws {UnavailableError} the last CA's answer. */
   sign(cas: readonly ExternalCa[], request: ExternalNodeRequest): Promise<string>;
   /** A root's key under the external CA's root. @throws {UnavailableError} */
@@ -33,6 +35,7 @@ export interface ExternalSigner {
 
 /** Without one: where no CA can be called. */
 export const NO_EXTERNAL_CA: ExternalSigner = {
+  reach: () => Promise.reject(new UnavailableError("no external CA can be called here")),
   sign: () => Promise.reject(new UnavailableError("no external CA can be called here")),
   crossSign: () => Promise.reject(new UnavailableError("no external CA can be called here")),
 };

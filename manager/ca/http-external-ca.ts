@@ -22,23 +22,33 @@ const ANSWER_BYTES_MAX = 256 * 1024;
 export type ClientIdentity = () => { readonly certificatePem: string; readonly keyPem: string };
 
 export function createHttpExternalSigner(identity: ClientIdentity): ExternalSigner {
-  const ask = async <T>(
+  /** The first success; else the last failure. */
+  const first = async <T>(
     cas: readonly ExternalCa[],
-    trustPem: string,
-    body: unknown,
-    use: (certificate: string) => T,
+    attempt: (ca: ExternalCa) => Promise<T>,
   ): Promise<T> => {
     let last: unknown = new UnavailableError("no external CA is known for this root");
     for (const ca of cas) {
       try {
-        return use(certificateInAnswer(await post(ca, trustPem, body, identity)));
+        return await attempt(ca);
       } catch (error) {
         last = error;
       }
     }
     throw last instanceof UnavailableError ? last : new UnavailableError(messageOf(last), { cause: last });
   };
+  const ask = <T>(
+    cas: readonly ExternalCa[],
+    trustPem: string,
+    body: unknown,
+    use: (certificate: string) => T,
+  ): Promise<T> =>
+    first(cas, async (ca) => use(certificateInAnswer(await post(ca, trustPem, body, identity))));
   return {
+    reach: (cas, trustPem) =>
+      first(cas, async (ca) => {
+        await exchange(ca, trustPem, undefined, identity);
+      }),
     sign: (cas, request) =>
       ask(cas, request.trustPem, nodeSignRequest(request), (pem) => checkedNodeCertificate(pem, request)),
     crossSign: async (cas, { trustPem, rootPem, root }) => {
@@ -71,50 +81,57 @@ async function post(
   body: unknown,
   identity: ClientIdentity,
 ): Promise<unknown> {
-  const [{ request }, { rootCertificates }] = await Promise.all([import("node:https"), import("node:tls")]);
-  const { certificatePem, keyPem } = identity();
-  const payload = Buffer.from(JSON.stringify(body));
-  const text = await new Promise<string>((resolve, reject) => {
-    const call = request(
-      ca.url,
-      {
-        method: "POST",
-        headers: { "content-type": "application/json", "content-length": payload.length },
-        ca: [trustPem, Buffer.from(ca.caCert).toString(), ...rootCertificates].filter(
-          (pem) => pem.trim() !== "",
-        ),
-        cert: certificatePem,
-        key: keyPem,
-        agent: false,
-        signal: AbortSignal.timeout(TIMEOUT_MS),
-      },
-      (answer) => {
-        const chunks: Buffer[] = [];
-        let bytes = 0;
-        answer.on("data", (chunk: Buffer) => {
-          bytes += chunk.length;
-          if (bytes > ANSWER_BYTES_MAX)
-            answer.destroy(new Error(`an answer may have ${ANSWER_BYTES_MAX} bytes`));
-          else chunks.push(chunk);
-        });
-        answer.on("error", reject);
-        answer.on("end", () => {
-          const said = Buffer.concat(chunks).toString("utf8");
-          if (answer.statusCode === 200) resolve(said);
-          else reject(new Error(`status ${answer.statusCode}: ${said.slice(0, 256)}`));
-        });
-      },
+  const { status, text } = await exchange(ca, trustPem, Buffer.from(JSON.stringify(body)), identity);
+  if (status !== 200)
+    throw new UnavailableError(
+      `the external CA at ${ca.url} answers status ${status}: ${text.slice(0, 256)}`,
     );
-    call.on("error", reject);
-    call.end(payload);
-  }).catch((error: unknown) => {
-    throw new UnavailableError(`the external CA at ${ca.url} does not answer: ${messageOf(error)}`, {
-      cause: error,
-    });
-  });
   try {
     return JSON.parse(text) as unknown;
   } catch (error) {
     throw new UnavailableError(`the external CA at ${ca.url} did not answer JSON`, { cause: error });
   }
+}
+
+/** @param payload undefined: only asks whether it is there. */
+async function exchange(
+  ca: ExternalCa,
+  trustPem: string,
+  payload: Buffer | undefined,
+  identity: ClientIdentity,
+): Promise<{ readonly status: number; readonly text: string }> {
+  const [{ request }, { rootCertificates }] = await Promise.all([import("node:https"), import("node:tls")]);
+  const { certificatePem, keyPem } = identity();
+  const roots = [trustPem, Buffer.from(ca.caCert).toString(), ...rootCertificates];
+  const options = {
+    method: payload === undefined ? "GET" : "POST",
+    headers:
+      payload === undefined ? {} : { "content-type": "application/json", "content-length": payload.length },
+    ca: roots.filter((pem) => pem.trim() !== ""),
+    cert: certificatePem,
+    key: keyPem,
+    agent: false,
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+  };
+  return await new Promise<{ status: number; text: string }>((resolve, reject) => {
+    const call = request(ca.url, options, (answer) => {
+      const chunks: Buffer[] = [];
+      let bytes = 0;
+      answer.on("data", (chunk: Buffer) => {
+        bytes += chunk.length;
+        if (bytes > ANSWER_BYTES_MAX)
+          answer.destroy(new Error(`an answer may have ${ANSWER_BYTES_MAX} bytes`));
+        else chunks.push(chunk);
+      });
+      answer.on("error", reject);
+      answer.on("end", () =>
+        resolve({ status: answer.statusCode ?? 0, text: Buffer.concat(chunks).toString("utf8") }),
+      );
+    });
+    call.on("error", reject);
+    call.end(payload);
+  }).catch((error: unknown) => {
+    const why = messageOf(error);
+    throw new UnavailableError(`the external CA at ${ca.url} does not answer: ${why}`, { cause: error });
+  });
 }

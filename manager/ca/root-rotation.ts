@@ -60,7 +60,8 @@ export async function withRootWish(rootCa: RootCa, wish: RootWish, parts: Rotati
   }
   if (wish.certPem === "" && forceRotate === rootCa.lastForcedRotation) return rootCa;
   const before = signingRoot(rootCa);
-  const root = wish.certPem === "" ? await createRootCertificate(parts) : givenRoot(rootCa, wish, parts);
+  const root =
+    wish.certPem === "" ? await createRootCertificate(parts) : await givenRoot(rootCa, wish, parts);
   if (root.certPem === before.certPem)
     return withSigningKey({ ...rootCa, lastForcedRotation: forceRotate }, root.keyPem);
   if (publicKeyHash(root.certPem) === publicKeyHash(before.certPem))
@@ -80,17 +81,25 @@ function withSigningKey(rootCa: RootCa, keyPem: string): RootCa {
     : { ...rootCa, rotation: { ...rotation, caKeyPem: keyPem } };
 }
 
-/** The root a user gives, with its key: his, or the one that is here already. */
-function givenRoot(rootCa: RootCa, wish: RootWish, { externalCas, nowMs }: RotationParts): RootKeyPair {
+/** The root a user gives, with its key: his, or the one that is here already, or none: it is outside. */
+async function givenRoot(
+  rootCa: RootCa,
+  wish: RootWish,
+  { externalCas, external, nowMs }: RotationParts,
+): Promise<RootKeyPair> {
   const parts = checkedRoot(wish.certPem, nowMs);
   if (wish.keyPem !== "") return { certPem: parts.pem, keyPem: checkedKey(wish.keyPem, parts) };
   const known = [signingRoot(rootCa), { certPem: rootCa.caCertPem, keyPem: rootCa.caKeyPem }];
   const same = known.find(({ certPem }) => certificateParts(certPem).pem === parts.pem);
   if (same !== undefined && same.keyPem !== "") return same;
-  if (externalCasOf(externalCas, parts.pem, rootCa.caCertPem).length === 0) {
+  const cas = externalCasOf(externalCas, parts.pem, rootCa.caCertPem);
+  try {
+    await external.reach(cas, trustBundle(rootCa));
+  } catch (error) {
     throw new InvalidArgumentError(
       "there must be at least one valid, reachable external CA corresponding to the desired CA certificate, " +
-        "or its key must be given",
+        `or its key must be given: ${messageOf(error)}`,
+      { cause: error },
     );
   }
   return { certPem: parts.pem, keyPem: "" };
