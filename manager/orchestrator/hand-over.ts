@@ -68,8 +68,7 @@ export function startWhenDue(
     return;
   }
   plan.wait(task, "restart-delay", "");
-  const where = nodeName(plan.input.node(waitsFor.nodeId));
-  plan.wait(task, "predecessor", `waits for the task before it on ${where}`);
+  plan.wait(task, "predecessor", plan.waitsFor(waitsFor));
 }
 
 export function isDrained(node: Node | undefined): boolean {

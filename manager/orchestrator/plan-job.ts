@@ -87,8 +87,9 @@ function judge(plan: PlanBuilder, tasks: readonly Task[]): JobSlot {
   const lost = newest.nodeId !== "" && !isTerminal(newest) ? lostBecause(newest.nodeId, node) : undefined;
   const nodeId = plan.service.spec?.mode?.$case === "globalJob" ? newest.nodeId : "";
   const { jobIteration } = newest;
+  const [slotTasks, running] = [sorted, TaskState.COMPLETE];
   if (isWanted(newest) && !isTerminal(newest) && lost === undefined) {
-    if (node !== undefined && isDrained(node)) moveAway(plan, newest, node);
+    if (node !== undefined && isDrained(node)) moveAway(plan, newest, { node, slotTasks });
     else startWhenDue(plan, sorted, { task: newest, running: TaskState.COMPLETE });
     return { state: "busy", newest };
   }
@@ -97,23 +98,36 @@ function judge(plan: PlanBuilder, tasks: readonly Task[]): JobSlot {
     plan.stop(newest, { kind: "restart", detail: endOf(newest) });
     return { state: "failed", newest };
   }
-  if (lost === undefined) plan.restart(newest, { nodeId, running: TaskState.COMPLETE, jobIteration });
+  if (lost === undefined) plan.restart(newest, { nodeId, running, slotTasks, jobIteration });
   else {
-    const desiredState = TaskState.COMPLETE;
-    plan.replace(newest, { nodeId, kind: "node", detail: lost, jobIteration, desiredState });
+    plan.replace(newest, {
+      nodeId,
+      slotTasks,
+      kind: "node",
+      detail: lost,
+      jobIteration,
+      desiredState: running,
+    });
   }
   return { state: "busy", newest };
 }
 
 /** What runs may finish until the deadline; what has not begun begins elsewhere. */
-function moveAway(plan: PlanBuilder, task: Task, node: Node): void {
+function moveAway(
+  plan: PlanBuilder,
+  task: Task,
+  { node, slotTasks }: { readonly node: Node; readonly slotTasks: readonly Task[] },
+): void {
   if (isRunning(task) && plan.input.nowMs < drainEndsAtMs(plan, node)) {
     holdUntilDeadline(plan, task, undefined);
     return;
   }
   const why = { kind: "node", detail: `${nodeName(node)} is drained` } as const;
   if (plan.service.spec?.mode?.$case === "globalJob") plan.stop(task, why);
-  else plan.replace(task, { ...why, jobIteration: task.jobIteration, desiredState: TaskState.READY });
+  else {
+    const { jobIteration } = task;
+    plan.replace(task, { ...why, slotTasks, jobIteration, desiredState: TaskState.COMPLETE });
+  }
 }
 
 function* planReplicatedJob(
@@ -155,7 +169,8 @@ function* planGlobalJob(plan: PlanBuilder, tasks: readonly Task[]): Generator<vo
 function leave(plan: PlanBuilder, node: Node, tasks: readonly Task[]): void {
   for (const task of tasks) {
     if (!isWanted(task) || isTerminal(task)) continue;
-    if (isDrained(node) && node.status?.state !== NodeState.DOWN) moveAway(plan, task, node);
+    if (isDrained(node) && node.status?.state !== NodeState.DOWN)
+      moveAway(plan, task, { node, slotTasks: tasks });
     else plan.stop(task, { kind: "node", detail: refusedBecause(node) });
   }
 }

@@ -80,13 +80,12 @@ function succeed(plan: PlanBuilder, slot: Slot): void {
     return;
   }
   const nodeId = typeof slot.key === "string" ? slot.key : "";
-  const wait = serving.length > 0 && !plan.startFirst;
+  const slotTasks = slot.tasks;
   if (slot.lost.includes(newest)) {
     const detail = lostBecause(newest.nodeId, plan.input.node(newest.nodeId)) ?? "lost";
-    const desiredState = wait ? TaskState.READY : TaskState.RUNNING;
-    if (!isStranded(plan, newest)) plan.replace(newest, { nodeId, kind: "node", detail, desiredState });
+    if (!isStranded(plan, newest)) plan.replace(newest, { nodeId, kind: "node", detail, slotTasks });
   } else if (mayRestart(newest, slot.tasks)) {
-    plan.restart(newest, { nodeId, running: TaskState.RUNNING, wait });
+    plan.restart(newest, { nodeId, running: TaskState.RUNNING, slotTasks });
   } else plan.stop(newest, whyStopped(plan, slot, newest));
   holdDisplaced(plan, slot, newest);
 }
@@ -102,7 +101,7 @@ function moveAway(plan: PlanBuilder, slot: Slot, task: Task): void {
   const last = slot.tasks[0];
   if (!isRunning(task) || (!isDrained(node) && !plan.startFirst)) {
     if (isRunning(task) && !mayRestart(task, slot.tasks)) plan.stop(task, why);
-    else plan.replace(task, { nodeId, ...why });
+    else plan.replace(task, { nodeId, ...why, slotTasks: slot.tasks });
   } else if (!mayRestart(task, slot.tasks)) holdUntilDeadline(plan, task, undefined);
   else if (last !== undefined && last !== task && endedByItself(last) && !mayRestart(last, slot.tasks)) {
     holdDisplaced(plan, slot, last); // its successors have used up their attempts

@@ -20,7 +20,6 @@ import {
   type UpdateStatus,
 } from "../../proto/gen/skein/v1/types.js";
 import { changeOf, hasCause } from "./cause.js";
-import { mustWaitFor } from "./restart-policy.js";
 import type { PlanBuilder } from "./service-plan.js";
 import { isFinished, type Slot } from "./slot.js";
 import { isDirty } from "./spec-equality.js";
@@ -206,16 +205,14 @@ function replaceSlot(
 ): void {
   const { why, startFirst } = options;
   const nodeId = typeof slot.key === "string" ? slot.key : "";
-  const [old, ...others] = slot.dirty;
+  const serving = startFirst ? slot.dirty.find(isRunning) : undefined;
+  const old = serving ?? slot.dirty[0];
+  for (const other of slot.dirty) if (other !== old) plan.stop(other, why);
   if (old === undefined) {
     const number = typeof slot.key === "number" ? slot.key : 0;
     plan.create({ slot: number, nodeId, replaces: slot.tasks[0], ...why });
-  } else if (startFirst && mustWaitFor(old, plan.input.node(old.nodeId))) {
-    plan.create({ slot: old.slot, nodeId, replaces: old, ...why });
-  } else {
-    for (const other of others) plan.stop(other, why);
-    plan.replace(old, { nodeId, ...why });
-  }
+  } else if (serving !== undefined) plan.create({ slot: old.slot, nodeId, replaces: old, ...why });
+  else plan.replace(old, { nodeId, ...why, slotTasks: slot.tasks });
 }
 
 function complete(

@@ -51,6 +51,9 @@ export interface Cause<K extends string = CauseKind> {
   readonly detail?: string;
 }
 
+/** All tasks of a slot, newest first. */
+type Slotted = readonly Task[];
+
 export interface NewTaskOptions extends Cause {
   readonly slot: number;
   readonly nodeId?: string;
@@ -126,15 +129,23 @@ export class PlanBuilder {
     this.steps.push({ kind: "create", task: this.newTask(options) });
   }
 
-  /** Stops the old task and makes its successor, which waits for the old one's end when it still runs. */
-  replace(old: Task, options: Omit<NewTaskOptions, "slot" | "replaces">): void {
+  /**
+   * Stops the old task and makes its successor, which waits until nothing runs any more that may not run
+   * beside
+   * it.
+   */
+  replace(
+    old: Task,
+    options: Omit<NewTaskOptions, "slot" | "replaces"> & { readonly slotTasks: Slotted },
+  ): void {
+    const { slotTasks, ...given } = options;
     this.touched.add(old.id);
-    const node = this.input.node(old.nodeId);
-    const waits = mustWaitFor(old, node);
+    const blocker = this.#blocker(old, slotTasks);
     const task = this.newTask({
-      desiredState: waits ? TaskState.READY : TaskState.RUNNING,
-      waits: waits ? [this.#waitFor("predecessor", `waits for the task before it on ${nodeName(node)}`)] : [],
-      ...options,
+      ...given,
+      desiredState: blocker === undefined ? (given.desiredState ?? TaskState.RUNNING) : TaskState.READY,
+      waits:
+        given.waits ?? (blocker === undefined ? [] : [this.#waitFor("predecessor", this.waitsFor(blocker))]),
       slot: old.slot,
       replaces: old,
     });
@@ -142,25 +153,43 @@ export class PlanBuilder {
     this.steps.push({ kind: "replace", oldTaskId: old.id, task, because: why, nowMs: this.input.nowMs });
   }
 
+  /** What must have stopped before the successor of `old` starts; undefined: nothing. */
+  #blocker(old: Task, slotTasks: Slotted): Task | undefined {
+    const mayRun = (task: Task): boolean => mustWaitFor(task, this.input.node(task.nodeId));
+    if (mayRun(old)) return old;
+    return this.startFirst ? undefined : slotTasks.find(mayRun);
+  }
+
+  /** In words, what a task that is held back for another waits for. */
+  waitsFor(old: Task): string {
+    return `waits for the task before it on ${nodeName(this.input.node(old.nodeId))}`;
+  }
+
   /** Makes the successor of a task that ended, which starts after the delay its policy asks for. */
   restart(
     old: Task,
-    options: { nodeId: string; running: TaskState; wait?: boolean; jobIteration?: number },
+    options: {
+      readonly nodeId: string;
+      readonly running: TaskState;
+      readonly slotTasks: Slotted;
+      readonly jobIteration?: number;
+    },
   ): void {
     const { nowMs, draw } = this.input;
+    const { nodeId, running, slotTasks, jobIteration = 0 } = options;
     const runningSinceMs = this.input.runningSinceMs(old.id);
     const restart = restartOf(old, { runningSinceMs, nowMs, draw });
     const startNotBeforeMs = restart.delayMs > 0 ? nowMs + restart.delayMs : 0;
-    const waits = startNotBeforeMs > 0 || options.wait === true;
     this.replace(old, {
-      nodeId: options.nodeId,
+      nodeId,
+      slotTasks,
       kind: "restart",
       detail: restartDetail(old, restart),
-      desiredState: waits ? TaskState.READY : options.running,
+      desiredState: startNotBeforeMs > 0 ? TaskState.READY : running,
       startNotBeforeMs,
       quickFailures: restart.quickFailures,
-      waits: startNotBeforeMs > 0 ? [this.#delayWait(old, restart, startNotBeforeMs)] : [],
-      jobIteration: options.jobIteration ?? 0,
+      ...(startNotBeforeMs > 0 ? { waits: [this.#delayWait(old, restart, startNotBeforeMs)] } : {}),
+      jobIteration,
     });
     if (startNotBeforeMs > 0) this.wakeAt(startNotBeforeMs);
   }

@@ -49,7 +49,8 @@ export function createdAtMs(task: Task): number {
 }
 
 /**
- * @returns the tasks, newest first; within one millisecond a successor counts as newer than its predecessor.
+ * @returns the tasks, newest first; within one millisecond by the version of their specification, those that
+ * are to run before those that are to stop, a successor before its predecessor.
  */
 export function newestFirst(tasks: readonly Task[]): readonly Task[] {
   if (tasks.length < 2) return tasks;
@@ -65,9 +66,12 @@ export function newestFirst(tasks: readonly Task[]): readonly Task[] {
     }
     return count;
   };
-  return [...tasks].sort((a, b) => {
-    const byTime = createdAtMs(b) - createdAtMs(a);
-    if (byTime !== 0) return byTime;
-    return generation(b) - generation(a) || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
-  });
+  return [...tasks].sort(
+    (a, b) =>
+      createdAtMs(b) - createdAtMs(a) ||
+      (b.specVersion?.index ?? 0) - (a.specVersion?.index ?? 0) ||
+      Number(isWanted(b)) - Number(isWanted(a)) ||
+      generation(b) - generation(a) ||
+      (a.id < b.id ? -1 : a.id > b.id ? 1 : 0),
+  );
 }

@@ -1,5 +1,6 @@
 /**
- * Scenarios of updates that do not go straight: paused and resumed, rolled back, beside node loss, without tasks.
+ * Scenarios of updates that do not go straight: paused and resumed, rolled back, beside node loss, without
+ * tasks.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";

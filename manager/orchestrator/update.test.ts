@@ -6,6 +6,7 @@ import { test } from "node:test";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import {
   FailureAction,
+  Placement,
   type PortConfig,
   PublishMode,
   TaskState,
@@ -105,7 +106,11 @@ test("stop-first starts the new task only when the old one has stopped", async (
   await lab.createService("web", { mode: replicas(1), update: config() });
   const home = lab.running("web")[0]?.nodeId ?? "";
   lab.silent.add(home);
-  await lab.setImage("web", "app:2");
+  await lab.updateService("web", (spec) => {
+    const { task } = withImage(spec, "app:2");
+    const placement = Placement.fromPartial({ constraints: [`node.id != ${home}`] });
+    return { ...spec, task: task && { ...task, placement } };
+  });
   assert.deepEqual(
     lab.tasks("web").map((task) => [task.desiredState, task.status?.state]),
     [
