@@ -13,6 +13,7 @@ import {
   UpdateOrder,
 } from "../../proto/gen/skein/v1/types.js";
 import type { Fields } from "./fields.js";
+import { withServiceLabels } from "./service-labels.js";
 import { attachmentsIn, taskSpecIn } from "./task-spec-in.js";
 
 const FAILURE_ACTIONS = {
@@ -66,9 +67,10 @@ function endpointIn(fields: Fields | undefined): EndpointSpec | undefined {
 
 export function serviceSpecIn(fields: Fields): ServiceSpec {
   const oldNetworks = attachmentsIn(fields, "Networks"); // where clients before 1.44 put them
-  const task = taskSpecIn(fields.object("TaskTemplate"));
+  const labels = fields.stringMap("Labels");
+  const task = withServiceLabels(taskSpecIn(fields.object("TaskTemplate")), labels);
   return {
-    annotations: { name: fields.string("Name"), labels: fields.stringMap("Labels") },
+    annotations: { name: fields.string("Name"), labels },
     task: task.networks.length > 0 ? task : { ...task, networks: oldNetworks },
     mode: modeIn(fields.object("Mode")),
     update: updateConfigIn(fields.object("UpdateConfig")),

@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { InvalidArgumentError } from "../../base/errors/errors.js";
+import { PlacementStrategy } from "../../proto/gen/skein/v1/types.js";
+import { Fields } from "./fields.js";
+import { serviceSpecOut } from "./service-out.js";
+import { serviceSpecIn } from "./service-spec-in.js";
+
+const specWith = (labels: Record<string, string>): ReturnType<typeof serviceSpecIn> =>
+  serviceSpecIn(Fields.of({ Name: "w", Labels: labels, TaskTemplate: { ContainerSpec: { Image: "i" } } }));
+
+test("a placement strategy and devices come from labels and stay labels", () => {
+  const labels = { "skein.placement.strategy": "binpack", "skein.devices": "acme.com/gpu=0, acme.com/gpu=1" };
+  const spec = specWith(labels);
+  assert.equal(spec.task?.placement?.strategy, PlacementStrategy.BIN_PACK);
+  assert.deepEqual(spec.task?.container?.devices, ["acme.com/gpu=0", "acme.com/gpu=1"]);
+  assert.deepEqual(spec.annotations?.labels, labels);
+  const again = serviceSpecIn(Fields.of(JSON.parse(JSON.stringify(serviceSpecOut(spec)))));
+  assert.deepEqual(again.task, spec.task);
+  assert.equal(specWith({}).task?.placement, undefined);
+});
+
+test("a strategy or a device nobody knows is refused with label, rule and value", () => {
+  for (const [label, value, words] of [
+    [
+      "skein.placement.strategy",
+      "random",
+      'label skein.placement.strategy must be spread or binpack, got "random"',
+    ],
+    [
+      "skein.devices",
+      "/dev/kvm",
+      'label skein.devices must hold CDI names like vendor.com/class=name, got "/dev/kvm"',
+    ],
+  ] as const) {
+    assert.throws(
+      () => specWith({ [label]: value }),
+      (error: unknown) => error instanceof InvalidArgumentError && error.message === words,
+    );
+  }
+});
