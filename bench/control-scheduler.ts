@@ -106,6 +106,7 @@ const REAL = {
 
 interface Round {
   readonly tasksPerSecond: number;
+  readonly cpuUsPerTask: number;
   readonly holdMs: number;
 }
 
@@ -126,10 +127,12 @@ async function measure({ kind, nodes, tasks }: Shape, hold: LoopHold): Promise<R
   globalThis.gc?.();
   await nextTurn();
   hold.take();
+  const cpuBeforeMs = hold.threadCpuMs;
   const startedAt = performance.now();
   scheduler.start();
   await done;
   const seconds = (performance.now() - startedAt) / 1_000;
+  const cpuUsPerTask = ((hold.threadCpuMs - cpuBeforeMs) * 1_000) / tasks;
   await nextTurn();
   await new Promise((resolve) => {
     setTimeout(resolve, 3); // the look that ends the last hold
@@ -137,7 +140,7 @@ async function measure({ kind, nodes, tasks }: Shape, hold: LoopHold): Promise<R
   const holdMs = hold.take().cpuMs;
   await scheduler.idle();
   await scheduler.close();
-  return { tasksPerSecond: tasks / seconds, holdMs };
+  return { tasksPerSecond: tasks / seconds, cpuUsPerTask, holdMs };
 }
 
 export async function run(): Promise<void> {
@@ -148,7 +151,13 @@ export async function run(): Promise<void> {
     const name = `${shape.kind}, ${shape.nodes / 1_000}k nodes x ${shape.tasks / 1_000}k tasks`;
     if (!isAsked(name)) continue;
     const results: Round[] = [];
-    for (let round = 0; round < rounds; round++) results.push(await measure(shape, hold));
+    for (let round = 0; round < rounds; round++) {
+      const result = await measure(shape, hold);
+      results.push(result);
+      const { tasksPerSecond, cpuUsPerTask, holdMs } = result;
+      const figures = `${cpuUsPerTask.toFixed(1)} us of CPU a task, held ${holdMs.toFixed(1)} ms`;
+      console.error(`  ${name}: ${Math.round(tasksPerSecond)} tasks/s, ${figures}`);
+    }
     samples.push({
       name,
       unit: "tasks/s",
@@ -157,6 +166,11 @@ export async function run(): Promise<void> {
       values: results.map(({ tasksPerSecond }) => tasksPerSecond),
       ...(shape.goal === undefined ? {} : { goal: shape.goal }),
       ...(shape.peer === undefined ? {} : { peer: shape.peer }),
+    });
+    samples.push({
+      name: "  CPU time of the thread",
+      unit: "us/task",
+      values: results.map(({ cpuUsPerTask }) => cpuUsPerTask),
     });
     if (shape.tasks < 100_000 && shape.nodes < 100_000) continue;
     samples.push({

@@ -25,6 +25,11 @@ export class LoopHold {
     this.#look();
   }
 
+  /** CPU time of the thread so far. */
+  get threadCpuMs(): number {
+    return this.#readCpuMs();
+  }
+
   /** Since the last question. */
   take(): Hold {
     const longest = this.#longest;

@@ -6,9 +6,9 @@
 
 import { DataLossError } from "../../base/errors/errors.js";
 import type { ObjectKey, Service, StoreObject, Transaction } from "../../proto/gen/skein/v1/objects.js";
-import { type FinalObject, findViolation, type Violation } from "./integrity.js";
+import { type FinalObject, FinalObjects, findViolation, type Violation } from "./integrity.js";
 import type { StoreState } from "./store-state.js";
-import { isTableName, storeKey, type TableRow, versionOf } from "./tables.js";
+import { isTableName, type TableRow, versionOf } from "./tables.js";
 import type { StoreChange } from "./types.js";
 
 export type ApplyOutcome =
@@ -49,19 +49,18 @@ function tableAndId(key: ObjectKey | undefined): { table: FinalObject["table"]; 
   return { table: key.table, id: key.id };
 }
 
-function finalObjects(transaction: Transaction, index: number): Map<string, FinalObject> {
-  const finals = new Map<string, FinalObject>();
+function finalObjects(transaction: Transaction, index: number): FinalObjects {
+  const written: FinalObject[] = [];
   for (const { action } of transaction.actions) {
     if (action === undefined) throw new DataLossError("log entry holds an action of an unknown kind");
     if (action.$case === "remove") {
       const { table, id } = tableAndId(action.value);
-      finals.set(storeKey(table, id), { table, id, after: undefined });
+      written.push({ table, id, after: undefined });
     } else {
-      const row = atVersion(action.value, index);
-      finals.set(storeKey(row.$case, row.value.id), toFinal(row));
+      written.push(toFinal(atVersion(action.value, index)));
     }
   }
-  return finals;
+  return new FinalObjects(written);
 }
 
 function toFinal(row: TableRow): FinalObject {

@@ -2,7 +2,6 @@
  * A transaction as bytes: the payload of a log entry, put together from objects that are encoded already.
  * Pure. Invariant: byte for byte what `Transaction.encode` gives; a test compares.
  */
-import _m0 from "protobufjs/minimal.js";
 import {
   ObjectKey,
   type Precondition,
@@ -10,6 +9,7 @@ import {
   StoreObject,
   type Transaction,
 } from "../../proto/gen/skein/v1/objects.js";
+import { FlatWriter } from "./flat-writer.js";
 import { toStoreObject } from "./tables.js";
 import type { TableName, Tables } from "./types.js";
 
@@ -24,30 +24,34 @@ const TAG = { proposalId: 10, precondition: 18, action: 26, proposedAtMs: 33 } a
 const PRECONDITION_TAG = { key: 10, versionIndex: 16 } as const;
 const ACTION_TAG = { put: 10, remove: 18 } as const;
 
+/** Scratch space; nothing of it outlives a call. */
+const flat = new FlatWriter();
+
+/** @returns an object as it is proposed and as it is stored. */
 export function encodeObject<K extends TableName>(table: K, object: Tables[K]): Uint8Array {
-  return StoreObject.encode(toStoreObject(table, object)).finish();
+  return flat.encode((writer) => StoreObject.encode(toStoreObject(table, object), writer));
 }
 
 export function encodeTransaction(
   head: Pick<Transaction, "proposalId" | "proposedAtMs">,
   parts: { readonly preconditions: readonly Precondition[]; readonly actions: readonly EncodedAction[] },
 ): Uint8Array {
-  const writer = _m0.Writer.create();
-  if (head.proposalId !== "") writer.uint32(TAG.proposalId).string(head.proposalId);
-  for (const { key, versionIndex } of parts.preconditions) {
-    writer.uint32(TAG.precondition).fork();
-    if (key !== undefined) ObjectKey.encode(key, writer.uint32(PRECONDITION_TAG.key).fork()).ldelim();
-    if (versionIndex !== 0) writer.uint32(PRECONDITION_TAG.versionIndex).uint64(versionIndex);
-    writer.ldelim();
-  }
-  for (const { action, object } of parts.actions) {
-    writer.uint32(TAG.action).fork();
-    if (object !== undefined) writer.uint32(ACTION_TAG.put).bytes(object);
-    else if (action.action?.$case === "remove") {
-      ObjectKey.encode(action.action.value, writer.uint32(ACTION_TAG.remove).fork()).ldelim();
+  return flat.encode((writer) => {
+    if (head.proposalId !== "") writer.uint32(TAG.proposalId).string(head.proposalId);
+    for (const { key, versionIndex } of parts.preconditions) {
+      writer.uint32(TAG.precondition).fork();
+      if (key !== undefined) ObjectKey.encode(key, writer.uint32(PRECONDITION_TAG.key).fork()).ldelim();
+      if (versionIndex !== 0) writer.uint32(PRECONDITION_TAG.versionIndex).uint64(versionIndex);
+      writer.ldelim();
     }
-    writer.ldelim();
-  }
-  if (head.proposedAtMs !== 0) writer.uint32(TAG.proposedAtMs).double(head.proposedAtMs);
-  return writer.finish();
+    for (const { action, object } of parts.actions) {
+      writer.uint32(TAG.action).fork();
+      if (object !== undefined) writer.uint32(ACTION_TAG.put).bytes(object);
+      else if (action.action?.$case === "remove") {
+        ObjectKey.encode(action.action.value, writer.uint32(ACTION_TAG.remove).fork()).ldelim();
+      }
+      writer.ldelim();
+    }
+    if (head.proposedAtMs !== 0) writer.uint32(TAG.proposedAtMs).double(head.proposedAtMs);
+  });
 }

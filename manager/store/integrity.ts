@@ -15,8 +15,41 @@ export type FinalObject = {
   [K in TableName]: { readonly table: K; readonly id: string; readonly after: Tables[K] | undefined };
 }[TableName];
 
-/** By store key. */
-export type FinalObjects = ReadonlyMap<string, FinalObject>;
+/** What a transaction makes of each object it writes, in the order of its actions; found by store key. */
+export class FinalObjects {
+  readonly #list: readonly FinalObject[];
+  #byKey: ReadonlyMap<string, FinalObject> | undefined;
+
+  /** @param written in order; the last one of an object counts. */
+  constructor(written: readonly FinalObject[]) {
+    const isDistinct = written.length < 2 || new Set(written.map(({ id }) => id)).size === written.length;
+    if (!isDistinct) this.#byKey = byStoreKey(written);
+    this.#list = this.#byKey === undefined ? written : [...this.#byKey.values()];
+  }
+
+  get size(): number {
+    return this.#list.length;
+  }
+
+  values(): readonly FinalObject[] {
+    return this.#list;
+  }
+
+  get(key: string): FinalObject | undefined {
+    this.#byKey ??= byStoreKey(this.#list);
+    return this.#byKey.get(key);
+  }
+
+  has(key: string): boolean {
+    return this.get(key) !== undefined;
+  }
+}
+
+function byStoreKey(objects: readonly FinalObject[]): ReadonlyMap<string, FinalObject> {
+  const byKey = new Map<string, FinalObject>();
+  for (const object of objects) byKey.set(storeKey(object.table, object.id), object);
+  return byKey;
+}
 
 /** What the rules look at: the committed state, and what the transaction makes of it. */
 interface Review {

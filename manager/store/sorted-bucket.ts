@@ -33,12 +33,19 @@ function byId(a: Identified, b: Identified): number {
   return a.id < b.id ? -1 : a.id > b.id ? 1 : 0;
 }
 
+/** Cells sorted at once. */
+const RUN_LENGTH = 1_024;
+const NO_RUNS: never[] = [];
+
 export class SortedBucket<T extends Identified> {
   /** The secondary key whose objects these are. */
   readonly key: string;
   /** In order of id, save for `#added` and `#removed`, which came since. */
   #cells: Cell<T>[] = [];
   #added: Set<Cell<T>> | undefined;
+  /** Earlier ones of `#added`, sorted in runs of falling length, so that nobody sorts a hundred thousand at once. */
+  #runs: Cell<T>[][] = NO_RUNS;
+  #inRuns = 0;
   #removed: Set<Cell<T>> | undefined;
   #values: readonly T[] | undefined;
 
@@ -47,19 +54,21 @@ export class SortedBucket<T extends Identified> {
   }
 
   get size(): number {
-    return this.#cells.length + (this.#added?.size ?? 0) - (this.#removed?.size ?? 0);
+    return this.#cells.length + this.#inRuns + (this.#added?.size ?? 0) - (this.#removed?.size ?? 0);
   }
 
   /** @param cell one that is not in the bucket. */
   add(cell: Cell<T>): void {
     this.#values = undefined;
     const last = this.#cells.at(-1);
-    const isInOrder = this.#added === undefined && (last === undefined || last.id < cell.id);
+    const isInOrder =
+      this.#added === undefined && this.#inRuns === 0 && (last === undefined || last.id < cell.id);
     if (isInOrder)
       this.#cells.push(cell); // the way a restore in order of id fills the bucket
     else if (this.#removed?.delete(cell) !== true) {
       this.#added ??= new Set();
       this.#added.add(cell);
+      if (this.#added.size >= RUN_LENGTH) this.#makeRun(this.#added);
     }
   }
 
@@ -85,13 +94,33 @@ export class SortedBucket<T extends Identified> {
     return this.#values;
   }
 
+  /** Runs of about the same length are merged, so that there are few and each cell is merged seldom. */
+  #makeRun(added: ReadonlySet<Cell<T>>): void {
+    let run = [...added].sort(byId);
+    this.#added = undefined;
+    this.#inRuns += run.length;
+    if (this.#runs === NO_RUNS) this.#runs = [];
+    for (;;) {
+      const before = this.#runs.at(-1);
+      if (before === undefined || before.length > 2 * run.length) break;
+      this.#runs.pop();
+      run = merge(before, run);
+    }
+    this.#runs.push(run);
+  }
+
   #settle(): void {
+    if (this.#added !== undefined && this.#added.size > 0) this.#makeRun(this.#added);
+    if (this.#inRuns > 0) {
+      const added = this.#runs.reduceRight((shorter, longer) => merge(longer, shorter));
+      this.#cells = merge(this.#cells, added);
+      this.#runs = NO_RUNS;
+      this.#inRuns = 0;
+    }
     const removed = this.#removed;
     if (removed !== undefined && removed.size > 0) {
       this.#cells = this.#cells.filter((cell) => !removed.has(cell));
     }
-    const added = this.#added;
-    if (added !== undefined && added.size > 0) this.#cells = merge(this.#cells, [...added].sort(byId));
     this.#added = undefined;
     this.#removed = undefined;
   }

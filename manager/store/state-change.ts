@@ -3,7 +3,7 @@
  * five times before the state is written is encoded once.
  * Pure. Invariant: the bytes are those of the object in the version the change gave it.
  */
-import { StoreObject } from "../../proto/gen/skein/v1/objects.js";
+import { encodeObject } from "./encode-transaction.js";
 import { storeKey, type TableRow } from "./tables.js";
 import type { StoreChange } from "./types.js";
 
@@ -36,7 +36,7 @@ class ObjectChange implements StateChange {
 
   get value(): Uint8Array | undefined {
     if (this.#row === undefined) return undefined;
-    this.#value ??= StoreObject.encode({ object: this.#row }).finish();
+    this.#value ??= encodeObject(this.#row.$case, this.#row.value);
     return this.#value;
   }
 }

@@ -50,6 +50,8 @@ export class WriteTransaction implements WriteTx {
   /** What each write replaced in `#written`, for `rollback`. */
   readonly #journal: { readonly key: string; readonly before: Written | undefined }[] = [];
   #open = true;
+  /** The object looked up last, which is mostly the one written next, with its store key. */
+  #last: { readonly table: TableName; readonly id: string; readonly key: string } | undefined;
 
   constructor(state: StoreState, options: { nowMs: number }) {
     this.#state = state;
@@ -67,7 +69,7 @@ export class WriteTransaction implements WriteTx {
   }
 
   get<K extends TableName>(table: K, id: string): Tables[K] | undefined {
-    const written = this.#written.get(storeKey(table, id));
+    const written = this.#written.get(this.#keyOf(table, id));
     if (written !== undefined) return written.after as Tables[K] | undefined; // the key names the table
     return this.#state.get(table, id);
   }
@@ -169,6 +171,14 @@ export class WriteTransaction implements WriteTx {
     return { preconditions, actions };
   }
 
+  #keyOf(table: TableName, id: string): string {
+    const last = this.#last;
+    if (last !== undefined && last.id === id && last.table === table) return last.key;
+    const key = storeKey(table, id);
+    this.#last = { table, id, key };
+    return key;
+  }
+
   #assertOpen(): void {
     if (!this.#open)
       throw new FailedPreconditionError(
@@ -177,7 +187,7 @@ export class WriteTransaction implements WriteTx {
   }
 
   #write(written: Written): void {
-    const key = storeKey(written.table, written.id);
+    const key = this.#keyOf(written.table, written.id);
     this.#journal.push({ key, before: this.#written.get(key) });
     this.#written.set(key, written);
     this.#tables.add(written.table);
