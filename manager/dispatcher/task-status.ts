@@ -1,9 +1,11 @@
 /**
  * What a node's word about a task does to the stored task.
- * Pure. Invariant: the observed state never goes backwards, and only the task's own node moves it.
+ * Pure. Invariants: the observed state never goes backwards, and only the task's own node moves it; a station of
+ * its life keeps its first stamp, whoever gave it.
  */
 import type { TaskStatusUpdate } from "../../proto/gen/skein/v1/dispatcher.js";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
+import { withPhasesOf } from "../orchestrator/task-account.js";
 import { observedState, rank } from "./resource-build.js";
 
 /**
@@ -18,5 +20,6 @@ export function withReportedStatus(task: Task, nodeId: string, update: TaskStatu
   if (after < before) return undefined;
   // A repeated or reordered report of the same state: the later word wins, an older or equal one is dropped.
   if (after === before && status.timestampMs <= (task.status?.timestampMs ?? 0)) return undefined;
-  return { ...task, status, gatewayAddress: update.gatewayAddress || task.gatewayAddress };
+  const kept = withPhasesOf(status, task.status);
+  return { ...task, status: kept, gatewayAddress: update.gatewayAddress || task.gatewayAddress };
 }
