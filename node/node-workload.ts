@@ -244,6 +244,7 @@ export class NodeWorkload {
           architecture: facts.architecture,
         }),
         keepLog: (task, containerId) => keepLog(removedLogs, this.containers, task, containerId),
+        nowMs: () => clock.nowMs(),
         pathExists: (path) =>
           access(path).then(
             () => true,

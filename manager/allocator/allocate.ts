@@ -20,12 +20,14 @@ import { sameEndpointSpec } from "../orchestrator/spec-equality.js";
 import { type AddressSpace, isIngress, PORT_MAX, PORT_MIN } from "./address-space.js";
 
 /** Machine-readable; stored as the task's cause. */
-export type RefusalCause =
-  | "no-address"
-  | "no-port"
-  | "port-in-use"
-  | "network-not-found"
-  | "network-not-ready";
+export type RefusalCause = (typeof REFUSAL_CAUSES)[number];
+export const REFUSAL_CAUSES = [
+  "no-address",
+  "no-port",
+  "port-in-use",
+  "network-not-found",
+  "network-not-ready",
+] as const;
 
 /** Why something could not be allocated. */
 export class Refusal {

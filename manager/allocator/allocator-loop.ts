@@ -7,10 +7,11 @@
  */
 import { invariant } from "../../base/errors/invariant.js";
 import type { Cluster, Network, Service, Task } from "../../proto/gen/skein/v1/objects.js";
-import { type Endpoint, TaskState, type TaskStatus } from "../../proto/gen/skein/v1/types.js";
+import { type Endpoint, TaskPhase, TaskState, type TaskStatus } from "../../proto/gen/skein/v1/types.js";
 import type { ControlLoopComponents } from "../orchestrator/orchestrator-loop.js";
 import { deepEqual } from "../orchestrator/spec-equality.js";
 import { type LoopInput, StoreLoop } from "../orchestrator/store-loop.js";
+import { withPhase, withWait, withWaitsOver } from "../orchestrator/task-account.js";
 import { isTerminal, isWanted } from "../orchestrator/task-state.js";
 import type { ReadTx, StoreChange, WriteTx } from "../store/types.js";
 import { AddressSpace } from "./address-space.js";
@@ -21,6 +22,7 @@ import {
   allocateTask,
   hasEndpoint,
   needsAllocation,
+  REFUSAL_CAUSES,
   Refusal,
 } from "./allocate.js";
 
@@ -215,6 +217,7 @@ class Allocator {
       writes.push((write) => {
         const current = write.get("task", id);
         if (current === undefined || !isOpen(current)) return;
+        const nowMs = this.#components.clock.nowMs();
         const status = this.#status(current, { message: "waiting for a node", err: "", cause: "" });
         write.update("task", {
           ...current,
@@ -225,7 +228,8 @@ class Allocator {
             ports: endpoint?.ports ?? [],
             virtualIps: endpoint?.virtualIps ?? [],
           },
-          status: { ...status, state: TaskState.PENDING },
+          waits: withWaitsOver(current.waits, { causes: REFUSAL_CAUSES, nowMs }),
+          status: { ...withPhase(status, TaskPhase.ALLOCATED, nowMs), state: TaskState.PENDING },
         });
       });
     }
@@ -244,7 +248,14 @@ class Allocator {
     const task = tx.get("task", taskId);
     if (task === undefined || !isOpen(task)) return;
     const told = { message: "waiting for network resources", err: refusal.text, cause: refusal.cause };
-    tx.update("task", { ...task, status: this.#status(task, told) });
+    const nowMs = this.#components.clock.nowMs();
+    const causes = REFUSAL_CAUSES.filter((cause) => cause !== refusal.cause);
+    const waits = withWait(withWaitsOver(task.waits, { causes, nowMs }), {
+      cause: refusal.cause,
+      message: refusal.text,
+      sinceMs: nowMs,
+    });
+    tx.update("task", { ...task, waits, status: this.#status(task, told) });
   }
 
   #status(task: Task, told: { message: string; err: string; cause: string }): TaskStatus {

@@ -111,7 +111,8 @@ class StoreLeaderReports implements LeaderReports {
   #apply(tx: WriteTx, item: Item): void {
     if (item.kind === "task") {
       const task = tx.get("task", item.update.taskId);
-      const after = task === undefined ? undefined : withReportedStatus(task, item.nodeId, item.update);
+      const report = { nodeId: item.nodeId, update: item.update, nowMs: this.#clock.nowMs() };
+      const after = task && withReportedStatus(task, report);
       if (after !== undefined) tx.update("task", after);
       return;
     }

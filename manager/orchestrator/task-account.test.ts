@@ -5,15 +5,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Task } from "../../proto/gen/skein/v1/objects.js";
 import { TaskPhase, TaskStatus, type TaskWait } from "../../proto/gen/skein/v1/types.js";
-import {
-  openWait,
-  phaseAtMs,
-  WAITS_MAX,
-  withPhase,
-  withPhasesOf,
-  withWait,
-  withWaitsOver,
-} from "./task-account.js";
+import { openWait, phaseAtMs, WAITS_MAX, withPhase, withWait, withWaitsOver } from "./task-account.js";
 
 test("a station is stamped once, and in order whoever comes first", () => {
   let status = TaskStatus.fromPartial({});
@@ -26,17 +18,6 @@ test("a station is stamped once, and in order whoever comes first", () => {
   ]);
   assert.equal(phaseAtMs(Task.fromPartial({ status }), TaskPhase.STARTED), 20);
   assert.equal(phaseAtMs(Task.fromPartial({ status }), TaskPhase.ENDED), undefined);
-});
-
-test("a report adds its stations to those that are stored", () => {
-  const before = withPhase(TaskStatus.fromPartial({}), TaskPhase.STOPPING, 30);
-  const report = withPhase(TaskStatus.fromPartial({ message: "new" }), TaskPhase.STARTED, 20);
-  const kept = withPhasesOf(withPhase(report, TaskPhase.STOPPING, 99), before);
-  assert.equal(kept.message, "new");
-  assert.deepEqual(
-    kept.phases.map(({ atMs }) => atMs),
-    [20, 30],
-  );
 });
 
 test("an open wait keeps its beginning when its words change, and ends once", () => {

@@ -25,13 +25,6 @@ export function withPhase(status: TaskStatus, phase: TaskPhase, atMs: number): T
   return { ...status, phases };
 }
 
-/** @returns the newer status with all stations of both; a station of `before` keeps its stamp. */
-export function withPhasesOf(status: TaskStatus, before: TaskStatus | undefined): TaskStatus {
-  if (before === undefined || before.phases.length === 0) return status;
-  const start: TaskStatus = { ...status, phases: before.phases };
-  return status.phases.reduce((kept, { phase, atMs }) => withPhase(kept, phase, atMs), start);
-}
-
 /** @returns when the station was reached, ms since the epoch; undefined when it was not. */
 export function phaseAtMs(task: Task, phase: TaskPhase): number | undefined {
   return task.status?.phases.find((mark) => mark.phase === phase)?.atMs;

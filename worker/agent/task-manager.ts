@@ -214,6 +214,7 @@ export class TaskManager {
       container: controller.status(),
       hostPorts: controller.hostPorts(),
       health: controller.health(),
+      stations: controller.stations?.(),
     };
     this.#gatewayAddress = controller.gatewayAddress() || this.#gatewayAddress;
     const nowMs = this.#options.clock.nowMs();

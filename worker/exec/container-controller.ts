@@ -8,7 +8,12 @@ import { CancelledError, messageOf, NotFoundError, SkeinError } from "../../base
 import type { Logger } from "../../base/log/logger.js";
 import type { NetworkPlane, TaskSandbox } from "../../net-overlay/network-plane.js";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
-import type { ContainerStatus, PortConfig } from "../../proto/gen/skein/v1/types.js";
+import {
+  type ContainerStatus,
+  type PhaseMark,
+  type PortConfig,
+  TaskPhase,
+} from "../../proto/gen/skein/v1/types.js";
 import { isLive } from "../containers/container-entry.js";
 import type {
   ContainerRecord,
@@ -18,7 +23,7 @@ import type {
   TaskContainerManager,
 } from "../containers/container-manager.js";
 import type { Controller, TaskDependencies, TaskFailure } from "./controller.js";
-import { exitFailure, failureOf, sandboxFailure, TaskFailureError } from "./failure-cause.js";
+import { exitFailure, failureOf, sandboxFailure, TaskFailureError, unhealthyWords } from "./failure-cause.js";
 import type { ImagePuller } from "./image-puller.js";
 import type { StartLimit } from "./start-limit.js";
 import type { TaskContainers } from "./task-containers.js";
@@ -41,6 +46,8 @@ export interface ControllerComponents {
   readonly pathExists: (path: string) => Promise<boolean>;
   /** Called before the container of a task goes; absent: its log goes with it. */
   readonly keepLog?: ((task: Task, containerId: string) => Promise<void>) | undefined;
+  /** Stamps when the image was there; absent: nobody does. */
+  readonly nowMs?: (() => number) | undefined;
   readonly log: Logger;
 }
 
@@ -50,6 +57,7 @@ export class ContainerController implements Controller {
   readonly #dependencies: TaskDependencies;
   #sandbox: TaskSandbox | undefined;
   #ending = false;
+  #pulledAtMs: number | undefined;
 
   constructor(components: ControllerComponents, task: Task, dependencies: TaskDependencies) {
     this.#components = components;
@@ -62,6 +70,7 @@ export class ContainerController implements Controller {
     if (this.#record() !== undefined) return this.#adoptSandbox();
     await this.#checkMounts();
     await puller.ensure(this.#image(), this.#task.spec?.container?.pullAuth ?? "", signal);
+    this.#pulledAtMs ??= this.#components.nowMs?.();
     await limit.run(
       async () => {
         const network = await this.#connect();
@@ -168,6 +177,14 @@ export class ContainerController implements Controller {
     return this.#record()?.health ?? "";
   }
 
+  stations(): readonly PhaseMark[] {
+    const startedMs = this.#record()?.startedMs ?? 0;
+    return [
+      ...(this.#pulledAtMs === undefined ? [] : [{ phase: TaskPhase.PULLED, atMs: this.#pulledAtMs }]),
+      ...(startedMs > 0 ? [{ phase: TaskPhase.STARTED, atMs: startedMs }] : []),
+    ];
+  }
+
   gatewayAddress(): string {
     return this.#sandbox?.gatewayAddress ?? "";
   }
@@ -266,7 +283,7 @@ export class ContainerController implements Controller {
         if (record === undefined)
           return finish(new TaskFailureError("container-removed", "the task's container was removed"));
         if (record.state !== "running") return finish(undefined); // how it ended is `wait`'s to tell
-        if (record.health === "unhealthy") return finish(unhealthyError());
+        if (record.health === "unhealthy") return finish(unhealthyError(record));
         return record.health === "starting" ? false : finish(undefined);
       };
       const onAbort = (): void => {
@@ -296,18 +313,19 @@ export class ContainerController implements Controller {
   }
 
   async #stopUnhealthy(containerId: string): Promise<TaskFailure> {
+    const failure = failureOf(unhealthyError(this.#record())); // its last probe is forgotten when it stops
     if (!this.#ending) {
       const gracePeriodMs = this.#record()?.specification.stopGracePeriodMs;
       const options = gracePeriodMs === undefined ? {} : { gracePeriodMs };
       await ignoreMissing(this.#components.containers.stop(containerId, options));
       await this.#disconnect();
     }
-    return failureOf(unhealthyError());
+    return failure;
   }
 }
 
-function unhealthyError(): TaskFailureError {
-  return new TaskFailureError("unhealthy", "unhealthy container: its health check failed");
+function unhealthyError(record: ContainerRecord | undefined): TaskFailureError {
+  return new TaskFailureError("unhealthy", unhealthyWords(record?.healthLog?.at(-1)));
 }
 
 function gone(): TaskFailure {

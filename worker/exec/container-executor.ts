@@ -27,6 +27,8 @@ export interface ExecutorComponents {
   readonly pathExists: (path: string) => Promise<boolean>;
   /** Called before the container of a task goes; absent: its log goes with it. */
   readonly keepLog?: (task: Task, containerId: string) => Promise<void>;
+  /** Stamps when the image was there; absent: nobody does. */
+  readonly nowMs?: () => number;
   readonly log: Logger;
 }
 
@@ -63,6 +65,7 @@ class ContainerTaskExecutor implements ContainerExecutor {
       node: components.node,
       pathExists: components.pathExists,
       keepLog: components.keepLog,
+      nowMs: components.nowMs,
       log: components.log,
     };
   }

@@ -4,7 +4,12 @@
  * `prepare` on a task whose container exists adopts it.
  */
 import type { Config, Secret, Task } from "../../proto/gen/skein/v1/objects.js";
-import type { ContainerStatus, NodeDescription, PortConfig } from "../../proto/gen/skein/v1/types.js";
+import type {
+  ContainerStatus,
+  NodeDescription,
+  PhaseMark,
+  PortConfig,
+} from "../../proto/gen/skein/v1/types.js";
 import type { LogReadOptions, LogRecord } from "../containers/container-manager.js";
 
 /** A failure that must not be retried on this node: REJECTED when before RUNNING. */
@@ -36,6 +41,8 @@ export interface Controller {
   hostPorts(): readonly PortConfig[];
   health(): string;
   gatewayAddress(): string;
+  /** Stations that it has seen the task reach within a step: the image is here, the process runs. */
+  stations?(): readonly PhaseMark[];
   logs(options: LogReadOptions): AsyncIterable<LogRecord>;
 }
 

@@ -4,6 +4,7 @@
  * the cause is one of a short list.
  */
 import { type ErrorCode, messageOf, SkeinError } from "../../base/errors/errors.js";
+import type { HealthResult } from "../../proto/engine/containers.js";
 import type { ContainerRecord } from "../containers/container-manager.js";
 import type { TaskFailure } from "./controller.js";
 
@@ -16,7 +17,10 @@ export type FailureCause =
   | "port-in-use"
   | "network-missing"
   | "mount-missing"
-  | "dependency-missing"
+  | "secret-missing"
+  | "config-missing"
+  | "disk-full"
+  | "start-timeout"
   | "invalid-specification"
   | "exit-nonzero"
   | "exit-unknown"
@@ -52,6 +56,7 @@ const PULL_CAUSES: Partial<Record<ErrorCode, FailureCause>> = {
 /** What a failed pull means. */
 export function pullFailure(error: unknown): TaskFailureError {
   const code = error instanceof SkeinError ? error.code : "internal";
+  if (isDiskFull(error)) return new TaskFailureError("disk-full", messageOf(error), { code, cause: error });
   return new TaskFailureError(PULL_CAUSES[code] ?? "runtime-error", messageOf(error), { code, cause: error });
 }
 
@@ -72,8 +77,33 @@ export function sandboxFailure(error: unknown): TaskFailureError {
 
 export function failureOf(error: unknown): TaskFailure {
   if (error instanceof TaskFailureError) return { cause: error.failureCause, message: error.message };
-  const invalid = error instanceof SkeinError && error.code === "invalid-argument";
-  return { cause: invalid ? "invalid-specification" : "runtime-error", message: messageOf(error) };
+  return { cause: otherCause(error), message: messageOf(error) };
+}
+
+function otherCause(error: unknown): FailureCause {
+  if (isDiskFull(error)) return "disk-full";
+  const code = error instanceof SkeinError ? error.code : "internal";
+  if (code === "deadline-exceeded") return "start-timeout";
+  return code === "invalid-argument" ? "invalid-specification" : "runtime-error";
+}
+
+/** The kernel's words reach us through several programs: they are all that these have in common. */
+function isDiskFull(error: unknown): boolean {
+  return /no space left on device|disk quota exceeded|\bENOSPC\b|\bEDQUOT\b/i.test(messageOf(error));
+}
+
+/** Characters of a probe's output that are told: the rest is in the container's inspection. */
+const PROBE_OUTPUT_MAX = 200;
+
+/** What a task says that its health check has failed: how its last probe ended, and what that wrote. */
+export function unhealthyWords(last: HealthResult | undefined): string {
+  const words = "unhealthy container: its health check failed";
+  if (last === undefined) return words;
+  const output = last.output.trim().replaceAll(/\s+/g, " ");
+  const shown = output.length > PROBE_OUTPUT_MAX ? `${output.slice(0, PROBE_OUTPUT_MAX - 1)}…` : output;
+  const ended =
+    last.exitCode < 0 ? "the last probe did not end in time" : `the last probe exited with ${last.exitCode}`;
+  return `${words}: ${ended}${shown === "" ? "" : `: ${shown}`}`;
 }
 
 /** How a container that has exited ended; undefined: well. */

@@ -41,11 +41,11 @@ function place(file: FileTarget, folder: string, data: Uint8Array): FileToPlace 
 }
 
 function missing(kind: "secret" | "config", name: string): TaskFailureError {
-  return new TaskFailureError("dependency-missing", `${kind} ${name} is not available on this node`);
+  return new TaskFailureError(`${kind}-missing`, `${kind} ${name} is not available on this node`);
 }
 
 /**
- * @throws {TaskFailureError} dependency-missing; {InvalidArgumentError} a uid,
+ * @throws {TaskFailureError} secret-missing, config-missing; {InvalidArgumentError} a uid,
  * gid or placeholder that is none.
  */
 export function filesOfTask(input: FilesInput): readonly FileToPlace[] {

@@ -13,12 +13,15 @@
 import { invariant } from "../../base/errors/invariant.js";
 import {
   type ContainerStatus,
+  type PhaseMark,
   type PortConfig,
+  TaskPhase,
   TaskState,
   type TaskStatus,
   taskStateToNumber,
 } from "../../proto/gen/skein/v1/types.js";
 import type { TaskFailure } from "./controller.js";
+import { withStations } from "./task-stations.js";
 
 export interface TaskSituation {
   readonly observed: TaskState;
@@ -46,6 +49,8 @@ export interface TaskFacts {
   readonly container: ContainerStatus | undefined;
   readonly hostPorts: readonly PortConfig[];
   readonly health: string;
+  /** Stations that only the controller sees. */
+  readonly stations?: readonly PhaseMark[] | undefined;
 }
 
 export function rank(state: TaskState): number {
@@ -116,6 +121,14 @@ export function statusAfter(
     container: facts.container ?? before.container,
     hostPorts: isTerminal(state) ? [] : facts.hostPorts.length > 0 ? facts.hostPorts : before.hostPorts,
     health: facts.health,
-    phases: before.phases,
+    phases: withStations(before.phases, [...(facts.stations ?? []), ...reached(state, nowMs)]),
   };
+}
+
+/** The stations that a state stands for. */
+function reached(state: TaskState, atMs: number): readonly PhaseMark[] {
+  if (isTerminal(state)) return [{ phase: TaskPhase.ENDED, atMs }];
+  if (state === TaskState.ACCEPTED) return [{ phase: TaskPhase.ACCEPTED, atMs }];
+  if (state === TaskState.READY) return [{ phase: TaskPhase.PREPARED, atMs }];
+  return state === TaskState.RUNNING ? [{ phase: TaskPhase.HEALTHY, atMs }] : [];
 }

@@ -139,7 +139,7 @@ test("a secret that is not there is named, without the others' data", () => {
     () => specify({ secrets }),
     (error) =>
       error instanceof TaskFailureError &&
-      error.failureCause === "dependency-missing" &&
+      error.failureCause === "secret-missing" &&
       /secret key/.test(error.message),
   );
   const absolute = specify({ secrets: [{ secretId: "sec", secretName: "key", file: { name: "/etc/key" } }] });
