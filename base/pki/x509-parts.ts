@@ -21,10 +21,12 @@ export function splitCertificates(pem: string): readonly string[] {
   return [...pem.matchAll(BLOCK)].map(([block]) => `${block}\n`);
 }
 
-/** @throws {InvalidArgumentError} */
+/** Its key can be read, too. @throws {InvalidArgumentError} */
 export function parseCertificate(pem: string): X509Certificate {
   try {
-    return new X509Certificate(pem);
+    const certificate = new X509Certificate(pem);
+    certificate.publicKey; // parsed when it is asked for
+    return certificate;
   } catch (error) {
     throw new InvalidArgumentError(`unreadable certificate: ${messageOf(error)}`, { cause: error });
   }

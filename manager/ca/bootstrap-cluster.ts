@@ -4,6 +4,7 @@
  * Pure but for key generation. Invariant: nothing is stored here;
  * the caller proposes the objects in one transaction.
  */
+import { InvalidArgumentError } from "../../base/errors/errors.js";
 import { createKeyAndCsr } from "../../base/pki/x509-csr.js";
 import { newId } from "../../base/random/ids.js";
 import type { Random } from "../../base/random/random.js";
@@ -15,14 +16,17 @@ import {
   NodeRole,
   NodeState,
 } from "../../proto/gen/skein/v1/types.js";
+import { checkedSpec } from "../control/cluster.js";
 import type { WriteTx } from "../store/types.js";
 import { createJoinToken } from "./join-token.js";
+import { checkedKey, checkedRoot } from "./root-rotation.js";
 import { createUnlockKey } from "./unlock-key.js";
 import {
   certificateDigest,
   createRootCertificate,
   issueNodeCertificate,
   NODE_CERT_EXPIRY_MS,
+  type RootKeyPair,
 } from "./x509-certificates.js";
 
 /** Docker's default pool and mask for overlay networks, and the port of VXLAN. */
@@ -56,10 +60,11 @@ export interface Bootstrap {
   readonly caCertPem: string;
 }
 
-/** @throws {InvalidArgumentError} never for options that the HTTP edge has checked. */
+/** @throws {InvalidArgumentError} a setting outside its range, a root that cannot be used. */
 export async function bootstrapCluster(options: BootstrapOptions): Promise<Bootstrap> {
-  const { random, nowMs, spec } = options;
-  const root = await createRootCertificate({ nowMs, random });
+  const { random, nowMs } = options;
+  const spec = checkedSpec(options.spec, undefined);
+  const root = givenRoot(options) ?? (await createRootCertificate({ nowMs, random }));
   const certDigest = certificateDigest(root.certPem);
   const clusterId = newId(random);
   const nodeId = newId(random);
@@ -77,11 +82,12 @@ export async function bootstrapCluster(options: BootstrapOptions): Promise<Boots
   const pools = options.addressPools ?? [];
   const cluster = Cluster.fromPartial({
     id: clusterId,
-    spec: { ...spec, annotations: { name: "default", labels: spec.annotations?.labels ?? {} } },
+    spec,
     rootCa: {
       caCertPem: root.certPem,
       caKeyPem: root.keyPem,
       certDigest,
+      lastForcedRotation: spec.forceRotate,
       workerToken: createJoinToken(certDigest, random),
       managerToken: createJoinToken(certDigest, random),
     },
@@ -101,6 +107,17 @@ export async function bootstrapCluster(options: BootstrapOptions): Promise<Boots
     certificatePem,
   });
   return { cluster, node, ingress: ingressNetwork(random), keyPem, certificatePem, caCertPem: root.certPem };
+}
+
+/** A root of the user's own: with its key, because the first manager's certificate is signed here. */
+function givenRoot({ spec, nowMs }: BootstrapOptions): RootKeyPair | undefined {
+  if (spec.signingCaCert === "" && spec.signingCaKey === "") return undefined;
+  if (spec.signingCaCert === "" || spec.signingCaKey === "")
+    throw new InvalidArgumentError(
+      "a swarm is founded on a given root CA only with its certificate and its key",
+    );
+  const root = checkedRoot(spec.signingCaCert, nowMs);
+  return { certPem: root.pem, keyPem: checkedKey(spec.signingCaKey, root) };
 }
 
 /** Puts the bootstrap into an empty store: `store.update((tx) => storeBootstrap(tx, bootstrap))`. */

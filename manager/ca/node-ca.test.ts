@@ -18,7 +18,7 @@ import { ClusterSpec, NodeAvailability, NodeRole } from "../../proto/gen/skein/v
 import { createTestStore, type TestStore } from "../../test/support/test-store.js";
 import { type Bootstrap, bootstrapCluster, storeBootstrap } from "./bootstrap-cluster.js";
 import { createNodeCaHandlers } from "./node-ca.js";
-import { readNodeCertificate } from "./x509-certificates.js";
+import { createRootCertificate, readNodeCertificate } from "./x509-certificates.js";
 
 const HOUR_MS = 3_600_000;
 
@@ -307,4 +307,23 @@ test("without a key of the root and without an external CA nothing is issued, an
     code: "unavailable",
     message: /no key of its root CA, and no external CA/,
   });
+});
+
+test("a swarm is founded on a given root, whose key is in its CA alone; settings are checked", async () => {
+  const { random, clock } = createTestStore();
+  const found = (spec: Parameters<typeof ClusterSpec.fromPartial>[0]) =>
+    bootstrapCluster({
+      random,
+      nowMs: clock.nowMs(),
+      spec: ClusterSpec.fromPartial(spec),
+      availability: NodeAvailability.ACTIVE,
+      advertiseIp: "10.1.0.1",
+    });
+  const root = await createRootCertificate({ nowMs: clock.nowMs(), random });
+  const { cluster, certificatePem } = await found({ signingCaCert: root.certPem, signingCaKey: root.keyPem });
+  assert.deepEqual([cluster.rootCa?.caCertPem, cluster.rootCa?.caKeyPem], [root.certPem, root.keyPem]);
+  assert.deepEqual([cluster.spec?.signingCaCert, cluster.spec?.signingCaKey], [root.certPem, ""]);
+  readNodeCertificate({ certPem: certificatePem, rootPem: root.certPem, nowMs: clock.nowMs() });
+  await assert.rejects(found({ signingCaCert: root.certPem }), /only with its certificate and its key/);
+  await assert.rejects(found({ nodeCertExpiryMs: 60_000 }), /minimum certificate expiry time is 1h0m0s/);
 });

@@ -61,6 +61,7 @@ function logOf(driver: LogDriver | undefined): ContainerSpecification["log"] {
     driver: name === "none" ? "none" : "",
     maxSizeBytes: size === undefined ? LOG_SIZE_BYTES_MAX : parseSize(size),
     maxFiles: Number(options["max-file"] ?? LOG_FILES_MAX) || LOG_FILES_MAX,
+    ...(Object.keys(options).length === 0 ? {} : { options }),
   };
 }
 
