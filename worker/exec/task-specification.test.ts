@@ -107,8 +107,9 @@ test("logs are bounded unless the service says how, and unknown drivers refused"
     maxSizeBytes: LOG_SIZE_BYTES_MAX,
     maxFiles: LOG_FILES_MAX,
   });
-  const own = { spec: { logDriver: { name: "json-file", options: { "max-size": "10k", "max-file": "5" } } } };
-  assert.deepEqual(specify({}, own).log, { driver: "", maxSizeBytes: 10_240, maxFiles: 5 });
+  const options = { "max-size": "10k", "max-file": "5" };
+  const own = { spec: { logDriver: { name: "json-file", options } } };
+  assert.deepEqual(specify({}, own).log, { driver: "", maxSizeBytes: 10_240, maxFiles: 5, options });
   assert.throws(
     () => specify({}, { spec: { logDriver: { name: "gelf" } } }),
     /log driver gelf is not supported/,
