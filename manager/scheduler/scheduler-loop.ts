@@ -16,6 +16,7 @@ import type { Refusal } from "./filter.js";
 import { ingressPortsOf, networkDriverIn } from "./network-driver.js";
 import { NodeSet } from "./node-set.js";
 import { type Placed, Placer } from "./placement.js";
+import { SlotOrder } from "./slot-order.js";
 import { StuckTasks } from "./stuck-tasks.js";
 import { assignedTask, waitingTask } from "./task-verdict.js";
 
@@ -36,8 +37,8 @@ class Scheduler {
   #placer = new Placer(this.#set);
   /** Tasks that found no node. */
   #stuck = new StuckTasks(this.#set);
-  /** Tasks to try in the next pass. */
-  readonly #due = new Set<string>();
+  /** Tasks to try in the next pass, as they were when that was found. */
+  readonly #due = new Map<string, Task>();
   #decisions: Decision[] = [];
   /** Lists of the store that something was derived from: they stay the same arrays while nothing changes. */
   #derivedFrom: readonly unknown[] = [];
@@ -64,7 +65,7 @@ class Scheduler {
     }
     for (const taskIds of open) await this.#tryInTurn(taskIds, signal);
     for (const group of await this.#takeDue()) {
-      for (const task of inOrderOfSlot(group)) {
+      for (const task of group.inOrder()) {
         this.#try(task);
         if (this.#mustPause()) await this.#pause(signal);
       }
@@ -88,7 +89,7 @@ class Scheduler {
       if (this.#mustPause()) await this.#pause();
     }
     for (const task of tasks) {
-      if (isSchedulable(task)) this.#due.add(task.id);
+      if (isSchedulable(task)) this.#due.set(task.id, task);
       else {
         this.#set.syncTask(task.id, task);
         this.#set.noteFailure(task);
@@ -105,7 +106,7 @@ class Scheduler {
         if (after !== undefined && before !== undefined && isTerminal(after) && !isTerminal(before)) {
           this.#set.noteFailure(after);
         }
-        this.#syncTask(change.id);
+        if (after === undefined || !this.#holdsAlready(after)) this.#syncTask(change.id);
       }
       if (this.#mustPause()) await this.#pause();
     }
@@ -119,15 +120,17 @@ class Scheduler {
 
   #syncTask(id: string): void {
     const task = this.#get(id);
-    if (task !== undefined && this.#holdsAlready(task)) return;
     this.#set.syncTask(id, task);
     if (task === undefined || !isSchedulable(task)) {
       this.#due.delete(id);
       this.#stuck.remove(id);
-    } else if (!this.#stuck.has(id)) this.#due.add(id);
+    } else if (!this.#stuck.has(id)) this.#due.set(id, task);
   }
 
-  /** Most changes are statuses of tasks whose place is known, or what this scheduler wrote itself. */
+  /**
+   * Most changes are statuses of tasks whose place is known, or what this scheduler wrote itself. Should the store
+   * know better by now, that change is still to come.
+   */
   #holdsAlready(task: Task): boolean {
     const info = this.#set.nodeOf(task.id);
     if (info === undefined || info.id !== task.nodeId) return false;
@@ -154,16 +157,12 @@ class Scheduler {
     this.#derivedFrom = [cluster, networks, services];
   }
 
-  /** By service. */
-  async #takeDue(): Promise<Iterable<Task[]>> {
-    const byService = new Map<string, Task[]>();
-    for (const id of this.#due) {
-      const task = this.#get(id);
-      if (task !== undefined && isSchedulable(task)) {
-        const group = byService.get(task.serviceId);
-        if (group === undefined) byService.set(task.serviceId, [task]);
-        else group.push(task);
-      }
+  async #takeDue(): Promise<Iterable<SlotOrder>> {
+    const byService = new Map<string, SlotOrder>();
+    for (const task of this.#due.values()) {
+      const group = byService.get(task.serviceId);
+      if (group === undefined) byService.set(task.serviceId, new SlotOrder(task));
+      else group.add(task);
       if (this.#mustPause()) await this.#pause();
     }
     this.#due.clear();
@@ -243,21 +242,6 @@ class Scheduler {
 
 function isSchedulable(task: Task): boolean {
   return task.allocated && observedState(task) === TaskState.PENDING && isWanted(task);
-}
-
-/** More slots than a number in here can tell apart are tried in any order. */
-const SLOTS_MAX = 2 ** 31;
-
-/** Sorts numbers: an ordinary sort of a hundred thousand tasks would hold the event loop. */
-function inOrderOfSlot(tasks: readonly Task[]): readonly Task[] {
-  if (tasks.length === 1) return tasks;
-  const keys = Float64Array.from(tasks, ({ slot }, at) => Math.min(slot, SLOTS_MAX) * 2 ** 21 + at).sort();
-  const sorted: Task[] = [];
-  for (const key of keys) {
-    const task = tasks[key % 2 ** 21];
-    if (task !== undefined) sorted.push(task);
-  }
-  return sorted;
 }
 
 export function createScheduler(components: ControlLoopComponents): StoreLoop {

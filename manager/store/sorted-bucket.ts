@@ -127,6 +127,9 @@ export class SortedBucket<T extends Identified> {
 }
 
 function merge<T extends Identified>(left: readonly T[], right: readonly T[]): T[] {
+  const [last, first] = [left.at(-1), right[0]];
+  if (last === undefined) return [...right];
+  if (first === undefined || last.id < first.id) return [...left, ...right];
   const out: T[] = [];
   let l = 0;
   let r = 0;
