@@ -16,8 +16,10 @@ export function because(kind: CauseKind | StopKind, detail = ""): string {
 }
 
 export function hasCause(task: Task, ...kinds: readonly CauseKind[]): boolean {
-  const word = task.createdBecause.split(":", 1)[0];
-  return kinds.some((kind) => kind === word);
+  const text = task.createdBecause;
+  return kinds.some(
+    (kind) => text.startsWith(kind) && (text.length === kind.length || text[kind.length] === ":"),
+  );
 }
 
 /** How a task ended, for the cause of its successor: "exit code 1", "out of memory", or its error. */

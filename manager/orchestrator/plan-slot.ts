@@ -23,6 +23,7 @@ import { createdAtMs, endedByItself, isRunning, isWanted } from "./task-state.js
 
 export function planSlot(plan: PlanBuilder, slot: Slot): void {
   const keeper = keeperOf(slot);
+  if (keeper !== undefined && slot.tasks.length === 1 && isAtRest(keeper)) return;
   const taker = keeper ?? slot.dirty.find(isRunning) ?? slot.dirty[0];
   if (taker === undefined) {
     succeed(plan, slot);
@@ -41,6 +42,11 @@ export function planSlot(plan: PlanBuilder, slot: Slot): void {
     for (const task of slot.displaced) retire(task);
     if (taker === keeper) for (const task of slot.dirty) retire(task);
   } else holdDisplaced(plan, slot, taker);
+}
+
+/** Most slots of a large service: one task, and nothing to tell it. */
+function isAtRest(task: Task): boolean {
+  return task.desiredState === TaskState.RUNNING && task.waits.length === 0;
 }
 
 /** It may stay after all: the drain was taken back, or the node meets the constraints again. */

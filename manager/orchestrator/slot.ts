@@ -48,25 +48,36 @@ export function makeSlot(
   service: Service,
   nodeOf: (id: string) => Node | undefined,
 ): Slot {
-  const slot = {
-    key,
-    tasks: newestFirst(tasks),
-    clean: [] as Task[],
-    dirty: [] as Task[],
-    displaced: [] as Task[],
-    lost: [] as Task[],
-    dead: [] as Task[],
-  };
-  for (const task of slot.tasks) {
-    if (!isWanted(task)) continue;
-    const node = task.nodeId === "" ? undefined : nodeOf(task.nodeId);
-    if (isTerminal(task)) slot.dead.push(task);
-    else if (task.nodeId !== "" && lostBecause(task.nodeId, node) !== undefined) slot.lost.push(task);
-    else if (node !== undefined && displacedBecause(task, node) !== undefined) slot.displaced.push(task);
-    else if (isDirty(task, service, node)) slot.dirty.push(task);
-    else slot.clean.push(task);
+  const sorted = newestFirst(tasks);
+  const [only] = sorted;
+  if (only !== undefined && sorted.length === 1 && judge(only, service, nodeOf) === "clean") {
+    return { key, tasks: sorted, clean: sorted, dirty: NONE, displaced: NONE, lost: NONE, dead: NONE };
   }
-  return slot;
+  const groups: Record<Judgement, Task[]> = { clean: [], dirty: [], displaced: [], lost: [], dead: [] };
+  for (const task of sorted) {
+    const judgement = judge(task, service, nodeOf);
+    if (judgement !== undefined) groups[judgement].push(task);
+  }
+  return { key, tasks: sorted, ...groups };
+}
+
+type Judgement = "clean" | "dirty" | "displaced" | "lost" | "dead";
+
+/** Most slots of a large service have one task, and all is well: they share this. */
+const NONE: readonly Task[] = [];
+
+/** @returns undefined for a task that was told to stop. */
+function judge(
+  task: Task,
+  service: Service,
+  nodeOf: (id: string) => Node | undefined,
+): Judgement | undefined {
+  if (!isWanted(task)) return undefined;
+  if (isTerminal(task)) return "dead";
+  const node = task.nodeId === "" ? undefined : nodeOf(task.nodeId);
+  if (task.nodeId !== "" && lostBecause(task.nodeId, node) !== undefined) return "lost";
+  if (node !== undefined && displacedBecause(task, node) !== undefined) return "displaced";
+  return isDirty(task, service, node) ? "dirty" : "clean";
 }
 
 /** Groups the tasks that are not being removed. */
