@@ -24,7 +24,8 @@ const USAGE = `npm run sim -- [--seeds N] [--seed S] [--world core|host] [--prof
   --trace          prints what happens
   --minimise       shortens the schedule of a seed that fails, and writes it to sim-SEED.schedule
   --schedule FILE  runs this schedule instead of the seed's own
-  --until MS       simulated milliseconds under faults (20000)`;
+  --until MS       simulated milliseconds under faults (20000)
+  --cluster        whole clusters: managers, agents, containers; takes --seeds, --seed, --trace, --until, --jobs`;
 
 interface Arguments {
   readonly range: SeedRange;
@@ -137,4 +138,5 @@ function oneOf<T extends string>(name: string, text: string, choices: readonly T
   return chosen;
 }
 
-process.exitCode = await main();
+if (process.argv.includes("--cluster")) await import("./cluster/main.js");
+else process.exitCode = await main();

@@ -110,6 +110,11 @@ export class SimNetwork {
     return delayMinMs + this.#random.float() * (delayMaxMs - delayMinMs);
   }
 
+  /** Whether a packet of a stream is lost, and so comes later. */
+  drawLoss(): boolean {
+    return this.#random.float() < this.quality.loss;
+  }
+
   /** @param onFate learns whether the message arrived (once), when it did or would have. */
   send(envelope: Envelope, onFate: (delivered: boolean) => void): void {
     this.sent += 1;
