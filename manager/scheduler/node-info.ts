@@ -24,6 +24,7 @@ export interface Held {
 }
 
 const NOTHING: Resources = { nanoCpus: 0, memoryBytes: 0, generic: [] };
+const NOTHING_HELD: ReadonlyMap<string, Held> = new Map();
 const NO_PORTS: readonly string[] = [];
 const NO_GENERIC: ReadonlyMap<string, number | readonly string[]> = new Map();
 
@@ -90,14 +91,19 @@ export class NodeInfo {
   node: Node;
   /** Number of the node in its set; free for another when the node is gone. */
   readonly at: number;
-  readonly held = new Map<string, Held>();
+  /** By task. */
+  get held(): ReadonlyMap<string, Held> {
+    return this.#held ?? NOTHING_HELD;
+  }
   /** Tasks that should run here. */
   taskCount = 0;
-  readonly #serviceCounts = new Map<string, number>();
+  // Most nodes of a large cluster have none of these: maps are made when something comes into them.
+  #held: Map<string, Held> | undefined;
+  #serviceCounts: Map<string, number> | undefined;
   /** By service, when its newest failures here happened, ms since the epoch; at most FAILURES_MAX each. */
-  readonly #failuresAtMs = new Map<string, readonly number[]>();
+  #failuresAtMs: Map<string, readonly number[]> | undefined;
   /** By host port, how many tasks hold it: two while one ends and the next begins. */
-  readonly #ports = new Map<string, number>();
+  #ports: Map<string, number> | undefined;
   #nanoCpusHeld = 0;
   #memoryBytesHeld = 0;
 
@@ -111,7 +117,7 @@ export class NodeInfo {
   }
 
   serviceCount(serviceId: string): number {
-    return this.#serviceCounts.get(serviceId) ?? 0;
+    return this.#serviceCounts?.get(serviceId) ?? 0;
   }
 
   /** Free, leaving out what the given task holds. */
@@ -136,7 +142,7 @@ export class NodeInfo {
 
   /** True when another task than the given, ending one holds the host port. */
   portInUse(key: string, exceptTaskId = ""): boolean {
-    const count = this.#ports.get(key) ?? 0;
+    const count = this.#ports?.get(key) ?? 0;
     if (count === 0) return false;
     return count > (this.#ending(exceptTaskId)?.ports.includes(key) === true ? 1 : 0);
   }
@@ -164,28 +170,26 @@ export class NodeInfo {
 
   add(taskId: string, held: Held): void {
     this.remove(taskId);
-    this.held.set(taskId, held);
+    this.#held ??= new Map();
+    this.#held.set(taskId, held);
     this.#nanoCpusHeld += held.resources.nanoCpus;
     this.#memoryBytesHeld += held.resources.memoryBytes;
-    for (const port of held.ports) this.#ports.set(port, (this.#ports.get(port) ?? 0) + 1);
+    for (const port of held.ports) this.#countPort(port, 1);
     if (held.wanted) this.#count(held.serviceId, 1);
   }
 
   remove(taskId: string): void {
-    const held = this.held.get(taskId);
+    const held = this.#held?.get(taskId);
     if (held === undefined) return;
-    this.held.delete(taskId);
+    this.#held?.delete(taskId);
     this.#nanoCpusHeld -= held.resources.nanoCpus;
     this.#memoryBytesHeld -= held.resources.memoryBytes;
-    for (const port of held.ports) {
-      const count = (this.#ports.get(port) ?? 0) - 1;
-      if (count > 0) this.#ports.set(port, count);
-      else this.#ports.delete(port);
-    }
+    for (const port of held.ports) this.#countPort(port, -1);
     if (held.wanted) this.#count(held.serviceId, -1);
   }
 
   noteFailure(serviceId: string, atMs: number): void {
+    this.#failuresAtMs ??= new Map();
     const recent = (this.#failuresAtMs.get(serviceId) ?? []).filter(
       (time) => atMs - time < FAILURE_WINDOW_MS,
     );
@@ -194,11 +198,10 @@ export class NodeInfo {
 
   /** True when the service keeps failing on this node. */
   isFailing(serviceId: string, nowMs: number): boolean {
-    if (this.#failuresAtMs.size === 0) return false;
-    const failures = this.#failuresAtMs.get(serviceId);
+    const failures = this.#failuresAtMs?.get(serviceId);
     if (failures === undefined) return false;
     const recent = failures.filter((time) => nowMs - time < FAILURE_WINDOW_MS);
-    if (recent.length === 0) this.#failuresAtMs.delete(serviceId);
+    if (recent.length === 0) this.#failuresAtMs?.delete(serviceId);
     return recent.length >= FAILURES_MAX;
   }
 
@@ -212,7 +215,15 @@ export class NodeInfo {
   #count(serviceId: string, by: number): void {
     this.taskCount += by;
     const count = this.serviceCount(serviceId) + by;
+    this.#serviceCounts ??= new Map();
     if (count === 0) this.#serviceCounts.delete(serviceId);
     else this.#serviceCounts.set(serviceId, count);
+  }
+
+  #countPort(port: string, by: number): void {
+    this.#ports ??= new Map();
+    const count = (this.#ports.get(port) ?? 0) + by;
+    if (count > 0) this.#ports.set(port, count);
+    else this.#ports.delete(port);
   }
 }

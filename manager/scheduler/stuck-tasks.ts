@@ -33,6 +33,8 @@ export interface StuckNews {
   readonly told: readonly { readonly taskIds: readonly string[]; readonly refusal: Refusal }[];
 }
 
+const NO_NEWS: StuckNews = { open: [], told: [] };
+
 export class StuckTasks {
   readonly #set: NodeSet;
   readonly #groups = new Map<string, StuckGroup>();
@@ -85,15 +87,19 @@ export class StuckTasks {
   /** Looks at what happened to the nodes since the last time. */
   read(): StuckNews {
     const { journal } = this.#set;
+    if (this.#groups.size === 0) {
+      this.#readTo = journal.end;
+      return NO_NEWS;
+    }
     const changes = new Map<number, number>();
     const known = journal.since(this.#readTo, (at, bits) => {
       changes.set(at, (changes.get(at) ?? 0) | bits);
     });
     this.#readTo = journal.end;
     if (!known) for (const { at } of this.#set.all()) changes.set(at, EVERYTHING);
+    if (changes.size === 0) return NO_NEWS;
     const open: string[][] = [];
     const told: { taskIds: string[]; refusal: Refusal }[] = [];
-    if (changes.size === 0) return { open, told };
     for (const group of this.#groups.values()) {
       const news = this.#show(group, changes);
       if (news === "same") continue;
