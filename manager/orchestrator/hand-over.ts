@@ -11,7 +11,7 @@
  *                 new prepares, READY ──► runs ──►
  */
 import type { Node, Task } from "../../proto/gen/skein/v1/objects.js";
-import { NodeAvailability, TaskState } from "../../proto/gen/skein/v1/types.js";
+import { NodeAvailability, NodeState, TaskState } from "../../proto/gen/skein/v1/types.js";
 import { clockText, endOf } from "./cause.js";
 import { mustWaitFor, waitLimitMs } from "./restart-policy.js";
 import { dueAtMs, nodeName, type PlanBuilder } from "./service-plan.js";
@@ -51,6 +51,7 @@ export function startWhenDue(
     plan.wakeAt(dueAtMs(task));
     return;
   }
+  if (!plan.startFirst && !isPrepared(task) && mayReturn(plan, slotTasks)) return;
   let waitsFor: Task | undefined;
   for (const old of blockersOf(plan, slotTasks, task)) {
     if (isWanted(old)) {
@@ -69,6 +70,14 @@ export function startWhenDue(
   }
   plan.wait(task, "restart-delay", "");
   plan.wait(task, "predecessor", plan.waitsFor(waitsFor));
+}
+
+/** A node that is down may come back with a task of the slot, as long as that is not given up. */
+function mayReturn(plan: PlanBuilder, slotTasks: readonly Task[]): boolean {
+  return slotTasks.some((old) => {
+    const node = old.nodeId === "" ? undefined : plan.input.node(old.nodeId);
+    return node?.status?.state === NodeState.DOWN && !isTerminal(old) && !isWanted(old);
+  });
 }
 
 export function isDrained(node: Node | undefined): boolean {

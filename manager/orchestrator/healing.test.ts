@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Task } from "../../proto/gen/skein/v1/objects.js";
-import { RestartCondition, TaskPhase, TaskState } from "../../proto/gen/skein/v1/types.js";
+import { NodeState, RestartCondition, TaskPhase, TaskState } from "../../proto/gen/skein/v1/types.js";
 import { ControlLab } from "../../test/support/control-lab.js";
 import { GROWN_DELAY_JITTER, restartOf } from "./restart-policy.js";
 import { phaseAtMs } from "./task-account.js";
@@ -143,5 +143,31 @@ test("each task that was told to stop says why, and when", async () => {
   assert.ok(lab.stops("web").includes("2 scale: 2 to 1 replicas"), lab.stops("web").join("\n"));
   await lab.removeService("web");
   assert.ok(lab.stops("web").includes("1 removed: the service was removed"));
+  await lab.close();
+});
+
+test("a node that returns before the successor started stops its own task first", async () => {
+  const lab = new ControlLab();
+  await lab.addNodes("n1");
+  await lab.createService("web", { mode: replicas(1) });
+  await lab.addNodes("n2");
+  lab.silent.add("n2"); // the successor is not prepared yet
+  await lab.nodeDown("n1");
+  await lab.updateNode("n1", (node) => ({
+    ...node,
+    status: { message: "", address: "", state: NodeState.READY },
+  }));
+  lab.silent.delete("n2");
+  await lab.settle();
+  assert.deepEqual(lab.show("web"), [
+    "1 n2 READY/READY app:1 node: n1 is down",
+    "1 n1 RUNNING/SHUTDOWN app:1 create",
+  ]);
+  lab.silent.delete("n1");
+  await lab.settle();
+  assert.deepEqual(lab.show("web"), [
+    "1 n2 RUNNING/RUNNING app:1 node: n1 is down",
+    "1 n1 SHUTDOWN/SHUTDOWN app:1 create",
+  ]);
   await lab.close();
 });

@@ -88,8 +88,12 @@ function succeed(plan: PlanBuilder, slot: Slot): void {
   const nodeId = typeof slot.key === "string" ? slot.key : "";
   const slotTasks = slot.tasks;
   if (slot.lost.includes(newest)) {
-    const detail = lostBecause(newest.nodeId, plan.input.node(newest.nodeId)) ?? "lost";
-    if (!isStranded(plan, newest)) plan.replace(newest, { nodeId, kind: "node", detail, slotTasks });
+    const node = plan.input.node(newest.nodeId);
+    const detail = lostBecause(newest.nodeId, node) ?? "lost";
+    // Prepared first: should the node return meanwhile, its task stops before this one starts.
+    const desiredState = plan.startFirst || node === undefined ? TaskState.RUNNING : TaskState.READY;
+    const why = { kind: "node", detail } as const;
+    if (!isStranded(plan, newest)) plan.replace(newest, { nodeId, ...why, slotTasks, desiredState });
   } else if (mayRestart(newest, slot.tasks)) {
     plan.restart(newest, { nodeId, running: TaskState.RUNNING, slotTasks });
   } else plan.stop(newest, whyStopped(plan, slot, newest));
