@@ -16,6 +16,8 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { systemClock } from "../base/clock/system-clock.js";
+import { AbortedError } from "../base/errors/errors.js";
+import { toGrpcStatus } from "../base/grpc/grpc-errors.js";
 import { silentLogger } from "../base/log/logger.js";
 import { SeededRandom } from "../base/random/seeded-random.js";
 import { type ClusterEvent, ControlService, type WatchEventsRequest } from "../proto/gen/skein/v1/control.js";
@@ -138,4 +140,36 @@ test("whoever waits for a manager that does not answer is let go after a while, 
   await watch.live(new AbortController().signal);
   watch.close();
   endpoint.channel.close();
+});
+
+test("a watch that breaks goes on behind the last number; where that is gone, the gap is told", async () => {
+  const manager = new FakeManager("numbers");
+  await manager.listen();
+  const endpoint = manager.endpoint();
+  const seen: string[] = [];
+  const watch = new ClusterWatch({
+    isManager: () => true,
+    manager: () => endpoint,
+    onManagerChange: () => () => undefined,
+    onEvent: ({ id }) => seen.push(id),
+    onGap: () => seen.push("gap"),
+    clock: systemClock,
+    random: new SeededRandom("watch"),
+    log: silentLogger,
+  });
+  await watch.live(new AbortController().signal);
+  const event = { index: 7, timeMs: 1, type: "node", action: "update", attributes: {} };
+  manager.calls[0]?.write({ ...event, id: "one", ordinal: 2 });
+  await until("the first event", () => seen.length === 1);
+  manager.calls[0]?.end();
+  await until("the second watch", () => manager.calls.length === 2);
+  assert.equal(manager.calls[1]?.request.after, "7.2");
+  await watch.live(new AbortController().signal);
+  manager.calls[1]?.emit("error", toGrpcStatus(new AbortedError("gap")));
+  await until("the third watch", () => manager.calls.length === 3);
+  assert.equal(manager.calls[2]?.request.after, "");
+  assert.deepEqual(seen, ["one", "gap"]);
+  watch.close();
+  endpoint.channel.close();
+  manager.close();
 });

@@ -150,6 +150,7 @@ export class ClusterWatch {
   }
 
   #gap(): void {
+    this.#live = false; // so that it is told once
     this.#last = "";
     this.#components.onGap();
   }

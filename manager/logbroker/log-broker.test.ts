@@ -6,7 +6,7 @@ import { Node, Service, Task } from "../../proto/gen/skein/v1/objects.js";
 import { NodeState, TaskState } from "../../proto/gen/skein/v1/types.js";
 import { createTestStore } from "../../test/support/test-store.js";
 import { ManagerLogBroker, type Publication } from "./log-broker.js";
-import { ANSWER_WAIT_MS, LISTENER_WAIT_MS } from "./log-feed.js";
+import { AGAIN_MS, ANSWER_WAIT_MS, LISTENER_WAIT_MS } from "./log-feed.js";
 
 async function setUp() {
   const { store, clock, random, log } = createTestStore();
@@ -188,4 +188,61 @@ test("a node cannot write into the logs of a task that runs elsewhere", async ()
     ],
   });
   assert.deepEqual(heard, ["n1: own"]);
+});
+
+test("a followed node that comes back is asked from behind its last lines, and old answers count no more", async () => {
+  const { run, subscribe, listen } = await setUp();
+  await run("t1", "n1", 1);
+  const first = listen("n1");
+  const { heard } = subscribe(true);
+  const [message] = lines("a").messages;
+  assert.ok(message);
+  const said = (text: string, timestamp: string) => ({
+    ...{ ...message, taskId: "t1", timestamp, data: Buffer.from(text) },
+  });
+  const publication = first.publish();
+  const stamped = [said("a", "T1"), said("b", "T2"), said("c", "T2")];
+  publication.receive({ ...lines(""), messages: stamped });
+  first.closed();
+  publication.closed();
+  const second = listen("n1");
+  assert.deepEqual(second.got[0]?.taken, { t1: { timestamp: "T2", lines: 2 } });
+  assert.equal(second.got[0]?.options?.tail, -1);
+  publication.receive({ ...lines(""), messages: [said("late", "T3")] });
+  second.publish().receive({ ...lines(""), messages: [said("d", "T3")] });
+  assert.deepEqual(heard, [
+    ...["n1: a", "n1: b", "n1: c"],
+    "! logs of web.1 are incomplete: node n1 broke off",
+    "! logs of web.1 go on: node n1 is back",
+    "n1: d",
+  ]);
+});
+
+test("a followed node that broke off and still listens is asked again after a moment", async () => {
+  const { run, subscribe, listen, clock, broker } = await setUp();
+  await run("t1", "n1", 1);
+  const one = listen("n1");
+  const { subscription } = subscribe(true);
+  const old = one.got[0]?.id ?? "";
+  one.publish().closed();
+  clock.advance(AGAIN_MS);
+  assert.equal(one.got.length, 2);
+  assert.equal(broker.publish("n1", old), undefined);
+  subscription.closed();
+  assert.equal(clock.pendingCount, 0);
+});
+
+test("tasks that were removed are asked for where they were, by task, service and the service's name", async () => {
+  const { broker, store, run, subscribe, listen } = await setUp();
+  await run("t1", "n1", 1);
+  await run("t2", "n2", 2);
+  await store.update((tx) => tx.remove("task", "t1"));
+  await new Promise((resolve) => setImmediate(resolve));
+  const [one, two] = [listen("n1"), listen("n2")];
+  subscribe();
+  assert.deepEqual([one.got.length, two.got.length], [1, 1]);
+  await store.update((tx) => tx.remove("service", "s1"));
+  const ids = (reference: string): string[] => broker.findRemoved(reference).map(({ id }) => id);
+  assert.deepEqual([ids("t1"), ids("s1"), ids("web")], [["t1"], ["t1", "t2"], ["t1", "t2"]]);
+  assert.throws(() => broker.findRemoved("nope"), NotFoundError);
 });

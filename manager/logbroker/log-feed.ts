@@ -28,7 +28,7 @@ export const ANSWER_WAIT_MS = 10_000;
 /** Tasks named in a line about what is missing. */
 const NAMES_SHOWN_MAX = 8;
 /** Before a node is asked again that listens, but broke off. */
-const AGAIN_MS = 1_000;
+export const AGAIN_MS = 1_000;
 
 /** Of a subscription as nodes know it: the feed, and how many times the node was asked. */
 function subscriptionId(feedId: string, asked: number): string {
@@ -154,7 +154,8 @@ export class LogFeed {
     this.#ended = true;
     for (const [nodeId, source] of this.#sources) {
       source.deadline?.cancel();
-      if (source.asked > 0) this.#options.listener(nodeId)?.send(this.#subscription(source, true));
+      if (source.state === "asked" || (this.follow && source.asked > 0))
+        this.#options.listener(nodeId)?.send(this.#subscription(source, true));
     }
     for (const listener of this.#resume) listener();
     this.#options.output.end(error);
