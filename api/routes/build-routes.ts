@@ -26,6 +26,11 @@ export interface BuildRoutesOptions {
 
 /** Builds that can be cancelled by their id. */
 const NAMED_BUILDS_MAX = 1_024;
+/** `system prune` sends the labels it was given, which no record of the cache has. */
+const PRUNE_FILTERS = [
+  ...["until", "id", "parent", "type", "description", "inuse", "shared", "private"],
+  ...["label", "label!"],
+];
 
 export function buildRoutes({ builder, nowMs, onPruned }: BuildRoutesOptions): Route[] {
   const named = new Map<string, AbortController>();
@@ -62,7 +67,7 @@ export function buildRoutes({ builder, nowMs, onPruned }: BuildRoutesOptions): R
       method: "POST",
       path: "/build/prune",
       handle: async (exchange) => {
-        const filters = parseFilters(exchange.query.get("filters"), "any"); // labels, of `system prune`
+        const filters = parseFilters(exchange.query.get("filters"), PRUNE_FILTERS);
         const [until] = filters.get("until") ?? [];
         const ago = until === undefined ? undefined : parseGoDuration(until);
         const untilMs =
