@@ -328,6 +328,27 @@ test("grpc transport drops the stream of a member when it is removed", async () 
   await world.close();
 });
 
+test("grpc transport goes over to new connections without a moment of being lost", async () => {
+  const world = grpcWorld();
+  const [a, b] = [await world.make(1), await world.make(2)];
+  connect(a, b);
+  await until("up", () => a.transport.isReachable(2) && b.transport.isReachable(1));
+  const { transport } = a;
+  assert.ok(transport instanceof GrpcTransport);
+  for (let round = 1; round <= 5; round++) {
+    transport.renewConnections();
+    transport.renewConnections(); // the newer one overtakes
+    await until(`messages of round ${round}`, () => {
+      assert.equal(transport.isReachable(2), true);
+      transport.send([append(1, 2, round)]);
+      return b.messages.some((message) => message.index === round);
+    });
+    await new Promise((wake) => setTimeout(wake, 20));
+  }
+  assert.deepEqual([a.lost, b.lost, a.unreachable], [[], [], []]);
+  await world.close();
+});
+
 test("grpc transport comes back quickly when the peer does", async () => {
   const world = grpcWorld();
   const a = await world.make(1);
