@@ -7,9 +7,9 @@
  *   constraints: one-off, and only a third of the nodes has the label that the tasks ask for.
  *   one service, one-off: all are of one service, and each has a specification of its own.
  *   real tasks: grouped, with image, command, variables, reservations and an address.
- * Measured: from the start of the loop on a store full of pending tasks until the watcher has seen the last one
- * assigned; and the longest hold of the event loop meanwhile, by CPU time of its thread. Nothing waits a fixed
- * time, so that nothing is subtracted (SwarmKit's figures hold its 50 ms of waiting once).
+ * Measured: from the start of the loop on a store full of pending tasks until the watcher has seen the last
+ * one assigned; and the longest hold of the event loop meanwhile, by CPU time of its thread. Nothing waits a
+ * fixed time, so that nothing is subtracted (SwarmKit's figures hold its 50 ms of waiting once).
  * Command: npm run bench -- control-scheduler [--rounds N] [--only TEXT]. Edge: to the process.
  */
 import { performance } from "node:perf_hooks";
@@ -117,7 +117,8 @@ async function measure({ kind, nodes, tasks }: Shape, hold: LoopHold): Promise<R
   await store.batch(nodeItems, (tx, node) => tx.create("node", node));
   const taskItems = Array.from({ length: tasks }, (_, at) => makeTask(newId(random), at, kind));
   await store.batch(taskItems, (tx, task) => tx.create("task", task));
-  // somebody has listed them before: sorting is no part of scheduling (SwarmKit's tables are sorted as they fill)
+  // somebody has listed them before: sorting is no part of scheduling (SwarmKit's tables are sorted as they
+  // fill)
   store.view((tx) => [tx.list("node"), tx.list("task")]);
   let left = tasks;
   const done = watchUntil(store, "task", ({ changes }) => {

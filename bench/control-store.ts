@@ -1,10 +1,10 @@
 /**
  * Question: how many transactions does the store take in memory, and what does a watcher cost?
  * Workload: the real store over a proposer that commits at once; 10 000 nodes. Each transaction updates one
- * node: one after the other, each awaited, and 64 callers at a time. Then one update with 1 000 watchers of the table, each of
- * which wakes and takes its batch.
- * Measured: transactions a second over 100 000; microseconds of a transaction with watchers, less those of one without.
- * Command: npm run bench -- control-store [--rounds N]. Edge: to the process.
+ * node: one after the other, each awaited, and 64 callers at a time. Then one update with 1 000 watchers of
+ * the table, each of which wakes and takes its batch.
+ * Measured: transactions a second over 100 000; microseconds of a transaction with watchers, less those of
+ * one without. Command: npm run bench -- control-store [--rounds N]. Edge: to the process.
  */
 import { performance } from "node:perf_hooks";
 import { newId } from "../base/random/ids.js";

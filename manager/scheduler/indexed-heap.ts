@@ -1,8 +1,8 @@
 /**
  * A binary heap of small integers with a number as key, lowest key first, then lowest integer. It knows where
  * each is, so that a key can change in place.
- * Pure. Invariants: `positions[items[i]] === i`, and -1 for what is not inside; no child is before its parent.
- * Heaps whose integers are disjoint can share one `HeapSpace`.
+ * Pure. Invariants: `positions[items[i]] === i`, and -1 for what is not inside; no child is before its
+ * parent. Heaps whose integers are disjoint can share one `HeapSpace`.
  */
 
 const ABSENT = -1;

@@ -1,7 +1,8 @@
 /**
- * What of a node changed, as bits, so that only those look again whom it concerns; and the journal of changes.
- * Pure. Invariant: who has read up to `end` and reads again sees every node that changed since, or is told that
- * too much was forgotten.
+ * What of a node changed, as bits, so that only those look again whom it concerns; and the journal of
+ * changes.
+ * Pure. Invariant: who has read up to `end` and reads again sees every node that changed since, or is told
+ * that too much was forgotten.
  */
 import type { Node } from "../../proto/gen/skein/v1/objects.js";
 import { NodeAvailability } from "../../proto/gen/skein/v1/types.js";

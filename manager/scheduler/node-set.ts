@@ -1,6 +1,6 @@
 /**
- * All nodes with what runs on them, kept up to date one change at a time; each change stands in a journal, from
- * which whoever keeps an order or a count of nodes brings it up to date.
+ * All nodes with what runs on them, kept up to date one change at a time; each change stands in a journal,
+ * from which whoever keeps an order or a count of nodes brings it up to date.
  * Pure. Invariants: a task is held by at most one node; nodes have distinct small numbers.
  */
 import type { Node, Task } from "../../proto/gen/skein/v1/objects.js";

@@ -1,8 +1,9 @@
 /**
  * Chooses nodes for tasks: the best node that every filter accepts, in the order of ranking.ts.
  * Pure, save that placements are noted in the node set.
- * Cost: a task takes O(log nodes) when its kind was seen before, else O(nodes) once. Tasks of services that run on
- * few nodes share the order of all nodes, or of those that fit their kind; the others have one per service.
+ * Cost: a task takes O(log nodes) when its kind was seen before, else O(nodes) once. Tasks of services that
+ * run on few nodes share the order of all nodes, or of those that fit their kind; the others have one per
+ * service.
  */
 import { Task } from "../../proto/gen/skein/v1/objects.js";
 import {

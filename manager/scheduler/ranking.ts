@@ -1,6 +1,6 @@
 /**
- * The nodes that fit tasks of one kind, best first, kept from the node set's journal: a change of a node costs
- * O(log nodes) when it is next asked, a placement likewise.
+ * The nodes that fit tasks of one kind, best first, kept from the node set's journal: a change of a node
+ * costs O(log nodes) when it is next asked, a placement likewise.
  *
  *   spread     where the service keeps failing last; then fewest tasks of the service; then fewest tasks
  *   bin-pack   where the service keeps failing last; then the fullest by reservations; then most tasks

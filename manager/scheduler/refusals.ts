@@ -1,7 +1,8 @@
 /**
- * Which nodes a pipeline refuses, and by which filter: one byte per node, and a count per filter, so that saying
- * why no node fits costs no look at the nodes.
- * Pure. Invariant: `counts[f]` is the number of nodes whose byte names filter f; `accepted` of those it accepts.
+ * Which nodes a pipeline refuses, and by which filter: one byte per node, and a count per filter, so that
+ * saying why no node fits costs no look at the nodes.
+ * Pure. Invariant: `counts[f]` is the number of nodes whose byte names filter f; `accepted` of those it
+ * accepts.
  */
 import type { FilterPipeline, Refusal } from "./filter.js";
 import { NODE_ITSELF } from "./node-change.js";

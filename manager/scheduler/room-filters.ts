@@ -90,14 +90,15 @@ export const hostPort: Filter = (task, { set }) => {
   const ports = hostPortsOf(task);
   if (ports.length === 0) return undefined;
   const text = ports.map((key) => key.replace(/^.*\//, "")).join(", ");
+  // the mesh's own ports are in the way of other services only
+  const ownMesh = ports.some((key) => set.ingressPorts.get(key) === task.serviceId);
   const isTaken = (info: NodeInfo, key: string, except: string): boolean => {
     const publisher = set.ingressPorts.get(key);
     return (publisher !== undefined && publisher !== task.serviceId) || info.portInUse(key, except);
   };
   return {
     name: "host-port",
-    // the mesh's own ports are in the way of other services only
-    key: `ports ${ports.join()} ${ports.some((key) => set.ingressPorts.get(key) === task.serviceId) ? task.serviceId : ""}`,
+    key: `ports ${ports.join()}${ownMesh ? ` of ${task.serviceId}` : ""}`,
     looksAt: NodeChange.ports,
     accepts: (info, except) => !ports.some((key) => isTaken(info, key, except)),
     detail: () => `host port ${text} already in use`,

@@ -1,9 +1,9 @@
 /**
  * The scheduler: gives every allocated, pending task a node,
  * or says on the task why there is none and tries again when a node changed so that it may fit now.
- * Pure (the store is handed in). Invariants: when a pass decides, the node set is the store's as of the pass's
- * changes; after a pass it holds what was written, whatever became of the rest; a pass yields to the event loop
- * every few milliseconds.
+ * Pure (the store is handed in). Invariants: when a pass decides, the node set is the store's as of the
+ * pass's changes; after a pass it holds what was written, whatever became of the rest; a pass yields to the
+ * event loop every few milliseconds.
  */
 import { nextTurn } from "../../base/loop/process-turn.js";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
@@ -26,6 +26,8 @@ export { NO_NODE_CAUSE } from "./task-verdict.js";
 const SLICE_DECISIONS = 2_000;
 /** Between two turns of the event loop. */
 const SLICE_MS = 4;
+/** Between two looks at the clock: a look costs about as much as an item of the cheapest kind. */
+const ITEMS_PER_LOOK = 16;
 
 type Decision =
   | { readonly kind: "placed"; readonly placed: Placed; isWritten: boolean }
@@ -43,6 +45,7 @@ class Scheduler {
   /** Lists of the store that something was derived from: they stay the same arrays while nothing changes. */
   #derivedFrom: readonly unknown[] = [];
   #sliceEndMs = 0;
+  #looks = 0;
 
   constructor(components: ControlLoopComponents) {
     this.#components = components;
@@ -128,8 +131,8 @@ class Scheduler {
   }
 
   /**
-   * Most changes are statuses of tasks whose place is known, or what this scheduler wrote itself. Should the store
-   * know better by now, that change is still to come.
+   * Most changes are statuses of tasks whose place is known, or what this scheduler wrote itself. Should the
+   * store know better by now, that change is still to come.
    */
   #holdsAlready(task: Task): boolean {
     const info = this.#set.nodeOf(task.id);
@@ -193,9 +196,9 @@ class Scheduler {
   }
 
   #mustPause(): boolean {
-    return (
-      this.#decisions.length >= SLICE_DECISIONS || this.#components.clock.monotonicMs() >= this.#sliceEndMs
-    );
+    if (this.#decisions.length >= SLICE_DECISIONS) return true;
+    this.#looks = (this.#looks + 1) % ITEMS_PER_LOOK;
+    return this.#looks === 0 && this.#components.clock.monotonicMs() >= this.#sliceEndMs;
   }
 
   /** Writes what has gathered, or only lets others run. */

@@ -1,6 +1,6 @@
 /**
- * Tasks of one service in order of slot. Numbers are sorted, not tasks: a hundred thousand tasks, compared one by
- * one, would hold the event loop for too long.
+ * Tasks of one service in order of slot. Numbers are sorted, not tasks: a hundred thousand tasks, compared
+ * one by one, would hold the event loop for too long.
  * Pure. Bounds: the first TASKS_MAX tasks are sorted; slots from SLOT_MAX on count as equal.
  */
 import type { Task } from "../../proto/gen/skein/v1/objects.js";

@@ -1,5 +1,6 @@
 /**
- * Tasks that wait are looked at when something happened that concerns them, and then only as much as it takes.
+ * Tasks that wait are looked at when something happened that concerns them, and then only as much as it
+ * takes.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,9 +1,10 @@
 /**
- * Tasks that found no node, by what they ask for. A change of a node is shown to each kind of task, not to each
- * task, and only to kinds whose refusing filter looks at what changed; they are tried again when a node accepts.
+ * Tasks that found no node, by what they ask for. A change of a node is shown to each kind of task, not to
+ * each task, and only to kinds whose refusing filter looks at what changed; they are tried again when a node
+ * accepts.
  * Pure. Invariant: a task is in one group at most; a group without tasks is forgotten.
- * Bound: past REFUSAL_BYTES_MAX a further kind remembers no refusals and is tried again at any change that its
- * filters look at.
+ * Bound: past REFUSAL_BYTES_MAX a further kind remembers no refusals and is tried again at any change that
+ * its filters look at.
  */
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import type { FilterPipeline, Refusal } from "./filter.js";

@@ -1,6 +1,7 @@
 /**
  * What the cluster would do if something were so: a service created, changed, scaled or removed, a node
- * drained, lost or removed. The same judgement of slots and the same placement as in earnest, written nowhere.
+ * drained, lost or removed. The same judgement of slots and the same placement as in earnest, written
+ * nowhere.
  * Pure. Invariant: the answer depends on the view and the question alone; the view is only read.
  * Bounds: what is supposed is carried to its end, all of a service's tasks one by one, as with an update that
  * has a parallelism of 1; a long question yields to the event loop between services.

@@ -1,6 +1,7 @@
 /**
- * Encodes protobuf messages straight into one buffer. The writer of protobufjs keeps an object per field until it
- * finishes, which for the small objects of the store is most of what encoding costs and leaves as garbage.
+ * Encodes protobuf messages straight into one buffer. The writer of protobufjs keeps an object per field
+ * until it finishes, which for the small objects of the store is most of what encoding costs and leaves as
+ * garbage.
  * Pure. Invariant: byte for byte what protobufjs writes; a test compares over all tables.
  * It has the methods that generated code calls. One writer is used for one message at a time.
  */

@@ -1,6 +1,6 @@
 /**
- * Objects in order of id. A bucket holds cells, one per object of its table, so that a new version of an object
- * costs each of its buckets a mark and no search.
+ * Objects in order of id. A bucket holds cells, one per object of its table, so that a new version of an
+ * object costs each of its buckets a mark and no search.
  * Pure. Invariant: `values` is strictly ascending by id, and an array handed out never changes.
  * Cost: insertion and removal are constant; the next `values` sorts what came since and copies the rest.
  */
