@@ -36,6 +36,9 @@ export interface TunnelBrokerComponents {
   readonly random: Random;
 }
 
+/** Containers whose task is remembered. */
+const FOUND_MAX = 256;
+
 /** What a node's end is joined with. */
 export interface TunnelOrder<End> {
   /** The node has dialled back. */
@@ -55,6 +58,8 @@ export class TunnelBroker<End> {
   readonly #components: TunnelBrokerComponents;
   readonly #pending = new Map<string, Pending<End>>();
   readonly #perNode = new Map<string, number>();
+  /** Tasks of containers that were looked up by their whole id. */
+  readonly #found = new Map<string, string>();
   #count = 0;
 
   constructor(components: TunnelBrokerComponents) {
@@ -67,7 +72,15 @@ export class TunnelBroker<End> {
 
   /** @throws {NotFoundError} {FailedPreconditionError} {InvalidArgumentError} */
   find(name: string): ContainerPlace {
-    return this.#components.store.view((view) => findContainer(view, name));
+    return this.#components.store.view((view) => {
+      // A look-up by container walks all tasks, and a command asks several times for one.
+      const known = this.#found.get(name);
+      const task = known === undefined ? undefined : view.get("task", known);
+      if (task?.status?.container?.containerId === name) return findContainer(view, task.id);
+      const place = findContainer(view, name);
+      if (place.containerId === name) this.#remember(name, place.taskId);
+      return place;
+    });
   }
 
   /**
@@ -118,6 +131,13 @@ export class TunnelBroker<End> {
       this.#take(id);
       order.refused(new UnavailableError("this manager stops"));
     }
+  }
+
+  #remember(containerId: string, taskId: string): void {
+    this.#found.delete(containerId);
+    this.#found.set(containerId, taskId);
+    const [oldest] = this.#found.keys();
+    if (this.#found.size > FOUND_MAX && oldest !== undefined) this.#found.delete(oldest);
   }
 
   #order(id: string, target: { nodeId: string; taskId: string }, order: TunnelOrder<End>): void {
