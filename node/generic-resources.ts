@@ -6,10 +6,10 @@
 import { InvalidArgumentError } from "../base/errors/errors.js";
 import type { GenericResource } from "../proto/gen/skein/v1/types.js";
 
-const ENTRY = /^([A-Za-z0-9][A-Za-z0-9_.-]*)=([^,=\s]+)$/;
+const ENTRY = /^([A-Za-z0-9][A-Za-z0-9_.-]{0,63})=([^,=\s]{1,64})$/;
 const COUNT = /^\d{1,9}$/;
 /** Of one node. */
-const RESOURCES_MAX = 1_024;
+const RESOURCES_MAX = 256;
 
 /** @throws {InvalidArgumentError} naming the entry and the rule. */
 export function genericResources(list: readonly string[]): readonly GenericResource[] {

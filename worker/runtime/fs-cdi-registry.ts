@@ -47,10 +47,11 @@ export async function injectDevices(
   return joined(edits);
 }
 
-/** Bounds what a node tells of itself. */
+/** Bounds what a node tells of itself; a description as a whole may have 64 KiB. */
 const DEVICES_TOLD_MAX = 512;
+const DEVICE_BYTES_TOLD_MAX = 16 * 1024;
 
-/** Fully qualified names of the devices that containers can ask for here, in order; the first 512. */
+/** Fully qualified names of the devices that containers can ask for here, in order, as many as are told. */
 export async function cdiDeviceNames(init: {
   readonly folders?: readonly string[];
   readonly log: Logger;
@@ -59,12 +60,16 @@ export async function cdiDeviceNames(init: {
     init.log.warn("the folders of CDI specifications cannot be read", { error: messageOf(error) });
     return new Map<string, Found>();
   });
-  if (devices.size > DEVICES_TOLD_MAX)
-    init.log.warn("not all CDI devices are told to the swarm", {
-      devices: devices.size,
-      told: DEVICES_TOLD_MAX,
-    });
-  return [...devices.keys()].sort().slice(0, DEVICES_TOLD_MAX);
+  const told: string[] = [];
+  let bytes = 0;
+  for (const name of [...devices.keys()].sort()) {
+    bytes += name.length + 4;
+    if (told.length === DEVICES_TOLD_MAX || bytes > DEVICE_BYTES_TOLD_MAX) break;
+    told.push(name);
+  }
+  if (told.length < devices.size)
+    init.log.warn("not all CDI devices are told to the swarm", { devices: devices.size, told: told.length });
+  return told;
 }
 
 interface Found {
