@@ -51,6 +51,7 @@ import { serviceRoutes, taskRoutes } from "./routes/service-routes.js";
 import { swarmRoutes } from "./routes/swarm-routes.js";
 import { API_VERSION, API_VERSION_MIN, pingHeaders, systemRoutes } from "./routes/system-routes.js";
 import { volumeRoutes } from "./routes/volume-routes.js";
+import { whyRoutes } from "./routes/why-routes.js";
 import { UNIMPLEMENTED } from "./unimplemented-routes.js";
 
 /** Of TCP connections; those of local sockets end with their client. */
@@ -98,6 +99,7 @@ function routesOf(backend: EngineBackend, clients: ManagerClients, events: Engin
     ...nodeRoutes(clients),
     ...serviceRoutes(clients, backend.random),
     ...taskRoutes(clients),
+    ...whyRoutes(clients),
     ...logRoutes(clients),
     ...secretRoutes(clients),
     ...configRoutes(clients),

@@ -10,6 +10,7 @@ import { leaderWait } from "../base/grpc/leader-wait.js";
 import type { BackupClient } from "../proto/gen/skein/v1/backup.js";
 import type { ControlClient } from "../proto/gen/skein/v1/control.js";
 import type { RaftInspection } from "../proto/gen/skein/v1/debug.js";
+import type { ExplainClient } from "../proto/gen/skein/v1/explain.js";
 import { LogsClient } from "../proto/gen/skein/v1/logs.js";
 import { openControlClient } from "../proto/late-control-client.js";
 import type { EngineBackend, ManagerEndpoint } from "./ports.js";
@@ -78,6 +79,24 @@ export class ManagerClients {
     const { address, credentials, channel } = await this.#reached();
     const { BackupClient } = await import("../proto/gen/skein/v1/backup.js"); // seldom needed
     return new BackupClient(address, credentials, { channelOverride: channel });
+  }
+
+  /** @example await clients.explain((explain) => explain.getTaskExplanation, { id }) */
+  async explain<Req, Res>(
+    pick: (explain: ExplainClient) => UnaryMethod<Req, Res>,
+    request: Req,
+  ): Promise<Res> {
+    const endpoint = await this.#reached();
+    const { address, credentials, channel } = endpoint;
+    const { ExplainClient } = await import("../proto/gen/skein/v1/explain.js"); // seldom needed
+    const explain = new ExplainClient(address, credentials, { channelOverride: channel });
+    try {
+      return await callUnary<Req, Res>(pick(explain).bind(explain), request, {
+        timeoutMs: CONTROL_TIMEOUT_MS,
+      });
+    } catch (error) {
+      throw this.explained(error, endpoint);
+    }
   }
 
   /** This node's own member, whoever leads. */

@@ -12,6 +12,7 @@ import { createHttpExternalSigner } from "../manager/ca/http-external-ca.js";
 import { createNodeCaHandlers } from "../manager/ca/node-ca.js";
 import { authorize } from "../manager/ca/rpc-roles.js";
 import { trustView } from "../manager/ca/trust.js";
+import { createExplainHandlers } from "../manager/causes/grpc-explain.js";
 import { createControlHandlers } from "../manager/control/control-handlers.js";
 import { EventHistory } from "../manager/control/event-history.js";
 import { tellLeaders } from "../manager/control/leader-events.js";
@@ -31,6 +32,7 @@ import {
   LeaderReportsClient,
   LeaderReportsService,
 } from "../proto/gen/skein/v1/dispatcher.js";
+import { ExplainService } from "../proto/gen/skein/v1/explain.js";
 import { LogBrokerService, LogsService } from "../proto/gen/skein/v1/logs.js";
 import { RaftMembershipService, RaftService } from "../proto/gen/skein/v1/raft.js";
 import { ReachService, TunnelsService } from "../proto/gen/skein/v1/reach.js";
@@ -56,13 +58,15 @@ const pathsOf = (definition: ServiceDefinition, pick: (name: string) => boolean 
 
 const LEADER_ONLY: ReadonlySet<string> = new Set([
   ...pathsOf(ControlService),
+  ...pathsOf(ExplainService),
   ...pathsOf(RaftMembershipService),
   ...pathsOf(LeaderReportsService),
   ...pathsOf(NodeCaService, (name) => name === "Issue"),
 ]);
-const LINEARIZABLE: ReadonlySet<string> = new Set(
-  pathsOf(ControlService, (name) => /^(Get|List)/.test(name)),
-);
+const LINEARIZABLE: ReadonlySet<string> = new Set([
+  ...pathsOf(ControlService, (name) => /^(Get|List)/.test(name)),
+  ...pathsOf(ExplainService),
+]);
 
 const REPLICA_STREAMS: ReadonlySet<string> = new Set([
   ControlService.watchEvents.path,
@@ -164,6 +168,7 @@ export async function serveManager(parts: ServeParts): Promise<RpcHost> {
     hosted(NodeCaService, createNodeCaHandlers(ca)),
     hosted(ControlService, createControlHandlers(control)),
     hosted(BackupService, createBackupHandlers(backup)),
+    hosted(ExplainService, createExplainHandlers({ store, clock })),
     hosted(DispatcherService, dispatcher.handlers),
     hosted(
       LeaderReportsService,

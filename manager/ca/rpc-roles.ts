@@ -23,6 +23,7 @@ export const RPC_ROLES: ReadonlyMap<string, RequiredRole> = new Map([
   ...rows("LogBroker", "node", "ListenSubscriptions PublishLogs"),
   ...rows("LeaderReports", "manager", "Report"),
   ...rows("Logs", "manager", "SubscribeLogs FindRemoved"),
+  ...rows("Explain", "manager", "GetServiceExplanation GetTaskExplanation"),
   ...rows("Reach", "manager", "FindContainer OpenTunnel"),
   ...rows("Tunnels", "node", "ServeTunnel"),
   ...rows("Raft", "manager", "Stream InstallSnapshot"),

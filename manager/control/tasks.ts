@@ -11,6 +11,7 @@ import type {
 } from "../../proto/gen/skein/v1/control.js";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import { TaskState } from "../../proto/gen/skein/v1/types.js";
+import { withShownStatus } from "../causes/shown-status.js";
 import { isDirty } from "../orchestrator/spec-equality.js";
 import type { ReadTx } from "../store/types.js";
 import type { ControlComponents } from "./control-components.js";
@@ -36,9 +37,7 @@ export class TaskControl {
   }
 
   get(request: IdRequest): TaskReply {
-    return {
-      task: withoutCredentials(this.#components.store.view((tx) => findObject(tx, "task", request.id))),
-    };
+    return this.#components.store.view((tx) => ({ task: shown(tx, findObject(tx, "task", request.id)) }));
   }
 
   list(request: ListTasksRequest): ListTasksReply {
@@ -58,7 +57,7 @@ export class TaskControl {
           (!request.upToDateOnly || isUpToDate(tx, task))
         );
       });
-      return { tasks: tasks.map(withoutCredentials) };
+      return { tasks: tasks.map((task) => shown(tx, task)) };
     });
   }
 }
@@ -98,6 +97,8 @@ function isUpToDate(tx: ReadTx, task: Task): boolean {
   return !isDirty(task, service, task.nodeId === "" ? undefined : tx.get("node", task.nodeId));
 }
 
-function withoutCredentials(task: Task): Task {
-  return { ...task, spec: withPullAuth(task.spec, "") };
+/** With the words that explain it, and without credentials. */
+function shown(tx: ReadTx, task: Task): Task {
+  const told = withShownStatus(task, (id) => (id === "" ? undefined : tx.get("node", id)));
+  return { ...told, spec: withPullAuth(task.spec, "") };
 }
