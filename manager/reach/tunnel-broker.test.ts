@@ -33,7 +33,7 @@ async function setUp() {
         refused: (error) => heard.push(`! ${error.message}`),
       },
     );
-  return { broker, clock, listen, orders, heard, open };
+  return { broker, store, clock, listen, orders, heard, open };
 }
 
 test("a node that dials back is joined with whoever asked, once", async () => {
@@ -72,6 +72,15 @@ test("silence, absence and death are told apart", async () => {
   ]);
   assert.throws(() => open("n2", "t2"), /node host-n2 is down; its task web\.2 was last seen running/);
   assert.throws(() => open("n3"), NotFoundError);
+});
+
+test("a container that was found by its id is found again, until its task is gone", async () => {
+  const { broker, store } = await setUp();
+  const task = { id: "t9", nodeId: "n1", status: { container: { containerId: "c0ffee" } } };
+  await store.update((tx) => tx.create("task", Task.fromPartial(task)));
+  for (let count = 0; count < 2; count++) assert.equal(broker.find("c0ffee").taskId, "t9");
+  await store.update((tx) => tx.remove("task", "t9"));
+  assert.throws(() => broker.find("c0ffee"), NotFoundError);
 });
 
 test("tunnels to a node are bounded; what is closed gives its place back", async () => {
