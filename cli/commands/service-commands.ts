@@ -16,6 +16,7 @@ import { updatedSpec } from "../service/update-spec.js";
 import { parseInteger } from "../units.js";
 import { printInspect } from "./inspect.js";
 import { addServiceLogs } from "./service-logs.js";
+import { addServiceWhy } from "./service-why.js";
 import { addTaskListFlags, printTasks, type TaskListFlags } from "./task-list.js";
 
 interface WaitFlags {
@@ -182,6 +183,7 @@ export function addServiceCommands(program: Command, context: Context): void {
   addUpdate(service, context);
   addListing(service, context);
   addServiceLogs(service, context);
+  addServiceWhy(service, context);
   service
     .command("scale")
     .description("Set the number of tasks of services")
