@@ -151,8 +151,8 @@ test("joins: availability, addresses, labels, generic resources; a rotated token
   }
   await new DockerCli(two).lines(
     ...["swarm", "join", "--token", await token("worker"), "--availability", "pause"],
-    ...["--advertise-addr", `${two.address}:2377`, "--listen-addr", "0.0.0.0:2377"],
-    ...["--data-path-addr", two.address, `${one.address}:2377`],
+    ...["--advertise-addr", "eth0:2377", "--listen-addr", "0.0.0.0:2377"],
+    ...["--data-path-addr", "eth0", `${one.address}:2377`],
   );
   const labels = ["--label", "rack=r3", "--label", "ssd"];
   await must(
@@ -164,6 +164,7 @@ test("joins: availability, addresses, labels, generic resources; a rotated token
       : undefined,
   );
   assert.equal(at(await node("host2"), "Spec", "Availability"), "pause");
+  assert.equal(at(await node("host2"), "Status", "Addr"), two.address);
   const joined = await node("host3");
   assert.deepEqual(at(joined, "Spec", "Labels"), { rack: "r3", ssd: "" });
   assert.deepEqual(at(joined, "Description", "Resources", "GenericResources"), [
@@ -270,6 +271,33 @@ test("docker node update, promote, demote, rm: what is changed, and what is refu
   assert.equal((await docker.lines("node", "ls", "-q")).length, 1);
 });
 
+test("skein swarm ca rotates to a given root, tells how far it is, and refuses what docker refuses", async () => {
+  const dir = joinPath(lab.dir, "given");
+  mkdirSync(dir, { mode: 0o700 });
+  const refusals: readonly [readonly string[], RegExp][] = [
+    [["--cert-expiry", "2h"], /needs --rotate/],
+    [["--rotate", "--ca-key", "x"], /--ca-key needs --ca-cert/],
+    [["--rotate", "--external-ca", "protocol=cfssl,url=https://ca"], /needs --ca-cert/],
+  ];
+  for (const [flags, words] of refusals) {
+    const { code, stderr } = await one.skein(["swarm", "ca", ...flags]);
+    assert.deepEqual([code !== 0, words.test(stderr)], [true, true], stderr);
+  }
+  const before = await skein("swarm", "ca");
+  const root = await createRootCertificate({ nowMs: Date.now(), random: systemRandom });
+  const [cert, key] = [joinPath(dir, "root.pem"), joinPath(dir, "key.pem")];
+  writeFileSync(cert, root.certPem);
+  writeFileSync(key, root.keyPem, { mode: 0o600 });
+  const given = ["--ca-cert", cert, "--ca-key", key, "--cert-expiry", "3h"];
+  const { code, stdout, stderr } = await one.skein(["swarm", "ca", "--rotate", ...given]);
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /certificates of the new root: 1\/1 nodes/);
+  assert.equal(stdout.trim(), root.certPem.trim());
+  assert.notEqual(stdout, before);
+  assert.equal(at(await swarm(), "Spec", "CAConfig", "NodeCertExpiry"), 3 * 3_600e9);
+  assert.equal(JSON.stringify(await swarm()).includes("PRIVATE KEY"), false);
+});
+
 test("an external CA signs where the swarm has no key of its root", { skip }, async () => {
   const dir = joinPath(lab.dir, "outside");
   mkdirSync(dir, { mode: 0o700 });
@@ -317,19 +345,4 @@ test("an external CA signs where the swarm has no key of its root", { skip }, as
     await docker.refused("swarm", "ca", "--rotate"),
     /external CA corresponding to the current CA certificate/,
   );
-});
-
-test("skein swarm ca rotates to a given root, tells how far it is, and refuses what docker refuses", async () => {
-  const dir = joinPath(lab.dir, "given");
-  mkdirSync(dir, { mode: 0o700 });
-  const refusals: readonly [readonly string[], RegExp][] = [
-    [["--cert-expiry", "2h"], /needs --rotate/],
-    [["--rotate", "--ca-key", "x"], /--ca-key needs --ca-cert/],
-    [["--rotate", "--external-ca", "protocol=cfssl,url=https://ca"], /needs --ca-cert/],
-  ];
-  for (const [flags, words] of refusals) {
-    const { code, stderr } = await one.skein(["swarm", "ca", ...flags]);
-    assert.deepEqual([code !== 0, words.test(stderr)], [true, true], stderr);
-  }
-  assert.match(await skein("swarm", "ca"), /BEGIN CERTIFICATE/);
 });
