@@ -1,5 +1,5 @@
 /**
- * TLSInfo: which root a cluster or a node trusts, and which one has signed. Pure but for reading certificates.
+ * TLSInfo: which root a cluster or a node trusts, and which one has signed. Pure but for reading PEM.
  * Nodes tell hashes; the certificates are the cluster's. While the root is being rotated, the cluster shows
  * the coming one, as the goal, and a node the roots that it trusts.
  */
