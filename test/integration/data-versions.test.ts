@@ -1,6 +1,6 @@
 /**
- * New data of configs and secrets reaches the running tasks by their service's update rules, and a rollback takes
- * it back; by our command and by the stock `docker stack deploy`.
+ * New data of configs and secrets reaches the running tasks by their service's update rules, and a rollback
+ * takes it back; by our command and by the stock `docker stack deploy`.
  */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
