@@ -32,7 +32,7 @@ function blockersOf(plan: PlanBuilder, slotTasks: readonly Task[], task: Task): 
     const old = slotTasks.find(({ id }) => id === task.replacesTaskId);
     return old !== undefined && !isWanted(old) && mayRun(old) ? [old] : [];
   }
-  return slotTasks.slice(slotTasks.indexOf(task) + 1).filter(mayRun);
+  return [...slotTasks.slice(slotTasks.indexOf(task) + 1).filter(mayRun), ...plan.leaving(task.slot)];
 }
 
 /**

@@ -171,3 +171,27 @@ test("a node that returns before the successor started stops its own task first"
   ]);
   await lab.close();
 });
+
+test("a slot that is given up and wanted again waits for the end of what it had", async () => {
+  const lab = new ControlLab();
+  await lab.addNodes("n1", "n2");
+  await lab.createService("web", { mode: replicas(1) });
+  const home = lab.running("web")[0]?.nodeId ?? "";
+  lab.silent.add(home);
+  await lab.scale("web", 0);
+  await lab.updateNode(home, (node) => ({
+    ...node,
+    spec: node.spec && { ...node.spec, availability: "NODE_AVAILABILITY_PAUSE" },
+  }));
+  await lab.scale("web", 1);
+  const other = home === "n1" ? "n2" : "n1";
+  assert.deepEqual(lab.show("web"), [
+    `1 ${other} READY/READY app:1 scale: 0 to 1 replicas`,
+    `1 ${home} RUNNING/REMOVE app:1 create`,
+  ]);
+  assert.deepEqual(lab.waits("web"), [`1 ${other} waits for the task before it on ${home}`]);
+  lab.silent.delete(home);
+  await lab.settle();
+  assert.deepEqual(lab.show("web"), [`1 ${other} RUNNING/RUNNING app:1 scale: 0 to 1 replicas`]);
+  await lab.close();
+});

@@ -52,7 +52,7 @@ function* grow(plan: PlanBuilder, slots: readonly Slot[], replicas: number): Gen
   const detail = scaleDetail(plan, used.size, replicas);
   for (let slot = 1, count = used.size; count < replicas; slot++) {
     if (used.has(slot)) continue;
-    plan.create(first ? { slot, kind: "create" } : { slot, kind: "scale", detail });
+    plan.begin(slot, first ? { kind: "create" } : { kind: "scale", detail });
     count++;
     if (count % PORTION_SLOTS === 0) yield;
   }

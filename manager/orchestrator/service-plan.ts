@@ -73,6 +73,7 @@ export class PlanBuilder {
   /** Tasks some step concerns: later parts of the same plan leave them alone. */
   readonly touched = new Set<string>();
   waitsForNodes = false;
+  #leaving: ReadonlyMap<number, readonly Task[]> | undefined;
   #wakeAtMs: number | undefined;
 
   constructor(input: PlanInput, service: Service) {
@@ -151,6 +152,32 @@ export class PlanBuilder {
     });
     const why = because(options.kind, options.detail); // the old one stops for what the new one was made for
     this.steps.push({ kind: "replace", oldTaskId: old.id, task, because: why, nowMs: this.input.nowMs });
+  }
+
+  /**
+   * Tasks of a slot that was given up, but may still run: should the slot be wanted again, they stop
+   * first, unless
+   * the service starts first.
+   */
+  leaving(slot: number): readonly Task[] {
+    if (this.startFirst) return [];
+    this.#leaving ??= groupLeaving(this.input);
+    return this.#leaving.get(slot) ?? [];
+  }
+
+  /** A task in a slot that has none; it waits for what was given up and still runs. */
+  begin(slot: number, why: Cause): void {
+    const [old] = this.leaving(slot);
+    this.create(
+      old === undefined
+        ? { slot, ...why }
+        : {
+            slot,
+            ...why,
+            desiredState: TaskState.READY,
+            waits: [this.#waitFor("predecessor", this.waitsFor(old))],
+          },
+    );
   }
 
   /** What must have stopped before the successor of `old` starts; undefined: nothing. */
@@ -245,6 +272,16 @@ export class PlanBuilder {
       quickFailures: options.quickFailures ?? 0,
     };
   }
+}
+
+function groupLeaving({ tasks, node }: PlanInput): ReadonlyMap<number, readonly Task[]> {
+  const groups = new Map<number, Task[]>();
+  for (const task of tasks) {
+    if (task.desiredState !== TaskState.REMOVE || task.slot === 0) continue;
+    if (!mustWaitFor(task, node(task.nodeId))) continue;
+    groups.set(task.slot, [...(groups.get(task.slot) ?? []), task]);
+  }
+  return groups;
 }
 
 function isRejected(task: Task): boolean {

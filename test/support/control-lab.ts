@@ -260,6 +260,8 @@ export class ControlLab {
     await this.test.store.update((tx) => {
       const task = tx.get("task", taskId);
       if (task?.status === undefined) return;
+      // As the leader takes reports: what comes late, or twice, moves nothing back.
+      if (status.state !== undefined && stateRank(status.state) < stateRank(task.status.state)) return;
       tx.update("task", {
         ...task,
         status: { ...task.status, timestampMs: this.test.clock.nowMs(), ...status },
