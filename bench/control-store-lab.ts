@@ -6,25 +6,32 @@ import { systemClock } from "../base/clock/system-clock.js";
 import { silentLogger } from "../base/log/logger.js";
 import { SeededRandom } from "../base/random/seeded-random.js";
 import { createMemoryStore, type MemoryStore } from "../manager/store/memory-store.js";
-import type { StoreBatch, TableName } from "../manager/store/types.js";
+import type { Proposer, StoreBatch, TableName } from "../manager/store/types.js";
 
 export const components = { clock: systemClock, random: new SeededRandom(1), log: silentLogger };
 
 /** A store whose proposals are committed and applied within the call; what would go to disk is thrown away. */
-export function openStore(): MemoryStore {
+export interface StoreLab {
+  readonly store: MemoryStore;
+  /** Commits an entry, as if another member had proposed it. */
+  readonly commit: (data: Uint8Array) => void;
+}
+
+export function openStoreLab(): StoreLab {
   let index = 0;
-  const store: MemoryStore = createMemoryStore({
-    ...components,
-    proposer: {
-      isLeader: true,
-      propose: (data) => {
-        index += 1;
-        store.apply({ index, term: 1, data });
-        return Promise.resolve({ index });
-      },
+  const commit = (data: Uint8Array): void => {
+    index += 1;
+    store.apply({ index, term: 1, data });
+  };
+  const proposer: Proposer = {
+    isLeader: true,
+    propose: (data) => {
+      commit(data);
+      return Promise.resolve({ index });
     },
-  });
-  return store;
+  };
+  const store: MemoryStore = createMemoryStore({ ...components, proposer });
+  return { store, commit };
 }
 
 /** Calls `seen` with every batch of a table, a microtask after the commit; ends when `seen` returns true. */

@@ -13,7 +13,7 @@ import type { MemoryStore } from "../manager/store/memory-store.js";
 import { Node, Task } from "../proto/gen/skein/v1/objects.js";
 import { NodeState, TaskState } from "../proto/gen/skein/v1/types.js";
 import { SWARMKIT_RECORDED } from "./control-peers.js";
-import { openStore, option } from "./control-store-lab.js";
+import { openStoreLab, option } from "./control-store-lab.js";
 import { LoopHold } from "./loop-hold.js";
 import { report, type Sample } from "./report.js";
 
@@ -30,7 +30,7 @@ interface Filled {
 
 async function fill(): Promise<Filled> {
   const random = new SeededRandom(3);
-  const store = openStore();
+  const store = openStoreLab().store;
   const ids = Array.from({ length: NODES }, () => newId(random));
   await store.batch(ids, (tx, id) =>
     tx.create(
@@ -96,7 +96,7 @@ async function publishMicroseconds(filled: Filled): Promise<Figures> {
 /** Tasks in one batch: made, and moved on. */
 async function batchedPerSecond(): Promise<Figures> {
   const random = new SeededRandom(5);
-  const store = openStore();
+  const store = openStoreLab().store;
   const tasks = Array.from({ length: TRANSACTIONS }, (_, at) =>
     Task.fromPartial({
       id: newId(random),

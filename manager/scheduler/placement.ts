@@ -98,6 +98,11 @@ export class Placer {
     this.#last = undefined;
   }
 
+  /** Reads what happened to the nodes by now, so that the next task does not pay for all of it. */
+  keepUp(): void {
+    this.#all();
+  }
+
   /** Tasks that come one after the other are mostly of one kind. */
   #kindOf(task: Task): Kind {
     const ports = hostPortsOf(task).join();

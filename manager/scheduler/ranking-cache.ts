@@ -19,7 +19,6 @@ export class RankingCache {
   readonly #set: NodeSet;
   /** The longest unused first. */
   readonly #rankings = new Map<string, Ranking>();
-  #bytes = 0;
   /** Asked for last: most likely asked for next. */
   #newest: Ranking | undefined;
 
@@ -41,26 +40,22 @@ export class RankingCache {
 
   clear(): void {
     this.#rankings.clear();
-    this.#bytes = 0;
     this.#newest = undefined;
   }
 
   #make(key: string, pipeline: FilterPipeline, options: RankingOptions): Ranking {
-    this.#drop(key);
+    this.#rankings.delete(key);
     const made = new Ranking(this.#set, pipeline, options);
     this.#rankings.set(key, made);
-    this.#bytes += made.bytes;
     this.#newest = made;
+    let bytes = 0; // counted anew: rankings grow with the number of nodes
+    for (const ranking of this.#rankings.values()) bytes += ranking.bytes;
     for (const [oldest, ranking] of this.#rankings) {
-      const isFull = this.#rankings.size > RANKINGS_MAX || this.#bytes > RANKING_BYTES_MAX;
+      const isFull = this.#rankings.size > RANKINGS_MAX || bytes > RANKING_BYTES_MAX;
       if (ranking === made || !isFull) break;
-      this.#drop(oldest);
+      this.#rankings.delete(oldest);
+      bytes -= ranking.bytes;
     }
     return made;
-  }
-
-  #drop(key: string): void {
-    this.#bytes -= this.#rankings.get(key)?.bytes ?? 0;
-    this.#rankings.delete(key);
   }
 }

@@ -87,9 +87,13 @@ class Scheduler {
     this.#stuck = new StuckTasks(this.#set);
     this.#derivedFrom = [];
     this.#due.clear();
+    this.#lookAround();
+    this.#placer.keepUp(); // from no nodes on, so that the order of all nodes is made in slices, too
     for (const node of nodes) {
       this.#set.syncNode(node.id, node);
-      if (this.#mustPause()) await this.#pause();
+      if (!this.#mustPause()) continue;
+      this.#placer.keepUp();
+      await this.#pause();
     }
     for (const task of tasks) {
       if (isSchedulable(task)) this.#due.set(task.id, task);
