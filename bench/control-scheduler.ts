@@ -7,7 +7,8 @@
  *   constraints: one-off, and only a third of the nodes has the label that the tasks ask for.
  *   one service, one-off: all are of one service, and each has a specification of its own.
  *   real tasks: grouped, with image, command, variables, reservations and an address.
- *   running: the scheduler runs and knows the nodes, and the tasks come in one entry; else it starts on a store
+ *   running: the scheduler runs and knows the nodes, and the tasks come in one entry; else it starts on a
+ * store
  *   that has both, as that of a new leader does, and reads all nodes first.
  * Measured: from the start of the loop, or from the entry, until the watcher has seen the last
  * one assigned; and the longest hold of the event loop meanwhile, by CPU time of its thread. Nothing waits a
