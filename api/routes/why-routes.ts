@@ -3,8 +3,10 @@
  * Edge: to the manager's Explain service. Instants are RFC 3339 and belong to the leader's clock; lengths are
  * milliseconds; cause words are those of docs/vocabulary.md.
  */
+import { codeOf, UnavailableError } from "../../base/errors/errors.js";
 import type { ServiceExplanation, TaskExplanation } from "../../proto/gen/skein/v1/explain.js";
 import type { TaskWait } from "../../proto/gen/skein/v1/types.js";
+import { isQuorumLost, managerWarnings } from "../convert/manager-warnings.js";
 import { taskStateWord } from "../convert/service-out.js";
 import { type JsonObject, omitEmpty, timeText } from "../convert/shape.js";
 import type { ManagerClients } from "../manager-clients.js";
@@ -17,7 +19,9 @@ export function whyRoutes(clients: ManagerClients): Route[] {
       path: "/skein/v1/services/:id/why",
       handle: async (exchange) => {
         const request = { id: exchange.param("id") };
-        const why = await clients.explain((explain) => explain.getServiceExplanation, request);
+        const why = await orQuorum(clients, () =>
+          clients.explain((explain) => explain.getServiceExplanation, request),
+        );
         return { status: 200, json: serviceWhyOut(why) };
       },
     },
@@ -26,11 +30,25 @@ export function whyRoutes(clients: ManagerClients): Route[] {
       path: "/skein/v1/tasks/:id/why",
       handle: async (exchange) => {
         const request = { id: exchange.param("id") };
-        const why = await clients.explain((explain) => explain.getTaskExplanation, request);
+        const why = await orQuorum(clients, () =>
+          clients.explain((explain) => explain.getTaskExplanation, request),
+        );
         return { status: 200, json: taskWhyOut(why) };
       },
     },
   ];
+}
+
+/** A swarm that cannot decide anything says why, and what to do. @throws {UnavailableError} */
+async function orQuorum<T>(clients: ManagerClients, ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (codeOf(error) !== "unavailable") throw error;
+    const inspection = await clients.inspectRaft();
+    const [warning] = isQuorumLost(inspection) ? managerWarnings(inspection) : [];
+    throw warning === undefined ? error : new UnavailableError(`no-quorum: ${warning}`, { cause: error });
+  }
 }
 
 const instant = (ms: number): string | undefined => (ms === 0 ? undefined : timeText(ms));

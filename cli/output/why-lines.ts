@@ -5,7 +5,8 @@ import { inner, textOf } from "../context.js";
 import type { Row } from "./table.js";
 import { shortId } from "./words.js";
 
-const rowsOf = (value: unknown): readonly Row[] => (Array.isArray(value) ? (value as Row[]) : []); // the API's lists
+/** The API's lists hold objects. */
+const rowsOf = (value: unknown): readonly Row[] => (Array.isArray(value) ? (value as Row[]) : []);
 
 const PHASE_WORDS: Readonly<Record<string, string>> = {
   allocate: "addresses",
@@ -87,9 +88,8 @@ export function taskWhyLines(
   if (!isOlder && textOf(task["Advice"]) !== "") add(`try: ${textOf(task["Advice"])}`);
   const at = clock(task["CreatedAt"], now ?? task["CreatedAt"]);
   const replaces = textOf(task["Replaces"]);
-  add(
-    `${at} made for: ${textOf(task["CreatedBecause"]) || "create"}${replaces === "" ? "" : `, after ${shortId(replaces)}`}`,
-  );
+  const before = replaces === "" ? "" : `, after ${shortId(replaces)}`;
+  add(`${at} made for: ${textOf(task["CreatedBecause"]) || "create"}${before}`);
   for (const wait of rowsOf(task["Waits"])) add(waitLine(wait, now ?? task["CreatedAt"]));
   const phases = rowsOf(task["Phases"]).map(phaseText);
   if (phases.length > 0) add(phases.join(", "));

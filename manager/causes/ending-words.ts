@@ -96,9 +96,8 @@ function byItself(task: Task, view: CauseView): Sentence {
     case "exit-nonzero": {
       const signal = exitCode === undefined ? undefined : signalOf(exitCode);
       const code = exitCode ?? Number(/\((\d+)\)/.exec(words)?.[1] ?? 1);
-      const how =
-        signal === undefined ? `exited with code ${code}` : `was ended by ${signal} (exit code ${code})`;
-      return sentence(cause, `${how} on ${host}${after}${detailAfter(words)}`, logs);
+      const name = signal === undefined ? "" : ` (${signal})`;
+      return sentence(cause, `exited with code ${code}${name} on ${host}${after}${detailAfter(words)}`, logs);
     }
     case "exit-unknown":
       return sentence(cause, `ended on ${host}, and how could not be learned${detailAfter(words)}`);

@@ -61,9 +61,12 @@ export function* explainService(input: ServiceView): Generator<void, ServiceExpl
     looked = 0;
     yield;
   }
+  slots.sort(byKey);
   const gaps = slots.flatMap(({ gap }) => gap ?? []);
   const { cause, text, advice } = headlineOf(input, counts, gaps);
-  const shown = [...slots].sort(byTrouble).slice(0, SLOTS_MAX);
+  const shown = [...slots]
+    .sort((a, b) => Number(b.gap !== undefined) - Number(a.gap !== undefined))
+    .slice(0, SLOTS_MAX);
   const update = service.updateStatus;
   return {
     serviceId: service.id,
@@ -129,9 +132,7 @@ function isDone(task: Task, mode: string | undefined): boolean {
   return mode === "global" && observedState(task) === TaskState.SHUTDOWN;
 }
 
-function byTrouble(a: SlotView, b: SlotView): number {
-  const trouble = Number(b.gap !== undefined) - Number(a.gap !== undefined);
-  if (trouble !== 0) return trouble;
+function byKey(a: SlotView, b: SlotView): number {
   if (typeof a.key === "number" && typeof b.key === "number") return a.key - b.key;
   return String(a.key) < String(b.key) ? -1 : 1;
 }

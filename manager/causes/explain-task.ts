@@ -1,5 +1,6 @@
 /**
- * One task's chain: what made it, what it waited for, how long each phase took, why it ended, what replaced it.
+ * One task's chain: what made it, what it waited for, how long each phase took, why it ended, and what
+ * replaced it.
  * Pure.
  */
 import type { TaskExplanation } from "../../proto/gen/skein/v1/explain.js";

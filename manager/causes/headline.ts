@@ -39,7 +39,7 @@ export function headlineOf(
   }
   const reasons = reasonsOf(gaps);
   const advice = [...new Set(gaps.map((gap) => gap.advice).filter((each) => each !== ""))];
-  const there = presence(service, name, counts);
+  const there = `${presence(service, name, counts)}${underWay(service)}`;
   const missing = gaps.length === 0 ? "" : `; ${gaps.length} missing. ${reasons.join(". ")}`;
   const update = service.updateStatus;
   const state = update?.state;
@@ -53,6 +53,13 @@ export function headlineOf(
   if (gaps.length > 0)
     return { cause: mostFrequent(gaps), text: `${there}${missing}`, advice: advice.slice(0, ADVICE_MAX) };
   return without(input, counts, { name, there });
+}
+
+/** "; update in progress" */
+function underWay({ updateStatus }: Service): string {
+  const state = updateStatus?.state;
+  const isUnderWay = state === UpdateState.UPDATING || state === UpdateState.ROLLBACK_STARTED;
+  return isUnderWay && updateStatus?.message ? `; ${updateStatus.message}` : "";
 }
 
 /** "1 of 3 tasks of web run" */

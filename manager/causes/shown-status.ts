@@ -1,6 +1,6 @@
 /**
- * What the Engine API, and so `docker service ps`, shows as a task's error: the stored words of the node or the
- * control loops, and where those are silent about something out of the ordinary, our own.
+ * What the Engine API, and so `docker service ps`, shows as a task's error: the stored words of the node or
+ * the control loops, and where those are silent about something out of the ordinary, our own.
  * Pure. Invariant: a task that runs as it should, or was stopped by what a user did to its service, has none.
  */
 import type { Node, Task } from "../../proto/gen/skein/v1/objects.js";
@@ -46,5 +46,5 @@ function endErr(task: Task, err: string): string {
   const limit = task.spec?.resources?.limits?.memoryBytes ?? 0;
   if (cause === "oom" && limit > 0) return `${err}; its limit is ${formatBytes(limit)}`;
   const signal = container?.exitCode === undefined ? undefined : signalOf(container.exitCode);
-  return cause === "exit-nonzero" && signal !== undefined ? `${err}; ended by ${signal}` : err;
+  return cause === "exit-nonzero" && signal !== undefined ? `${err}: ${signal}` : err;
 }

@@ -56,23 +56,26 @@ export function unplaced(task: Task, view: CauseView, reason: string): Sentence 
   return sentence("no-suitable-node", `waits for ${place}: ${words}`, advice);
 }
 
-/** About the filter that keeps most nodes away; about readiness only when no other filter refuses any. */
+/** About the filter that keeps most nodes away, and about nodes that are closed to tasks. */
 function adviceFor(task: Task, refusals: readonly FilterRefusal[], nodes: readonly Node[]): string {
-  const others = refusals.filter(({ filter }) => filter !== "readiness");
-  const most = [...others].sort((a, b) => b.nodes - a.nodes)[0];
-  if (most !== undefined) return adviceAbout(most, task);
   if (nodes.length === 0) return "join a node: docker swarm join-token worker";
+  const most = refusals
+    .filter(({ filter }) => filter !== "readiness")
+    .reduce<FilterRefusal | undefined>((a, b) => (a === undefined || b.nodes > a.nodes ? b : a), undefined);
+  const advice = [...(most === undefined ? [] : [adviceAbout(most, task)]), ...reopening(nodes)];
+  if (advice.length === 0) return "wait for a node to be ready, or join one";
+  return advice.join("; or ");
+}
+
+function reopening(nodes: readonly Node[]): readonly string[] {
   const groups = byUnavailability(nodes);
-  const advice: string[] = [];
   const closed = [...(groups.get("drained") ?? []), ...(groups.get("paused") ?? [])];
-  if (closed[0] !== undefined) {
-    const one = closed.length === 1 ? closed[0] : "NODE";
-    advice.push(`open a node to tasks: docker node update --availability active ${one}`);
-  }
   const down = groups.get("down") ?? [];
-  if (down.length > 0) advice.push(`start skeind on ${someOf(down)}`);
-  if (advice.length === 0) advice.push("wait for a node to be ready, or join one");
-  return advice.join("; ");
+  const one = closed.length === 1 ? closed[0] : "NODE";
+  return [
+    ...(closed.length === 0 ? [] : [`open a node to tasks: docker node update --availability active ${one}`]),
+    ...(down.length === 0 ? [] : [`start skeind on ${someOf(down)}`]),
+  ];
 }
 
 /** "lacks 512 MiB of memory" leaves "512 MiB of memory". */

@@ -5,7 +5,7 @@
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import { NodeAvailability, NodeState, TaskPhase, TaskState } from "../../proto/gen/skein/v1/types.js";
 import { phaseAtMs } from "../orchestrator/task-account.js";
-import { observedState } from "../orchestrator/task-state.js";
+import { isRunning, isTerminal, isWanted, observedState } from "../orchestrator/task-state.js";
 import { type CauseView, hostOf, type Sentence, sentence, serviceNameOf } from "./cause-view.js";
 import { causeWord } from "./cause-words.js";
 import { spanWords } from "./span-words.js";
@@ -70,7 +70,7 @@ function heldBack(task: Task, view: CauseView, wait: Task["waits"][number]): Sen
     case "restart-delay":
       return sentence(cause, `waits: ${wait.message}`, afterFailures(task));
     case "predecessor":
-      return sentence(cause, `is ready on ${host}: ${wait.message}, to stop`);
+      return sentence(cause, `is ready on ${host}: ${wait.message} to stop`);
     case "drain": {
       const back = `to keep it there: docker node update --availability active ${host}`;
       const drained = view.node(task.nodeId)?.spec?.availability === NodeAvailability.DRAIN;
@@ -118,6 +118,16 @@ function onTheWay(task: Task, view: CauseView, host: string): Sentence {
         : sentence("starting", `starts on ${host} for ${since(TaskPhase.PREPARED)}`);
     }
     default:
-      return sentence("running", `runs on ${host} for ${since(TaskPhase.HEALTHY)}`);
+      return running(task, view, `runs on ${host} for ${since(TaskPhase.HEALTHY)}`);
   }
+}
+
+/** Start-first: the old task serves until the new one can. */
+function running(task: Task, view: CauseView, text: string): Sentence {
+  const successor = view.slotTasks.find(
+    (other) => other.replacesTaskId === task.id && isWanted(other) && !isTerminal(other) && !isRunning(other),
+  );
+  if (successor === undefined) return sentence("running", text);
+  const where = successor.nodeId === "" ? "" : ` on ${hostOf(view.node(successor.nodeId), successor.nodeId)}`;
+  return sentence("running", `${text}, until its successor${where} does`);
 }

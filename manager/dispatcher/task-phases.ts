@@ -1,7 +1,7 @@
 /**
  * Stations that a node stamped, brought to the leader's account of the task.
- * Pure. Invariants: the first stamp of a station stays; stations stand in order and in time. A node's clock may
- * differ from the leader's: all its stamps of one task are moved by the same time, so that what it took
+ * Pure. Invariants: the first stamp of a station stays; stations stand in order and in time. A node's clock
+ * may differ from the leader's: all its stamps of one task are moved by the same time, so that what it took
  * between two of them stays true.
  */
 import { type PhaseMark, TaskPhase, taskPhaseToNumber } from "../../proto/gen/skein/v1/types.js";

@@ -1,7 +1,7 @@
 /**
  * What a node's word about a task does to the stored task.
- * Pure. Invariants: the observed state never goes backwards, and only the task's own node moves it; a station of
- * its life keeps its first stamp, whoever gave it.
+ * Pure. Invariants: the observed state never goes backwards, and only the task's own node moves it; a station
+ * of its life keeps its first stamp, whoever gave it.
  */
 import type { TaskStatusUpdate } from "../../proto/gen/skein/v1/dispatcher.js";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
