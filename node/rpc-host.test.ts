@@ -71,7 +71,7 @@ test("a caller's certificate counts when this root signed it for this cluster an
     );
     const client = new LeaderReportsClient(`127.0.0.1:${host.port}`, secure, CHANNEL_OPTIONS);
     try {
-      await callUnary(client.report.bind(client), { managerNodeId: "m", reports: [] });
+      await callUnary(client.report.bind(client), { managerNodeId: "m", reports: [], word: undefined });
       return "ok";
     } catch (error) {
       return (error as { code: string }).code; // callUnary throws SkeinErrors
@@ -112,7 +112,7 @@ test("closing answers what is being answered first", async () => {
     log: silentLogger,
   });
   const client = new LeaderReportsClient(`unix:${socketPath}`, credentials.createInsecure());
-  const asked = callUnary(client.report.bind(client), { managerNodeId: "m", reports: [] });
+  const asked = callUnary(client.report.bind(client), { managerNodeId: "m", reports: [], word: undefined });
   while (answer === undefined) await new Promise((resolve) => setImmediate(resolve));
   const closed = host.close();
   answer(null, {});

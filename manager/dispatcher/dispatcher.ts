@@ -5,7 +5,7 @@
  * so that its agents find another.
  */
 import type { Clock, Timer } from "../../base/clock/clock.js";
-import { AbortedError, NotFoundError, UnavailableError } from "../../base/errors/errors.js";
+import { AbortedError, messageOf, NotFoundError, UnavailableError } from "../../base/errors/errors.js";
 import type { Logger } from "../../base/log/logger.js";
 import { ComponentLoop } from "../../base/loop/component-loop.js";
 import { newId } from "../../base/random/ids.js";
@@ -22,6 +22,7 @@ import { createDispatcherHandlers, type IdentifyNode } from "./grpc-dispatcher.j
 import type { ReportSink } from "./report-sink.js";
 import { emptyDirty, ResourceIndex } from "./resource-index.js";
 import { Session, type SessionHost, type SessionStream } from "./session.js";
+import { Voucher } from "./voucher.js";
 
 /** Milliseconds between heartbeats when the cluster names none. */
 export const HEARTBEAT_PERIOD_MS = 1_000;
@@ -82,10 +83,11 @@ class ReplicaDispatcher implements Dispatcher, SessionHost {
   readonly #sessions = new Map<string, Session>();
   readonly #watch: StoreWatch;
   readonly #loop: ComponentLoop;
-  readonly #stopListening: () => void;
+  readonly #stopListening: readonly (() => void)[];
+  readonly #voucher: Voucher;
+  #nodeDownAfterMs = 0;
   #timer: Timer;
-  #lastTickMs: number;
-  #livenessInFlight = false;
+  #nextWordMs: number;
   #closed = false;
 
   constructor(components: DispatcherComponents) {
@@ -98,8 +100,18 @@ class ReplicaDispatcher implements Dispatcher, SessionHost {
     this.index = components.store.view((view) => ResourceIndex.of(view));
     this.revision = components.store.index;
     this.#readCluster();
-    this.#stopListening = components.managers.onChange(() => this.#advanceAll());
-    this.#lastTickMs = this.clock.monotonicMs();
+    this.#voucher = new Voucher({
+      sink: this.sink,
+      epoch: newId(components.random),
+      sessions: () => [...this.#sessions.values()].filter((session) => session.begun && !session.ended),
+      clock: this.clock,
+      log: this.log,
+    });
+    this.#stopListening = [
+      components.managers.onChange(() => this.#advanceAll()),
+      this.sink.onLeaderChange(() => this.#voucher.speak()),
+    ];
+    this.#nextWordMs = this.clock.monotonicMs() + this.heartbeatPeriodMs;
     this.#timer = this.#setTimer();
     this.handlers = createDispatcherHandlers({
       open: (stream) => this.#open(stream),
@@ -122,6 +134,20 @@ class ReplicaDispatcher implements Dispatcher, SessionHost {
     };
   }
 
+  told(session: Session): void {
+    this.#voucher.told(session);
+  }
+
+  ended(session: Session): void {
+    this.#voucher.ended(session);
+    const report = this.#closed ? undefined : session.loss(this.clock.monotonicMs());
+    if (report === undefined) return;
+    this.sink.send([report]).catch((error: unknown) => {
+      // The leader counts one session too many, and asks for all of them.
+      this.log.debug("loss not reported", { node: session.nodeId, error: messageOf(error) });
+    });
+  }
+
   async caughtUp(): Promise<void> {
     await this.#components.readBarrier();
     if (!this.#closed) this.#pass();
@@ -131,7 +157,7 @@ class ReplicaDispatcher implements Dispatcher, SessionHost {
     if (this.#closed) return;
     this.#closed = true;
     this.#timer.cancel();
-    this.#stopListening();
+    for (const stop of this.#stopListening) stop();
     this.#watch.close();
     for (const session of this.#sessions.values())
       session.end(new UnavailableError("this manager is stopping"));
@@ -200,44 +226,68 @@ class ReplicaDispatcher implements Dispatcher, SessionHost {
   #readCluster(): void {
     const cluster = this.#components.store.view((view) => view.list("cluster")[0]);
     this.heartbeatPeriodMs = cluster?.spec?.heartbeatPeriodMs || HEARTBEAT_PERIOD_MS;
+    this.#nodeDownAfterMs = cluster?.spec?.nodeDownAfterMs ?? 0;
   }
 
-  #setTimer(): Timer {
-    return this.clock.setTimer(this.heartbeatPeriodMs, () => {
-      this.#timer = this.#setTimer();
-      this.#tick();
-    });
+  /** Silence that ends a session: no longer than the cluster lets a node be silent. */
+  get #silentMs(): number {
+    const silentMs = SILENT_PERIODS_MAX * this.heartbeatPeriodMs;
+    return this.#nodeDownAfterMs > 0 ? Math.min(silentMs, this.#nodeDownAfterMs) : silentMs;
   }
 
-  /** Once a period: liveness to the leader, silent sessions away. */
+  /** For the next word, or for the first session that will have been silent for too long. */
+  #setTimer(silentAtMs = Infinity): Timer {
+    const waitMs = Math.min(this.#nextWordMs, silentAtMs) - this.clock.monotonicMs();
+    return this.clock.setTimer(Math.max(1, waitMs), () => this.#tick());
+  }
+
+  /** Once a period: the word to the leader. Once a period or when one is due: silent sessions away. */
   #tick(): void {
     const nowMs = this.clock.monotonicMs();
-    const silentMs = SILENT_PERIODS_MAX * this.heartbeatPeriodMs;
-    const reports: NodeReport[] = [];
-    for (const session of this.#sessions.values()) {
-      // A node that is not known was not told how often to speak: it has its own time to become known.
-      if (nowMs - session.lastHeardMs > silentMs && this.sessionState(session.nodeId) !== undefined) {
-        session.end(new UnavailableError(`nothing heard from node ${session.nodeId} for ${silentMs} ms`));
-        continue;
-      }
-      const report = session.livenessReport(this.#lastTickMs);
-      if (report?.alive) reports.push(report);
+    const silentAtMs = this.#endSilent(nowMs);
+    if (nowMs >= this.#nextWordMs) {
+      this.#nextWordMs = nowMs + this.heartbeatPeriodMs;
+      this.#tellNews();
+      this.#voucher.speak(); // also without a session: it shows whether the leader can be reached
     }
-    this.#lastTickMs = nowMs;
     if (this.#cutOff()) {
       for (const session of this.#sessions.values())
         session.end(new UnavailableError("this manager has lost the leader"));
     }
-    if (this.#livenessInFlight) return;
-    this.#livenessInFlight = true; // sent also when empty: it shows whether the leader can be reached
-    const done = (): void => {
-      this.#livenessInFlight = false;
-    };
-    this.sink.send(reports).then(done, done); // a failure shows in sink.failingSinceMs
+    this.#timer = this.#setTimer(silentAtMs);
+  }
+
+  /** @returns when the next session will have been silent for too long, if none is heard. */
+  #endSilent(nowMs: number): number {
+    const silentMs = this.#silentMs;
+    let earliestMs = Infinity;
+    for (const session of this.#sessions.values()) {
+      if (session.ended) continue;
+      const atMs = session.lastHeardMs + silentMs;
+      // A node that is not known was not told how often to speak: it has its own time to become known.
+      if (nowMs < atMs || this.sessionState(session.nodeId) === undefined) {
+        if (nowMs < atMs) earliestMs = Math.min(earliestMs, atMs);
+        continue;
+      }
+      session.end(new UnavailableError(`nothing heard from node ${session.nodeId} for ${silentMs} ms`));
+    }
+    return earliestMs;
+  }
+
+  #tellNews(): void {
+    const reports: NodeReport[] = [];
+    for (const session of this.#sessions.values()) {
+      const report = session.news();
+      if (report !== undefined) reports.push(report);
+    }
+    if (reports.length === 0) return;
+    this.sink.send(reports).catch((error: unknown) => {
+      this.log.debug("news of nodes not delivered", { nodes: reports.length, error: messageOf(error) });
+    });
   }
 
   #cutOff(): boolean {
-    const since = this.sink.failingSinceMs;
+    const since = this.#voucher.unheardSinceMs;
     return (
       since !== undefined && this.clock.monotonicMs() - since > SILENT_PERIODS_MAX * this.heartbeatPeriodMs
     );

@@ -18,7 +18,7 @@ export function createLeaderReportsHandlers(current: () => LeaderReports | undef
         return;
       }
       reports.report(call.request).then(
-        () => callback(null, {}),
+        (reply) => callback(null, reply),
         (error: unknown) => callback(toGrpcStatus(error)),
       );
     },

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { credentials, Server, ServerCredentials } from "@grpc/grpc-js";
 import { systemClock } from "../../base/clock/system-clock.js";
+import { NotLeaderError } from "../../base/errors/errors.js";
 import { Scope } from "../../base/lifecycle/scope.js";
 import { silentLogger } from "../../base/log/logger.js";
 import { SeededRandom } from "../../base/random/seeded-random.js";
@@ -35,7 +36,7 @@ test("what a manager that does not lead refused reaches the new leader, remote o
   const leader: LeaderReports = {
     report: (request) => {
       received.push(request);
-      return Promise.resolve();
+      return Promise.resolve({ full: false });
     },
     close: () => undefined,
   };
@@ -51,12 +52,15 @@ test("what a manager that does not lead refused reaches the new leader, remote o
   });
   scope.defer(() => sink.close());
   const sent = sink.send([NodeReport.fromPartial({ nodeId: "n1", alive: true })]);
-  while (sink.failingSinceMs === undefined) await systemClock.sleep(1);
+  const word = { epoch: "e", sessions: 0, digest: 0, full: false };
+  await assert.rejects(sink.vouch(word, []), NotLeaderError);
   link = { kind: "remote", client: fresh };
   sink.leaderChanged();
   await sent;
   link = { kind: "local", reports: leader };
   await sink.send([NodeReport.fromPartial({ nodeId: "n2" })]);
+  assert.deepEqual(await sink.vouch(word, []), { full: false });
+  assert.deepEqual(received.pop()?.word, word);
   assert.deepEqual(
     received.map(({ managerNodeId, reports }) => `${managerNodeId} ${reports[0]?.nodeId}`),
     ["m1 n1", "m1 n2"],

@@ -7,13 +7,20 @@ import { UnavailableError } from "../../base/errors/errors.js";
 import { callUnary } from "../../base/grpc/grpc-call.js";
 import type { Logger } from "../../base/log/logger.js";
 import type { Random } from "../../base/random/random.js";
-import type { LeaderReportsClient } from "../../proto/gen/skein/v1/dispatcher.js";
+import type {
+  LeaderReportsClient,
+  ManagerWord,
+  NodeReport,
+  ReportReply,
+} from "../../proto/gen/skein/v1/dispatcher.js";
 import type { LeaderReports } from "./leader-reports.js";
 import { ReportQueue } from "./report-queue.js";
 import type { ReportSink } from "./report-sink.js";
 
 /** Milliseconds one delivery may take before it is repeated. */
 const DELIVERY_TIMEOUT_MS = 5_000;
+/** Milliseconds for a word, which waits for no commit: soon another will be said. */
+const WORD_TIMEOUT_MS = 1_000;
 
 export type LeaderLink =
   | { readonly kind: "local"; readonly reports: LeaderReports }
@@ -37,16 +44,38 @@ export interface GrpcReportSink extends ReportSink {
 
 export function createGrpcReportSink(components: GrpcReportSinkComponents): GrpcReportSink {
   const { managerNodeId, leader, clock, random, log } = components;
-  return new ReportQueue({
+  const listeners = new Set<() => void>();
+  const carry = async (
+    reports: readonly NodeReport[],
+    options: { readonly word?: ManagerWord; readonly timeoutMs: number },
+  ): Promise<ReportReply> => {
+    const link = leader();
+    if (link.kind === "none") throw new UnavailableError("there is no leader");
+    const { word, timeoutMs } = options;
+    const request = { managerNodeId, reports, word };
+    if (link.kind === "local") return await link.reports.report(request);
+    return await callUnary(link.client.report.bind(link.client), request, { timeoutMs });
+  };
+  const queue = new ReportQueue({
     clock,
     random,
     log,
     deliver: async (reports) => {
-      const link = leader();
-      if (link.kind === "none") throw new UnavailableError("there is no leader");
-      const request = { managerNodeId, reports };
-      if (link.kind === "local") await link.reports.report(request);
-      else await callUnary(link.client.report.bind(link.client), request, { timeoutMs: DELIVERY_TIMEOUT_MS });
+      await carry(reports, { timeoutMs: DELIVERY_TIMEOUT_MS });
     },
   });
+  return {
+    send: (reports) => queue.send(reports),
+    vouch: (word, reports) =>
+      carry(reports, { word, timeoutMs: word.full ? DELIVERY_TIMEOUT_MS : WORD_TIMEOUT_MS }),
+    onLeaderChange: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    leaderChanged: () => {
+      queue.leaderChanged();
+      for (const listener of listeners) listener();
+    },
+    close: () => queue.close(),
+  };
 }

@@ -2,17 +2,25 @@
  * The leader's ear: what agents said to any manager becomes stored statuses, descriptions and node states.
  * Pure: the store and the clock are handed in. Lives as long as one leadership.
  * Invariants: `report` resolves only when everything in it is committed or known to be void; a node is DOWN
- * only after silence past the bound; one that leaves is removed. A daemon that stops for a restart says so:
- * its node is DISCONNECTED at once, and has longer to come back.
+ * only after silence past the bound, its own or its manager's; at rest nothing here grows with the number of
+ * nodes: managers vouch for theirs with one word a period; one that leaves is removed. A daemon that stops
+ * for a restart says so: its node is DISCONNECTED at once, and has longer to come back.
  */
 import type { Clock, Timer } from "../../base/clock/clock.js";
 import { messageOf } from "../../base/errors/errors.js";
 import type { Logger } from "../../base/log/logger.js";
-import type { NodeReport, ReportRequest, TaskStatusUpdate } from "../../proto/gen/skein/v1/dispatcher.js";
+import type {
+  ManagerWord,
+  NodeReport,
+  ReportReply,
+  ReportRequest,
+  TaskStatusUpdate,
+} from "../../proto/gen/skein/v1/dispatcher.js";
 import type { Node } from "../../proto/gen/skein/v1/objects.js";
 import { NodeState } from "../../proto/gen/skein/v1/types.js";
-import type { Store, WriteTx } from "../store/types.js";
+import type { Store, StoreWatch, WriteTx } from "../store/types.js";
 import { HEARTBEAT_PERIOD_MS } from "./dispatcher.js";
+import { ManagerSessions } from "./manager-sessions.js";
 import { NodeLiveness } from "./node-liveness.js";
 import { isExpected, nodeDown, withReport } from "./node-status.js";
 import { withReportedStatus } from "./task-status.js";
@@ -37,7 +45,7 @@ export interface LeaderReportsComponents {
 
 export interface LeaderReports {
   /** @throws {NotLeaderError} and what the store throws; the sender repeats the whole request. */
-  report(request: ReportRequest): Promise<void>;
+  report(request: ReportRequest): Promise<ReportReply>;
   /** To be called when the leadership ends. */
   close(): void;
 }
@@ -54,58 +62,99 @@ class StoreLeaderReports implements LeaderReports {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #log: Logger;
-  readonly #liveness: NodeLiveness;
+  readonly #sessions = new ManagerSessions();
+  readonly #liveness = new NodeLiveness();
+  readonly #watch: StoreWatch;
+  /** Pronounced down, and not committed yet: a word of theirs meanwhile saves them. */
+  readonly #condemned = new Set<string>();
   readonly #goodbyes = new Map<string, string>();
-  #timer: Timer | undefined;
+  #timer: { readonly atMs: number; readonly timer: Timer } | undefined;
+  #isChecking = false;
   #closed = false;
 
   constructor({ store, clock, log }: LeaderReportsComponents) {
     this.#store = store;
     this.#clock = clock;
     this.#log = log;
-    const { periodMs, downAfterMs } = this.#bounds();
-    this.#liveness = new NodeLiveness({
-      nowMs: clock.monotonicMs(),
-      downAfterMs,
-      graceMs: GRACE_PERIODS * periodMs,
-    });
-    this.#awaitReturns();
-    this.#setTimer();
+    this.#watch = store.watch({ tables: ["node"], wake: () => queueMicrotask(() => this.#lookAtNodes()) });
+    this.#expectAll();
+    this.#arm();
   }
 
-  async report(request: ReportRequest): Promise<void> {
+  async report({ managerNodeId, word, reports }: ReportRequest): Promise<ReportReply> {
+    const full = word !== undefined && this.#takeWord(managerNodeId, word, reports);
     const items: Item[] = [];
-    for (const report of request.reports) {
+    for (const report of reports) {
       const { nodeId } = report;
-      if (this.#hear(report)) items.push({ kind: "node", report });
+      if (this.#hear(managerNodeId, report)) items.push({ kind: "node", report });
       for (const update of report.updates) items.push({ kind: "task", nodeId, update });
     }
-    if (items.length > 0) await this.#store.batch(items, (tx, item) => this.#apply(tx, item));
+    this.#arm();
+    try {
+      if (items.length > 0) await this.#store.batch(items, (tx, item) => this.#apply(tx, item));
+    } catch (error) {
+      this.#sessions.doubt(managerNodeId);
+      throw error;
+    }
+    return { full };
   }
 
   close(): void {
     this.#closed = true;
-    this.#timer?.cancel();
+    this.#watch.close();
+    this.#timer?.timer.cancel();
+  }
+
+  /** @returns whether the manager is to tell all its sessions. */
+  #takeWord(managerId: string, word: ManagerWord, reports: readonly NodeReport[]): boolean {
+    const nowMs = this.#clock.monotonicMs();
+    const dueMs = nowMs + this.#bounds().downAfterMs;
+    const told = word.full ? reports.filter(({ began }) => began) : [];
+    const { wantsAll, dropped } = this.#sessions.word(managerId, word, { dueMs, told });
+    for (const nodeId of dropped) this.#await(nodeId, dueMs);
+    return wantsAll;
   }
 
   /** @returns whether the node's object may have to change. */
-  #hear(report: NodeReport): boolean {
+  #hear(managerId: string, report: NodeReport): boolean {
     const { nodeId, sessionId } = report;
+    const nowMs = this.#clock.monotonicMs();
     if (report.goodbye) {
-      if (this.#goodbyes.size >= GOODBYES_MAX) {
-        const oldest = this.#goodbyes.keys().next().value;
-        if (oldest !== undefined) this.#goodbyes.delete(oldest);
-      }
-      this.#goodbyes.set(nodeId, sessionId);
-      if (report.leaving) this.#liveness.forget(nodeId);
-      else this.#liveness.heard(nodeId, this.#clock.monotonicMs(), this.#bounds().returnAfterMs);
+      // One that was long on its way: the daemon is back, and its new session known.
+      if (!report.leaving && this.#sessions.isSucceeded(report)) return false;
+      this.#sessions.end(managerId, report);
+      this.#keepGoodbye(report);
+      if (report.leaving) this.#liveness.drop(nodeId);
+      else this.#liveness.await(nodeId, nowMs + this.#bounds().returnAfterMs);
       return true;
+    }
+    if (report.lost) {
+      const wasVouchedFor = this.#sessions.end(managerId, report);
+      if (wasVouchedFor) this.#await(nodeId, nowMs + this.#bounds().downAfterMs - report.silentMs);
+      return false;
     }
     if (this.#goodbyes.get(nodeId) === sessionId || !report.alive) return false;
     this.#goodbyes.delete(nodeId);
-    this.#liveness.heard(nodeId, this.#clock.monotonicMs(), this.#bounds().downAfterMs);
+    this.#condemned.delete(nodeId);
+    if (report.began) this.#sessions.begin(managerId, report);
+    if (this.#sessions.isVouchedFor(nodeId)) this.#liveness.drop(nodeId);
+    else this.#liveness.await(nodeId, nowMs + this.#bounds().downAfterMs);
     const node = this.#store.view((view) => view.get("node", nodeId));
     return node !== undefined && withReport(node, report) !== undefined;
+  }
+
+  #keepGoodbye({ nodeId, sessionId }: NodeReport): void {
+    if (this.#goodbyes.size >= GOODBYES_MAX) {
+      const oldest = this.#goodbyes.keys().next().value;
+      if (oldest !== undefined) this.#goodbyes.delete(oldest);
+    }
+    this.#goodbyes.set(nodeId, sessionId);
+  }
+
+  /** Nobody vouches for the node any more; one that said goodbye has its own time. */
+  #await(nodeId: string, atMs: number): void {
+    if (!this.#sessions.isVouchedFor(nodeId) && !this.#goodbyes.has(nodeId))
+      this.#liveness.await(nodeId, atMs);
   }
 
   #apply(tx: WriteTx, item: Item): void {
@@ -146,65 +195,123 @@ class StoreLeaderReports implements LeaderReports {
   }
 
   /**
-   * Nodes whose goodbye an earlier leader heard:
-   * a daemon restarting beside that leader made the leadership move.
+   * A new leader knows of no session: all nodes have time until their managers have told. Those whose
+   * goodbye an earlier leader heard have the time of a return: a daemon restarting beside that leader made
+   * the leadership move.
    */
-  #awaitReturns(): void {
-    const { returnAfterMs } = this.#bounds();
+  #expectAll(): void {
+    const { periodMs, downAfterMs, returnAfterMs } = this.#bounds();
+    const nowMs = this.#clock.monotonicMs();
     for (const node of this.#store.view((view) => view.list("node"))) {
-      if (node.status?.state === NodeState.DISCONNECTED)
-        this.#liveness.heard(node.id, this.#clock.monotonicMs(), returnAfterMs);
+      if (!isExpected(node)) continue;
+      const isReturning = node.status?.state === NodeState.DISCONNECTED;
+      const waitMs = isReturning ? returnAfterMs : downAfterMs + GRACE_PERIODS * periodMs;
+      this.#liveness.await(node.id, nowMs + waitMs);
     }
   }
 
-  #expected(): readonly string[] {
-    return this.#store
-      .view((view) => view.list("node"))
-      .filter(isExpected)
-      .map((node) => node.id);
+  /** Whoever became ready without a session must be heard, too; whoever is gone is not waited for. */
+  #lookAtNodes(): void {
+    if (this.#closed) return;
+    const { periodMs, downAfterMs } = this.#bounds();
+    const atMs = this.#clock.monotonicMs() + downAfterMs + GRACE_PERIODS * periodMs;
+    for (const { changes, reset } of this.#watch.take()) {
+      if (reset) this.#expectAll();
+      for (const change of changes) {
+        if (change.table !== "node") continue;
+        if (change.after === undefined) this.#liveness.drop(change.id);
+        else if (this.#sessions.isVouchedFor(change.id)) this.#repair(change.after);
+        else if (isExpected(change.after) && !this.#liveness.has(change.id)) this.#await(change.id, atMs);
+      }
+    }
+    this.#arm();
   }
 
-  /** Looks again when a node may be due, after `atLeastMs` at the soonest. */
-  #setTimer(atLeastMs = 1): void {
-    if (this.#closed) return;
-    const nowMs = this.#clock.monotonicMs();
-    const { periodMs } = this.#bounds();
-    // Looked at once a period at least, so that a node that became ready meanwhile is not forgotten.
-    const nextMs = this.#liveness.nextMs(this.#expected()) ?? nowMs + periodMs;
-    const waitMs = Math.max(atLeastMs, Math.min(nextMs - nowMs, periodMs));
-    this.#timer = this.#clock.setTimer(waitMs, () => this.#check());
+  /**
+   * A verdict that was under way when the node's manager vouched for it is taken back: nobody would repeat
+   * that it is alive.
+   */
+  #repair({ id, status }: Node): void {
+    if (status?.state === NodeState.READY || this.#goodbyes.has(id)) return;
+    const write = (tx: WriteTx): void => {
+      const node = tx.get("node", id);
+      if (node?.status === undefined || node.status.state === NodeState.READY) return;
+      if (!this.#sessions.isVouchedFor(id)) return;
+      tx.update("node", { ...node, status: { ...node.status, state: NodeState.READY, message: "" } });
+    };
+    this.#store.update(write).catch((error: unknown) => {
+      this.#log.warn("a node that is alive is not marked so; trying again", {
+        node: id,
+        error: messageOf(error),
+      });
+      if (this.#closed) return;
+      this.#clock.setTimer(this.#bounds().periodMs, () => {
+        const node = this.#closed ? undefined : this.#store.view((view) => view.get("node", id));
+        if (node !== undefined && this.#sessions.isVouchedFor(id)) this.#repair(node);
+      });
+    });
+  }
+
+  /** Looks again when somebody may be due. At rest that is a manager: nodes it vouches for are not looked at. */
+  #arm(): void {
+    if (this.#closed || this.#isChecking) return;
+    const atMs = Math.min(this.#liveness.nextMs ?? Infinity, this.#sessions.nextMs ?? Infinity);
+    if (this.#timer !== undefined) {
+      if (this.#timer.atMs <= atMs) return; // it looks in time, and arms itself anew
+      this.#timer.timer.cancel();
+      this.#timer = undefined;
+    }
+    if (atMs === Infinity) return;
+    const waitMs = Math.max(1, atMs - this.#clock.monotonicMs());
+    const timer = this.#clock.setTimer(waitMs, () => {
+      this.#timer = undefined;
+      this.#check();
+    });
+    this.#timer = { atMs, timer };
   }
 
   /** One at a time: until the verdict is stored, the silent nodes would be found again and again. */
   #check(): void {
-    const silent = this.#liveness.silent(this.#expected(), this.#clock.monotonicMs());
+    const nowMs = this.#clock.monotonicMs();
+    const { downAfterMs, returnAfterMs, periodMs } = this.#bounds();
+    for (const { managerId, nodeIds } of this.#sessions.takeSilent(nowMs)) {
+      this.#log.warn("a manager is silent; its nodes must be heard of elsewhere", {
+        manager: managerId,
+        nodes: nodeIds.length,
+      });
+      // Its own node is silent as long as it; the agents of others have just begun to look for another
+      // manager.
+      for (const nodeId of nodeIds) this.#await(nodeId, nodeId === managerId ? nowMs : nowMs + downAfterMs);
+    }
+    const silent = this.#liveness.takeDue(nowMs);
     if (silent.length === 0) {
-      this.#setTimer();
+      this.#arm();
       return;
     }
-    const { downAfterMs, returnAfterMs, periodMs } = this.#bounds();
     const words = (node: Node): string =>
       node.status?.state === NodeState.DISCONNECTED
         ? `the node's daemon was stopped and has not come back within ${returnAfterMs} ms`
         : `heartbeat failure: nothing heard for ${downAfterMs} ms`;
     this.#log.warn("nodes are down", { nodes: silent, downAfterMs });
+    for (const nodeId of silent) this.#condemned.add(nodeId);
+    this.#isChecking = true;
+    const done = (): void => {
+      this.#isChecking = false;
+      for (const nodeId of silent) this.#condemned.delete(nodeId);
+      this.#arm();
+    };
     this.#store
       .batch(silent, (tx, nodeId) => {
         const node: Node | undefined = tx.get("node", nodeId);
-        if (node !== undefined && isExpected(node) && this.#stillSilent(nodeId))
+        if (node !== undefined && isExpected(node) && this.#condemned.has(nodeId))
           tx.update("node", nodeDown(node, words(node)));
       })
-      .then(
-        () => this.#setTimer(),
-        (error: unknown) => {
-          const facts = { nodes: silent, error: messageOf(error) };
-          this.#log.warn("nodes not marked down; trying again next period", facts);
-          this.#setTimer(periodMs);
-        },
-      );
-  }
-
-  #stillSilent(nodeId: string): boolean {
-    return this.#liveness.silent([nodeId], this.#clock.monotonicMs()).length > 0;
+      .then(done, (error: unknown) => {
+        const facts = { nodes: silent, error: messageOf(error) };
+        this.#log.warn("nodes not marked down; trying again next period", facts);
+        const againMs = this.#clock.monotonicMs() + periodMs;
+        for (const nodeId of silent) if (this.#condemned.has(nodeId)) this.#liveness.await(nodeId, againMs);
+        done();
+      });
   }
 }

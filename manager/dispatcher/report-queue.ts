@@ -10,7 +10,6 @@ import type { Logger } from "../../base/log/logger.js";
 import { Backoff } from "../../base/loop/backoff.js";
 import type { Random } from "../../base/random/random.js";
 import type { NodeReport } from "../../proto/gen/skein/v1/dispatcher.js";
-import type { ReportSink } from "./report-sink.js";
 
 /**
  * Reports that wait or are under way; past it `send` refuses, the session ends,
@@ -37,7 +36,7 @@ export interface ReportQueueComponents {
   readonly log: Logger;
 }
 
-export class ReportQueue implements ReportSink {
+export class ReportQueue {
   readonly #components: ReportQueueComponents;
   #queue: Waiting[] = [];
   #queuedCount = 0;

@@ -1,7 +1,7 @@
 /**
  * The way from a dispatcher to the leader, as the dispatcher sees it. Pure (interface only).
  */
-import type { NodeReport } from "../../proto/gen/skein/v1/dispatcher.js";
+import type { ManagerWord, NodeReport } from "../../proto/gen/skein/v1/dispatcher.js";
 
 export interface ReportSink {
   /**
@@ -11,6 +11,13 @@ export interface ReportSink {
    * Nothing was promised then.
    */
   send(reports: readonly NodeReport[]): Promise<void>;
-  /** Monotonic instant since which no delivery has succeeded; undefined while all is well. */
-  readonly failingSinceMs: number | undefined;
+  /**
+   * Tells the leader, once and past whatever waits, that this manager's sessions are well.
+   * @param reports with a full word: all of them.
+   * @returns whether the leader wants to be told all of them.
+   * @throws {UnavailableError} there is no leader, or none was reached in time.
+   */
+  vouch(word: ManagerWord, reports: readonly NodeReport[]): Promise<{ readonly full: boolean }>;
+  /** Calls back when there is a new leader, or a way to it. @returns what stops listening. */
+  onLeaderChange(listener: () => void): () => void;
 }

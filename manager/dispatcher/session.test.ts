@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ManualClock } from "../../base/clock/manual-clock.js";
+import { UnavailableError } from "../../base/errors/errors.js";
 import { silentLogger } from "../../base/log/logger.js";
 import { SeededRandom } from "../../base/random/seeded-random.js";
-import type { DispatcherMessage, NodeReport } from "../../proto/gen/skein/v1/dispatcher.js";
+import type { DispatcherMessage, ManagerWord, NodeReport } from "../../proto/gen/skein/v1/dispatcher.js";
 import { Cluster, Node, Task } from "../../proto/gen/skein/v1/objects.js";
 import { NodeDescription, TaskState, TaskStatus } from "../../proto/gen/skein/v1/types.js";
 import { createTestStore } from "../../test/support/test-store.js";
@@ -12,13 +13,33 @@ import type { ReportSink } from "./report-sink.js";
 
 /** A sink that commits when told to. */
 class HeldSink implements ReportSink {
-  failingSinceMs: number | undefined;
+  /** Undefined: the leader answers. */
+  refusal: Error | undefined;
+  readonly words: ManagerWord[] = [];
+  wantsFull = false;
   readonly reports: NodeReport[] = [];
   readonly commit: (() => void)[] = [];
 
   send(reports: readonly NodeReport[]): Promise<void> {
     this.reports.push(...reports);
     return new Promise((resolve) => this.commit.push(resolve));
+  }
+
+  /** Reports of what agents said. */
+  get told(): number {
+    return this.reports.filter(({ lost }) => !lost).length;
+  }
+
+  vouch(word: ManagerWord): Promise<{ full: boolean }> {
+    if (this.refusal !== undefined) return Promise.reject(this.refusal);
+    this.words.push(word);
+    const full = this.wantsFull;
+    this.wantsFull = false;
+    return Promise.resolve({ full });
+  }
+
+  onLeaderChange(): () => void {
+    return () => undefined;
   }
 }
 
@@ -210,20 +231,47 @@ test("an agent that has seen more than there is gets everything anew from a caug
 test("a silent agent loses its session; a manager without a leader ends all of them", async () => {
   const { dispatcher, clock, sink } = await setUp();
   const silent = begin(dispatcher);
-  clock.advance(3_000);
+  clock.advance(2_999);
   assert.equal(silent.line.open, true);
-  clock.advance(1_000);
+  clock.advance(1);
   assert.equal(silent.line.open, false);
   assert.equal(dispatcher.sessionCount, 0);
+  const { lost, silentMs } = sink.reports.at(-1) ?? {};
+  assert.deepEqual({ lost, silentMs }, { lost: true, silentMs: 3_000 });
 
   const cut = begin(dispatcher);
-  sink.failingSinceMs = clock.monotonicMs();
-  for (let second = 0; second < 4; second++) {
+  sink.refusal = new UnavailableError("no leader");
+  for (let second = 0; second < 5; second++) {
+    await turn();
     cut.say({ $case: "heartbeat", value: { appliedRevision: 0, sentAtMs: 0 } });
     clock.advance(1_000);
   }
   assert.match(String(Reflect.get(cut.line.error ?? {}, "details")), /has lost the leader/);
   assert.match(String(Reflect.get(begin(dispatcher).line.error ?? {}, "details")), /has lost the leader/);
+  await dispatcher.close();
+});
+
+test("one word a period counts the sessions the leader knows of; asked, it tells all of them", async () => {
+  const { dispatcher, clock, sink } = await setUp();
+  const { say } = begin(dispatcher);
+  const period = async (): Promise<ManagerWord | undefined> => {
+    say({ $case: "heartbeat", value: { appliedRevision: 0, sentAtMs: clock.nowMs() } });
+    clock.advance(1_000);
+    await turn();
+    return sink.words.at(-1);
+  };
+  assert.equal((await period())?.sessions, 0); // its beginning is on its way
+  sink.commit[0]?.();
+  await turn();
+  const word = await period();
+  assert.equal(word?.sessions, 1);
+  assert.deepEqual([word?.full, word?.digest], [false, (await period())?.digest]);
+  const { length } = sink.reports;
+  sink.wantsFull = true;
+  assert.deepEqual({ ...(await period()), epoch: "" }, { ...word, epoch: "", full: true });
+  assert.deepEqual([sink.words.length, sink.reports.length], [5, length]);
+  say({ $case: "goodbye", value: { leaving: false } });
+  assert.deepEqual([(await period())?.sessions, (await period())?.digest], [0, 0]);
   await dispatcher.close();
 });
 
@@ -281,7 +329,7 @@ test("words without end are cut; what else is too large ends the agent's own ses
   assert.ok(Buffer.byteLength(`${status?.err}${status?.message}`) < 3_000);
   assert.equal(told.line.open, true);
 
-  const count = sink.reports.length;
+  const count = sink.told;
   told.say(statuses([update({ health: "x".repeat(100_000) })]));
   assert.match(String(Reflect.get(told.line.error ?? {}, "details")), /a task status may have/);
   const many = begin(dispatcher);
@@ -291,7 +339,7 @@ test("words without end are cut; what else is too large ends the agent's own ses
   const description = NodeDescription.fromPartial({ hostname: "h".repeat(100_000) });
   boastful.say({ $case: "description", value: description });
   assert.match(String(Reflect.get(boastful.line.error ?? {}, "details")), /a node description may have/);
-  assert.equal(sink.reports.length, count + 2); // two hellos
+  assert.equal(sink.told, count + 2); // two hellos
   await dispatcher.close();
 });
 
@@ -307,10 +355,10 @@ test("an address that is none ends the agent's own session unheard", async () =>
   ];
   for (const message of says) {
     const agent = begin(dispatcher);
-    const count = sink.reports.length;
+    const count = sink.told;
     agent.say(message);
     assert.match(String(Reflect.get(agent.line.error ?? {}, "details")), /must be an IPv4 address, got "10/);
-    assert.equal(sink.reports.length, count);
+    assert.equal(sink.told, count);
   }
   await dispatcher.close();
 });

@@ -53,6 +53,10 @@ export interface SessionHost {
   /** Store revision that `index` shows. */
   readonly revision: number;
   readonly heartbeatPeriodMs: number;
+  /** The leader has confirmed that the session began. */
+  told(session: Session): void;
+  /** Once, when the session is over. */
+  ended(session: Session): void;
   /**
    * Resolves when `index` shows every change acknowledged before the call.
    * @throws {UnavailableError} there is no quorum to ask, or nobody to ask it.
@@ -80,6 +84,8 @@ export class Session {
   #inFlight: { readonly sequence: number; done: boolean }[] = [];
   #ended = false;
   readonly #skew = new ClockSkew();
+  #toldSkewMs = 0;
+  #isGoodbye = false;
   /** Monotonic instant of the last message. */
   lastHeardMs: number;
 
@@ -130,7 +136,9 @@ export class Session {
         checkDescription(description);
         this.#helloRevision = appliedRevision;
         this.#appliedRevision = appliedRevision;
-        this.#report({ alive: true, description });
+        this.#report({ alive: true, began: true, description }, () => {
+          if (!this.#ended) this.#host.told(this);
+        });
         this.advance();
         return;
       }
@@ -148,15 +156,29 @@ export class Session {
         this.#report({ alive: true, description: message.value });
         return;
       case "goodbye":
+        this.#isGoodbye = true;
         this.#report({ goodbye: true, leaving: message.value.leaving });
         this.end();
     }
   }
 
-  /** What the leader hears of this agent once a period. */
-  livenessReport(sinceMs: number): NodeReport | undefined {
-    if (!this.begun || this.#ended) return undefined;
-    return this.#nodeReport({ alive: this.lastHeardMs >= sinceMs });
+  /** What is new since the leader was told; undefined: nothing that has no report of its own. */
+  news(): NodeReport | undefined {
+    const skewMs = this.#skew.ms ?? 0;
+    if (!this.begun || this.#ended || skewMs === this.#toldSkewMs) return undefined;
+    this.#toldSkewMs = skewMs;
+    return this.#nodeReport({ alive: true });
+  }
+
+  /** The session goes on. */
+  presence(): NodeReport {
+    return this.#nodeReport({ alive: true, began: true });
+  }
+
+  /** The session is over without a goodbye; undefined when there is nothing to be told. */
+  loss(nowMs: number): NodeReport | undefined {
+    if (!this.begun || this.#isGoodbye) return undefined;
+    return this.#nodeReport({ lost: true, silentMs: nowMs - this.lastHeardMs });
   }
 
   /** The index has moved on; `undefined` means it was replaced. */
@@ -232,6 +254,7 @@ export class Session {
   end(error?: Error): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#host.ended(this);
     this.#stream.end(error);
   }
 
@@ -301,6 +324,9 @@ export class Session {
       alive: false,
       goodbye: false,
       leaving: false,
+      began: false,
+      lost: false,
+      silentMs: 0,
       description: undefined,
       address: this.#stream.address,
       updates: [],

@@ -21,7 +21,11 @@ import type { Proposer } from "../../../manager/store/types.js";
 import { LeaderDuties } from "../../../node/leader-duties.js";
 import { ManagerDirectoryView } from "../../../node/manager-directory.js";
 import type { ControlServer } from "../../../proto/gen/skein/v1/control.js";
-import type { LeaderReportsServer, ReportReply } from "../../../proto/gen/skein/v1/dispatcher.js";
+import type {
+  LeaderReportsServer,
+  ReportReply,
+  ReportRequest,
+} from "../../../proto/gen/skein/v1/dispatcher.js";
 import { openRaftNode, type RaftStart } from "../../../raft/host/host.js";
 import type { RaftNode, StateMachine } from "../../../raft/host/raft-node.js";
 import { HostClock } from "../host-clock.js";
@@ -55,6 +59,9 @@ export interface ManagerPlace {
 
 /** Small, so that snapshots and compactions happen. */
 const SEGMENT_BYTES = 128 * 1024;
+/** As the real sink has them: calls measure their time by the machine's own clock. */
+const CALL_TIMEOUT_MS = 5_000;
+const WORD_TIMEOUT_MS = 1_000;
 
 export class ManagerProcess implements WireHost {
   readonly slot: number;
@@ -190,11 +197,6 @@ export class ManagerProcess implements WireHost {
     this.duties = new LeaderDuties(parts, { onChange: () => this.#sink?.leaderChanged() });
   }
 
-  /** Since when the leader was not reached, for the trace. */
-  get isCutOff(): boolean {
-    return this.#sink?.failingSinceMs !== undefined;
-  }
-
   #leaderLink(raft: RaftNode): LeaderLink {
     const reports = this.duties?.reports;
     if (raft.isLeader) return reports === undefined ? { kind: "none" } : { kind: "local", reports };
@@ -206,7 +208,11 @@ export class ManagerProcess implements WireHost {
         wireCall<ReportReply>(
           this.#world,
           { client: this, server: this.#world.managerAt(address) },
-          { serve: (answer) => this.#world.managerAt(address)?.takeReport(request, answer), back },
+          {
+            timeoutMs: (request as ReportRequest).word === undefined ? CALL_TIMEOUT_MS : WORD_TIMEOUT_MS,
+            serve: (answer) => this.#world.managerAt(address)?.takeReport(request, answer),
+            back,
+          },
         );
         return { cancel: () => undefined } as never; // callUnary needs no more of it
       },

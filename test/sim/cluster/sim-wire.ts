@@ -28,7 +28,6 @@ export interface WireWorld {
 
 /** What TCP waits before it sends again, in milliseconds. */
 const RESEND_MS = 200;
-const CALL_TIMEOUT_MS = 5_000;
 
 type Item =
   | { readonly kind: "data"; readonly value: unknown }
@@ -181,6 +180,7 @@ export function wireCall<Reply>(
   world: WireWorld,
   ends: { readonly client: WireHost; readonly server: WireHost | undefined },
   call: {
+    readonly timeoutMs: number;
     readonly serve: (answer: (error: unknown, reply?: Reply) => void) => void;
     readonly back: (error: unknown, reply?: Reply) => void;
   },
@@ -195,7 +195,7 @@ export function wireCall<Reply>(
       call.back(error, reply);
     });
   };
-  queue.after(CALL_TIMEOUT_MS, () => back(toGrpcStatus(new UnavailableError("no answer in time"))));
+  queue.after(call.timeoutMs, () => back(toGrpcStatus(new UnavailableError("no answer in time"))));
   const travel = (from: WireHost, to: WireHost, run: () => void): void => {
     queue.after(world.network.drawDelayMs(), () => {
       if (!world.network.isCut(from.slot, to.slot)) run();

@@ -326,7 +326,7 @@ export interface AssignmentSet {
 export interface NodeReport {
   readonly nodeId: string;
   readonly sessionId: string;
-  /** heard within the period */
+  /** heard just now */
   readonly alive: boolean;
   readonly goodbye: boolean;
   /** when it changed */
@@ -340,15 +340,38 @@ export interface NodeReport {
   /** with goodbye: for good, not for a restart */
   readonly leaving: boolean;
   /** the node's clock less this manager's, when it was heard */
-  readonly clockSkewMs?: number | undefined;
+  readonly clockSkewMs?:
+    | number
+    | undefined;
+  /** the session began, or goes on: from now on this manager vouches for the node */
+  readonly began: boolean;
+  /** the session ended without a goodbye: the manager vouches no more */
+  readonly lost: boolean;
+  /** with lost: since the node was heard last */
+  readonly silentMs: number;
+}
+
+/** Once a period, and of one size: all sessions of this manager are well. */
+export interface ManagerWord {
+  /** of the dispatcher's life */
+  readonly epoch: string;
+  /** how many */
+  readonly sessions: number;
+  /** over node and session ids; the leader that counts otherwise asks for all of them */
+  readonly digest: number;
+  /** `reports` names all sessions */
+  readonly full: boolean;
 }
 
 export interface ReportRequest {
   readonly managerNodeId: string;
   readonly reports: readonly NodeReport[];
+  readonly word: ManagerWord | undefined;
 }
 
 export interface ReportReply {
+  /** tell all sessions */
+  readonly full: boolean;
 }
 
 function createBaseAgentMessage(): AgentMessage {
@@ -1873,6 +1896,9 @@ function createBaseNodeReport(): NodeReport {
     appliedRevision: 0,
     leaving: false,
     clockSkewMs: undefined,
+    began: false,
+    lost: false,
+    silentMs: 0,
   };
 }
 
@@ -1907,6 +1933,15 @@ export const NodeReport = {
     }
     if (message.clockSkewMs !== undefined) {
       writer.uint32(81).double(message.clockSkewMs);
+    }
+    if (message.began !== false) {
+      writer.uint32(88).bool(message.began);
+    }
+    if (message.lost !== false) {
+      writer.uint32(96).bool(message.lost);
+    }
+    if (message.silentMs !== 0) {
+      writer.uint32(105).double(message.silentMs);
     }
     return writer;
   },
@@ -1988,6 +2023,27 @@ export const NodeReport = {
 
           message.clockSkewMs = reader.double();
           continue;
+        case 11:
+          if (tag !== 88) {
+            break;
+          }
+
+          message.began = reader.bool();
+          continue;
+        case 12:
+          if (tag !== 96) {
+            break;
+          }
+
+          message.lost = reader.bool();
+          continue;
+        case 13:
+          if (tag !== 105) {
+            break;
+          }
+
+          message.silentMs = reader.double();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -2014,12 +2070,93 @@ export const NodeReport = {
     message.appliedRevision = object.appliedRevision ?? 0;
     message.leaving = object.leaving ?? false;
     message.clockSkewMs = object.clockSkewMs ?? undefined;
+    message.began = object.began ?? false;
+    message.lost = object.lost ?? false;
+    message.silentMs = object.silentMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseManagerWord(): ManagerWord {
+  return { epoch: "", sessions: 0, digest: 0, full: false };
+}
+
+export const ManagerWord = {
+  encode(message: ManagerWord, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.epoch !== "") {
+      writer.uint32(10).string(message.epoch);
+    }
+    if (message.sessions !== 0) {
+      writer.uint32(16).uint64(message.sessions);
+    }
+    if (message.digest !== 0) {
+      writer.uint32(24).uint32(message.digest);
+    }
+    if (message.full !== false) {
+      writer.uint32(32).bool(message.full);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): ManagerWord {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseManagerWord() as any;
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.epoch = reader.string();
+          continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.sessions = longToNumber(reader.uint64() as Long);
+          continue;
+        case 3:
+          if (tag !== 24) {
+            break;
+          }
+
+          message.digest = reader.uint32();
+          continue;
+        case 4:
+          if (tag !== 32) {
+            break;
+          }
+
+          message.full = reader.bool();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<ManagerWord>): ManagerWord {
+    return ManagerWord.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ManagerWord>): ManagerWord {
+    const message = createBaseManagerWord() as any;
+    message.epoch = object.epoch ?? "";
+    message.sessions = object.sessions ?? 0;
+    message.digest = object.digest ?? 0;
+    message.full = object.full ?? false;
     return message;
   },
 };
 
 function createBaseReportRequest(): ReportRequest {
-  return { managerNodeId: "", reports: [] };
+  return { managerNodeId: "", reports: [], word: undefined };
 }
 
 export const ReportRequest = {
@@ -2029,6 +2166,9 @@ export const ReportRequest = {
     }
     for (const v of message.reports) {
       NodeReport.encode(v!, writer.uint32(18).fork()).ldelim();
+    }
+    if (message.word !== undefined) {
+      ManagerWord.encode(message.word, writer.uint32(26).fork()).ldelim();
     }
     return writer;
   },
@@ -2054,6 +2194,13 @@ export const ReportRequest = {
 
           message.reports.push(NodeReport.decode(reader, reader.uint32()));
           continue;
+        case 3:
+          if (tag !== 26) {
+            break;
+          }
+
+          message.word = ManagerWord.decode(reader, reader.uint32());
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -2070,16 +2217,22 @@ export const ReportRequest = {
     const message = createBaseReportRequest() as any;
     message.managerNodeId = object.managerNodeId ?? "";
     message.reports = object.reports?.map((e) => NodeReport.fromPartial(e)) || [];
+    message.word = (object.word !== undefined && object.word !== null)
+      ? ManagerWord.fromPartial(object.word)
+      : undefined;
     return message;
   },
 };
 
 function createBaseReportReply(): ReportReply {
-  return {};
+  return { full: false };
 }
 
 export const ReportReply = {
-  encode(_: ReportReply, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+  encode(message: ReportReply, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.full !== false) {
+      writer.uint32(8).bool(message.full);
+    }
     return writer;
   },
 
@@ -2090,6 +2243,13 @@ export const ReportReply = {
     while (reader.pos < end) {
       const tag = reader.uint32();
       switch (tag >>> 3) {
+        case 1:
+          if (tag !== 8) {
+            break;
+          }
+
+          message.full = reader.bool();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -2102,8 +2262,9 @@ export const ReportReply = {
   create(base?: DeepPartial<ReportReply>): ReportReply {
     return ReportReply.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<ReportReply>): ReportReply {
+  fromPartial(object: DeepPartial<ReportReply>): ReportReply {
     const message = createBaseReportReply() as any;
+    message.full = object.full ?? false;
     return message;
   },
 };
