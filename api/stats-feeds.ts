@@ -22,6 +22,8 @@ interface Feed {
 
 /** As Docker samples. */
 const PERIOD_MS = 1_000;
+/** Long enough for counters of 10 ms; the stock command waits two seconds for the whole answer. */
+const PAIR_GAP_MS = 500;
 
 export class StatsFeeds {
   readonly #files: Pick<ContainerFileAccess, "sample">;
@@ -69,6 +71,15 @@ export class StatsFeeds {
       (sample) => sample,
       () => undefined, // it does not run, or ended while it was looked at
     );
+  }
+
+  /** A sample and the one before it, of no feed. @throws {CancelledError} */
+  async pair(id: string, options: { signal: AbortSignal }): Promise<StatsReading> {
+    const before = await this.now(id);
+    if (before === undefined) return { sample: undefined, before };
+    await this.#clock.sleep(PAIR_GAP_MS, options);
+    const sample = await this.now(id);
+    return { sample, before: sample === undefined ? undefined : before };
   }
 
   async #tick(id: string, feed: Feed): Promise<void> {

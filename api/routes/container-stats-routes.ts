@@ -1,5 +1,6 @@
 /**
- * Counters of a container: one reading, or one per second for as long as the client listens.
+ * Counters of a container: one reading, or one per second for as long as the client listens. A reading alone
+ * comes with one from shortly before, so that shares can be told.
  * Edge: to the shared feeds (stats-feeds.ts). A slow client misses readings, it does not queue them.
  * Source: Docker Engine API, ContainerStats: stream, one-shot.
  */
@@ -21,7 +22,7 @@ export interface ContainerStatsOptions {
 export function containerStatsRoutes(options: ContainerStatsOptions): Route[] {
   const { containers } = options;
   const feeds = new StatsFeeds(options);
-  const lines = async (exchange: Exchange, { id }: ContainerRecord, countMax: number): Promise<void> => {
+  const lines = async (exchange: Exchange, { id }: ContainerRecord): Promise<void> => {
     const signal = exchange.gone();
     const pending: StatsReading[] = [];
     let wake: (() => void) | undefined;
@@ -31,7 +32,7 @@ export function containerStatsRoutes(options: ContainerStatsOptions): Route[] {
     });
     signal.addEventListener("abort", () => wake?.(), { once: true });
     try {
-      for (let count = 0; count < countMax && !signal.aborted; ) {
+      while (!signal.aborted) {
         const reading = pending.shift();
         if (reading === undefined) {
           await new Promise<void>((resolve) => {
@@ -41,11 +42,8 @@ export function containerStatsRoutes(options: ContainerStatsOptions): Route[] {
         }
         const record = containers.find(id);
         if (record === undefined) break; // removed
-        // one reading alone is the second, which has one before it; of what does not run there is none
-        if (countMax === 1 && reading.sample !== undefined && reading.before === undefined) continue;
         const out = statsOut({ id, name: record.name, ...reading });
         if (!(await exchange.write(`${JSON.stringify(out)}\n`))) break;
-        count += 1;
       }
     } finally {
       stop();
@@ -66,8 +64,13 @@ export function containerStatsRoutes(options: ContainerStatsOptions): Route[] {
           const sample = await feeds.now(id);
           return { status: 200, json: statsOut({ id, name, sample, before: undefined }) };
         }
+        if (!stream) {
+          const { id, name } = record;
+          const reading = await feeds.pair(id, { signal: exchange.gone() });
+          return { status: 200, json: statsOut({ id, name, ...reading }) };
+        }
         exchange.startStream("application/json");
-        await lines(exchange, record, stream ? Number.POSITIVE_INFINITY : 1);
+        await lines(exchange, record);
         return undefined;
       },
     },
