@@ -42,7 +42,11 @@ async function carryOut({ address, rpc, rootCaPem, identity }: RpcCall): Promise
     }
     case "Report": {
       const client = new LeaderReportsClient(address, secure, CHANNEL_OPTIONS);
-      await callUnary(client.report.bind(client), { managerNodeId: "m", reports: [], word: undefined }, options);
+      await callUnary(
+        client.report.bind(client),
+        { managerNodeId: "m", reports: [], word: undefined },
+        options,
+      );
       return;
     }
     case "RaftJoin": {
