@@ -4,6 +4,7 @@
  */
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import { NodeState, RestartCondition, TaskPhase, TaskState } from "../../proto/gen/skein/v1/types.js";
+import { clockText } from "../orchestrator/cause.js";
 import { mayRestart } from "../orchestrator/restart-policy.js";
 import { phaseAtMs } from "../orchestrator/task-account.js";
 import { endedByItself, isWanted, observedState } from "../orchestrator/task-state.js";
@@ -22,10 +23,17 @@ export function ended(task: Task, view: CauseView): Sentence {
   }
   if (!endedByItself(task)) return stopped(task);
   const own = byItself(task, view);
+  if (isWanted(task) && view.nowMs < task.startNotBeforeMs) return triedAgain(task, own);
   const last = noFurther(task, view);
   return last === undefined
     ? own
     : { ...own, text: `${own.text}; ${last.text}`, advice: own.advice || last.advice };
+}
+
+/** It was rejected while its own delay ran: its successor comes when that is over. */
+function triedAgain(task: Task, own: Sentence): Sentence {
+  const often = task.quickFailures > 0 ? `, after ${task.quickFailures + 1} failures in a row` : "";
+  return { ...own, text: `${own.text}; tried again at ${clockText(task.startNotBeforeMs)}${often}` };
 }
 
 /** About a task that was told to stop and has not stopped yet. */

@@ -16,6 +16,7 @@ import { clockText, endOf } from "./cause.js";
 import { mustWaitFor, waitLimitMs } from "./restart-policy.js";
 import { dueAtMs, nodeName, type PlanBuilder } from "./service-plan.js";
 import { displacedBecause, type Slot } from "./slot.js";
+import { isDirty } from "./spec-equality.js";
 import { openWait } from "./task-account.js";
 import { isRunning, isTerminal, isWanted, observedState, stateRank } from "./task-state.js";
 
@@ -78,6 +79,17 @@ function mayReturn(plan: PlanBuilder, slotTasks: readonly Task[]): boolean {
     const node = old.nodeId === "" ? undefined : plan.input.node(old.nodeId);
     return node?.status?.state === NodeState.DOWN && !isTerminal(old) && !isWanted(old);
   });
+}
+
+/**
+ * A task is prepared while its delay runs, and may be rejected then: its successor is not made before that delay is
+ * over, or each would be made as fast as its node can refuse it. A changed service is tried at once.
+ */
+export function isBeforeItsTime(plan: PlanBuilder, ended: Task): boolean {
+  if (plan.input.nowMs >= dueAtMs(ended)) return false;
+  if (isDirty(ended, plan.service, plan.input.node(ended.nodeId))) return false;
+  plan.wakeAt(dueAtMs(ended));
+  return true;
 }
 
 export function isDrained(node: Node | undefined): boolean {

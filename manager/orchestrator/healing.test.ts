@@ -124,6 +124,31 @@ test("a task that its node rejects is not tried again at full speed", async () =
   await lab.close();
 });
 
+test("a task that its node rejects while its delay runs has no successor before that is over", async () => {
+  const lab = new ControlLab();
+  await lab.addNodes("n1");
+  const triesOf = new Map<string, number>();
+  const reject = ({ serviceId }: Task) => {
+    triesOf.set(serviceId, (triesOf.get(serviceId) ?? 0) + 1);
+    return { state: TaskState.REJECTED, err: "No such image: app:1" };
+  };
+  lab.run = reject;
+  lab.prepare = reject;
+  for (const [name, mode] of [
+    ["web", replicas(1)],
+    ["job", { $case: "replicatedJob", value: { maxConcurrent: 1, totalCompletions: 1 } }],
+  ] as const) {
+    await lab.createService(name, { mode });
+    for (let second = 0; second < 60; second++) await lab.advance(1_000);
+    const tries = triesOf.get(name) ?? 0;
+    assert.ok(tries >= 4 && tries <= 7, `${tries} tries of ${name} in a minute`);
+  }
+  const before = triesOf.get("web") ?? 0;
+  await lab.setImage("web", "app:2");
+  assert.ok((triesOf.get("web") ?? 0) > before, "a changed service is tried at once");
+  await lab.close();
+});
+
 test("each task that was told to stop says why, and when", async () => {
   const lab = new ControlLab();
   await lab.addNodes("n1", "n2");

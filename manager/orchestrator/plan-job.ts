@@ -15,7 +15,7 @@ import {
   UpdateState,
 } from "../../proto/gen/skein/v1/types.js";
 import { endOf } from "./cause.js";
-import { drainEndsAtMs, holdUntilDeadline, isDrained, startWhenDue } from "./hand-over.js";
+import { drainEndsAtMs, holdUntilDeadline, isBeforeItsTime, isDrained, startWhenDue } from "./hand-over.js";
 import { refusedBecause, takesGlobal } from "./plan-global.js";
 import { planHistory } from "./plan-reap.js";
 import { PORTION_SLOTS } from "./plan-replicated.js";
@@ -98,6 +98,7 @@ function judge(plan: PlanBuilder, tasks: readonly Task[]): JobSlot {
     plan.stop(newest, { kind: "restart", detail: endOf(newest) });
     return { state: "failed", newest };
   }
+  if (lost === undefined && isBeforeItsTime(plan, newest)) return { state: "busy", newest };
   if (lost === undefined) plan.restart(newest, { nodeId, running, slotTasks, jobIteration });
   else {
     plan.replace(newest, {

@@ -14,7 +14,7 @@
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import { TaskState } from "../../proto/gen/skein/v1/types.js";
 import { changeOf, endOf, type StopKind } from "./cause.js";
-import { holdDisplaced, holdUntilDeadline, isDrained, startWhenDue } from "./hand-over.js";
+import { holdDisplaced, holdUntilDeadline, isBeforeItsTime, isDrained, startWhenDue } from "./hand-over.js";
 import { mayRestart, mustWaitFor } from "./restart-policy.js";
 import type { Cause, PlanBuilder } from "./service-plan.js";
 import { displacedBecause, isFinished, keeperOf, lostBecause, type Slot } from "./slot.js";
@@ -95,7 +95,8 @@ function succeed(plan: PlanBuilder, slot: Slot): void {
     const why = { kind: "node", detail } as const;
     if (!isStranded(plan, newest)) plan.replace(newest, { nodeId, ...why, slotTasks, desiredState });
   } else if (mayRestart(newest, slot.tasks)) {
-    plan.restart(newest, { nodeId, running: TaskState.RUNNING, slotTasks });
+    if (!isBeforeItsTime(plan, newest))
+      plan.restart(newest, { nodeId, running: TaskState.RUNNING, slotTasks });
   } else plan.stop(newest, whyStopped(plan, slot, newest));
   holdDisplaced(plan, slot, newest);
 }

@@ -26,6 +26,8 @@ export class ControlLab {
   loops: ControlLoops;
   /** What an agent makes of a task that is to run; the default runs everything. */
   run: (task: Task) => Partial<TaskStatus> = () => ({ state: TaskState.RUNNING, message: "started" });
+  /** What an agent makes of a task that is to be prepared, and to wait then; the default prepares everything. */
+  prepare: (task: Task) => Partial<TaskStatus> = () => ({ state: TaskState.READY, message: "prepared" });
   /** Nodes whose agents are silent. */
   readonly silent = new Set<string>();
 
@@ -312,7 +314,7 @@ export class ControlLab {
     if (stop) return { state: TaskState.SHUTDOWN, message: "shutdown" };
     const state = task.status?.state;
     if (desiredState === TaskState.READY) {
-      return state === TaskState.READY ? undefined : { state: TaskState.READY, message: "prepared" };
+      return state === TaskState.READY ? undefined : this.prepare(task);
     }
     if (state === TaskState.RUNNING) return undefined;
     const answer = this.run(task);
