@@ -17,7 +17,7 @@ import { planUpdate } from "./plan-update.js";
 import { nodeName, type PlanBuilder } from "./service-plan.js";
 import { groupBySlot, lostBecause, makeSlot, type Slot } from "./slot.js";
 import { isWaitedFor } from "./stranded.js";
-import { isRunning, isWanted } from "./task-state.js";
+import { isRunning, isUnassigned, isWanted } from "./task-state.js";
 
 /** @returns true when a global service with this placement belongs on the node. */
 export function takesGlobal(node: Node, plan: PlanBuilder): boolean {
@@ -39,6 +39,7 @@ export function* planGlobal(plan: PlanBuilder): Generator<void, readonly Slot[]>
   const groups = groupBySlot(input.tasks, (task) => task.nodeId);
   const first = input.tasks.length === 0 && plan.service.previousSpec === undefined;
   const slots: Slot[] = [];
+  const updatable: Slot[] = [];
   for (const [at, node] of input.nodes.entries()) {
     if (at % PORTION_SLOTS === 0) yield;
     const tasks = groups.get(node.id) ?? [];
@@ -48,6 +49,8 @@ export function* planGlobal(plan: PlanBuilder): Generator<void, readonly Slot[]>
     } else if (tasks.length > 0) {
       const slot = makeSlot(node.id, tasks, plan.service, input.node);
       slots.push(slot);
+      // What a paused node has is not replaced by what it does not take: it is updated when it is active again.
+      if (!paused) updatable.push(slot);
       if (!paused || tasks.some(isWanted)) planSlot(plan, slot);
     } else if (!paused) {
       const why = first
@@ -62,7 +65,7 @@ export function* planGlobal(plan: PlanBuilder): Generator<void, readonly Slot[]>
       plan.stop(task, { kind: "node", detail: `${nodeId} was removed` }, TaskState.REMOVE);
     }
   }
-  yield* planUpdate(plan, slots);
+  yield* planUpdate(plan, updatable);
   return slots;
 }
 
@@ -75,6 +78,10 @@ function leave(plan: PlanBuilder, node: Node, tasks: readonly Task[]): void {
     if (others > 0 && isRunning(task)) {
       const what = others === 1 ? "1 other task" : `${others} other tasks`;
       holdUntilDeadline(plan, task, `${what} of ${nodeName(node)} to leave`);
-    } else plan.stop(task, { kind: "node", detail: refusedBecause(node) });
+    } else {
+      // No node was told of it: nobody would say that it has stopped, and it would hold its addresses for ever.
+      const state = isUnassigned(task) ? TaskState.REMOVE : TaskState.SHUTDOWN;
+      plan.stop(task, { kind: "node", detail: refusedBecause(node) }, state);
+    }
   }
 }
