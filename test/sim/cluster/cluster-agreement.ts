@@ -68,7 +68,8 @@ function serviceTroubles(service: Service, tasks: readonly Task[], nodes: readon
   const state = service.updateStatus?.state ?? UpdateState.NONE;
   // What cannot run is tried again and again, and an update to it ends as its failure action says.
   if (kind === "bad" || kind === "crash" || PAUSED.has(state)) return found;
-  if (UNDER_WAY.has(state)) found.push(`${name} is ${state}`);
+  if (UNDER_WAY.has(state))
+    found.push(`${name} is ${state}: ${service.updateStatus?.message}: ${tasks.map(describe).join("; ")}`);
   const mode = service.spec?.mode;
   if (mode?.$case !== "replicatedJob") {
     for (const [slot, list] of bySlot)

@@ -34,6 +34,10 @@ export const CLUSTER_FAULTY_MS = 40_000;
 /** From the end of all faults to agreement: orphaning, drain deadline, restart delays and a paced update. */
 export const CLUSTER_AGREEMENT_MS = 120_000;
 
+/** How long a cluster that has agreed is looked at, and what it may write then; more for what cannot run. */
+const REST_MS = 5_000;
+const REST_COMMITS_MAX = 25;
+
 export function clusterScheduleOf({ seed, faultyMs }: ClusterRunOptions): readonly ClusterEvent[] {
   return drawClusterSchedule(new SeededRandom(`cluster-schedule-${seed}`), faultyMs ?? CLUSTER_FAULTY_MS);
 }
@@ -93,4 +97,10 @@ async function agree(world: ClusterWorld): Promise<void> {
     calm = last.length === 0 ? calm + 1 : 0;
   }
   if (calm < 3) throw new ClusterViolation("desired state is reached", last.slice(0, 6).join("; "));
+  const before = world.checks.commits;
+  await world.run(REST_MS);
+  const commits = world.checks.commits - before;
+  const allowed = REST_COMMITS_MAX * (1 + world.endlessServices().length);
+  if (commits > allowed)
+    throw new ClusterViolation("what has converged is left alone", `${commits} commits in ${REST_MS} ms`);
 }

@@ -6,7 +6,7 @@
 import { type Logger, silentLogger } from "../../../base/log/logger.js";
 import { nextTurn } from "../../../base/loop/process-turn.js";
 import { SeededRandom } from "../../../base/random/seeded-random.js";
-import { Cluster, Network, Node } from "../../../proto/gen/skein/v1/objects.js";
+import { Cluster, Network, Node, type Service } from "../../../proto/gen/skein/v1/objects.js";
 import { NodeRole } from "../../../proto/gen/skein/v1/types.js";
 import type { RaftStart } from "../../../raft/host/host.js";
 import { EventQueue } from "../event-queue.js";
@@ -169,6 +169,12 @@ export class ClusterWorld implements MachineWorld, MachinesView {
       if (best === undefined || term > (best.raft?.status().term ?? 0)) best = manager;
     }
     return best;
+  }
+
+  /** Services whose tasks end and are tried again for ever. */
+  endlessServices(): readonly Service[] {
+    const services = this.checks.store.view((tx) => tx.list("service"));
+    return services.filter(({ spec }) => /^(bad|crash):/.test(spec?.task?.container?.image ?? ""));
   }
 
   isolate(slot: number): void {
