@@ -82,8 +82,8 @@ function mayReturn(plan: PlanBuilder, slotTasks: readonly Task[]): boolean {
 }
 
 /**
- * A task is prepared while its delay runs, and may be rejected then: its successor is not made before that delay is
- * over, or each would be made as fast as its node can refuse it. A changed service is tried at once.
+ * A task is prepared while its delay runs, and may be rejected then: its successor is not made before that
+ * delay is over, or each would be made as fast as its node can refuse it. A changed service is tried at once.
  */
 export function isBeforeItsTime(plan: PlanBuilder, ended: Task): boolean {
   if (plan.input.nowMs >= dueAtMs(ended)) return false;

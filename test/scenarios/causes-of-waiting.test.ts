@@ -389,6 +389,14 @@ const SITUATIONS: readonly Situation[] = [
     },
   },
   {
+    name: "rejected while its own delay runs",
+    arrange: async (lab) => {
+      lab.run = () => ({ state: TaskState.REJECTED, err: "manifest unknown", cause: "image-not-found" });
+      lab.prepare = lab.run;
+      await web(lab);
+    },
+  },
+  {
     name: "attempts used up",
     arrange: async (lab) => {
       await web(lab, { restart: { maxAttempts: 2, delayMs: 0 } });
