@@ -44,6 +44,7 @@ import { imageTransferRoutes } from "./routes/image-transfer-routes.js";
 import { logRoutes } from "./routes/log-routes.js";
 import { networkRoutes } from "./routes/network-routes.js";
 import { nodeRoutes } from "./routes/node-routes.js";
+import { planRoutes } from "./routes/plan-routes.js";
 import { registryRoutes } from "./routes/registry-routes.js";
 import type { Route } from "./routes/route.js";
 import { configRoutes, secretRoutes } from "./routes/secret-routes.js";
@@ -100,6 +101,7 @@ function routesOf(backend: EngineBackend, clients: ManagerClients, events: Engin
     ...serviceRoutes(clients, backend.random),
     ...taskRoutes(clients),
     ...whyRoutes(clients),
+    ...planRoutes(clients),
     ...logRoutes(clients),
     ...secretRoutes(clients),
     ...configRoutes(clients),

@@ -12,6 +12,7 @@ import type { ControlClient } from "../proto/gen/skein/v1/control.js";
 import type { RaftInspection } from "../proto/gen/skein/v1/debug.js";
 import type { ExplainClient } from "../proto/gen/skein/v1/explain.js";
 import { LogsClient } from "../proto/gen/skein/v1/logs.js";
+import type { PlanReply, PlanRequest } from "../proto/gen/skein/v1/plan.js";
 import { openControlClient } from "../proto/late-control-client.js";
 import type { EngineBackend, ManagerEndpoint } from "./ports.js";
 
@@ -94,6 +95,19 @@ export class ManagerClients {
       return await callUnary<Req, Res>(pick(explain).bind(explain), request, {
         timeoutMs: CONTROL_TIMEOUT_MS,
       });
+    } catch (error) {
+      throw this.explained(error, endpoint);
+    }
+  }
+
+  /** What the cluster would do; nothing is changed. */
+  async plan(request: PlanRequest): Promise<PlanReply> {
+    const endpoint = await this.#reached();
+    const { address, credentials, channel } = endpoint;
+    const { PlannerClient } = await import("../proto/gen/skein/v1/plan.js"); // seldom needed
+    const planner = new PlannerClient(address, credentials, { channelOverride: channel });
+    try {
+      return await callUnary(planner.plan.bind(planner), request, { timeoutMs: CONTROL_TIMEOUT_MS });
     } catch (error) {
       throw this.explained(error, endpoint);
     }

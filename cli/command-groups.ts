@@ -34,6 +34,11 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
   },
   {
     heading: CLUSTER,
+    commands: { plan: "Show what the cluster would do; nothing is changed" },
+    load: async () => (await import("./commands/plan-commands.js")).addPlanCommands,
+  },
+  {
+    heading: CLUSTER,
     commands: { stack: "Manage stacks: the services, networks, secrets and configs of a compose file" },
     load: async () => (await import("./commands/stack-commands.js")).addStackCommands,
   },

@@ -2,7 +2,7 @@
 /**
  * skein: the command line of a Skein cluster. Edge: to the process.
  * Exit codes: 0 done; 1 the daemon refused or failed; 2 the command was wrong and nothing was asked of the
- * daemon; 130 interrupted.
+ * daemon; 3 what `skein plan` plans does not fit; 130 interrupted.
  * Only the module of the command that was named is loaded: it starts in a tenth of a second.
  */
 import { CommanderError } from "commander";

@@ -20,6 +20,7 @@ import { createDispatcher } from "../manager/dispatcher/dispatcher.js";
 import { createLeaderReportsHandlers } from "../manager/dispatcher/grpc-leader-reports.js";
 import { createGrpcReportSink, type LeaderLink } from "../manager/dispatcher/grpc-report-sink.js";
 import { createLogBroker } from "../manager/logbroker/log-broker.js";
+import { createPlanHandlers } from "../manager/plan/grpc-plan.js";
 import { createReach } from "../manager/reach/grpc-reach.js";
 import { NodeListeners } from "../manager/reach/node-listeners.js";
 import type { MemoryStore } from "../manager/store/memory-store.js";
@@ -34,6 +35,7 @@ import {
 } from "../proto/gen/skein/v1/dispatcher.js";
 import { ExplainService } from "../proto/gen/skein/v1/explain.js";
 import { LogBrokerService, LogsService } from "../proto/gen/skein/v1/logs.js";
+import { PlannerService } from "../proto/gen/skein/v1/plan.js";
 import { RaftMembershipService, RaftService } from "../proto/gen/skein/v1/raft.js";
 import { ReachService, TunnelsService } from "../proto/gen/skein/v1/reach.js";
 import { NodeRole } from "../proto/gen/skein/v1/types.js";
@@ -59,6 +61,7 @@ const pathsOf = (definition: ServiceDefinition, pick: (name: string) => boolean 
 const LEADER_ONLY: ReadonlySet<string> = new Set([
   ...pathsOf(ControlService),
   ...pathsOf(ExplainService),
+  ...pathsOf(PlannerService),
   ...pathsOf(RaftMembershipService),
   ...pathsOf(LeaderReportsService),
   ...pathsOf(NodeCaService, (name) => name === "Issue"),
@@ -66,6 +69,7 @@ const LEADER_ONLY: ReadonlySet<string> = new Set([
 const LINEARIZABLE: ReadonlySet<string> = new Set([
   ...pathsOf(ControlService, (name) => /^(Get|List)/.test(name)),
   ...pathsOf(ExplainService),
+  ...pathsOf(PlannerService),
 ]);
 
 const REPLICA_STREAMS: ReadonlySet<string> = new Set([
@@ -169,6 +173,7 @@ export async function serveManager(parts: ServeParts): Promise<RpcHost> {
     hosted(ControlService, createControlHandlers(control)),
     hosted(BackupService, createBackupHandlers(backup)),
     hosted(ExplainService, createExplainHandlers({ store, clock })),
+    hosted(PlannerService, createPlanHandlers(control)),
     hosted(DispatcherService, dispatcher.handlers),
     hosted(
       LeaderReportsService,

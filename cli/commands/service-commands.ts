@@ -56,7 +56,7 @@ function addCreate(service: Command, context: Context): void {
 }
 
 /** The API keeps networks by id: names to be removed are looked up. */
-async function withNetworkIds(
+export async function withNetworkIds(
   context: Context,
   values: Readonly<Record<string, unknown>>,
 ): Promise<Readonly<Record<string, unknown>>> {

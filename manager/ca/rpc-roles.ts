@@ -24,6 +24,7 @@ export const RPC_ROLES: ReadonlyMap<string, RequiredRole> = new Map([
   ...rows("LeaderReports", "manager", "Report"),
   ...rows("Logs", "manager", "SubscribeLogs FindRemoved"),
   ...rows("Explain", "manager", "GetServiceExplanation GetTaskExplanation"),
+  ...rows("Planner", "manager", "Plan"),
   ...rows("Reach", "manager", "FindContainer OpenTunnel"),
   ...rows("Tunnels", "node", "ServeTunnel"),
   ...rows("Raft", "manager", "Stream InstallSnapshot"),

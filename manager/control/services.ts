@@ -49,23 +49,38 @@ export class ServiceControl {
   }
 
   async create(request: CreateServiceRequest): Promise<ServiceReply> {
-    const { store, random, clock } = this.#components;
-    const given = required(request.spec);
-    checkServiceSpec(given);
+    const { store, random } = this.#components;
+    checkServiceSpec(required(request.spec));
     const id = newId(random);
-    await store.update((tx) => {
-      const spec = {
-        ...given,
-        task: withPullAuth(resolveReferences(tx, taskOf(given)), request.registryAuth),
-      };
-      refuseTakenPorts(tx, spec, id);
-      const jobStatus = isJob(spec) ? { iteration: 0, lastExecutionMs: clock.nowMs() } : undefined;
-      tx.create(
-        "service",
-        Service.fromPartial({ id, spec, ...(jobStatus === undefined ? {} : { jobStatus }) }),
-      );
-    });
+    await store.update((tx) => tx.create("service", this.#created(tx, request, id)));
     return this.#reply(id);
+  }
+
+  /** The service as it would be created; nothing is written. @throws what `create` does, but for a taken name. */
+  supposeCreated(tx: ReadTx, request: CreateServiceRequest, id: string): Service {
+    checkServiceSpec(required(request.spec));
+    return { ...this.#created(tx, request, id), specVersion: { index: 1 } };
+  }
+
+  /** The service as it would be updated; the version asked for is not looked at. @throws what `update` does. */
+  supposeUpdated(tx: ReadTx, request: UpdateServiceRequest): Service {
+    if (!request.rollback) checkServiceSpec(required(request.spec));
+    const service = findObject(tx, "service", request.id);
+    const changed = request.rollback ? this.#rolledBack(tx, service) : this.#changed(tx, service, request);
+    return changed === undefined ? service : { ...changed, specVersion: { index: versionOf(service) + 1 } };
+  }
+
+  #created(tx: ReadTx, request: CreateServiceRequest, id: string): Service {
+    const given = required(request.spec);
+    const spec = {
+      ...given,
+      task: withPullAuth(resolveReferences(tx, taskOf(given)), request.registryAuth),
+    };
+    refuseTakenPorts(tx, spec, id);
+    const jobStatus = isJob(spec)
+      ? { iteration: 0, lastExecutionMs: this.#components.clock.nowMs() }
+      : undefined;
+    return Service.fromPartial({ id, spec, ...(jobStatus === undefined ? {} : { jobStatus }) });
   }
 
   get(request: IdRequest): ServiceReply {
