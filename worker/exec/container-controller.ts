@@ -91,7 +91,13 @@ export class ContainerController implements Controller {
     const { containers, limit } = this.#components;
     const record = this.#existing();
     if (record.state === "created") {
-      await limit.run(() => containers.start(record.id), { signal });
+      try {
+        await limit.run(() => containers.start(record.id), { signal });
+      } catch (error) {
+        // what never ran keeps neither addresses nor host ports from its successor
+        if (!signal.aborted && !isLive(this.#record()?.state ?? "dead")) await this.#disconnect();
+        throw error;
+      }
     } else {
       await this.#adoptSandbox();
     }

@@ -127,6 +127,11 @@ test("limits, health check and stop settings", () => {
     { spec: { resources: { limits: { memoryBytes: 5, nanoCpus: 7 }, limitPids: 9 } } },
   );
   assert.deepEqual(made.resources, { memoryBytes: 5, swapBytes: undefined, nanoCpus: 7, pidsLimit: 9 });
+  const swaps = [16, -1, 0].map(
+    (swapBytes) =>
+      specify({}, { spec: { resources: { limits: { memoryBytes: 32 }, swapBytes } } }).resources.swapBytes,
+  );
+  assert.deepEqual(swaps, [48, -1, 0]);
   assert.equal(made.stopGracePeriodMs, 0);
   assert.equal(made.healthcheck?.retries, 2);
   assert.deepEqual([made.seccomp.kind, made.noNewPrivileges], ["unconfined", true]);

@@ -152,7 +152,8 @@ export function containerSpecification(input: SpecificationInput): ContainerSpec
   const spec = containerOf(task);
   const expand = (text: string): string => expandTemplate(text, task, node);
   const env = spec.env.map(expand);
-  const { limits, limitPids = 0, swapBytes } = task.spec?.resources ?? {};
+  const { limits, limitPids = 0, swapBytes, memorySwappiness } = task.spec?.resources ?? {};
+  const memoryBytes = limits?.memoryBytes ?? 0;
   const hostname = taskHostname(task, node);
   return {
     name: taskName(task),
@@ -175,8 +176,10 @@ export function containerSpecification(input: SpecificationInput): ContainerSpec
     stopGracePeriodMs: spec.stopGracePeriodMs ?? STOP_GRACE_PERIOD_MS,
     healthcheck: healthOf(spec.healthcheck),
     resources: {
-      memoryBytes: limits?.memoryBytes ?? 0,
-      swapBytes,
+      memoryBytes,
+      // a service names the swap alone, a container what memory and swap are together
+      swapBytes: swapBytes !== undefined && swapBytes > 0 ? memoryBytes + swapBytes : swapBytes,
+      ...(memorySwappiness === undefined ? {} : { memorySwappiness }),
       nanoCpus: limits?.nanoCpus ?? 0,
       pidsLimit: limitPids,
     },
