@@ -53,10 +53,16 @@ export function slotNameOf(task: Task, view: Pick<CauseView, "service" | "node">
   return `${serviceNameOf(task)}.${place}`;
 }
 
-/** "host1", "host1 and host2", "host1, host2, host3 and 4 more". */
-export function someOf(names: readonly string[], shownMax = 3): string {
-  const shown = names.slice(0, shownMax);
-  const left = names.length - shown.length;
+/** Names told one by one. */
+export const NAMES_MAX = 3;
+
+/**
+ * "host1", "host1 and host2", "host1, host2, host3 and 4 more".
+ * @param count of all of them; of the names, only the first are looked at.
+ */
+export function someOf(names: readonly string[], count = names.length): string {
+  const shown = names.slice(0, NAMES_MAX);
+  const left = count - shown.length;
   if (left > 0) return `${shown.join(", ")} and ${left} more`;
   const last = shown.at(-1) ?? "";
   return shown.length < 2 ? last : `${shown.slice(0, -1).join(", ")} and ${last}`;

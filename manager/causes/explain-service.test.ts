@@ -4,7 +4,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Service, Task } from "../../proto/gen/skein/v1/objects.js";
-import { TaskPhase, TaskState, TaskStatus, TaskWait } from "../../proto/gen/skein/v1/types.js";
+import {
+  RestartCondition,
+  TaskPhase,
+  TaskState,
+  TaskStatus,
+  TaskWait,
+} from "../../proto/gen/skein/v1/types.js";
 import { explainService, SLOTS_MAX, TASKS_PER_SLOT_MAX } from "./explain-service.js";
 import { phaseSpans } from "./phase-spans.js";
 
@@ -43,6 +49,32 @@ test("a big service is told in slices: a hundred slots, in order, and how many m
     "0 of 20000 tasks of web run; 20000 missing. " +
       "web.1, web.2, web.3 and 19997 more: waits for a node: no suitable node (x)",
   );
+});
+
+test("reasons that differ by times alone are one; the first tells its own", () => {
+  const dead = (slot: number, ranMs: number): Task =>
+    Task.fromPartial({
+      ...pending(slot),
+      desiredState: TaskState.SHUTDOWN,
+      spec: { restart: { condition: RestartCondition.NONE } },
+      nodeId: "n1",
+      status: {
+        state: TaskState.FAILED,
+        cause: "exit-nonzero",
+        container: { exitCode: 3 },
+        phases: [
+          { phase: TaskPhase.STARTED, atMs: 1 },
+          { phase: TaskPhase.ENDED, atMs: 1 + ranMs },
+        ],
+      },
+    });
+  const { why } = run(service(3), [dead(1, 500), dead(2, 61_000), dead(3, 9)]);
+  assert.equal(
+    why.headline,
+    "0 of 3 tasks of web run; 3 missing. web.1, web.2 and web.3: exited with code 3 on n1 after 500 ms; " +
+      "its restart condition is none",
+  );
+  assert.deepEqual(why.advice, ["see what it says: docker service logs web"]);
 });
 
 test("a slot shows its newest tasks only; slots in trouble come first", () => {

@@ -3,6 +3,8 @@
  * Pure. Yields between portions, so that a service of many thousand tasks holds the event loop for a slice
  * only. Bounds: SLOTS_MAX slots, those in trouble first, and TASKS_PER_SLOT_MAX tasks of each.
  */
+
+import type { ServiceCounts } from "../../proto/gen/skein/v1/control.js";
 import type { ServiceExplanation, SlotExplanation } from "../../proto/gen/skein/v1/explain.js";
 import type { Node, Service, Task } from "../../proto/gen/skein/v1/objects.js";
 import { NodeState, TaskState, UpdateState } from "../../proto/gen/skein/v1/types.js";
@@ -10,13 +12,14 @@ import { countTasks } from "../control/service-counts.js";
 import { isTerminal, isWanted, newestFirst, observedState } from "../orchestrator/task-state.js";
 import { type CauseView, isGlobal, slotNameOf } from "./cause-view.js";
 import { explainTask } from "./explain-task.js";
-import { type Gap, headlineOf } from "./headline.js";
+import { type Gap, Gaps, headlineOf } from "./headline.js";
 import { taskSentence } from "./task-sentence.js";
 
 export const SLOTS_MAX = 100;
 export const TASKS_PER_SLOT_MAX = 10;
 /** Tasks looked at between two chances to pause. */
 const PORTION_TASKS = 500;
+const COUNTED_TASKS = 4 * PORTION_TASKS;
 
 export interface ServiceView {
   readonly service: Service;
@@ -27,7 +30,6 @@ export interface ServiceView {
 }
 
 interface SlotView {
-  readonly key: number | string;
   readonly view: CauseView;
   /** What keeps the slot from serving; undefined when it serves, or need not. */
   readonly gap: Gap | undefined;
@@ -49,31 +51,32 @@ const MODE_WORDS: Readonly<Record<string, string>> = {
 };
 
 export function* explainService(input: ServiceView): Generator<void, ServiceExplanation> {
-  const { service, tasks, node, nowMs } = input;
-  const counts = countTasks(service, { tasks, node });
-  yield;
-  const slots: SlotView[] = [];
+  const { service, nowMs } = input;
+  const counts = yield* counted(input);
+  const groups = yield* grouped(input);
+  const gaps = new Gaps();
+  const troubled: SlotView[] = [];
+  const others: SlotView[] = [];
   let looked = 0;
-  for (const [key, slotTasks] of yield* grouped(input)) {
-    slots.push(slotView(input, key, slotTasks));
-    looked += slotTasks.length;
+  for (const key of sortedKeys(groups)) {
+    const slot = slotView(input, groups.get(key) ?? []);
+    if (slot.gap !== undefined) gaps.add(slot.gap);
+    const list = slot.gap === undefined ? others : troubled;
+    if (list.length < SLOTS_MAX) list.push(slot);
+    looked += slot.view.slotTasks.length;
     if (looked < PORTION_TASKS) continue;
     looked = 0;
     yield;
   }
-  slots.sort(byKey);
-  const gaps = slots.flatMap(({ gap }) => gap ?? []);
   const { cause, text, advice } = headlineOf(input, counts, gaps);
-  const shown = [...slots]
-    .sort((a, b) => Number(b.gap !== undefined) - Number(a.gap !== undefined))
-    .slice(0, SLOTS_MAX);
+  const shown = [...troubled, ...others].slice(0, SLOTS_MAX);
   const update = service.updateStatus;
   return {
     serviceId: service.id,
     name: service.spec?.annotations?.name || service.id,
     mode: MODE_WORDS[service.spec?.mode?.$case ?? ""] ?? "replicated",
     ...counts,
-    missing: gaps.length,
+    missing: gaps.count,
     headline: text,
     cause,
     advice: [...advice],
@@ -83,9 +86,32 @@ export function* explainService(input: ServiceView): Generator<void, ServiceExpl
     updateCompletedAtMs: update?.completedAtMs ?? 0,
     lastChange: service.specChange,
     slots: shown.map(slotOut),
-    slotsLeftOut: slots.length - shown.length,
+    slotsLeftOut: groups.size - shown.length,
     nowMs,
   };
+}
+
+/** As `countTasks` over all of them, a portion at a time. */
+function* counted({ service, tasks, node }: ServiceView): Generator<void, ServiceCounts> {
+  let [running, waiting, completed] = [0, 0, 0];
+  for (let at = 0; at < tasks.length; at += COUNTED_TASKS) {
+    const part = countTasks(service, { tasks: tasks.slice(at, at + COUNTED_TASKS), node });
+    running += part.running;
+    waiting += part.desired;
+    completed += part.completed;
+    yield;
+  }
+  const mode = service.spec?.mode;
+  if (mode?.$case === "replicated") return { running, desired: mode.value.replicas, completed };
+  if (mode?.$case !== "replicatedJob") return { running, desired: waiting, completed };
+  const { maxConcurrent, totalCompletions } = mode.value;
+  return { running, completed, desired: Math.min(maxConcurrent, totalCompletions - completed) };
+}
+
+/** Numbers by size, as numbers: an ordinary sort of a hundred thousand would hold the event loop. */
+function sortedKeys(groups: ReadonlyMap<number | string, unknown>): Iterable<number | string> {
+  const keys = [...groups.keys()];
+  return typeof keys[0] === "number" ? Float64Array.from(keys, Number).sort() : keys.sort();
 }
 
 function* grouped({ service, tasks }: ServiceView): Generator<void, ReadonlyMap<number | string, Task[]>> {
@@ -95,15 +121,15 @@ function* grouped({ service, tasks }: ServiceView): Generator<void, ReadonlyMap<
     const group = groups.get(key);
     if (group === undefined) groups.set(key, [task]);
     else group.push(task);
-    if (at % (4 * PORTION_TASKS) === 0) yield;
+    if (at % COUNTED_TASKS === 0) yield;
   }
   return groups;
 }
 
-function slotView(input: ServiceView, key: number | string, tasks: readonly Task[]): SlotView {
+function slotView(input: ServiceView, tasks: readonly Task[]): SlotView {
   const { service, nodes, node, nowMs } = input;
   const view = { service, nodes, node, slotTasks: newestFirst(tasks), nowMs };
-  return { key, view, gap: gapOf(input, view) };
+  return { view, gap: gapOf(input, view) };
 }
 
 function gapOf(input: ServiceView, view: CauseView): Gap | undefined {
@@ -130,11 +156,6 @@ function isDone(task: Task, mode: string | undefined): boolean {
   if (isWanted(task)) return false;
   if (observedState(task) === TaskState.COMPLETE) return true;
   return mode === "global" && observedState(task) === TaskState.SHUTDOWN;
-}
-
-function byKey(a: SlotView, b: SlotView): number {
-  if (typeof a.key === "number" && typeof b.key === "number") return a.key - b.key;
-  return String(a.key) < String(b.key) ? -1 : 1;
 }
 
 function slotOut({ view, gap }: SlotView): SlotExplanation {

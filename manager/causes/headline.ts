@@ -5,7 +5,7 @@
 import type { ServiceCounts } from "../../proto/gen/skein/v1/control.js";
 import type { Node, Service } from "../../proto/gen/skein/v1/objects.js";
 import { UpdateState } from "../../proto/gen/skein/v1/types.js";
-import { type Sentence, someOf } from "./cause-view.js";
+import { NAMES_MAX, type Sentence, someOf } from "./cause-view.js";
 import type { CauseWord } from "./cause-words.js";
 import { namedUnavailable } from "./unplaced-words.js";
 
@@ -19,6 +19,41 @@ export interface Gap extends Sentence {
   readonly name: string;
 }
 
+/** Slots that miss for the same reason. */
+interface Reason extends Sentence {
+  /** The first of them. */
+  readonly names: string[];
+  count: number;
+}
+
+/** Different reasons that are kept apart; what comes later is counted among the missing only. */
+const REASONS_KEPT_MAX = 1_000;
+/** Times and lengths of time: reasons that differ by them alone are the same. */
+const TIMES = /\b\d\d:\d\d:\d\d UTC\b|\b\d+(\.\d+)? (ms|s|min|h|d)\b( \d+ (s|min|h)\b)?/g;
+
+/** Gathers why slots miss. Bound: REASONS_KEPT_MAX. */
+export class Gaps {
+  count = 0;
+  readonly #byKey = new Map<string, Reason>();
+
+  add({ name, ...said }: Gap): void {
+    this.count += 1;
+    const key = said.text.replace(TIMES, "");
+    const reason = this.#byKey.get(key);
+    if (reason === undefined) {
+      if (this.#byKey.size < REASONS_KEPT_MAX) this.#byKey.set(key, { ...said, names: [name], count: 1 });
+    } else {
+      reason.count += 1;
+      if (reason.names.length < NAMES_MAX) reason.names.push(name);
+    }
+  }
+
+  /** The most frequent first. */
+  reasons(): readonly Reason[] {
+    return [...this.#byKey.values()].sort((a, b) => b.count - a.count);
+  }
+}
+
 export interface Headline {
   /** "": nothing is missing. */
   readonly cause: CauseWord | "";
@@ -29,7 +64,7 @@ export interface Headline {
 export function headlineOf(
   input: { readonly service: Service; readonly nodes: readonly Node[] },
   counts: ServiceCounts,
-  gaps: readonly Gap[],
+  gaps: Gaps,
 ): Headline {
   const { service } = input;
   const name = service.spec?.annotations?.name || service.id;
@@ -37,10 +72,10 @@ export function headlineOf(
     const text = `${name} was removed; it goes when its tasks have stopped`;
     return { cause: "removing", text, advice: [] };
   }
-  const reasons = reasonsOf(gaps);
-  const advice = [...new Set(gaps.map((gap) => gap.advice).filter((each) => each !== ""))];
+  const reasons = gaps.reasons();
+  const advice = [...new Set(reasons.map((reason) => reason.advice).filter((each) => each !== ""))];
   const there = `${presence(service, name, counts)}${underWay(service)}`;
-  const missing = gaps.length === 0 ? "" : `; ${gaps.length} missing. ${reasons.join(". ")}`;
+  const missing = gaps.count === 0 ? "" : `; ${gaps.count} missing. ${told(reasons).join(". ")}`;
   const update = service.updateStatus;
   const state = update?.state;
   if (state === UpdateState.PAUSED || state === UpdateState.ROLLBACK_PAUSED) {
@@ -50,8 +85,10 @@ export function headlineOf(
       advice: advice.slice(0, ADVICE_MAX),
     };
   }
-  if (gaps.length > 0)
-    return { cause: mostFrequent(gaps), text: `${there}${missing}`, advice: advice.slice(0, ADVICE_MAX) };
+  if (gaps.count > 0) {
+    const cause = reasons[0]?.cause ?? "";
+    return { cause, text: `${there}${missing}`, advice: advice.slice(0, ADVICE_MAX) };
+  }
   return without(input, counts, { name, there });
 }
 
@@ -104,22 +141,11 @@ function without(
   return { cause: "", text: there, advice: [] };
 }
 
-/** "web.2 and web.3: waits for a node: …", the most frequent first. */
-function reasonsOf(gaps: readonly Gap[]): readonly string[] {
-  const groups = new Map<string, string[]>();
-  for (const { name, text } of gaps) {
-    const group = groups.get(text);
-    if (group === undefined) groups.set(text, [name]);
-    else group.push(name);
-  }
-  const sorted = [...groups].sort(([, a], [, b]) => b.length - a.length);
-  const told = sorted.slice(0, REASONS_MAX).map(([text, names]) => `${someOf(names)}: ${text}`);
-  const left = sorted.length - told.length;
-  return left === 0 ? told : [...told, `${left} more reasons below`];
-}
-
-function mostFrequent(gaps: readonly Gap[]): CauseWord | "" {
-  const counts = new Map<CauseWord, number>();
-  for (const { cause } of gaps) counts.set(cause, (counts.get(cause) ?? 0) + 1);
-  return [...counts].sort(([, a], [, b]) => b - a)[0]?.[0] ?? "";
+/** "web.2 and web.3: waits for a node: …" */
+function told(reasons: readonly Reason[]): readonly string[] {
+  const first = reasons
+    .slice(0, REASONS_MAX)
+    .map(({ text, names, count }) => `${someOf(names, count)}: ${text}`);
+  const left = reasons.length - first.length;
+  return left === 0 ? first : [...first, `${left} more reasons below`];
 }
