@@ -18,6 +18,7 @@ import { endpointIn } from "../convert/container-in-networking.js";
 import type { Fields } from "../convert/fields.js";
 import { localNetworkIn } from "../convert/local-network-in.js";
 import { isPredefinedNetwork, localNetworkOut } from "../convert/local-network-out.js";
+import { networkUseOut } from "../convert/network-use-out.js";
 import { networkOut } from "../convert/objects-out.js";
 import { labelsMatch, untilOf } from "../convert/prune-filters.js";
 import type { JsonObject } from "../convert/shape.js";
@@ -119,7 +120,22 @@ class Networks {
     if (!this.#parts.isManager() || scope === "local") throw new NotFoundError(`network ${id} not found`);
     const { network } = await this.#clients.call((control) => control.getNetwork, { id });
     if (network === undefined) throw new NotFoundError(`network ${id} not found`);
-    return networkOut(network);
+    const isVerbose = /^(1|t|true)$/i.test(verbose);
+    return { ...networkOut(network), ...(isVerbose ? await this.#useOf(network.id) : {}) };
+  }
+
+  async #useOf(networkId: string): Promise<JsonObject> {
+    const filters = undefined;
+    const [{ services }, { tasks }, { nodes }] = await Promise.all([
+      this.#clients.call((control) => control.listServices, { filters, modes: [], status: false }),
+      this.#clients.call((control) => control.listTasks, {
+        ...{ filters, serviceIds: [], nodeIds: [], desiredStates: [], upToDateOnly: false },
+      }),
+      this.#clients.call((control) => control.listNodes, {
+        ...{ filters, roles: [], memberships: [], nodeLabels: {}, nodeLabelKeys: [] },
+      }),
+    ]);
+    return networkUseOut({ networkId, services, tasks, nodes });
   }
 
   async create(fields: Fields): Promise<{ status: number; json: JsonObject }> {
