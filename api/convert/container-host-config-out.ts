@@ -44,6 +44,7 @@ function ofTask(container: ContainerRecord): JsonObject {
     PortBindings: {},
     Memory: resources.memoryBytes,
     MemorySwap: resources.swapBytes ?? 0,
+    MemorySwappiness: resources.memorySwappiness ?? null,
     MemoryReservation: resources.memoryReservationBytes ?? 0,
     NanoCpus: resources.nanoCpus,
     PidsLimit: resources.pidsLimit === 0 ? null : resources.pidsLimit,

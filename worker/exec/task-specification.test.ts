@@ -116,6 +116,16 @@ test("logs are bounded unless the service says how, and unknown drivers refused"
   );
 });
 
+test("generic resources that were assigned are told to the container", () => {
+  const assignedGenericResources = [
+    { kind: "GPU", value: { $case: "named", value: "a" } },
+    { kind: "GPU", value: { $case: "named", value: "b" } },
+    { kind: "ssd", value: { $case: "discrete", value: 2 } },
+  ] as const;
+  const { env } = specify({ env: ["A=b"] }, { assignedGenericResources });
+  assert.deepEqual(env, ["A=b", "DOCKER_RESOURCE_GPU=a,b", "DOCKER_RESOURCE_SSD=2"]);
+});
+
 test("limits, health check and stop settings", () => {
   const made = specify(
     {

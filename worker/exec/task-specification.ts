@@ -129,6 +129,15 @@ function seccompOf(privileges: Privileges | undefined): ContainerSpecification["
   }
 }
 
+/** "DOCKER_RESOURCE_GPU=a,b" of named units, "DOCKER_RESOURCE_SSD=2" of a count: what the task was given. */
+function resourceVariables(assigned: Task["assignedGenericResources"]): readonly string[] {
+  const byKind = new Map<string, string[]>();
+  for (const { kind, value } of assigned) {
+    if (value !== undefined) byKind.set(kind, [...(byKind.get(kind) ?? []), String(value.value)]);
+  }
+  return [...byKind].map(([kind, values]) => `DOCKER_RESOURCE_${kind.toUpperCase()}=${values.join(",")}`);
+}
+
 function containerOf(task: Task): ContainerSpec {
   const container = task.spec?.container;
   if (container === undefined)
@@ -151,7 +160,7 @@ export function containerSpecification(input: SpecificationInput): ContainerSpec
   const { task, node, network, dependencies } = input;
   const spec = containerOf(task);
   const expand = (text: string): string => expandTemplate(text, task, node);
-  const env = spec.env.map(expand);
+  const env = [...spec.env.map(expand), ...resourceVariables(task.assignedGenericResources)];
   const { limits, limitPids = 0, swapBytes, memorySwappiness } = task.spec?.resources ?? {};
   const memoryBytes = limits?.memoryBytes ?? 0;
   const hostname = taskHostname(task, node);
