@@ -1,7 +1,7 @@
 /**
  * Answers a request for a plan: finds what is meant, supposes it, and composes what follows.
- * Pure over the store, which is only read. Bounds: 100 services in one scale; of "any node" the 200 nodes
- * with the most tasks are tried.
+ * Pure over the store, which is only read. Bounds: 100 services in one scale; of "any node" the nodes with
+ * the most tasks are tried, 200 at most, for 10 s.
  */
 import { InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
 import { newId } from "../../base/random/ids.js";
@@ -23,6 +23,8 @@ type Question = NonNullable<PlanRequest["question"]>;
 
 const SCALED_SERVICES_MAX = 100;
 const LOST_NODES_MAX = 200;
+/** Milliseconds after which no further node is tried: the answer comes before its caller gives up. */
+const LOSSES_TRIED_FOR_MS = 10_000;
 const LOSS_SERVICES_MAX = 10;
 
 interface Case {
@@ -137,7 +139,9 @@ async function worstLoss(components: PlanComponents): Promise<PlanReply> {
   if (up.length === 0) throw new NotFoundError("no node is up");
   const losses: NodeLoss[] = [];
   let worst: { readonly loss: NodeLoss; readonly answer: WhatIfAnswer; readonly posed: Case } | undefined;
+  const untilMs = components.clock.nowMs() + LOSSES_TRIED_FOR_MS;
   for (const node of up.slice(0, LOST_NODES_MAX)) {
+    if (components.clock.nowMs() > untilMs) break;
     const posed = lossOf(picture, node);
     const answer = await ask(components, posed);
     const loss = { ...lossIn(answer), nodeId: node.id, nodeName: hostOf(node, node.id), tasks: load(node) };
