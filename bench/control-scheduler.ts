@@ -164,7 +164,7 @@ async function measure({ kind, nodes, tasks, runs = false }: Shape, hold: LoopHo
   return { tasksPerSecond: tasks / seconds, cpuUsPerTask, holdMs };
 }
 
-export async function run(): Promise<void> {
+export async function controlSchedulerSamples(): Promise<readonly Sample[]> {
   const rounds = option("rounds", 3);
   const hold = new LoopHold();
   const samples: Sample[] = [];
@@ -205,5 +205,9 @@ export async function run(): Promise<void> {
     });
   }
   console.log("peer: SwarmKit (recorded), same shapes, in Go, on the machine of the anchors");
-  report("control-scheduler", samples);
+  return samples;
+}
+
+export async function run(): Promise<void> {
+  report("control-scheduler", await controlSchedulerSamples());
 }

@@ -141,7 +141,7 @@ async function several(
   ];
 }
 
-export async function run(): Promise<void> {
+export async function controlStoreSamples(): Promise<readonly Sample[]> {
   const rounds = option("rounds", 5);
   const filled = await fill();
   const rate = { unit: "/s", better: "higher", goal: 100_000, inclusive: true } as const;
@@ -173,5 +173,9 @@ export async function run(): Promise<void> {
     )),
   ];
   console.log("peer: SwarmKit (recorded), in Go, on the machine of the anchors");
-  report("control-store", samples);
+  return samples;
+}
+
+export async function run(): Promise<void> {
+  report("control-store", await controlStoreSamples());
 }

@@ -3,6 +3,8 @@
  */
 const benches: Readonly<Record<string, () => Promise<{ run: () => Promise<void> }>>> = {
   start: () => import("./start.js"),
+  control: () => import("./control.js"),
+  "control-cluster": () => import("./control-cluster.js"),
   "control-orchestrator": () => import("./control-orchestrator.js"),
   "control-scheduler": () => import("./control-scheduler.js"),
   "control-store": () => import("./control-store.js"),
