@@ -50,13 +50,15 @@ export class ContainerSampler {
       if (path === undefined) return "";
       return textOf(join(ROOT, version === "2" ? "" : controller, path, file));
     };
+    // next to the container's own time: what passes between the two is an error of its share
+    const systemNs = systemCpuNs(textOf("/proc/stat"));
     const counters = version === "2" ? countersV2(read) : countersV1(read);
     const isHost = record.specification.network.kind === "host";
     return Promise.resolve({
       ...counters,
       cpu: {
         ...counters.cpu,
-        systemNs: systemCpuNs(textOf("/proc/stat")),
+        systemNs,
         onlineCpus: cpus().length,
       },
       readMs: this.#clock.nowMs(),
