@@ -20,10 +20,11 @@ import {
   type UpdateStatus,
 } from "../../proto/gen/skein/v1/types.js";
 import { changeOf, hasCause } from "./cause.js";
+import { REJECTED_DELAY_MS, restartOf } from "./restart-policy.js";
 import type { PlanBuilder } from "./service-plan.js";
 import { isFinished, type Slot } from "./slot.js";
 import { isDirty } from "./spec-equality.js";
-import { isRunning, isTerminal, isWanted, observedState } from "./task-state.js";
+import { endedByItself, isRunning, isTerminal, isWanted, observedState } from "./task-state.js";
 import { type Failure, failureWords, progressWords } from "./update-words.js";
 
 export const MONITOR_DEFAULT_MS = 5_000;
@@ -78,7 +79,8 @@ export function* planUpdate(plan: PlanBuilder, slots: readonly Slot[]): Generato
     return;
   }
   const busyCount = countBusy(plan, made, config);
-  yield* replaceSome(plan, dirty, { config, busyCount, rollback });
+  const due = dirty.filter((slot) => !isTooSoon(plan, made.get(slot)));
+  yield* replaceSome(plan, due, { config, busyCount, rollback });
   if (dirty.length === 0 && busyCount === 0) complete(plan, { made, config, status, rollback, failed });
   else if (!rollback) {
     const message = progressWords(plan, made);
@@ -112,6 +114,22 @@ function madeBy(plan: PlanBuilder, slots: readonly Slot[]): ReadonlyMap<Slot, Ta
     if (task !== undefined) made.set(slot, task);
   }
   return made;
+}
+
+/**
+ * An update that goes on past failures tries a slot again as a restart would: after its delay, and what its node
+ * rejects not at once.
+ */
+function isTooSoon(plan: PlanBuilder, task: Task | undefined): boolean {
+  if (task === undefined || !endedByItself(task)) return false;
+  const { nowMs } = plan.input;
+  const runningSinceMs = plan.input.runningSinceMs(task.id);
+  const { delayMs } = restartOf(task, { runningSinceMs, nowMs, draw: () => 0.5 });
+  const leastMs = observedState(task) === TaskState.REJECTED ? REJECTED_DELAY_MS : 0;
+  const dueMs = (task.meta?.updatedAtMs ?? 0) + Math.max(delayMs, leastMs);
+  if (nowMs >= dueMs) return false;
+  plan.wakeAt(dueMs);
+  return true;
 }
 
 /** Leader's time at which the task came to run, or to its end. */

@@ -22,7 +22,7 @@ export const GROWN_DELAY_MAX_MS = 5 * 60_000;
 /** A grown delay is drawn from this share around it: what broke together shall not come back together. */
 export const GROWN_DELAY_JITTER = 0.2;
 /** What a delay grows from for a task that its node rejects, even if its user set a smaller one. */
-const REJECTED_DELAY_MS = 1_000;
+export const REJECTED_DELAY_MS = 1_000;
 /**
  * A successor waits for its predecessor to stop at most this long beyond the grace period. Source: SwarmKit.
  */
