@@ -68,6 +68,7 @@ export class ClusterMachine {
       queue,
       random: this.#random.child("containers"),
       watch: containerWatch,
+      bug: given.world.bug,
     });
     this.#disk = new HostDisk({
       queue,

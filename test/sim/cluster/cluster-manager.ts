@@ -33,6 +33,7 @@ import type { HostDisk } from "../host-disk.js";
 import { HostLife } from "../host-life.js";
 import { HostState, type HostStateFolder } from "../host-state.js";
 import { type Directory, HostTransport } from "../host-transport.js";
+import type { ClusterBug } from "./cluster-bugs.js";
 import type { ClusterChecks } from "./cluster-checks.js";
 import { type WireHost, type WireWorld, wireCall } from "./sim-wire.js";
 
@@ -40,6 +41,7 @@ export interface ManagerWorld extends WireWorld {
   readonly directory: Directory;
   readonly checks: ClusterChecks;
   readonly log: Logger;
+  readonly bug: ClusterBug | undefined;
   /** The first objects are stored: whoever leads may do its duties. */
   readonly isFounded: boolean;
   managerAt(address: string): ManagerProcess | undefined;
@@ -226,8 +228,18 @@ export class ManagerProcess implements WireHost {
       return;
     }
     // the handler reads the request alone
-    const call = { request } as Parameters<LeaderReportsServer["report"]>[0];
+    const call = { request: this.#spoiled(request as ReportRequest) } as Parameters<
+      LeaderReportsServer["report"]
+    >[0];
     this.#reports.report(call, (error, reply) => answer(error, reply ?? undefined));
+  }
+
+  /** What a leader with a planted bug makes of reports. */
+  #spoiled(request: ReportRequest): ReportRequest {
+    if (this.#world.bug !== "status-lost") return request;
+    const isKept = (): boolean => this.#random.float() > 0.2;
+    const reports = request.reports.map((one) => ({ ...one, updates: one.updates.filter(isKept) }));
+    return { ...request, reports };
   }
 
   /** A unary call of the control API, as somebody beside this manager makes it. */

@@ -13,6 +13,7 @@ import { EventQueue } from "../event-queue.js";
 import type { Directory } from "../host-transport.js";
 import { SimNetwork } from "../sim-network.js";
 import { SimTrace } from "../sim-trace.js";
+import type { ClusterBug } from "./cluster-bugs.js";
 import { ClusterChecks, type MachinesView } from "./cluster-checks.js";
 import { addressOf, ClusterMachine, type MachineWorld, nodeIdOf } from "./cluster-machine.js";
 import type { ManagerProcess } from "./cluster-manager.js";
@@ -20,6 +21,7 @@ import type { WireEnd, WireHost } from "./sim-wire.js";
 
 export interface WorldOptions {
   readonly seed: number;
+  readonly bug?: ClusterBug | undefined;
   readonly print?: ((line: string) => void) | undefined;
 }
 
@@ -33,13 +35,15 @@ export class ClusterWorld implements MachineWorld, MachinesView {
   readonly log: Logger;
   readonly machines: readonly ClusterMachine[];
   readonly managerAddresses: readonly string[];
+  readonly bug: ClusterBug | undefined;
   isFounded = false;
   #failure: Error | undefined;
 
   constructor(options: WorldOptions) {
+    this.bug = options.bug;
     this.random = new SeededRandom(`cluster-${options.seed}`);
     this.trace = new SimTrace(this.queue, options.print);
-    this.log = options.print === undefined ? silentLogger : printingLogger(this);
+    this.log = options.print === undefined ? silentLogger : printingLogger(this, options.print);
     const world = { queue: this.queue, random: this.random.child("network"), trace: this.trace };
     this.network = new SimNetwork(world);
     this.network.isStreaming = true;
@@ -174,7 +178,12 @@ export class ClusterWorld implements MachineWorld, MachinesView {
   /** Services whose tasks end and are tried again for ever. */
   endlessServices(): readonly Service[] {
     const services = this.checks.store.view((tx) => tx.list("service"));
-    return services.filter(({ spec }) => /^(bad|crash):/.test(spec?.task?.container?.image ?? ""));
+    const isEndless = /^(bad|crash):/;
+    return services.filter(
+      ({ spec, previousSpec, updateStatus }) =>
+        isEndless.test(spec?.task?.container?.image ?? "") ||
+        (updateStatus !== undefined && isEndless.test(previousSpec?.task?.container?.image ?? "")),
+    );
   }
 
   isolate(slot: number): void {
@@ -227,11 +236,12 @@ export class ClusterWorld implements MachineWorld, MachinesView {
   }
 }
 
-function printingLogger(world: { readonly trace: SimTrace }): Logger {
+/** Not a part of the trace: the run is the same without it. */
+function printingLogger(world: { readonly queue: EventQueue }, print: (line: string) => void): Logger {
   const say =
     (level: string) =>
     (message: string, fields: object = {}): void =>
-      world.trace.note([], () => `  log ${level} ${message} ${JSON.stringify(fields)}`);
+      print(`${world.queue.now.toFixed(1).padStart(9)}   log ${level} ${message} ${JSON.stringify(fields)}`);
   const logger: Logger = {
     debug: () => undefined,
     info: say("info"),

@@ -3,8 +3,24 @@
  * what replays
  * the first broken promise. Edge: to the process and its arguments.
  */
+import { fork } from "node:child_process";
 import { parseArgs } from "node:util";
 import { runClusterSeed } from "./cluster-run.js";
+
+/** Seeds shared out over processes, each of which prints its own line. */
+async function share(
+  jobs: number,
+  given: { readonly first: number; readonly count: number },
+): Promise<number> {
+  const each = Math.ceil(given.count / jobs);
+  const codes = Array.from({ length: jobs }, async (_, job) => {
+    const seeds = Math.min(each, given.count - job * each);
+    const own = ["--jobs", "1", "--seed", String(given.first + job * each), "--seeds", String(seeds)];
+    const child = fork(process.argv[1] ?? "", [...process.argv.slice(2), ...own]);
+    return await new Promise<number>((resolve) => child.on("exit", (code) => resolve(code ?? 1)));
+  });
+  return Math.max(...(await Promise.all(codes)));
+}
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
@@ -14,10 +30,13 @@ async function main(): Promise<number> {
       seed: { type: "string", default: "1" },
       trace: { type: "boolean", default: false },
       until: { type: "string" },
+      jobs: { type: "string", default: "1" },
       all: { type: "boolean", default: false },
     },
   });
   const first = Number(values.seed);
+  const jobs = Number(values.jobs);
+  if (jobs > 1) return await share(jobs, { first, count: Number(values.seeds) });
   const print = values.trace ? (line: string): void => console.log(line) : undefined;
   const startedMs = performance.now();
   const totals = { seeds: 0, simulatedMs: 0, commits: 0, starts: 0, deeds: 0, acknowledged: 0, failed: 0 };

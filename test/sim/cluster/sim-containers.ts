@@ -14,6 +14,7 @@ import type { Task } from "../../../proto/gen/skein/v1/objects.js";
 import type { NodeDescription } from "../../../proto/gen/skein/v1/types.js";
 import type { Controller, Executor, TaskFailure } from "../../../worker/exec/controller.js";
 import type { EventQueue } from "../event-queue.js";
+import type { ClusterBug } from "./cluster-bugs.js";
 
 export interface SimContainer {
   readonly taskId: string;
@@ -34,13 +35,18 @@ export class SimContainers {
   readonly #queue: EventQueue;
   readonly #random: Random;
   readonly #watch: ContainerWatch;
+  readonly #bug: ClusterBug | undefined;
   readonly all = new Map<string, SimContainer>();
 
-  constructor(slot: number, given: { queue: EventQueue; random: Random; watch: ContainerWatch }) {
+  constructor(
+    slot: number,
+    given: { queue: EventQueue; random: Random; watch: ContainerWatch; bug: ClusterBug | undefined },
+  ) {
     this.#slot = slot;
     this.#queue = given.queue;
     this.#random = given.random;
     this.#watch = given.watch;
+    this.#bug = given.bug;
   }
 
   create(task: Task): SimContainer {
@@ -65,6 +71,13 @@ export class SimContainers {
     this.#queue.after(lifeMs * (0.5 + this.#random.float()), () =>
       this.exit(container, image.startsWith("job:") ? 0 : 1),
     );
+  }
+
+  /** As a runtime is asked to stop it. */
+  stop(container: SimContainer): void {
+    // Planted: it says so, and goes on.
+    if (this.#bug === "stop-ignored" && this.#random.float() < 0.3) return;
+    this.exit(container, 143);
   }
 
   exit(container: SimContainer, code: number): void {
@@ -188,7 +201,7 @@ class SimController implements Controller {
       return;
     }
     await this.#take(imageOf(this.#task).startsWith("stuck:") ? 4_000 : 80, signal);
-    this.#containers.exit(container, 143);
+    this.#containers.stop(container);
   }
 
   terminate(options: { signal: AbortSignal }): Promise<void> {
