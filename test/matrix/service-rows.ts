@@ -462,6 +462,7 @@ const global: Batch = {
     }),
     create("publish", "published=8082,target=81,protocol=udp,mode=host", {
       stored: { "EndpointSpec/Ports/0/PublishMode": "host" },
+      container: { "NetworkSettings/Ports/81~1udp/0/HostPort": "8082" },
     }),
     create("update-monitor", "100ms"),
     create("no-healthcheck", true, {
