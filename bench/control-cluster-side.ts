@@ -74,7 +74,7 @@ class Side {
   readonly #lost = new Set<string>();
   readonly #changed: (() => void)[] = [];
   #nextId = 1;
-  #ready = new Set<string>();
+  readonly #ready = new Set<string>();
   #pending: { readonly nodeId: string; readonly update: TaskStatusUpdate }[] = [];
   #light: ReportQueue | undefined;
   sentBytes = 0;
@@ -149,7 +149,6 @@ class Side {
         }),
     });
     const ids = this.#store.view((tx) => tx.list("node")).map(({ id }) => id);
-    this.#ready = new Set(ids);
     this.#serveSessions(ids.slice(0, options.sessions));
     this.#serveLight(ids.slice(options.sessions));
   }
@@ -311,8 +310,10 @@ class Side {
       end: () => undefined,
       write: (message: DispatcherMessage): boolean => {
         if (message.message?.$case !== "assignments") return true;
-        this.sentBytes += DispatcherMessage.encode(message).finish().length;
-        for (const { resource } of message.message.value.upserts) {
+        const { complete, upserts } = message.message.value;
+        const isOfTasks = upserts.some(({ resource }) => resource?.$case === "task");
+        if (!complete && isOfTasks) this.sentBytes += DispatcherMessage.encode(message).finish().length;
+        for (const { resource } of upserts) {
           if (resource?.$case !== "task") continue;
           this.sentTasks += 1;
           hear(resource.value);
