@@ -57,6 +57,7 @@ export function containerRouteOptions(
     findImage: (reference) => images.find(reference),
     withDescendants: (reference) => withDescendants(images, reference),
     networksOfTask: (taskId) => (taskId === "" ? [] : backend.networksOfTask(taskId)),
+    portsOfTask: (taskId) => (taskId === "" ? [] : (backend.portsOfTask?.(taskId) ?? [])),
     networkId: (name) => backend.localNetworks?.find(name)?.id,
     volumesOf: (id) => containers.volumesOf(id),
     findVolume: (name) => containers.volumes.find(name),

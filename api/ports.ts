@@ -10,7 +10,7 @@ import type { ImageBuilder } from "../proto/engine/build.js";
 import type { ContainerManager } from "../proto/engine/containers.js";
 import type { ContainerFileAccess } from "../proto/engine/files.js";
 import type { ImageWorkshop } from "../proto/engine/images.js";
-import type { LocalNetworks } from "../proto/engine/networks.js";
+import type { LocalNetworks, PortBinding } from "../proto/engine/networks.js";
 import type { EngineSettings } from "../proto/engine/settings.js";
 import type { ContainerStreams } from "../proto/engine/streams.js";
 import type { ClusterSpec, GenericResource, NodeAvailability } from "../proto/gen/skein/v1/types.js";
@@ -201,6 +201,8 @@ export interface EngineBackend {
   readonly localNetworks?: LocalNetworks;
   /** The networks a task of this node is on. */
   networksOfTask(taskId: string): readonly EngineContainerNetwork[];
+  /** Its host-mode ports. @default none */
+  portsOfTask?(taskId: string): readonly PortBinding[];
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;

@@ -21,6 +21,7 @@ export function createAbsentNetworkPlane(reason: string): NetworkPlane {
       throw new FailedPreconditionError(`this node has no networks: ${reason}`);
     },
     taskNetworks: () => [],
+    taskPorts: () => [],
     isPublished: () => false,
     detachTask: async () => undefined,
     retain: async () => undefined,

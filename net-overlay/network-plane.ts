@@ -4,6 +4,8 @@
  * applying again repairs; after a restart of the daemon running tasks keep their sandboxes,
  * addresses and connections.
  */
+
+import type { PortBinding } from "../proto/engine/networks.js";
 import type { NodeResource, ResourceKey } from "../proto/gen/skein/v1/dispatcher.js";
 import type { Task } from "../proto/gen/skein/v1/objects.js";
 import type { PortConfig } from "../proto/gen/skein/v1/types.js";
@@ -62,6 +64,8 @@ export interface NetworkPlane {
   attachTask(task: Task, options: { hostname: string; extraHosts: readonly string[] }): Promise<TaskSandbox>;
   /** The networks of a task that is attached here; empty for any other. */
   taskNetworks(taskId: string): readonly TaskNetwork[];
+  /** Its host-mode ports, likewise. */
+  taskPorts(taskId: string): readonly PortBinding[];
   /** Whether the mesh or a task here has this port of the node's addresses. */
   isPublished(protocol: "tcp" | "udp" | "sctp", port: number): boolean;
   /** Removes the sandbox. Missing is fine. */

@@ -9,6 +9,7 @@
 import type { Clock, Timer } from "../base/clock/clock.js";
 import { FailedPreconditionError, messageOf } from "../base/errors/errors.js";
 import type { Logger } from "../base/log/logger.js";
+import type { PortBinding } from "../proto/engine/networks.js";
 import type { Task } from "../proto/gen/skein/v1/objects.js";
 import type { DataPlane } from "./dataplane/data-plane.js";
 import type { SandboxRecords } from "./dataplane/sandbox-records.js";
@@ -24,6 +25,7 @@ import {
   chooseGatewayHost,
   etcHostsOf,
   needsGateway,
+  nftProtocol,
   overlaysOf,
   portText,
   resolvConfOf,
@@ -168,6 +170,15 @@ export class NodeNetwork implements NetworkPlane {
     return overlays.map((overlay) => ({
       ...overlay,
       name: this.#state.networks.get(overlay.networkId)?.name ?? "",
+    }));
+  }
+
+  taskPorts(taskId: string): readonly PortBinding[] {
+    return (this.#sandboxes.get(taskId)?.hostPorts ?? []).map((port) => ({
+      containerPort: port.targetPort,
+      protocol: nftProtocol(port.protocol),
+      hostAddress: "",
+      hostPort: port.publishedPort,
     }));
   }
 

@@ -126,6 +126,7 @@ export class Daemon {
         building: { builder: workload.builder, images: workload.images, containers: workload.containers },
         ...(workload.localNetworks === undefined ? {} : { localNetworks: workload.localNetworks }),
         networksOfTask: (taskId) => workload.network.taskNetworks(taskId),
+        portsOfTask: (taskId) => workload.network.taskPorts(taskId),
         clock,
         random: random.child("api"),
         log: log.child({ component: "api" }),

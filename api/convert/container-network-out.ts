@@ -18,6 +18,8 @@ export interface TaskNetwork {
 
 export interface NetworksOutParts {
   readonly networksOfTask: (taskId: string) => readonly TaskNetwork[];
+  /** Host-mode ports of a task that is here. @default none */
+  readonly portsOfTask?: (taskId: string) => readonly PortBinding[];
   /** Of a local network; undefined when it is gone. */
   readonly networkId: (name: string) => string | undefined;
 }
@@ -144,10 +146,20 @@ function exposedOf(container: ContainerRecord): readonly string[] {
   return isUp(container) ? (container.specification.networking?.exposedPorts ?? []) : [];
 }
 
-function portMapOut(container: ContainerRecord): JsonObject {
+/** Its own, and those of the task it is of. */
+function boundOf(
+  container: ContainerRecord,
+  parts: Pick<NetworksOutParts, "portsOfTask">,
+): readonly PortBinding[] {
+  if (!isUp(container)) return [];
+  const ofTask = parts.portsOfTask?.(container.specification.labels[TASK_LABEL] ?? "") ?? [];
+  return [...(container.ports ?? []), ...ofTask];
+}
+
+function portMapOut(container: ContainerRecord, bound: readonly PortBinding[]): JsonObject {
   const map: Record<string, JsonObject[] | null> = {};
   for (const port of exposedOf(container)) map[port] = null;
-  for (const binding of isUp(container) ? (container.ports ?? []) : []) {
+  for (const binding of bound) {
     const key = `${binding.containerPort}/${binding.protocol}`;
     const rows = hostAddresses(binding).map((HostIp) => ({ HostIp, HostPort: String(binding.hostPort) }));
     map[key] = [...(map[key] ?? []), ...rows];
@@ -156,8 +168,11 @@ function portMapOut(container: ContainerRecord): JsonObject {
 }
 
 /** As in the list: published ones once per address, exposed ones without. */
-export function portRowsOut(container: ContainerRecord): JsonObject[] {
-  const bound = isUp(container) ? (container.ports ?? []) : [];
+export function portRowsOut(
+  container: ContainerRecord,
+  parts: Pick<NetworksOutParts, "portsOfTask">,
+): JsonObject[] {
+  const bound = boundOf(container, parts);
   const published = bound.flatMap((binding) =>
     hostAddresses(binding).map((IP) => ({
       IP,
@@ -188,7 +203,7 @@ export function networkSettingsOut(
     Bridge: "",
     SandboxID: up && container.specification.network.kind !== "container" ? container.id : "",
     SandboxKey: up ? (container.sandboxPath ?? "") : "",
-    Ports: portMapOut(container),
+    Ports: portMapOut(container, boundOf(container, parts)),
     HairpinMode: false,
     LinkLocalIPv6Address: "",
     LinkLocalIPv6PrefixLen: 0,

@@ -123,7 +123,7 @@ export function containerRowOut(
     ImageID: container.imageId,
     Command: [path, ...words].join(" "),
     Created: Math.floor(container.createdMs / 1000),
-    Ports: portRowsOut(container),
+    Ports: portRowsOut(container, parts),
     ...(sizes === undefined ? {} : omitEmpty(sizeOut(shown))),
     Labels: container.specification.labels,
     State: container.state,

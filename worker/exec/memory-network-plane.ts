@@ -10,6 +10,7 @@ import type {
   TaskNetwork,
   TaskSandbox,
 } from "../../net-overlay/network-plane.js";
+import type { PortBinding } from "../../proto/engine/networks.js";
 import type { NodeResource } from "../../proto/gen/skein/v1/dispatcher.js";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import { PublishMode } from "../../proto/gen/skein/v1/types.js";
@@ -52,6 +53,10 @@ export class MemoryNetworkPlane implements NetworkPlane {
   }
 
   taskNetworks(): readonly TaskNetwork[] {
+    return [];
+  }
+
+  taskPorts(): readonly PortBinding[] {
     return [];
   }
 
