@@ -79,15 +79,15 @@ export class HostClock implements Clock {
         reject(new CancelledError("sleep was cancelled before it began"));
         return;
       }
-      const timer = this.setTimer(delayMs, resolve);
-      signal?.addEventListener(
-        "abort",
-        () => {
-          timer.cancel();
-          reject(new CancelledError("sleep was cancelled"));
-        },
-        { once: true },
-      );
+      const onAbort = (): void => {
+        timer.cancel();
+        reject(new CancelledError("sleep was cancelled"));
+      };
+      const timer = this.setTimer(delayMs, () => {
+        signal?.removeEventListener("abort", onAbort);
+        resolve();
+      });
+      signal?.addEventListener("abort", onAbort, { once: true });
     });
   }
 }
