@@ -117,8 +117,8 @@ function madeBy(plan: PlanBuilder, slots: readonly Slot[]): ReadonlyMap<Slot, Ta
 }
 
 /**
- * An update that goes on past failures tries a slot again as a restart would: after its delay, and what its node
- * rejects not at once.
+ * An update that goes on past failures tries a slot again as a restart would: after its delay, and what its
+ * node rejects not at once.
  */
 function isTooSoon(plan: PlanBuilder, task: Task | undefined): boolean {
   if (task === undefined || !endedByItself(task)) return false;
