@@ -184,3 +184,22 @@ test("a successor may go where its predecessor ends, and nobody else yet", () =>
   lab.stuck.remove("next");
   assert.equal(lab.after(() => lab.set.syncTask("old", undefined)).news, "", "the successor has it");
 });
+
+test("room that was given, taken and given back between two looks opens again", () => {
+  const held = { memoryBytes: 10, nodeId: "n1", state: TaskState.RUNNING };
+  const lab = new Lab([aNode("n1", 10)], [aTask("old", held)]);
+  for (const id of ["a", "b"]) lab.wait(aTask(id, { memoryBytes: 10 }));
+  lab.stuck.read();
+  assert.equal(lab.after(() => lab.set.syncTask("old", undefined)).news, "open a,b");
+  assert.equal(lab.placer.place(aTask("a", { memoryBytes: 10 })).kind, "placed");
+  lab.stuck.remove("a");
+  lab.wait(aTask("b", { memoryBytes: 10 }));
+  assert.equal(lab.after(() => lab.set.syncTask("a", undefined)).news, "open b");
+});
+
+test("a node that left and came back under the same number is looked at by who names it", () => {
+  const lab = new Lab([aNode("n1", 1)]);
+  lab.wait(aTask("g1", { memoryBytes: 2, nodeId: "n1" }));
+  assert.equal(lab.after(() => lab.set.syncNode("n1", undefined)).news, "");
+  assert.equal(lab.after(() => lab.set.syncNode("n1", aNode("n1", 5))).news, "open g1");
+});

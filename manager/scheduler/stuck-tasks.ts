@@ -139,12 +139,11 @@ export class StuckTasks {
     if (refusals === undefined) return this.#mayOpen(group, changes) ? "open" : "same";
     let changed = false;
     let opened = false;
-    for (const [at, bits] of changes) {
-      if (nodeId !== undefined && this.#set.at(at)?.id !== nodeId && !refusals.accepts(at)) continue;
+    for (const [at, bits] of this.#concerning(nodeId, changes)) {
       if (!refusals.concerns(at, bits)) continue;
       this.#evaluations += 1;
-      if (!refusals.update(at)) continue;
-      changed = true;
+      changed = refusals.update(at) || changed;
+      // Also when it was so before: what it had may have been taken and given back since.
       opened ||= refusals.accepts(at);
     }
     if (opened) return "open";
@@ -153,10 +152,20 @@ export class StuckTasks {
 
   #mayOpen({ pipeline, nodeId }: StuckGroup, changes: ReadonlyMap<number, number>): boolean {
     const looksAt = pipeline.filters.reduce((bits, filter) => bits | filter.looksAt, 0);
-    for (const [at, bits] of changes) {
-      if (nodeId !== undefined && this.#set.at(at)?.id !== nodeId) continue;
+    for (const [, bits] of this.#concerning(nodeId, changes)) {
       if ((bits & looksAt & ~NodeChange.taken) !== 0) return true;
     }
     return false;
+  }
+
+  /** Of the one node that the tasks name: a global service may have a group for each of ten thousand. */
+  #concerning(
+    nodeId: string | undefined,
+    changes: ReadonlyMap<number, number>,
+  ): Iterable<readonly [at: number, bits: number]> {
+    if (nodeId === undefined) return changes;
+    const at = this.#set.get(nodeId)?.at;
+    const bits = at === undefined ? undefined : changes.get(at);
+    return at === undefined || bits === undefined ? [] : [[at, bits]];
   }
 }
