@@ -261,6 +261,10 @@ class Side {
     const sink: ReportSink = {
       send: (reports) => queue.send(reports),
       vouch: (word, reports) => this.#ask({ managerNodeId: "m2", word, reports }),
+      drained: async (drainedRevision) => {
+        const reply = await this.#ask({ managerNodeId: "m2", word: undefined, reports: [], drainedRevision });
+        return reply.drained ?? false;
+      },
       onLeaderChange: (listener) => {
         this.#changed.push(listener, () => queue.leaderChanged());
         return () => undefined;

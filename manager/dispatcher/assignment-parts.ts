@@ -14,6 +14,8 @@ export interface PartsOptions {
   readonly complete: boolean;
   readonly baseRevision: number;
   readonly revision: number;
+  /** Milliseconds; undefined: the set takes no task out of traffic. */
+  readonly drainWaitMs?: number;
 }
 
 function dataBytes(resource: NodeResource): number {

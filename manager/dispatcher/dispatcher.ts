@@ -18,9 +18,10 @@ import type {
   SessionUpdate,
 } from "../../proto/gen/skein/v1/dispatcher.js";
 import type { ReadStore, StoreWatch } from "../store/types.js";
+import { type DrainRound, DrainRounds } from "./drain-rounds.js";
 import { createDispatcherHandlers, type IdentifyNode } from "./grpc-dispatcher.js";
 import type { ReportSink } from "./report-sink.js";
-import { emptyDirty, ResourceIndex } from "./resource-index.js";
+import { type Dirty, emptyDirty, ResourceIndex } from "./resource-index.js";
 import { Session, type SessionHost, type SessionStream } from "./session.js";
 import { Voucher } from "./voucher.js";
 
@@ -79,6 +80,7 @@ class ReplicaDispatcher implements Dispatcher, SessionHost {
   index: ResourceIndex;
   revision: number;
   heartbeatPeriodMs = HEARTBEAT_PERIOD_MS;
+  readonly drains: DrainRounds;
   readonly #components: DispatcherComponents;
   readonly #sessions = new Map<string, Session>();
   readonly #watch: StoreWatch;
@@ -100,6 +102,12 @@ class ReplicaDispatcher implements Dispatcher, SessionHost {
     this.index = components.store.view((view) => ResourceIndex.of(view));
     this.revision = components.store.index;
     this.#readCluster();
+    this.drains = new DrainRounds({
+      tell: (revision) => this.sink.drained(revision),
+      clock: this.clock,
+      log: this.log,
+    });
+    this.drains.begin(this.revision); // others may wait for what was stopped before this manager began
     this.#voucher = new Voucher({
       sink: this.sink,
       epoch: newId(components.random),
@@ -109,7 +117,10 @@ class ReplicaDispatcher implements Dispatcher, SessionHost {
     });
     this.#stopListening = [
       components.managers.onChange(() => this.#advanceAll()),
-      this.sink.onLeaderChange(() => this.#voucher.speak()),
+      this.sink.onLeaderChange(() => {
+        this.#voucher.speak();
+        this.drains.repeat();
+      }),
     ];
     this.#nextWordMs = this.clock.monotonicMs() + this.heartbeatPeriodMs;
     this.#timer = this.#setTimer();
@@ -158,6 +169,7 @@ class ReplicaDispatcher implements Dispatcher, SessionHost {
     this.#closed = true;
     this.#timer.cancel();
     for (const stop of this.#stopListening) stop();
+    this.drains.close();
     this.#watch.close();
     for (const session of this.#sessions.values())
       session.end(new UnavailableError("this manager is stopping"));
@@ -201,12 +213,15 @@ class ReplicaDispatcher implements Dispatcher, SessionHost {
     if (batches.some((batch) => batch.reset)) {
       this.index = this.#components.store.view((view) => ResourceIndex.of(view));
       this.#readCluster();
-      for (const session of this.#sessions.values()) session.changed(undefined);
+      this.#spread(undefined, this.revision);
       return;
     }
     const dirty = emptyDirty();
-    for (const { changes } of batches) {
+    let drainRevision: number | undefined;
+    for (const { index, changes } of batches) {
+      const drains = dirty.drains.size;
       this.index.apply(changes, dirty);
+      if (dirty.drains.size > drains) drainRevision = index;
       for (const change of changes) {
         if (change.table === "cluster") this.#readCluster();
         if (change.table === "node" && change.kind === "remove") {
@@ -216,7 +231,15 @@ class ReplicaDispatcher implements Dispatcher, SessionHost {
         }
       }
     }
-    for (const session of this.#sessions.values()) session.changed(dirty);
+    this.#spread(dirty, drainRevision);
+  }
+
+  /** @param drainRevision the newest that stops tasks with traffic, if any does. */
+  #spread(dirty: Dirty | undefined, drainRevision: number | undefined): void {
+    const round: DrainRound | undefined =
+      drainRevision === undefined ? undefined : this.drains.begin(drainRevision);
+    for (const session of this.#sessions.values()) session.changed(dirty, round);
+    if (round !== undefined) this.drains.advance(); // perhaps no session is concerned
   }
 
   #advanceAll(): void {

@@ -13,6 +13,7 @@ import type {
   NodeReport,
   ReportReply,
 } from "../../proto/gen/skein/v1/dispatcher.js";
+import { DRAIN_WAIT_MS } from "./drain-rounds.js";
 import type { LeaderReports } from "./leader-reports.js";
 import { ReportQueue } from "./report-queue.js";
 import type { ReportSink } from "./report-sink.js";
@@ -47,12 +48,12 @@ export function createGrpcReportSink(components: GrpcReportSinkComponents): Grpc
   const listeners = new Set<() => void>();
   const carry = async (
     reports: readonly NodeReport[],
-    options: { readonly word?: ManagerWord; readonly timeoutMs: number },
+    options: { readonly word?: ManagerWord; readonly drainedRevision?: number; readonly timeoutMs: number },
   ): Promise<ReportReply> => {
     const link = leader();
     if (link.kind === "none") throw new UnavailableError("there is no leader");
-    const { word, timeoutMs } = options;
-    const request = { managerNodeId, reports, word };
+    const { word, drainedRevision, timeoutMs } = options;
+    const request = { managerNodeId, reports, word, drainedRevision };
     if (link.kind === "local") return await link.reports.report(request);
     return await callUnary(link.client.report.bind(link.client), request, { timeoutMs });
   };
@@ -68,6 +69,8 @@ export function createGrpcReportSink(components: GrpcReportSinkComponents): Grpc
     send: (reports) => queue.send(reports),
     vouch: (word, reports) =>
       carry(reports, { word, timeoutMs: word.full ? DELIVERY_TIMEOUT_MS : WORD_TIMEOUT_MS }),
+    drained: async (drainedRevision) =>
+      (await carry([], { drainedRevision, timeoutMs: 2 * DRAIN_WAIT_MS })).drained ?? false,
     onLeaderChange: (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);

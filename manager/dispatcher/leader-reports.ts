@@ -20,6 +20,7 @@ import type { Node } from "../../proto/gen/skein/v1/objects.js";
 import { NodeState } from "../../proto/gen/skein/v1/types.js";
 import type { Store, StoreWatch, WriteTx } from "../store/types.js";
 import { HEARTBEAT_PERIOD_MS } from "./dispatcher.js";
+import { DrainBarrier } from "./drain-barrier.js";
 import { ManagerSessions } from "./manager-sessions.js";
 import { NodeLiveness } from "./node-liveness.js";
 import { isExpected, nodeDown, withReport } from "./node-status.js";
@@ -64,6 +65,7 @@ class StoreLeaderReports implements LeaderReports {
   readonly #log: Logger;
   readonly #sessions = new ManagerSessions();
   readonly #liveness = new NodeLiveness();
+  readonly #drains: DrainBarrier;
   readonly #watch: StoreWatch;
   /** Pronounced down, and not committed yet: a word of theirs meanwhile saves them. */
   readonly #condemned = new Set<string>();
@@ -76,12 +78,19 @@ class StoreLeaderReports implements LeaderReports {
     this.#store = store;
     this.#clock = clock;
     this.#log = log;
+    this.#drains = new DrainBarrier({
+      clock,
+      managers: () => this.#sessions.managerIds(),
+      isNodeAstray: () => this.#isNodeAstray(),
+    });
     this.#watch = store.watch({ tables: ["node"], wake: () => queueMicrotask(() => this.#lookAtNodes()) });
     this.#expectAll();
     this.#arm();
   }
 
-  async report({ managerNodeId, word, reports }: ReportRequest): Promise<ReportReply> {
+  async report({ managerNodeId, word, reports, drainedRevision }: ReportRequest): Promise<ReportReply> {
+    if (drainedRevision !== undefined)
+      return { full: false, drained: await this.#drains.tell(managerNodeId, drainedRevision) };
     const full = word !== undefined && this.#takeWord(managerNodeId, word, reports);
     const items: Item[] = [];
     for (const report of reports) {
@@ -90,6 +99,7 @@ class StoreLeaderReports implements LeaderReports {
       for (const update of report.updates) items.push({ kind: "task", nodeId, update });
     }
     this.#arm();
+    this.#drains.check();
     try {
       if (items.length > 0) await this.#store.batch(items, (tx, item) => this.#apply(tx, item));
     } catch (error) {
@@ -101,6 +111,7 @@ class StoreLeaderReports implements LeaderReports {
 
   close(): void {
     this.#closed = true;
+    this.#drains.close();
     this.#watch.close();
     this.#timer?.timer.cancel();
   }
@@ -136,11 +147,23 @@ class StoreLeaderReports implements LeaderReports {
     if (this.#goodbyes.get(nodeId) === sessionId || !report.alive) return false;
     this.#goodbyes.delete(nodeId);
     this.#condemned.delete(nodeId);
-    if (report.began) this.#sessions.begin(managerId, report);
+    if (report.began) {
+      this.#sessions.begin(managerId, report);
+      this.#drains.retract(managerId);
+    }
     if (this.#sessions.isVouchedFor(nodeId)) this.#liveness.drop(nodeId);
     else this.#liveness.await(nodeId, nowMs + this.#bounds().downAfterMs);
     const node = this.#store.view((view) => view.get("node", nodeId));
     return node !== undefined && withReport(node, report) !== undefined;
+  }
+
+  /** A node that is up and has no session may send connections to tasks that are to stop. */
+  #isNodeAstray(): boolean {
+    return this.#store.view((view) => {
+      for (const nodeId of this.#liveness.nodeIds())
+        if (view.get("node", nodeId)?.status?.state === NodeState.READY) return true;
+      return false;
+    });
   }
 
   #keepGoodbye({ nodeId, sessionId }: NodeReport): void {
@@ -284,6 +307,7 @@ class StoreLeaderReports implements LeaderReports {
       for (const nodeId of nodeIds) this.#await(nodeId, nodeId === managerId ? nowMs : nowMs + downAfterMs);
     }
     const silent = this.#liveness.takeDue(nowMs);
+    this.#drains.check();
     if (silent.length === 0) {
       this.#arm();
       return;

@@ -36,6 +36,11 @@ export class ManagerSessions {
     return this.#vouchers.has(nodeId);
   }
 
+  /** Managers that vouch for nodes. */
+  *managerIds(): Iterable<string> {
+    for (const [id, { sessions }] of this.#managers) if (sessions.size > 0) yield id;
+  }
+
   /** Somebody vouches for the node, by a session that began after this one. */
   isSucceeded({ nodeId, sessionId }: VouchedSession): boolean {
     return this.isVouchedFor(nodeId) && (this.#newest.get(nodeId) ?? sessionId) !== sessionId;

@@ -19,6 +19,10 @@ export class NodeLiveness {
     return this.#current.has(nodeId);
   }
 
+  nodeIds(): Iterable<string> {
+    return this.#current.keys();
+  }
+
   /** The node must be heard before. A later call counts. */
   await(nodeId: string, atMs: number): void {
     const entry = { atMs, order: this.#order++, nodeId };

@@ -18,6 +18,12 @@ export interface ReportSink {
    * @throws {UnavailableError} there is no leader, or none was reached in time.
    */
   vouch(word: ManagerWord, reports: readonly NodeReport[]): Promise<{ readonly full: boolean }>;
+  /**
+   * Tells the leader that this manager's nodes have taken out what changes up to the revision stop.
+   * Resolves when the nodes of all managers have, or with false when that takes too long.
+   * @throws {UnavailableError} there is no leader, or none was reached in time.
+   */
+  drained(revision: number): Promise<boolean>;
   /** Calls back when there is a new leader, or a way to it. @returns what stops listening. */
   onLeaderChange(listener: () => void): () => void;
 }

@@ -48,6 +48,11 @@ export function isAssigned(task: Task): boolean {
   return task.nodeId !== "" && state >= rank(TaskState.ASSIGNED) && state < rank(TaskState.REMOVE);
 }
 
+/** It runs on until its node stops it. */
+export function isToStop(task: Task): boolean {
+  return rank(task.desiredState) >= rank(TaskState.SHUTDOWN);
+}
+
 /** `<service>.<slot>.<task id>`, with the node's id for the slot of a global task. */
 export function taskName(task: Task): string {
   const place = task.slot > 0 ? String(task.slot) : task.nodeId;
@@ -55,8 +60,7 @@ export function taskName(task: Task): string {
 }
 
 function endpointState(task: Task, node: Node | undefined): EndpointState {
-  const leaving =
-    rank(task.desiredState) >= rank(TaskState.SHUTDOWN) || node?.status?.state === NodeState.DOWN;
+  const leaving = isToStop(task) || node?.status?.state === NodeState.DOWN;
   if (leaving) return EndpointState.DRAINING;
   return observedState(task) === TaskState.RUNNING && task.desiredState !== TaskState.READY
     ? EndpointState.READY

@@ -6,12 +6,13 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { dataKey } from "../../proto/dispatch/data-key.js";
-import type {
-  EndpointResource,
-  NetworkResource,
-  NodeResource,
-  PeerResource,
-  ServiceResource,
+import {
+  type EndpointResource,
+  EndpointState,
+  type NetworkResource,
+  type NodeResource,
+  type PeerResource,
+  type ServiceResource,
 } from "../../proto/gen/skein/v1/dispatcher.js";
 import type { Config, Network, Node, Secret, Service, Task } from "../../proto/gen/skein/v1/objects.js";
 import type { LogDriver } from "../../proto/gen/skein/v1/types.js";
@@ -20,6 +21,7 @@ import {
   endpointOf,
   isAssigned,
   isLive,
+  isToStop,
   networkResourceOf,
   networksOfService,
   peerResourceOf,
@@ -41,6 +43,8 @@ export interface Dirty {
   readonly endpoints: Set<string>;
   readonly services: Set<string>;
   readonly peers: Set<string>;
+  /** Tasks that had traffic and are to stop. */
+  readonly drains: Set<string>;
   /** Nodes whose own tasks changed: what interests them may have changed with it. */
   readonly nodes: Set<string>;
 }
@@ -54,6 +58,7 @@ export function emptyDirty(): Dirty {
     endpoints: new Set(),
     services: new Set(),
     peers: new Set(),
+    drains: new Set(),
     nodes: new Set(),
   };
 }
@@ -224,6 +229,8 @@ export class ResourceIndex {
       for (const attachment of after.attachments) this.#endpointsOfNetwork.add(attachment.networkId, id);
     }
     dirty.endpoints.add(id);
+    const isDrained = before?.state === EndpointState.READY && after?.state === EndpointState.DRAINING;
+    if (isDrained && task !== undefined && isToStop(task)) dirty.drains.add(id);
   }
 
   #setService(id: string, service: Service | undefined, dirty: Dirty): void {

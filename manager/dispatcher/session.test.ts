@@ -38,6 +38,12 @@ class HeldSink implements ReportSink {
     return Promise.resolve({ full });
   }
 
+  readonly drains: { readonly revision: number; readonly answer: (drained: boolean) => void }[] = [];
+
+  drained(revision: number): Promise<boolean> {
+    return new Promise((answer) => this.drains.push({ revision, answer }));
+  }
+
   onLeaderChange(): () => void {
     return () => undefined;
   }

@@ -18,15 +18,19 @@ import type {
   AgentMessage,
   DispatcherMessage,
   NodeReport,
+  NodeResource,
   SessionUpdate,
 } from "../../proto/gen/skein/v1/dispatcher.js";
 import type { NodeDescription } from "../../proto/gen/skein/v1/types.js";
 import { assignmentParts } from "./assignment-parts.js";
 import { ClockSkew } from "./clock-skew.js";
+import { DRAIN_WAIT_MS, type DrainRound, type DrainRounds } from "./drain-rounds.js";
 import { NodeView } from "./node-resources.js";
 import { boundedUpdates, checkDescription } from "./report-bounds.js";
 import type { ReportSink } from "./report-sink.js";
+import { isLive, isToStop } from "./resource-build.js";
 import { type Dirty, emptyDirty, type ResourceIndex } from "./resource-index.js";
+import { SessionDrains } from "./session-drains.js";
 
 export const PROTOCOL_VERSION = 1;
 /** Status batches of one agent under way to the leader; an agent that sends more breaks the protocol. */
@@ -55,6 +59,7 @@ export interface SessionHost {
   readonly heartbeatPeriodMs: number;
   /** The leader has confirmed that the session began. */
   told(session: Session): void;
+  readonly drains: DrainRounds;
   /** Once, when the session is over. */
   ended(session: Session): void;
   /**
@@ -81,6 +86,7 @@ export class Session {
   #sentRevision = 0;
   #appliedRevision = 0;
   #ackedSequence = 0;
+  readonly #drains: SessionDrains;
   #inFlight: { readonly sequence: number; done: boolean }[] = [];
   #ended = false;
   readonly #skew = new ClockSkew();
@@ -94,6 +100,9 @@ export class Session {
     this.#stream = options.stream;
     this.#host = options.host;
     this.nodeId = options.stream.nodeId;
+    this.#drains = new SessionDrains(options.host.drains, (revision) =>
+      this.#send({ $case: "drained", value: { revision } }),
+    );
     this.lastHeardMs = options.host.clock.monotonicMs();
   }
 
@@ -144,6 +153,7 @@ export class Session {
       }
       case "heartbeat":
         this.#appliedRevision = message.value.appliedRevision;
+        this.#drains.applied(this.#appliedRevision);
         this.#skew.heard(message.value.sentAtMs, this.#host.clock.nowMs());
         this.#ack(); // the answer tells the agent that this manager is alive
         if (this.#view === undefined) this.advance();
@@ -182,10 +192,12 @@ export class Session {
   }
 
   /** The index has moved on; `undefined` means it was replaced. */
-  changed(dirty: Dirty | undefined): void {
+  changed(dirty: Dirty | undefined, round?: DrainRound): void {
+    const isLater = dirty === undefined || this.#blocked || this.#view === undefined;
+    if (round !== undefined && isLater && this.begun && !this.#ended) this.#drains.postpone(round);
     if (dirty === undefined) this.#reset = true;
     else if (this.#blocked) this.#remember(dirty);
-    else this.#sendChanges(dirty);
+    else this.#sendChanges(dirty, round);
     this.advance();
   }
 
@@ -214,6 +226,7 @@ export class Session {
         return;
       }
       this.#view = new NodeView(this.#host.index, this.nodeId);
+      this.#drains.joinAll();
       this.#sendSet({ upserts: this.#view.complete(), removals: [] }, true);
     } else if (this.#reset) {
       this.#reset = false;
@@ -254,21 +267,28 @@ export class Session {
   end(error?: Error): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#drains.end();
     this.#host.ended(this);
     this.#stream.end(error);
   }
 
-  #sendChanges(dirty: Dirty): void {
+  #sendChanges(dirty: Dirty, round?: DrainRound): void {
     const changes = this.#view?.changes(dirty);
-    if (changes !== undefined) this.#sendSet(changes, false);
+    if (changes === undefined) return;
+    if (round !== undefined && changes.upserts.some((upsert) => isDrain(upsert, dirty)))
+      this.#drains.postpone(round);
+    this.#sendSet(changes, false);
   }
 
   #sendSet(changes: Parameters<typeof assignmentParts>[0], complete: boolean): void {
-    if (!complete && changes.upserts.length + changes.removals.length === 0) return;
+    const drains = this.#drains.isOwing;
+    if (!complete && !drains && changes.upserts.length + changes.removals.length === 0) return;
     const { revision } = this.#host;
-    const parts = assignmentParts(changes, { complete, baseRevision: this.#sentRevision, revision });
+    const options = { complete, baseRevision: this.#sentRevision, revision };
+    const parts = assignmentParts(changes, drains ? { ...options, drainWaitMs: DRAIN_WAIT_MS } : options);
     for (const part of parts) this.#send({ $case: "assignments", value: part });
     this.#sentRevision = revision;
+    if (drains) this.#drains.sent(revision, changes.upserts.some(isStop));
   }
 
   #send(message: NonNullable<DispatcherMessage["message"]>): void {
@@ -335,6 +355,14 @@ export class Session {
       ...facts,
     };
   }
+}
+
+function isDrain({ resource }: NodeResource, { drains }: Dirty): boolean {
+  return resource?.$case === "endpoint" && drains.has(resource.value.taskId);
+}
+
+function isStop({ resource }: NodeResource): boolean {
+  return resource?.$case === "task" && isToStop(resource.value) && isLive(resource.value);
 }
 
 function sameState(a: SessionUpdate, b: SessionUpdate): boolean {

@@ -104,6 +104,8 @@ class NodeAgent implements Agent {
     this.#applier = new AssignmentApplier({
       ...components,
       onStatus: (update) => this.#reporter.report(update),
+      onDrainApplied: (appliedRevision) =>
+        this.#session?.send({ $case: "heartbeat", value: { appliedRevision, sentAtMs: clock.nowMs() } }),
     });
     const { tasks } = this.#applier;
     this.#tunnels = new TunnelDialler({ serve: components.serveTunnel, log });
@@ -237,6 +239,9 @@ class NodeAgent implements Agent {
         return;
       case "statusAck":
         this.#reporter.acknowledge(message.value.sequence);
+        return;
+      case "drained":
+        this.#applier.drained(message.value.revision);
         return;
       case "assignments":
         this.#applier.accept(message.value);

@@ -23,6 +23,7 @@ import type { Executor } from "../exec/controller.js";
 import { rank } from "../exec/task-machine.js";
 import type { AgentState, SavedAgent } from "../state/agent-state.js";
 import { AssignmentBook, type BookChanges, keyText } from "./assignment-book.js";
+import { DrainGate } from "./drain-gate.js";
 import { networkIdentity } from "./network-identity.js";
 import { StatusSaver } from "./status-saver.js";
 import { TaskSet } from "./task-set.js";
@@ -36,6 +37,8 @@ export interface AssignmentApplierComponents {
   readonly log: Logger;
   /** What a manager should hear. */
   readonly onStatus: (update: TaskStatusUpdate) => void;
+  /** A manager waits to hear that the network follows the revision: tasks were taken out of traffic. */
+  readonly onDrainApplied: (revision: number) => void;
 }
 
 export class AssignmentApplier {
@@ -43,6 +46,7 @@ export class AssignmentApplier {
   readonly #components: AssignmentApplierComponents;
   readonly #book = new AssignmentBook();
   readonly #loop: ComponentLoop;
+  readonly #drains: DrainGate;
   readonly #saver: StatusSaver;
   readonly #backoff: Backoff;
   /** Statuses from before the restart, of tasks not taken up yet. */
@@ -62,12 +66,14 @@ export class AssignmentApplier {
     this.#backoff = new Backoff(random, { initialMs: 100, maxMs: 5_000 });
     this.#loop = new ComponentLoop({ name: "agent apply", log, pass: () => this.#apply() });
     this.#saver = new StatusSaver(state, log);
+    this.#drains = new DrainGate(clock, (taskId) => this.tasks.get(taskId)?.released());
     this.tasks = new TaskSet({
       executor,
       book: this.#book,
       clock,
       random,
       log,
+      isHeld: (taskId) => this.#drains.holds(taskId),
       onStatus: (update) => {
         components.onStatus(update);
         this.#saver.save(update);
@@ -113,9 +119,15 @@ export class AssignmentApplier {
    * @throws {FailedPreconditionError} changes on a revision that is not here: the session must start anew.
    */
   accept(part: AssignmentSet): void {
+    this.#drains.accept(part);
     if (!this.#book.accept(part)) return;
     this.#told = true;
     this.#loop.wake();
+  }
+
+  /** No node sends connections any more to what sets up to this revision stop. */
+  drained(revision: number): void {
+    this.#drains.drained(revision);
   }
 
   /** This node as the cluster sees it; its number decides its addresses. */
@@ -135,6 +147,7 @@ export class AssignmentApplier {
   /** Stops driving; containers go on. */
   async close(): Promise<void> {
     await this.#loop.close();
+    this.#drains.close();
     await this.tasks.close();
     await this.#saver.close();
   }
@@ -147,6 +160,7 @@ export class AssignmentApplier {
     let networkApplied = true;
     try {
       await network.apply(networkPart(changes));
+      if (this.#drains.confirms(changes.revision)) this.#components.onDrainApplied(changes.revision);
     } catch (error) {
       networkApplied = false;
       log.error("network state not applied; trying again", {

@@ -26,6 +26,8 @@ export interface TaskManagerOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  /** Its stop signal has to wait. */
+  readonly isHeld: () => boolean;
   readonly onStatus: (update: TaskStatusUpdate) => void;
   /** Called once when the task was taken away and nothing is left of it. */
   readonly onGone: (taskId: string) => void;
@@ -86,6 +88,11 @@ export class TaskManager {
     this.#overtake();
   }
 
+  /** It is held no longer. */
+  released(): void {
+    this.#overtake();
+  }
+
   /** The task is no longer this node's: it is stopped and removed. */
   unassign(): void {
     this.#assigned = false;
@@ -106,6 +113,7 @@ export class TaskManager {
       desired: this.#task.desiredState,
       assigned: this.#assigned,
       removed: this.#removed,
+      held: this.#options.isHeld(),
     });
   }
 

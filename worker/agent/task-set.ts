@@ -21,6 +21,8 @@ export interface TaskSetComponents {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  /** The stop signal of the task has to wait. */
+  readonly isHeld: (taskId: string) => boolean;
   readonly onStatus: (update: TaskStatusUpdate) => void;
   readonly onGone: (taskId: string) => void;
 }
@@ -81,6 +83,7 @@ export class TaskSet {
       clock: this.#components.clock,
       random: this.#components.random,
       log: this.#components.log,
+      isHeld: () => this.#components.isHeld(task.id),
       onStatus: this.#components.onStatus,
       onGone: (taskId) => {
         this.#managers.delete(taskId);

@@ -8,7 +8,7 @@
  *                        prepare     (waits   start     wait
  *                        | REJECTED  for      | FAILED
  *                                    desired RUNNING)
- *   desired SHUTDOWN or REMOVE, from any of these: shutdown > SHUTDOWN
+ *   desired SHUTDOWN or REMOVE, from any of these: shutdown > SHUTDOWN (RUNNING and held: first wait)
  */
 import { invariant } from "../../base/errors/invariant.js";
 import {
@@ -30,6 +30,8 @@ export interface TaskSituation {
   readonly assigned: boolean;
   /** Its container and sandbox have been removed. */
   readonly removed: boolean;
+  /** Other nodes may send it connections still: while it runs, it is not stopped. @default false */
+  readonly held?: boolean;
 }
 
 export type Step =
@@ -61,13 +63,14 @@ export function isTerminal(state: TaskState): boolean {
   return rank(state) > rank(TaskState.RUNNING);
 }
 
-export function nextStep({ observed, desired, assigned, removed }: TaskSituation): Step {
+export function nextStep({ observed, desired, assigned, removed, held = false }: TaskSituation): Step {
   if (!assigned) {
     if (removed) return { kind: "done" };
     return { kind: isTerminal(observed) ? "remove" : "shutdown" };
   }
   if (isTerminal(observed)) return { kind: "rest" };
-  if (rank(desired) >= rank(TaskState.SHUTDOWN)) return { kind: "shutdown" };
+  const mayStop = !held || observed !== TaskState.RUNNING;
+  if (rank(desired) >= rank(TaskState.SHUTDOWN) && mayStop) return { kind: "shutdown" };
   switch (observed) {
     case TaskState.ACCEPTED:
       return { kind: "report", state: TaskState.PREPARING, message: "preparing" };

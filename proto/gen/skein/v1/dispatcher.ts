@@ -214,6 +214,7 @@ export interface DispatcherMessage {
     | { readonly $case: "assignments"; readonly value: AssignmentSet }
     | { readonly $case: "statusAck"; readonly value: StatusAck }
     | { readonly $case: "update"; readonly value: SessionUpdate }
+    | { readonly $case: "drained"; readonly value: Drained }
     | undefined;
 }
 
@@ -320,6 +321,16 @@ export interface AssignmentSet {
   readonly removals: readonly ResourceKey[];
   /** further parts of the same revision follow */
   readonly more: boolean;
+  /**
+   * > 0: tasks are taken out of traffic. The agent says with a heartbeat when its network follows this revision, and
+   * stops tasks of its own that had traffic once `drained` names the revision, or after this time.
+   */
+  readonly drainWaitMs?: number | undefined;
+}
+
+/** No node sends new connections to the tasks that revisions up to this one stop. */
+export interface Drained {
+  readonly revision: number;
 }
 
 /** Followers hand what their agents said to the leader. Manager certificates only. */
@@ -366,12 +377,18 @@ export interface ManagerWord {
 export interface ReportRequest {
   readonly managerNodeId: string;
   readonly reports: readonly NodeReport[];
-  readonly word: ManagerWord | undefined;
+  readonly word:
+    | ManagerWord
+    | undefined;
+  /** the sender's nodes have taken out what changes up to this one stop */
+  readonly drainedRevision?: number | undefined;
 }
 
 export interface ReportReply {
   /** tell all sessions */
   readonly full: boolean;
+  /** to a drained_revision, once the nodes of all managers have; false: not in time */
+  readonly drained?: boolean | undefined;
 }
 
 function createBaseAgentMessage(): AgentMessage {
@@ -793,6 +810,9 @@ export const DispatcherMessage = {
       case "update":
         SessionUpdate.encode(message.message.value, writer.uint32(34).fork()).ldelim();
         break;
+      case "drained":
+        Drained.encode(message.message.value, writer.uint32(42).fork()).ldelim();
+        break;
     }
     return writer;
   },
@@ -832,6 +852,13 @@ export const DispatcherMessage = {
 
           message.message = { $case: "update", value: SessionUpdate.decode(reader, reader.uint32()) };
           continue;
+        case 5:
+          if (tag !== 42) {
+            break;
+          }
+
+          message.message = { $case: "drained", value: Drained.decode(reader, reader.uint32()) };
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -861,6 +888,9 @@ export const DispatcherMessage = {
     }
     if (object.message?.$case === "update" && object.message?.value !== undefined && object.message?.value !== null) {
       message.message = { $case: "update", value: SessionUpdate.fromPartial(object.message.value) };
+    }
+    if (object.message?.$case === "drained" && object.message?.value !== undefined && object.message?.value !== null) {
+      message.message = { $case: "drained", value: Drained.fromPartial(object.message.value) };
     }
     return message;
   },
@@ -1785,7 +1815,15 @@ export const ResourceKey = {
 };
 
 function createBaseAssignmentSet(): AssignmentSet {
-  return { complete: false, baseRevision: 0, revision: 0, upserts: [], removals: [], more: false };
+  return {
+    complete: false,
+    baseRevision: 0,
+    revision: 0,
+    upserts: [],
+    removals: [],
+    more: false,
+    drainWaitMs: undefined,
+  };
 }
 
 export const AssignmentSet = {
@@ -1807,6 +1845,9 @@ export const AssignmentSet = {
     }
     if (message.more !== false) {
       writer.uint32(48).bool(message.more);
+    }
+    if (message.drainWaitMs !== undefined) {
+      writer.uint32(57).double(message.drainWaitMs);
     }
     return writer;
   },
@@ -1860,6 +1901,13 @@ export const AssignmentSet = {
 
           message.more = reader.bool();
           continue;
+        case 7:
+          if (tag !== 57) {
+            break;
+          }
+
+          message.drainWaitMs = reader.double();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1880,6 +1928,52 @@ export const AssignmentSet = {
     message.upserts = object.upserts?.map((e) => NodeResource.fromPartial(e)) || [];
     message.removals = object.removals?.map((e) => ResourceKey.fromPartial(e)) || [];
     message.more = object.more ?? false;
+    message.drainWaitMs = object.drainWaitMs ?? undefined;
+    return message;
+  },
+};
+
+function createBaseDrained(): Drained {
+  return { revision: 0 };
+}
+
+export const Drained = {
+  encode(message: Drained, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.revision !== 0) {
+      writer.uint32(8).uint64(message.revision);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): Drained {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseDrained() as any;
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 8) {
+            break;
+          }
+
+          message.revision = longToNumber(reader.uint64() as Long);
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<Drained>): Drained {
+    return Drained.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Drained>): Drained {
+    const message = createBaseDrained() as any;
+    message.revision = object.revision ?? 0;
     return message;
   },
 };
@@ -2156,7 +2250,7 @@ export const ManagerWord = {
 };
 
 function createBaseReportRequest(): ReportRequest {
-  return { managerNodeId: "", reports: [], word: undefined };
+  return { managerNodeId: "", reports: [], word: undefined, drainedRevision: undefined };
 }
 
 export const ReportRequest = {
@@ -2169,6 +2263,9 @@ export const ReportRequest = {
     }
     if (message.word !== undefined) {
       ManagerWord.encode(message.word, writer.uint32(26).fork()).ldelim();
+    }
+    if (message.drainedRevision !== undefined) {
+      writer.uint32(32).uint64(message.drainedRevision);
     }
     return writer;
   },
@@ -2201,6 +2298,13 @@ export const ReportRequest = {
 
           message.word = ManagerWord.decode(reader, reader.uint32());
           continue;
+        case 4:
+          if (tag !== 32) {
+            break;
+          }
+
+          message.drainedRevision = longToNumber(reader.uint64() as Long);
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -2220,18 +2324,22 @@ export const ReportRequest = {
     message.word = (object.word !== undefined && object.word !== null)
       ? ManagerWord.fromPartial(object.word)
       : undefined;
+    message.drainedRevision = object.drainedRevision ?? undefined;
     return message;
   },
 };
 
 function createBaseReportReply(): ReportReply {
-  return { full: false };
+  return { full: false, drained: undefined };
 }
 
 export const ReportReply = {
   encode(message: ReportReply, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
     if (message.full !== false) {
       writer.uint32(8).bool(message.full);
+    }
+    if (message.drained !== undefined) {
+      writer.uint32(16).bool(message.drained);
     }
     return writer;
   },
@@ -2250,6 +2358,13 @@ export const ReportReply = {
 
           message.full = reader.bool();
           continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.drained = reader.bool();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -2265,6 +2380,7 @@ export const ReportReply = {
   fromPartial(object: DeepPartial<ReportReply>): ReportReply {
     const message = createBaseReportReply() as any;
     message.full = object.full ?? false;
+    message.drained = object.drained ?? undefined;
     return message;
   },
 };
