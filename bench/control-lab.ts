@@ -1,5 +1,6 @@
 /**
- * Question: how soon does a swarm on three hosts do what it is asked, on real containers, beside Docker Swarm?
+ * Question: how soon does a swarm on three hosts do what it is asked, on real containers, beside Docker
+ * Swarm?
  * Command: npm run bench -- control-lab. Needs dockerd (Debian: docker.io); both sides alternate in one run.
  * Edge: to the lab.
  */

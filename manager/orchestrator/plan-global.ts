@@ -49,7 +49,7 @@ export function* planGlobal(plan: PlanBuilder): Generator<void, readonly Slot[]>
     } else if (tasks.length > 0) {
       const slot = makeSlot(node.id, tasks, plan.service, input.node);
       slots.push(slot);
-      // What a paused node has is not replaced by what it does not take: it is updated when it is active again.
+      // A paused node takes nothing new: what it has is updated when it is active again.
       if (!paused) updatable.push(slot);
       if (!paused || tasks.some(isWanted)) planSlot(plan, slot);
     } else if (!paused) {
@@ -79,7 +79,7 @@ function leave(plan: PlanBuilder, node: Node, tasks: readonly Task[]): void {
       const what = others === 1 ? "1 other task" : `${others} other tasks`;
       holdUntilDeadline(plan, task, `${what} of ${nodeName(node)} to leave`);
     } else {
-      // No node was told of it: nobody would say that it has stopped, and it would hold its addresses for ever.
+      // No node was told of it: nobody would say that it has stopped, and it would keep its addresses.
       const state = isUnassigned(task) ? TaskState.REMOVE : TaskState.SHUTDOWN;
       plan.stop(task, { kind: "node", detail: refusedBecause(node) }, state);
     }

@@ -1,6 +1,6 @@
 /**
- * The root CA of a swarm of three managers and a worker is rotated: by the stock docker command while a service
- * is asked all the time, with a node down meanwhile, twice at once, and back.
+ * The root CA of a swarm of three managers and a worker is rotated: by the stock docker command while a
+ * service is asked all the time, with a node down meanwhile, twice at once, and back.
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";

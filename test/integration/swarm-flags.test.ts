@@ -1,6 +1,6 @@
 /**
- * Every flag of `docker swarm` and `docker node` that Linux has, with the stock command: what is stored and what
- * is shown; and the same of `skein`, which has more.
+ * Every flag of `docker swarm` and `docker node` that Linux has, with the stock command: what is stored and
+ * what is shown; and the same of `skein`, which has more.
  */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
