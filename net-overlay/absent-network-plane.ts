@@ -20,6 +20,7 @@ export function createAbsentNetworkPlane(reason: string): NetworkPlane {
     attachTask: async () => {
       throw new FailedPreconditionError(`this node has no networks: ${reason}`);
     },
+    portsReleased: async () => undefined,
     taskNetworks: () => [],
     taskPorts: () => [],
     isPublished: () => false,

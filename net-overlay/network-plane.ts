@@ -56,6 +56,11 @@ export interface NetworkPlane {
   apply(changes: NetworkChangeSet): Promise<void>;
   readonly appliedRevision: number;
   /**
+   * Resolves when the task that this one takes over from, if it is here, has given up the host ports that both
+   * want. @throws the signal's reason when it is aborted.
+   */
+  portsReleased(task: Task, options: { signal: AbortSignal }): Promise<void>;
+  /**
    * Namespace, interfaces, addresses, routes, DNS sockets for a task. Idempotent for a task id:
    * after a restart it adopts.
    * @throws {FailedPreconditionError} host port taken ("port 8080/tcp is already in use on node …"),

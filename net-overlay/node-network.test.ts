@@ -167,6 +167,30 @@ test("host ports: taken by a task, the mesh or a process is refused; none named 
   assert.equal(chosen[0]?.publishedPort, 32_769);
 });
 
+test("a successor waits until its predecessor has given up their host port, and nobody else's", async () => {
+  const world = await open();
+  await tell(world, network());
+  const ports = [{ targetPort: 80, publishedPort: 9090, publishMode: PublishMode.HOST }];
+  const signal = new AbortController().signal;
+  const old = taskOf(11, { endpoint: { ports } });
+  await world.plane.attachTask(old, attachment);
+  const next = taskOf(12, { endpoint: { ports }, replacesTaskId: old.id });
+  let released = false;
+  const waiting = world.plane.portsReleased(next, { signal }).then(() => (released = true));
+  await world.plane.portsReleased(taskOf(13, { endpoint: { ports } }), { signal });
+  await world.plane.portsReleased(taskOf(14, { replacesTaskId: old.id }), { signal });
+  const given = world.plane.portsReleased(next, { signal: AbortSignal.abort(new Error("told to stop")) });
+  await assert.rejects(given, /told to stop/);
+  assert.equal(released, false);
+  assert.deepEqual(
+    world.plane.taskPorts(old.id).map(({ hostPort }) => hostPort),
+    [9090],
+  );
+  await world.plane.detachTask(old.id);
+  await waiting;
+  await world.plane.attachTask(next, attachment);
+});
+
 test("a published port that a process holds is warned about once", async () => {
   const world = await open();
   world.dataPlane.heldPorts.add("8080/tcp");

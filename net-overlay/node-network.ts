@@ -11,6 +11,7 @@ import { FailedPreconditionError, messageOf } from "../base/errors/errors.js";
 import type { Logger } from "../base/log/logger.js";
 import type { PortBinding } from "../proto/engine/networks.js";
 import type { Task } from "../proto/gen/skein/v1/objects.js";
+import { PublishMode } from "../proto/gen/skein/v1/types.js";
 import type { DataPlane } from "./dataplane/data-plane.js";
 import type { SandboxRecords } from "./dataplane/sandbox-records.js";
 import type { NetworkNames } from "./discovery/network-names.js";
@@ -69,6 +70,8 @@ export class NodeNetwork implements NetworkPlane {
   readonly #log: Logger;
   readonly #state = new NetworkState();
   readonly #sandboxes = new Map<string, Sandbox>();
+  /** Who waits for a sandbox to go. */
+  readonly #onForget = new Set<() => void>();
   readonly #names = new Map<string, NetworkNames>();
   readonly #dirtyNetworks = new Set<string>();
   readonly #warnedPorts = new Set<string>();
@@ -133,6 +136,25 @@ export class NodeNetwork implements NetworkPlane {
       await this.#applyKnown();
       this.#appliedRevision = this.#knownRevision;
     });
+  }
+
+  async portsReleased(task: Task, { signal }: { signal: AbortSignal }): Promise<void> {
+    const asked = (task.endpoint?.ports ?? []).filter(({ publishMode }) => publishMode === PublishMode.HOST);
+    const wanted = new Set(asked.map(portText));
+    const isHeld = (): boolean =>
+      this.#sandboxes.get(task.replacesTaskId)?.hostPorts.some((port) => wanted.has(portText(port))) === true;
+    while (isHeld()) {
+      signal.throwIfAborted();
+      await new Promise<void>((resolve) => {
+        const go = (): void => {
+          this.#onForget.delete(go);
+          signal.removeEventListener("abort", go);
+          resolve();
+        };
+        this.#onForget.add(go);
+        signal.addEventListener("abort", go, { once: true });
+      });
+    }
   }
 
   attachTask(task: Task, options: { hostname: string; extraHosts: readonly string[] }): Promise<TaskSandbox> {
@@ -422,6 +444,7 @@ export class NodeNetwork implements NetworkPlane {
     this.#dns.closeSandbox(taskId);
     this.#records.remove(taskId);
     this.#sandboxes.delete(taskId);
+    for (const go of [...this.#onForget]) go();
   }
 
   /**

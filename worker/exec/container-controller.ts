@@ -71,6 +71,8 @@ export class ContainerController implements Controller {
     await this.#checkMounts();
     await puller.ensure(this.#image(), this.#task.spec?.container?.pullAuth ?? "", signal);
     this.#pulledAtMs ??= this.#components.nowMs?.();
+    // a stop-first successor is prepared while its predecessor stops
+    await this.#components.network.portsReleased(this.#task, { signal });
     await limit.run(
       async () => {
         const network = await this.#connect();

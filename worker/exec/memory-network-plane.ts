@@ -56,6 +56,10 @@ export class MemoryNetworkPlane implements NetworkPlane {
     return [];
   }
 
+  portsReleased(): Promise<void> {
+    return Promise.resolve();
+  }
+
   taskPorts(): readonly PortBinding[] {
     return [];
   }
