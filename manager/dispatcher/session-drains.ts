@@ -39,7 +39,12 @@ export class SessionDrains {
   }
 
   get isOwing(): boolean {
-    return this.#unsent.length > 0;
+    return this.#unsent.some(({ isOver }) => !isOver);
+  }
+
+  /** Sets whose rounds may be under way. */
+  get kept(): number {
+    return this.#sent.length;
   }
 
   /**
