@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { goesThroughTunnels, namedCall, withContainerId } from "./container-calls.js";
+import { execIdIn, goesThroughTunnels, namedCall, withContainerId } from "./container-calls.js";
 
 test("calls that name a container or an exec are told from those that do not", () => {
   assert.deepEqual(namedCall("/containers/web.1/json"), { kind: "container", name: "web.1", call: "json" });
@@ -47,4 +47,12 @@ test("the container's id takes the place of its name; version, call and query st
     "/v1.51/containers/abc/logs?tail=1&x=/containers/y",
   );
   assert.equal(withContainerId("/containers/web.1", "abc"), "/containers/abc");
+});
+
+test("a node's answer is the id of an exec, or counts for nothing", () => {
+  const id = "0123456789abcdef".repeat(4);
+  const read = (text: string): string | undefined => execIdIn(Buffer.from(text));
+  assert.equal(read(`{"Id":"${id}"}`), id);
+  for (const text of ["", "ok", "null", "7", "[]", "{}", '{"Id":7}', '{"Id":"../x"}', `{"Id":"${id}0"}`])
+    assert.equal(read(text), undefined, text);
 });

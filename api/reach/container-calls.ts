@@ -10,6 +10,7 @@ export type NamedCall =
 
 const CONTAINER_CALL = /^\/containers\/([^/]+)((?:\/[a-z]+)*)\/?$/;
 const EXEC_CALL = /^\/exec\/([^/]+)\/(start|resize|json)\/?$/;
+const EXEC_ID = /^[0-9a-f]{64}$/;
 /** What stands where the name of a container would. */
 const NO_NAMES: ReadonlySet<string> = new Set(["json", "create", "prune"]);
 
@@ -42,6 +43,19 @@ export function goesThroughTunnels(method: string, named: NamedCall): boolean {
 /** The target of the request with the container's id in the place of its name; the version stays. */
 export function withContainerId(target: string, containerId: string): string {
   return target.replace(/^((?:\/v[\d.]+)?\/containers\/)[^/?]+/, `$1${containerId}`);
+}
+
+/** What a node answers is its own word: the id of an exec it made, or undefined for whatever else it says. */
+export function execIdIn(answer: Uint8Array): string | undefined {
+  let said: unknown;
+  try {
+    said = JSON.parse(Buffer.from(answer).toString("utf8"));
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+  const id = typeof said === "object" && said !== null && "Id" in said ? said.Id : undefined;
+  return typeof id === "string" && EXEC_ID.test(id) ? id : undefined;
 }
 
 function decoded(name: string): string {

@@ -8,7 +8,7 @@ import { FailedPreconditionError, UnavailableError } from "../../base/errors/err
 import type { ContainerPlace } from "../../proto/gen/skein/v1/reach.js";
 import type { UpgradeParts } from "../http-hijack.js";
 import type { EngineBackend } from "../ports.js";
-import { goesThroughTunnels, type NamedCall, withContainerId } from "./container-calls.js";
+import { execIdIn, goesThroughTunnels, type NamedCall, withContainerId } from "./container-calls.js";
 import { GrpcTunnels } from "./grpc-tunnel.js";
 import { forward } from "./http-forward.js";
 
@@ -60,19 +60,26 @@ export class ContainerReach {
 
   async #pass(far: FarRequest, place: ContainerPlace, target: string): Promise<void> {
     const { named, request, response, upgrade } = far;
+    const client = upgrade?.socket ?? response;
     const abort = new AbortController();
     const gone = (): void => abort.abort();
-    (upgrade?.socket ?? response).once("close", gone);
+    client.once("close", gone);
     const endpoint = await this.#backend.managerReached(START_WAIT_MS);
     if (endpoint === undefined) throw new UnavailableError("this node's manager does not serve any more");
+    if (client.destroyed) throw new UnavailableError("the client has gone"); // before anybody listened
     const tunnel = await this.#tunnels.open(endpoint, place, abort.signal);
-    (upgrade?.socket ?? response).off("close", gone);
+    client.off("close", gone);
     const isExecCreation = named.kind === "container" && named.call === "exec";
-    await forward({
-      ...{ request, response, upgrade, tunnel },
-      target: named.kind === "container" ? withContainerId(target, place.containerId) : target,
-      ...(isExecCreation ? { onAnswer: (status, body) => this.#learn(status, body, place) } : {}),
-    });
+    try {
+      await forward({
+        ...{ request, response, upgrade, tunnel },
+        target: named.kind === "container" ? withContainerId(target, place.containerId) : target,
+        ...(isExecCreation ? { onAnswer: (status, body) => this.#learn(status, body, place) } : {}),
+      });
+    } catch (error) {
+      tunnel.destroy();
+      throw error;
+    }
   }
 
   #assertServed(method: string, named: NamedCall, { taskName, hostname }: ContainerPlace): void {
@@ -84,9 +91,9 @@ export class ContainerReach {
   }
 
   #learn(status: number, body: Buffer, place: ContainerPlace): void {
-    if (status !== 201) return;
-    const id: unknown = (JSON.parse(body.toString("utf8")) as { readonly Id?: unknown }).Id;
-    if (typeof id === "string") this.#remember(id, place);
+    const id = status === 201 ? execIdIn(body) : undefined;
+    // a node cannot take over what another one has made
+    if (id !== undefined && (this.#execs.get(id) ?? place).nodeId === place.nodeId) this.#remember(id, place);
   }
 
   #remember(id: string, place: ContainerPlace): void {

@@ -2,7 +2,7 @@
  * One request passed on through a tunnel, and its answer back. Edge: to node:http.
  * A request that leaves HTTP is passed on as bytes: its head anew, then what comes, both ways. Invariants:
  * nobody waits for a client that is gone, or for a tunnel that broke: an answer under way is then cut off, so
- * that it cannot be taken for a whole one.
+ * that it cannot be taken for a whole one; whatever a node answers ends this one call at worst.
  */
 import { request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
@@ -16,9 +16,18 @@ const HOP_HEADERS: ReadonlySet<string> = new Set([
   "keep-alive",
   "proxy-connection",
   "te",
+  "trailer",
   "transfer-encoding",
   "upgrade",
   "expect",
+]);
+/** What some clients send with whatever they ask: a node has no use for them, and is not to learn them. */
+const CREDENTIAL_HEADERS: ReadonlySet<string> = new Set([
+  "authorization",
+  "proxy-authorization",
+  "cookie",
+  "x-registry-auth",
+  "x-registry-config",
 ]);
 /** After the node's end, how long a client may take to end its side. */
 const LINGER_MS = 5_000;
@@ -62,11 +71,15 @@ function forwardRequest(parts: ForwardParts): Promise<void> {
     };
     tunnel.once("error", broken);
     passed.on("error", broken);
+    passed.on("upgrade", () => broken(new Error("it left HTTP, which nobody asked for")));
     passed.on("response", (answer) => {
-      const { "content-length": _length, ...rest } = passedHeaders(answer);
       const status = answer.statusCode ?? 502;
-      const headers = answer.headers["content-length"] === undefined ? rest : passedHeaders(answer);
-      response.writeHead(status, headers);
+      try {
+        response.writeHead(status, passedHeaders(answer));
+      } catch (error) {
+        broken(error instanceof Error ? error : new Error(String(error)));
+        return;
+      }
       response.flushHeaders();
       const body: Buffer[] = [];
       let size = 0;
@@ -92,7 +105,9 @@ function forwardRequest(parts: ForwardParts): Promise<void> {
 }
 
 function passedHeaders({ headers }: IncomingMessage): NodeJS.Dict<string | string[]> {
-  return Object.fromEntries(Object.entries(headers).filter(([name]) => !HOP_HEADERS.has(name)));
+  return Object.fromEntries(
+    Object.entries(headers).filter(([name]) => !HOP_HEADERS.has(name) && !CREDENTIAL_HEADERS.has(name)),
+  );
 }
 
 function forwardBytes(
@@ -101,8 +116,10 @@ function forwardBytes(
 ): Promise<void> {
   response.detachSocket(socket as Socket); // it was given this one by upgradedResponse
   const lines = [`${request.method} ${target} HTTP/1.1`];
-  for (let at = 0; at + 1 < request.rawHeaders.length; at += 2)
-    lines.push(`${request.rawHeaders[at]}: ${request.rawHeaders[at + 1]}`);
+  for (let at = 0; at + 1 < request.rawHeaders.length; at += 2) {
+    const [name = "", value = ""] = request.rawHeaders.slice(at, at + 2);
+    if (!CREDENTIAL_HEADERS.has(name.toLowerCase())) lines.push(`${name}: ${value}`);
+  }
   tunnel.write(`${lines.join("\r\n")}\r\n\r\n`);
   if (head.length > 0) tunnel.write(head);
   return new Promise((resolve) => {

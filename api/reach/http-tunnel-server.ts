@@ -17,6 +17,7 @@ export class TunnelServer {
   /** @param handle gives the server its handlers */
   constructor(handle: (server: Server) => void) {
     this.#server = createServer({ maxHeaderSize: HEADER_BYTES_MAX, requestTimeout: 0 });
+    this.#server.maxRequestsPerSocket = 1; // the answer says so, and what follows it is not served
     handle(this.#server);
     this.#server.on("clientError", (_error, connection) => connection.destroy());
   }
