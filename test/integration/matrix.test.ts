@@ -19,6 +19,8 @@ import type { CommandResult } from "../support/lab/shell.js";
 
 let lab: Lab;
 let host: LabHost;
+/** It ends when it is told to: the stock command leaves out a grace period of 0. */
+const STAYING = ["sh", "-c", "trap 'exit 0' TERM; while true; do sleep 1000 & wait $!; done"];
 const SAYS = "echo first; echo second; printf 'third \\033 line\\n'; exec sleep 1000";
 
 before(async () => {
@@ -200,7 +202,7 @@ describe("every flag with the stock command", { skip: skipWithoutDocker }, () =>
     const said = ["--log-opt", "labels=word", "--container-label", "word=up"];
     await Promise.all([
       must(docker(["service", "create", "-d", "--name", "m-said", ...said, ...image, "sh", "-c", SAYS])),
-      must(docker(["service", "create", "-d", "--name", "m-scaled", ...brief, ...image, "sleep", "1000"])),
+      must(docker(["service", "create", "-d", "--name", "m-scaled", ...brief, ...image, ...STAYING])),
     ]);
     await running(host, "m-said", 1);
   });
