@@ -27,7 +27,7 @@ async function turn(): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
 }
 
-test("the leader is told when every session's agent has applied its set, and the agent that waits is released", async () => {
+test("the leader is told when all agents have applied their sets; who waits is released", async () => {
   const { told, answers, rounds, released, session } = setUp();
   const [a, b] = [session("a"), session("b")];
   const round = rounds.begin(5);

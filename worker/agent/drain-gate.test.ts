@@ -11,7 +11,7 @@ function setUp() {
   const clock = new ManualClock();
   const released: string[] = [];
   const gate = new DrainGate(clock, (taskId) => released.push(taskId));
-  const stop = (revision: number, taskIds: string[], observed = TaskState.RUNNING): void => {
+  const stop = (revision: number, taskIds: string[], observed: TaskState = TaskState.RUNNING): void => {
     const upserts = taskIds.map((id) => {
       const task = Task.fromPartial({ id, desiredState: TaskState.SHUTDOWN, status: { state: observed } });
       return { resource: { $case: "task" as const, value: task } };
