@@ -38,7 +38,7 @@ export interface WhatIfAnswer {
 }
 
 /** Tasks looked at between two turns of the event loop. */
-const SLICE_TASKS = 2_000;
+const SLICE_TASKS = 500;
 
 /** @throws {NotFoundError} when a supposition names a service or node that is not there. */
 export async function whatIf(question: WhatIfQuestion): Promise<WhatIfAnswer> {
@@ -47,7 +47,10 @@ export async function whatIf(question: WhatIfQuestion): Promise<WhatIfAnswer> {
   const slices = new Slices();
   const set = new NodeSet();
   set.nowMs = question.nowMs;
-  for (const node of state.nodes) set.syncNode(node.id, node);
+  for (const node of state.nodes) {
+    set.syncNode(node.id, node);
+    await slices.count(1);
+  }
   set.setIngressPorts(ingressPortsOf([...state.services.values()]));
   const tasksOf = new Map<string, Task[]>();
   for (const task of picture.tasks) {
