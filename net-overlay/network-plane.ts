@@ -56,8 +56,8 @@ export interface NetworkPlane {
   apply(changes: NetworkChangeSet): Promise<void>;
   readonly appliedRevision: number;
   /**
-   * Resolves when the task that this one takes over from, if it is here, has given up the host ports that both
-   * want. @throws the signal's reason when it is aborted.
+   * Resolves when the task that this one takes over from, if it is here, has given up the host ports that
+   * both want. @throws the signal's reason when it is aborted.
    */
   portsReleased(task: Task, options: { signal: AbortSignal }): Promise<void>;
   /**
