@@ -11,6 +11,7 @@ import {
 } from "../base/errors/errors.js";
 import { fromGrpcError, toGrpcStatus } from "../base/grpc/grpc-errors.js";
 import { leaderWait } from "../base/grpc/leader-wait.js";
+import { markForwarded } from "../base/grpc/peer-identity.js";
 import { silentLogger } from "../base/log/logger.js";
 import { NodeCaService } from "../proto/gen/skein/v1/ca.js";
 import { ControlService } from "../proto/gen/skein/v1/control.js";
@@ -21,6 +22,7 @@ const RENEWAL = NodeCaService.issue.path;
 const UPDATE = ControlService.updateConfig.path;
 const CREATE = ControlService.createConfig.path;
 const STREAM = "/skein.v1.Control/WatchEvents";
+const FIND = "/skein.v1.Reach/FindContainer";
 
 class FakeLeader implements LeaderView {
   isLeader = true;
@@ -44,7 +46,7 @@ interface Lab {
   readonly leader: FakeLeader;
   readonly clock: ManualClock;
   /** @returns "stream" when the handler was reached, else the refusal. */
-  stream(nodeId: string): unknown;
+  stream(nodeId: string, forwardedFor?: string): unknown;
   call(options?: {
     nodeId?: string;
     forwarded?: boolean;
@@ -61,7 +63,7 @@ function lab(handler: (callback: (error: unknown, value?: unknown) => void) => v
     definitions: [ControlService, NodeCaService],
     leaderOnly: new Set([PATH, RENEWAL, UPDATE, CREATE]),
     linearizable: new Set([PATH]),
-    replicaStreams: new Set([STREAM]),
+    fromReplica: new Set([STREAM, FIND]),
     authorize: (path, peer) => {
       if (path !== RENEWAL && peer?.role !== "swarm-manager")
         throw new PermissionDeniedError("managers only");
@@ -78,14 +80,17 @@ function lab(handler: (callback: (error: unknown, value?: unknown) => void) => v
   });
   const unary = ((_call: unknown, callback: (error: unknown, value?: unknown) => void) =>
     handler(callback)) as UntypedHandleCall;
-  const stream = (nodeId: string): unknown => {
+  const stream = (nodeId: string, forwardedFor?: string): unknown => {
+    const metadata = new Metadata();
+    if (forwardedFor !== undefined)
+      markForwarded(metadata, { nodeId: forwardedFor, role: "swarm-manager", clusterId: "c" });
     let answer: unknown;
     const handle = (): void => {
       answer = "stream";
     };
     const guarded = gate(STREAM, handle, { local: false, streaming: true }) as (call: unknown) => void;
     guarded({
-      metadata: new Metadata(),
+      metadata,
       getAuthContext: () => ({
         sslPeerCertificate: { subject: { O: "c", OU: "swarm-manager", CN: nodeId } },
       }),
@@ -152,10 +157,24 @@ test("a certificate that opens nothing is renewed all the same: the CA itself lo
   });
 });
 
+test("a removed manager finds nothing at a replica either, whomever it says it forwards for", async () => {
+  const { call } = lab((callback) => callback(null, "found"));
+  assert.equal(await call({ path: FIND }), "found");
+  assert.equal(await call({ path: FIND, local: true }), "found");
+  const refusal = { code: "permission-denied", message: /node removed is void/ };
+  await assert.rejects(call({ path: FIND, nodeId: "removed" }), refusal);
+  const metadata = new Metadata();
+  markForwarded(metadata, { nodeId: "m1", role: "swarm-manager", clusterId: "c" });
+  await assert.rejects(call({ path: FIND, nodeId: "removed", metadata }), refusal);
+  await assert.rejects(call({ path: FIND, nodeId: "w1", metadata }), { message: /managers only/ });
+});
+
 test("a removed manager hears no events and reads no logs any more", () => {
   const { stream } = lab((callback) => callback(null, "nodes"));
   assert.equal(stream("m1"), "stream");
   assert.match(String(stream("removed")), /node removed is void/);
+  // by its own word it forwards for somebody who may; nobody forwards streams
+  assert.match(String(stream("removed", "m1")), /node removed is void/);
 });
 
 test("a node that this leader has not applied yet is looked up again behind a barrier", async () => {

@@ -54,8 +54,8 @@ export interface LeaderGateOptions {
   readonly leaderOnly: ReadonlySet<string>;
   /** Full paths of reads that must see every acknowledged write. */
   readonly linearizable: ReadonlySet<string>;
-  /** Full paths of streams that tell of the whole cluster from this replica: it must know who calls. */
-  readonly replicaStreams: ReadonlySet<string>;
+  /** Full paths of what tells of the whole cluster from this replica: it must know who calls. */
+  readonly fromReplica: ReadonlySet<string>;
   readonly authorize: (path: string, peer: PeerIdentity | undefined) => void;
   /**
    * A node that was removed, or is a manager no more,
@@ -195,6 +195,16 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
   }
 
   /**
+   * For what is answered here: that is never forwarded, so the word of who says it forwards counts for nothing.
+   * @throws {UnauthenticatedError} {PermissionDeniedError}
+   */
+  function assertAnsweredHere(path: string, call: IdentifiableCall): void {
+    const peer = directPeer(call);
+    options.authorize(path, peer);
+    if (options.fromReplica.has(path)) assertKnownHere(peer);
+  }
+
+  /**
    * Runs a call here. When it is refused by what this replica knows, that may be old: a leader that was just
    * elected may not have applied all that was acknowledged, one that was deposed has not heard of it yet. So
    * a refusal is treated as a read: it counts when it is given again behind a barrier.
@@ -263,8 +273,7 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
         ...rest: unknown[]
       ): void => {
         try {
-          if (!local) options.authorize(path, peerOf(call));
-          if (!local && options.replicaStreams.has(path)) assertKnownHere(peerOf(call));
+          if (!local) assertAnsweredHere(path, call);
         } catch (error) {
           refuseStream(call, error, rest);
           return;
@@ -282,9 +291,13 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
       });
     const guarded = (call: UnaryCall, callback: sendUnaryData<unknown>): void => {
       const run = async (): Promise<{ value: unknown }> => {
+        if (!options.leaderOnly.has(path)) {
+          if (!local) assertAnsweredHere(path, call);
+          return runLocal(call);
+        }
         const caller = local ? options.self : peerOf(call);
         if (!local) options.authorize(path, caller);
-        return options.leaderOnly.has(path) ? viaLeader(path, call, caller, runLocal) : runLocal(call);
+        return viaLeader(path, call, caller, runLocal);
       };
       run().then(
         ({ value }) => callback(null, value),

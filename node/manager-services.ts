@@ -72,10 +72,12 @@ const LINEARIZABLE: ReadonlySet<string> = new Set([
   ...pathsOf(PlannerService),
 ]);
 
-const REPLICA_STREAMS: ReadonlySet<string> = new Set([
+const FROM_REPLICA: ReadonlySet<string> = new Set([
   ControlService.watchEvents.path,
   LogsService.subscribeLogs.path,
+  LogsService.findRemoved.path,
   BackupService.create.path,
+  ReachService.findContainer.path,
   ReachService.openTunnel.path,
 ]);
 
@@ -191,7 +193,7 @@ export async function serveManager(parts: ServeParts): Promise<RpcHost> {
     definitions: services.map(({ definition }) => definition),
     leaderOnly: LEADER_ONLY,
     linearizable: LINEARIZABLE,
-    replicaStreams: REPLICA_STREAMS,
+    fromReplica: FROM_REPLICA,
     authorize: (path, peer) => authorize(path, peer, clusterId),
     isKnown: (peer) => {
       const node = store.view((tx) => tx.get("node", peer.nodeId));
