@@ -10,8 +10,8 @@ test("a transaction put together from encoded objects has the bytes of one encod
   const put: StoreAction = { action: { $case: "put", value: toStoreObject("task", task) } };
   const remove: StoreAction = { action: { $case: "remove", value: key } };
   const encoded: EncodedAction[] = [
-    { action: put, object: encodeObject("task", task) },
-    { action: remove, object: undefined },
+    { action: put, object: encodeObject("task", task).bytes, isExact: true },
+    { action: remove, object: undefined, isExact: true },
   ];
   const preconditions = [
     { key: { table: "task", id: "t1" }, versionIndex: 0 },

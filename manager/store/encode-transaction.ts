@@ -17,6 +17,13 @@ import type { TableName, Tables } from "./types.js";
 export interface EncodedAction {
   readonly action: StoreAction;
   readonly object: Uint8Array | undefined;
+  /** False when decoding `object` gives another object than the one in `action`. */
+  readonly isExact: boolean;
+}
+
+export interface EncodedObject {
+  readonly bytes: Uint8Array;
+  readonly isExact: boolean;
 }
 
 /** Tags (field number and wire type) as in objects.proto. */
@@ -27,9 +34,13 @@ const ACTION_TAG = { put: 10, remove: 18 } as const;
 /** Scratch space; nothing of it outlives a call. */
 const flat = new FlatWriter();
 
-/** @returns an object as it is proposed and as it is stored. */
-export function encodeObject<K extends TableName>(table: K, object: Tables[K]): Uint8Array {
-  return flat.encode((writer) => StoreObject.encode(toStoreObject(table, object), writer));
+/**
+ * @returns an object as it is proposed and as it is stored.
+ * @throws {InvalidArgumentError} when a number in it does not fit its field.
+ */
+export function encodeObject<K extends TableName>(table: K, object: Tables[K]): EncodedObject {
+  const bytes = flat.encode((writer) => StoreObject.encode(toStoreObject(table, object), writer));
+  return { bytes, isExact: flat.isExact };
 }
 
 export function encodeTransaction(

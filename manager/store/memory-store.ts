@@ -293,7 +293,8 @@ class ReplicatedStore implements MemoryStore {
     const actions = proposal.actions.map(({ action }) => action);
     const pending: Pending = { transaction: { ...head, preconditions, actions }, outcome: undefined };
     this.#pending.set(head.proposalId, pending);
-    this.#own.set(data, pending);
+    // What others would read differently is read from the bytes here, too.
+    if (proposal.actions.every(({ isExact }) => isExact)) this.#own.set(data, pending);
     try {
       await this.#components.proposer.propose(data, signal === undefined ? {} : { signal });
     } catch (error) {

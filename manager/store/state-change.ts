@@ -36,7 +36,7 @@ class ObjectChange implements StateChange {
 
   get value(): Uint8Array | undefined {
     if (this.#row === undefined) return undefined;
-    this.#value ??= encodeObject(this.#row.$case, this.#row.value);
+    this.#value ??= encodeObject(this.#row.$case, this.#row.value).bytes;
     return this.#value;
   }
 }

@@ -10,7 +10,7 @@ import {
   NotFoundError,
 } from "../../base/errors/errors.js";
 import type { Precondition } from "../../proto/gen/skein/v1/objects.js";
-import { type EncodedAction, encodeObject } from "./encode-transaction.js";
+import { type EncodedAction, type EncodedObject, encodeObject } from "./encode-transaction.js";
 import { indexKeys, lookupKey, nameKey, nameOf } from "./index-keys.js";
 import { hasUniqueName, nameTakenMessage } from "./integrity.js";
 import { lowerBound } from "./sorted-bucket.js";
@@ -26,7 +26,7 @@ interface Written {
   /** undefined: removed. */
   readonly after: Tables[TableName] | undefined;
   /** Of `after`, as it is proposed; made when first asked for. */
-  encoded: Uint8Array | undefined;
+  encoded: EncodedObject | undefined;
 }
 
 /** What a transaction asks of the log. */
@@ -140,7 +140,7 @@ export class WriteTransaction implements WriteTx {
     let bytes = 0;
     for (let at = mark.journalLength; at < this.#journal.length; at++) {
       const written = this.#written.get(this.#journal[at]?.key ?? "");
-      if (written !== undefined) bytes += encodedOf(written)?.length ?? 0;
+      if (written !== undefined) bytes += encodedOf(written)?.bytes.length ?? 0;
     }
     return bytes;
   }
@@ -159,14 +159,20 @@ export class WriteTransaction implements WriteTx {
       if (after === undefined && versionIndex === 0) continue; // created and removed in here
       const key = { table, id };
       preconditions.push({ key, versionIndex });
-      actions.push(
-        after === undefined
-          ? { action: { action: { $case: "remove", value: key } }, object: undefined }
-          : {
-              action: { action: { $case: "put", value: toStoreObject(table, after) } },
-              object: encodedOf(written),
-            },
-      );
+      if (after === undefined) {
+        actions.push({
+          action: { action: { $case: "remove", value: key } },
+          object: undefined,
+          isExact: true,
+        });
+        continue;
+      }
+      const encoded = encodedOf(written);
+      actions.push({
+        action: { action: { $case: "put", value: toStoreObject(table, after) } },
+        object: encoded?.bytes,
+        isExact: encoded?.isExact === true,
+      });
     }
     return { preconditions, actions };
   }
@@ -231,7 +237,7 @@ export class WriteTransaction implements WriteTx {
   }
 }
 
-function encodedOf(written: Written): Uint8Array | undefined {
+function encodedOf(written: Written): EncodedObject | undefined {
   if (written.after === undefined) return undefined;
   written.encoded ??= encodeObject(written.table, written.after);
   return written.encoded;
