@@ -142,7 +142,7 @@ export class ServiceControl {
     const forced = taskOf(given).forceUpdate !== (before.task?.forceUpdate ?? 0);
     const task = resolveReferences(tx, taskOf(given), forced || isJob(given) ? undefined : before);
     const resolved = { ...given, task: withPullAuth(task, pullAuth) };
-    const { same, sameTask, merged } = compareServiceSpecs(before, resolved);
+    const { same, sameRun, merged } = compareServiceSpecs(before, resolved);
     if (same) {
       const spec = pullAuthOf(before) === pullAuth ? before : { ...before, task: merged.task };
       if (isPaused(service)) return { ...service, spec, specVersion: { index: 0 }, updateStatus: undefined };
@@ -157,7 +157,7 @@ export class ServiceControl {
       previousSpec: before,
       previousSpecVersion: service.specVersion,
       updateStatus: undefined,
-      jobStatus: sameTask ? service.jobStatus : this.#nextJobStatus(merged, service),
+      jobStatus: sameRun ? service.jobStatus : this.#nextJobStatus(merged, service),
     };
   }
 

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Service, Task } from "../../proto/gen/skein/v1/objects.js";
-import { DnsConfig, Privileges, ServiceSpec } from "../../proto/gen/skein/v1/types.js";
+import { DnsConfig, PlacementStrategy, Privileges, ServiceSpec } from "../../proto/gen/skein/v1/types.js";
 import { isDirty } from "../orchestrator/spec-equality.js";
 import { describeSpecChange } from "./spec-change.js";
 import { compareServiceSpecs } from "./spec-comparison.js";
@@ -186,6 +186,15 @@ test("what means something else is told in words", () => {
     assert.equal(compareServiceSpecs(of(before), of(after)).same, false, name);
     assert.equal(describeSpecChange(of(before), of(after)), words, name);
   }
+});
+
+test("another strategy is a change that is stored, but a job need not run again for it", () => {
+  const [before, after] = [of(task({})), of(placement({ strategy: PlacementStrategy.BIN_PACK }))];
+  const { same, sameRun, merged } = compareServiceSpecs(before, after);
+  assert.deepEqual([same, sameRun], [false, true]);
+  assert.equal(merged.task?.placement?.strategy, PlacementStrategy.BIN_PACK);
+  assert.equal(describeSpecChange(before, after), "placement");
+  assert.equal(compareServiceSpecs(before, of(task({ forceUpdate: 1 }))).sameRun, false);
 });
 
 test("values of variables are never told", () => {

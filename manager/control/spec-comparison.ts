@@ -5,13 +5,19 @@
  */
 import type { ServiceSpec, TaskSpec } from "../../proto/gen/skein/v1/types.js";
 import { deepEqual } from "../orchestrator/spec-equality.js";
-import { normalEndpoint, normalMode, normalTask, normalUpdate } from "../orchestrator/spec-normal.js";
+import {
+  normalEndpoint,
+  normalMode,
+  normalRun,
+  normalTask,
+  normalUpdate,
+} from "../orchestrator/spec-normal.js";
 
 export interface SpecComparison {
   /** Nothing differs that anybody could notice, credentials for pulling aside. */
   readonly same: boolean;
-  /** The tasks are the same: a job need not run again. */
-  readonly sameTask: boolean;
+  /** The tasks would run as the same: a job need not run again. */
+  readonly sameRun: boolean;
   /** The new specification, in the old spelling where that means the same. */
   readonly merged: ServiceSpec;
 }
@@ -28,7 +34,7 @@ export function compareServiceSpecs(before: ServiceSpec, after: ServiceSpec): Sp
     deepEqual(normalUpdate(before.rollback), normalUpdate(after.rollback));
   return {
     same,
-    sameTask,
+    sameRun: sameTask || deepEqual(normalRun(before.task), normalRun(after.task)),
     merged: {
       ...after,
       task: sameTask ? withPullAuth(before.task, pullAuthOf(after)) : after.task,

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Node, Service, Task } from "../../proto/gen/skein/v1/objects.js";
-import { TaskSpec, TaskState } from "../../proto/gen/skein/v1/types.js";
+import { PlacementStrategy, TaskSpec, TaskState } from "../../proto/gen/skein/v1/types.js";
 import { deepEqual, isDirty } from "./spec-equality.js";
 
 test("plain data is compared by content; an absent field equals an undefined one", () => {
@@ -20,6 +20,7 @@ test("plain data is compared by content; an absent field equals an undefined one
     [bytes(1, 2), bytes(1, 2), true],
     [bytes(1, 2), bytes(1, 3), false],
     [Number.NaN, Number.NaN, true],
+    [{ a: -0 }, { a: 0 }, true], // a decoder knows one of them only
     [undefined, {}, false],
   ] as const) {
     assert.equal(deepEqual(a, b), equal);
@@ -39,6 +40,31 @@ test("a task is dirty when what it is made from differs", () => {
   assert.ok(!dirty(TaskSpec.fromPartial(spec)));
   assert.ok(dirty(TaskSpec.fromPartial({ ...spec, container: { image: "app:2", env: ["A=1"] } })));
   assert.ok(dirty(TaskSpec.fromPartial({ ...spec, forceUpdate: 1 })));
+});
+
+test("another strategy leaves a task where it is, also with new constraints that its node meets", () => {
+  const placed = (constraints: string[]): TaskSpec =>
+    TaskSpec.fromPartial({ ...spec, placement: { strategy: PlacementStrategy.BIN_PACK, constraints } });
+  assert.ok(!dirty(placed([])));
+  assert.ok(!dirty(placed(["node.labels.zone == east"])));
+  assert.ok(dirty(placed(["node.labels.zone == west"])));
+  assert.ok(dirty({ ...placed([]), forceUpdate: 1 }));
+});
+
+test("another version of a secret or a config replaces a task; none given is the first", () => {
+  const of = (version: number, configVersion: number): TaskSpec =>
+    TaskSpec.fromPartial({
+      container: {
+        image: "app",
+        secrets: [{ secretId: "s", version }],
+        configs: [{ configId: "c", version: configVersion }],
+      },
+    });
+  const isOther = (before: TaskSpec, after: TaskSpec): boolean =>
+    isDirty(Task.fromPartial({ spec: before }), Service.fromPartial({ spec: { task: after } }), node);
+  assert.ok(!isOther(of(0, 0), of(1, 1)));
+  assert.ok(isOther(of(1, 1), of(2, 1)));
+  assert.ok(isOther(of(1, 1), of(1, 2)));
 });
 
 test("new pull credentials alone leave a task alone that has its image", () => {

@@ -4,7 +4,8 @@
  * and the ports it publishes on its own node.
  * Pure. Source: SwarmKit's rule that a difference in pull credentials,
  * or in constraints which the task's node still meets, is no reason to replace a task. Ours: what means the
- * same, and ports and modes that the network alone is concerned with, are none either.
+ * same, the strategy that chose the node, and ports and modes that the network alone is concerned with, are
+ * none either.
  */
 import type { Node, Service, Task } from "../../proto/gen/skein/v1/objects.js";
 import {
@@ -16,12 +17,12 @@ import {
   TaskState,
 } from "../../proto/gen/skein/v1/types.js";
 import { satisfiesPlacement } from "../scheduler/constraint.js";
-import { normalEndpoint, normalTask } from "./spec-normal.js";
+import { normalEndpoint, normalRun } from "./spec-normal.js";
 import { observedState, stateRank } from "./task-state.js";
 
-/** Structural equality of plain data; a missing field equals one that is undefined. */
+/** Structural equality of plain data; a missing field equals one that is undefined, and -0 equals 0. */
 export function deepEqual(a: unknown, b: unknown): boolean {
-  if (Object.is(a, b)) return true;
+  if (a === b || Object.is(a, b)) return true;
   if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
   if (a instanceof Uint8Array || b instanceof Uint8Array) {
     return a instanceof Uint8Array && b instanceof Uint8Array && Buffer.compare(a, b) === 0;
@@ -83,7 +84,7 @@ function findOut(
 }
 
 function sameTaskSpec(task: TaskSpec, service: TaskSpec): boolean {
-  return deepEqual(task, service) || deepEqual(normalTask(task), normalTask(service));
+  return deepEqual(task, service) || deepEqual(normalRun(task), normalRun(service));
 }
 
 /** Normal forms leave the credentials out; until the image is pulled they count. */
@@ -96,7 +97,7 @@ function sameButConstraints(task: TaskSpec, service: TaskSpec): boolean {
     ...spec,
     placement: spec.placement && { ...spec.placement, constraints: [] },
   });
-  return deepEqual(normalTask(without(task)), normalTask(without(service)));
+  return deepEqual(normalRun(without(task)), normalRun(without(service)));
 }
 
 /**

@@ -12,6 +12,7 @@ import {
   HealthConfig,
   type Mount,
   Placement,
+  PlacementStrategy,
   Privileges,
   ResourceRequirements,
   Resources,
@@ -41,6 +42,15 @@ export function normalTask(task: TaskSpec = TaskSpec.fromPartial({})): object {
       ({ target }) => target,
     ),
   };
+}
+
+/**
+ * What a task runs as: the strategy chose its node, and is asked again when a task is placed next.
+ * Credentials for pulling do not count.
+ */
+export function normalRun(task: TaskSpec = TaskSpec.fromPartial({})): object {
+  const placement = { ...(task.placement ?? Placement.fromPartial({})), strategy: PlacementStrategy.DEFAULT };
+  return normalTask({ ...task, placement });
 }
 
 export function normalContainer(container: ContainerSpec = ContainerSpec.fromPartial({})): object {
