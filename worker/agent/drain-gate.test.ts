@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ManualClock } from "../../base/clock/manual-clock.js";
-import { AssignmentSet } from "../../proto/gen/skein/v1/dispatcher.js";
+import { AssignmentSet, EndpointState } from "../../proto/gen/skein/v1/dispatcher.js";
 import { Task } from "../../proto/gen/skein/v1/objects.js";
 import { TaskState } from "../../proto/gen/skein/v1/types.js";
 import { nextStep } from "../exec/task-machine.js";
@@ -12,11 +12,16 @@ function setUp() {
   const released: string[] = [];
   const gate = new DrainGate(clock, (taskId) => released.push(taskId));
   const stop = (revision: number, taskIds: string[], observed: TaskState = TaskState.RUNNING): void => {
-    const upserts = taskIds.map((id) => {
+    const endpoints = taskIds.map((taskId) => ({
+      resource: { $case: "endpoint" as const, value: { taskId, state: EndpointState.DRAINING } },
+    }));
+    const tasks = taskIds.map((id) => {
       const task = Task.fromPartial({ id, desiredState: TaskState.SHUTDOWN, status: { state: observed } });
       return { resource: { $case: "task" as const, value: task } };
     });
-    gate.accept(AssignmentSet.fromPartial({ revision, upserts, drainWaitMs: 2_000 }));
+    const part = { revision, drainWaitMs: 2_000 };
+    gate.accept(AssignmentSet.fromPartial({ ...part, upserts: endpoints, more: true }));
+    gate.accept(AssignmentSet.fromPartial({ ...part, upserts: tasks }));
   };
   return { clock, gate, released, stop };
 }
@@ -27,6 +32,10 @@ test("tasks told to stop are held until that revision is drained, others are not
   stop(8, ["t1", "t2"]);
   stop(8, ["t3"], TaskState.COMPLETE);
   gate.accept(AssignmentSet.fromPartial({ revision: 9 }));
+  const aside = Task.fromPartial({ id: "t4", desiredState: TaskState.SHUTDOWN });
+  const upserts = [{ resource: { $case: "task" as const, value: aside } }];
+  gate.accept(AssignmentSet.fromPartial({ revision: 10, upserts, drainWaitMs: 2_000 }));
+  assert.equal(gate.holds("t4"), false, "nobody could reach it");
   assert.deepEqual(
     ["t1", "t2", "t3"].map((id) => gate.holds(id)),
     [true, true, false],

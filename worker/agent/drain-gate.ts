@@ -5,7 +5,7 @@
  * assignment says.
  */
 import type { Clock, Timer } from "../../base/clock/clock.js";
-import type { AssignmentSet } from "../../proto/gen/skein/v1/dispatcher.js";
+import { type AssignmentSet, EndpointState, type NodeResource } from "../../proto/gen/skein/v1/dispatcher.js";
 import { TaskState } from "../../proto/gen/skein/v1/types.js";
 import { rank } from "../exec/task-machine.js";
 
@@ -19,6 +19,8 @@ export class DrainGate {
   readonly #clock: Clock;
   readonly #released: (taskId: string) => void;
   readonly #held = new Map<string, Hold>();
+  /** Of the set that is coming in: tasks taken out of traffic. Endpoints come before tasks. */
+  #drained = new Set<string>();
   /** Revisions that a manager waits for. */
   #awaited: { oldest: number; newest: number } | undefined;
 
@@ -33,14 +35,11 @@ export class DrainGate {
   }
 
   /** Before the set becomes visible. */
-  accept({ drainWaitMs, revision, upserts }: AssignmentSet): void {
+  accept({ drainWaitMs, revision, upserts, more }: AssignmentSet): void {
     if (drainWaitMs === undefined || drainWaitMs <= 0) return;
     this.#awaited = { oldest: Math.min(this.#awaited?.oldest ?? revision, revision), newest: revision };
-    const taskIds = upserts.flatMap(({ resource }) =>
-      resource?.$case === "task" && mayHold(resource.value) && !this.#held.has(resource.value.id)
-        ? [resource.value.id]
-        : [],
-    );
+    const taskIds = this.#toHold(upserts);
+    if (!more) this.#drained = new Set();
     if (taskIds.length === 0) return;
     const timer = this.#clock.setTimer(drainWaitMs, () => this.#release(hold));
     const hold: Hold = { revision, taskIds, timer };
@@ -63,6 +62,18 @@ export class DrainGate {
   close(): void {
     for (const { timer } of this.#held.values()) timer.cancel();
     this.#held.clear();
+  }
+
+  #toHold(upserts: readonly NodeResource[]): readonly string[] {
+    const taskIds: string[] = [];
+    for (const { resource } of upserts) {
+      if (resource?.$case === "endpoint" && resource.value.state === EndpointState.DRAINING)
+        this.#drained.add(resource.value.taskId);
+      if (resource?.$case !== "task" || !mayHold(resource.value)) continue;
+      const { id } = resource.value;
+      if (this.#drained.has(id) && !this.#held.has(id)) taskIds.push(id);
+    }
+    return taskIds;
   }
 
   #release(hold: Hold): void {
