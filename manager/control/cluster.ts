@@ -135,7 +135,7 @@ export function checkedSpec(spec: ClusterSpec, before: ClusterSpec | undefined):
     ["orphan_after_ms", spec.orphanAfterMs],
     ["drain_deadline_ms", spec.drainDeadlineMs],
   ] as const) {
-    if (ms < 0) throw new InvalidArgumentError(`${field} cannot be negative, got ${ms}`);
+    if (!(ms >= 0)) throw new InvalidArgumentError(`${field} cannot be negative, got ${ms}`);
   }
   if (spec.dataVersionsKept > DATA_VERSIONS_MAX) {
     throw new InvalidArgumentError(

@@ -143,6 +143,15 @@ test("a node is removed when it is down, or by force; never a Raft member", asyn
   await assert.rejects(t.ask(t.control.removeNode, { id: "w1", force: true }), /node w1 not found/);
 });
 
+test("a drain's deadline is a time to wait, not below zero", async () => {
+  const t = await createTestControl({ managers: 1 });
+  await addWorker(t);
+  for (const drainDeadlineMs of [-1, Number.NaN]) {
+    const wished = wish(t, "w1", { availability: NodeAvailability.DRAIN, drainDeadlineMs });
+    await assert.rejects(wished, /drain_deadline_ms cannot be negative/);
+  }
+});
+
 test("a drain's beginning is stored once, and forgotten when it ends", async () => {
   const t = await createTestControl({ managers: 1 });
   await addWorker(t);

@@ -68,6 +68,9 @@ export class NodeControl {
     const { spec } = request;
     if (spec === undefined) throw new InvalidArgumentError("a node update needs a specification");
     checkLabels(spec.annotations);
+    if (!(spec.drainDeadlineMs >= 0)) {
+      throw new InvalidArgumentError(`drain_deadline_ms cannot be negative, got ${spec.drainDeadlineMs}`);
+    }
     const id = await store.update((tx) => {
       const node = findObject(tx, "node", request.id);
       checkVersion(node, request.version);

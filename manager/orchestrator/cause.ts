@@ -46,7 +46,11 @@ export function changeOf(service: Service): {
   return { kind: back ? "rollback" : "update", detail: service.specChange };
 }
 
-/** "10:20:30 UTC", for words that name a time. */
+/** The last moment that a date can name. Source: ECMAScript, time values. */
+const LAST_DATE_MS = 8.64e15;
+
+/** "10:20:30 UTC", for words that name a time; "never" for one beyond all dates, which a long delay may give. */
 export function clockText(atMs: number): string {
+  if (!(atMs <= LAST_DATE_MS)) return "never";
   return `${new Date(atMs).toISOString().slice(11, 19)} UTC`;
 }
