@@ -8,7 +8,7 @@ import type {
   ServerWritableStream,
   sendUnaryData,
 } from "@grpc/grpc-js";
-import { NotFoundError, UnauthenticatedError } from "../../base/errors/errors.js";
+import { NotFoundError, ResourceExhaustedError, UnauthenticatedError } from "../../base/errors/errors.js";
 import { toGrpcStatus } from "../../base/grpc/grpc-errors.js";
 import { directPeer, type IdentifiableCall } from "../../base/grpc/peer-identity.js";
 import type {
@@ -28,6 +28,12 @@ import type { ManagerLogBroker, Publication } from "./log-broker.js";
 
 /** @returns the node id of the caller; undefined when nobody vouches for it. */
 export type IdentifyNode = (call: IdentifiableCall) => string | undefined;
+
+/**
+ * Orders to one node that its stream has not taken yet, more than all subscriptions and tunnels that can be
+ * open at once; then it is ended, and the node listens anew.
+ */
+const UNREAD_MAX = 4_096;
 
 type Broker = Pick<ManagerLogBroker, "subscribe" | "listen" | "publish" | "findRemoved">;
 
@@ -88,17 +94,19 @@ export function createLogBrokerHandlers(broker: Broker, identify: IdentifyNode |
         return;
       }
       let over = false;
+      const end = (error?: Error): void => {
+        if (over) return;
+        over = true;
+        if (error === undefined) call.end();
+        else call.emit("error", toGrpcStatus(error));
+      };
       const listener = broker.listen(nodeId, {
         send: (subscription) => {
-          // a few hundred bytes for each open subscription, which are bounded
-          if (!over) call.write(subscription);
-        },
-        end: (error) => {
           if (over) return;
-          over = true;
-          if (error === undefined) call.end();
-          else call.emit("error", toGrpcStatus(error));
+          if (call.writableLength < UNREAD_MAX) call.write(subscription);
+          else end(new ResourceExhaustedError(`${UNREAD_MAX} orders wait to be read by node ${nodeId}`));
         },
+        end,
       });
       const closed = (): void => {
         over = true;

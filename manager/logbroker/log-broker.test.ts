@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
 import { InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
 import type { LogSubscription, PublishedLogs } from "../../proto/gen/skein/v1/logs.js";
 import { Node, Service, Task } from "../../proto/gen/skein/v1/objects.js";
-import { NodeState, TaskState } from "../../proto/gen/skein/v1/types.js";
+import { NodeState, NodeStatus, TaskState } from "../../proto/gen/skein/v1/types.js";
 import { createTestStore } from "../../test/support/test-store.js";
 import { ManagerLogBroker, type Publication } from "./log-broker.js";
 import { AGAIN_MS, ANSWER_WAIT_MS, LISTENER_WAIT_MS } from "./log-feed.js";
@@ -147,6 +148,31 @@ test("a slow reader holds its publishers back without losing them", async () => 
   assert.equal(publication.receive(lines("b", true)), true);
   assert.deepEqual(heard, ["n1: a", "n1: b"]);
   assert.equal(state.ended, true);
+});
+
+test("a reader that follows hears of new tasks of its service, and its nodes of nothing else", async () => {
+  const { run, store, subscribe, listen } = await setUp();
+  await run("t1", "n1", 1);
+  const [one, two] = [listen("n1"), listen("n2")];
+  const { heard } = subscribe(true);
+  const other = Task.fromPartial({ id: "u1", nodeId: "n2", serviceId: "s2", slot: 1 });
+  await store.update((tx) => tx.create("task", other));
+  await turn();
+  assert.deepEqual([one.got.length, two.got.length], [1, 0]);
+  await store.update((tx) => tx.create("task", Task.fromPartial({ id: "t2", nodeId: "", serviceId: "s1" })));
+  await turn();
+  assert.equal(two.got.length, 0);
+  await run("t3", "n2", 3);
+  await turn();
+  assert.equal(two.got.length, 1);
+  two.publish().receive(lines("b"));
+  await store.update((tx) => {
+    const node = tx.get("node", "n2");
+    assert.ok(node !== undefined);
+    tx.update("node", { ...node, status: NodeStatus.create({ state: NodeState.DOWN }) });
+  });
+  await turn();
+  assert.deepEqual(heard, ["n2: b", "! logs of web.3 are missing: node n2 is down"]);
 });
 
 test("a reader that goes away takes its subscription with it", async () => {

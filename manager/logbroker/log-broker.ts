@@ -22,7 +22,7 @@ import { type NodeListener, NodeListeners } from "../reach/node-listeners.js";
 import type { ReadStore, StoreWatch } from "../store/types.js";
 import { createLogBrokerHandlers, createLogsHandlers, type IdentifyNode } from "./grpc-log-broker.js";
 import { feedIdOf, LogFeed, type LogOutput } from "./log-feed.js";
-import { selectedTasks, tasksOfRemovedService } from "./log-selection.js";
+import { isSelected, selectedTasks, tasksOfRemovedService } from "./log-selection.js";
 import { RemovedTasks } from "./removed-tasks.js";
 
 /** Subscriptions open at one manager. */
@@ -141,19 +141,27 @@ export class ManagerLogBroker implements LogBroker {
   #pass(): void {
     const batches = this.#watch.take();
     if (batches.length === 0) return;
+    const changed: Task[] = [];
     for (const { changes } of batches)
-      for (const change of changes)
-        if (change.table === "task" && change.kind === "remove" && change.before !== undefined)
-          this.#removed.note(change.before);
-    for (const feed of [...this.#feeds.values()]) {
-      if (feed.follow) {
-        feed.include(
-          this.#components.store.view((view) =>
-            selectedTasks(view, feed.selector, { strict: false, removed: this.#removed }),
-          ),
-        );
+      for (const change of changes) {
+        if (change.table !== "task") continue;
+        if (change.after !== undefined) changed.push(change.after);
+        else if (change.before !== undefined) this.#removed.note(change.before);
       }
-      feed.nodesChanged();
+    const isReset = batches.some(({ reset }) => reset);
+    const haveNodesChanged = batches.some(({ changes }) => changes.some(({ table }) => table === "node"));
+    for (const feed of [...this.#feeds.values()]) {
+      if (feed.follow)
+        feed.include(
+          isReset ? this.#selectedNow(feed) : changed.filter((task) => isSelected(task, feed.selector)),
+        );
+      if (isReset || haveNodesChanged) feed.nodesChanged();
     }
+  }
+
+  /** All of them: what has changed is looked at where it is known, for a service may have very many. */
+  #selectedNow({ selector }: LogFeed): readonly Task[] {
+    const removed = this.#removed;
+    return this.#components.store.view((view) => selectedTasks(view, selector, { strict: false, removed }));
   }
 }

@@ -19,7 +19,7 @@ import { NodeState } from "../../proto/gen/skein/v1/types.js";
 import type { NodeListener } from "../reach/node-listeners.js";
 import { shortTaskName } from "../reach/short-task-name.js";
 import type { Publication } from "./log-broker.js";
-import { TakenLines } from "./taken-lines.js";
+import { TASKS_TAKEN_MAX, TakenLines } from "./taken-lines.js";
 
 /** Milliseconds a node that should be there has to come and listen. */
 export const LISTENER_WAIT_MS = 3_000;
@@ -58,9 +58,18 @@ export interface LogFeedOptions {
   readonly onEnded: () => void;
 }
 
+/** What is known of a task for as long as its service is followed. */
+interface FollowedTask {
+  readonly id: string;
+  readonly serviceId: string;
+  readonly nodeId: string;
+  readonly name: string;
+}
+
 interface Source {
   state: "wanted" | "asked" | "answered" | "missing";
-  readonly tasks: Map<string, Task>;
+  /** The newest of them last; beyond the bound the oldest is forgotten. */
+  readonly tasks: Map<string, FollowedTask>;
   deadline: Timer | undefined;
   /** How many times, and first when; the publication of an earlier time is void. */
   asked: number;
@@ -86,17 +95,20 @@ export class LogFeed {
     this.follow = this.#logOptions.follow;
   }
 
-  /** The tasks selected now; nodes not asked yet are asked. */
+  /** Selected tasks; nodes not asked yet are asked. */
   include(tasks: readonly Task[]): void {
     for (const task of tasks) {
       const source = this.#sources.get(task.nodeId) ?? {
         state: "wanted",
-        tasks: new Map<string, Task>(),
+        tasks: new Map<string, FollowedTask>(),
         deadline: undefined,
         asked: 0,
         askedAtMs: 0,
       };
-      source.tasks.set(task.id, task);
+      const { id, serviceId, nodeId } = task;
+      source.tasks.set(id, { id, serviceId, nodeId, name: shortTaskName(task) });
+      const [oldest] = source.tasks.keys();
+      if (source.tasks.size > TASKS_TAKEN_MAX && oldest !== undefined) source.tasks.delete(oldest);
       if (this.#sources.has(task.nodeId)) continue;
       this.#sources.set(task.nodeId, source);
       this.#ask(task.nodeId, source);
@@ -284,7 +296,7 @@ export class LogFeed {
 }
 
 function namesOf({ tasks }: Source): string {
-  const names = [...tasks.values()].map(shortTaskName);
+  const names = [...tasks.values()].map(({ name }) => name);
   const shown = [...new Set(names)].slice(0, NAMES_SHOWN_MAX);
   const more = new Set(names).size - shown.length;
   return `${shown.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;

@@ -13,6 +13,11 @@ function mayHaveLogs(task: Task): boolean {
   return task.nodeId !== "" && state >= taskStateToNumber(TaskState.ASSIGNED);
 }
 
+/** Whether a task that has changed is one of them, and may have logs. */
+export function isSelected(task: Task, { serviceIds, taskIds }: LogSelector): boolean {
+  return (serviceIds.includes(task.serviceId) || taskIds.includes(task.id)) && mayHaveLogs(task);
+}
+
 /**
  * @param options.removed tasks that are gone and may have left logs
  * @returns assigned tasks only, in order of id.
