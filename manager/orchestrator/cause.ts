@@ -52,5 +52,5 @@ const LAST_DATE_MS = 8.64e15;
 /** "10:20:30 UTC", for words that name a time; "never" for one beyond all dates, which a long delay may give. */
 export function clockText(atMs: number): string {
   if (!(atMs <= LAST_DATE_MS)) return "never";
-  return `${new Date(atMs).toISOString().slice(11, 19)} UTC`;
+  return `${new Date(atMs).toISOString().slice(-13, -5)} UTC`;
 }
