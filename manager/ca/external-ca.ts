@@ -102,11 +102,17 @@ export function checkedNodeCertificate(pem: string, request: ExternalNodeRequest
   const leaf = parseCertificate(leafPem);
   if (!leaf.publicKey.equals(publicKeyOfCsr(request.csrPem))) throw wrong("it is for another key");
   if (!reaches(leafPem, rest, request.rootPem)) throw wrong("it was not signed for the cluster's root");
-  const subject = new Set(leaf.subject.split("\n"));
-  for (const part of [`CN=${request.nodeId}`, `OU=${request.role}`, `O=${request.clusterId}`])
-    if (!subject.has(part)) throw wrong(`its subject lacks ${part}`);
+  // As connections show it: a second unit, maybe from a request that a worker made, would be a list here.
+  const { subject } = leaf.toLegacyObject();
+  const wanted = { CN: request.nodeId, OU: request.role, O: request.clusterId };
+  for (const part of ["CN", "OU", "O"] as const)
+    if (subject[part] !== wanted[part]) throw wrong(`its subject lacks ${part}=${wanted[part]}, or has more`);
   for (const name of nodeDnsNames(request.role, request.nodeId))
     if (leaf.checkHost(name) === undefined) throw wrong(`it lacks the DNS name ${name}`);
+  // With either of these a worker could pose as a manager, or make certificates of its own.
+  if (request.role === "swarm-worker" && leaf.checkHost("swarm-manager") !== undefined)
+    throw wrong("it has a manager's DNS name");
+  if (leaf.ca) throw wrong("it is a CA's own");
   return [leafPem, ...rest].join("");
 }
 

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { TLSSocket } from "node:tls";
 import { createKeyAndCsr } from "../../base/pki/x509-csr.js";
@@ -111,6 +115,28 @@ function signed({ certificate_request, subject }: Asked, by = root): string {
   });
 }
 
+/** As a CA would sign that lets more through than it was asked for. */
+function careless(
+  { certificate_request }: Asked,
+  { units = ["swarm-worker"], names = "DNS:swarm-worker,DNS:n1", ca = "CA:FALSE" },
+): string {
+  const dir = mkdtempSync(join(tmpdir(), "skein-careless-"));
+  const file = (name: string, text: string): string => {
+    writeFileSync(join(dir, name), text, { mode: 0o600 });
+    return join(dir, name);
+  };
+  try {
+    const subject = ["O=c1", ...units.map((unit) => `OU=${unit}`), "CN=n1"].join("/");
+    const extensions = file("ext", `subjectAltName=${names}\nbasicConstraints=${ca}\n`);
+    const issuer = ["-CA", file("root.pem", root.certPem), "-CAkey", file("root.key", root.keyPem)];
+    const what = ["-req", "-in", file("csr", certificate_request), "-subj", `/${subject}`];
+    const args = ["x509", ...what, ...issuer, "-set_serial", "7", "-days", "1", "-extfile", extensions];
+    return execFileSync("openssl", args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
 test("an external CA is asked with CFSSL's JSON, under the manager's certificate, and signs", async () => {
   const asked: Asked[] = [];
   const peers: string[] = [];
@@ -154,8 +180,23 @@ test("what is no certificate for this node under this root is refused, in the CA
       }),
       /its subject lacks CN=n1/,
     ],
+    [
+      (asked) => ({ body: success(careless(asked, { units: ["swarm-manager", "swarm-worker"] })) }),
+      /its subject lacks OU=swarm-worker, or has more/,
+    ],
+    [
+      (asked) => ({ body: success(careless(asked, { names: "DNS:swarm-worker,DNS:n1,DNS:swarm-manager" })) }),
+      /it has a manager's DNS name/,
+    ],
+    [(asked) => ({ body: success(careless(asked, { ca: "CA:TRUE" })) }), /it is a CA's own/],
     [() => ({ body: "x".repeat(300_000) }), /262144 bytes|aborted|does not answer/],
   ];
+  answer = (asked) => ({ body: success(careless(asked, {})) });
+  assert.match(
+    await signer.sign([ca()], await request()),
+    /BEGIN CERTIFICATE/,
+    "what is changed below counts",
+  );
   for (const [said, words] of cases) {
     answer = said;
     await assert.rejects(signer.sign([ca()], await request()), { code: "unavailable", message: words });
