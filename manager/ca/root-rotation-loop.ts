@@ -3,7 +3,7 @@
  * of the new root (node/swarm-membership.ts); when the last has done so, the old root is dropped.
  * Pure loop over the store. It looks at nodes only while a rotation is under way.
  */
-import type { Clock } from "../../base/clock/clock.js";
+import type { Clock, Timer } from "../../base/clock/clock.js";
 import { messageOf } from "../../base/errors/errors.js";
 import type { Logger } from "../../base/log/logger.js";
 import { ComponentLoop } from "../../base/loop/component-loop.js";
@@ -15,7 +15,7 @@ import { hasChangedOver, type RotationGoal, rotationGoal, withRotationDone } fro
 const RETRY_MS = 1_000;
 
 export interface RootRotationComponents {
-  readonly store: Store;
+  readonly store: Pick<Store, "view" | "watch" | "update">;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -23,6 +23,7 @@ export interface RootRotationComponents {
 
 export function startRootRotation(components: RootRotationComponents): { close(): Promise<void> } {
   const { store, clock, random, log } = components;
+  let retry: Timer | undefined;
   let goal: { readonly of: RootCa; readonly is: RotationGoal } | undefined;
   const isDone = (tx: ReadTx, rootCa: RootCa): boolean => {
     if (goal?.of !== rootCa) goal = { of: rootCa, is: rotationGoal(rootCa) };
@@ -49,7 +50,8 @@ export function startRootRotation(components: RootRotationComponents): { close()
         log.warn("the end of the root rotation was not stored; it is tried again", {
           error: messageOf(error),
         });
-        clock.setTimer(RETRY_MS, () => loop.wake());
+        retry?.cancel();
+        retry = clock.setTimer(RETRY_MS, () => loop.wake());
       }
     },
   });
@@ -59,6 +61,7 @@ export function startRootRotation(components: RootRotationComponents): { close()
     async close(): Promise<void> {
       watch.close();
       await loop.close();
+      retry?.cancel();
     },
   };
 }
