@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { connect, type TLSSocket } from "node:tls";
 import { credentials, type ServerUnaryCall, type sendUnaryData, type UntypedHandleCall } from "@grpc/grpc-js";
 import { callUnary } from "../base/grpc/grpc-call.js";
 import { toGrpcStatus } from "../base/grpc/grpc-errors.js";
@@ -95,6 +97,9 @@ test("a caller's certificate counts when this root signed it for this cluster an
   }
 });
 
+const newRoot = (): Promise<RootKeyPair> =>
+  createRootCertificate({ nowMs: Date.now(), random: systemRandom });
+
 test("closing answers what is being answered first", async () => {
   const dir = mkdtempSync(join(tmpdir(), "skein-rpc-"));
   const root = await createRootCertificate({ nowMs: Date.now(), random: systemRandom });
@@ -119,5 +124,35 @@ test("closing answers what is being answered first", async () => {
   await asked;
   await closed;
   client.close();
+  rmSync(dir, { recursive: true });
+});
+
+test("where a root is dropped, connections that only it vouches for end, and no others", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "skein-rpc-"));
+  const [before, after] = [await newRoot(), await newRoot()];
+  const both = `${before.certPem}${after.certPem}`;
+  const host = await RpcHost.open({
+    services: [],
+    guard: (_path, handler) => handler,
+    identity: { ...(await identity(after)), rootCaPem: both },
+    listen: { host: "127.0.0.1", port: 0 },
+    socketPath: join(dir, "m.sock"),
+    log: silentLogger,
+    droppedRootGraceMs: 1,
+  });
+  const connected = async (root: RootKeyPair): Promise<TLSSocket> => {
+    const { keyPem: key, certificatePem: cert } = await identity(root);
+    const options = { port: host.port, host: "127.0.0.1", ca: both, key, cert, ALPNProtocols: ["h2"] };
+    const socket = connect({ ...options, servername: "swarm-manager" });
+    await once(socket, "data"); // HTTP/2 has begun
+    return socket.resume();
+  };
+  const old = await Promise.all(Array.from({ length: 10 }, () => connected(before)));
+  const young = await Promise.all(Array.from({ length: 10 }, () => connected(after)));
+  host.exchangeIdentity(await identity(after));
+  await Promise.all(old.map((socket) => once(socket, "close")));
+  for (let turns = 0; turns < 20; turns++) await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(new Set(young.map(({ closed }) => closed)), new Set([false]));
+  await Promise.all([...young.map((socket) => once(socket, "close")), host.close()]);
   rmSync(dir, { recursive: true });
 });

@@ -4,7 +4,7 @@
  * insist, because joining nodes have none; who may call what is decided per RPC by `guard`. Certificates can
  * be exchanged while connections are open.
  */
-import type { X509Certificate } from "node:crypto";
+import type { KeyObject, X509Certificate } from "node:crypto";
 import { chmodSync, rmSync } from "node:fs";
 import { setTimeout as setTimer } from "node:timers/promises";
 import { createServer, type TLSSocket, type Server as TlsServer } from "node:tls";
@@ -15,8 +15,9 @@ import {
   type UntypedHandleCall,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { InternalError } from "../base/errors/errors.js";
+import { InternalError, messageOf } from "../base/errors/errors.js";
 import type { Logger } from "../base/log/logger.js";
+import { nextTurn } from "../base/loop/process-turn.js";
 import { parseCertificate, splitCertificates } from "../base/pki/x509-parts.js";
 import { RAFT_SERVER_OPTIONS } from "../raft/transport/grpc-options.js";
 import { answerInOneWrite } from "./answer-in-one-write.js";
@@ -46,6 +47,8 @@ export type Guard = (
 const DRAIN_MS = 1_000;
 /** For connections of a root CA that is trusted no more: an exec or a followed log may use one. */
 const DROPPED_ROOT_GRACE_MS = 600_000;
+/** Whose certificates are looked at without a pause: about two milliseconds. */
+const SOCKETS_PER_TURN = 8;
 /** Certificates of a chain that are looked at. */
 const CHAIN_MAX = 8;
 /** For answers that were given to leave the process. */
@@ -114,6 +117,11 @@ export interface RpcHostOptions {
   /** Path of the unix socket; made with mode 0600. */
   readonly socketPath: string;
   readonly log: Logger;
+  /**
+   * Milliseconds that connections live on when the root CA that alone vouches for them is trusted no more.
+   * @default 600_000
+   */
+  readonly droppedRootGraceMs?: number;
 }
 
 export class RpcHost {
@@ -122,6 +130,8 @@ export class RpcHost {
   readonly #local: Server;
   readonly #sockets = new Set<TLSSocket>();
   readonly #calls: CallsInProgress;
+  readonly #log: Logger;
+  readonly #graceMs: number;
   #roots: readonly string[];
   #dropping: NodeJS.Timeout | undefined;
   readonly port: number;
@@ -132,6 +142,8 @@ export class RpcHost {
     local: Server;
     sockets: Set<TLSSocket>;
     calls: CallsInProgress;
+    log: Logger;
+    graceMs: number;
     roots: readonly string[];
     port: number;
   }) {
@@ -140,6 +152,8 @@ export class RpcHost {
     this.#local = parts.local;
     this.#sockets = parts.sockets;
     this.#calls = parts.calls;
+    this.#log = parts.log;
+    this.#graceMs = parts.graceMs;
     this.#roots = parts.roots;
     this.port = parts.port;
   }
@@ -196,6 +210,8 @@ export class RpcHost {
       local,
       sockets,
       calls,
+      log: options.log,
+      graceMs: options.droppedRootGraceMs ?? DROPPED_ROOT_GRACE_MS,
       roots: splitCertificates(options.identity.rootCaPem),
       port: typeof address === "object" && address ? address.port : port,
     });
@@ -212,13 +228,22 @@ export class RpcHost {
     this.#roots = roots;
     if (!isDropped) return;
     clearTimeout(this.#dropping);
-    this.#dropping = setTimeout(() => this.#dropUntrusted(), DROPPED_ROOT_GRACE_MS);
+    this.#dropping = setTimeout(() => {
+      this.#dropUntrusted().catch((error: unknown) =>
+        this.#log.error("connections of a former root CA were not ended", { error: messageOf(error) }),
+      );
+    }, this.#graceMs);
   }
 
-  #dropUntrusted(): void {
-    for (const socket of this.#sockets) {
-      const chain = socket.getPeerX509Certificate();
-      if (chain !== undefined && !vouchedFor(chain, this.#roots)) socket.destroy();
+  /** In slices: every node has a connection, and each takes a signature or two to check. */
+  async #dropUntrusted(): Promise<void> {
+    const roots = this.#roots.map((pem) => parseCertificate(pem).publicKey);
+    let checked = 0;
+    for (const socket of [...this.#sockets]) {
+      const chain = socket.destroyed ? undefined : socket.getPeerX509Certificate();
+      if (chain !== undefined && !vouchedFor(chain, roots)) socket.destroy();
+      checked += 1;
+      if (checked % SOCKETS_PER_TURN === 0) await nextTurn();
     }
   }
 
@@ -234,9 +259,8 @@ export class RpcHost {
   }
 }
 
-/** One of the certificates that a peer has shown is signed by a root. */
-function vouchedFor(leaf: X509Certificate, roots: readonly string[]): boolean {
-  const keys = roots.map((pem) => parseCertificate(pem).publicKey);
+/** One of the certificates that a peer has shown is signed by a root's key. */
+function vouchedFor(leaf: X509Certificate, keys: readonly KeyObject[]): boolean {
   let shown: X509Certificate | undefined = leaf;
   for (let depth = 0; shown !== undefined && depth < CHAIN_MAX; depth++) {
     const certificate: X509Certificate = shown;
