@@ -49,7 +49,7 @@ export function changeOf(service: Service): {
 /** The last moment that a date can name. Source: ECMAScript, time values. */
 const LAST_DATE_MS = 8.64e15;
 
-/** "10:20:30 UTC", for words that name a time; "never" for one beyond all dates, which a long delay may give. */
+/** "10:20:30 UTC", for words that name a time; "never" for one beyond all dates, as a long delay gives. */
 export function clockText(atMs: number): string {
   if (!(atMs <= LAST_DATE_MS)) return "never";
   return `${new Date(atMs).toISOString().slice(-13, -5)} UTC`;

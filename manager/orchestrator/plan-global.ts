@@ -15,7 +15,7 @@ import { PORTION_SLOTS } from "./plan-replicated.js";
 import { planSlot } from "./plan-slot.js";
 import { planUpdate } from "./plan-update.js";
 import { nodeName, type PlanBuilder } from "./service-plan.js";
-import { groupBySlot, lostBecause, makeSlot, type Slot } from "./slot.js";
+import { groupInPortions, lostBecause, makeSlot, type Slot } from "./slot.js";
 import { isWaitedFor } from "./stranded.js";
 import { isRunning, isUnassigned, isWanted } from "./task-state.js";
 
@@ -36,7 +36,7 @@ export function refusedBecause(node: Node): string {
 
 export function* planGlobal(plan: PlanBuilder): Generator<void, readonly Slot[]> {
   const { input } = plan;
-  const groups = groupBySlot(input.tasks, (task) => task.nodeId);
+  const groups = yield* groupInPortions(input.tasks, (task) => task.nodeId);
   const first = input.tasks.length === 0 && plan.service.previousSpec === undefined;
   const slots: Slot[] = [];
   const updatable: Slot[] = [];

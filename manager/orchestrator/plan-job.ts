@@ -21,7 +21,7 @@ import { planHistory } from "./plan-reap.js";
 import { PORTION_SLOTS } from "./plan-replicated.js";
 import { mayRestart } from "./restart-policy.js";
 import { nodeName, type PlanBuilder } from "./service-plan.js";
-import { groupBySlot, lostBecause, makeSlot, type Slot } from "./slot.js";
+import { groupInPortions, lostBecause, makeSlot, type Slot } from "./slot.js";
 import { isDirty } from "./spec-equality.js";
 import { isStranded, isWaitedFor } from "./stranded.js";
 import { isRunning, isTerminal, isWanted, newestFirst, observedState } from "./task-state.js";
@@ -49,7 +49,7 @@ export function* planJob(plan: PlanBuilder, mode: JobMode): Generator<void, void
   else yield* planGlobalJob(plan, current);
   const keyOf = (task: Task): number | string => (mode.$case === "globalJob" ? task.nodeId : task.slot);
   const slots: Slot[] = [];
-  for (const [key, tasks] of groupBySlot(current, keyOf)) {
+  for (const [key, tasks] of yield* groupInPortions(current, keyOf)) {
     slots.push(makeSlot(key, tasks, service, input.node));
     if (slots.length % PORTION_SLOTS === 0) yield;
   }
@@ -136,7 +136,7 @@ function* planReplicatedJob(
   tasks: readonly Task[],
   mode: { readonly maxConcurrent: number; readonly totalCompletions: number },
 ): Generator<void, void> {
-  const groups = groupBySlot(tasks, (task) => task.slot);
+  const groups = yield* groupInPortions(tasks, (task) => task.slot);
   const total = mode.totalCompletions || mode.maxConcurrent || 1;
   const concurrent = mode.maxConcurrent || total;
   // From 0, unlike the slots of a service: the docker CLI counts a job's completions by these numbers.
@@ -155,7 +155,7 @@ function* planReplicatedJob(
 }
 
 function* planGlobalJob(plan: PlanBuilder, tasks: readonly Task[]): Generator<void, void> {
-  const groups = groupBySlot(tasks, (task) => task.nodeId);
+  const groups = yield* groupInPortions(tasks, (task) => task.nodeId);
   for (const [at, node] of plan.input.nodes.entries()) {
     if (at % PORTION_SLOTS === 0) yield;
     const own = groups.get(node.id) ?? [];

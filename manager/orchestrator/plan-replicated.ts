@@ -7,23 +7,24 @@
 import { TaskState } from "../../proto/gen/skein/v1/types.js";
 import { planSlot } from "./plan-slot.js";
 import { planUpdate } from "./plan-update.js";
+import { atOnce, sortInPortions } from "./portions.js";
 import type { PlanBuilder } from "./service-plan.js";
-import { groupBySlot, makeSlot, type Slot } from "./slot.js";
+import { groupInPortions, makeSlot, type Slot } from "./slot.js";
 import { createdAtMs, isRunning, isWanted } from "./task-state.js";
 
 /** Slots between two chances to pause. */
 export const PORTION_SLOTS = 64;
 
 export function* planReplicated(plan: PlanBuilder, replicas: number): Generator<void, readonly Slot[]> {
-  const groups = groupBySlot(plan.input.tasks, (task) => task.slot);
+  const groups = yield* groupInPortions(plan.input.tasks, (task) => task.slot);
+  const keys = new Float64Array([...groups.keys()]).sort();
   yield;
-  const keys = [...groups.keys()].sort((a, b) => a - b);
   const slots: Slot[] = [];
   for (const [at, key] of keys.entries()) {
     slots.push(makeSlot(key, groups.get(key) ?? [], plan.service, plan.input.node));
     if (at % PORTION_SLOTS === 0) yield;
   }
-  const removed = new Set(chooseRemovals(slots, slots.length - replicas));
+  const removed = new Set(yield* removalsInPortions(slots, slots.length - replicas));
   const why = { kind: "scale", detail: scaleDetail(plan, slots.length, replicas) } as const;
   const kept: Slot[] = [];
   for (const [at, slot] of slots.entries()) {
@@ -60,10 +61,15 @@ function* grow(plan: PlanBuilder, slots: readonly Slot[], replicas: number): Gen
 
 /** @returns the `count` slots to give up; none when count is 0 or less. */
 export function chooseRemovals(slots: readonly Slot[], count: number): readonly Slot[] {
+  return atOnce(removalsInPortions(slots, count));
+}
+
+function* removalsInPortions(slots: readonly Slot[], count: number): Generator<void, readonly Slot[]> {
   if (count <= 0) return [];
   const idle: Slot[] = [];
   const byNode = new Map<string, Slot[]>();
-  for (const slot of slots) {
+  for (const [at, slot] of slots.entries()) {
+    if (at % PORTION_SLOTS === 0) yield;
     const nodeId = slot.tasks.find((task) => isWanted(task) && isRunning(task))?.nodeId;
     if (nodeId === undefined) idle.push(slot);
     else {
@@ -72,18 +78,22 @@ export function chooseRemovals(slots: readonly Slot[], count: number): readonly 
       else group.push(slot);
     }
   }
-  const chosen = idle.sort(newestSlotFirst).slice(0, count);
-  return chosen.length === count ? chosen : [...chosen, ...fromBusiest(byNode, count - chosen.length)];
+  const chosen = (yield* sortInPortions(idle, newestSlotFirst)).slice(0, count);
+  return chosen.length === count
+    ? chosen
+    : [...chosen, ...(yield* fromBusiest(byNode, count - chosen.length))];
 }
 
 /** One at a time from the node that has most; among equals in order of node id. */
-function fromBusiest(byNode: ReadonlyMap<string, Slot[]>, count: number): readonly Slot[] {
-  const groups = [...byNode.entries()]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([, group]) => group.sort(newestSlotFirst));
+function* fromBusiest(byNode: ReadonlyMap<string, Slot[]>, count: number): Generator<void, readonly Slot[]> {
+  const groups: Slot[][] = [];
+  for (const [, group] of [...byNode.entries()].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    groups.push(yield* sortInPortions(group, newestSlotFirst));
+  }
   const chosen: Slot[] = [];
   let size = Math.max(0, ...groups.map((group) => group.length));
   for (; size > 0; size--) {
+    yield;
     for (const group of groups) {
       if (group.length < size) continue;
       if (chosen.length === count) return chosen;

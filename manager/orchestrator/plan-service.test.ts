@@ -4,9 +4,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Node, Service, Task } from "../../proto/gen/skein/v1/objects.js";
-import { NodeState, type RestartPolicy, TaskState } from "../../proto/gen/skein/v1/types.js";
+import { NodeState, type RestartPolicy, TaskState, UpdateState } from "../../proto/gen/skein/v1/types.js";
 import { chooseRemovals } from "./plan-replicated.js";
-import { planService } from "./plan-service.js";
+import { planService, planServiceInSlices } from "./plan-service.js";
 import { mayRestart } from "./restart-policy.js";
 import type { PlanInput } from "./service-plan.js";
 import { makeSlot } from "./slot.js";
@@ -40,8 +40,16 @@ function aTask(id: string, changes: PartialOf<typeof Task> = {}): Task {
 }
 
 function plan(service: Service | undefined, tasks: readonly Task[], changes: Partial<PlanInput> = {}) {
+  return planService(anInput(service, tasks, changes));
+}
+
+function anInput(
+  service: Service | undefined,
+  tasks: readonly Task[],
+  changes: Partial<PlanInput> = {},
+): PlanInput {
   let ids = 0;
-  return planService({
+  return {
     serviceId: "web",
     service,
     tasks,
@@ -58,7 +66,7 @@ function plan(service: Service | undefined, tasks: readonly Task[], changes: Par
     newTaskId: () => `new${++ids}`,
     draw: () => 0.5,
     ...changes,
-  });
+  };
 }
 
 /** Steps as text: "create new1 slot 2", "replace t1 by new1 READY". */
@@ -194,5 +202,27 @@ test("restart attempts count within the window before the end", () => {
     [{ maxAttempts: 2, windowMs: 10_000 }, false],
   ] as const) {
     assert.equal(mayRestart(ended(policy), attempts), allowed, JSON.stringify(policy));
+  }
+});
+
+test("a large service is planned in small portions, whatever becomes of it", () => {
+  const tasks = Array.from({ length: 5_120 }, (_, at) => aTask(`t${at}`, { slot: at + 1 }));
+  const waiting = tasks.map((task) => ({ ...task, nodeId: "", status: undefined }));
+  const updating = aService(5_120, {
+    spec: {
+      task: { container: { image: "app:2" } },
+      mode: { $case: "replicated", value: { replicas: 5_120 } },
+    },
+    updateStatus: { state: UpdateState.UPDATING },
+  });
+  for (const [service, input] of [
+    [undefined, tasks], // removed
+    [aService(0), tasks],
+    [aService(0), waiting],
+    [updating, tasks],
+  ] as const) {
+    let portions = 0;
+    for (const _ of planServiceInSlices(anInput(service, input))) portions += 1;
+    assert.ok(portions >= 5_120 / 64, `${portions} portions`);
   }
 });

@@ -8,7 +8,7 @@ import { TaskState } from "../../proto/gen/skein/v1/types.js";
 import { planGlobal } from "./plan-global.js";
 import { planJob } from "./plan-job.js";
 import { planHistory, planOrphans, planRemoved } from "./plan-reap.js";
-import { planReplicated } from "./plan-replicated.js";
+import { PORTION_SLOTS, planReplicated } from "./plan-replicated.js";
 import { planSlot } from "./plan-slot.js";
 import { PlanBuilder, type PlanInput, type ServicePlan } from "./service-plan.js";
 import { groupBySlot, makeSlot } from "./slot.js";
@@ -24,10 +24,13 @@ export function planService(input: PlanInput): ServicePlan {
 /** The same, with chances to pause: what it reads of the input may not change meanwhile. */
 export function* planServiceInSlices(input: PlanInput): Generator<void, ServicePlan> {
   const orphans = planOrphans(input);
+  yield;
   const { service } = input;
-  const steps: Step[] = [...orphans.steps, ...planRemoved(input)];
+  const steps: Step[] = [...orphans.steps];
+  for (const step of planRemoved(input)) steps.push(step);
+  yield;
   if (service === undefined || service.pendingDelete) {
-    steps.push(...planRemoval(input));
+    yield* planRemoval(input, steps);
     return { steps, wakeAtMs: orphans.wakeAtMs, waitsForNodes: false };
   }
   const plan = new PlanBuilder(input, service);
@@ -75,15 +78,16 @@ export function planSlots(input: PlanInput): ServicePlan | undefined {
   return plan.finish();
 }
 
-function planRemoval(input: PlanInput): readonly Step[] {
+function* planRemoval(input: PlanInput, steps: Step[]): Generator<void, void> {
   const { nowMs } = input;
   const because = "removed: the service was removed";
   const state = TaskState.REMOVE;
-  const steps: Step[] = input.tasks
-    .filter((task) => task.desiredState !== TaskState.REMOVE)
-    .map((task) => ({ kind: "desire", taskId: task.id, state, because, nowMs }));
+  for (const [at, task] of input.tasks.entries()) {
+    if (at % PORTION_SLOTS === PORTION_SLOTS - 1) yield;
+    if (task.desiredState === TaskState.REMOVE) continue;
+    steps.push({ kind: "desire", taskId: task.id, state, because, nowMs });
+  }
   if (input.service !== undefined && input.tasks.length === 0) {
     steps.push({ kind: "removeService", serviceId: input.serviceId });
   }
-  return steps;
 }

@@ -20,6 +20,7 @@ import {
   type UpdateStatus,
 } from "../../proto/gen/skein/v1/types.js";
 import { changeOf, hasCause } from "./cause.js";
+import { filterInPortions } from "./portions.js";
 import { REJECTED_DELAY_MS, restartOf } from "./restart-policy.js";
 import type { PlanBuilder } from "./service-plan.js";
 import { isFinished, type Slot } from "./slot.js";
@@ -50,7 +51,7 @@ export function* planUpdate(plan: PlanBuilder, slots: readonly Slot[]): Generato
   const state = status?.state ?? UpdateState.NONE;
   if (state === UpdateState.PAUSED || state === UpdateState.ROLLBACK_PAUSED) return;
   yield;
-  const dirty = slots.filter((slot) => needsUpdate(plan, slot));
+  const dirty = yield* filterInPortions(slots, (slot) => needsUpdate(plan, slot));
   const active = state === UpdateState.UPDATING || state === UpdateState.ROLLBACK_STARTED;
   if (!active && dirty.length === 0) return;
   const rollback = state === UpdateState.ROLLBACK_STARTED;
@@ -67,9 +68,8 @@ export function* planUpdate(plan: PlanBuilder, slots: readonly Slot[]): Generato
     return;
   }
   yield;
-  const made = madeBy(plan, slots);
-  yield;
-  const failed = [...made.values()].filter((task) => failedInTime(plan, task, config));
+  const made = yield* madeBy(plan, slots);
+  const failed = yield* filterInPortions([...made.values()], (task) => failedInTime(plan, task, config));
   const total = dirty.length + made.size;
   const task = failed[0];
   const failure = task && { task, count: failed.length, total };
@@ -78,7 +78,8 @@ export function* planUpdate(plan: PlanBuilder, slots: readonly Slot[]): Generato
     react(plan, { config, status, rollback, failure });
     return;
   }
-  const busyCount = countBusy(plan, made, config);
+  yield;
+  const busyCount = yield* countBusy(plan, made, config);
   const due = dirty.filter((slot) => !isTooSoon(plan, made.get(slot)));
   yield* replaceSome(plan, due, { config, busyCount, rollback });
   if (dirty.length === 0 && busyCount === 0) complete(plan, { made, config, status, rollback, failed });
@@ -103,9 +104,10 @@ export function isMadeByUpdate(task: Task, service: Service): boolean {
 }
 
 /** The newest task this update made in each slot it has come to. */
-function madeBy(plan: PlanBuilder, slots: readonly Slot[]): ReadonlyMap<Slot, Task> {
+function* madeBy(plan: PlanBuilder, slots: readonly Slot[]): Generator<void, ReadonlyMap<Slot, Task>> {
   const made = new Map<Slot, Task>();
-  for (const slot of slots) {
+  for (const [at, slot] of slots.entries()) {
+    if (at % PORTION === PORTION - 1) yield;
     const task = slot.tasks.find(
       (candidate) =>
         isMadeByUpdate(candidate, plan.service) &&
@@ -138,9 +140,16 @@ function reachedAtMs(plan: PlanBuilder, task: Task): number {
 }
 
 /** Slots that are not served by their new task yet, or not for as long as `delay`. */
-function countBusy(plan: PlanBuilder, made: ReadonlyMap<Slot, Task>, config: UpdateConfig): number {
+function* countBusy(
+  plan: PlanBuilder,
+  made: ReadonlyMap<Slot, Task>,
+  config: UpdateConfig,
+): Generator<void, number> {
   let count = 0;
+  let looked = 0;
   for (const [slot, task] of made) {
+    looked += 1;
+    if (looked % PORTION === 0) yield;
     const freeAtMs = reachedAtMs(plan, task) + config.delayMs;
     // A successor of one that lost its node: the slot is out of service because of the update no less.
     const moved = slot.clean.find((other) => other !== task && hasCause(other, "node"));
@@ -202,19 +211,20 @@ function* replaceSome(
   const { config, busyCount, rollback } = options;
   const room = config.parallelism === 0 ? dirty.length : Math.max(0, config.parallelism - busyCount);
   if (room === 0) return;
-  const idle = dirty.filter((slot) => !slot.dirty.some(isRunning));
-  const serving = idle.length < room ? dirty.filter((slot) => slot.dirty.some(isRunning)) : [];
+  const idle = yield* filterInPortions(dirty, (slot) => !slot.dirty.some(isRunning));
+  const serving =
+    idle.length < room ? yield* filterInPortions(dirty, (slot) => slot.dirty.some(isRunning)) : [];
   const why = { kind: rollback ? "rollback" : "update", detail: changeOf(plan.service).detail } as const;
   let count = 0;
   for (const slot of [...idle, ...serving].slice(0, room)) {
     replaceSlot(plan, slot, { why, startFirst: config.order === UpdateOrder.START_FIRST });
     count++;
-    if (count % REPLACED_PORTION === 0) yield;
+    if (count % PORTION === 0) yield;
   }
 }
 
-/** Slots replaced between two chances to pause. */
-const REPLACED_PORTION = 64;
+/** Slots looked at, or replaced, between two chances to pause. */
+const PORTION = 64;
 
 function replaceSlot(
   plan: PlanBuilder,

@@ -5,6 +5,7 @@
 import type { Node, Service, Task } from "../../proto/gen/skein/v1/objects.js";
 import { NodeAvailability, NodeState, TaskState } from "../../proto/gen/skein/v1/types.js";
 import { satisfiesPlacement } from "../scheduler/constraint.js";
+import { atOnce } from "./portions.js";
 import { mayRestart } from "./restart-policy.js";
 import { isDirty } from "./spec-equality.js";
 import { isRunning, isTerminal, isUnassigned, isWanted, newestFirst } from "./task-state.js";
@@ -85,8 +86,17 @@ export function groupBySlot<K extends number | string>(
   tasks: readonly Task[],
   keyOf: (task: Task) => K,
 ): ReadonlyMap<K, readonly Task[]> {
+  return atOnce(groupInPortions(tasks, keyOf));
+}
+
+/** The same, with chances to pause. */
+export function* groupInPortions<K extends number | string>(
+  tasks: readonly Task[],
+  keyOf: (task: Task) => K,
+): Generator<void, ReadonlyMap<K, readonly Task[]>> {
   const groups = new Map<K, Task[]>();
-  for (const task of tasks) {
+  for (const [at, task] of tasks.entries()) {
+    if (at % PORTION_TASKS === PORTION_TASKS - 1) yield;
     if (task.desiredState === TaskState.REMOVE) continue;
     const key = keyOf(task);
     const group = groups.get(key);
@@ -95,6 +105,9 @@ export function groupBySlot<K extends number | string>(
   }
   return groups;
 }
+
+/** Tasks grouped between two chances to pause. */
+const PORTION_TASKS = 256;
 
 /**
  * The slot has no task to wait for and its policy asks for no further one: "run once" that ran,
