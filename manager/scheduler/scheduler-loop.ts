@@ -59,7 +59,7 @@ class Scheduler {
     else await this.#note(input.changes);
     this.#set.nowMs = clock.nowMs();
     this.#lookAround();
-    const { open, told } = this.#stuck.read();
+    const { open, told } = await this.#unhurried(this.#stuck.readInPortions(), signal);
     for (const { taskIds, refusal } of told) {
       for (const taskId of taskIds) {
         this.#decisions.push({ kind: "refused", taskId, refusal });
@@ -197,6 +197,14 @@ class Scheduler {
     this.#stuck.add(result);
     this.#decisions.push({ kind: "refused", taskId: task.id, refusal: result });
     return false;
+  }
+
+  /** Carries the work out, pausing where it may. */
+  async #unhurried<T>(portions: Generator<void, T>, signal: AbortSignal): Promise<T> {
+    for (let step = portions.next(); ; step = portions.next()) {
+      if (step.done === true) return step.value;
+      if (this.#mustPause()) await this.#pause(signal);
+    }
   }
 
   #mustPause(): boolean {

@@ -203,3 +203,14 @@ test("a node that left and came back under the same number is looked at by who n
   assert.equal(lab.after(() => lab.set.syncNode("n1", undefined)).news, "");
   assert.equal(lab.after(() => lab.set.syncNode("n1", aNode("n1", 5))).news, "open g1");
 });
+
+test("many kinds of waiting tasks are shown many changes in portions", () => {
+  const nodes = Array.from({ length: 512 }, (_, at) => aNode(`n${at}`, 1));
+  const lab = new Lab(nodes);
+  for (let kind = 2; kind < 66; kind++) lab.wait(aTask(`t${kind}`, { memoryBytes: kind }));
+  lab.stuck.read();
+  for (const { id } of nodes) lab.set.syncNode(id, aNode(id, 1, { zone: "west" }));
+  let portions = 0;
+  for (const _ of lab.stuck.readInPortions()) portions += 1;
+  assert.ok(portions >= (512 * 64) / 1_024, `${portions} portions`);
+});

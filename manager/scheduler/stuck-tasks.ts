@@ -7,6 +7,7 @@
  * its filters look at.
  */
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
+import { atOnce } from "../orchestrator/portions.js";
 import type { FilterPipeline, Refusal } from "./filter.js";
 import { EVERYTHING, NodeChange } from "./node-change.js";
 import type { NodeSet } from "./node-set.js";
@@ -14,6 +15,8 @@ import type { Unplaced } from "./placement.js";
 import { Refusals } from "./refusals.js";
 
 const REFUSAL_BYTES_MAX = 64 * 1024 * 1024;
+/** Between two chances to pause: well below a millisecond. */
+const PORTION_LOOKS = 1_024;
 
 interface StuckGroup {
   readonly key: string;
@@ -43,6 +46,8 @@ export class StuckTasks {
   #bytes = 0;
   #readTo: number;
   #evaluations = 0;
+  /** Changes shown to groups. */
+  #looks = 0;
 
   constructor(set: NodeSet) {
     this.#set = set;
@@ -87,6 +92,11 @@ export class StuckTasks {
 
   /** Looks at what happened to the nodes since the last time. */
   read(): StuckNews {
+    return atOnce(this.readInPortions());
+  }
+
+  /** The same, with chances to pause, in which nothing may happen to the node set. */
+  *readInPortions(): Generator<void, StuckNews> {
     const { journal } = this.#set;
     if (this.#groups.size === 0) {
       this.#readTo = journal.end;
@@ -102,7 +112,7 @@ export class StuckTasks {
     const open: string[][] = [];
     const told: { taskIds: string[]; refusal: Refusal }[] = [];
     for (const group of this.#groups.values()) {
-      const news = this.#show(group, changes);
+      const news = yield* this.#show(group, changes);
       if (news === "same") continue;
       const taskIds = [...group.taskIds].sort();
       if (news === "open") open.push(taskIds);
@@ -134,12 +144,17 @@ export class StuckTasks {
     return { key, pipeline, taskIds: new Set(), nodeId, refusals, told };
   }
 
-  #show(group: StuckGroup, changes: ReadonlyMap<number, number>): "same" | "open" | Refusal {
+  *#show(
+    group: StuckGroup,
+    changes: ReadonlyMap<number, number>,
+  ): Generator<void, "same" | "open" | Refusal> {
     const { refusals, nodeId } = group;
     if (refusals === undefined) return this.#mayOpen(group, changes) ? "open" : "same";
     let changed = false;
     let opened = false;
     for (const [at, bits] of this.#concerning(nodeId, changes)) {
+      this.#looks += 1;
+      if (this.#looks % PORTION_LOOKS === 0) yield;
       if (!refusals.concerns(at, bits)) continue;
       this.#evaluations += 1;
       changed = refusals.update(at) || changed;
