@@ -195,7 +195,7 @@ export function createLeaderGate(options: LeaderGateOptions): Guard {
   }
 
   /**
-   * For what is answered here: that is never forwarded, so the word of who says it forwards counts for nothing.
+   * For what is answered here: that is never forwarded, so the word of who says it forwards does not count.
    * @throws {UnauthenticatedError} {PermissionDeniedError}
    */
   function assertAnsweredHere(path: string, call: IdentifiableCall): void {
