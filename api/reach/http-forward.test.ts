@@ -130,3 +130,26 @@ test("a tunnel serves one request, whatever follows it", async (context) => {
   assert.deepEqual(served, ["/first"]);
   assert.match(got, /^HTTP\/1\.1 200 OK\r\n.*Connection: close/s);
 });
+
+test("a tunnel that brings half of a head is closed; one whose answer takes long is not", async (context) => {
+  let answer = (): void => undefined;
+  const tunnels = new TunnelServer((server) => {
+    server.on("request", (_request, response) => {
+      answer = () => void response.end("late");
+    });
+  }, 20);
+  const port = await portOf(
+    context,
+    createPlainServer((socket) => tunnels.accept(socket)),
+  );
+  const [half, whole] = [connect(port, "127.0.0.1"), connect(port, "127.0.0.1")];
+  whole.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  half.write("GET / HTTP/1.1\r\nHo");
+  assert.equal(await said(half), "");
+  const late = connect(port, "127.0.0.1"); // comes, and goes, after the other's time is up as well
+  assert.equal(await said(late), "");
+  answer();
+  assert.match(await said(whole), /late$/);
+  tunnels.close();
+  assert.equal(await said(connect(port, "127.0.0.1")), "");
+});
