@@ -5,6 +5,7 @@
  * named by its certificate, whatever its frames say.
  */
 import type { ServerDuplexStream, ServerUnaryCall, sendUnaryData } from "@grpc/grpc-js";
+import type { Clock } from "../../base/clock/clock.js";
 import { InvalidArgumentError, UnauthenticatedError, UnavailableError } from "../../base/errors/errors.js";
 import { toGrpcStatus } from "../../base/grpc/grpc-errors.js";
 import { directPeer, type IdentifiableCall } from "../../base/grpc/peer-identity.js";
@@ -15,7 +16,7 @@ import {
   TunnelFrame,
   type TunnelsServer,
 } from "../../proto/gen/skein/v1/reach.js";
-import { TunnelBroker, type TunnelBrokerComponents } from "./tunnel-broker.js";
+import { DIAL_BACK_MS, TunnelBroker, type TunnelBrokerComponents } from "./tunnel-broker.js";
 
 type TunnelCall = ServerDuplexStream<TunnelFrame, TunnelFrame>;
 
@@ -39,6 +40,7 @@ export function createReach(
   identify: (call: IdentifiableCall) => string | undefined = (call) => directPeer(call)?.nodeId,
 ): Reach {
   const broker = new TunnelBroker<NodeEnd>(components);
+  const { clock } = components;
   return {
     reachHandlers: {
       findContainer(
@@ -51,54 +53,62 @@ export function createReach(
           callback(toGrpcStatus(error));
         }
       },
-      openTunnel: (call) => openTunnel(broker, call),
+      openTunnel: (call) => onFirstFrame(call, clock, (frame) => openTunnel(broker, call, frame)),
     },
-    tunnelHandlers: { serveTunnel: (call) => serveTunnel(broker, call, identify(call)) },
+    tunnelHandlers: {
+      serveTunnel: (call) =>
+        onFirstFrame(call, clock, (frame) => serveTunnel(broker, call, frame, identify(call))),
+    },
     close: () => broker.close(),
   };
 }
 
-function openTunnel(broker: TunnelBroker<NodeEnd>, call: TunnelCall): void {
-  const fail = (error: unknown): void => {
-    call.emit("error", toGrpcStatus(error));
-  };
-  call.once("data", ({ target }: TunnelFrame) => {
-    call.pause(); // the node's end takes what follows
-    if (target === undefined) {
-      fail(new InvalidArgumentError("the first frame of a tunnel must name its target"));
-      return;
-    }
+/** The first frame says what the tunnel is for; whoever sends none within the bound is let go. */
+function onFirstFrame(call: TunnelCall, clock: Clock, use: (frame: TunnelFrame) => void): void {
+  const came = (frame: TunnelFrame): void => {
+    timer.cancel();
+    call.pause(); // the other end takes what follows
     try {
-      const tunnel = broker.open(target, {
-        connected: (end) => {
-          call.off("cancelled", tunnel.closed);
-          call.write(FRAME);
-          splice(call, end.call, tunnel.closed);
-        },
-        refused: (error) => {
-          tunnel.closed();
-          fail(error);
-        },
-      });
-      call.once("cancelled", tunnel.closed);
-    } catch (error) {
-      fail(error);
-    }
-  });
-}
-
-function serveTunnel(broker: TunnelBroker<NodeEnd>, call: TunnelCall, nodeId: string | undefined): void {
-  call.once("data", (frame: TunnelFrame) => {
-    call.pause();
-    try {
-      if (nodeId === undefined || nodeId === "")
-        throw new UnauthenticatedError("serving a tunnel needs a node certificate");
-      broker.answer(nodeId, frame.tunnelId, { call }, frame.error);
-      if (frame.error !== "") call.end();
+      use(frame);
     } catch (error) {
       call.emit("error", toGrpcStatus(error));
     }
+  };
+  const timer = clock.setTimer(DIAL_BACK_MS, () => {
+    call.off("data", came);
+    call.emit("error", toGrpcStatus(new UnavailableError("a tunnel begins with a frame, and none came")));
   });
+  call.once("data", came);
+  call.once("cancelled", () => timer.cancel());
+}
+
+function openTunnel(broker: TunnelBroker<NodeEnd>, call: TunnelCall, { target }: TunnelFrame): void {
+  if (target === undefined)
+    throw new InvalidArgumentError("the first frame of a tunnel must name its target");
+  const tunnel = broker.open(target, {
+    connected: (end) => {
+      call.off("cancelled", tunnel.closed);
+      call.write(FRAME);
+      splice(call, end.call, tunnel.closed);
+    },
+    refused: (error) => {
+      tunnel.closed();
+      call.emit("error", toGrpcStatus(error));
+    },
+  });
+  call.once("cancelled", tunnel.closed);
+}
+
+function serveTunnel(
+  broker: TunnelBroker<NodeEnd>,
+  call: TunnelCall,
+  frame: TunnelFrame,
+  nodeId: string | undefined,
+): void {
+  if (nodeId === undefined || nodeId === "")
+    throw new UnauthenticatedError("serving a tunnel needs a node certificate");
+  broker.answer(nodeId, frame.tunnelId, { call }, frame.error);
+  if (frame.error !== "") call.end();
 }
 
 /** Brings two ends together until both have sent their last, or one breaks. */
