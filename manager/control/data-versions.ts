@@ -9,7 +9,10 @@ import type { DataVersion } from "../../proto/gen/skein/v1/objects.js";
 
 /** Versions kept of each object, the newest counted, when the cluster sets no number. */
 export const DATA_VERSIONS_KEPT = 5;
-/** Bytes of all old versions of one object: with the newest they must fit into one transaction. */
+/**
+ * Bytes of all old versions of one object. With the newest, and with the specifications before and after of
+ * all services that use it, they must fit into one transaction of 4 MiB: that refuses new data otherwise.
+ */
 export const OLD_DATA_BYTES_MAX = 2 * 1024 * 1024;
 
 export interface Versioned {
@@ -36,7 +39,10 @@ export interface NewDataOptions {
   readonly wanted: ReadonlySet<number>;
   /** The newest counted; 0: the default. */
   readonly kept: number;
-  /** When the data that is replaced now was given, in milliseconds since the epoch. */
+  /**
+   * Of the data that is replaced now, in milliseconds since the epoch: when it was given, or the labels beside
+   * it were changed last.
+   */
   readonly createdAtMs: number;
   /** For the error. */
   readonly what: string;
