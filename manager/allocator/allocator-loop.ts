@@ -6,6 +6,7 @@
  * a task is allocated once; what cannot be had is said on the task and tried again when something changed.
  */
 import { invariant } from "../../base/errors/invariant.js";
+import { nextTurn } from "../../base/loop/process-turn.js";
 import type { Cluster, Network, Service, Task } from "../../proto/gen/skein/v1/objects.js";
 import { type Endpoint, TaskPhase, TaskState, type TaskStatus } from "../../proto/gen/skein/v1/types.js";
 import type { ControlLoopComponents } from "../orchestrator/orchestrator-loop.js";
@@ -35,6 +36,11 @@ interface Phase {
   readonly owners: readonly string[];
 }
 
+/** Nothing may hold the event loop for more than 20 ms. */
+const SLICE_MS = 6;
+/** Between two looks at the clock. */
+const ITEMS_PER_LOOK = 16;
+
 class Allocator {
   readonly #components: ControlLoopComponents;
   #space = new AddressSpace(undefined);
@@ -53,10 +59,12 @@ class Allocator {
 
   async pass(input: LoopInput, signal: AbortSignal): Promise<undefined> {
     const { store } = this.#components;
-    store.view((tx) => {
-      if (input.reset || input.changes.some((change) => this.#changesPools(change))) this.#rebuild(tx);
-      else for (const change of input.changes) this.#sync(tx, change.table, change.id);
-    });
+    if (input.reset || input.changes.some((change) => this.#changesPools(change))) await this.#rebuild();
+    else {
+      await this.#forEach(input.changes, (change) =>
+        store.view((tx) => this.#sync(tx, change.table, change.id)),
+      );
+    }
     // Subnets are committed before anybody is given an address in them.
     await this.#run(
       store.view((tx) => this.#planBases(tx)),
@@ -73,26 +81,40 @@ class Allocator {
     if (phase.writes.length === 0) return;
     const { store } = this.#components;
     await store.batch(phase.writes, (tx, write) => write(tx), { signal });
-    store.view((tx) => {
-      for (const id of phase.owners) {
+    await this.#forEach(phase.owners, (id) =>
+      store.view((tx) => {
         for (const table of ["node", "network", "service", "task"] as const) {
           if (tx.get(table, id) !== undefined || table === "task") this.#sync(tx, table, id);
         }
-      }
-    });
+      }),
+    );
   }
 
   #changesPools(change: StoreChange): boolean {
     return change.table === "cluster" && poolKeyOf(change.after) !== this.#poolKey;
   }
 
-  #rebuild(tx: ReadTx): void {
-    const cluster = tx.list("cluster")[0];
+  /** In slices: there may be a hundred thousand. What changes meanwhile comes with the next pass. */
+  async #forEach<T>(items: readonly T[], visit: (item: T) => void): Promise<void> {
+    const { clock } = this.#components;
+    let sliceEndMs = clock.monotonicMs() + SLICE_MS;
+    for (const [at, item] of items.entries()) {
+      visit(item);
+      if (at % ITEMS_PER_LOOK !== 0 || clock.monotonicMs() < sliceEndMs) continue;
+      await nextTurn();
+      sliceEndMs = clock.monotonicMs() + SLICE_MS;
+    }
+  }
+
+  async #rebuild(): Promise<void> {
+    const { store } = this.#components;
+    const cluster = store.view((tx) => tx.list("cluster"))[0];
     this.#poolKey = poolKeyOf(cluster);
     this.#space = new AddressSpace(cluster);
     for (const set of [this.#tasks, this.#services, this.#networks, this.#nodes]) set.clear();
     for (const table of ["node", "network", "service", "task"] as const) {
-      for (const object of tx.list(table)) this.#sync(tx, table, object.id);
+      const objects = store.view((tx) => tx.list(table));
+      await this.#forEach(objects, ({ id }) => store.view((tx) => this.#sync(tx, table, id)));
     }
   }
 

@@ -5,10 +5,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { Cluster } from "../../proto/gen/skein/v1/objects.js";
+import type { Clock } from "../../base/clock/clock.js";
+import { nextTurn } from "../../base/loop/process-turn.js";
+import { Cluster, Task } from "../../proto/gen/skein/v1/objects.js";
 import { EndpointMode, PortProtocol, PublishMode, TaskState } from "../../proto/gen/skein/v1/types.js";
 import { ControlLab } from "../../test/support/control-lab.js";
+import { createTestStore } from "../../test/support/test-store.js";
 import { AddressSpace } from "./address-space.js";
+import { createAllocator } from "./allocator-loop.js";
 
 const replicas = (count: number) => ({ $case: "replicated", value: { replicas: count } }) as const;
 
@@ -248,3 +252,28 @@ function assertNoneTwice(lab: ControlLab): void {
     seen.add(address);
   }
 }
+
+test("the first look at many tasks lets others run meanwhile", async () => {
+  const { store, clock, random, log } = createTestStore();
+  const ids = Array.from({ length: 2_000 }, (_, at) => `t${at}`);
+  await store.batch(ids, (tx, id) => tx.create("task", Task.fromPartial({ id, allocated: true })));
+  let nowMs = 0;
+  const slow: Clock = {
+    nowMs: () => clock.nowMs(),
+    monotonicMs: () => ++nowMs, // each look finds a millisecond gone
+    setTimer: (delayMs, fire) => clock.setTimer(delayMs, fire),
+    setInterval: (periodMs, fire) => clock.setInterval(periodMs, fire),
+    sleep: (delayMs, options) => clock.sleep(delayMs, options),
+  };
+  const allocator = createAllocator({ store, clock: slow, random, log });
+  allocator.start();
+  let turns = 0;
+  let isIdle = false;
+  const idle = allocator.idle().then(() => {
+    isIdle = true;
+  });
+  for (; !isIdle; turns++) await nextTurn();
+  await idle;
+  assert.ok(turns > 10, `${turns} turns`);
+  await allocator.close();
+});
