@@ -40,8 +40,8 @@ export interface NewDataOptions {
   /** The newest counted; 0: the default. */
   readonly kept: number;
   /**
-   * Of the data that is replaced now, in milliseconds since the epoch: when it was given, or the labels beside
-   * it were changed last.
+   * Of the data that is replaced now, in milliseconds since the epoch: when it was given, or the labels
+   * beside it were changed last.
    */
   readonly createdAtMs: number;
   /** For the error. */
