@@ -161,7 +161,6 @@ class SlotWatch {
       if (!isRunning(task)) continue;
       if (down.has(task.nodeId) && !isWanted(task)) this.#late.add(task.id);
       if (down.has(task.nodeId) || this.#late.has(task.id)) continue;
-      if (task.serviceId === "api" && !isWanted(task)) continue; // start-first: one that stops, one that came
       const slot = `${task.serviceId} ${task.slot || task.nodeId}`;
       counts.set(slot, [...(counts.get(slot) ?? []), task.id]);
     }

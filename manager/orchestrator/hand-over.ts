@@ -1,9 +1,9 @@
 /**
  * How a slot passes from one task to the next: when a task that is held back may start, when one that must go
  * may, and what each waits for meanwhile.
- * Pure. Invariants: a stop-first service never has two tasks of a slot that may run at once, but past the
- * time
- * that an old one has to stop; nothing stays on a drained node beyond the drain's deadline.
+ * Pure. Invariants: a stop-first service never has two tasks of a slot that may run at once, a start-first
+ * one never three, but past the time that an old one has to stop; nothing stays on a drained node beyond the
+ * drain's deadline.
  *
  *   start-first   old runs ──────────────► stops          a drained node's task of a stop-first service stays
  *                 new prepares, runs ────────────►        until its successor is prepared on another node
@@ -12,6 +12,7 @@
  */
 import type { Node, Task } from "../../proto/gen/skein/v1/objects.js";
 import { NodeAvailability, NodeState, TaskState } from "../../proto/gen/skein/v1/types.js";
+import { blockersAmong } from "./blockers.js";
 import { clockText, endOf } from "./cause.js";
 import { mustWaitFor, waitLimitMs } from "./restart-policy.js";
 import { dueAtMs, nodeName, type PlanBuilder } from "./service-plan.js";
@@ -26,14 +27,15 @@ function isPrepared(task: Task): boolean {
   return stateRank(observedState(task)) >= READY;
 }
 
-/** The older tasks of the slot that must have stopped before this one starts. */
+/** The tasks of the slot that must have stopped before this one starts. */
 function blockersOf(plan: PlanBuilder, slotTasks: readonly Task[], task: Task): readonly Task[] {
-  const mayRun = (old: Task): boolean => mustWaitFor(old, plan.input.node(old.nodeId));
-  if (plan.startFirst) {
-    const old = slotTasks.find(({ id }) => id === task.replacesTaskId);
-    return old !== undefined && !isWanted(old) && mayRun(old) ? [old] : [];
-  }
-  return [...slotTasks.slice(slotTasks.indexOf(task) + 1).filter(mayRun), ...plan.leaving(task.slot)];
+  const { startFirst, input } = plan;
+  const mayRun = (old: Task): boolean =>
+    mustWaitFor(old, input.node(old.nodeId)) && (isWanted(old) || input.nowMs < waitLimitMs(task, old));
+  const older = slotTasks.slice(slotTasks.indexOf(task) + 1);
+  const beside = startFirst ? slotTasks.filter((other) => other !== task) : older;
+  const before = beside.find((old) => old.id === task.replacesTaskId && !isWanted(old));
+  return blockersAmong([...beside, ...plan.leaving(task.slot)], { startFirst, mayRun, before });
 }
 
 /**
@@ -60,10 +62,8 @@ export function startWhenDue(
       if (isPrepared(task)) options.retire?.(old);
       continue;
     }
-    const limitMs = waitLimitMs(task, old);
-    if (nowMs >= limitMs) continue;
     waitsFor = old;
-    plan.wakeAt(limitMs);
+    plan.wakeAt(waitLimitMs(task, old));
   }
   if (waitsFor === undefined) {
     plan.start(task, running);

@@ -5,7 +5,8 @@
  * Pure.
  *
  *   clean task there ............ everything else in the slot stops, the older ones once the clean one serves
- *   only dirty ones alive ....... what ended or was lost stops; the update supervisor paces the rest
+ *   only dirty ones alive ....... what ended or was lost stops, and what is older than one that
+ *                                 runs; the update supervisor paces the rest
  *   none alive .................. the newest gets a successor:
  *   at once when its node is lost or drained (and another
  *                                 node could take it), after the
@@ -15,9 +16,9 @@ import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import { TaskState } from "../../proto/gen/skein/v1/types.js";
 import { changeOf, endOf, type StopKind } from "./cause.js";
 import { holdDisplaced, holdUntilDeadline, isBeforeItsTime, isDrained, startWhenDue } from "./hand-over.js";
-import { mayRestart, mustWaitFor } from "./restart-policy.js";
+import { mayRestart } from "./restart-policy.js";
 import type { Cause, PlanBuilder } from "./service-plan.js";
-import { displacedBecause, isFinished, keeperOf, lostBecause, type Slot } from "./slot.js";
+import { displacedBecause, isFinished, keeperOf, lostBecause, type Slot, supersededIn } from "./slot.js";
 import { isStranded } from "./stranded.js";
 import { createdAtMs, endedByItself, isRunning, isWanted } from "./task-state.js";
 
@@ -35,6 +36,7 @@ export function planSlot(plan: PlanBuilder, slot: Slot): void {
     if (task !== keeper) plan.stop(task, { kind: "repair", detail: "its slot has another task" });
   }
   const retire = (task: Task): void => plan.stop(task, whyStopped(plan, slot, task));
+  for (const task of supersededIn(slot)) retire(task);
   for (const task of keeper === undefined ? slot.dirty : [keeper]) {
     startWhenDue(plan, slot.tasks, { task, retire });
   }
@@ -118,7 +120,7 @@ function moveAway(plan: PlanBuilder, slot: Slot, task: Task): void {
     holdDisplaced(plan, slot, last); // its successors have used up their attempts
   } else {
     const desiredState = plan.startFirst ? TaskState.RUNNING : TaskState.READY;
-    plan.create({ slot: task.slot, nodeId, replaces: task, ...why, desiredState });
+    plan.createBeside(slot.tasks, { slot: task.slot, nodeId, replaces: task, ...why, desiredState });
     holdDisplaced(plan, slot, undefined);
   }
 }
@@ -129,13 +131,11 @@ function moveAway(plan: PlanBuilder, slot: Slot, task: Task): void {
 function repair(plan: PlanBuilder, slot: Slot): void {
   const newest = slot.tasks[0];
   if (newest === undefined || isWanted(newest) || isFinished(slot)) return;
-  const waits = mustWaitFor(newest, plan.input.node(newest.nodeId));
-  plan.create({
+  plan.createBeside(slot.tasks, {
     slot: newest.slot,
     nodeId: typeof slot.key === "string" ? slot.key : "",
     replaces: newest,
     kind: "repair",
     detail: endedByItself(newest) ? endOf(newest) : "the slot had no task",
-    desiredState: waits ? TaskState.READY : TaskState.RUNNING,
   });
 }

@@ -23,7 +23,7 @@ import { changeOf, hasCause } from "./cause.js";
 import { filterInPortions } from "./portions.js";
 import { REJECTED_DELAY_MS, restartOf } from "./restart-policy.js";
 import type { PlanBuilder } from "./service-plan.js";
-import { isFinished, type Slot } from "./slot.js";
+import { isFinished, type Slot, supersededIn } from "./slot.js";
 import { isDirty } from "./spec-equality.js";
 import { endedByItself, isRunning, isTerminal, isWanted, observedState } from "./task-state.js";
 import { type Failure, failureWords, progressWords } from "./update-words.js";
@@ -39,7 +39,9 @@ const DEFAULT_CONFIG: UpdateConfig = {
 
 /** Slots whose newest task is not as the service asks, and that no clean task is about to take over. */
 function needsUpdate(plan: PlanBuilder, slot: Slot): boolean {
-  if (slot.clean.length > 0 || slot.tasks.some((task) => plan.touched.has(task.id) && isWanted(task)))
+  if (slot.clean.length > 0) return false;
+  const over = supersededIn(slot);
+  if (slot.tasks.some((task) => plan.touched.has(task.id) && isWanted(task) && !over.includes(task)))
     return false;
   if (slot.dirty.length > 0) return true;
   const newest = slot.tasks[0];
@@ -238,9 +240,10 @@ function replaceSlot(
   for (const other of slot.dirty) if (other !== old) plan.stop(other, why);
   if (old === undefined) {
     const number = typeof slot.key === "number" ? slot.key : 0;
-    plan.create({ slot: number, nodeId, replaces: slot.tasks[0], ...why });
-  } else if (serving !== undefined) plan.create({ slot: old.slot, nodeId, replaces: old, ...why });
-  else plan.replace(old, { nodeId, ...why, slotTasks: slot.tasks });
+    plan.createBeside(slot.tasks, { slot: number, nodeId, replaces: slot.tasks[0], ...why });
+  } else if (serving !== undefined) {
+    plan.createBeside(slot.tasks, { slot: old.slot, nodeId, replaces: old, ...why });
+  } else plan.replace(old, { nodeId, ...why, slotTasks: slot.tasks });
 }
 
 function complete(

@@ -4,11 +4,12 @@
  */
 import type { Node, Service, Task } from "../../proto/gen/skein/v1/objects.js";
 import { TaskState, type TaskWait, UpdateOrder } from "../../proto/gen/skein/v1/types.js";
+import { blockersAmong } from "./blockers.js";
 import { because, type CauseKind, clockText, endOf, type StopKind } from "./cause.js";
 import { mustWaitFor, type Restart, restartOf } from "./restart-policy.js";
 import type { Step, WaitCause } from "./steps.js";
 import { openWait } from "./task-account.js";
-import { stateRank } from "./task-state.js";
+import { isWanted, stateRank } from "./task-state.js";
 
 export interface PlanInput {
   readonly serviceId: string;
@@ -141,50 +142,44 @@ export class PlanBuilder {
   ): void {
     const { slotTasks, ...given } = options;
     this.touched.add(old.id);
-    const blocker = this.#blocker(old, slotTasks);
-    const task = this.newTask({
-      ...given,
-      desiredState: blocker === undefined ? (given.desiredState ?? TaskState.RUNNING) : TaskState.READY,
-      waits:
-        given.waits ?? (blocker === undefined ? [] : [this.#waitFor("predecessor", this.waitsFor(blocker))]),
-      slot: old.slot,
-      replaces: old,
-    });
+    const task = this.newTask(this.#heldBack({ ...given, slot: old.slot, replaces: old }, slotTasks, old));
     const why = because(options.kind, options.detail); // the old one stops for what the new one was made for
     this.steps.push({ kind: "replace", oldTaskId: old.id, task, because: why, nowMs: this.input.nowMs });
   }
 
   /**
    * Tasks of a slot that was given up, but may still run: should the slot be wanted again, they stop
-   * first, unless
-   * the service starts first.
+   * first; all but one when the service starts first.
    */
   leaving(slot: number): readonly Task[] {
-    if (this.startFirst) return [];
     this.#leaving ??= groupLeaving(this.input);
     return this.#leaving.get(slot) ?? [];
   }
 
   /** A task in a slot that has none; it waits for what was given up and still runs. */
   begin(slot: number, why: Cause): void {
-    const [old] = this.leaving(slot);
-    this.create(
-      old === undefined
-        ? { slot, ...why }
-        : {
-            slot,
-            ...why,
-            desiredState: TaskState.READY,
-            waits: [this.#waitFor("predecessor", this.waitsFor(old))],
-          },
-    );
+    this.createBeside([], { slot, ...why });
   }
 
-  /** What must have stopped before the successor of `old` starts; undefined: nothing. */
-  #blocker(old: Task, slotTasks: Slotted): Task | undefined {
+  /** A task in a slot that has others: it waits for those that may not run beside it. */
+  createBeside(slotTasks: Slotted, options: NewTaskOptions): void {
+    const { replaces } = options;
+    const before = replaces !== undefined && !isWanted(replaces) ? replaces : undefined;
+    this.create(this.#heldBack(options, slotTasks, before));
+  }
+
+  /**
+   * With desired state READY when something must have stopped before the new task starts.
+   * @param before what it replaces, when that stops.
+   */
+  #heldBack(options: NewTaskOptions, slotTasks: Slotted, before: Task | undefined): NewTaskOptions {
+    const others = [...slotTasks, ...this.leaving(options.slot)];
     const mayRun = (task: Task): boolean => mustWaitFor(task, this.input.node(task.nodeId));
-    if (mayRun(old)) return old;
-    return this.startFirst ? undefined : slotTasks.find(mayRun);
+    const blockers = blockersAmong(others, { startFirst: this.startFirst, mayRun, before });
+    const blocker = before !== undefined && blockers.includes(before) ? before : blockers[0];
+    if (blocker === undefined) return options;
+    const waits = options.waits ?? [this.#waitFor("predecessor", this.waitsFor(blocker))];
+    return { ...options, desiredState: TaskState.READY, waits };
   }
 
   /** In words, what a task that is held back for another waits for. */

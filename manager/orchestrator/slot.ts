@@ -118,6 +118,16 @@ export function isFinished(slot: Slot): boolean {
   return newest !== undefined && !isWanted(newest) && !mayRestart(newest, slot.tasks);
 }
 
+/**
+ * Old ones that a newer old one has taken over from: a further update came before they were told to stop.
+ * They do not wait for it: it may be paused, or their node.
+ */
+export function supersededIn(slot: Slot): readonly Task[] {
+  if (slot.dirty.length < 2) return NONE;
+  const serving = slot.dirty.findIndex(isRunning);
+  return serving < 0 ? NONE : slot.dirty.slice(serving + 1);
+}
+
 /** The best of several clean tasks: one that runs, else the one that came furthest, else the newest. */
 export function keeperOf(slot: Slot): Task | undefined {
   return slot.clean.find(isRunning) ?? slot.clean.find((task) => !isUnassigned(task)) ?? slot.clean[0];
