@@ -1,7 +1,7 @@
 /**
  * Whether a cluster without faults is as its user wants it: promise 2 and promise 5 of the design. Pure.
  */
-import { isTerminal, isWanted, stateRank } from "../../../manager/orchestrator/task-state.js";
+import { isTerminal, isUnassigned, isWanted, stateRank } from "../../../manager/orchestrator/task-state.js";
 import type { Node, Service, Task } from "../../../proto/gen/skein/v1/objects.js";
 import { NodeAvailability, NodeState, TaskState, UpdateState } from "../../../proto/gen/skein/v1/types.js";
 import type { ClusterWorld } from "./cluster-world.js";
@@ -59,8 +59,12 @@ function serviceTroubles(service: Service, tasks: readonly Task[], nodes: readon
   const wanted = tasks.filter(isWanted);
   const running = wanted.filter((task) => task.status?.state === TaskState.RUNNING);
   const bySlot = new Map<string, Task[]>();
+  // A successor that was made when its node was about to be paused waits beside what serves there.
+  const paused = new Set(
+    nodes.filter(({ spec }) => spec?.availability === NodeAvailability.PAUSE).map(({ id }) => id),
+  );
   for (const task of wanted) {
-    if (isTerminal(task)) continue;
+    if (isTerminal(task) || (paused.has(task.nodeId) && isUnassigned(task))) continue;
     const key = task.slot === 0 ? task.nodeId : String(task.slot);
     bySlot.set(key, [...(bySlot.get(key) ?? []), task]);
   }

@@ -32,6 +32,8 @@ const FAILED: readonly { readonly seed: number; readonly why: string }[] = [
   { seed: 22, why: "a task of a global service that no node had heard of was never gone" },
   { seed: 25, why: "an update of a global service waited for ever for a paused node" },
   { seed: 92, why: "an update that goes on past failures tried a missing image at full speed" },
+  { seed: 372, why: "two updates start-first in a row ran three tasks of a slot while the oldest stopped" },
+  { seed: 413, why: "two old tasks of a start-first service both stayed on a paused node" },
 ];
 
 for (const { seed, why } of FAILED) {
