@@ -84,6 +84,8 @@ async function compare(managers: number, measures: readonly Measure[]): Promise<
       const values = { skein: [] as number[], docker: [] as number[] };
       for (let round = 0; round < rounds; round++) {
         for (const side of sides) values[side.name].push(await take(side));
+        const last = sides.map((side) => `${side.name} ${Math.round(values[side.name].at(-1) ?? 0)} ms`);
+        console.error(`  ${name}: ${last.join(", ")}`);
       }
       const peer = median(values.docker);
       samples.push({ name, unit: "ms", values: values.skein, goal: share * peer, inclusive: true, peer });

@@ -3,13 +3,12 @@
  * Tasks are polled every 20 ms through a manager that stays up.
  */
 import { performance } from "node:perf_hooks";
-import { type SwarmHost, type SwarmSide, untilReady } from "./control-side.js";
+import { IMAGE, type SwarmHost, type SwarmSide, untilReady } from "./control-side.js";
 import type { Json } from "./engine-api.js";
 import { IDLE_ARGS, pause, until } from "./swarm-lab.js";
 
 const POLL_MS = 20;
 const PATIENCE_MS = 120_000;
-const IMAGE = "skein-hello:latest";
 export const NETWORK = "bench";
 
 function manager(side: SwarmSide): SwarmHost {
