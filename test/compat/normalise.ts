@@ -19,13 +19,15 @@ const RULES: readonly (readonly [RegExp, Replacement])[] = [
   [/<IP>\/(?:16|20)\b/g, "<IP>/<POOL>"],
   [/ {2,}/g, " "],
 ];
+/** One colour after its own end: where what a build step says was cut into messages. */
+const CUT = "\u001b[0m\u001b[91m";
 /** What the CLI says or not, as its own threads race. */
 const CHANCE = /^time="[^"]*" level=error msg="Can't .*read\/write on closed pipe"\n?/gm;
 /** What passes too quickly to be told every time. */
 const PASSING = /Verifying Checksum/;
 
 export function normaliseText(text: string): string {
-  let result = text.replace(CHANCE, "");
+  let result = text.replace(CHANCE, "").replaceAll(CUT, "");
   for (const [pattern, replacement] of RULES) {
     result =
       typeof replacement === "string"
