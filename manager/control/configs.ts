@@ -13,11 +13,9 @@ import type {
   UpdateConfigRequest,
 } from "../../proto/gen/skein/v1/control.js";
 import { Config } from "../../proto/gen/skein/v1/objects.js";
-import type { WriteTx } from "../store/types.js";
 import { checkFileName, checkVersion } from "./annotations.js";
 import type { ControlComponents } from "./control-components.js";
-import { rollOut, versionsInUse } from "./data-rollout.js";
-import { newestVersion, withNewData } from "./data-versions.js";
+import { renew } from "./data-rollout.js";
 import { findObject } from "./find-object.js";
 import { matchesFilters } from "./list-filters.js";
 import { checkTemplate, refuseInUse } from "./secrets.js";
@@ -74,23 +72,10 @@ export class ConfigControl {
       checkFileName(annotations, "config");
       const next = { ...config, annotations };
       if (request.data.length === 0) tx.update("config", next);
-      else this.#renew(tx, next, request.data);
+      else renew(tx, "config", next, request.data);
       return config.id;
     });
     return this.#reply(id);
-  }
-
-  #renew(tx: WriteTx, config: Config, data: Uint8Array): void {
-    const name = config.annotations?.name ?? "";
-    const next = withNewData(config, {
-      ...versionsInUse(tx, "config", config.id),
-      data,
-      kept: tx.list("cluster")[0]?.spec?.dataVersionsKept ?? 0,
-      createdAtMs: config.meta?.updatedAtMs ?? 0,
-      what: `config ${name}`,
-    });
-    tx.update("config", next);
-    if (next !== config) rollOut(tx, "config", { id: config.id, name, version: newestVersion(next) });
   }
 
   async remove(request: IdRequest): Promise<void> {

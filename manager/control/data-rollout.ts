@@ -5,8 +5,8 @@
  */
 import type { Service } from "../../proto/gen/skein/v1/objects.js";
 import type { ContainerSpec, ServiceSpec } from "../../proto/gen/skein/v1/types.js";
-import type { ReadTx, WriteTx } from "../store/types.js";
-import { newestVersion } from "./data-versions.js";
+import type { ReadTx, Tables, WriteTx } from "../store/types.js";
+import { newestVersion, withNewData } from "./data-versions.js";
 
 export type DataKind = "secret" | "config";
 
@@ -28,11 +28,7 @@ function usersOf(tx: ReadTx, kind: DataKind, id: string): readonly Service[] {
 }
 
 /** @returns the versions that services, their tasks, and their previous specifications ask for. */
-export function versionsInUse(
-  tx: ReadTx,
-  kind: DataKind,
-  id: string,
-): { needed: Set<number>; wanted: Set<number> } {
+function versionsInUse(tx: ReadTx, kind: DataKind, id: string): { needed: Set<number>; wanted: Set<number> } {
   const needed = new Set<number>();
   const wanted = new Set<number>();
   const note = (container: ContainerSpec | undefined, into: Set<number>): void => {
@@ -56,8 +52,22 @@ function isJob(spec: ServiceSpec | undefined): boolean {
   return spec?.mode?.$case === "replicatedJob" || spec?.mode?.$case === "globalJob";
 }
 
+/** Stores the object with its new data, and moves the services that use it when the data is other than before. */
+export function renew<K extends DataKind>(tx: WriteTx, kind: K, object: Tables[K], data: Uint8Array): void {
+  const name = object.annotations?.name ?? "";
+  const next = withNewData(object, {
+    ...versionsInUse(tx, kind, object.id),
+    data,
+    kept: tx.list("cluster")[0]?.spec?.dataVersionsKept ?? 0,
+    createdAtMs: object.meta?.updatedAtMs ?? 0,
+    what: `${kind} ${name}`,
+  });
+  tx.update(kind, next);
+  if (next !== object) rollOut(tx, kind, { id: object.id, name, version: newestVersion(next) });
+}
+
 /** @param version the version of the object that services are to ask for. */
-export function rollOut(
+function rollOut(
   tx: WriteTx,
   kind: DataKind,
   object: { readonly id: string; readonly name: string; readonly version: number },

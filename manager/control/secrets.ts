@@ -18,11 +18,10 @@ import type {
   UpdateSecretRequest,
 } from "../../proto/gen/skein/v1/control.js";
 import { Secret, type Service } from "../../proto/gen/skein/v1/objects.js";
-import type { ReadTx, WriteTx } from "../store/types.js";
+import type { ReadTx } from "../store/types.js";
 import { checkFileName, checkVersion } from "./annotations.js";
 import type { ControlComponents } from "./control-components.js";
-import { rollOut, versionsInUse } from "./data-rollout.js";
-import { newestVersion, withNewData } from "./data-versions.js";
+import { renew } from "./data-rollout.js";
 import { findObject } from "./find-object.js";
 import { matchesFilters } from "./list-filters.js";
 
@@ -85,23 +84,10 @@ export class SecretControl {
       checkFileName(annotations, "secret");
       const next = { ...secret, annotations };
       if (request.data.length === 0) tx.update("secret", next);
-      else this.#renew(tx, next, request.data);
+      else renew(tx, "secret", next, request.data);
       return secret.id;
     });
     return this.#reply(id);
-  }
-
-  #renew(tx: WriteTx, secret: Secret, data: Uint8Array): void {
-    const name = secret.annotations?.name ?? "";
-    const next = withNewData(secret, {
-      ...versionsInUse(tx, "secret", secret.id),
-      data,
-      kept: tx.list("cluster")[0]?.spec?.dataVersionsKept ?? 0,
-      createdAtMs: secret.meta?.updatedAtMs ?? 0,
-      what: `secret ${name}`,
-    });
-    tx.update("secret", next);
-    if (next !== secret) rollOut(tx, "secret", { id: secret.id, name, version: newestVersion(next) });
   }
 
   async remove(request: IdRequest): Promise<void> {
