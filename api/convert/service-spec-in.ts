@@ -4,7 +4,7 @@
  */
 import {
   EndpointMode,
-  type EndpointSpec,
+  EndpointSpec,
   FailureAction,
   PortProtocol,
   PublishMode,
@@ -53,7 +53,7 @@ function updateConfigIn(fields: Fields | undefined): UpdateConfig | undefined {
 
 function endpointIn(fields: Fields | undefined): EndpointSpec | undefined {
   if (fields === undefined) return undefined;
-  return {
+  return EndpointSpec.fromPartial({
     mode: fields.oneOf("Mode", ENDPOINT_MODES),
     ports: fields.objects("Ports").map((port) => ({
       name: port.string("Name"),
@@ -62,7 +62,7 @@ function endpointIn(fields: Fields | undefined): EndpointSpec | undefined {
       publishedPort: port.integer("PublishedPort"),
       publishMode: port.oneOf("PublishMode", PUBLISH_MODES),
     })),
-  };
+  });
 }
 
 export function serviceSpecIn(fields: Fields): ServiceSpec {

@@ -8,7 +8,7 @@ import fc from "fast-check";
 import type { Clock } from "../../base/clock/clock.js";
 import { nextTurn } from "../../base/loop/process-turn.js";
 import { Cluster, Task } from "../../proto/gen/skein/v1/objects.js";
-import { EndpointMode, PortProtocol, PublishMode, TaskState } from "../../proto/gen/skein/v1/types.js";
+import { EndpointMode, EndpointSpec, PortConfig, TaskState } from "../../proto/gen/skein/v1/types.js";
 import { ControlLab } from "../../test/support/control-lab.js";
 import { createTestStore } from "../../test/support/test-store.js";
 import { AddressSpace } from "./address-space.js";
@@ -16,10 +16,8 @@ import { createAllocator } from "./allocator-loop.js";
 
 const replicas = (count: number) => ({ $case: "replicated", value: { replicas: count } }) as const;
 
-function port(publishedPort: number, targetPort = 80) {
-  const protocol = PortProtocol.TCP;
-  return { name: "", protocol, targetPort, publishedPort, publishMode: PublishMode.INGRESS };
-}
+const port = (publishedPort: number, targetPort = 80): PortConfig =>
+  PortConfig.fromPartial({ targetPort, publishedPort });
 
 test("nodes get the lowest free number, networks VNI, subnet and gateway, also when nobody uses them", async () => {
   const lab = new ControlLab();
@@ -90,7 +88,7 @@ test("published ports: chosen ones are kept, others come from the range and stay
   assert.deepEqual([ports("a"), ports("b")], [[8080, 30_000, 30_001], [30_002]]);
   await lab.updateService("a", (spec) => ({
     ...spec,
-    endpoint: { mode: EndpointMode.VIP, ports: [port(0, 81)] },
+    endpoint: EndpointSpec.fromPartial({ ports: [port(0, 81)] }),
   }));
   assert.deepEqual(ports("a"), [30_001]);
   await lab.close();

@@ -4,6 +4,7 @@ import { ListServicesRequest } from "../../proto/gen/skein/v1/control.js";
 import { Network, Node, type Service, Task } from "../../proto/gen/skein/v1/objects.js";
 import {
   EndpointMode,
+  PortConfig,
   PortProtocol,
   PublishMode,
   type ServiceSpec,
@@ -284,15 +285,7 @@ test("a published port in use by another service is refused, also one that the a
   await t.store.update((tx) => {
     const found = tx.get("service", web.id);
     assert.ok(found);
-    const ports = [
-      {
-        name: "",
-        protocol: "PORT_PROTOCOL_TCP",
-        targetPort: 80,
-        publishedPort: 30001,
-        publishMode: PublishMode.INGRESS,
-      },
-    ] as const;
+    const ports = [PortConfig.fromPartial({ targetPort: 80, publishedPort: 30001 })];
     tx.update("service", { ...found, endpoint: { spec: found.spec?.endpoint, ports, virtualIps: [] } });
   });
   await assert.rejects(create(t, publishing("api", 30001)), /already in use by service 'web'/);

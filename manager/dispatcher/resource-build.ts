@@ -12,6 +12,7 @@ import {
 } from "../../proto/gen/skein/v1/dispatcher.js";
 import type { Network, Node, Service, Task } from "../../proto/gen/skein/v1/objects.js";
 import {
+  BalancePolicy,
   EndpointMode,
   NodeState,
   PublishMode,
@@ -100,6 +101,8 @@ export function serviceResourceOf(service: Service): ServiceResource {
       addresses: [],
       aliases: network.aliases,
     })),
+    balance: service.spec?.endpoint?.balance ?? BalancePolicy.ROUND_ROBIN,
+    idleTimeoutMs: service.spec?.endpoint?.idleTimeoutMs,
   };
 }
 
@@ -123,6 +126,7 @@ export function networkResourceOf(network: Network, vxlanUdpPort: number): Netwo
     internal: network.spec?.internal ?? false,
     mtuBytes: Number.isInteger(mtu) && mtu > 0 ? mtu : 0,
     vxlanUdpPort: vxlanUdpPort || VXLAN_UDP_PORT,
+    encrypted: network.spec?.encrypted ?? false,
   };
 }
 
@@ -136,5 +140,7 @@ export function peerResourceOf(node: Node, vxlanUdpPort: number): PeerResource |
     number: node.number,
     dataPathAddress,
     vxlanUdpPort: vxlanUdpPort || VXLAN_UDP_PORT,
+    wireguardPublicKey: node.description?.wireguardPublicKey ?? "",
+    pathMtuBytes: node.description?.pathMtuBytes ?? 0,
   };
 }

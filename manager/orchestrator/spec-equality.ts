@@ -9,8 +9,7 @@
  */
 import type { Node, Service, Task } from "../../proto/gen/skein/v1/objects.js";
 import {
-  EndpointMode,
-  type EndpointSpec,
+  EndpointSpec,
   type PortConfig,
   PublishMode,
   type TaskSpec,
@@ -46,7 +45,7 @@ function covers(a: object, b: object, options: { keysOnly: boolean } = { keysOnl
   return true;
 }
 
-const NO_ENDPOINT: EndpointSpec = { mode: EndpointMode.VIP, ports: [] };
+const NO_ENDPOINT: EndpointSpec = EndpointSpec.fromPartial({});
 
 /** An absent endpoint specification means: a VIP, no ports. */
 export function sameEndpointSpec(a: EndpointSpec | undefined, b: EndpointSpec | undefined): boolean {
@@ -110,8 +109,7 @@ function needsNewEndpoint(task: Task, service: Service): boolean {
   if (before === after || deepEqual(before, after)) return false;
   const hostPorts = (spec: EndpointSpec): readonly PortConfig[] =>
     spec.ports.filter(({ publishMode }) => publishMode === PublishMode.HOST);
-  const normal = (spec: EndpointSpec): object =>
-    normalEndpoint({ mode: EndpointMode.VIP, ports: hostPorts(spec) });
+  const normal = (spec: EndpointSpec): object => normalEndpoint({ ...NO_ENDPOINT, ports: hostPorts(spec) });
   if (!deepEqual(normal(before), normal(after))) return true;
   return after.ports.length > 0 && before.ports.length === 0 && task.gatewayAddress === "";
 }

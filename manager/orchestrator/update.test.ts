@@ -5,9 +5,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import {
+  EndpointSpec,
   FailureAction,
   Placement,
-  type PortConfig,
+  PortConfig,
   PublishMode,
   TaskState,
   type TaskStatus,
@@ -147,10 +148,10 @@ test("labels, replicas and update settings are no reason to replace a task", asy
 });
 
 const port = (targetPort: number, publishMode: PublishMode) =>
-  ({ name: "", protocol: "PORT_PROTOCOL_TCP", targetPort, publishedPort: 0, publishMode }) as const;
+  PortConfig.fromPartial({ targetPort, publishMode });
 
 async function publish(lab: ControlLab, ...ports: readonly PortConfig[]): Promise<void> {
-  await lab.updateService("web", (spec) => ({ ...spec, endpoint: { mode: "ENDPOINT_MODE_VIP", ports } }));
+  await lab.updateService("web", (spec) => ({ ...spec, endpoint: EndpointSpec.fromPartial({ ports }) }));
 }
 
 test("published ports and the endpoint mode change under running tasks", async () => {
@@ -167,7 +168,7 @@ test("published ports and the endpoint mode change under running tasks", async (
   await publish(lab, port(80, PublishMode.INGRESS), port(81, PublishMode.INGRESS));
   await lab.updateService("web", (spec) => ({
     ...spec,
-    endpoint: { mode: "ENDPOINT_MODE_DNSRR", ports: [] },
+    endpoint: EndpointSpec.fromPartial({ mode: "ENDPOINT_MODE_DNSRR" }),
   }));
   assert.deepEqual(
     lab.tasks("web").map(({ id }) => id),

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { NodeResource } from "../../proto/gen/skein/v1/dispatcher.js";
 import { EndpointState, PeerResource } from "../../proto/gen/skein/v1/dispatcher.js";
-import { PortProtocol, PublishMode } from "../../proto/gen/skein/v1/types.js";
+import { PortConfig, PortProtocol, PublishMode } from "../../proto/gen/skein/v1/types.js";
 import { planMesh } from "./mesh-plan.js";
 import { endpoint, identity, network, peer, service, stateOf } from "./network-fixtures.js";
 import type { Sandbox } from "./sandbox.js";
@@ -38,13 +38,12 @@ test("a published port leads to ready tasks everywhere; what is here is exposed 
 
 test("a host-mode port leads to the task here alone", () => {
   const hostPorts = [
-    {
-      name: "",
+    PortConfig.fromPartial({
       protocol: PortProtocol.UDP,
       targetPort: 53,
       publishedPort: 5353,
       publishMode: PublishMode.HOST,
-    },
+    }),
   ];
   const plan = planMesh(stateOf(), { identity, sandboxes: new Map([["task11", sandbox({ hostPorts })]]) });
   assert.deepEqual(plan.ports, [

@@ -13,6 +13,7 @@ import {
   EndpointResource,
   EndpointState,
   NetworkResource,
+  PeerResource,
   ServiceResource,
 } from "../../proto/gen/skein/v1/dispatcher.js";
 import { Task } from "../../proto/gen/skein/v1/objects.js";
@@ -73,7 +74,13 @@ function everything(): NodeResource[] {
       ({ nodeId, number, address }): NodeResource => ({
         resource: {
           $case: "peer",
-          value: { nodeId, hostname: nodeId, number, dataPathAddress: address, vxlanUdpPort: 4789 },
+          value: PeerResource.fromPartial({
+            nodeId,
+            hostname: nodeId,
+            number,
+            dataPathAddress: address,
+            vxlanUdpPort: 4789,
+          }),
         },
       }),
     ),

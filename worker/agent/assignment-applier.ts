@@ -240,12 +240,13 @@ export class AssignmentApplier {
   }
 }
 
-const NETWORK_CASES = new Set(["network", "endpoint", "service", "peer"]);
+const NETWORK_CASES = new Set(["network", "endpoint", "service", "peer", "networkKey"]);
 const NETWORK_KINDS = new Set<ResourceKind>([
   ResourceKind.NETWORK,
   ResourceKind.ENDPOINT,
   ResourceKind.SERVICE,
   ResourceKind.PEER,
+  ResourceKind.NETWORK_KEY,
 ]);
 
 function networkPart(changes: BookChanges): BookChanges {

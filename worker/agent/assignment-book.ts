@@ -28,6 +28,7 @@ const KINDS = {
   endpoint: ResourceKind.ENDPOINT,
   service: ResourceKind.SERVICE,
   peer: ResourceKind.PEER,
+  networkKey: ResourceKind.NETWORK_KEY,
 } as const;
 
 export function keyOf({ resource }: NodeResource): ResourceKey | undefined {

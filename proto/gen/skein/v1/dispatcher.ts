@@ -23,6 +23,9 @@ import Long from "long";
 import _m0 from "protobufjs/minimal.js";
 import { Config, Node, Secret, Task } from "./objects.js";
 import {
+  BalancePolicy,
+  balancePolicyFromJSON,
+  balancePolicyToNumber,
   EndpointMode,
   endpointModeFromJSON,
   endpointModeToNumber,
@@ -95,6 +98,7 @@ export const ResourceKind = {
   ENDPOINT: "RESOURCE_KIND_ENDPOINT",
   SERVICE: "RESOURCE_KIND_SERVICE",
   PEER: "RESOURCE_KIND_PEER",
+  NETWORK_KEY: "RESOURCE_KIND_NETWORK_KEY",
   UNRECOGNIZED: "UNRECOGNIZED",
 } as const;
 
@@ -108,6 +112,7 @@ export namespace ResourceKind {
   export type ENDPOINT = typeof ResourceKind.ENDPOINT;
   export type SERVICE = typeof ResourceKind.SERVICE;
   export type PEER = typeof ResourceKind.PEER;
+  export type NETWORK_KEY = typeof ResourceKind.NETWORK_KEY;
   export type UNRECOGNIZED = typeof ResourceKind.UNRECOGNIZED;
 }
 
@@ -134,6 +139,9 @@ export function resourceKindFromJSON(object: any): ResourceKind {
     case 6:
     case "RESOURCE_KIND_PEER":
       return ResourceKind.PEER;
+    case 7:
+    case "RESOURCE_KIND_NETWORK_KEY":
+      return ResourceKind.NETWORK_KEY;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -157,6 +165,8 @@ export function resourceKindToNumber(object: ResourceKind): number {
       return 5;
     case ResourceKind.PEER:
       return 6;
+    case ResourceKind.NETWORK_KEY:
+      return 7;
     case ResourceKind.UNRECOGNIZED:
     default:
       return -1;
@@ -256,6 +266,7 @@ export interface NodeResource {
     | { readonly $case: "endpoint"; readonly value: EndpointResource }
     | { readonly $case: "service"; readonly value: ServiceResource }
     | { readonly $case: "peer"; readonly value: PeerResource }
+    | { readonly $case: "networkKey"; readonly value: NetworkKeyResource }
     | undefined;
 }
 
@@ -268,6 +279,8 @@ export interface NetworkResource {
   /** 0: underlay MTU less 50 */
   readonly mtuBytes: number;
   readonly vxlanUdpPort: number;
+  /** its tunnel runs inside WireGuard */
+  readonly encrypted: boolean;
 }
 
 export interface EndpointResource {
@@ -294,6 +307,8 @@ export interface ServiceResource {
   readonly ports: readonly PortConfig[];
   /** per network: network_id and aliases; addresses unused */
   readonly aliases: readonly TaskAttachment[];
+  readonly balance: BalancePolicy;
+  readonly idleTimeoutMs?: number | undefined;
 }
 
 export interface PeerResource {
@@ -305,6 +320,17 @@ export interface PeerResource {
   readonly dataPathAddress: string;
   /** the cluster's */
   readonly vxlanUdpPort: number;
+  readonly wireguardPublicKey: string;
+  /** what the node measured; 0: not yet */
+  readonly pathMtuBytes: number;
+}
+
+/** A generation of the cluster's key: what two nodes share beyond their key pairs is derived from it. */
+export interface NetworkKeyResource {
+  /** of the generation */
+  readonly id: string;
+  /** 32 bytes */
+  readonly key: Uint8Array;
 }
 
 export interface ResourceKey {
@@ -1194,6 +1220,9 @@ export const NodeResource = {
       case "peer":
         PeerResource.encode(message.resource.value, writer.uint32(58).fork()).ldelim();
         break;
+      case "networkKey":
+        NetworkKeyResource.encode(message.resource.value, writer.uint32(66).fork()).ldelim();
+        break;
     }
     return writer;
   },
@@ -1254,6 +1283,13 @@ export const NodeResource = {
 
           message.resource = { $case: "peer", value: PeerResource.decode(reader, reader.uint32()) };
           continue;
+        case 8:
+          if (tag !== 66) {
+            break;
+          }
+
+          message.resource = { $case: "networkKey", value: NetworkKeyResource.decode(reader, reader.uint32()) };
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1299,12 +1335,17 @@ export const NodeResource = {
     if (object.resource?.$case === "peer" && object.resource?.value !== undefined && object.resource?.value !== null) {
       message.resource = { $case: "peer", value: PeerResource.fromPartial(object.resource.value) };
     }
+    if (
+      object.resource?.$case === "networkKey" && object.resource?.value !== undefined && object.resource?.value !== null
+    ) {
+      message.resource = { $case: "networkKey", value: NetworkKeyResource.fromPartial(object.resource.value) };
+    }
     return message;
   },
 };
 
 function createBaseNetworkResource(): NetworkResource {
-  return { id: "", name: "", vni: 0, ipam: [], internal: false, mtuBytes: 0, vxlanUdpPort: 0 };
+  return { id: "", name: "", vni: 0, ipam: [], internal: false, mtuBytes: 0, vxlanUdpPort: 0, encrypted: false };
 }
 
 export const NetworkResource = {
@@ -1329,6 +1370,9 @@ export const NetworkResource = {
     }
     if (message.vxlanUdpPort !== 0) {
       writer.uint32(56).uint32(message.vxlanUdpPort);
+    }
+    if (message.encrypted !== false) {
+      writer.uint32(64).bool(message.encrypted);
     }
     return writer;
   },
@@ -1389,6 +1433,13 @@ export const NetworkResource = {
 
           message.vxlanUdpPort = reader.uint32();
           continue;
+        case 8:
+          if (tag !== 64) {
+            break;
+          }
+
+          message.encrypted = reader.bool();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1410,6 +1461,7 @@ export const NetworkResource = {
     message.internal = object.internal ?? false;
     message.mtuBytes = object.mtuBytes ?? 0;
     message.vxlanUdpPort = object.vxlanUdpPort ?? 0;
+    message.encrypted = object.encrypted ?? false;
     return message;
   },
 };
@@ -1570,7 +1622,16 @@ export const EndpointResource = {
 };
 
 function createBaseServiceResource(): ServiceResource {
-  return { id: "", name: "", mode: EndpointMode.VIP, virtualIps: [], ports: [], aliases: [] };
+  return {
+    id: "",
+    name: "",
+    mode: EndpointMode.VIP,
+    virtualIps: [],
+    ports: [],
+    aliases: [],
+    balance: BalancePolicy.ROUND_ROBIN,
+    idleTimeoutMs: undefined,
+  };
 }
 
 export const ServiceResource = {
@@ -1592,6 +1653,12 @@ export const ServiceResource = {
     }
     for (const v of message.aliases) {
       TaskAttachment.encode(v!, writer.uint32(50).fork()).ldelim();
+    }
+    if (message.balance !== BalancePolicy.ROUND_ROBIN) {
+      writer.uint32(56).int32(balancePolicyToNumber(message.balance));
+    }
+    if (message.idleTimeoutMs !== undefined) {
+      writer.uint32(65).double(message.idleTimeoutMs);
     }
     return writer;
   },
@@ -1645,6 +1712,20 @@ export const ServiceResource = {
 
           message.aliases.push(TaskAttachment.decode(reader, reader.uint32()));
           continue;
+        case 7:
+          if (tag !== 56) {
+            break;
+          }
+
+          message.balance = balancePolicyFromJSON(reader.int32());
+          continue;
+        case 8:
+          if (tag !== 65) {
+            break;
+          }
+
+          message.idleTimeoutMs = reader.double();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1665,12 +1746,22 @@ export const ServiceResource = {
     message.virtualIps = object.virtualIps?.map((e) => VirtualIp.fromPartial(e)) || [];
     message.ports = object.ports?.map((e) => PortConfig.fromPartial(e)) || [];
     message.aliases = object.aliases?.map((e) => TaskAttachment.fromPartial(e)) || [];
+    message.balance = object.balance ?? BalancePolicy.ROUND_ROBIN;
+    message.idleTimeoutMs = object.idleTimeoutMs ?? undefined;
     return message;
   },
 };
 
 function createBasePeerResource(): PeerResource {
-  return { nodeId: "", hostname: "", number: 0, dataPathAddress: "", vxlanUdpPort: 0 };
+  return {
+    nodeId: "",
+    hostname: "",
+    number: 0,
+    dataPathAddress: "",
+    vxlanUdpPort: 0,
+    wireguardPublicKey: "",
+    pathMtuBytes: 0,
+  };
 }
 
 export const PeerResource = {
@@ -1689,6 +1780,12 @@ export const PeerResource = {
     }
     if (message.vxlanUdpPort !== 0) {
       writer.uint32(40).uint32(message.vxlanUdpPort);
+    }
+    if (message.wireguardPublicKey !== "") {
+      writer.uint32(50).string(message.wireguardPublicKey);
+    }
+    if (message.pathMtuBytes !== 0) {
+      writer.uint32(56).uint32(message.pathMtuBytes);
     }
     return writer;
   },
@@ -1735,6 +1832,20 @@ export const PeerResource = {
 
           message.vxlanUdpPort = reader.uint32();
           continue;
+        case 6:
+          if (tag !== 50) {
+            break;
+          }
+
+          message.wireguardPublicKey = reader.string();
+          continue;
+        case 7:
+          if (tag !== 56) {
+            break;
+          }
+
+          message.pathMtuBytes = reader.uint32();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1754,6 +1865,64 @@ export const PeerResource = {
     message.number = object.number ?? 0;
     message.dataPathAddress = object.dataPathAddress ?? "";
     message.vxlanUdpPort = object.vxlanUdpPort ?? 0;
+    message.wireguardPublicKey = object.wireguardPublicKey ?? "";
+    message.pathMtuBytes = object.pathMtuBytes ?? 0;
+    return message;
+  },
+};
+
+function createBaseNetworkKeyResource(): NetworkKeyResource {
+  return { id: "", key: new Uint8Array(0) };
+}
+
+export const NetworkKeyResource = {
+  encode(message: NetworkKeyResource, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.key.length !== 0) {
+      writer.uint32(18).bytes(message.key);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): NetworkKeyResource {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseNetworkKeyResource() as any;
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.id = reader.string();
+          continue;
+        case 2:
+          if (tag !== 18) {
+            break;
+          }
+
+          message.key = reader.bytes();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<NetworkKeyResource>): NetworkKeyResource {
+    return NetworkKeyResource.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NetworkKeyResource>): NetworkKeyResource {
+    const message = createBaseNetworkKeyResource() as any;
+    message.id = object.id ?? "";
+    message.key = object.key ?? new Uint8Array(0);
     return message;
   },
 };

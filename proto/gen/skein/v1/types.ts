@@ -476,6 +476,110 @@ export function publishModeToNumber(object: PublishMode): number {
   }
 }
 
+/**
+ * How a new connection's backend is chosen. Local first: a ready task on the node that has the connection, another
+ * only when there is none.
+ */
+export const BalancePolicy = {
+  ROUND_ROBIN: "BALANCE_POLICY_ROUND_ROBIN",
+  SOURCE_HASH: "BALANCE_POLICY_SOURCE_HASH",
+  LOCAL_FIRST: "BALANCE_POLICY_LOCAL_FIRST",
+  UNRECOGNIZED: "UNRECOGNIZED",
+} as const;
+
+export type BalancePolicy = typeof BalancePolicy[keyof typeof BalancePolicy];
+
+export namespace BalancePolicy {
+  export type ROUND_ROBIN = typeof BalancePolicy.ROUND_ROBIN;
+  export type SOURCE_HASH = typeof BalancePolicy.SOURCE_HASH;
+  export type LOCAL_FIRST = typeof BalancePolicy.LOCAL_FIRST;
+  export type UNRECOGNIZED = typeof BalancePolicy.UNRECOGNIZED;
+}
+
+export function balancePolicyFromJSON(object: any): BalancePolicy {
+  switch (object) {
+    case 0:
+    case "BALANCE_POLICY_ROUND_ROBIN":
+      return BalancePolicy.ROUND_ROBIN;
+    case 1:
+    case "BALANCE_POLICY_SOURCE_HASH":
+      return BalancePolicy.SOURCE_HASH;
+    case 2:
+    case "BALANCE_POLICY_LOCAL_FIRST":
+      return BalancePolicy.LOCAL_FIRST;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return BalancePolicy.UNRECOGNIZED;
+  }
+}
+
+export function balancePolicyToNumber(object: BalancePolicy): number {
+  switch (object) {
+    case BalancePolicy.ROUND_ROBIN:
+      return 0;
+    case BalancePolicy.SOURCE_HASH:
+      return 1;
+    case BalancePolicy.LOCAL_FIRST:
+      return 2;
+    case BalancePolicy.UNRECOGNIZED:
+    default:
+      return -1;
+  }
+}
+
+/**
+ * What a task sees of a client that comes through the mesh: its address; the entry node's; the entry node's, and a
+ * PROXY protocol header (version 2) with the client's before the first byte (TCP only).
+ */
+export const SourceMode = {
+  KEEP: "SOURCE_MODE_KEEP",
+  SNAT: "SOURCE_MODE_SNAT",
+  PROXY: "SOURCE_MODE_PROXY",
+  UNRECOGNIZED: "UNRECOGNIZED",
+} as const;
+
+export type SourceMode = typeof SourceMode[keyof typeof SourceMode];
+
+export namespace SourceMode {
+  export type KEEP = typeof SourceMode.KEEP;
+  export type SNAT = typeof SourceMode.SNAT;
+  export type PROXY = typeof SourceMode.PROXY;
+  export type UNRECOGNIZED = typeof SourceMode.UNRECOGNIZED;
+}
+
+export function sourceModeFromJSON(object: any): SourceMode {
+  switch (object) {
+    case 0:
+    case "SOURCE_MODE_KEEP":
+      return SourceMode.KEEP;
+    case 1:
+    case "SOURCE_MODE_SNAT":
+      return SourceMode.SNAT;
+    case 2:
+    case "SOURCE_MODE_PROXY":
+      return SourceMode.PROXY;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return SourceMode.UNRECOGNIZED;
+  }
+}
+
+export function sourceModeToNumber(object: SourceMode): number {
+  switch (object) {
+    case SourceMode.KEEP:
+      return 0;
+    case SourceMode.SNAT:
+      return 1;
+    case SourceMode.PROXY:
+      return 2;
+    case SourceMode.UNRECOGNIZED:
+    default:
+      return -1;
+  }
+}
+
 export const UpdateState = {
   NONE: "UPDATE_STATE_NONE",
   UPDATING: "UPDATE_STATE_UPDATING",
@@ -854,6 +958,12 @@ export interface NodeDescription {
   readonly dataPathAddress: string;
   /** fully qualified CDI names the node offers, "vendor.com/class=name" */
   readonly devices: readonly string[];
+  /** base64, 32 bytes; empty: the kernel has no WireGuard */
+  readonly wireguardPublicKey: string;
+  /** what is wrong with the node's network and its paths, in words; empty: nothing */
+  readonly networkTrouble: string;
+  /** of the data path, as measured; 0: not yet */
+  readonly pathMtuBytes: number;
   /** why the node's manager is not healthy, in words; empty: it is, or there is none */
   readonly managerTrouble: string;
 }
@@ -1143,6 +1253,9 @@ export interface UpdateConfig {
 export interface EndpointSpec {
   readonly mode: EndpointMode;
   readonly ports: readonly PortConfig[];
+  readonly balance: BalancePolicy;
+  /** of connections to VIPs and published ports; absent: the kernel's */
+  readonly idleTimeoutMs?: number | undefined;
 }
 
 export interface PortConfig {
@@ -1152,6 +1265,11 @@ export interface PortConfig {
   /** 0: the allocator chooses from 30000-32767 (ingress) or the node does (host) */
   readonly publishedPort: number;
   readonly publishMode: PublishMode;
+  /** addresses or interface names of a node where it is open; none: all */
+  readonly hostAddresses: readonly string[];
+  /** CIDRs; none: everybody */
+  readonly allowedSources: readonly string[];
+  readonly sourceMode: SourceMode;
 }
 
 export interface VirtualIp {
@@ -1917,6 +2035,9 @@ function createBaseNodeDescription(): NodeDescription {
     tlsTrustRootSha256: "",
     dataPathAddress: "",
     devices: [],
+    wireguardPublicKey: "",
+    networkTrouble: "",
+    pathMtuBytes: 0,
     managerTrouble: "",
   };
 }
@@ -1952,6 +2073,15 @@ export const NodeDescription = {
     }
     for (const v of message.devices) {
       writer.uint32(82).string(v!);
+    }
+    if (message.wireguardPublicKey !== "") {
+      writer.uint32(98).string(message.wireguardPublicKey);
+    }
+    if (message.networkTrouble !== "") {
+      writer.uint32(106).string(message.networkTrouble);
+    }
+    if (message.pathMtuBytes !== 0) {
+      writer.uint32(112).uint32(message.pathMtuBytes);
     }
     if (message.managerTrouble !== "") {
       writer.uint32(74).string(message.managerTrouble);
@@ -2039,6 +2169,27 @@ export const NodeDescription = {
 
           message.devices.push(reader.string());
           continue;
+        case 12:
+          if (tag !== 98) {
+            break;
+          }
+
+          message.wireguardPublicKey = reader.string();
+          continue;
+        case 13:
+          if (tag !== 106) {
+            break;
+          }
+
+          message.networkTrouble = reader.string();
+          continue;
+        case 14:
+          if (tag !== 112) {
+            break;
+          }
+
+          message.pathMtuBytes = reader.uint32();
+          continue;
         case 9:
           if (tag !== 74) {
             break;
@@ -2082,6 +2233,9 @@ export const NodeDescription = {
     message.tlsTrustRootSha256 = object.tlsTrustRootSha256 ?? "";
     message.dataPathAddress = object.dataPathAddress ?? "";
     message.devices = object.devices?.map((e) => e) || [];
+    message.wireguardPublicKey = object.wireguardPublicKey ?? "";
+    message.networkTrouble = object.networkTrouble ?? "";
+    message.pathMtuBytes = object.pathMtuBytes ?? 0;
     message.managerTrouble = object.managerTrouble ?? "";
     return message;
   },
@@ -5018,7 +5172,7 @@ export const UpdateConfig = {
 };
 
 function createBaseEndpointSpec(): EndpointSpec {
-  return { mode: EndpointMode.VIP, ports: [] };
+  return { mode: EndpointMode.VIP, ports: [], balance: BalancePolicy.ROUND_ROBIN, idleTimeoutMs: undefined };
 }
 
 export const EndpointSpec = {
@@ -5028,6 +5182,12 @@ export const EndpointSpec = {
     }
     for (const v of message.ports) {
       PortConfig.encode(v!, writer.uint32(18).fork()).ldelim();
+    }
+    if (message.balance !== BalancePolicy.ROUND_ROBIN) {
+      writer.uint32(24).int32(balancePolicyToNumber(message.balance));
+    }
+    if (message.idleTimeoutMs !== undefined) {
+      writer.uint32(33).double(message.idleTimeoutMs);
     }
     return writer;
   },
@@ -5053,6 +5213,20 @@ export const EndpointSpec = {
 
           message.ports.push(PortConfig.decode(reader, reader.uint32()));
           continue;
+        case 3:
+          if (tag !== 24) {
+            break;
+          }
+
+          message.balance = balancePolicyFromJSON(reader.int32());
+          continue;
+        case 4:
+          if (tag !== 33) {
+            break;
+          }
+
+          message.idleTimeoutMs = reader.double();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -5069,12 +5243,23 @@ export const EndpointSpec = {
     const message = createBaseEndpointSpec() as any;
     message.mode = object.mode ?? EndpointMode.VIP;
     message.ports = object.ports?.map((e) => PortConfig.fromPartial(e)) || [];
+    message.balance = object.balance ?? BalancePolicy.ROUND_ROBIN;
+    message.idleTimeoutMs = object.idleTimeoutMs ?? undefined;
     return message;
   },
 };
 
 function createBasePortConfig(): PortConfig {
-  return { name: "", protocol: PortProtocol.TCP, targetPort: 0, publishedPort: 0, publishMode: PublishMode.INGRESS };
+  return {
+    name: "",
+    protocol: PortProtocol.TCP,
+    targetPort: 0,
+    publishedPort: 0,
+    publishMode: PublishMode.INGRESS,
+    hostAddresses: [],
+    allowedSources: [],
+    sourceMode: SourceMode.KEEP,
+  };
 }
 
 export const PortConfig = {
@@ -5093,6 +5278,15 @@ export const PortConfig = {
     }
     if (message.publishMode !== PublishMode.INGRESS) {
       writer.uint32(40).int32(publishModeToNumber(message.publishMode));
+    }
+    for (const v of message.hostAddresses) {
+      writer.uint32(50).string(v!);
+    }
+    for (const v of message.allowedSources) {
+      writer.uint32(58).string(v!);
+    }
+    if (message.sourceMode !== SourceMode.KEEP) {
+      writer.uint32(64).int32(sourceModeToNumber(message.sourceMode));
     }
     return writer;
   },
@@ -5139,6 +5333,27 @@ export const PortConfig = {
 
           message.publishMode = publishModeFromJSON(reader.int32());
           continue;
+        case 6:
+          if (tag !== 50) {
+            break;
+          }
+
+          message.hostAddresses.push(reader.string());
+          continue;
+        case 7:
+          if (tag !== 58) {
+            break;
+          }
+
+          message.allowedSources.push(reader.string());
+          continue;
+        case 8:
+          if (tag !== 64) {
+            break;
+          }
+
+          message.sourceMode = sourceModeFromJSON(reader.int32());
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -5158,6 +5373,9 @@ export const PortConfig = {
     message.targetPort = object.targetPort ?? 0;
     message.publishedPort = object.publishedPort ?? 0;
     message.publishMode = object.publishMode ?? PublishMode.INGRESS;
+    message.hostAddresses = object.hostAddresses?.map((e) => e) || [];
+    message.allowedSources = object.allowedSources?.map((e) => e) || [];
+    message.sourceMode = object.sourceMode ?? SourceMode.KEEP;
     return message;
   },
 };
