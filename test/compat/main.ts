@@ -41,6 +41,9 @@ const SELF = process.argv.includes("--self");
 /** Docker's answers are printed as well. */
 const ANSWERS = process.argv.includes("--answers");
 
+/** Differences that are explained are printed, too, each with its reason. */
+const EXPLAINED_TOO = process.argv.includes("--explained");
+
 function printAnswer(command: string, output: StepOutput | undefined): void {
   console.log(`$ ${command}\n${output?.stdout ?? ""}${output?.stderr ?? ""}[${output?.code ?? "?"}]`);
 }
@@ -90,9 +93,11 @@ async function main(pattern: RegExp): Promise<boolean> {
         const open = differences.filter(({ explanation }) => explanation === undefined);
         totals.explained += differences.length - open.length;
         totals.unexplained += open.length;
-        if (open.length === 0) return;
+        const shown = EXPLAINED_TOO ? differences : open;
+        if (shown.length === 0) return;
         console.log(`\n[${compatCase.name}] ${step.command}`);
-        for (const { text } of open) console.log(`  ${text}`);
+        for (const { text, explanation } of shown)
+          console.log(`  ${text}${explanation === undefined ? "" : ` (${explanation.reason})`}`);
       });
     }
   } finally {
