@@ -4,7 +4,17 @@
  * Source: nft(8).
  */
 
+import { BalancePolicy } from "../../proto/gen/skein/v1/types.js";
+
 export const NFT_TABLE = "ip skein";
+/** Of the same shape; a table per family, so that a host without IPv6 loses nothing. */
+export const NFT_TABLE_IP6 = "ip6 skein";
+
+/**
+ * The same on every node, or a client would get another task by another node. Without one the kernel takes
+ * one at random.
+ */
+const SOURCE_HASH_SEED = "0x736b6569";
 
 /** Lines that turn one set of elements into another. */
 export function diffSet(
@@ -45,21 +55,49 @@ function elements(
 }
 
 /** A chain that holds exactly these rules. */
-export function replaceChain(name: string, rules: readonly string[]): string[] {
+export function replaceChain(name: string, rules: readonly string[], table = NFT_TABLE): string[] {
   return [
-    `add chain ${NFT_TABLE} ${name}`,
-    `flush chain ${NFT_TABLE} ${name}`,
-    ...rules.map((rule) => `add rule ${NFT_TABLE} ${name} ${rule}`),
+    `add chain ${table} ${name}`,
+    `flush chain ${table} ${name}`,
+    ...rules.map((rule) => `add rule ${table} ${name} ${rule}`),
   ];
 }
 
-export function removeChain(name: string): string[] {
-  return [`flush chain ${NFT_TABLE} ${name}`, `delete chain ${NFT_TABLE} ${name}`];
+export function removeChain(name: string, table = NFT_TABLE): string[] {
+  return [`flush chain ${table} ${name}`, `delete chain ${table} ${name}`];
 }
 
 /** A random choice among equals: `numgen random mod 2 map { 0 : a, 1 : b }`. */
 export function randomChoice(values: readonly string[]): string {
-  return `numgen random mod ${values.length} map { ${values.map((value, i) => `${i} : ${value}`).join(", ")} }`;
+  return choice("numgen random", values);
+}
+
+/**
+ * What a new connection is sent to, to stand behind `dnat to`. One look into a hash map, however many
+ * backends there are.
+ * Round robin counts connections across the processors, so that few backends get even shares. The source hash
+ * looks at the client's address alone: equal on all nodes when the backends come in the same order. Local
+ * first takes the backends of this node in turn, and all of them when there is none here.
+ * @param backends at least one: addresses, or `address . port`.
+ * @param options.local those of them that are on this node. family: of the addresses. @default ip
+ */
+export function backendChoice(
+  policy: BalancePolicy,
+  backends: readonly string[],
+  options: { readonly local: ReadonlySet<string>; readonly family?: "ip" | "ip6" },
+): string {
+  if (policy === BalancePolicy.SOURCE_HASH) {
+    const { family = "ip" } = options;
+    return choice(`jhash ${family} saddr`, backends, ` seed ${SOURCE_HASH_SEED}`);
+  }
+  const here =
+    policy === BalancePolicy.LOCAL_FIRST ? backends.filter((backend) => options.local.has(backend)) : [];
+  return choice("numgen inc", here.length > 0 ? here : backends);
+}
+
+function choice(by: string, values: readonly string[], suffix = ""): string {
+  const numbered = values.map((value, i) => `${i} : ${value}`);
+  return `${by} mod ${values.length}${suffix} map { ${numbered.join(", ")} }`;
 }
 
 /** An id as part of a chain's name. */
