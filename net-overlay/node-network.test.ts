@@ -9,8 +9,8 @@ import { PublishMode } from "../proto/gen/skein/v1/types.js";
 import { MemoryDataPlane } from "./dataplane/memory-data-plane.js";
 import { MemorySandboxRecords } from "./dataplane/sandbox-records.js";
 import { endpoint, identity, network, peer, service } from "./endpoints/network-fixtures.js";
-import type { SandboxDns } from "./node-network.js";
 import { NodeNetwork } from "./node-network.js";
+import type { SandboxDns } from "./task-sandboxes.js";
 
 class MemoryDns implements SandboxDns {
   readonly served = new Set<string>();

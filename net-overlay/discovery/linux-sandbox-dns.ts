@@ -13,7 +13,7 @@ import { messageOf } from "../../base/errors/errors.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
 import type { Sandbox } from "../endpoints/sandbox.js";
-import type { SandboxDns } from "../node-network.js";
+import type { SandboxDns } from "../task-sandboxes.js";
 import { DNS_ADDRESS, DNS_SERVED_PORT } from "./dns-address.js";
 import type { Query } from "./dns-wire.js";
 import { decodeQuery, encodeAnswer } from "./dns-wire.js";

@@ -1,0 +1,145 @@
+/**
+ * Dirty plans: which parts of the kernel's state are to be planned anew, and their way to the data plane.
+ * Pure (the world comes as ports). Invariants: what was marked stays marked until it was applied; what
+ * failed is tried again with the next change, and after RETRY_DELAY_MS at the latest.
+ * Source: docs/design/network.md ("Parts").
+ */
+import type { Timer } from "../base/clock/clock.js";
+import { FailedPreconditionError, messageOf } from "../base/errors/errors.js";
+import { planMesh } from "./endpoints/mesh-plan.js";
+import { planOverlay } from "./endpoints/overlay-plan.js";
+import type { Sandbox } from "./endpoints/sandbox.js";
+import { portText } from "./endpoints/sandbox.js";
+import type { NetworkGround } from "./network-ground.js";
+
+/** After a failure to apply; the next change tries again, too. */
+const RETRY_DELAY_MS = 1_000;
+
+export class DirtyPlans {
+  readonly #ground: NetworkGround;
+  readonly #tryAgain: () => void;
+  readonly #networks = new Set<string>();
+  readonly #warnedPorts = new Set<string>();
+  #mesh = false;
+  #retry: Timer | undefined;
+
+  /** `tryAgain` asks for a turn in which `apply` is called once more. */
+  constructor(ground: NetworkGround, { tryAgain }: { tryAgain: () => void }) {
+    this.#ground = ground;
+    this.#tryAgain = tryAgain;
+  }
+
+  /** Whether a further attempt is planned because one failed. */
+  get isRetrying(): boolean {
+    return this.#retry !== undefined;
+  }
+
+  markMesh(): void {
+    this.#mesh = true;
+  }
+
+  markNetwork(networkId: string): void {
+    this.#networks.add(networkId);
+  }
+
+  markSandbox(sandbox: Sandbox): void {
+    if (sandbox.gatewayAddress !== undefined) this.markMesh();
+    for (const { networkId } of sandbox.overlays) this.markNetwork(networkId);
+  }
+
+  /** Applies what is marked. @throws the first failure, unless it is only to be logged. */
+  async apply(options: { failing: "throw" | "log" } = { failing: "throw" }): Promise<void> {
+    const { log, clock } = this.#ground;
+    const failures: unknown[] = [];
+    const attempt = async (what: string, work: () => Promise<void> | void): Promise<void> => {
+      try {
+        await work();
+      } catch (error) {
+        log.error("network state was not applied", { what, error: messageOf(error) });
+        failures.push(error);
+      }
+    };
+    if (this.#mesh) await attempt("mesh", () => this.#applyMesh());
+    for (const networkId of [...this.#networks].sort()) {
+      await attempt(`overlay ${networkId}`, () => this.#applyOverlay(networkId));
+    }
+    if (failures.length === 0) return;
+    this.#retry ??= clock.setTimer(RETRY_DELAY_MS, () => {
+      this.#retry = undefined;
+      this.#tryAgain();
+    });
+    if (options.failing === "throw") throw failures[0];
+  }
+
+  /** Mesh and overlays of one sandbox, whose tasks they list. @throws when one of them is not ready. */
+  applyFor(sandbox: Sandbox): void {
+    if (sandbox.gatewayAddress !== undefined) this.#applyMesh();
+    for (const { networkId } of sandbox.overlays) this.#applyOverlayNow(networkId);
+  }
+
+  /** Plans no further attempt. */
+  stop(): void {
+    this.#retry?.cancel();
+    this.#retry = undefined;
+  }
+
+  clear(): void {
+    this.stop();
+    this.#networks.clear();
+  }
+
+  #applyMesh(): void {
+    const { identity, state, sandboxes, dataPlane, log } = this.#ground;
+    if (identity === undefined) return;
+    const plan = planMesh(state, { identity, sandboxes });
+    this.#mesh = true;
+    dataPlane.applyMesh(plan);
+    this.#mesh = false;
+    const local = new Set([...sandboxes.values()].flatMap(({ hostPorts }) => hostPorts.map(portText)));
+    for (const { protocol, publishedPort } of plan.ports) {
+      const port = `${publishedPort}/${protocol}`;
+      if (this.#warnedPorts.has(port) || local.has(port)) continue;
+      this.#warnedPorts.add(port); // looked at once
+      if (dataPlane.isPortHeld(protocol, publishedPort)) {
+        log.warn(
+          "a process on this node listens on a published port; the routing mesh takes its connections",
+          {
+            port,
+          },
+        );
+      }
+    }
+  }
+
+  #applyOverlay(networkId: string): Promise<void> | void {
+    const { identity, state, sandboxes, dataPlane } = this.#ground;
+    if (identity === undefined) return undefined;
+    this.#networks.add(networkId);
+    const plan = planOverlay(state, { networkId, identity, sandboxes: sandboxes.values() });
+    if (plan !== undefined) {
+      dataPlane.applyOverlay(plan);
+      this.#networks.delete(networkId);
+      return undefined;
+    }
+    if (this.#isUsed(networkId)) return undefined; // stays until its last task here is gone
+    this.#networks.delete(networkId);
+    return dataPlane.removeOverlay(networkId);
+  }
+
+  #applyOverlayNow(networkId: string): void {
+    const { identity, state, sandboxes, dataPlane } = this.#ground;
+    if (identity === undefined) return;
+    const plan = planOverlay(state, { networkId, identity, sandboxes: sandboxes.values() });
+    if (plan === undefined)
+      throw new FailedPreconditionError(`network ${networkId} is not ready on this node`);
+    this.#networks.add(networkId);
+    dataPlane.applyOverlay(plan);
+    this.#networks.delete(networkId);
+  }
+
+  #isUsed(networkId: string): boolean {
+    return [...this.#ground.sandboxes.values()].some(({ overlays }) =>
+      overlays.some((overlay) => overlay.networkId === networkId),
+    );
+  }
+}

@@ -1,0 +1,31 @@
+/**
+ * What the parts of a node's network share: resources, sandboxes, who the node is, and the data plane.
+ * Pure. Invariant: written only by `NodeNetwork` and `TaskSandboxes`, each in its turn.
+ * Source: docs/design/network.md ("Parts").
+ */
+import type { Clock } from "../base/clock/clock.js";
+import type { Logger } from "../base/log/logger.js";
+import type { DataPlane } from "./dataplane/data-plane.js";
+import { NetworkState } from "./endpoints/network-state.js";
+import type { Sandbox } from "./endpoints/sandbox.js";
+import type { NodeNetworkIdentity } from "./network-plane.js";
+
+export interface NetworkGround {
+  readonly dataPlane: DataPlane;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly state: NetworkState;
+  /** By task id. */
+  readonly sandboxes: Map<string, Sandbox>;
+  /** Undefined until the cluster gave the node its number. */
+  identity: NodeNetworkIdentity | undefined;
+}
+
+export function createNetworkGround(options: {
+  dataPlane: DataPlane;
+  clock: Clock;
+  log: Logger;
+}): NetworkGround {
+  const { dataPlane, clock, log } = options;
+  return { dataPlane, clock, log, state: new NetworkState(), sandboxes: new Map(), identity: undefined };
+}
