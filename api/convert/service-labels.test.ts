@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { InvalidArgumentError } from "../../base/errors/errors.js";
-import { PlacementStrategy } from "../../proto/gen/skein/v1/types.js";
+import { BalancePolicy, PlacementStrategy } from "../../proto/gen/skein/v1/types.js";
 import { Fields } from "./fields.js";
 import { serviceSpecOut } from "./service-out.js";
 import { serviceSpecIn } from "./service-spec-in.js";
@@ -38,4 +38,41 @@ test("a strategy or a device nobody knows is refused with label, rule and value"
       (error: unknown) => error instanceof InvalidArgumentError && error.message === words,
     );
   }
+});
+
+test("balance and idle timeout come from labels, which count more than the fields", () => {
+  const spec = serviceSpecIn(
+    Fields.of({
+      Name: "w",
+      Labels: { "skein.balance": "localfirst", "skein.idle-timeout": "1m30s" },
+      TaskTemplate: { ContainerSpec: { Image: "i" } },
+      EndpointSpec: { Balance: "sourcehash", IdleTimeout: 5_000_000_000 },
+    }),
+  );
+  assert.equal(spec.endpoint?.balance, BalancePolicy.LOCAL_FIRST);
+  assert.equal(spec.endpoint?.idleTimeoutMs, 90_000);
+  assert.equal(specWith({ "skein.balance": "sourcehash" }).endpoint?.balance, BalancePolicy.SOURCE_HASH);
+  assert.equal(specWith({}).endpoint, undefined);
+  assert.throws(
+    () => specWith({ "skein.balance": "random" }),
+    /label skein.balance must be one of roundrobin, sourcehash, localfirst, got "random"/,
+  );
+  assert.throws(() => specWith({ "skein.idle-timeout": "90" }), /must be a duration such as 90s/);
+});
+
+test("balance and idle timeout survive the way in and out; what is usual is not shown", () => {
+  const through = (EndpointSpec: object): unknown =>
+    JSON.parse(
+      JSON.stringify(
+        serviceSpecOut(
+          serviceSpecIn(
+            Fields.of({ Name: "w", TaskTemplate: { ContainerSpec: { Image: "i" } }, EndpointSpec }),
+          ),
+        ),
+      ),
+    ).EndpointSpec;
+  const asked = { Mode: "vip", Balance: "localfirst", IdleTimeout: 90_000_000_000 };
+  assert.deepEqual(through(asked), asked);
+  assert.deepEqual(through({ Balance: "roundrobin", IdleTimeout: 0 }), { Mode: "vip" });
+  assert.throws(() => through({ Balance: "lc" }), InvalidArgumentError);
 });

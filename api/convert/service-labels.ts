@@ -4,12 +4,28 @@
  *
  *   skein.placement.strategy   spread or binpack; absent: what the cluster says
  *   skein.devices              CDI names of devices, with commas: "vendor.com/gpu=0, vendor.com/gpu=1"
+ *   skein.balance              roundrobin, sourcehash or localfirst; absent: EndpointSpec.Balance
+ *   skein.idle-timeout         a duration of Go, "90s"; "0": the kernel's; absent: EndpointSpec.IdleTimeout
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
-import { Placement, PlacementStrategy, type TaskSpec } from "../../proto/gen/skein/v1/types.js";
+import {
+  BalancePolicy,
+  EndpointSpec,
+  Placement,
+  PlacementStrategy,
+  type TaskSpec,
+} from "../../proto/gen/skein/v1/types.js";
 
 export const STRATEGY_LABEL = "skein.placement.strategy";
 export const DEVICES_LABEL = "skein.devices";
+export const BALANCE_LABEL = "skein.balance";
+export const IDLE_TIMEOUT_LABEL = "skein.idle-timeout";
+
+export const BALANCE_POLICIES = {
+  roundrobin: BalancePolicy.ROUND_ROBIN,
+  sourcehash: BalancePolicy.SOURCE_HASH,
+  localfirst: BalancePolicy.LOCAL_FIRST,
+} as const;
 
 const STRATEGIES: ReadonlyMap<string, PlacementStrategy> = new Map([
   ["spread", PlacementStrategy.SPREAD],
@@ -30,6 +46,50 @@ export function withServiceLabels(task: TaskSpec, labels: Readonly<Record<string
     out = { ...out, container: { ...out.container, devices } };
   }
   return out;
+}
+
+/**
+ * What a label says counts, whatever stands in the field: a stock client sends back the one, not the other.
+ * @throws {InvalidArgumentError} naming the label, the rule and the value.
+ */
+export function withEndpointLabels(
+  endpoint: EndpointSpec | undefined,
+  labels: Readonly<Record<string, string>>,
+): EndpointSpec | undefined {
+  const [policy, timeout] = [labels[BALANCE_LABEL], labels[IDLE_TIMEOUT_LABEL]];
+  if (policy === undefined && timeout === undefined) return endpoint;
+  const out = endpoint ?? EndpointSpec.fromPartial({});
+  return {
+    ...out,
+    ...(policy === undefined ? {} : { balance: balanceIn(policy) }),
+    ...(timeout === undefined ? {} : { idleTimeoutMs: timeoutIn(timeout) }),
+  };
+}
+
+function balanceIn(text: string): BalancePolicy {
+  const policy = Object.entries(BALANCE_POLICIES).find(([name]) => name === text)?.[1];
+  if (policy === undefined) {
+    const known = Object.keys(BALANCE_POLICIES).join(", ");
+    throw new InvalidArgumentError(`label ${BALANCE_LABEL} must be one of ${known}, got "${text}"`);
+  }
+  return policy;
+}
+
+const DURATION_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+
+/** @returns undefined for "0". */
+function timeoutIn(text: string): number | undefined {
+  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)];
+  if (text !== "0" && (parts.length === 0 || parts.map(([part]) => part).join("") !== text)) {
+    throw new InvalidArgumentError(
+      `label ${IDLE_TIMEOUT_LABEL} must be a duration such as 90s or 1h30m, got "${text}"`,
+    );
+  }
+  const ms = parts.reduce(
+    (sum, [, amount, unit]) => sum + Number(amount) * (DURATION_MS[unit ?? ""] ?? 0),
+    0,
+  );
+  return ms === 0 ? undefined : Math.round(ms);
 }
 
 function strategyIn(text: string | undefined): PlacementStrategy | undefined {

@@ -4,6 +4,7 @@
 import type { ServiceCounts } from "../../proto/gen/skein/v1/control.js";
 import type { Service, Task } from "../../proto/gen/skein/v1/objects.js";
 import {
+  BalancePolicy,
   EndpointMode,
   FailureAction,
   type Meta,
@@ -23,6 +24,11 @@ const FAILURE_WORDS: Readonly<Record<string, string>> = {
   [FailureAction.PAUSE]: "pause",
   [FailureAction.CONTINUE]: "continue",
   [FailureAction.ROLLBACK]: "rollback",
+};
+/** The one that a service has without asking is not shown. */
+const BALANCE_WORDS: Readonly<Record<string, string>> = {
+  [BalancePolicy.SOURCE_HASH]: "sourcehash",
+  [BalancePolicy.LOCAL_FIRST]: "localfirst",
 };
 const PROTOCOL_WORDS: Readonly<Record<string, string>> = {
   [PortProtocol.TCP]: "tcp",
@@ -93,7 +99,11 @@ function modeOut(spec: ServiceSpec): JsonObject {
 function endpointSpecOut(endpoint: ServiceSpec["endpoint"]): JsonObject {
   return {
     Mode: endpoint?.mode === EndpointMode.DNSRR ? "dnsrr" : "vip",
-    ...omitEmpty({ Ports: endpoint?.ports.map(portOut) }),
+    ...omitEmpty({
+      Ports: endpoint?.ports.map(portOut),
+      Balance: BALANCE_WORDS[endpoint?.balance ?? ""],
+      IdleTimeout: endpoint?.idleTimeoutMs === undefined ? undefined : nanoseconds(endpoint.idleTimeoutMs),
+    }),
   };
 }
 

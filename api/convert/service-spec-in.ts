@@ -13,7 +13,7 @@ import {
   UpdateOrder,
 } from "../../proto/gen/skein/v1/types.js";
 import type { Fields } from "./fields.js";
-import { withServiceLabels } from "./service-labels.js";
+import { BALANCE_POLICIES, withEndpointLabels, withServiceLabels } from "./service-labels.js";
 import { attachmentsIn, taskSpecIn } from "./task-spec-in.js";
 
 const FAILURE_ACTIONS = {
@@ -53,8 +53,11 @@ function updateConfigIn(fields: Fields | undefined): UpdateConfig | undefined {
 
 function endpointIn(fields: Fields | undefined): EndpointSpec | undefined {
   if (fields === undefined) return undefined;
+  const idleTimeoutMs = fields.optionalDurationMs("IdleTimeout") || undefined; // 0 asks for the kernel's
   return EndpointSpec.fromPartial({
     mode: fields.oneOf("Mode", ENDPOINT_MODES),
+    balance: fields.oneOf("Balance", BALANCE_POLICIES),
+    ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
     ports: fields.objects("Ports").map((port) => ({
       name: port.string("Name"),
       protocol: port.oneOf("Protocol", PROTOCOLS),
@@ -75,6 +78,6 @@ export function serviceSpecIn(fields: Fields): ServiceSpec {
     mode: modeIn(fields.object("Mode")),
     update: updateConfigIn(fields.object("UpdateConfig")),
     rollback: updateConfigIn(fields.object("RollbackConfig")),
-    endpoint: endpointIn(fields.object("EndpointSpec")),
+    endpoint: withEndpointLabels(endpointIn(fields.object("EndpointSpec")), labels),
   };
 }

@@ -289,6 +289,8 @@ export async function createSpec(
     RollbackConfig: updateConfigOf(flags, "rollback", undefined),
     EndpointSpec: given({
       Mode: flags.text("endpoint-mode"),
+      Balance: flags.text("balance"),
+      IdleTimeout: mapped(flags.text("idle-timeout"), parseDuration, "--idle-timeout"),
       Ports: orAbsent(flags.list("publish").flatMap((text) => parsePublish(text))),
     }),
   });

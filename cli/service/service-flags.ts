@@ -28,6 +28,11 @@ const COMMON: readonly (readonly [flags: string, description: string])[] = [
   ["-u, --user <user>", "user or user:group, by name or number"],
   ["--hostname <name>", "host name of the container; templates allowed"],
   ["--endpoint-mode <mode>", "vip or dnsrr"],
+  [
+    "--balance <policy>",
+    "how connections are spread: roundrobin, sourcehash or localfirst (default roundrobin)",
+  ],
+  ["--idle-timeout <duration>", "end connections that are idle for that long; 0: as the kernel does"],
   ["--isolation <mode>", "Windows only"],
   ["--stop-signal <signal>", "signal that asks the container to stop"],
   ["--stop-grace-period <duration>", "wait before it is killed (default 10s)"],

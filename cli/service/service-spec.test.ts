@@ -199,3 +199,19 @@ test("merging a list keeps the order of what stays", () => {
     ["a=1", "b=9"],
   );
 });
+
+test("balance and idle timeout are fields, and a label that says them follows the flag", async () => {
+  const made = await create("--balance", "localfirst", "--idle-timeout", "1m30s");
+  assert.deepEqual(made["EndpointSpec"], { Balance: "localfirst", IdleTimeout: 90_000_000_000 });
+  const before = {
+    Labels: { "skein.balance": "localfirst" },
+    EndpointSpec: { Balance: "localfirst", IdleTimeout: 5_000_000_000 },
+  };
+  const after = await update(before, "--balance", "sourcehash", "--idle-timeout", "0");
+  assert.deepEqual(after["Labels"], { "skein.balance": "sourcehash" });
+  assert.equal(at(after, "EndpointSpec", "Balance"), "sourcehash");
+  assert.equal(at(after, "EndpointSpec", "IdleTimeout"), 0);
+  const relabelled = await update(before, "--label-add", "skein.balance=roundrobin");
+  assert.equal(at(relabelled, "EndpointSpec", "Balance"), undefined);
+  assert.equal(at(relabelled, "EndpointSpec", "IdleTimeout"), 5_000_000_000);
+});

@@ -3,7 +3,7 @@
  * @throws {InvalidArgumentError} a flag that does not fit the service's mode or value grammar.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
-import { keyValues, parseInteger } from "../units.js";
+import { keyValues, parseDuration, parseInteger } from "../units.js";
 import {
   environment,
   fileReferences,
@@ -158,6 +158,31 @@ function updateMode(before: Json, flags: FlagValues): Json {
   throw new InvalidArgumentError(`${flag} can only be used with replicated or replicated-job services`);
 }
 
+/**
+ * What a label says counts for the API, so a flag changes the label where there is one, and what came from a
+ * label that is changed or removed is not sent back.
+ * @returns the labels.
+ */
+function updateBalance(
+  endpoint: Json,
+  labels: Readonly<Record<string, string>>,
+  flags: FlagValues,
+): Record<string, string> {
+  const out = { ...labels };
+  const touched = [...flags.list("label-add"), ...flags.list("label-rm")];
+  const set = (flag: string, key: string, read: (text: string) => unknown): void => {
+    const label = `skein.${flag}`;
+    if (touched.some((text) => text === label || text.startsWith(`${label}=`))) delete endpoint[key];
+    const text = flags.text(flag);
+    if (text === undefined) return;
+    endpoint[key] = read(text);
+    if (out[label] !== undefined) out[label] = text;
+  };
+  set("balance", "Balance", (text) => text);
+  set("idle-timeout", "IdleTimeout", (text) => parseDuration(text, "--idle-timeout"));
+  return out;
+}
+
 /** The body of POST /services/{id}/update. */
 export async function updatedSpec(before: Json, flags: FlagValues, lookups: Lookups): Promise<Json> {
   const task = objectOf(before["TaskTemplate"]);
@@ -167,6 +192,7 @@ export async function updatedSpec(before: Json, flags: FlagValues, lookups: Look
   const addedPorts = flags.list("publish-add").flatMap((text) => parsePublish(text, "--publish-add"));
   endpoint["Ports"] = mergeList(ports, addedPorts, removedPorts(ports, flags.list("publish-rm")), portKey);
   setIf(endpoint, "Mode", flags.text("endpoint-mode"));
+  const labels = updateBalance(endpoint, mergeMap(mapOf(before["Labels"]), flags, "label"), flags);
   placement["Constraints"] = mergeList(
     textsOf(placement["Constraints"]),
     flags.list("constraint-add"),
@@ -198,7 +224,7 @@ export async function updatedSpec(before: Json, flags: FlagValues, lookups: Look
   }
   const after: Json = {
     ...before,
-    Labels: mergeMap(mapOf(before["Labels"]), flags, "label"),
+    Labels: labels,
     TaskTemplate: given({
       ...task,
       ContainerSpec: await updateContainer(objectOf(task["ContainerSpec"]), flags, lookups),

@@ -4,6 +4,7 @@
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import {
+  BalancePolicy,
   EndpointMode,
   type EndpointSpec,
   PublishMode,
@@ -16,6 +17,9 @@ import { checkTaskSpec } from "./task-spec-validation.js";
 /** Tasks one service may ask for. */
 export const REPLICAS_MAX = 100_000;
 const PORT_MAX = 65_535;
+/** The connection table counts seconds, and with a thousand ticks to the second no more than 2^31 of these. */
+const IDLE_TIMEOUT_MIN_MS = 1_000;
+const IDLE_TIMEOUT_MAX_MS = 20 * 86_400_000;
 
 /** @throws {InvalidArgumentError} {NotImplementedError} naming the field and the rule. */
 export function checkServiceSpec(spec: ServiceSpec): void {
@@ -25,6 +29,7 @@ export function checkServiceSpec(spec: ServiceSpec): void {
   checkUpdateConfig(spec.update, "update");
   checkUpdateConfig(spec.rollback, "rollback");
   checkEndpoint(spec.endpoint);
+  checkBalance(spec.endpoint);
 }
 
 function checkMode(spec: ServiceSpec): void {
@@ -71,6 +76,31 @@ function checkUpdateConfig(config: UpdateConfig | undefined, name: "update" | "r
   if (name === "rollback" && config.failureAction === "FAILURE_ACTION_ROLLBACK") {
     throw new InvalidArgumentError(
       "TaskSpec: a failed rollback cannot be rolled back: want pause or continue",
+    );
+  }
+}
+
+function checkBalance(endpoint: EndpointSpec | undefined): void {
+  if (endpoint === undefined) return;
+  const { balance, idleTimeoutMs, mode, ports } = endpoint;
+  if (balance === BalancePolicy.UNRECOGNIZED) {
+    throw new InvalidArgumentError("EndpointSpec: balance must be roundrobin, sourcehash or localfirst");
+  }
+  if (mode === EndpointMode.DNSRR && balance !== BalancePolicy.ROUND_ROBIN) {
+    throw new InvalidArgumentError(
+      "EndpointSpec: balance can't be chosen with dnsrr mode, whose clients choose among the addresses themselves",
+    );
+  }
+  if (idleTimeoutMs === undefined) return;
+  if (!(idleTimeoutMs >= IDLE_TIMEOUT_MIN_MS && idleTimeoutMs <= IDLE_TIMEOUT_MAX_MS)) {
+    throw new InvalidArgumentError(
+      `EndpointSpec: idle timeout must be from 1s to ${IDLE_TIMEOUT_MAX_MS / 3_600_000}h, got ${idleTimeoutMs} ms`,
+    );
+  }
+  if (mode === EndpointMode.DNSRR && ports.length === 0) {
+    throw new InvalidArgumentError(
+      "EndpointSpec: idle timeout is of connections to virtual addresses and published ports; " +
+        "with dnsrr mode and no ports there are none",
     );
   }
 }

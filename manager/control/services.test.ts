@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { ListServicesRequest } from "../../proto/gen/skein/v1/control.js";
 import { Network, Node, type Service, Task } from "../../proto/gen/skein/v1/objects.js";
 import {
+  BalancePolicy,
   EndpointMode,
   PortConfig,
   PortProtocol,
@@ -146,6 +147,13 @@ test("specifications that break a rule are refused, naming it", async () => {
       { endpoint: { mode: EndpointMode.DNSRR, ports: [{ targetPort: 80 }] } },
       /can't be used with dnsrr mode/,
     ],
+    [
+      "web",
+      { endpoint: { mode: EndpointMode.DNSRR, balance: BalancePolicy.LOCAL_FIRST } },
+      /balance can't be chosen with dnsrr mode/,
+    ],
+    ["web", { endpoint: { idleTimeoutMs: 500 } }, /idle timeout must be from 1s to 480h, got 500 ms/],
+    ["web", { endpoint: { mode: EndpointMode.DNSRR, idleTimeoutMs: 5_000 } }, /there are none/],
     [
       "web",
       { mode: { $case: "globalJob", value: {} }, update: {} },

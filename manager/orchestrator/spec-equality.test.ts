@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Node, Service, Task } from "../../proto/gen/skein/v1/objects.js";
-import { PlacementStrategy, TaskSpec, TaskState } from "../../proto/gen/skein/v1/types.js";
+import { BalancePolicy, PlacementStrategy, TaskSpec, TaskState } from "../../proto/gen/skein/v1/types.js";
 import { deepEqual, isDirty } from "./spec-equality.js";
 
 test("plain data is compared by content; an absent field equals an undefined one", () => {
@@ -65,6 +65,16 @@ test("another version of a secret or a config replaces a task; none given is the
   assert.ok(!isOther(of(0, 0), of(1, 1)));
   assert.ok(isOther(of(1, 1), of(2, 1)));
   assert.ok(isOther(of(1, 1), of(1, 2)));
+});
+
+test("how connections are balanced and when idle ones end is no task's business", () => {
+  const task = Task.fromPartial({ spec, endpoint: { spec: { ports: [{ targetPort: 80 }] } } });
+  const endpoint = {
+    balance: BalancePolicy.LOCAL_FIRST,
+    idleTimeoutMs: 90_000,
+    ports: [{ targetPort: 80 }],
+  };
+  assert.ok(!isDirty(task, Service.fromPartial({ spec: { task: spec, endpoint } }), node));
 });
 
 test("new pull credentials alone leave a task alone that has its image", () => {
