@@ -12,6 +12,7 @@ import type { Random } from "../base/random/random.js";
 import { startRootRotation } from "../manager/ca/root-rotation-loop.js";
 import { createLeaderReports, type LeaderReports } from "../manager/dispatcher/leader-reports.js";
 import { startKeyManager } from "../manager/keys/key-manager.js";
+import { startNetworkKeyManager } from "../manager/keys/network-key-manager.js";
 import { startRoleManager } from "../manager/membership/role-manager.js";
 import { createControlLoops } from "../manager/orchestrator/control-loops.js";
 import type { Store } from "../manager/store/types.js";
@@ -87,6 +88,10 @@ export class LeaderDuties {
     const rotationLog = log.child({ component: "root-rotation" });
     scope.own(startRootRotation({ store, clock, random: random.child(`ca-${term}`), log: rotationLog }));
     scope.own(startKeyManager({ store, clock, log: log.child({ component: "key-manager" }) }));
+    const keyLog = log.child({ component: "network-key-manager" });
+    scope.own(
+      startNetworkKeyManager({ store, clock, random: random.child(`network-keys-${term}`), log: keyLog }),
+    );
     this.#active = { term, scope, reports };
     log.info("leading", { term });
     this.#onReports?.();

@@ -114,6 +114,7 @@ export function swarmRoutes(
           rotateWorkerToken: exchange.flag("rotateWorkerToken"),
           rotateManagerToken: exchange.flag("rotateManagerToken"),
           rotateUnlockKey: exchange.flag("rotateManagerUnlockKey"),
+          rotateNetworkKey: exchange.flag("rotateNetworkKey"),
         });
         return { status: 200 };
       },

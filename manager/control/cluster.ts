@@ -1,6 +1,7 @@
 /**
  * The cluster: its settings, join tokens and unlock key.
- * Pure over the store. Invariant: the CA key is never answered, the unlock key only by its own RPC.
+ * Pure over the store. Invariant: the CA key and the networks' keys are never answered, the unlock key only by
+ * its own RPC.
  */
 import {
   FailedPreconditionError,
@@ -14,6 +15,7 @@ import { checkExternalCas, NO_EXTERNAL_CA } from "../ca/external-ca.js";
 import { createJoinToken } from "../ca/join-token.js";
 import { withRootWish } from "../ca/root-rotation.js";
 import { createUnlockKey } from "../ca/unlock-key.js";
+import { NETWORK_KEY_BYTES, NETWORK_KEY_PERIOD_MIN_MS, withNewNetworkKey } from "../keys/network-key-plan.js";
 import { withNewKeyEpoch } from "../keys/rotation-plan.js";
 import type { ReadTx } from "../store/types.js";
 import { checkLabels, checkVersion } from "./annotations.js";
@@ -60,7 +62,10 @@ export class ClusterControl {
       const rootCa = this.#withNewTokens(rootWished, request);
       const changed = { ...cluster, spec, unlockKey, rootCa };
       // Who knew the old unlock key, or read files that stood open, knows the data keys, too.
-      tx.update("cluster", newKey ? withNewKeyEpoch(changed, clock.nowMs()) : changed);
+      const rotated = request.rotateNetworkKey
+        ? withNewNetworkKey(changed, random.bytes(NETWORK_KEY_BYTES), clock.nowMs())
+        : changed;
+      tx.update("cluster", newKey ? withNewKeyEpoch(rotated, clock.nowMs()) : rotated);
     });
     return this.get();
   }
@@ -105,7 +110,8 @@ function clusterOf(tx: ReadTx): Cluster {
 function withoutKeys(cluster: Cluster): Cluster {
   const { rootCa } = cluster;
   const rotation = rootCa?.rotation && { ...rootCa.rotation, caKeyPem: "" };
-  return { ...cluster, unlockKey: "", rootCa: rootCa && { ...rootCa, caKeyPem: "", rotation } };
+  const networkKeys = cluster.networkKeys.map((key) => ({ ...key, key: new Uint8Array() }));
+  return { ...cluster, unlockKey: "", networkKeys, rootCa: rootCa && { ...rootCa, caKeyPem: "", rotation } };
 }
 
 /** @throws {InvalidArgumentError} {NotImplementedError} naming the field and the rule. */
@@ -134,8 +140,14 @@ export function checkedSpec(spec: ClusterSpec, before: ClusterSpec | undefined):
     ["node_down_after_ms", spec.nodeDownAfterMs],
     ["orphan_after_ms", spec.orphanAfterMs],
     ["drain_deadline_ms", spec.drainDeadlineMs],
+    ["network_key_period_ms", spec.networkKeyPeriodMs],
   ] as const) {
     if (!(ms >= 0)) throw new InvalidArgumentError(`${field} cannot be negative, got ${ms}`);
+  }
+  if (spec.networkKeyPeriodMs !== 0 && spec.networkKeyPeriodMs < NETWORK_KEY_PERIOD_MIN_MS) {
+    throw new InvalidArgumentError(
+      `network_key_period_ms must be at least ${NETWORK_KEY_PERIOD_MIN_MS}, got ${spec.networkKeyPeriodMs}`,
+    );
   }
   if (spec.dataVersionsKept > DATA_VERSIONS_MAX) {
     throw new InvalidArgumentError(

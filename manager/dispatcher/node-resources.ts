@@ -39,14 +39,25 @@ const KINDS = {
   endpoint: ResourceKind.ENDPOINT,
   service: ResourceKind.SERVICE,
   peer: ResourceKind.PEER,
+  networkKey: ResourceKind.NETWORK_KEY,
 } as const;
 type Case = keyof typeof KINDS;
 
 /** The order in which an agent needs them: networks and peers first, tasks last. */
-const ORDER: readonly Case[] = ["network", "peer", "service", "endpoint", "secret", "config", "task"];
+const ORDER: readonly Case[] = [
+  "networkKey",
+  "network",
+  "peer",
+  "service",
+  "endpoint",
+  "secret",
+  "config",
+  "task",
+];
 const DIRTY: Record<Case, keyof Dirty> = {
   network: "networks",
   peer: "peers",
+  networkKey: "networkKeys",
   service: "services",
   endpoint: "endpoints",
   secret: "secrets",
@@ -59,6 +70,7 @@ function nothingKnown(): Known {
   return {
     network: new Map(),
     peer: new Map(),
+    networkKey: new Map(),
     service: new Map(),
     endpoint: new Map(),
     secret: new Map(),
@@ -167,6 +179,9 @@ export class NodeView {
       case "peer":
         yield* index.peers.keys();
         return;
+      case "networkKey":
+        if (this.#takesPartInEncryption()) yield* index.networkKeys.keys();
+        return;
       case "service":
         yield* index.ingressServices;
         for (const id of this.#interests.networks) yield* index.servicesOfNetwork(id);
@@ -184,6 +199,12 @@ export class NodeView {
       case "task":
         yield* index.tasksOfNode(this.#nodeId);
     }
+  }
+
+  #takesPartInEncryption(): boolean {
+    for (const id of this.#interests.networks)
+      if (this.#index.networks.get(id)?.encrypted === true) return true;
+    return false;
   }
 
   /** @returns the object that the node should be told of; undefined when it should know none. */
@@ -218,6 +239,8 @@ export class NodeView {
       }
       case "peer":
         return id === this.#nodeId ? undefined : index.peers.get(id);
+      case "networkKey":
+        return this.#takesPartInEncryption() ? index.networkKeys.get(id) : undefined;
     }
   }
 }

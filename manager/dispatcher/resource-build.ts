@@ -6,11 +6,12 @@
 import {
   type EndpointResource,
   EndpointState,
+  type NetworkKeyResource,
   type NetworkResource,
   type PeerResource,
   type ServiceResource,
 } from "../../proto/gen/skein/v1/dispatcher.js";
-import type { Network, Node, Service, Task } from "../../proto/gen/skein/v1/objects.js";
+import type { Cluster, Network, Node, Service, Task } from "../../proto/gen/skein/v1/objects.js";
 import {
   BalancePolicy,
   EndpointMode,
@@ -130,6 +131,15 @@ export function networkResourceOf(network: Network, vxlanUdpPort: number): Netwo
   };
 }
 
+/** Only for nodes on an encrypted network. */
+export function networkKeyResourcesOf(cluster: Cluster | undefined): NetworkKeyResource[] {
+  return (cluster?.networkKeys ?? []).map(({ generation, key }) => ({
+    id: String(generation),
+    generation,
+    key,
+  }));
+}
+
 /** @returns undefined until the node has a number and an address for its VXLAN traffic. */
 export function peerResourceOf(node: Node, vxlanUdpPort: number): PeerResource | undefined {
   const dataPathAddress = node.description?.dataPathAddress || node.status?.address || "";
@@ -141,6 +151,7 @@ export function peerResourceOf(node: Node, vxlanUdpPort: number): PeerResource |
     dataPathAddress,
     vxlanUdpPort: vxlanUdpPort || VXLAN_UDP_PORT,
     wireguardPublicKey: node.description?.wireguardPublicKey ?? "",
+    wireguardUdpPort: node.description?.wireguardUdpPort ?? 0,
     pathMtuBytes: node.description?.pathMtuBytes ?? 0,
   };
 }

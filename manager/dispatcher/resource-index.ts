@@ -9,12 +9,21 @@ import { dataKey } from "../../proto/dispatch/data-key.js";
 import {
   type EndpointResource,
   EndpointState,
+  type NetworkKeyResource,
   type NetworkResource,
   type NodeResource,
   type PeerResource,
   type ServiceResource,
 } from "../../proto/gen/skein/v1/dispatcher.js";
-import type { Config, Network, Node, Secret, Service, Task } from "../../proto/gen/skein/v1/objects.js";
+import type {
+  Cluster,
+  Config,
+  Network,
+  Node,
+  Secret,
+  Service,
+  Task,
+} from "../../proto/gen/skein/v1/objects.js";
 import type { LogDriver } from "../../proto/gen/skein/v1/types.js";
 import type { ReadTx, StoreChange } from "../store/types.js";
 import {
@@ -22,6 +31,7 @@ import {
   isAssigned,
   isLive,
   isToStop,
+  networkKeyResourcesOf,
   networkResourceOf,
   networksOfService,
   peerResourceOf,
@@ -43,6 +53,8 @@ export interface Dirty {
   readonly endpoints: Set<string>;
   readonly services: Set<string>;
   readonly peers: Set<string>;
+  /** Generations of the key of encrypted networks. */
+  readonly networkKeys: Set<string>;
   /** Tasks that had traffic and are to stop. */
   readonly drains: Set<string>;
   /** Nodes whose own tasks changed: what interests them may have changed with it. */
@@ -58,6 +70,7 @@ export function emptyDirty(): Dirty {
     endpoints: new Set(),
     services: new Set(),
     peers: new Set(),
+    networkKeys: new Set(),
     drains: new Set(),
     nodes: new Set(),
   };
@@ -94,6 +107,8 @@ export class ResourceIndex {
   readonly services = new Map<string, ServiceResource>();
   readonly networks = new Map<string, NetworkResource>();
   readonly peers = new Map<string, PeerResource>();
+  /** By generation: told to the nodes on encrypted networks alone. */
+  readonly networkKeys = new Map<string, NetworkKeyResource>();
   /** One for each version, under its `dataKey`, which is its id here. */
   readonly secrets = new Map<string, Secret>();
   readonly configs = new Map<string, Config>();
@@ -117,6 +132,7 @@ export class ResourceIndex {
     const cluster = view.list("cluster")[0];
     index.#vxlanUdpPort = cluster?.vxlanUdpPort ?? 0;
     index.#logDriver = cluster?.spec?.defaultLogDriver;
+    index.#setNetworkKeys(cluster, dirty);
     for (const node of view.list("node")) index.#setNode(node.id, node, dirty);
     for (const service of view.list("service")) index.#setService(service.id, service, dirty);
     for (const network of view.list("network")) index.#setNetwork(network.id, network, dirty);
@@ -183,6 +199,7 @@ export class ResourceIndex {
         break;
       case "cluster": {
         this.#logDriver = change.after?.spec?.defaultLogDriver;
+        this.#setNetworkKeys(change.after, dirty);
         const port = change.after?.vxlanUdpPort ?? this.#vxlanUdpPort;
         if (port === this.#vxlanUdpPort) break;
         this.#vxlanUdpPort = port;
@@ -254,6 +271,12 @@ export class ResourceIndex {
     else this.#networkObjects.set(id, network);
     const after = network === undefined ? undefined : networkResourceOf(network, this.#vxlanUdpPort);
     if (replace(this.networks, id, after)) dirty.networks.add(id);
+  }
+
+  #setNetworkKeys(cluster: Cluster | undefined, dirty: Dirty): void {
+    const keys = new Map(networkKeyResourcesOf(cluster).map((key) => [key.id, key]));
+    for (const id of new Set([...this.networkKeys.keys(), ...keys.keys()]))
+      if (replace(this.networkKeys, id, keys.get(id))) dirty.networkKeys.add(id);
   }
 
   #setNode(id: string, node: Node | undefined, dirty: Dirty): void {

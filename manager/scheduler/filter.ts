@@ -5,7 +5,7 @@
  */
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import type { FilterRefusal } from "../../proto/gen/skein/v1/types.js";
-import { constraint, device, platform, plugin, readiness, volume } from "./node-filters.js";
+import { constraint, device, encryption, platform, plugin, readiness, volume } from "./node-filters.js";
 import type { NodeInfo } from "./node-info.js";
 import type { NodeSet } from "./node-set.js";
 import { cpu, generic, hostPort, maxReplicas, memory } from "./room-filters.js";
@@ -18,6 +18,7 @@ export type FilterName =
   | "volume"
   | "plugin"
   | "device"
+  | "encryption"
   | "generic"
   | "cpu"
   | "memory"
@@ -44,6 +45,8 @@ export interface FilterContext {
   readonly set: NodeSet;
   /** Driver of a network; undefined: unknown, or every node has it. */
   readonly networkDriver: (networkId: string) => string | undefined;
+  /** Name of a network whose traffic between nodes is encrypted; undefined: it is not. */
+  readonly encryptedNetwork: (networkId: string) => string | undefined;
 }
 
 /** Undefined when the filter has nothing to say about the task. */
@@ -57,6 +60,7 @@ export const FILTERS: readonly Filter[] = [
   volume,
   plugin,
   device,
+  encryption,
   generic,
   cpu,
   memory,

@@ -11,6 +11,13 @@ export function networkDriverIn(networks: readonly Network[]): (networkId: strin
   return (networkId) => byId.get(networkId);
 }
 
+/** @returns the name of a network that is encrypted between nodes, by id. */
+export function encryptedNetworkIn(networks: readonly Network[]): (networkId: string) => string | undefined {
+  const byId = new Map<string, string>();
+  for (const { id, spec } of networks) if (spec?.encrypted) byId.set(id, spec.annotations?.name ?? id);
+  return (networkId) => byId.get(networkId);
+}
+
 /** @returns the service that publishes each port in ingress mode, by `portKey`. */
 export function ingressPortsOf(services: readonly Service[]): ReadonlyMap<string, string> {
   const ports = new Map<string, string>();

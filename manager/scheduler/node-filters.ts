@@ -154,3 +154,18 @@ export const device: Filter = (task) => {
     detail: (count) => `${verb(count, "lacks", "lack")} the device ${text}`,
   };
 };
+
+export const encryption: Filter = (task, { encryptedNetwork }) => {
+  if (task.networks.length === 0) return undefined;
+  const names = task.networks.flatMap(({ networkId }) => encryptedNetwork(networkId) ?? []);
+  if (names.length === 0) return undefined;
+  const text = [...new Set(names)].sort().join(", ");
+  return {
+    name: "encryption",
+    key: `encryption ${text}`,
+    looksAt: NodeChange.description,
+    accepts: ({ node }) => (node.description?.wireguardPublicKey ?? "") !== "",
+    detail: (count) =>
+      `${verb(count, "has", "have")} no WireGuard in the kernel for the encrypted network ${text}`,
+  };
+};

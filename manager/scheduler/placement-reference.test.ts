@@ -120,7 +120,11 @@ const branchOf = (info: NodeInfo, preference: string): string => attributeOf(inf
 
 /** @returns why the choice is not among the best; undefined when it is. */
 function betterThan(set: NodeSet, task: Task, chosen: NodeInfo): string | undefined {
-  const pipeline = new FilterPipeline(task, { set, networkDriver: () => undefined });
+  const pipeline = new FilterPipeline(task, {
+    set,
+    networkDriver: () => undefined,
+    encryptedNetwork: () => undefined,
+  });
   let fitting = [...set.all()].filter((info) => pipeline.accepts(info));
   let around = [...set.all()];
   for (const preference of task.spec?.placement?.spreadPreferences ?? []) {
@@ -140,7 +144,11 @@ function betterThan(set: NodeSet, task: Task, chosen: NodeInfo): string | undefi
 
 /** Places the task, which the choice is made before. @returns its node. */
 function assertSameChoice(set: NodeSet, placer: Placer, task: Task): string | undefined {
-  const pipeline = new FilterPipeline(task, { set, networkDriver: () => undefined });
+  const pipeline = new FilterPipeline(task, {
+    set,
+    networkDriver: () => undefined,
+    encryptedNetwork: () => undefined,
+  });
   const result = placer.place(task);
   if (result.kind === "unplaced") {
     const fitting = [...set.all()].filter((info) => pipeline.accepts(info));

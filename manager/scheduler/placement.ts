@@ -38,7 +38,8 @@ export interface Unplaced {
 export interface PlacerOptions {
   /** What services without a choice of their own get. @default spread */
   readonly strategy?: PlacementStrategy;
-  readonly networkDriver?: (networkId: string) => string | undefined;
+  readonly networkDriver?: FilterContext["networkDriver"];
+  readonly encryptedNetwork?: FilterContext["encryptedNetwork"];
 }
 
 /** What of a task decides where it may go. */
@@ -59,10 +60,22 @@ interface Kind {
 const SHARED_SPREAD_MAX = 8;
 /** Nodes looked at in a shared order before one is made for the kind. */
 const WALK_MAX = 24;
-const SELECTIVE: ReadonlySet<string> = new Set(["platform", "constraint", "volume", "plugin", "device"]);
+const SELECTIVE: ReadonlySet<string> = new Set([
+  "platform",
+  "constraint",
+  "volume",
+  "plugin",
+  "device",
+  "encryption",
+]);
 
 const NO_ORDER: RankingOptions = { serviceId: "", binPack: false, preferences: [] };
 const NO_TASK = Task.fromPartial({});
+
+function contextOf(set: NodeSet, options: PlacerOptions): FilterContext {
+  const { networkDriver = () => undefined, encryptedNetwork = () => undefined } = options;
+  return { set, networkDriver, encryptedNetwork };
+}
 
 export class Placer {
   readonly set: NodeSet;
@@ -75,7 +88,7 @@ export class Placer {
   constructor(set: NodeSet, options: PlacerOptions = {}) {
     this.set = set;
     this.#options = options;
-    this.#context = { set, networkDriver: options.networkDriver ?? (() => undefined) };
+    this.#context = contextOf(set, options);
     this.#rankings = new RankingCache(set);
     this.#everyNode = new FilterPipeline(NO_TASK, this.#context, [readiness]);
   }
@@ -93,7 +106,7 @@ export class Placer {
   /** From now on; what was prepared is forgotten. */
   configure(options: PlacerOptions): void {
     this.#options = options;
-    this.#context = { set: this.set, networkDriver: options.networkDriver ?? (() => undefined) };
+    this.#context = contextOf(this.set, options);
     this.#rankings.clear();
     this.#last = undefined;
   }

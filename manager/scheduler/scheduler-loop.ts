@@ -13,7 +13,7 @@ import { type LoopInput, StoreLoop } from "../orchestrator/store-loop.js";
 import { isTerminal, isUnassigned, isWanted, observedState } from "../orchestrator/task-state.js";
 import type { ReadTx, StoreChange, WriteTx } from "../store/types.js";
 import type { Refusal } from "./filter.js";
-import { ingressPortsOf, networkDriverIn } from "./network-driver.js";
+import { encryptedNetworkIn, ingressPortsOf, networkDriverIn } from "./network-driver.js";
 import { NodeSet } from "./node-set.js";
 import { type Placed, Placer } from "./placement.js";
 import { SlotOrder } from "./slot-order.js";
@@ -158,6 +158,7 @@ class Scheduler {
       this.#placer.configure({
         strategy: cluster[0]?.spec?.placementStrategy ?? PlacementStrategy.DEFAULT,
         networkDriver: networkDriverIn(networks),
+        encryptedNetwork: encryptedNetworkIn(networks),
       });
     }
     if (services !== knownServices) this.#set.setIngressPorts(ingressPortsOf(services));

@@ -10,7 +10,7 @@ import { nextTurn } from "../../base/loop/process-turn.js";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import { type FilterRefusal, TaskState } from "../../proto/gen/skein/v1/types.js";
 import { isUnassigned, isWanted } from "../orchestrator/task-state.js";
-import { ingressPortsOf, networkDriverIn } from "./network-driver.js";
+import { encryptedNetworkIn, ingressPortsOf, networkDriverIn } from "./network-driver.js";
 import { NodeSet } from "./node-set.js";
 import { Placer } from "./placement.js";
 import { type ClusterPicture, type SupposedState, type Supposition, suppose } from "./what-if-question.js";
@@ -77,6 +77,7 @@ export async function whatIf(question: WhatIfQuestion): Promise<WhatIfAnswer> {
   const placer = new Placer(set, {
     strategy: picture.placementStrategy,
     networkDriver: networkDriverIn(picture.networks),
+    encryptedNetwork: encryptedNetworkIn(picture.networks),
   });
   const outcomes: Outcome[] = [];
   for (const turn of turns) {

@@ -35,9 +35,11 @@ export interface AgentState {
   close(): Promise<void>;
 }
 
+const NEVER_STORED: ReadonlySet<string> = new Set(["secret", "config", "networkKey"]);
+
 /** @returns the resource as it may be stored; undefined when it may not. */
 export function storable({ resource }: NodeResource): NodeResource | undefined {
-  if (resource === undefined || resource.$case === "secret" || resource.$case === "config") return undefined;
+  if (resource === undefined || NEVER_STORED.has(resource.$case)) return undefined;
   if (resource.$case !== "task") return { resource };
   const task = resource.value;
   const container = task.spec?.container;

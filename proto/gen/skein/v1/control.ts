@@ -25,6 +25,7 @@ import { Cluster, Config, Network, Node, Secret, Service, Task } from "./objects
 import {
   Annotations,
   ClusterSpec,
+  IpamConfig,
   NetworkSpec,
   NodeRole,
   nodeRoleFromJSON,
@@ -165,6 +166,40 @@ export interface CreateNetworkRequest {
 
 export interface NetworkReply {
   readonly network: Network | undefined;
+  readonly subnets: readonly SubnetUse[];
+}
+
+export interface UpdateNetworkRequest {
+  readonly id: string;
+  /** 0: whatever it is */
+  readonly version: number;
+  readonly subnetsAdded: readonly IpamConfig[];
+  readonly labelsSet: { [key: string]: string };
+  readonly labelsRemoved: readonly string[];
+}
+
+export interface UpdateNetworkRequest_LabelsSetEntry {
+  readonly key: string;
+  readonly value: string;
+}
+
+/** Addresses of one subnet; more than 2^53 are not told exactly. */
+export interface SubnetUse {
+  readonly subnet: string;
+  /** given, or not to be given: network, broadcast, gateway, auxiliary addresses */
+  readonly inUse: number;
+  /** that may still be given */
+  readonly available: number;
+}
+
+export interface NetworkUse {
+  readonly id: string;
+  readonly name: string;
+  readonly subnets: readonly SubnetUse[];
+}
+
+export interface ListNetworkUseReply {
+  readonly networks: readonly NetworkUse[];
 }
 
 export interface ListNetworksRequest {
@@ -244,6 +279,8 @@ export interface UpdateClusterRequest {
   readonly rotateWorkerToken: boolean;
   readonly rotateManagerToken: boolean;
   readonly rotateUnlockKey: boolean;
+  /** of encrypted networks */
+  readonly rotateNetworkKey: boolean;
 }
 
 export interface UnlockKeyReply {
@@ -1612,13 +1649,16 @@ export const CreateNetworkRequest = {
 };
 
 function createBaseNetworkReply(): NetworkReply {
-  return { network: undefined };
+  return { network: undefined, subnets: [] };
 }
 
 export const NetworkReply = {
   encode(message: NetworkReply, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
     if (message.network !== undefined) {
       Network.encode(message.network, writer.uint32(10).fork()).ldelim();
+    }
+    for (const v of message.subnets) {
+      SubnetUse.encode(v!, writer.uint32(18).fork()).ldelim();
     }
     return writer;
   },
@@ -1637,6 +1677,13 @@ export const NetworkReply = {
 
           message.network = Network.decode(reader, reader.uint32());
           continue;
+        case 2:
+          if (tag !== 18) {
+            break;
+          }
+
+          message.subnets.push(SubnetUse.decode(reader, reader.uint32()));
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1654,6 +1701,342 @@ export const NetworkReply = {
     message.network = (object.network !== undefined && object.network !== null)
       ? Network.fromPartial(object.network)
       : undefined;
+    message.subnets = object.subnets?.map((e) => SubnetUse.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseUpdateNetworkRequest(): UpdateNetworkRequest {
+  return { id: "", version: 0, subnetsAdded: [], labelsSet: {}, labelsRemoved: [] };
+}
+
+export const UpdateNetworkRequest = {
+  encode(message: UpdateNetworkRequest, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.version !== 0) {
+      writer.uint32(16).uint64(message.version);
+    }
+    for (const v of message.subnetsAdded) {
+      IpamConfig.encode(v!, writer.uint32(26).fork()).ldelim();
+    }
+    Object.entries(message.labelsSet).forEach(([key, value]) => {
+      UpdateNetworkRequest_LabelsSetEntry.encode({ key: key as any, value }, writer.uint32(34).fork()).ldelim();
+    });
+    for (const v of message.labelsRemoved) {
+      writer.uint32(42).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): UpdateNetworkRequest {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseUpdateNetworkRequest() as any;
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.id = reader.string();
+          continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.version = longToNumber(reader.uint64() as Long);
+          continue;
+        case 3:
+          if (tag !== 26) {
+            break;
+          }
+
+          message.subnetsAdded.push(IpamConfig.decode(reader, reader.uint32()));
+          continue;
+        case 4:
+          if (tag !== 34) {
+            break;
+          }
+
+          const entry4 = UpdateNetworkRequest_LabelsSetEntry.decode(reader, reader.uint32());
+          if (entry4.value !== undefined) {
+            message.labelsSet[entry4.key] = entry4.value;
+          }
+          continue;
+        case 5:
+          if (tag !== 42) {
+            break;
+          }
+
+          message.labelsRemoved.push(reader.string());
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<UpdateNetworkRequest>): UpdateNetworkRequest {
+    return UpdateNetworkRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UpdateNetworkRequest>): UpdateNetworkRequest {
+    const message = createBaseUpdateNetworkRequest() as any;
+    message.id = object.id ?? "";
+    message.version = object.version ?? 0;
+    message.subnetsAdded = object.subnetsAdded?.map((e) => IpamConfig.fromPartial(e)) || [];
+    message.labelsSet = Object.entries(object.labelsSet ?? {}).reduce<{ [key: string]: string }>(
+      (acc, [key, value]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.labelsRemoved = object.labelsRemoved?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseUpdateNetworkRequest_LabelsSetEntry(): UpdateNetworkRequest_LabelsSetEntry {
+  return { key: "", value: "" };
+}
+
+export const UpdateNetworkRequest_LabelsSetEntry = {
+  encode(message: UpdateNetworkRequest_LabelsSetEntry, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): UpdateNetworkRequest_LabelsSetEntry {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseUpdateNetworkRequest_LabelsSetEntry() as any;
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.key = reader.string();
+          continue;
+        case 2:
+          if (tag !== 18) {
+            break;
+          }
+
+          message.value = reader.string();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<UpdateNetworkRequest_LabelsSetEntry>): UpdateNetworkRequest_LabelsSetEntry {
+    return UpdateNetworkRequest_LabelsSetEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UpdateNetworkRequest_LabelsSetEntry>): UpdateNetworkRequest_LabelsSetEntry {
+    const message = createBaseUpdateNetworkRequest_LabelsSetEntry() as any;
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseSubnetUse(): SubnetUse {
+  return { subnet: "", inUse: 0, available: 0 };
+}
+
+export const SubnetUse = {
+  encode(message: SubnetUse, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.subnet !== "") {
+      writer.uint32(10).string(message.subnet);
+    }
+    if (message.inUse !== 0) {
+      writer.uint32(17).double(message.inUse);
+    }
+    if (message.available !== 0) {
+      writer.uint32(25).double(message.available);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): SubnetUse {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseSubnetUse() as any;
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.subnet = reader.string();
+          continue;
+        case 2:
+          if (tag !== 17) {
+            break;
+          }
+
+          message.inUse = reader.double();
+          continue;
+        case 3:
+          if (tag !== 25) {
+            break;
+          }
+
+          message.available = reader.double();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<SubnetUse>): SubnetUse {
+    return SubnetUse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SubnetUse>): SubnetUse {
+    const message = createBaseSubnetUse() as any;
+    message.subnet = object.subnet ?? "";
+    message.inUse = object.inUse ?? 0;
+    message.available = object.available ?? 0;
+    return message;
+  },
+};
+
+function createBaseNetworkUse(): NetworkUse {
+  return { id: "", name: "", subnets: [] };
+}
+
+export const NetworkUse = {
+  encode(message: NetworkUse, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    for (const v of message.subnets) {
+      SubnetUse.encode(v!, writer.uint32(26).fork()).ldelim();
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): NetworkUse {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseNetworkUse() as any;
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.id = reader.string();
+          continue;
+        case 2:
+          if (tag !== 18) {
+            break;
+          }
+
+          message.name = reader.string();
+          continue;
+        case 3:
+          if (tag !== 26) {
+            break;
+          }
+
+          message.subnets.push(SubnetUse.decode(reader, reader.uint32()));
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<NetworkUse>): NetworkUse {
+    return NetworkUse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NetworkUse>): NetworkUse {
+    const message = createBaseNetworkUse() as any;
+    message.id = object.id ?? "";
+    message.name = object.name ?? "";
+    message.subnets = object.subnets?.map((e) => SubnetUse.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseListNetworkUseReply(): ListNetworkUseReply {
+  return { networks: [] };
+}
+
+export const ListNetworkUseReply = {
+  encode(message: ListNetworkUseReply, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    for (const v of message.networks) {
+      NetworkUse.encode(v!, writer.uint32(10).fork()).ldelim();
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): ListNetworkUseReply {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseListNetworkUseReply() as any;
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.networks.push(NetworkUse.decode(reader, reader.uint32()));
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<ListNetworkUseReply>): ListNetworkUseReply {
+    return ListNetworkUseReply.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListNetworkUseReply>): ListNetworkUseReply {
+    const message = createBaseListNetworkUseReply() as any;
+    message.networks = object.networks?.map((e) => NetworkUse.fromPartial(e)) || [];
     return message;
   },
 };
@@ -2485,7 +2868,14 @@ export const ClusterReply = {
 };
 
 function createBaseUpdateClusterRequest(): UpdateClusterRequest {
-  return { version: 0, spec: undefined, rotateWorkerToken: false, rotateManagerToken: false, rotateUnlockKey: false };
+  return {
+    version: 0,
+    spec: undefined,
+    rotateWorkerToken: false,
+    rotateManagerToken: false,
+    rotateUnlockKey: false,
+    rotateNetworkKey: false,
+  };
 }
 
 export const UpdateClusterRequest = {
@@ -2504,6 +2894,9 @@ export const UpdateClusterRequest = {
     }
     if (message.rotateUnlockKey !== false) {
       writer.uint32(40).bool(message.rotateUnlockKey);
+    }
+    if (message.rotateNetworkKey !== false) {
+      writer.uint32(48).bool(message.rotateNetworkKey);
     }
     return writer;
   },
@@ -2550,6 +2943,13 @@ export const UpdateClusterRequest = {
 
           message.rotateUnlockKey = reader.bool();
           continue;
+        case 6:
+          if (tag !== 48) {
+            break;
+          }
+
+          message.rotateNetworkKey = reader.bool();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -2571,6 +2971,7 @@ export const UpdateClusterRequest = {
     message.rotateWorkerToken = object.rotateWorkerToken ?? false;
     message.rotateManagerToken = object.rotateManagerToken ?? false;
     message.rotateUnlockKey = object.rotateUnlockKey ?? false;
+    message.rotateNetworkKey = object.rotateNetworkKey ?? false;
     return message;
   },
 };
@@ -3135,6 +3536,15 @@ export const ControlService = {
     responseSerialize: (value: NetworkReply) => Buffer.from(NetworkReply.encode(value).finish()),
     responseDeserialize: (value: Buffer) => NetworkReply.decode(value),
   },
+  updateNetwork: {
+    path: "/skein.v1.Control/UpdateNetwork",
+    requestStream: false,
+    responseStream: false,
+    requestSerialize: (value: UpdateNetworkRequest) => Buffer.from(UpdateNetworkRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer) => UpdateNetworkRequest.decode(value),
+    responseSerialize: (value: NetworkReply) => Buffer.from(NetworkReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer) => NetworkReply.decode(value),
+  },
   removeNetwork: {
     path: "/skein.v1.Control/RemoveNetwork",
     requestStream: false,
@@ -3143,6 +3553,15 @@ export const ControlService = {
     requestDeserialize: (value: Buffer) => IdRequest.decode(value),
     responseSerialize: (value: Empty) => Buffer.from(Empty.encode(value).finish()),
     responseDeserialize: (value: Buffer) => Empty.decode(value),
+  },
+  listNetworkUse: {
+    path: "/skein.v1.Control/ListNetworkUse",
+    requestStream: false,
+    responseStream: false,
+    requestSerialize: (value: Empty) => Buffer.from(Empty.encode(value).finish()),
+    requestDeserialize: (value: Buffer) => Empty.decode(value),
+    responseSerialize: (value: ListNetworkUseReply) => Buffer.from(ListNetworkUseReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer) => ListNetworkUseReply.decode(value),
   },
   listNetworks: {
     path: "/skein.v1.Control/ListNetworks",
@@ -3281,7 +3700,9 @@ export interface ControlServer extends UntypedServiceImplementation {
   getTask: handleUnaryCall<IdRequest, TaskReply>;
   createNetwork: handleUnaryCall<CreateNetworkRequest, NetworkReply>;
   getNetwork: handleUnaryCall<IdRequest, NetworkReply>;
+  updateNetwork: handleUnaryCall<UpdateNetworkRequest, NetworkReply>;
   removeNetwork: handleUnaryCall<IdRequest, Empty>;
+  listNetworkUse: handleUnaryCall<Empty, ListNetworkUseReply>;
   listNetworks: handleUnaryCall<ListNetworksRequest, ListNetworksReply>;
   createSecret: handleUnaryCall<CreateSecretRequest, SecretReply>;
   getSecret: handleUnaryCall<IdRequest, SecretReply>;
@@ -3524,6 +3945,21 @@ export interface ControlClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: NetworkReply) => void,
   ): ClientUnaryCall;
+  updateNetwork(
+    request: UpdateNetworkRequest,
+    callback: (error: ServiceError | null, response: NetworkReply) => void,
+  ): ClientUnaryCall;
+  updateNetwork(
+    request: UpdateNetworkRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: NetworkReply) => void,
+  ): ClientUnaryCall;
+  updateNetwork(
+    request: UpdateNetworkRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: NetworkReply) => void,
+  ): ClientUnaryCall;
   removeNetwork(request: IdRequest, callback: (error: ServiceError | null, response: Empty) => void): ClientUnaryCall;
   removeNetwork(
     request: IdRequest,
@@ -3535,6 +3971,21 @@ export interface ControlClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Empty) => void,
+  ): ClientUnaryCall;
+  listNetworkUse(
+    request: Empty,
+    callback: (error: ServiceError | null, response: ListNetworkUseReply) => void,
+  ): ClientUnaryCall;
+  listNetworkUse(
+    request: Empty,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListNetworkUseReply) => void,
+  ): ClientUnaryCall;
+  listNetworkUse(
+    request: Empty,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListNetworkUseReply) => void,
   ): ClientUnaryCall;
   listNetworks(
     request: ListNetworksRequest,

@@ -21,7 +21,7 @@ import {
 } from "@grpc/grpc-js";
 import Long from "long";
 import _m0 from "protobufjs/minimal.js";
-import { Config, Node, Secret, Task } from "./objects.js";
+import { Config, Network, Node, Secret, Task } from "./objects.js";
 import {
   BalancePolicy,
   balancePolicyFromJSON,
@@ -99,6 +99,7 @@ export const ResourceKind = {
   SERVICE: "RESOURCE_KIND_SERVICE",
   PEER: "RESOURCE_KIND_PEER",
   NETWORK_KEY: "RESOURCE_KIND_NETWORK_KEY",
+  NETWORK_OBJECT: "RESOURCE_KIND_NETWORK_OBJECT",
   UNRECOGNIZED: "UNRECOGNIZED",
 } as const;
 
@@ -113,6 +114,7 @@ export namespace ResourceKind {
   export type SERVICE = typeof ResourceKind.SERVICE;
   export type PEER = typeof ResourceKind.PEER;
   export type NETWORK_KEY = typeof ResourceKind.NETWORK_KEY;
+  export type NETWORK_OBJECT = typeof ResourceKind.NETWORK_OBJECT;
   export type UNRECOGNIZED = typeof ResourceKind.UNRECOGNIZED;
 }
 
@@ -142,6 +144,9 @@ export function resourceKindFromJSON(object: any): ResourceKind {
     case 7:
     case "RESOURCE_KIND_NETWORK_KEY":
       return ResourceKind.NETWORK_KEY;
+    case 8:
+    case "RESOURCE_KIND_NETWORK_OBJECT":
+      return ResourceKind.NETWORK_OBJECT;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -167,6 +172,8 @@ export function resourceKindToNumber(object: ResourceKind): number {
       return 6;
     case ResourceKind.NETWORK_KEY:
       return 7;
+    case ResourceKind.NETWORK_OBJECT:
+      return 8;
     case ResourceKind.UNRECOGNIZED:
     default:
       return -1;
@@ -267,6 +274,7 @@ export interface NodeResource {
     | { readonly $case: "service"; readonly value: ServiceResource }
     | { readonly $case: "peer"; readonly value: PeerResource }
     | { readonly $case: "networkKey"; readonly value: NetworkKeyResource }
+    | { readonly $case: "networkObject"; readonly value: Network }
     | undefined;
 }
 
@@ -321,6 +329,8 @@ export interface PeerResource {
   /** the cluster's */
   readonly vxlanUdpPort: number;
   readonly wireguardPublicKey: string;
+  /** 0: the data path's port and one */
+  readonly wireguardUdpPort: number;
   /** what the node measured; 0: not yet */
   readonly pathMtuBytes: number;
 }
@@ -331,6 +341,8 @@ export interface NetworkKeyResource {
   readonly id: string;
   /** 32 bytes */
   readonly key: Uint8Array;
+  /** the largest is the newest */
+  readonly generation: number;
 }
 
 export interface ResourceKey {
@@ -1223,6 +1235,9 @@ export const NodeResource = {
       case "networkKey":
         NetworkKeyResource.encode(message.resource.value, writer.uint32(66).fork()).ldelim();
         break;
+      case "networkObject":
+        Network.encode(message.resource.value, writer.uint32(74).fork()).ldelim();
+        break;
     }
     return writer;
   },
@@ -1290,6 +1305,13 @@ export const NodeResource = {
 
           message.resource = { $case: "networkKey", value: NetworkKeyResource.decode(reader, reader.uint32()) };
           continue;
+        case 9:
+          if (tag !== 74) {
+            break;
+          }
+
+          message.resource = { $case: "networkObject", value: Network.decode(reader, reader.uint32()) };
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1339,6 +1361,13 @@ export const NodeResource = {
       object.resource?.$case === "networkKey" && object.resource?.value !== undefined && object.resource?.value !== null
     ) {
       message.resource = { $case: "networkKey", value: NetworkKeyResource.fromPartial(object.resource.value) };
+    }
+    if (
+      object.resource?.$case === "networkObject" &&
+      object.resource?.value !== undefined &&
+      object.resource?.value !== null
+    ) {
+      message.resource = { $case: "networkObject", value: Network.fromPartial(object.resource.value) };
     }
     return message;
   },
@@ -1760,6 +1789,7 @@ function createBasePeerResource(): PeerResource {
     dataPathAddress: "",
     vxlanUdpPort: 0,
     wireguardPublicKey: "",
+    wireguardUdpPort: 0,
     pathMtuBytes: 0,
   };
 }
@@ -1783,6 +1813,9 @@ export const PeerResource = {
     }
     if (message.wireguardPublicKey !== "") {
       writer.uint32(50).string(message.wireguardPublicKey);
+    }
+    if (message.wireguardUdpPort !== 0) {
+      writer.uint32(64).uint32(message.wireguardUdpPort);
     }
     if (message.pathMtuBytes !== 0) {
       writer.uint32(56).uint32(message.pathMtuBytes);
@@ -1839,6 +1872,13 @@ export const PeerResource = {
 
           message.wireguardPublicKey = reader.string();
           continue;
+        case 8:
+          if (tag !== 64) {
+            break;
+          }
+
+          message.wireguardUdpPort = reader.uint32();
+          continue;
         case 7:
           if (tag !== 56) {
             break;
@@ -1866,13 +1906,14 @@ export const PeerResource = {
     message.dataPathAddress = object.dataPathAddress ?? "";
     message.vxlanUdpPort = object.vxlanUdpPort ?? 0;
     message.wireguardPublicKey = object.wireguardPublicKey ?? "";
+    message.wireguardUdpPort = object.wireguardUdpPort ?? 0;
     message.pathMtuBytes = object.pathMtuBytes ?? 0;
     return message;
   },
 };
 
 function createBaseNetworkKeyResource(): NetworkKeyResource {
-  return { id: "", key: new Uint8Array(0) };
+  return { id: "", key: new Uint8Array(0), generation: 0 };
 }
 
 export const NetworkKeyResource = {
@@ -1882,6 +1923,9 @@ export const NetworkKeyResource = {
     }
     if (message.key.length !== 0) {
       writer.uint32(18).bytes(message.key);
+    }
+    if (message.generation !== 0) {
+      writer.uint32(24).uint64(message.generation);
     }
     return writer;
   },
@@ -1907,6 +1951,13 @@ export const NetworkKeyResource = {
 
           message.key = reader.bytes();
           continue;
+        case 3:
+          if (tag !== 24) {
+            break;
+          }
+
+          message.generation = longToNumber(reader.uint64() as Long);
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1923,6 +1974,7 @@ export const NetworkKeyResource = {
     const message = createBaseNetworkKeyResource() as any;
     message.id = object.id ?? "";
     message.key = object.key ?? new Uint8Array(0);
+    message.generation = object.generation ?? 0;
     return message;
   },
 };

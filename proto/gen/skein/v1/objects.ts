@@ -56,6 +56,17 @@ export interface Cluster {
   /** Counts up when keys are due for renewal: each manager then makes a data key of its own. 0: not counted yet. */
   readonly dataKeyEpoch: number;
   readonly dataKeyRotatedAtMs: number;
+  /** of encrypted networks, newest first; none: no such network yet */
+  readonly networkKeys: readonly NetworkKey[];
+}
+
+/** Two nodes derive from it what they share beyond their key pairs. Never shown. */
+export interface NetworkKey {
+  /** 1…, one more with each rotation */
+  readonly generation: number;
+  /** 32 bytes; at rest only inside the encrypted Raft log and state */
+  readonly key: Uint8Array;
+  readonly madeAtMs: number;
 }
 
 export interface RootCa {
@@ -299,6 +310,7 @@ function createBaseCluster(): Cluster {
     unlockKey: "",
     dataKeyEpoch: 0,
     dataKeyRotatedAtMs: 0,
+    networkKeys: [],
   };
 }
 
@@ -333,6 +345,9 @@ export const Cluster = {
     }
     if (message.dataKeyRotatedAtMs !== 0) {
       writer.uint32(81).double(message.dataKeyRotatedAtMs);
+    }
+    for (const v of message.networkKeys) {
+      NetworkKey.encode(v!, writer.uint32(90).fork()).ldelim();
     }
     return writer;
   },
@@ -414,6 +429,13 @@ export const Cluster = {
 
           message.dataKeyRotatedAtMs = reader.double();
           continue;
+        case 11:
+          if (tag !== 90) {
+            break;
+          }
+
+          message.networkKeys.push(NetworkKey.decode(reader, reader.uint32()));
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -442,6 +464,74 @@ export const Cluster = {
     message.unlockKey = object.unlockKey ?? "";
     message.dataKeyEpoch = object.dataKeyEpoch ?? 0;
     message.dataKeyRotatedAtMs = object.dataKeyRotatedAtMs ?? 0;
+    message.networkKeys = object.networkKeys?.map((e) => NetworkKey.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseNetworkKey(): NetworkKey {
+  return { generation: 0, key: new Uint8Array(0), madeAtMs: 0 };
+}
+
+export const NetworkKey = {
+  encode(message: NetworkKey, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.generation !== 0) {
+      writer.uint32(8).uint64(message.generation);
+    }
+    if (message.key.length !== 0) {
+      writer.uint32(18).bytes(message.key);
+    }
+    if (message.madeAtMs !== 0) {
+      writer.uint32(25).double(message.madeAtMs);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): NetworkKey {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseNetworkKey() as any;
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 8) {
+            break;
+          }
+
+          message.generation = longToNumber(reader.uint64() as Long);
+          continue;
+        case 2:
+          if (tag !== 18) {
+            break;
+          }
+
+          message.key = reader.bytes();
+          continue;
+        case 3:
+          if (tag !== 25) {
+            break;
+          }
+
+          message.madeAtMs = reader.double();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<NetworkKey>): NetworkKey {
+    return NetworkKey.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NetworkKey>): NetworkKey {
+    const message = createBaseNetworkKey() as any;
+    message.generation = object.generation ?? 0;
+    message.key = object.key ?? new Uint8Array(0);
+    message.madeAtMs = object.madeAtMs ?? 0;
     return message;
   },
 };

@@ -962,6 +962,8 @@ export interface NodeDescription {
   readonly wireguardPublicKey: string;
   /** what is wrong with the node's network and its paths, in words; empty: nothing */
   readonly networkTrouble: string;
+  /** where it takes encrypted traffic; 0: nowhere yet */
+  readonly wireguardUdpPort: number;
   /** of the data path, as measured; 0: not yet */
   readonly pathMtuBytes: number;
   /** why the node's manager is not healthy, in words; empty: it is, or there is none */
@@ -1255,7 +1257,11 @@ export interface EndpointSpec {
   readonly ports: readonly PortConfig[];
   readonly balance: BalancePolicy;
   /** of connections to VIPs and published ports; absent: the kernel's */
-  readonly idleTimeoutMs?: number | undefined;
+  readonly idleTimeoutMs?:
+    | number
+    | undefined;
+  /** chosen VIPs, each in a subnet of a network of the service */
+  readonly virtualAddresses: readonly string[];
 }
 
 export interface PortConfig {
@@ -1389,6 +1395,9 @@ export interface NetworkSpec {
   readonly ipamConfigs: readonly IpamConfig[];
   readonly scope: string;
   readonly encrypted: boolean;
+  readonly ipv4Disabled: boolean;
+  /** name of the settings it was made of; shown, not used any more */
+  readonly configFrom: string;
 }
 
 export interface NetworkSpec_DriverOptionsEntry {
@@ -1448,6 +1457,8 @@ export interface ClusterSpec {
   readonly signingCaKey: string;
   /** another number than before: rotate to a new root */
   readonly forceRotate: number;
+  /** between rotations of the key of encrypted networks; 0: 12 h */
+  readonly networkKeyPeriodMs: number;
   /** of each secret and config, the newest counted; 0: 5 */
   readonly dataVersionsKept: number;
 }
@@ -2037,6 +2048,7 @@ function createBaseNodeDescription(): NodeDescription {
     devices: [],
     wireguardPublicKey: "",
     networkTrouble: "",
+    wireguardUdpPort: 0,
     pathMtuBytes: 0,
     managerTrouble: "",
   };
@@ -2079,6 +2091,9 @@ export const NodeDescription = {
     }
     if (message.networkTrouble !== "") {
       writer.uint32(106).string(message.networkTrouble);
+    }
+    if (message.wireguardUdpPort !== 0) {
+      writer.uint32(120).uint32(message.wireguardUdpPort);
     }
     if (message.pathMtuBytes !== 0) {
       writer.uint32(112).uint32(message.pathMtuBytes);
@@ -2183,6 +2198,13 @@ export const NodeDescription = {
 
           message.networkTrouble = reader.string();
           continue;
+        case 15:
+          if (tag !== 120) {
+            break;
+          }
+
+          message.wireguardUdpPort = reader.uint32();
+          continue;
         case 14:
           if (tag !== 112) {
             break;
@@ -2235,6 +2257,7 @@ export const NodeDescription = {
     message.devices = object.devices?.map((e) => e) || [];
     message.wireguardPublicKey = object.wireguardPublicKey ?? "";
     message.networkTrouble = object.networkTrouble ?? "";
+    message.wireguardUdpPort = object.wireguardUdpPort ?? 0;
     message.pathMtuBytes = object.pathMtuBytes ?? 0;
     message.managerTrouble = object.managerTrouble ?? "";
     return message;
@@ -5172,7 +5195,13 @@ export const UpdateConfig = {
 };
 
 function createBaseEndpointSpec(): EndpointSpec {
-  return { mode: EndpointMode.VIP, ports: [], balance: BalancePolicy.ROUND_ROBIN, idleTimeoutMs: undefined };
+  return {
+    mode: EndpointMode.VIP,
+    ports: [],
+    balance: BalancePolicy.ROUND_ROBIN,
+    idleTimeoutMs: undefined,
+    virtualAddresses: [],
+  };
 }
 
 export const EndpointSpec = {
@@ -5188,6 +5217,9 @@ export const EndpointSpec = {
     }
     if (message.idleTimeoutMs !== undefined) {
       writer.uint32(33).double(message.idleTimeoutMs);
+    }
+    for (const v of message.virtualAddresses) {
+      writer.uint32(42).string(v!);
     }
     return writer;
   },
@@ -5227,6 +5259,13 @@ export const EndpointSpec = {
 
           message.idleTimeoutMs = reader.double();
           continue;
+        case 5:
+          if (tag !== 42) {
+            break;
+          }
+
+          message.virtualAddresses.push(reader.string());
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -5245,6 +5284,7 @@ export const EndpointSpec = {
     message.ports = object.ports?.map((e) => PortConfig.fromPartial(e)) || [];
     message.balance = object.balance ?? BalancePolicy.ROUND_ROBIN;
     message.idleTimeoutMs = object.idleTimeoutMs ?? undefined;
+    message.virtualAddresses = object.virtualAddresses?.map((e) => e) || [];
     return message;
   },
 };
@@ -6297,6 +6337,8 @@ function createBaseNetworkSpec(): NetworkSpec {
     ipamConfigs: [],
     scope: "",
     encrypted: false,
+    ipv4Disabled: false,
+    configFrom: "",
   };
 }
 
@@ -6337,6 +6379,12 @@ export const NetworkSpec = {
     }
     if (message.encrypted !== false) {
       writer.uint32(96).bool(message.encrypted);
+    }
+    if (message.ipv4Disabled !== false) {
+      writer.uint32(104).bool(message.ipv4Disabled);
+    }
+    if (message.configFrom !== "") {
+      writer.uint32(114).string(message.configFrom);
     }
     return writer;
   },
@@ -6438,6 +6486,20 @@ export const NetworkSpec = {
 
           message.encrypted = reader.bool();
           continue;
+        case 13:
+          if (tag !== 104) {
+            break;
+          }
+
+          message.ipv4Disabled = reader.bool();
+          continue;
+        case 14:
+          if (tag !== 114) {
+            break;
+          }
+
+          message.configFrom = reader.string();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -6482,6 +6544,8 @@ export const NetworkSpec = {
     message.ipamConfigs = object.ipamConfigs?.map((e) => IpamConfig.fromPartial(e)) || [];
     message.scope = object.scope ?? "";
     message.encrypted = object.encrypted ?? false;
+    message.ipv4Disabled = object.ipv4Disabled ?? false;
+    message.configFrom = object.configFrom ?? "";
     return message;
   },
 };
@@ -6759,6 +6823,7 @@ function createBaseClusterSpec(): ClusterSpec {
     signingCaCert: "",
     signingCaKey: "",
     forceRotate: 0,
+    networkKeyPeriodMs: 0,
     dataVersionsKept: 0,
   };
 }
@@ -6815,6 +6880,9 @@ export const ClusterSpec = {
     }
     if (message.forceRotate !== 0) {
       writer.uint32(144).uint64(message.forceRotate);
+    }
+    if (message.networkKeyPeriodMs !== 0) {
+      writer.uint32(153).double(message.networkKeyPeriodMs);
     }
     if (message.dataVersionsKept !== 0) {
       writer.uint32(120).uint64(message.dataVersionsKept);
@@ -6948,6 +7016,13 @@ export const ClusterSpec = {
 
           message.forceRotate = longToNumber(reader.uint64() as Long);
           continue;
+        case 19:
+          if (tag !== 153) {
+            break;
+          }
+
+          message.networkKeyPeriodMs = reader.double();
+          continue;
         case 15:
           if (tag !== 120) {
             break;
@@ -6990,6 +7065,7 @@ export const ClusterSpec = {
     message.signingCaCert = object.signingCaCert ?? "";
     message.signingCaKey = object.signingCaKey ?? "";
     message.forceRotate = object.forceRotate ?? 0;
+    message.networkKeyPeriodMs = object.networkKeyPeriodMs ?? 0;
     message.dataVersionsKept = object.dataVersionsKept ?? 0;
     return message;
   },
