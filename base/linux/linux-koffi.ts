@@ -31,7 +31,7 @@ import { openNetlink } from "./linux-koffi-netlink.js";
 import { createNetns, deleteNetns, inNetns } from "./linux-koffi-netns.js";
 import { openNft } from "./linux-koffi-nft.js";
 import { readXattrs } from "./linux-koffi-xattrs.js";
-import type { Linux, MountOptions } from "./linux-ports.js";
+import type { Linux, MountOptions, SocketTrait } from "./linux-ports.js";
 import { sysctlPath } from "./sysctl-path.js";
 
 const CLOSE_RANGE_CLOEXEC = 4;
@@ -49,6 +49,10 @@ const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
+const SO_NO_CHECK = 11;
+const IPPROTO_IP = 0;
+const IP_MTU_DISCOVER = 10;
+const IP_PMTUDISC_PROBE = 3;
 /** Connections not yet accepted; the kernel drops further ones, whose clients try again. */
 const LISTEN_BACKLOG = 64;
 
@@ -145,8 +149,9 @@ function bindSocket(options: {
   kind: "udp" | "tcp" | "sctp";
   address: string;
   port: number;
+  traits?: readonly SocketTrait[];
 }): number {
-  const { netnsPath, kind, address, port } = options;
+  const { netnsPath, kind, address, port, traits = [] } = options;
   const target = `${kind} ${address}:${port} in ${netnsPath ?? "the own namespace"}`;
   const bytes = inetAddress(address, port);
   const type = kind === "udp" ? SOCK_DGRAM : SOCK_STREAM;
@@ -166,8 +171,16 @@ function bindSocket(options: {
       // connections of a closed listener linger for a minute; they must not keep its port
       if (cSetsockopt(fd, SOL_SOCKET, SO_REUSEADDR, yes, yes.length) !== 0) throw closing("setsockopt");
     }
+    if (traits.includes("no-checksum") && cSetsockopt(fd, SOL_SOCKET, SO_NO_CHECK, yes, yes.length) !== 0)
+      throw closing("setsockopt");
+    if (traits.includes("probe-mtu")) {
+      const probe = Buffer.from([IP_PMTUDISC_PROBE, 0, 0, 0]);
+      if (cSetsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, probe, probe.length) !== 0)
+        throw closing("setsockopt");
+    }
     if (cBind(fd, bytes, bytes.length) !== 0) throw closing("bind");
-    if (kind !== "udp" && cListen(fd, LISTEN_BACKLOG) !== 0) throw closing("listen");
+    if (kind !== "udp" && !traits.includes("unlistened") && cListen(fd, LISTEN_BACKLOG) !== 0)
+      throw closing("listen");
     return fd;
   });
 }

@@ -44,6 +44,13 @@ export interface NetlinkSocket {
   close(): void;
 }
 
+/**
+ * What a socket may be beyond its address. no-checksum: its datagrams (IPv4) carry none. probe-mtu: they are
+ * never fragmented, whatever the kernel believes of the path, and one larger than the interface's MTU is
+ * refused. unlistened: a TCP socket that is to connect.
+ */
+export type SocketTrait = "no-checksum" | "probe-mtu" | "unlistened";
+
 export interface Linux {
   mount(options: MountOptions): void;
   /** The same off the event loop, for what a server on the network must answer first. Absent: `mount`. */
@@ -60,8 +67,12 @@ export interface Linux {
   /** Runs `fn` with the calling thread inside the namespace; synchronous only, switched back in any case. */
   inNetns<T>(path: string, fn: () => T): T;
   nft(netnsPath: string | undefined): NftContext;
-  /** @param protocol route: links, addresses, routes; netfilter: connection tracking. @default route */
-  netlink(netnsPath: string | undefined, protocol?: "route" | "netfilter"): NetlinkSocket;
+  /**
+   * @param protocol route: links, addresses, routes; netfilter: connection tracking; generic: families that
+   * have a name, e.g. wireguard.
+   * @default route
+   */
+  netlink(netnsPath: string | undefined, protocol?: "route" | "netfilter" | "generic"): NetlinkSocket;
   /**
    * A socket bound inside the namespace (undefined: here); returns a file descriptor for dgram/net. TCP and
    * SCTP ones listen. An IPv6 address takes no IPv4 traffic.
@@ -71,6 +82,7 @@ export interface Linux {
     kind: "udp" | "tcp" | "sctp";
     address: string;
     port: number;
+    traits?: readonly SocketTrait[];
   }): number;
   /**
    * Writes /proc/sys inside a namespace, e.g. net.ipv4.ip_forward; a dot within a part is written as a slash,
