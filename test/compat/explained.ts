@@ -288,7 +288,8 @@ const PARTS: readonly Explanation[] = [
   },
   {
     reason: "A build's platform counts",
-    difference: /./,
+    difference:
+      /^docker out: +---> Using cache$|^skein out: (both: Pulling from |<ID12>: |Digest: |Status: Downloaded newer| +---> Running in |Removing intermediate)|"word":"(one|arm)"/,
     command: /^build --platform linux\/arm64|Architecture\}\} \{\{json \.Config\.Labels\}\}' built$/,
   },
   {
@@ -321,7 +322,8 @@ const PARTS: readonly Explanation[] = [
   },
   {
     reason: "The root of a container is made at its first start",
-    difference: /./,
+    difference:
+      /No such (container|object): badwd$|Cannot mkdir: \/etc\/motto\/x|exit code: docker 1, skein 0|^docker out: $|^skein out: created 128$/,
     command: /badwd/,
   },
   {
@@ -332,7 +334,8 @@ const PARTS: readonly Explanation[] = [
   },
   {
     reason: "Updates are checked against the container",
-    difference: /./,
+    difference:
+      /exit code: docker 0, skein 1|^docker out: cu$|^skein out: $|Minimum memory limit can not be less/,
     command: /^docker update --(memory-reservation 96m|cpu-rt-runtime 100) cu$/,
   },
   {
@@ -375,8 +378,8 @@ const PARTS: readonly Explanation[] = [
   },
   {
     reason: "No network is for life",
-    difference: /./,
-    command: /disconnect none c5|network rm a b$|network inspect -f '\{\{len \.Containers\}\}' a$/,
+    difference: /exit code: docker 0, skein 1|with one of the networks in private \(none\) mode/,
+    command: /disconnect none c5$/,
   },
   {
     reason: "Scopes of networks",
