@@ -27,6 +27,7 @@ export const RPC_ROLES: ReadonlyMap<string, RequiredRole> = new Map([
   ...rows("Planner", "manager", "Plan"),
   ...rows("Reach", "manager", "FindContainer OpenTunnel"),
   ...rows("Tunnels", "node", "ServeTunnel"),
+  ...rows("Attachments", "node", "Attach Detach"),
   ...rows("Raft", "manager", "Stream InstallSnapshot"),
   ...rows("Backup", "manager", "Create"),
   ...rows("RaftMembership", "manager", "Join Leave"),
@@ -36,8 +37,8 @@ export const RPC_ROLES: ReadonlyMap<string, RequiredRole> = new Map([
     "manager",
     "GetCluster UpdateCluster GetUnlockKey ListNodes GetNode UpdateNode RemoveNode CreateService " +
       "GetService UpdateService RemoveService ListServices ListTasks GetTask CreateNetwork GetNetwork " +
-      "RemoveNetwork ListNetworks CreateSecret GetSecret UpdateSecret RemoveSecret ListSecrets " +
-      "CreateConfig GetConfig UpdateConfig RemoveConfig ListConfigs WatchEvents LeaveCluster",
+      "UpdateNetwork RemoveNetwork ListNetworks ListNetworkUse CreateSecret GetSecret UpdateSecret " +
+      "RemoveSecret ListSecrets CreateConfig GetConfig UpdateConfig RemoveConfig ListConfigs WatchEvents LeaveCluster",
   ),
 ]);
 

@@ -265,6 +265,7 @@ export class PlanBuilder {
       stoppedBecause: "",
       startNotBeforeMs: options.startNotBeforeMs ?? 0,
       quickFailures: options.quickFailures ?? 0,
+      attached: undefined,
     };
   }
 }

@@ -150,6 +150,8 @@ export interface ListTasksRequest {
   /** running, shutdown, accepted */
   readonly desiredStates: readonly string[];
   readonly upToDateOnly: boolean;
+  /** true: attachments of plain containers instead of services' tasks */
+  readonly attachments?: boolean | undefined;
 }
 
 export interface ListTasksReply {
@@ -1421,7 +1423,14 @@ export const ListServicesReply_CountsEntry = {
 };
 
 function createBaseListTasksRequest(): ListTasksRequest {
-  return { filters: undefined, serviceIds: [], nodeIds: [], desiredStates: [], upToDateOnly: false };
+  return {
+    filters: undefined,
+    serviceIds: [],
+    nodeIds: [],
+    desiredStates: [],
+    upToDateOnly: false,
+    attachments: undefined,
+  };
 }
 
 export const ListTasksRequest = {
@@ -1440,6 +1449,9 @@ export const ListTasksRequest = {
     }
     if (message.upToDateOnly !== false) {
       writer.uint32(40).bool(message.upToDateOnly);
+    }
+    if (message.attachments !== undefined) {
+      writer.uint32(48).bool(message.attachments);
     }
     return writer;
   },
@@ -1486,6 +1498,13 @@ export const ListTasksRequest = {
 
           message.upToDateOnly = reader.bool();
           continue;
+        case 6:
+          if (tag !== 48) {
+            break;
+          }
+
+          message.attachments = reader.bool();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1507,6 +1526,7 @@ export const ListTasksRequest = {
     message.nodeIds = object.nodeIds?.map((e) => e) || [];
     message.desiredStates = object.desiredStates?.map((e) => e) || [];
     message.upToDateOnly = object.upToDateOnly ?? false;
+    message.attachments = object.attachments ?? undefined;
     return message;
   },
 };

@@ -178,6 +178,16 @@ export interface Task {
   readonly startNotBeforeMs: number;
   /** tasks in a row in this slot that ended soon after their start, this one not counted */
   readonly quickFailures: number;
+  /** no task of a service: the attachment of such a container to spec.networks[0] */
+  readonly attached: AttachedContainer | undefined;
+}
+
+/** A container of a node that is no task. */
+export interface AttachedContainer {
+  /** 64 hexadecimal digits */
+  readonly id: string;
+  readonly name: string;
+  readonly hostname: string;
 }
 
 export interface Network {
@@ -1113,6 +1123,7 @@ function createBaseTask(): Task {
     stoppedBecause: "",
     startNotBeforeMs: 0,
     quickFailures: 0,
+    attached: undefined,
   };
 }
 
@@ -1183,6 +1194,9 @@ export const Task = {
     }
     if (message.quickFailures !== 0) {
       writer.uint32(176).uint32(message.quickFailures);
+    }
+    if (message.attached !== undefined) {
+      AttachedContainer.encode(message.attached, writer.uint32(186).fork()).ldelim();
     }
     return writer;
   },
@@ -1348,6 +1362,13 @@ export const Task = {
 
           message.quickFailures = reader.uint32();
           continue;
+        case 23:
+          if (tag !== 186) {
+            break;
+          }
+
+          message.attached = AttachedContainer.decode(reader, reader.uint32());
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1393,6 +1414,76 @@ export const Task = {
     message.stoppedBecause = object.stoppedBecause ?? "";
     message.startNotBeforeMs = object.startNotBeforeMs ?? 0;
     message.quickFailures = object.quickFailures ?? 0;
+    message.attached = (object.attached !== undefined && object.attached !== null)
+      ? AttachedContainer.fromPartial(object.attached)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseAttachedContainer(): AttachedContainer {
+  return { id: "", name: "", hostname: "" };
+}
+
+export const AttachedContainer = {
+  encode(message: AttachedContainer, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.hostname !== "") {
+      writer.uint32(26).string(message.hostname);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): AttachedContainer {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseAttachedContainer() as any;
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.id = reader.string();
+          continue;
+        case 2:
+          if (tag !== 18) {
+            break;
+          }
+
+          message.name = reader.string();
+          continue;
+        case 3:
+          if (tag !== 26) {
+            break;
+          }
+
+          message.hostname = reader.string();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<AttachedContainer>): AttachedContainer {
+    return AttachedContainer.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AttachedContainer>): AttachedContainer {
+    const message = createBaseAttachedContainer() as any;
+    message.id = object.id ?? "";
+    message.name = object.name ?? "";
+    message.hostname = object.hostname ?? "";
     return message;
   },
 };
