@@ -28,6 +28,7 @@ import {
   umountErrno,
 } from "./linux-koffi-calls.js";
 import { openNetlink } from "./linux-koffi-netlink.js";
+import { joinNetlinkGroups } from "./linux-koffi-netlink-groups.js";
 import { createNetns, deleteNetns, inNetns } from "./linux-koffi-netns.js";
 import { openNft } from "./linux-koffi-nft.js";
 import { readXattrs } from "./linux-koffi-xattrs.js";
@@ -307,6 +308,7 @@ export async function openKoffiLinux(): Promise<Linux> {
     inNetns,
     nft: openNft,
     netlink: openNetlink,
+    joinNetlinkGroups,
     bindSocket,
     setSysctls,
     setXattr,

@@ -56,6 +56,14 @@ export function connectPacketStreams(
   };
 }
 
+/**
+ * Whatever comes on a socket that Node has no class for, netlink for one: each "data" is one packet or more,
+ * whole. It owns the descriptor, which must not block.
+ */
+export function packetReader(fd: number): Socket {
+  return socketOf(fd, { writable: false });
+}
+
 /** Closes the descriptor. */
 function restOf(fd: number): Buffer[] {
   const packets: Buffer[] = [];

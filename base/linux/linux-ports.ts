@@ -74,6 +74,16 @@ export interface Linux {
    */
   netlink(netnsPath: string | undefined, protocol?: "route" | "netfilter" | "generic"): NetlinkSocket;
   /**
+   * A netlink socket that hears what the namespace's kernel tells these multicast groups. Each read gives
+   * whole messages; ENOBUFS says that some were lost. Absent where only commands can be run.
+   * @returns a descriptor that does not block; the caller closes it.
+   */
+  joinNetlinkGroups?(options: {
+    netnsPath: string | undefined;
+    protocol: "route" | "netfilter";
+    groups: readonly number[];
+  }): number;
+  /**
    * A socket bound inside the namespace (undefined: here); returns a file descriptor for dgram/net. TCP and
    * SCTP ones listen. An IPv6 address takes no IPv4 traffic.
    */
