@@ -1,16 +1,17 @@
 /**
- * From the store's words to the routing mesh of this node: which ports it accepts,
- * to which tasks they lead, who its peers are.
+ * From the store's words to the routing mesh of this node: which ports it accepts, from whom and on which
+ * addresses, to which tasks they lead, who its peers are.
  * Pure. Invariants: the plan depends on resources, identity and local sandboxes alone,
  * and lists come sorted; of what other nodes say of themselves only addresses get in, and a task's only from
- * its own node's transit subnet.
- * Source: docs/design/network.md, "Mesh".
+ * its own node's transit subnet; of what users say of a port only addresses, subnets and interface names.
+ * Source: docs/design/network-ingress.md.
  */
 import { EndpointState } from "../../proto/gen/skein/v1/dispatcher.js";
-import { PublishMode } from "../../proto/gen/skein/v1/types.js";
-import { isIpv4 } from "../ipam/cidr.js";
+import type { PortConfig } from "../../proto/gen/skein/v1/types.js";
+import { BalancePolicy, PublishMode, SourceMode } from "../../proto/gen/skein/v1/types.js";
 import type { NodeNetworkIdentity } from "../network-plane.js";
 import { isPeerNumber, isTransitAddressOf } from "../vxlan/transit.js";
+import { isAddress, isInterfaceName, isSubnet } from "./host-addresses.js";
 import type { NetworkState } from "./network-state.js";
 import type { NftProtocol, Sandbox } from "./sandbox.js";
 import { nftProtocol } from "./sandbox.js";
@@ -29,6 +30,16 @@ export interface MeshPort {
    * @default false
    */
   readonly isNodeOnly?: boolean;
+  /** @default round robin */
+  readonly balance?: BalancePolicy;
+  /** Addresses and interface names it is open on; an empty list: none of this node's. @default all */
+  readonly hostAddresses?: readonly string[];
+  /** Subnets of clients; all others are refused. @default everybody */
+  readonly allowedSources?: readonly string[];
+  /** The task sees this node's transit address. @default false */
+  readonly isSnat?: boolean;
+  /** A listener of this node that has the connections instead of the backends, and takes them there. */
+  readonly relay?: MeshBackend;
 }
 
 export interface ExposedPort {
@@ -50,68 +61,145 @@ export interface MeshPlan {
   readonly exposed: readonly ExposedPort[];
 }
 
-export function planMesh(
-  state: NetworkState,
-  options: { identity: NodeNetworkIdentity; sandboxes: ReadonlyMap<string, Sandbox> },
-): MeshPlan {
-  const { identity, sandboxes } = options;
+export interface MeshOptions {
+  readonly identity: NodeNetworkIdentity;
+  /** By task id. */
+  readonly sandboxes: ReadonlyMap<string, Sandbox>;
+  /**
+   * Listeners on this node for ports whose tasks are told the client by the PROXY protocol, by port ("80/tcp").
+   * Without one such a port is closed.
+   */
+  readonly relays?: ReadonlyMap<string, MeshBackend>;
+}
+
+/** What one service has of the mesh. */
+export interface ServiceShare {
+  readonly ports: readonly MeshPort[];
+  readonly exposed: readonly ExposedPort[];
+}
+
+/** The plan, made anew from everything. `MeshPlanner` gives an equal one, step by step. */
+export function planMesh(state: NetworkState, options: MeshOptions): MeshPlan {
+  const shares = [...state.services.keys()].sort().map((id) => shareOf(state, id, options));
+  return assemble(shares, { ...options, peers: peersOf(state, options.identity) });
+}
+
+export function peersOf(state: NetworkState, identity: NodeNetworkIdentity): Map<number, string> {
   const peers = new Map<number, string>();
   for (const nodeId of [...state.peers.keys()].sort()) {
     const peer = state.peers.get(nodeId);
-    if (peer === undefined || nodeId === identity.nodeId) continue;
-    if (peer.number !== identity.number && isPeerNumber(peer.number) && isIpv4(peer.dataPathAddress)) {
+    if (peer === undefined || nodeId === identity.nodeId || peer.number === identity.number) continue;
+    if (isPeerNumber(peer.number) && isAddress(peer.dataPathAddress)) {
       peers.set(peer.number, peer.dataPathAddress);
     }
   }
+  return peers;
+}
+
+/** The published ports of a service, and where its tasks here may be reached. */
+export function shareOf(state: NetworkState, serviceId: string, options: MeshOptions): ServiceShare {
+  const { identity, sandboxes } = options;
+  const service = state.services.get(serviceId);
+  const configs = (service?.ports ?? []).filter(
+    ({ publishMode, publishedPort }) => publishMode === PublishMode.INGRESS && publishedPort !== 0,
+  );
+  if (service === undefined || configs.length === 0) return { ports: [], exposed: [] };
+  const ready: string[] = [];
+  const local: string[] = [];
+  for (const endpoint of state.endpointsOfService(serviceId)) {
+    const sandbox = sandboxes.get(endpoint.taskId);
+    const address = endpoint.gatewayAddress || sandbox?.gatewayAddress || "";
+    const number =
+      endpoint.nodeId === identity.nodeId ? identity.number : state.peers.get(endpoint.nodeId)?.number;
+    if (number === undefined || !isTransitAddressOf(number, address)) continue;
+    if (endpoint.state === EndpointState.READY) ready.push(address);
+    if (sandbox !== undefined) local.push(address);
+  }
+  const ports = configs.map((config): MeshPort => {
+    const protocol = nftProtocol(config.protocol);
+    const { publishedPort, targetPort: port } = config;
+    const backends = ready.map((address) => ({ address, port }));
+    const isProxied = config.sourceMode === SourceMode.PROXY;
+    const relay = isProxied ? options.relays?.get(`${publishedPort}/${protocol}`) : undefined;
+    return {
+      protocol,
+      publishedPort,
+      backends: isProxied && relay === undefined ? [] : backends,
+      ...(service.balance === BalancePolicy.ROUND_ROBIN ? {} : { balance: service.balance }),
+      ...admissionOf(config),
+      ...(relay === undefined ? {} : { relay }),
+    };
+  });
+  const exposed = configs.flatMap(({ protocol, targetPort }) =>
+    local.map((address) => ({ address, protocol: nftProtocol(protocol), port: targetPort })),
+  );
+  return { ports, exposed };
+}
+
+/** Of several services with one port the first has it. @param shares in the order of the services' ids. */
+export function assemble(
+  shares: Iterable<ServiceShare>,
+  options: MeshOptions & { readonly peers: ReadonlyMap<number, string> },
+): MeshPlan {
+  const { identity, sandboxes } = options;
   const ports = new Map<string, MeshPort>();
   const exposed = new Map<string, ExposedPort>();
   const expose = (port: ExposedPort): void => {
     exposed.set(`${port.address} ${port.protocol} ${port.port}`, port);
   };
-  for (const serviceId of [...state.services.keys()].sort()) {
-    for (const { protocol: kind, publishedPort, targetPort, publishMode } of state.services.get(serviceId)
-      ?.ports ?? []) {
-      if (publishMode !== PublishMode.INGRESS || publishedPort === 0) continue;
-      const protocol = nftProtocol(kind);
-      const backends: MeshBackend[] = [];
-      for (const endpoint of state.endpointsOfService(serviceId)) {
-        const local = sandboxes.get(endpoint.taskId);
-        const address = endpoint.gatewayAddress || local?.gatewayAddress || "";
-        const number =
-          endpoint.nodeId === identity.nodeId ? identity.number : state.peers.get(endpoint.nodeId)?.number;
-        if (number === undefined || !isTransitAddressOf(number, address)) continue;
-        if (endpoint.state === EndpointState.READY) backends.push({ address, port: targetPort });
-        if (local !== undefined) expose({ address, protocol, port: targetPort });
-      }
-      const key = `${protocol} ${publishedPort}`;
-      if (!ports.has(key)) ports.set(key, { protocol, publishedPort, backends });
+  for (const share of shares) {
+    for (const port of share.ports) {
+      const key = `${port.protocol} ${port.publishedPort}`;
+      if (!ports.has(key)) ports.set(key, port);
     }
+    share.exposed.forEach(expose);
   }
   const localTasks: string[] = [];
   for (const taskId of [...sandboxes.keys()].sort()) {
     const sandbox = sandboxes.get(taskId);
     if (sandbox?.gatewayAddress === undefined) continue;
     localTasks.push(sandbox.gatewayAddress);
-    for (const { protocol: kind, publishedPort, targetPort } of sandbox.hostPorts) {
-      const protocol = nftProtocol(kind);
-      const backend = { address: sandbox.gatewayAddress, port: targetPort };
-      ports.set(`${protocol} ${publishedPort}`, {
-        protocol,
-        publishedPort,
-        backends: [backend],
-        isNodeOnly: true,
-      });
-      expose({ ...backend, protocol });
+    for (const config of sandbox.hostPorts) {
+      const port = hostPort(config, sandbox.gatewayAddress);
+      ports.set(`${port.protocol} ${port.publishedPort}`, port);
+      expose({ address: sandbox.gatewayAddress, protocol: port.protocol, port: config.targetPort });
     }
   }
   return {
     nodeNumber: identity.number,
     localAddress: identity.dataPathAddress,
     vxlanUdpPort: identity.vxlanUdpPort,
-    peers,
+    peers: options.peers,
     ports: sortedValues(ports),
     localTasks: localTasks.sort(),
     exposed: sortedValues(exposed),
+  };
+}
+
+function hostPort(config: PortConfig, address: string): MeshPort {
+  return {
+    protocol: nftProtocol(config.protocol),
+    publishedPort: config.publishedPort,
+    backends: [{ address, port: config.targetPort }],
+    isNodeOnly: true,
+    ...admissionOf(config),
+  };
+}
+
+/**
+ * On which addresses and for whom a port is open. What is no address, subnet or name is left out, which
+ * narrows: a list never becomes "all" by that.
+ */
+function admissionOf(config: PortConfig): Pick<MeshPort, "hostAddresses" | "allowedSources" | "isSnat"> {
+  const isPlace = (text: string): boolean => isAddress(text) || isInterfaceName(text);
+  return {
+    ...(config.hostAddresses.length === 0
+      ? {}
+      : { hostAddresses: config.hostAddresses.filter(isPlace).sort() }),
+    ...(config.allowedSources.length === 0
+      ? {}
+      : { allowedSources: config.allowedSources.filter(isSubnet).sort() }),
+    ...(config.sourceMode === SourceMode.SNAT ? { isSnat: true } : {}),
   };
 }
 

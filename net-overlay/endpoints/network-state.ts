@@ -7,6 +7,7 @@
  */
 import type {
   EndpointResource,
+  NetworkKeyResource,
   NetworkResource,
   NodeResource,
   PeerResource,
@@ -25,6 +26,11 @@ export interface NetworkChanges {
 export interface Touched {
   readonly networkIds: Set<string>;
   mesh: boolean;
+  /** Services whose published ports, or the tasks behind them, changed. */
+  readonly meshServiceIds: Set<string>;
+  /** Nodes that came, went or changed. */
+  readonly peerNodeIds: Set<string>;
+  networkKeys: boolean;
 }
 
 export class NetworkState {
@@ -32,6 +38,8 @@ export class NetworkState {
   readonly endpoints = new Map<string, EndpointResource>();
   readonly services = new Map<string, ServiceResource>();
   readonly peers = new Map<string, PeerResource>();
+  /** By id. Secret: never part of a plan. */
+  readonly networkKeys = new Map<string, NetworkKeyResource>();
   readonly #endpointsByNetwork = new Map<string, Set<string>>();
   readonly #endpointsByService = new Map<string, Set<string>>();
   readonly #servicesByNetwork = new Map<string, Set<string>>();
@@ -39,6 +47,15 @@ export class NetworkState {
   /** Endpoints attached to a network, by task id. */
   endpointsOf(networkId: string): EndpointResource[] {
     return pick(this.#endpointsByNetwork.get(networkId), this.endpoints);
+  }
+
+  /** Nodes with an endpoint on a network, in no order. Cost: its endpoints. */
+  nodesOf(networkId: string): Set<string> {
+    const nodeIds = new Set<string>();
+    for (const taskId of this.#endpointsByNetwork.get(networkId) ?? [])
+      nodeIds.add(this.endpoints.get(taskId)?.nodeId ?? "");
+    nodeIds.delete("");
+    return nodeIds;
   }
 
   /** Endpoints of a service, by task id. */
@@ -57,10 +74,17 @@ export class NetworkState {
   }
 
   apply(changes: NetworkChanges): Touched {
-    const touched: Touched = { networkIds: new Set(), mesh: false };
+    const touched: Touched = {
+      networkIds: new Set(),
+      mesh: false,
+      meshServiceIds: new Set(),
+      peerNodeIds: new Set(),
+      networkKeys: false,
+    };
     if (changes.complete) this.#removeAllBut(changes.upserts, touched);
     for (const removal of changes.removals) this.#remove(removal, touched);
     for (const upsert of changes.upserts) this.#upsert(upsert, touched);
+    touched.mesh = touched.meshServiceIds.size > 0 || touched.peerNodeIds.size > 0;
     return touched;
   }
 
@@ -71,6 +95,7 @@ export class NetworkState {
       [ResourceKind.ENDPOINT, this.endpoints],
       [ResourceKind.SERVICE, this.services],
       [ResourceKind.PEER, this.peers],
+      [ResourceKind.NETWORK_KEY, this.networkKeys],
     ] as const) {
       for (const id of [...map.keys()]) if (!kept.has(`${kind} ${id}`)) this.#remove({ kind, id }, touched);
     }
@@ -91,6 +116,10 @@ export class NetworkState {
       case "peer":
         this.#setPeer(resource.value.nodeId, resource.value, touched);
         return;
+      case "networkKey":
+        this.networkKeys.set(resource.value.id, resource.value);
+        touched.networkKeys = true;
+        return;
       default: // tasks, secrets and configs are the agent's business
     }
   }
@@ -109,6 +138,9 @@ export class NetworkState {
       case ResourceKind.PEER:
         this.#setPeer(key.id, undefined, touched);
         return;
+      case ResourceKind.NETWORK_KEY:
+        touched.networkKeys = this.networkKeys.delete(key.id) || touched.networkKeys;
+        return;
       default:
     }
   }
@@ -117,7 +149,8 @@ export class NetworkState {
     for (const endpoint of [this.endpoints.get(taskId), next]) {
       if (endpoint === undefined) continue;
       for (const { networkId } of endpoint.attachments) touched.networkIds.add(networkId);
-      if ((this.services.get(endpoint.serviceId)?.ports.length ?? 0) > 0) touched.mesh = true;
+      if ((this.services.get(endpoint.serviceId)?.ports.length ?? 0) > 0)
+        touched.meshServiceIds.add(endpoint.serviceId);
     }
     const old = this.endpoints.get(taskId);
     if (old !== undefined) {
@@ -136,7 +169,7 @@ export class NetworkState {
     for (const service of [old, next]) {
       if (service === undefined) continue;
       for (const networkId of networksOf(service)) touched.networkIds.add(networkId);
-      if (service.ports.length > 0) touched.mesh = true;
+      if (service.ports.length > 0) touched.meshServiceIds.add(id);
     }
     for (const endpoint of this.endpointsOfService(id)) {
       for (const { networkId } of endpoint.attachments) touched.networkIds.add(networkId);
@@ -154,7 +187,7 @@ export class NetworkState {
   #setPeer(nodeId: string, next: PeerResource | undefined, touched: Touched): void {
     if (next === undefined) this.peers.delete(nodeId);
     else this.peers.set(nodeId, next);
-    touched.mesh = true;
+    touched.peerNodeIds.add(nodeId);
     for (const networkId of this.networks.keys()) touched.networkIds.add(networkId);
   }
 }
@@ -173,6 +206,8 @@ function keyText({ resource }: NodeResource): string {
       return `${ResourceKind.SERVICE} ${resource.value.id}`;
     case "peer":
       return `${ResourceKind.PEER} ${resource.value.nodeId}`;
+    case "networkKey":
+      return `${ResourceKind.NETWORK_KEY} ${resource.value.id}`;
     default:
       return "";
   }
