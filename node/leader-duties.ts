@@ -9,6 +9,7 @@ import { Scope } from "../base/lifecycle/scope.js";
 import type { Logger } from "../base/log/logger.js";
 import { ComponentLoop } from "../base/loop/component-loop.js";
 import type { Random } from "../base/random/random.js";
+import { createAttachmentReaper } from "../manager/attachments/attachment-reaper.js";
 import { startRootRotation } from "../manager/ca/root-rotation-loop.js";
 import { createLeaderReports, type LeaderReports } from "../manager/dispatcher/leader-reports.js";
 import { startKeyManager } from "../manager/keys/key-manager.js";
@@ -84,6 +85,12 @@ export class LeaderDuties {
     const loops = createControlLoops({ store, clock, random: random.child(`loops-${term}`), log });
     scope.own(loops);
     loops.start();
+    const reaper = createAttachmentReaper({
+      ...{ store, clock, random: random.child(`attachments-${term}`) },
+      log: log.child({ component: "attachments" }),
+    });
+    scope.own(reaper);
+    reaper.start();
     scope.own(startRoleManager({ store, raft, clock, log: log.child({ component: "role-manager" }) }));
     const rotationLog = log.child({ component: "root-rotation" });
     scope.own(startRootRotation({ store, clock, random: random.child(`ca-${term}`), log: rotationLog }));

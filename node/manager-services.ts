@@ -7,6 +7,7 @@ import type { Clock } from "../base/clock/clock.js";
 import type { Scope } from "../base/lifecycle/scope.js";
 import type { Logger } from "../base/log/logger.js";
 import type { Random } from "../base/random/random.js";
+import { createAttachmentHandlers } from "../manager/attachments/grpc-attachments.js";
 import { createBackupHandlers } from "../manager/backup/grpc-backup.js";
 import { createHttpExternalSigner } from "../manager/ca/http-external-ca.js";
 import { createNodeCaHandlers } from "../manager/ca/node-ca.js";
@@ -24,6 +25,7 @@ import { createPlanHandlers } from "../manager/plan/grpc-plan.js";
 import { createReach } from "../manager/reach/grpc-reach.js";
 import { NodeListeners } from "../manager/reach/node-listeners.js";
 import type { MemoryStore } from "../manager/store/memory-store.js";
+import { AttachmentsService } from "../proto/gen/skein/v1/attachments.js";
 import { BackupService } from "../proto/gen/skein/v1/backup.js";
 import { NodeCaService } from "../proto/gen/skein/v1/ca.js";
 import { ControlService } from "../proto/gen/skein/v1/control.js";
@@ -62,6 +64,7 @@ const LEADER_ONLY: ReadonlySet<string> = new Set([
   ...pathsOf(ControlService),
   ...pathsOf(ExplainService),
   ...pathsOf(PlannerService),
+  ...pathsOf(AttachmentsService),
   ...pathsOf(RaftMembershipService),
   ...pathsOf(LeaderReportsService),
   ...pathsOf(NodeCaService, (name) => name === "Issue"),
@@ -177,6 +180,10 @@ export async function serveManager(parts: ServeParts): Promise<RpcHost> {
     hosted(ExplainService, createExplainHandlers({ store, clock })),
     hosted(PlannerService, createPlanHandlers(control)),
     hosted(DispatcherService, dispatcher.handlers),
+    hosted(
+      AttachmentsService,
+      createAttachmentHandlers({ store, clock, random: random.child("attachments") }),
+    ),
     hosted(
       LeaderReportsService,
       createLeaderReportsHandlers(() => duties.reports),

@@ -145,6 +145,7 @@ export function taskRoutes(clients: ManagerClients): Route[] {
           nodeIds: [...(filters.get("node") ?? [])],
           desiredStates: [...(filters.get("desired-state") ?? [])],
           upToDateOnly: (filters.get("_up-to-date") ?? []).includes("true"),
+          attachments: (filters.get("runtime") ?? []).includes("attachment"),
         });
         const networks = await networksById(tasks.some((task) => task.networks.length > 0));
         return { status: 200, json: tasks.map((task) => taskOut(task, networks)) };

@@ -1,29 +1,27 @@
 /**
- * Networks: created, listed, removed. A network whose tasks still stop loses its name at once and goes with
- * the last of them.
- * Pure over the store.
+ * Networks: created, listed, given another subnet or label, removed.
+ * Pure over the store. Invariant: subnets and labels are all that changes of a network that is there.
  */
-import {
-  AlreadyExistsError,
-  FailedPreconditionError,
-  InvalidArgumentError,
-  NotFoundError,
-} from "../../base/errors/errors.js";
+import { AlreadyExistsError, InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
 import { newId } from "../../base/random/ids.js";
 import type {
   CreateNetworkRequest,
   IdRequest,
   ListNetworksReply,
   ListNetworksRequest,
+  ListNetworkUseReply,
   NetworkReply,
+  UpdateNetworkRequest,
 } from "../../proto/gen/skein/v1/control.js";
 import { Network } from "../../proto/gen/skein/v1/objects.js";
-import { isTerminal } from "../orchestrator/task-state.js";
+import { checkVersion } from "./annotations.js";
 import type { ControlComponents } from "./control-components.js";
-import { findObject } from "./find-object.js";
+import { findObject, isLeaving } from "./find-object.js";
+import { refuseSecondIngress } from "./ingress-network.js";
 import { matchesFilters } from "./list-filters.js";
-import { checkNetworkSpec } from "./network-validation.js";
-import { refuseInUse } from "./secrets.js";
+import { removeNetwork, waitUntilGone } from "./network-removal.js";
+import { networkUse, subnetUseOf } from "./network-use.js";
+import { checkAddedSubnets, checkNetworkSpec } from "./network-validation.js";
 
 export class NetworkControl {
   readonly #components: ControlComponents;
@@ -42,57 +40,73 @@ export class NetworkControl {
       if (name !== "" && tx.list("network", { by: "name", name }).length > 0) {
         throw new AlreadyExistsError(`network with name ${name} already exists`);
       }
-      checkNetworkSpec(spec, tx.list("network"));
+      const networks = tx.list("network");
+      checkNetworkSpec(spec, { networks, nodes: () => tx.list("node") });
+      if (spec.ingress) refuseSecondIngress(networks);
       tx.create("network", Network.fromPartial({ id, spec: { ...spec, driver: "overlay", scope: "swarm" } }));
     });
-    const network = store.view((tx) => tx.get("network", id));
-    // removed since by somebody else
-    if (network === undefined) throw new NotFoundError(`network ${id} not found`);
-    return { network };
+    return this.#reply(id);
   }
 
-  get(request: IdRequest): NetworkReply {
-    return { network: this.#components.store.view((tx) => findObject(tx, "network", request.id)) };
+  async get(request: IdRequest): Promise<NetworkReply> {
+    const { store } = this.#components;
+    const network = store.view((tx) => findObject(tx, "network", request.id));
+    return { network, subnets: await subnetUseOf(this.#components, network) };
   }
 
   list(request: ListNetworksRequest): ListNetworksReply {
     const networks = this.#components.store.view((tx) => tx.list("network"));
     return {
-      networks: networks.filter(({ id, spec, pendingDelete }) => {
-        const labels = spec?.annotations?.labels ?? {};
+      networks: networks.filter((network) => {
+        const { name = "", labels = {} } = network.spec?.annotations ?? {};
         return (
-          !pendingDelete &&
-          matchesFilters(request.filters, { id, names: [spec?.annotations?.name ?? ""], labels })
+          !isLeaving(network) && matchesFilters(request.filters, { id: network.id, names: [name], labels })
         );
       }),
     };
   }
 
-  async remove(request: IdRequest): Promise<void> {
-    await this.#components.store.update((tx) => {
+  /** Addresses in use, of all networks. */
+  async use(): Promise<ListNetworkUseReply> {
+    return { networks: await networkUse(this.#components) };
+  }
+
+  /** More subnets, other labels. What a network was made with otherwise stays. */
+  async update(request: UpdateNetworkRequest): Promise<NetworkReply> {
+    const id = await this.#components.store.update((tx) => {
       const network = findObject(tx, "network", request.id);
-      const name = network.spec?.annotations?.name ?? network.id;
-      if (network.spec?.ingress === true) {
-        throw new FailedPreconditionError(
-          `network ${name} is a part of the routing mesh and cannot be removed`,
-        );
-      }
-      const users = { by: "networkId", networkId: network.id } as const;
-      refuseInUse(tx.list("service", users), `network ${name}`);
-      const tasks = tx.list("task", users).filter((task) => !isTerminal(task));
-      if (tasks.length === 0) {
-        tx.remove("network", network.id);
-        return;
-      }
-      // Their service is gone, so they are stopping; the allocator removes the network after the last one.
+      const { spec } = network;
+      if (spec === undefined) throw new InvalidArgumentError(`network ${request.id} has no specification`);
+      if (request.version !== 0) checkVersion(network, request.version);
+      checkAddedSubnets(request.subnetsAdded, { network, networks: tx.list("network") });
+      const labels = { ...spec.annotations?.labels, ...request.labelsSet };
+      for (const label of request.labelsRemoved) delete labels[label];
       tx.update("network", {
         ...network,
-        pendingDelete: true,
-        spec: network.spec && {
-          ...network.spec,
-          annotations: { labels: {}, name: `${name}.removed.${network.id}` },
+        spec: {
+          ...spec,
+          annotations: { name: "", ...spec.annotations, labels },
+          ipamConfigs: [...spec.ipamConfigs, ...request.subnetsAdded],
         },
       });
+      return network.id;
     });
+    return this.#reply(id);
+  }
+
+  async remove(request: IdRequest): Promise<void> {
+    const { store } = this.#components;
+    const { id, fate } = await store.update((tx) => {
+      const network = findObject(tx, "network", request.id);
+      return { id: network.id, fate: removeNetwork(tx, network) };
+    });
+    if (fate === "going") await waitUntilGone(this.#components, id);
+  }
+
+  #reply(id: string): NetworkReply {
+    const network = this.#components.store.view((tx) => tx.get("network", id));
+    // removed since by somebody else
+    if (network === undefined) throw new NotFoundError(`network ${id} not found`);
+    return { network, subnets: [] };
   }
 }

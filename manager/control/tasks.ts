@@ -51,6 +51,7 @@ export class TaskControl {
       const tasks = candidates(tx, request).filter((task) => {
         const labels = { ...task.serviceAnnotations?.labels, ...task.spec?.container?.labels };
         return (
+          (task.attached !== undefined) === (request.attachments ?? false) &&
           (request.nodeIds.length === 0 || nodeIds.has(task.nodeId)) &&
           (states.length === 0 || states.includes(task.desiredState)) &&
           matchesFilters(request.filters, { id: task.id, names: taskNames(task), labels }) &&

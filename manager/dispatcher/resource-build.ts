@@ -55,8 +55,12 @@ export function isToStop(task: Task): boolean {
   return rank(task.desiredState) >= rank(TaskState.SHUTDOWN);
 }
 
-/** `<service>.<slot>.<task id>`, with the node's id for the slot of a global task. */
+/**
+ * `<service>.<slot>.<task id>`, with the node's id for the slot of a global task; the container's own name for
+ * an attachment.
+ */
 export function taskName(task: Task): string {
+  if (task.attached !== undefined) return task.attached.name;
   const place = task.slot > 0 ? String(task.slot) : task.nodeId;
   return `${task.serviceAnnotations?.name ?? ""}.${place}.${task.id}`;
 }
@@ -72,7 +76,7 @@ function endpointState(task: Task, node: Node | undefined): EndpointState {
 /** @returns undefined while the task can have no traffic: no node, no address yet, or not alive. */
 export function endpointOf(task: Task, node: Node | undefined): EndpointResource | undefined {
   if (!isLive(task) || !task.allocated) return undefined;
-  const hostname = task.spec?.container?.hostname ?? "";
+  const hostname = task.attached?.hostname ?? task.spec?.container?.hostname ?? "";
   return {
     taskId: task.id,
     taskName: taskName(task),

@@ -122,7 +122,7 @@ export class DueServices {
   /** A slot that has lost its last task changes the number of slots. */
   #addSlot(tx: ReadTx, task: Task): void {
     const { serviceId, slot } = task;
-    if (this.#whole.has(serviceId)) return;
+    if (serviceId === "" || this.#whole.has(serviceId)) return; // attachments are nobody's slots
     const replicated = tx.get("service", serviceId)?.spec?.mode?.$case === "replicated";
     if (!replicated || tx.list("task", { by: "slot", serviceId, slot }).length === 0) {
       this.#whole.add(serviceId);

@@ -238,6 +238,7 @@ function surroundings(tx: ReadTx): Surroundings {
 /** Tasks that may still run on the node and are not there because of the node. */
 function countOthers(tx: ReadTx, nodeId: string): number {
   return tx.list("task", { by: "nodeId", nodeId }).filter((task) => {
+    if (task.attached !== undefined) return false; // stays as long as its container does
     const mode = tx.get("service", task.serviceId)?.spec?.mode?.$case;
     return mode !== "global" && mode !== "globalJob" && !isTerminal(task) && !isUnassigned(task);
   }).length;

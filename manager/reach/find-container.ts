@@ -4,10 +4,12 @@
  * container id, then beginnings of either id that fit one task only. Of the tasks of a slot the one that runs
  * counts, else the newest that has a container.
  */
+
 import { FailedPreconditionError, InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import type { ContainerPlace } from "../../proto/gen/skein/v1/reach.js";
 import { TaskState, taskStateToNumber } from "../../proto/gen/skein/v1/types.js";
+import { isAttachment } from "../attachments/attachment-task.js";
 import type { ReadTx } from "../store/types.js";
 import { shortTaskName } from "./short-task-name.js";
 
@@ -41,7 +43,9 @@ function taskOf(view: ReadTx, reference: string): Task | undefined {
   const byName = taskByName(view, reference);
   if (byName !== undefined) return byName;
   if (reference.length < PREFIX_CHARACTERS_MIN) return undefined;
-  const ofTask = view.list("task", { by: "idPrefix", prefix: reference });
+  const ofTask = view
+    .list("task", { by: "idPrefix", prefix: reference })
+    .filter((task) => !isAttachment(task));
   const ofContainer = /^[0-9a-f]{1,64}$/.test(reference)
     ? view.list("task").filter((task) => containerIdOf(task).startsWith(reference))
     : [];

@@ -48,6 +48,7 @@ export function hostPortsOf(task: Task): readonly string[] {
 /** @returns what the task holds of its node; undefined when it holds nothing. */
 export function holdingOf(task: Task): Held | undefined {
   if (task.nodeId === "" || isUnassigned(task) || isTerminal(task)) return undefined;
+  if (task.attached !== undefined) return undefined; // its container was not placed by anybody here
   return {
     serviceId: task.serviceId,
     wanted: isWanted(task),
