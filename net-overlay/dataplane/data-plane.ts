@@ -6,6 +6,7 @@
 import type { MeshPlan } from "../endpoints/mesh-plan.js";
 import type { OverlayPlan } from "../endpoints/overlay-plan.js";
 import type { NftProtocol, Sandbox } from "../endpoints/sandbox.js";
+import type { TunnelCollision } from "../paths/collision.js";
 
 export interface DataPlane {
   /**
@@ -35,6 +36,8 @@ export interface DataPlane {
    * applied again.
    */
   checkHost(): boolean;
+  /** Tunnels that somebody else is in the way of. To apply their plans again is to try again. */
+  collisions(): readonly TunnelCollision[];
   removeAll(): Promise<void>;
   close(): void;
 }

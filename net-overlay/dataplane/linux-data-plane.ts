@@ -15,7 +15,9 @@ import { DNS_REDIRECT } from "../discovery/dns-address.js";
 import type { MeshPlan } from "../endpoints/mesh-plan.js";
 import type { OverlayPlan } from "../endpoints/overlay-plan.js";
 import type { NftProtocol, Sandbox } from "../endpoints/sandbox.js";
+import type { TunnelCollision } from "../paths/collision.js";
 import { transitGateway } from "../vxlan/node-addresses.js";
+import { TRANSIT_VNI } from "../vxlan/transit.js";
 import type { DataPlane } from "./data-plane.js";
 import { LinuxMesh } from "./linux-mesh.js";
 import { isNetns, LinuxOverlay } from "./linux-overlay.js";
@@ -175,6 +177,18 @@ class LinuxDataPlane implements DataPlane {
       this.#log.warn("the foreign FORWARD chain could not be opened", { error: messageOf(error) });
     }
     return this.#mesh.isInPlace();
+  }
+
+  collisions(): readonly TunnelCollision[] {
+    const plan = this.#meshPlan;
+    const mesh =
+      plan === undefined || this.#mesh.taken === undefined
+        ? []
+        : [{ what: "mesh", vni: TRANSIT_VNI, udpPort: plan.vxlanUdpPort, taken: this.#mesh.taken }];
+    const overlays = [...this.#overlays].flatMap(([what, { collision }]) =>
+      collision === undefined ? [] : [{ what, ...collision }],
+    );
+    return [...mesh, ...overlays];
   }
 
   async removeAll(): Promise<void> {

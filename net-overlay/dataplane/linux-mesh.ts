@@ -26,7 +26,7 @@ import { vxlanOverheadBytes } from "../vxlan/vni.js";
 import { LinuxConntrack, leavers } from "./linux-conntrack.js";
 import { makeVeth } from "./linux-overlay.js";
 import type { RouteSocket } from "./linux-route-socket.js";
-import { ensureTunnel, readPeers, syncPeers } from "./linux-tunnel.js";
+import { type EnsuredTunnel, ensureTunnel, readPeers, syncPeers } from "./linux-tunnel.js";
 import type { MarkRule, Route } from "./rtnetlink-messages.js";
 import {
   addRule,
@@ -66,6 +66,7 @@ export class LinuxMesh {
   readonly #conntrack: LinuxConntrack;
   #applied: Applied | undefined;
   #underlayMtuBytes: number | undefined;
+  #taken: EnsuredTunnel["taken"];
 
   constructor(linux: Linux, options: { netnsPath: string | undefined; socket: RouteSocket; log: Logger }) {
     this.#linux = linux;
@@ -73,6 +74,11 @@ export class LinuxMesh {
     this.#socket = options.socket;
     this.#nft = linux.nft(options.netnsPath);
     this.#conntrack = new LinuxConntrack(linux, options);
+  }
+
+  /** What of the transit tunnel somebody else has: the next `apply` tries again. */
+  get taken(): EnsuredTunnel["taken"] {
+    return this.#taken;
   }
 
   /** What a task's packet may have: the underlay's MTU less the tunnel's header. */
@@ -217,13 +223,14 @@ export class LinuxMesh {
       this.#applied !== undefined &&
       last?.nodeNumber === plan.nodeNumber &&
       last.localAddress === plan.localAddress &&
-      last.vxlanUdpPort === plan.vxlanUdpPort
+      last.vxlanUdpPort === plan.vxlanUdpPort &&
+      this.#taken === undefined
     ) {
       return this.#applied;
     }
     const socket = this.#socket;
     this.#underlayMtuBytes = undefined;
-    const { linkIndex } = ensureTunnel(
+    const { linkIndex, taken } = ensureTunnel(
       {
         name: TRANSIT_LINK,
         vni: TRANSIT_VNI,
@@ -234,6 +241,7 @@ export class LinuxMesh {
       },
       { underlay: socket, inside: socket },
     );
+    this.#taken = taken;
     this.#linux.setSysctls(this.#netnsPath, {
       "net.ipv4.ip_forward": "1",
       [`net.ipv4.conf.${TRANSIT_LINK}.rp_filter`]: this.#reversePathFilter(),

@@ -12,10 +12,11 @@ import type { Logger } from "../../base/log/logger.js";
 import { renderOverlayRuleset } from "../balance/overlay-ruleset.js";
 import type { OverlayPlan } from "../endpoints/overlay-plan.js";
 import type { OverlayAttachment } from "../endpoints/sandbox.js";
+import type { TunnelCollision } from "../paths/collision.js";
 import { taskMac, tunnelAddress } from "../vxlan/node-addresses.js";
 import { LinuxConntrack, leavers } from "./linux-conntrack.js";
 import { isRefusal, RouteSocket } from "./linux-route-socket.js";
-import { ensureTunnel, readPeers, syncPeers } from "./linux-tunnel.js";
+import { type EnsuredTunnel, ensureTunnel, readPeers, syncPeers } from "./linux-tunnel.js";
 import {
   deleteAddress,
   deleteLink,
@@ -61,6 +62,7 @@ export class LinuxOverlay {
   readonly #conntrack: LinuxConntrack;
   #applied: Applied | undefined;
   #mtuBytes: number | undefined;
+  #taken: EnsuredTunnel["taken"];
 
   /** Opens the namespace, making it when it is missing or dead. */
   constructor(linux: Linux, options: { path: string; log: Logger }) {
@@ -76,6 +78,13 @@ export class LinuxOverlay {
     this.#nft = linux.nft(path);
     this.#conntrack = new LinuxConntrack(linux, { netnsPath: path, log });
     this.#socket.send(setLinkUp(LOOPBACK_INDEX));
+  }
+
+  /** What of the tunnel somebody else has: the next `apply` tries again. */
+  get collision(): Omit<TunnelCollision, "what"> | undefined {
+    const plan = this.#applied?.plan;
+    if (plan === undefined || this.#taken === undefined) return undefined;
+    return { vni: plan.vni, udpPort: plan.vxlanUdpPort, taken: this.#taken };
   }
 
   apply(plan: OverlayPlan, options: { underlay: RouteSocket; underlayMtuBytes: number }): void {
@@ -173,18 +182,20 @@ export class LinuxOverlay {
       last.localAddress === plan.localAddress &&
       last.vxlanUdpPort === plan.vxlanUdpPort &&
       last.nodeNumber === plan.nodeNumber &&
-      last.mtuBytes === plan.mtuBytes
+      last.mtuBytes === plan.mtuBytes &&
+      this.#taken === undefined
     ) {
       return this.#applied;
     }
     this.#mtuBytes = tunnel.mtuBytes;
     const netnsFd = openSync(this.#path, "r");
     try {
-      const { linkIndex } = ensureTunnel(tunnel, {
+      const { linkIndex, taken } = ensureTunnel(tunnel, {
         underlay: options.underlay,
         inside: this.#socket,
         netnsFd,
       });
+      this.#taken = taken;
       const address = tunnelAddress(plan.nodeNumber);
       this.#socket.send(setAddress({ index: linkIndex, address, prefixLength: 32 }));
       return this.#readKernel(linkIndex);

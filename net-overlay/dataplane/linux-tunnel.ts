@@ -3,8 +3,9 @@
  * Edge: to the kernel by routing sockets. Invariant: frames go only to VTEPs of known peers.
  */
 import { InternalError } from "../../base/errors/errors.js";
+import type { TunnelCollision } from "../paths/collision.js";
 import { nodeNumberOfMac, vtepMac } from "../vxlan/transit.js";
-import type { RouteSocket } from "./linux-route-socket.js";
+import { isRefusal, type RouteSocket } from "./linux-route-socket.js";
 import {
   deleteForwarding,
   deleteLink,
@@ -13,6 +14,10 @@ import {
   setForwarding,
   setNeighbour,
 } from "./rtnetlink-messages.js";
+import { newDummy } from "./stand-in-messages.js";
+
+/** Made and removed at once, to see whether a tunnel can be made beside its stand-in. */
+const TRIAL_LINK = "skein-trial";
 
 export interface TunnelOptions {
   readonly name: string;
@@ -23,8 +28,16 @@ export interface TunnelOptions {
   readonly mtuBytes: number;
 }
 
+export interface EnsuredTunnel {
+  readonly linkIndex: number;
+  readonly isNew: boolean;
+  /** Somebody else has the port or the identifier: what is there leads nowhere. The next call tries again. */
+  readonly taken?: TunnelCollision["taken"];
+}
+
 /**
- * Finds the device or makes it, replacing one that differs.
+ * Finds the device or makes it, replacing one that differs. Where somebody else has what it needs, an
+ * interface that leads nowhere takes its place, so that what stays on this node works.
  * @param options.underlay socket of the host's namespace, where the UDP socket lives.
  * @param options.inside socket of the namespace the device belongs to,
  * with an open descriptor of it when it is another one.
@@ -32,25 +45,53 @@ export interface TunnelOptions {
 export function ensureTunnel(
   tunnel: TunnelOptions,
   options: { underlay: RouteSocket; inside: RouteSocket; netnsFd?: number },
-): { linkIndex: number; isNew: boolean } {
-  const { underlay, inside, netnsFd } = options;
+): EnsuredTunnel {
+  const { inside } = options;
   const found = inside.findLink(tunnel.name);
   const mac = vtepMac(tunnel.nodeNumber);
-  if (found !== undefined) {
+  const isOfSize = found?.mac === mac && found.mtuBytes === tunnel.mtuBytes;
+  if (found?.vxlan !== undefined) {
     const { vxlan } = found;
     const isSame =
-      vxlan?.vni === tunnel.vni &&
+      vxlan.vni === tunnel.vni &&
       vxlan.localAddress === tunnel.localAddress &&
-      vxlan.udpPort === tunnel.udpPort &&
-      found.mac === mac &&
-      found.mtuBytes === tunnel.mtuBytes;
-    if (isSame) return { linkIndex: found.index, isNew: false };
+      vxlan.udpPort === tunnel.udpPort;
+    if (isSame && isOfSize) return { linkIndex: found.index, isNew: false };
+    inside.discard(deleteLink(found.index));
+  } else if (found !== undefined) {
+    // A stand-in: it stays, with its routes, until the tunnel can be made.
+    const trial = { ...tunnel, name: TRIAL_LINK };
+    const taken = makeTunnel(trial, options);
+    if (taken !== undefined && isOfSize) return { linkIndex: found.index, isNew: false, taken };
+    if (taken === undefined) inside.discard(deleteLink(indexOf(inside, TRIAL_LINK)));
     inside.discard(deleteLink(found.index));
   }
-  underlay.send(newVxlan({ ...tunnel, mac, ...(netnsFd === undefined ? {} : { netnsFd }) }));
-  const made = inside.findLink(tunnel.name);
-  if (made === undefined) throw new InternalError(`VXLAN device ${tunnel.name} is not where it was made`);
-  return { linkIndex: made.index, isNew: true };
+  const taken = makeTunnel(tunnel, options);
+  if (taken === undefined) return { linkIndex: indexOf(inside, tunnel.name), isNew: true };
+  inside.send(newDummy({ ...tunnel, mac }));
+  return { linkIndex: indexOf(inside, tunnel.name), isNew: true, taken };
+}
+
+/** @returns what is taken by somebody else, undefined: it is made. */
+function makeTunnel(
+  tunnel: TunnelOptions,
+  { underlay, netnsFd }: { underlay: RouteSocket; netnsFd?: number },
+): TunnelCollision["taken"] | undefined {
+  const mac = vtepMac(tunnel.nodeNumber);
+  try {
+    underlay.send(newVxlan({ ...tunnel, mac, ...(netnsFd === undefined ? {} : { netnsFd }) }));
+    return undefined;
+  } catch (error) {
+    if (isRefusal(error, "EADDRINUSE")) return "port";
+    if (isRefusal(error, "EEXIST")) return "identifier";
+    throw error;
+  }
+}
+
+function indexOf(inside: RouteSocket, name: string): number {
+  const made = inside.findLink(name);
+  if (made === undefined) throw new InternalError(`interface ${name} is not where it was made`);
+  return made.index;
 }
 
 /** Peers as the kernel has them: node number -> VTEP. */

@@ -4,6 +4,7 @@
 import type { MeshPlan } from "../endpoints/mesh-plan.js";
 import type { OverlayPlan } from "../endpoints/overlay-plan.js";
 import type { NftProtocol, Sandbox } from "../endpoints/sandbox.js";
+import type { TunnelCollision } from "../paths/collision.js";
 import type { DataPlane } from "./data-plane.js";
 
 export class MemoryDataPlane implements DataPlane {
@@ -12,6 +13,8 @@ export class MemoryDataPlane implements DataPlane {
   readonly sandboxes = new Map<string, Sandbox>();
   /** "8080/tcp": ports that a process on the node is said to hold. */
   readonly heldPorts = new Set<string>();
+  /** What somebody else has. */
+  collided: readonly TunnelCollision[] = [];
   /** Thrown by the next `applyOverlay`, `applyMesh` or `createSandbox`, once. */
   nextFailure: Error | undefined;
 
@@ -60,6 +63,10 @@ export class MemoryDataPlane implements DataPlane {
 
   checkHost(): boolean {
     return this.mesh !== undefined;
+  }
+
+  collisions(): readonly TunnelCollision[] {
+    return this.collided;
   }
 
   async removeAll(): Promise<void> {
