@@ -15,6 +15,8 @@ export interface SwarmHost {
   readonly name: string;
   readonly api: EngineApi;
   readonly address: string;
+  /** Path of its network namespace. */
+  readonly netns: string;
   /** kill -9 of everything on the host: daemons, helpers, containers. */
   kill(): Promise<void>;
   /** Starts the daemon again after `kill`. */
@@ -27,6 +29,10 @@ export interface SwarmHost {
 export interface SwarmSide {
   readonly name: "skein" | "docker";
   readonly hosts: readonly SwarmHost[];
+  /** Paths of the network namespaces of machines outside the swarm. */
+  readonly clients: readonly string[];
+  /** For what a benchmark writes. */
+  readonly dir: string;
   /** @returns what could not be removed. */
   close(): Promise<readonly string[]>;
 }
@@ -41,8 +47,12 @@ export const IMAGE = `${REPOSITORY}:latest`;
 /** The three hosts have addresses of the same range: each lab has a bridge of its own. */
 const HOSTS = 3;
 
-export async function openSide(name: "skein" | "docker", managers: number): Promise<SwarmSide> {
-  const lab = await Lab.open({ hosts: HOSTS, clients: 0 });
+export async function openSide(
+  name: "skein" | "docker",
+  managers: number,
+  options: { readonly clients?: number } = {},
+): Promise<SwarmSide> {
+  const lab = await Lab.open({ hosts: HOSTS, clients: options.clients ?? 0 });
   const hosts: SwarmHost[] = [];
   const ends: (() => Promise<void>)[] = [];
   const close = async (): Promise<readonly string[]> => {
@@ -66,7 +76,8 @@ export async function openSide(name: "skein" | "docker", managers: number): Prom
     await close();
     throw error;
   }
-  return { name, hosts, close };
+  const clients = lab.clients.map(({ netns }) => `/run/netns/${netns}`);
+  return { name, hosts, clients, dir: lab.dir, close };
 }
 
 interface Opened {
@@ -79,6 +90,7 @@ async function skeinHost(place: LabHost): Promise<Opened> {
   const host: SwarmHost = {
     name: place.name,
     address: place.address,
+    netns: `/run/netns/${place.netns}`,
     api: new EngineApi(place.socketPath),
     kill: () => place.killHost(),
     revive: () => place.start(),
@@ -101,6 +113,7 @@ async function dockerHost(place: LabHost): Promise<Opened> {
   const host: SwarmHost = {
     name: place.name,
     address: place.address,
+    netns: `/run/netns/${place.netns}`,
     api: new EngineApi(peer.socketPath),
     kill: async () => {
       for (let round = 0; round < 10; round++) {

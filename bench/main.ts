@@ -9,6 +9,7 @@ const benches: Readonly<Record<string, () => Promise<{ run: () => Promise<void> 
   "control-scheduler": () => import("./control-scheduler.js"),
   "control-store": () => import("./control-store.js"),
   failover: () => import("./failover.js"),
+  net: () => import("./net.js"),
   memory: () => import("./memory.js"),
   raft: () => import("./raft.js"),
   rejoin: () => import("./rejoin.js"),
