@@ -7,15 +7,18 @@
  */
 import { InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
 import { AddressPool } from "../../net-overlay/ipam/address-pool.js";
+import { type IpFamily, parseCidr } from "../../net-overlay/ipam/cidr.js";
 import { IntegerPool } from "../../net-overlay/ipam/integer-pool.js";
 import { SubnetPool } from "../../net-overlay/ipam/subnet-pool.js";
 import { NODE_NUMBER_MAX, NODE_NUMBER_MIN } from "../../net-overlay/vxlan/transit.js";
 import { OVERLAY_VNI_MAX, OVERLAY_VNI_MIN } from "../../net-overlay/vxlan/vni.js";
 import type { Cluster, Network, Node, Service, Task } from "../../proto/gen/skein/v1/objects.js";
-import { type PortConfig, PublishMode } from "../../proto/gen/skein/v1/types.js";
+import { type IpamConfig, type PortConfig, PublishMode } from "../../proto/gen/skein/v1/types.js";
 import { isTerminal } from "../orchestrator/task-state.js";
 
 export const POOLS_DEFAULT = ["10.0.0.0/8"] as const;
+/** Of a family for which the swarm names none: subnets of /64. */
+const IPV6_POOLS_DEFAULT = ["fd53:6b65:696f::/48"] as const;
 export const SUBNET_SIZE_DEFAULT = 24;
 /** Published ports given out by the cluster. Source: Docker. */
 export const PORT_MIN = 30_000;
@@ -28,14 +31,16 @@ interface Lease {
 }
 
 interface NetworkPools {
-  /** What the pools were made from, to see a change. */
-  readonly key: string;
+  /** What each pool was made from, to see a change. */
+  readonly keys: readonly string[];
   readonly pools: readonly AddressPool[];
 }
 
 export class AddressSpace {
   readonly nodeNumbers = new IntegerPool({ min: NODE_NUMBER_MIN, max: NODE_NUMBER_MAX });
   readonly vnis = new IntegerPool({ min: OVERLAY_VNI_MIN, max: OVERLAY_VNI_MAX });
+  /** Those below are users' to choose. */
+  readonly #lowVnis = new IntegerPool({ min: 1, max: OVERLAY_VNI_MIN - 1 });
   readonly subnets: SubnetPool;
   readonly #networks = new Map<string, NetworkPools>();
   /** Leases whose network has no pools yet or no more are kept as well: they count again when it has. */
@@ -50,33 +55,50 @@ export class AddressSpace {
   constructor(cluster: Cluster | undefined) {
     const pools = cluster?.defaultAddressPool ?? [];
     this.subnets = new SubnetPool({
-      pools: pools.length > 0 ? pools : POOLS_DEFAULT,
+      pools: [...ofFamily(pools, 4, POOLS_DEFAULT), ...ofFamily(pools, 6, IPV6_POOLS_DEFAULT)],
       subnetSize: cluster?.subnetSize || SUBNET_SIZE_DEFAULT,
     });
   }
 
   syncNode(id: string, node: Node | undefined): void {
-    this.#replaceNumber(this.nodeNumbers, this.#numberOf, id, node?.number ?? 0);
+    this.#replaceNumber(() => this.nodeNumbers, this.#numberOf, id, node?.number ?? 0);
   }
 
   syncNetwork(id: string, network: Network | undefined): void {
-    this.#replaceNumber(this.vnis, this.#vniOf, id, network?.vni ?? 0);
+    this.#replaceNumber((vni) => this.#vniPool(vni), this.#vniOf, id, network?.vni ?? 0);
     const ipam = network?.ipam ?? [];
-    const key = JSON.stringify(ipam);
+    const keys = ipam.map((config) => JSON.stringify(config));
     const known = !this.#subnetsTaken.delete(id);
-    if (known && (this.#networks.get(id)?.key ?? "[]") === key) return;
+    const before = this.#networks.get(id);
+    if (known && JSON.stringify(before?.keys ?? []) === JSON.stringify(keys)) return;
     this.#networks.delete(id);
     this.subnets.releaseAll(id);
     if (ipam.length === 0) return;
     for (const config of ipam) this.subnets.reserve(config.subnet, id);
+    // A subnet that stays keeps its pool, and with it where the round was.
     const pools = ipam.map(
-      (config) => new AddressPool({ ...config, reserved: Object.values(config.reserved) }),
+      (config, at) => before?.pools[before.keys.indexOf(keys[at] ?? "")] ?? poolOf(config),
     );
-    this.#networks.set(id, { key, pools });
+    this.#networks.set(id, { keys, pools });
     for (const [owner, leases] of this.#leases) {
       for (const lease of leases)
         if (lease.networkId === id) this.#poolOf(lease)?.reserve(lease.address, owner);
     }
+  }
+
+  /**
+   * What a new leader reads off the store beside the leases: who got an address last, so that the round goes on
+   * where the last leader was.
+   */
+  recall(object: Service | Task): void {
+    const at = object.meta?.createdAtMs ?? 0;
+    const attachments =
+      "networks" in object
+        ? object.networks.flatMap(({ networkId, addresses }) =>
+            addresses.map((address) => ({ networkId, address })),
+          )
+        : (object.endpoint?.virtualIps ?? []);
+    for (const lease of attachments) this.#poolOf(lease)?.seen(lease.address, at);
   }
 
   syncService(id: string, service: Service | undefined): void {
@@ -113,14 +135,21 @@ export class AddressSpace {
     const pools = this.pools(networkId) ?? [];
     const addresses: string[] = [];
     for (const family of [4, 6] as const) {
-      const own = pools.filter((pool) => pool.cidr.family === family);
-      if (own.length === 0) continue;
-      const address = firstDefined(own, (pool) => pool.take(owner));
-      if (address === undefined) return { refusal: own.map(exhausted).join("; ") };
-      this.#hold(owner, { networkId, address });
-      addresses.push(address);
+      if (pools.every((pool) => pool.cidr.family !== family)) continue;
+      const taken = this.takeAddress(owner, networkId, family);
+      if ("refusal" in taken) return taken;
+      addresses.push(taken.address);
     }
     return { addresses };
+  }
+
+  /** As above, of one family. */
+  takeAddress(owner: string, networkId: string, family: IpFamily): { address: string } | { refusal: string } {
+    const own = (this.pools(networkId) ?? []).filter((pool) => pool.cidr.family === family);
+    const address = firstDefined(own, (pool) => pool.take(owner));
+    if (address === undefined) return { refusal: own.map(exhausted).join("; ") };
+    this.#hold(owner, { networkId, address });
+    return { address };
   }
 
   /** @returns the address with its prefix length when it was free, or the reason in words. */
@@ -149,10 +178,17 @@ export class AddressSpace {
     return takeNumber(this.vnis, this.#vniOf, networkId);
   }
 
-  /** @returns a subnet as CIDR; undefined when the pools are empty. */
-  takeSubnet(networkId: string): string | undefined {
+  /** @returns a subnet as CIDR; undefined when the pools of the family are empty. */
+  takeSubnet(networkId: string, family: IpFamily): string | undefined {
     this.#subnetsTaken.add(networkId);
-    return this.subnets.take(networkId);
+    return this.subnets.take(networkId, family);
+  }
+
+  /** @returns whether the network has this VNI now; not when another one has it. */
+  reserveVni(networkId: string, vni: number): boolean {
+    if (!this.#vniPool(vni).reserve(vni, networkId)) return false;
+    this.#vniOf.set(networkId, vni);
+    return true;
   }
 
   /**
@@ -190,12 +226,21 @@ export class AddressSpace {
     return this.pools(lease.networkId)?.find((pool) => pool.contains(bare));
   }
 
-  #replaceNumber(pool: IntegerPool, held: Map<string, number>, owner: string, value: number): void {
+  #vniPool(vni: number): IntegerPool {
+    return vni < OVERLAY_VNI_MIN ? this.#lowVnis : this.vnis;
+  }
+
+  #replaceNumber(
+    poolOf: (value: number) => IntegerPool,
+    held: Map<string, number>,
+    owner: string,
+    value: number,
+  ): void {
     const old = held.get(owner);
     if (old === value) return;
-    if (old !== undefined) pool.release(old, owner);
+    if (old !== undefined) poolOf(old).release(old, owner);
     held.delete(owner);
-    if (value !== 0 && pool.reserve(value, owner)) held.set(owner, value);
+    if (value !== 0 && poolOf(value).reserve(value, owner)) held.set(owner, value);
   }
 
   #replaceLeases(owner: string, leases: readonly Lease[]): void {
@@ -204,6 +249,20 @@ export class AddressSpace {
     if (leases.length === 0) this.#leases.delete(owner);
     else this.#leases.set(owner, leases);
   }
+}
+
+function ofFamily(
+  pools: readonly string[],
+  family: IpFamily,
+  otherwise: readonly string[],
+): readonly string[] {
+  const own = pools.filter((pool) => parseCidr(pool).family === family);
+  return own.length > 0 ? own : otherwise;
+}
+
+/** @throws {InvalidArgumentError} parts that do not fit each other. */
+export function poolOf(config: IpamConfig): AddressPool {
+  return new AddressPool({ ...config, reserved: Object.values(config.reserved) });
 }
 
 export function isIngress(port: PortConfig): boolean {

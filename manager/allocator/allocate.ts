@@ -4,7 +4,7 @@
  * Invariant: a refusal names the bound and its figures.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
-import { AddressPool } from "../../net-overlay/ipam/address-pool.js";
+import type { IpFamily } from "../../net-overlay/ipam/cidr.js";
 import type { Network, Service, Task } from "../../proto/gen/skein/v1/objects.js";
 import {
   type Endpoint,
@@ -17,7 +17,10 @@ import {
   type VirtualIp,
 } from "../../proto/gen/skein/v1/types.js";
 import { sameEndpointSpec } from "../orchestrator/spec-equality.js";
-import { type AddressSpace, isIngress, PORT_MAX, PORT_MIN } from "./address-space.js";
+import { type AddressSpace, isIngress, PORT_MAX, PORT_MIN, poolOf } from "./address-space.js";
+
+/** The VXLAN identifiers a network wants. Source: Docker's overlay driver. */
+export const VXLAN_ID_OPTION = "com.docker.network.driver.overlay.vxlanid_list";
 
 /** Machine-readable; stored as the task's cause. */
 export type RefusalCause = (typeof REFUSAL_CAUSES)[number];
@@ -54,32 +57,73 @@ export function isOverlay(network: Network): boolean {
   return driver === "" || driver === "overlay";
 }
 
-export function needsAllocation(network: Network): boolean {
-  return isOverlay(network) && !network.pendingDelete && (network.vni === 0 || network.ipam.length === 0);
+/** Of a network's own choice; undefined: any. Source: Docker's overlay driver, the first of its list. */
+export function chosenVni(network: Pick<Network, "spec">): number | undefined {
+  const text = network.spec?.driverOptions[VXLAN_ID_OPTION] ?? "";
+  return text === "" ? undefined : Number(text.split(",")[0]);
 }
 
-/** @returns VNI and subnets with their gateways. */
+/** A subnet that the network is to have and has not: "" for one of the pools. */
+interface MissingSubnet {
+  readonly config: IpamConfig;
+  readonly family: IpFamily;
+}
+
+function missingSubnets({ spec, ipam }: Network): readonly MissingSubnet[] {
+  const chosen = (spec?.ipamConfigs ?? []).filter(({ subnet }) => subnet !== "");
+  const has = (family: IpFamily): boolean =>
+    [...chosen, ...ipam].some(({ subnet }) => familyOf(subnet) === family);
+  const automatic: IpFamily[] = [];
+  if (spec?.ipv4Disabled !== true && !has(4)) automatic.push(4);
+  if (spec?.ipv6Enabled === true && !has(6)) automatic.push(6);
+  return [
+    ...automatic.map((family) => ({ family, config: { subnet: "", range: "", gateway: "", reserved: {} } })),
+    ...chosen
+      .filter(({ subnet }) => !ipam.some((given) => given.subnet === subnet))
+      .map((config) => ({ family: familyOf(config.subnet), config })),
+  ];
+}
+
+function familyOf(subnet: string): IpFamily {
+  return subnet.includes(":") ? 6 : 4;
+}
+
+export function needsAllocation(network: Network): boolean {
+  return (
+    isOverlay(network) && !network.pendingDelete && (network.vni === 0 || missingSubnets(network).length > 0)
+  );
+}
+
+function allocateVni(space: AddressSpace, network: Network): number | Refusal {
+  const chosen = chosenVni(network);
+  if (network.vni !== 0) return network.vni;
+  if (chosen !== undefined) {
+    if (space.reserveVni(network.id, chosen)) return chosen;
+    return new Refusal("no-address", `VXLAN network identifier ${chosen} is in use by another network`);
+  }
+  const vni = space.takeVni(network.id);
+  return vni ?? new Refusal("no-address", "all VXLAN network identifiers are in use");
+}
+
+/** @returns VNI and subnets with their gateways; what the network has, it keeps. */
 export function allocateNetwork(
   space: AddressSpace,
   network: Network,
 ): Pick<Network, "vni" | "ipam"> | Refusal {
-  const vni = network.vni || space.takeVni(network.id);
-  if (vni === undefined) return new Refusal("no-address", "all VXLAN network identifiers are in use");
-  const asked = network.ipam.length > 0 ? network.ipam : (network.spec?.ipamConfigs ?? []);
-  const configs: readonly IpamConfig[] =
-    asked.length > 0 ? asked : [{ subnet: "", range: "", gateway: "", reserved: {} }];
-  const ipam: IpamConfig[] = [];
-  for (const config of configs) {
-    const subnet = config.subnet || space.takeSubnet(network.id);
+  const vni = allocateVni(space, network);
+  if (vni instanceof Refusal) return vni;
+  const ipam: IpamConfig[] = [...network.ipam];
+  for (const { config, family } of missingSubnets(network)) {
+    const subnet = config.subnet || space.takeSubnet(network.id, family);
     if (subnet === undefined) {
-      const { leaseCount } = space.subnets;
+      const { subnets } = space;
       return new Refusal(
         "no-address",
-        `no free subnet in ${space.subnets.describe()} (${leaseCount} in use)`,
+        `no free subnet in ${subnets.describe(family)} (${subnets.leaseCount(family)} in use)`,
       );
     }
     try {
-      const pool = new AddressPool({ ...config, subnet, reserved: Object.values(config.reserved) });
+      const pool = poolOf({ ...config, subnet });
       ipam.push({ ...config, subnet: pool.subnet, gateway: pool.gateway });
     } catch (error) {
       if (error instanceof InvalidArgumentError) return new Refusal("no-address", error.message);
@@ -122,18 +166,31 @@ export function hasEndpoint(service: Service, view: AllocationView): boolean {
   const { endpoint } = service;
   if (endpoint === undefined || !sameEndpointSpec(endpoint.spec, service.spec?.endpoint)) return false;
   if (endpoint.ports.length !== (service.spec?.endpoint?.ports.length ?? 0)) return false;
-  const wanted = vipNetworks(service).filter(({ target }) => {
+  let wantedCount = 0;
+  for (const { target } of vipNetworks(service)) {
     const network = view.network(target);
-    return network === undefined || isOverlay(network);
-  });
-  return (
-    endpoint.virtualIps.length === wanted.length &&
-    wanted.every(({ target }) => endpoint.virtualIps.some((vip) => vip.networkId === target))
-  );
+    if (network !== undefined && !isOverlay(network)) continue;
+    for (const family of familiesOf(network)) {
+      wantedCount++;
+      if (vipOf(endpoint, target, family) === undefined) return false;
+    }
+  }
+  return endpoint.virtualIps.length === wantedCount;
+}
+
+/** One that is not allocated yet has no endpoints: whatever is found lacking then is asked for again. */
+function familiesOf(network: Network | undefined): readonly IpFamily[] {
+  const families = new Set((network?.ipam ?? []).map(({ subnet }) => familyOf(subnet)));
+  return families.size === 0 ? [4] : [...families].sort();
+}
+
+function vipOf(endpoint: Endpoint | undefined, networkId: string, family: IpFamily): VirtualIp | undefined {
+  return endpoint?.virtualIps.find((vip) => vip.networkId === networkId && familyOf(vip.address) === family);
 }
 
 /**
- * @returns the endpoint with every port and a virtual address per network; what the service had, it keeps.
+ * @returns the endpoint with every port, and a virtual address per network and family; what the service had, it
+ * keeps, unless it chose another.
  */
 export function allocateEndpoint(
   space: AddressSpace,
@@ -144,19 +201,48 @@ export function allocateEndpoint(
   if (overlays instanceof Refusal) return overlays;
   const ports = allocatePorts(space, service, view);
   if (ports instanceof Refusal) return ports;
-  const virtualIps: VirtualIp[] = [];
-  for (const { target: networkId } of overlays) {
-    const kept = service.endpoint?.virtualIps.find((vip) => vip.networkId === networkId);
-    if (kept !== undefined) {
-      virtualIps.push(kept);
-      continue;
-    }
-    const taken = space.takeAddresses(service.id, networkId);
-    if ("refusal" in taken) return new Refusal("no-address", taken.refusal);
-    const [address] = taken.addresses;
-    if (address !== undefined) virtualIps.push({ networkId, address });
-  }
+  const virtualIps = allocateVips(
+    space,
+    service,
+    overlays.map(({ target }) => target),
+  );
+  if (virtualIps instanceof Refusal) return virtualIps;
   return { spec: service.spec?.endpoint, ports, virtualIps };
+}
+
+function allocateVips(
+  space: AddressSpace,
+  service: Service,
+  networkIds: readonly string[],
+): readonly VirtualIp[] | Refusal {
+  const unplaced = new Set(service.spec?.endpoint?.virtualAddresses ?? []);
+  const virtualIps: VirtualIp[] = [];
+  for (const networkId of networkIds) {
+    const pools = space.pools(networkId) ?? [];
+    for (const family of [4, 6] as const) {
+      const own = pools.filter(({ cidr }) => cidr.family === family);
+      if (own.length === 0) continue;
+      const chosen = [...unplaced].find((address) => own.some((pool) => pool.contains(address)));
+      if (chosen !== undefined) unplaced.delete(chosen);
+      const kept = vipOf(service.endpoint, networkId, family);
+      if (kept !== undefined && (chosen === undefined || kept.address.split("/")[0] === chosen)) {
+        virtualIps.push(kept);
+        continue;
+      }
+      const given =
+        chosen === undefined
+          ? space.takeAddress(service.id, networkId, family)
+          : space.reserveAddress(service.id, { networkId, address: chosen });
+      if ("refusal" in given) return new Refusal("no-address", given.refusal);
+      virtualIps.push({ networkId, address: given.address });
+    }
+  }
+  const [nowhere] = unplaced;
+  if (nowhere === undefined || networkIds.length === 0) return virtualIps;
+  return new Refusal(
+    "no-address",
+    `virtual address ${nowhere} is in no subnet of the service's networks, or one of them has another`,
+  );
 }
 
 function allocatePorts(

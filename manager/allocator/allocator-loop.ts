@@ -9,6 +9,7 @@ import { invariant } from "../../base/errors/invariant.js";
 import { nextTurn } from "../../base/loop/process-turn.js";
 import type { Cluster, Network, Service, Task } from "../../proto/gen/skein/v1/objects.js";
 import { type Endpoint, TaskPhase, TaskState, type TaskStatus } from "../../proto/gen/skein/v1/types.js";
+import { isAttachment } from "../attachments/attachment-task.js";
 import type { ControlLoopComponents } from "../orchestrator/orchestrator-loop.js";
 import { deepEqual } from "../orchestrator/spec-equality.js";
 import { type LoopInput, StoreLoop } from "../orchestrator/store-loop.js";
@@ -115,6 +116,8 @@ class Allocator {
     for (const table of ["node", "network", "service", "task"] as const) {
       const objects = store.view((tx) => tx.list(table));
       await this.#forEach(objects, ({ id }) => store.view((tx) => this.#sync(tx, table, id)));
+      if (table === "service" || table === "task")
+        await this.#forEach(objects as readonly (Service | Task)[], (object) => this.#space.recall(object)); // of the table
     }
   }
 
@@ -198,8 +201,10 @@ class Allocator {
     this.#networkProblems.delete(network.id);
     return (tx) => {
       const current = tx.get("network", network.id);
-      if (current !== undefined && needsAllocation(current))
-        tx.update("network", { ...current, ...allocated });
+      // Planned on what it was: a change meanwhile is planned with the next pass.
+      if (current === undefined || !needsAllocation(current) || !deepEqual(current.ipam, network.ipam))
+        return;
+      tx.update("network", { ...current, ...allocated });
     };
   }
 
@@ -251,7 +256,7 @@ class Allocator {
             virtualIps: endpoint?.virtualIps ?? [],
           },
           waits: withWaitsOver(current.waits, { causes: REFUSAL_CAUSES, nowMs }),
-          status: { ...withPhase(status, TaskPhase.ALLOCATED, nowMs), state: TaskState.PENDING },
+          status: { ...withPhase(status, TaskPhase.ALLOCATED, nowMs), state: nextState(current) },
         });
       });
     }
@@ -284,6 +289,11 @@ class Allocator {
     invariant(task.status !== undefined, "a task has a status from the start");
     return { ...task.status, ...told, timestampMs: this.#components.clock.nowMs() };
   }
+}
+
+/** An attachment has nothing to be placed and nothing to run. */
+function nextState(task: Task): TaskState {
+  return isAttachment(task) ? TaskState.RUNNING : TaskState.PENDING;
 }
 
 function isOpen(task: Task): boolean {

@@ -153,9 +153,9 @@ test("a space rebuilt from the store knows every lease", () => {
   assert.equal(space.takeNodeNumber("n1"), 1);
   space.syncNode("n1", undefined);
   assert.equal(space.takeNodeNumber("n2"), 1, "what never reached the store is free again");
-  assert.equal(space.takeSubnet("a"), "10.0.0.0/24");
+  assert.equal(space.takeSubnet("a", 4), "10.0.0.0/24");
   space.syncNetwork("a", undefined);
-  assert.equal(space.takeSubnet("b"), "10.0.0.0/24");
+  assert.equal(space.takeSubnet("b", 4), "10.0.0.0/24");
 });
 
 type Action =

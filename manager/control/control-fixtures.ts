@@ -105,6 +105,8 @@ export async function createTestControl(
       }),
     );
     for (const { nodeId } of raft.members) tx.create("node", managerNode(nodeId));
+    const ingress = { annotations: { name: "ingress" }, driver: "overlay", ingress: true };
+    tx.create("network", Network.fromPartial({ id: "mesh", spec: ingress }));
   });
   return {
     ...base,

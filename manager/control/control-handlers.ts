@@ -48,6 +48,8 @@ export function createControlHandlers(components: ControlComponents): ControlSer
     getTask: unary((request) => tasks.get(request)),
     createNetwork: unary((request) => networks.create(request)),
     getNetwork: unary((request) => networks.get(request)),
+    updateNetwork: unary((request) => networks.update(request)),
+    listNetworkUse: unary(() => networks.use()),
     removeNetwork: unary((request) => empty(networks.remove(request))),
     listNetworks: unary((request) => networks.list(request)),
     createSecret: unary((request) => secrets.create(request)),

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ListServicesRequest } from "../../proto/gen/skein/v1/control.js";
-import { Network, Node, type Service, Task } from "../../proto/gen/skein/v1/objects.js";
+import { Node, type Service, Task } from "../../proto/gen/skein/v1/objects.js";
 import {
   BalancePolicy,
   EndpointMode,
@@ -221,12 +221,6 @@ test("references by name become ids, with the file they are mounted as", async (
 test("references to nothing, to the ingress network, and twice to one place are refused", async () => {
   const t = await createTestControl();
   await addReferences(t);
-  await t.store.update((tx) =>
-    tx.create(
-      "network",
-      Network.fromPartial({ id: "ing", spec: { annotations: { name: "ingress" }, ingress: true } }),
-    ),
-  );
   const withTask = (task: object): ServiceSpec =>
     serviceSpec("web", { task: { container: { image: "a" }, ...task } });
   const withContainer = (changes: object): ServiceSpec => withTask({ container: { image: "a", ...changes } });

@@ -27,6 +27,7 @@ import type { ReadTx } from "../store/types.js";
 import { outOfSequence } from "./annotations.js";
 import type { ControlComponents } from "./control-components.js";
 import { findObject } from "./find-object.js";
+import { refuseWithoutIngress } from "./ingress-network.js";
 import { matchesFilters } from "./list-filters.js";
 import { countTasks } from "./service-counts.js";
 import { refuseTakenPorts, resolveReferences } from "./service-references.js";
@@ -77,6 +78,7 @@ export class ServiceControl {
       task: withPullAuth(resolveReferences(tx, taskOf(given)), request.registryAuth),
     };
     refuseTakenPorts(tx, spec, id);
+    refuseWithoutIngress(tx, spec);
     const jobStatus = isJob(spec)
       ? { iteration: 0, lastExecutionMs: this.#components.clock.nowMs() }
       : undefined;
@@ -149,6 +151,7 @@ export class ServiceControl {
       return spec === before ? undefined : { ...service, spec };
     }
     refuseTakenPorts(tx, merged, service.id);
+    refuseWithoutIngress(tx, merged);
     return {
       ...service,
       spec: merged,
@@ -170,6 +173,7 @@ export class ServiceControl {
     }
     resolveReferences(tx, taskOf(previousSpec));
     refuseTakenPorts(tx, previousSpec, service.id);
+    refuseWithoutIngress(tx, previousSpec);
     return {
       ...service,
       spec: previousSpec,

@@ -1,7 +1,8 @@
 /**
  * Addresses of one subnet, leased to owners; the network address, IPv4's broadcast address,
  * the gateway and reserved addresses are never handed out.
- * Pure. Invariant: an address has at most one owner. Host parts beyond 2^24 of a large prefix stay unused.
+ * Pure. Invariant: an address has at most one owner. Handed out is at most the first 2^24 of the subnet or of its
+ * range; any other address of the subnet can be chosen.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import {
@@ -15,7 +16,8 @@ import {
 } from "./cidr.js";
 import { IntegerPool } from "./integer-pool.js";
 
-const HOST_PART_MAX = 2 ** 24;
+/** Of what is handed out. */
+const HOSTS_MAX = 2 ** 24;
 const GATEWAY = "(gateway)";
 const RESERVED = "(reserved)";
 
@@ -34,9 +36,13 @@ export class AddressPool {
   readonly subnet: string;
   /** Without prefix length. */
   readonly gateway: string;
+  /** Of what is handed out, counted from `#first`. */
   readonly #hosts: IntegerPool;
-  readonly #assignable: { readonly min: number; readonly max: number };
-  readonly #rangePool: IntegerPool;
+  readonly #first: bigint;
+  /** Chosen addresses that are not handed out. */
+  readonly #others = new Map<bigint, string>();
+  /** Where the newest address that anybody was seen with lies in time. */
+  #seenAt = -1;
 
   /**
    * @throws {InvalidArgumentError} when subnet, range or gateway are no addresses or do not fit each other.
@@ -44,28 +50,28 @@ export class AddressPool {
   constructor(init: AddressPoolInit) {
     this.cidr = parseCidr(init.subnet);
     this.subnet = formatCidr(this.cidr);
-    const size = cidrSize(this.cidr);
-    const last =
-      size > BigInt(HOST_PART_MAX) ? HOST_PART_MAX : Number(size) - (this.cidr.family === 4 ? 2 : 1);
-    if (last < 1) {
+    const { first, last } = this.#rangeOf(init.range ?? "");
+    this.#first = first;
+    if (last < first) {
       throw new InvalidArgumentError(
         `subnet ${this.subnet} has no room: it needs a gateway and one more address`,
       );
     }
-    this.#hosts = new IntegerPool({ min: 1, max: last, rotating: true });
-    this.#assignable = this.#rangeOf(init.range ?? "", last);
-    this.#rangePool =
-      this.#assignable.min === 1 && this.#assignable.max === last
-        ? this.#hosts
-        : new IntegerPool({ ...this.#assignable, rotating: true });
-    this.gateway = (init.gateway ?? "") === "" ? this.#format(1) : (init.gateway ?? "").replace(/\/.*$/, "");
+    const count = last - first + 1n;
+    this.#hosts = new IntegerPool({
+      min: 0,
+      max: count > BigInt(HOSTS_MAX) ? HOSTS_MAX - 1 : Number(count) - 1,
+      rotating: true,
+    });
+    const gateway = bare(init.gateway ?? "");
+    this.gateway = gateway === "" ? formatAddress(this.cidr.family, this.cidr.base + 1n) : gateway;
     if (!this.reserve(this.gateway, GATEWAY)) {
       throw new InvalidArgumentError(
         `gateway ${this.gateway} is not a host address of subnet ${this.subnet}`,
       );
     }
     for (const address of init.reserved ?? []) {
-      if (!this.reserve(address.replace(/\/.*$/, ""), RESERVED)) {
+      if (!this.reserve(bare(address), RESERVED)) {
         throw new InvalidArgumentError(
           `reserved address ${address} is not a free address of subnet ${this.subnet}`,
         );
@@ -73,21 +79,26 @@ export class AddressPool {
     }
   }
 
-  /** Addresses that can be in use at most, the gateway among them. */
+  /** Addresses that can be handed out at most, the gateway among them. */
   get capacity(): number {
-    return this.#rangePool.capacity;
+    return this.#hosts.capacity;
   }
 
+  /** Those of them that are in use. */
   get usedCount(): number {
-    return this.#rangePool.usedCount;
+    return this.#hosts.usedCount;
+  }
+
+  /** All in use, and those that nobody can have: the network address and IPv4's broadcast address. */
+  get unavailableCount(): number {
+    return this.#hosts.usedCount + this.#others.size + (this.cidr.family === 4 ? 2 : 1);
   }
 
   /** @returns an address with prefix length ("10.0.1.2/24"); undefined when the subnet is full. */
   take(owner: string): string | undefined {
-    const host = this.#rangePool.take(owner);
+    const host = this.#hosts.take(owner);
     if (host === undefined) return undefined;
-    if (this.#rangePool !== this.#hosts) this.#hosts.reserve(host, owner);
-    return `${this.#format(host)}/${this.cidr.prefix}`;
+    return `${formatAddress(this.cidr.family, this.#first + BigInt(host))}/${this.cidr.prefix}`;
   }
 
   /**
@@ -95,17 +106,35 @@ export class AddressPool {
    * @returns false when outside the subnet or somebody else's.
    */
   reserve(address: string, owner: string): boolean {
-    const host = this.#hostOf(address);
-    if (host === undefined || !this.#hosts.reserve(host, owner)) return false;
-    if (this.#rangePool !== this.#hosts) this.#rangePool.reserve(host, owner);
+    const value = this.#valueOf(address);
+    if (value === undefined) return false;
+    const host = this.#hostOf(value);
+    if (host !== undefined) return this.#hosts.reserve(host, owner);
+    const holder = this.#others.get(value);
+    if (holder !== undefined) return holder === owner;
+    this.#others.set(value, owner);
     return true;
   }
 
   release(address: string, owner: string): void {
-    const host = this.#hostOf(address);
+    const value = this.#valueOf(address);
+    if (value === undefined) return;
+    const host = this.#hostOf(value);
+    if (host !== undefined) this.#hosts.release(host, owner);
+    else if (this.#others.get(value) === owner) this.#others.delete(value);
+  }
+
+  /**
+   * Somebody had this address: of all that were seen the newest, by `at`, is where the next search begins, so that
+   * what was freed last is given last, also by a pool that was made anew.
+   */
+  seen(address: string, at: number): void {
+    if (at < this.#seenAt) return;
+    const value = this.#valueOf(address);
+    const host = value === undefined ? undefined : this.#hostOf(value);
     if (host === undefined) return;
-    this.#hosts.release(host, owner);
-    if (this.#rangePool !== this.#hosts) this.#rangePool.release(host, owner);
+    this.#seenAt = at;
+    this.#hosts.searchAfter(host);
   }
 
   /** @param address without prefix length. */
@@ -114,23 +143,31 @@ export class AddressPool {
   }
 
   ownerOf(address: string): string | undefined {
-    const host = this.#hostOf(address);
-    return host === undefined ? undefined : this.#hosts.ownerOf(host);
+    const value = this.#valueOf(address);
+    if (value === undefined) return undefined;
+    const host = this.#hostOf(value);
+    return host === undefined ? this.#others.get(value) : this.#hosts.ownerOf(host);
   }
 
-  #format(host: number): string {
-    return formatAddress(this.cidr.family, this.cidr.base + BigInt(host));
-  }
-
-  #hostOf(address: string): number | undefined {
-    const parsed = parseAddress(address.replace(/\/.*$/, ""));
+  /** @returns the address as a number when somebody may have it. */
+  #valueOf(address: string): bigint | undefined {
+    const parsed = parseAddress(bare(address));
     if (!cidrContains(this.cidr, parsed)) return undefined;
-    const host = parsed.value - this.cidr.base;
-    return host > BigInt(HOST_PART_MAX) ? undefined : Number(host);
+    const offset = parsed.value - this.cidr.base;
+    const isBroadcast = this.cidr.family === 4 && offset === cidrSize(this.cidr) - 1n;
+    return offset === 0n || isBroadcast ? undefined : parsed.value;
   }
 
-  #rangeOf(range: string, last: number): { min: number; max: number } {
-    if (range === "") return { min: 1, max: last };
+  /** @returns its place among those that are handed out. */
+  #hostOf(value: bigint): number | undefined {
+    const place = value - this.#first;
+    return place < 0n || place >= BigInt(this.#hosts.capacity) ? undefined : Number(place);
+  }
+
+  #rangeOf(range: string): { first: bigint; last: bigint } {
+    const first = this.cidr.base + 1n;
+    const last = this.cidr.base + cidrSize(this.cidr) - (this.cidr.family === 4 ? 2n : 1n);
+    if (range === "") return { first, last };
     const part = parseCidr(range);
     if (
       !cidrContains(this.cidr, { family: part.family, value: part.base }) ||
@@ -138,7 +175,11 @@ export class AddressPool {
     ) {
       throw new InvalidArgumentError(`range ${range} is not inside subnet ${this.subnet}`);
     }
-    const first = Number(part.base - this.cidr.base);
-    return { min: Math.max(1, first), max: Math.min(last, first + Number(cidrSize(part)) - 1) };
+    const end = part.base + cidrSize(part) - 1n;
+    return { first: part.base > first ? part.base : first, last: end < last ? end : last };
   }
+}
+
+function bare(address: string): string {
+  return address.replace(/\/.*$/, "");
 }

@@ -52,6 +52,12 @@ export class IntegerPool {
     return value;
   }
 
+  /** The next search begins behind this integer of the range. Of rotating pools only. */
+  searchAfter(value: number): void {
+    invariant(this.#rotating && this.has(value), "a search begins inside the range of a rotating pool");
+    this.#cursor = value >= this.max ? this.min : value + 1;
+  }
+
   /** @returns false when the integer is out of range or another owner has it. */
   reserve(value: number, owner: string): boolean {
     if (!this.has(value)) return false;

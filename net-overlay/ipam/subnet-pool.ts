@@ -1,10 +1,10 @@
 /**
- * Subnets of one size cut from the cluster's address pools, lowest free first;
+ * Subnets cut from the cluster's address pools, of one size for IPv4 and /64 for IPv6, lowest free first;
  * subnets that users chose are skipped.
  * Pure. Invariant: no two leased subnets overlap, save those that users chose to overlap.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
-import { type Cidr, cidrsOverlap, formatCidr, parseCidr } from "./cidr.js";
+import { type Cidr, cidrsOverlap, formatCidr, type IpFamily, parseCidr } from "./cidr.js";
 
 export interface SubnetPoolInit {
   /** CIDRs, taken in this order. */
@@ -36,21 +36,25 @@ export class SubnetPool {
     this.#cursors = this.#pools.map(() => 0);
   }
 
-  /** What the pools are, for explanations. */
-  describe(): string {
-    return `${this.#pools.map(formatCidr).join(", ")} cut into /${this.#subnetSize}`;
+  /** What the pools of a family are, for explanations. */
+  describe(family: IpFamily = 4): string {
+    const pools = this.#pools.filter((pool) => pool.family === family);
+    const sizes = new Set(pools.map((pool) => this.#prefixIn(pool)));
+    return `${pools.map(formatCidr).join(", ")} cut into /${[...sizes].join(", /")}`;
   }
 
-  get leaseCount(): number {
+  leaseCount(family: IpFamily = 4): number {
     let count = 0;
-    for (const leases of this.#leases.values()) count += leases.length;
+    for (const leases of this.#leases.values())
+      for (const lease of leases) if (lease.family === family) count++;
     return count;
   }
 
-  /** @returns a subnet now leased to the owner; undefined when every one is in use. */
-  take(owner: string): string | undefined {
-    const leased = [...this.#leases.values()].flat();
+  /** @returns a subnet of the family, now leased to the owner; undefined when every one is in use. */
+  take(owner: string, family: IpFamily = 4): string | undefined {
+    const leased = [...this.#leases.values()].flat().filter((lease) => lease.family === family);
     for (const [i, pool] of this.#pools.entries()) {
+      if (pool.family !== family) continue;
       const prefix = this.#prefixIn(pool);
       const count = 2 ** Math.min(24, prefix - pool.prefix);
       const step = 1n << BigInt((pool.family === 4 ? 32 : 128) - prefix);

@@ -29,6 +29,7 @@ const KINDS = {
   service: ResourceKind.SERVICE,
   peer: ResourceKind.PEER,
   networkKey: ResourceKind.NETWORK_KEY,
+  networkObject: ResourceKind.NETWORK_OBJECT,
 } as const;
 
 export function keyOf({ resource }: NodeResource): ResourceKey | undefined {

@@ -1,0 +1,68 @@
+/**
+ * How many addresses of a network are in use, as the store says.
+ * Pure over reads of the store. Invariant: counted as the allocator leases them: what it would refuse is in use here.
+ * Cost: one look at each task and service of the network, in slices.
+ */
+import type { Clock } from "../../base/clock/clock.js";
+import { nextTurn } from "../../base/loop/process-turn.js";
+import type { NetworkUse, SubnetUse } from "../../proto/gen/skein/v1/control.js";
+import type { Network } from "../../proto/gen/skein/v1/objects.js";
+import { poolOf } from "../allocator/address-space.js";
+import { isTerminal } from "../orchestrator/task-state.js";
+import type { ReadStore } from "../store/types.js";
+import { isLeaving } from "./find-object.js";
+
+/** Nothing may hold the event loop for more than 20 ms. */
+const SLICE_MS = 6;
+const ADDRESSES_PER_LOOK = 64;
+
+interface Parts {
+  readonly store: ReadStore;
+  readonly clock: Clock;
+}
+
+export async function subnetUseOf({ store, clock }: Parts, network: Network): Promise<SubnetUse[]> {
+  if (network.ipam.length === 0) return [];
+  const pools = network.ipam.map(poolOf);
+  const lookup = { by: "networkId", networkId: network.id } as const;
+  const held = store.view((tx) => [
+    ...tx
+      .list("service", lookup)
+      .flatMap(({ id, endpoint }) =>
+        (endpoint?.virtualIps ?? [])
+          .filter((vip) => vip.networkId === network.id)
+          .map(({ address }) => ({ owner: id, address })),
+      ),
+    ...tx
+      .list("task", lookup)
+      .filter((task) => !isTerminal(task))
+      .flatMap(({ id, networks }) =>
+        networks
+          .filter(({ networkId }) => networkId === network.id)
+          .flatMap(({ addresses }) => addresses.map((address) => ({ owner: id, address }))),
+      ),
+  ]);
+  let sliceEndMs = clock.monotonicMs() + SLICE_MS;
+  for (const [at, { owner, address }] of held.entries()) {
+    for (const pool of pools) if (pool.reserve(address, owner)) break;
+    if (at % ADDRESSES_PER_LOOK !== 0 || clock.monotonicMs() < sliceEndMs) continue;
+    await nextTurn();
+    sliceEndMs = clock.monotonicMs() + SLICE_MS;
+  }
+  return pools.map((pool) => ({
+    subnet: pool.subnet,
+    inUse: pool.unavailableCount,
+    available: pool.capacity - pool.usedCount,
+  }));
+}
+
+/** Of all networks that have addresses. */
+export async function networkUse(parts: Parts): Promise<NetworkUse[]> {
+  const out: NetworkUse[] = [];
+  for (const network of parts.store.view((tx) => tx.list("network"))) {
+    if (isLeaving(network) || network.ipam.length === 0) continue;
+    const subnets = await subnetUseOf(parts, network);
+    out.push({ id: network.id, name: network.spec?.annotations?.name ?? "", subnets });
+  }
+  return out;
+}
