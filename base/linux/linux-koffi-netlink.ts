@@ -8,9 +8,9 @@ import { InternalError } from "../errors/errors.js";
 import { cRecv, cSend, cSetsockopt, cSocket, EINTR, lastErrno, refusal } from "./linux-koffi-calls.js";
 import { inNetns } from "./linux-koffi-netns.js";
 import type { NetlinkSocket } from "./linux-ports.js";
-import { readNetlinkAnswers } from "./netlink-answers.js";
+import { readNetlinkAnswers, readNetlinkRefusals } from "./netlink-answers.js";
 
-const PROTOCOLS = { route: 0, netfilter: 12 } as const;
+const PROTOCOLS = { route: 0, netfilter: 12, generic: 16 } as const;
 const AF_NETLINK = 16;
 const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0o2000000;
@@ -27,6 +27,10 @@ const DUMP_ATTEMPTS_MAX = 8;
 /** Datagrams of a request given up, thrown away before the next one. */
 const DRAINED_DATAGRAMS_MAX = 4096;
 const SEQUENCE_MAX = 0xffff_ffff;
+/** A socket's send buffer has 208 KiB unless somebody made it smaller. */
+const BURST_BYTES_MAX = 128 * 1024;
+const NLM_F_ACK = 4;
+const EAGAIN = 11;
 
 /** One for all: it is used between two synchronous calls only. */
 let receiveBuffer: Buffer | undefined;
@@ -49,6 +53,26 @@ function uninterrupted(call: () => number | bigint): { value: number; errno: num
     const errno = value < 0 ? lastErrno() : 0;
     if (errno !== EINTR) return { value, errno };
   }
+}
+
+/** All in one, numbered from `first` on. */
+function burstOf(messages: readonly Uint8Array[], first: number): Buffer {
+  const length = messages.reduce((sum, message) => sum + ((message.length + 3) & ~3), 0);
+  if (length > BURST_BYTES_MAX) {
+    throw new InternalError(
+      `netlink messages sent at once must have at most ${BURST_BYTES_MAX} bytes together`,
+    );
+  }
+  const burst = Buffer.alloc(length);
+  let offset = 0;
+  for (const [index, message] of messages.entries()) {
+    burst.set(message, offset);
+    burst.writeUInt32LE(message.length, offset);
+    burst.writeUInt16LE(burst.readUInt16LE(offset + 6) & ~NLM_F_ACK, offset + 6);
+    burst.writeUInt32LE(first + index, offset + 8);
+    offset += (message.length + 3) & ~3;
+  }
+  return burst;
 }
 
 export function openNetlink(
@@ -113,6 +137,30 @@ export function openNetlink(
       throw new InternalError(
         `netlink dump of ${target} was interrupted by changes ${DUMP_ATTEMPTS_MAX} times`,
       );
+    },
+    requestAll(messages): { index: number; error: InternalError }[] {
+      if (!open) throw new InternalError("netlink socket is closed");
+      receiveBuffer ??= Buffer.alloc(RECEIVE_BYTES);
+      const buffer = receiveBuffer;
+      const first = sequence + messages.length < SEQUENCE_MAX ? sequence + 1 : 1;
+      const burst = burstOf(messages, first);
+      sequence = first + messages.length;
+      const sent = uninterrupted(() => cSend(fd, burst, burst.length, 0));
+      if (sent.value < 0) throw refusal(sent.errno, "netlink send", `${messages.length} messages`);
+      const refused: { index: number; error: InternalError }[] = [];
+      for (;;) {
+        const received = uninterrupted(() => cRecv(fd, buffer, buffer.length, MSG_DONTWAIT));
+        if (received.value < 0 && received.errno === EAGAIN) return refused;
+        if (received.value < 0) {
+          drain(buffer);
+          throw refusal(received.errno, "netlink receive", `${messages.length} messages`);
+        }
+        for (const { sequence: number, errno } of readNetlinkRefusals(buffer.subarray(0, received.value))) {
+          const index = number - first;
+          const type = (messages[index]?.[4] ?? 0) + (messages[index]?.[5] ?? 0) * 256;
+          if (index >= 0) refused.push({ index, error: refusal(errno, "netlink request", `type ${type}`) });
+        }
+      }
     },
     close(): void {
       if (open) closeSync(fd);

@@ -41,6 +41,14 @@ export interface NetlinkSocket {
    * @throws {InternalError} on a negative ack.
    */
   request(message: Uint8Array): Uint8Array[];
+  /**
+   * Sends several changes at once, together at most 128 KiB, which the kernel works through within the call:
+   * a batch of nfnetlink, which is one transaction and has happened in whole or not at all, or messages of
+   * which each stands for itself. Acknowledgements are not asked for.
+   * @returns what was refused, in order, by index; a refused commit is that of the batch's first message.
+   * @throws {InternalError} when they could not be sent, or answers were lost.
+   */
+  requestAll(messages: readonly Uint8Array[]): readonly { readonly index: number; readonly error: Error }[];
   close(): void;
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readNetlinkAnswers } from "./netlink-answers.js";
+import { readNetlinkAnswers, readNetlinkRefusals } from "./netlink-answers.js";
 
 const [ERROR, DONE, ROW, MULTI, INTERRUPTED] = [2, 3, 16, 2, 0x10];
 
@@ -71,4 +71,11 @@ test("lengths that do not fit are refused", () => {
     bytes.writeUInt32LE(length, 0);
     assert.throws(() => readNetlinkAnswers(bytes, 7), /must have 16 to 16 bytes/);
   }
+});
+
+test("of what was sent at once, only refusals are read, by number", () => {
+  const ack = message({ type: ERROR, sequence: 5, payload: result(0) });
+  const refused = message({ type: ERROR, sequence: 6, payload: result(2) });
+  assert.deepEqual(readNetlinkRefusals(Buffer.concat([ack, row(1), refused])), [{ sequence: 6, errno: 2 }]);
+  assert.deepEqual(readNetlinkRefusals(refused.subarray(0, 18)), []);
 });

@@ -28,6 +28,24 @@ function endOf(message: Buffer): NetlinkAnswers["end"] {
   return result < 0 ? { kind: "refused", errno: -result } : { kind: "done" };
 }
 
+/** The refusals in one datagram, each with the number of the message it answers. */
+export function readNetlinkRefusals(
+  datagram: Buffer,
+): { readonly sequence: number; readonly errno: number }[] {
+  const refusals: { sequence: number; errno: number }[] = [];
+  let offset = 0;
+  while (offset + HEADER_BYTES <= datagram.length) {
+    const length = datagram.readUInt32LE(offset);
+    if (length < HEADER_BYTES || offset + length > datagram.length) break;
+    const message = datagram.subarray(offset, offset + length);
+    offset += (length + 3) & ~3;
+    if (message.readUInt16LE(4) !== NLMSG_ERROR) continue;
+    const end = endOf(message);
+    if (end.kind === "refused") refusals.push({ sequence: message.readUInt32LE(8), errno: end.errno });
+  }
+  return refusals;
+}
+
 /**
  * Reads one datagram. Messages of other requests (late answers to one that timed out) are passed over.
  * @throws {InternalError} when a length does not fit: then nothing that follows can be read.
