@@ -14,6 +14,8 @@ import { LinuxSandboxDns } from "./discovery/linux-sandbox-dns.js";
 import { createUpstream } from "./discovery/udp-upstream.js";
 import type { NetworkPlane } from "./network-plane.js";
 import { NodeNetwork } from "./node-network.js";
+import { createPortHolders } from "./paths/fs-port-holder.js";
+import { MESH_CLAIM } from "./paths/linux-mesh-claim.js";
 
 /** How long the node's resolv.conf is taken as read. */
 const RESOLV_CONF_FRESH_MS = 5_000;
@@ -42,14 +44,8 @@ export function createNetworkPlane(options: NetworkPlaneOptions): NetworkPlane {
   const dir = join(options.runDir, "net");
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const dataPlane = createLinuxDataPlane({ linux, netnsDir: join(dir, "ns"), hostNetns, log });
-  const inHost =
-    hostNetns === undefined
-      ? {}
-      : {
-          udpSocket: () =>
-            linux.bindSocket({ netnsPath: hostNetns, kind: "udp", address: "0.0.0.0", port: 0 }),
-        };
-  const upstream = createUpstream({ clock, ...inHost });
+  const upstream = createUpstream({ clock, linux, hostNetns });
+  const holders = createPortHolders(linux, hostNetns);
   return new NodeNetwork({
     dataPlane,
     records: new FileSandboxRecords({ dir: join(dir, "sandboxes"), log }),
@@ -61,8 +57,13 @@ export function createNetworkPlane(options: NetworkPlaneOptions): NetworkPlane {
         upstream,
         upstreamResolvers:
           upstreamResolvers === undefined ? nodeResolvers({ clock, log }) : () => upstreamResolvers,
+        clock,
         log,
       }),
+    holders: {
+      ofPort: (port) => holders.holderOf("udp", port),
+      ofMesh: () => holders.holderOfName(MESH_CLAIM),
+    },
     clock,
     log,
   });

@@ -26,6 +26,7 @@ import type {
   TaskNetwork,
   TaskSandbox,
 } from "./network-plane.js";
+import type { CollisionHolders } from "./paths/collision-watch.js";
 import type { SandboxDns } from "./task-sandboxes.js";
 import { TaskSandboxes } from "./task-sandboxes.js";
 import { Turns } from "./turns.js";
@@ -39,7 +40,14 @@ export interface NodeNetworkOptions {
   readonly dns: (viewOf: (taskId: string) => AskerView | undefined) => SandboxDns;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Who has what this node needs. */
+  readonly holders?: CollisionHolders;
 }
+
+const UNKNOWN_HOLDERS: CollisionHolders = {
+  ofPort: () => Promise.resolve("another program"),
+  ofMesh: () => Promise.resolve("another program"),
+};
 
 export class NodeNetwork implements NetworkPlane {
   readonly #ground: NetworkGround;
@@ -57,13 +65,26 @@ export class NodeNetwork implements NetworkPlane {
   constructor(options: NodeNetworkOptions) {
     this.#ground = createNetworkGround(options);
     this.#turns = new Turns(options.clock);
-    this.#plans = new DirtyPlans(this.#ground, { tryAgain: () => this.#tryAgain() });
+    const { holders = UNKNOWN_HOLDERS } = options;
+    this.#plans = new DirtyPlans(this.#ground, { tryAgain: () => this.#tryAgain(), holders });
     this.#sandboxes = new TaskSandboxes({
       ground: this.#ground,
       plans: this.#plans,
       records: options.records,
       dns: options.dns,
     });
+  }
+
+  get trouble(): string {
+    return this.#ground.troubles.text;
+  }
+
+  get pathMtuBytes(): number {
+    return 0;
+  }
+
+  onDescribed(listener: () => void): () => void {
+    return this.#ground.troubles.onChange(listener);
   }
 
   get appliedRevision(): number {
@@ -92,7 +113,6 @@ export class NodeNetwork implements NetworkPlane {
     return this.#turns.take(async () => {
       const touched = this.#ground.state.apply(changes);
       for (const networkId of touched.networkIds) {
-        this.#sandboxes.forgetNames(networkId);
         this.#plans.markNetwork(networkId);
       }
       if (changes.complete) {
@@ -100,8 +120,15 @@ export class NodeNetwork implements NetworkPlane {
       }
       if (touched.mesh || changes.complete) this.#plans.markMesh();
       this.#knownRevision = Math.max(this.#knownRevision, changes.revision);
+      // after a restart the kernel has what names lead to; later a name must not come before its way
+      const isFirst = !this.#isInformed;
       this.#isInformed = true;
-      await this.#applyKnown();
+      if (isFirst) this.#sandboxes.learnNames(changes);
+      try {
+        await this.#applyKnown();
+      } finally {
+        if (!isFirst) this.#sandboxes.learnNames(changes);
+      }
       this.#appliedRevision = this.#knownRevision;
     });
   }

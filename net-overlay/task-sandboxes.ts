@@ -9,8 +9,8 @@ import type { Task } from "../proto/gen/skein/v1/objects.js";
 import { PublishMode } from "../proto/gen/skein/v1/types.js";
 import type { SandboxRecords } from "./dataplane/sandbox-records.js";
 import type { DirtyPlans } from "./dirty-plans.js";
-import type { NetworkNames } from "./discovery/network-names.js";
-import { buildNetworkNames } from "./discovery/network-names.js";
+import type { NameChanges } from "./discovery/cluster-names.js";
+import { ClusterNames } from "./discovery/cluster-names.js";
 import type { AskerView } from "./discovery/resolve.js";
 import { claimHostPorts } from "./endpoints/host-ports.js";
 import type { Sandbox } from "./endpoints/sandbox.js";
@@ -48,7 +48,7 @@ export class TaskSandboxes {
   readonly #dns: SandboxDns;
   /** Who waits for a sandbox to go. */
   readonly #onForget = new Set<() => void>();
-  readonly #names = new Map<string, NetworkNames>();
+  readonly #names = new ClusterNames();
   #lastHost = 1;
 
   constructor(options: TaskSandboxesOptions) {
@@ -126,9 +126,9 @@ export class TaskSandboxes {
     this.#names.clear();
   }
 
-  /** The network's resources changed: its names are built anew when next asked for. */
-  forgetNames(networkId: string): void {
-    this.#names.delete(networkId);
+  /** What tasks may ask for from now on. */
+  learnNames(changes: NameChanges): void {
+    this.#names.apply(changes);
   }
 
   /** When the task that this one replaces holds none of its host ports. @throws as the signal says. */
@@ -212,17 +212,13 @@ export class TaskSandboxes {
     if (sandbox === undefined) return undefined;
     const networks = sandbox.overlays.map(({ networkId }) => ({
       name: this.#ground.state.networks.get(networkId)?.name ?? "",
-      names: this.#namesOf(networkId),
+      names: this.#names.of(networkId),
     }));
-    return { networks, forwards: sandbox.gatewayAddress !== undefined, nameservers: sandbox.nameservers };
-  }
-
-  #namesOf(networkId: string): NetworkNames {
-    let names = this.#names.get(networkId);
-    if (names === undefined) {
-      names = buildNetworkNames(this.#ground.state, networkId);
-      this.#names.set(networkId, names);
-    }
-    return names;
+    return {
+      networks,
+      forwards: sandbox.gatewayAddress !== undefined,
+      nameservers: sandbox.nameservers,
+      isUntold: !this.#names.isTold,
+    };
   }
 }

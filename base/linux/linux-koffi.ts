@@ -51,6 +51,9 @@ const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 const SO_NO_CHECK = 11;
+const SO_RCVBUFFORCE = 33;
+/** 1 MiB, of which a small datagram takes less than one: some thousand questions. */
+const DEEP_QUEUE_BYTES = Buffer.from([0, 0, 0x10, 0]);
 const IPPROTO_IP = 0;
 const IP_MTU_DISCOVER = 10;
 const IP_PMTUDISC_PROBE = 3;
@@ -174,6 +177,10 @@ function bindSocket(options: {
     }
     if (traits.includes("no-checksum") && cSetsockopt(fd, SOL_SOCKET, SO_NO_CHECK, yes, yes.length) !== 0)
       throw closing("setsockopt");
+    if (traits.includes("deep-queue")) {
+      // where it is refused (no CAP_NET_ADMIN there), the usual length must do
+      cSetsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, DEEP_QUEUE_BYTES, DEEP_QUEUE_BYTES.length);
+    }
     if (traits.includes("probe-mtu")) {
       const probe = Buffer.from([IP_PMTUDISC_PROBE, 0, 0, 0]);
       if (cSetsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, probe, probe.length) !== 0)

@@ -1,27 +1,25 @@
 /**
  * DNS at 127.0.0.11 inside every sandbox, served by this process. Edge: to sockets made in the sandboxes'
  * namespaces by the Linux port.
- * Invariants: a descriptor has one owner, the socket object made from it; per sandbox at most 64 questions
- * are asked outside at a time and
- * 32 TCP connections are open; beyond that askers get a failure at once, or wait in the listen queue.
+ * Invariants: a descriptor has one owner, the socket object made from it; whatever a task sends, the daemon
+ * goes on; a sandbox has TCP_CONNECTIONS_MAX connections at most, beyond that askers wait in the listen queue.
  */
 import type { Socket as UdpSocket } from "node:dgram";
 import { createSocket } from "node:dgram";
 import type { Server, Socket } from "node:net";
 import { createServer } from "node:net";
+import type { Clock } from "../../base/clock/clock.js";
 import { messageOf } from "../../base/errors/errors.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
 import type { Sandbox } from "../endpoints/sandbox.js";
 import type { SandboxDns } from "../task-sandboxes.js";
 import { DNS_ADDRESS, DNS_SERVED_PORT } from "./dns-address.js";
-import type { Query } from "./dns-wire.js";
-import { decodeQuery, encodeAnswer } from "./dns-wire.js";
+import type { Transport } from "./dns-answer.js";
+import { DnsDesk } from "./dns-desk.js";
 import type { AskerView } from "./resolve.js";
-import { resolve } from "./resolve.js";
-import type { Upstream } from "./udp-upstream.js";
+import type { Upstream } from "./upstream.js";
 
-export const FORWARDS_MAX = 64;
 export const TCP_CONNECTIONS_MAX = 32;
 const TCP_IDLE_MS = 10_000;
 const TCP_QUERY_MAX_BYTES = 4_096;
@@ -35,6 +33,7 @@ export interface LinuxSandboxDnsOptions {
   readonly upstream: Upstream;
   /** The node's resolvers, asked anew for every question that goes outside. */
   readonly upstreamResolvers: () => readonly string[];
+  readonly clock: Clock;
   readonly log: Logger;
 }
 
@@ -42,22 +41,16 @@ interface Served {
   readonly udp: UdpSocket;
   readonly tcp: Server;
   readonly connections: Set<Socket>;
-  forwarding: number;
-}
-
-interface Asked {
-  readonly message: Buffer;
-  readonly transport: "udp" | "tcp";
-  readonly reply: (answer: Buffer) => void;
 }
 
 export class LinuxSandboxDns implements SandboxDns {
   readonly #options: LinuxSandboxDnsOptions;
+  readonly #desk: DnsDesk;
   readonly #served = new Map<string, Served>();
-  #turn = 0;
 
   constructor(options: LinuxSandboxDnsOptions) {
     this.#options = options;
+    this.#desk = new DnsDesk({ ...options, nodeResolvers: options.upstreamResolvers });
   }
 
   /** @param sandbox of a task, or of any other namespace that `sandboxPath` knows by that id. */
@@ -65,22 +58,21 @@ export class LinuxSandboxDns implements SandboxDns {
     if (this.#served.has(taskId)) return;
     const { linux, log } = this.#options;
     const netnsPath = this.#options.sandboxPath(taskId);
-    const udp = createSocket("udp4");
+    const udp = createSocket({ type: "udp4", lookup: asItIs });
     const tcp = createServer();
-    const served: Served = { udp, tcp, connections: new Set(), forwarding: 0 };
+    const served: Served = { udp, tcp, connections: new Set() };
     udp.on("error", (error) => log.warn("DNS socket failed", { taskId, error: error.message }));
     tcp.on("error", (error) => log.warn("DNS listener failed", { taskId, error: error.message }));
-    udp.on("message", (message, from) => {
-      const reply = (answer: Buffer): void => {
-        if (this.#served.get(taskId) === served) udp.send(answer, from.port, from.address);
-      };
-      this.#handle(taskId, served, { message, transport: "udp", reply });
+    udp.on("message", (message, { port, address }) => {
+      this.#handle(taskId, { message, transport: "udp" }, (answer) => {
+        if (this.#served.get(taskId) === served) udp.send(answer, port, address);
+      });
     });
     tcp.on("connection", (socket) => this.#serveTcp(taskId, served, socket));
     tcp.maxConnections = TCP_CONNECTIONS_MAX;
     const at = { netnsPath, address: DNS_ADDRESS, port: DNS_SERVED_PORT };
     try {
-      udp.bind({ fd: linux.bindSocket({ ...at, kind: "udp" }), exclusive: true });
+      udp.bind({ fd: linux.bindSocket({ ...at, kind: "udp", traits: ["deep-queue"] }), exclusive: true });
       tcp.listen({ fd: linux.bindSocket({ ...at, kind: "tcp" }) });
     } catch (error) {
       udp.close(); // the second may fail when the first is open
@@ -93,6 +85,7 @@ export class LinuxSandboxDns implements SandboxDns {
     const served = this.#served.get(taskId);
     if (served === undefined) return;
     this.#served.delete(taskId);
+    this.#desk.forget(taskId);
     served.udp.close();
     served.tcp.close();
     for (const socket of served.connections) socket.destroy();
@@ -102,45 +95,16 @@ export class LinuxSandboxDns implements SandboxDns {
     for (const taskId of [...this.#served.keys()]) this.closeSandbox(taskId);
   }
 
-  /** Whatever a task sends, the daemon goes on. */
-  #handle(taskId: string, served: Served, asked: Asked): void {
+  #handle(
+    taskId: string,
+    asked: { message: Buffer; transport: Transport },
+    reply: (answer: Buffer) => void,
+  ): void {
     try {
-      this.#answer(taskId, served, asked);
+      this.#desk.answer(taskId, asked, reply);
     } catch (error) {
       this.#options.log.warn("DNS question was not answered", { taskId, error: messageOf(error) });
     }
-  }
-
-  #answer(taskId: string, served: Served, asked: Asked): void {
-    const { message, transport, reply } = asked;
-    const query = decodeQuery(message);
-    const view = this.#options.viewOf(taskId);
-    if (query === undefined || view === undefined) return;
-    this.#turn = (this.#turn + 1) % 0x1000_0000;
-    const resolution = resolve(query.question, view, this.#turn);
-    if (resolution.kind !== "forward") {
-      reply(encodeAnswer(query, resolution, transport));
-      return;
-    }
-    if (served.forwarding >= FORWARDS_MAX) {
-      reply(encodeAnswer(query, { kind: "failure" }, transport));
-      return;
-    }
-    served.forwarding += 1;
-    this.#forward(query, view, { message, transport })
-      .then(reply)
-      .catch((error: unknown) =>
-        this.#options.log.warn("DNS question was not answered", { taskId, error: messageOf(error) }),
-      )
-      .finally(() => {
-        served.forwarding -= 1;
-      });
-  }
-
-  async #forward(query: Query, view: AskerView, asked: Omit<Asked, "reply">): Promise<Buffer> {
-    const resolvers = view.nameservers.length > 0 ? view.nameservers : this.#options.upstreamResolvers();
-    const answer = await this.#options.upstream.ask(asked.message, { resolvers, transport: asked.transport });
-    return answer ?? encodeAnswer(query, { kind: "failure" }, asked.transport);
   }
 
   #serveTcp(taskId: string, served: Served, socket: Socket): void {
@@ -166,8 +130,17 @@ export class LinuxSandboxDns implements SandboxDns {
         if (received.length < length + 2) return;
         const message = Buffer.from(received.subarray(2, length + 2));
         received = received.subarray(length + 2);
-        this.#handle(taskId, served, { message, transport: "tcp", reply });
+        this.#handle(taskId, { message, transport: "tcp" }, reply);
       }
     });
   }
+}
+
+/** Askers' addresses come from the kernel: there is nothing to look up, and no later turn to wait for. */
+function asItIs(
+  address: string,
+  _options: unknown,
+  callback: (error: null, address: string, family: number) => void,
+): void {
+  callback(null, address, 4);
 }

@@ -1,80 +1,268 @@
 /**
- * The names of one overlay network, as its tasks may ask for them.
+ * The names of one overlay network, kept up to date change by change.
  * Pure. Invariants: a name that exists has an entry, perhaps without addresses; names are lower case; a
  * service is its VIP, or its ready tasks where it has none, and a task that has the same hostname adds
- * nothing to it; tasks that are starting are listed under `tasks.` and their own names,
- * but get no balanced traffic.
- * Source: Docker's documentation of swarm service discovery; docs/design/network.md, "DNS".
+ * nothing to it; tasks that are starting are listed under `tasks.` and their own names, but get no balanced
+ * traffic; a draining task keeps its own names unless another has them. A change costs as much as the names
+ * of what changed, whatever the size of the network; addresses are put together when a name is next asked for.
+ * Source: Docker's documentation of swarm service discovery; docs/design/network-discovery.md.
  */
 import type { EndpointResource, ServiceResource } from "../../proto/gen/skein/v1/dispatcher.js";
 import { EndpointState } from "../../proto/gen/skein/v1/dispatcher.js";
 import { EndpointMode } from "../../proto/gen/skein/v1/types.js";
-import type { NetworkState } from "../endpoints/network-state.js";
-import { withoutPrefix } from "../endpoints/overlay-plan.js";
+import { formatAddress, parseAddress } from "../ipam/cidr.js";
+import { NameRecords } from "./name-records.js";
+import type { NameTable } from "./resolve.js";
 
-export interface NetworkNames {
-  /** Lower-case name -> addresses of both families. */
-  readonly byName: ReadonlyMap<string, readonly string[]>;
-  /** Address -> name, for reverse questions. */
-  readonly byAddress: ReadonlyMap<string, string>;
+/** A task on this network. */
+interface TaskSource {
+  readonly kind: "task";
+  readonly name: string;
+  readonly state: EndpointState;
+  readonly addresses: readonly string[];
 }
 
-export function buildNetworkNames(state: NetworkState, networkId: string): NetworkNames {
-  const byName = new Map<string, string[]>();
-  const byAddress = new Map<string, string>();
-  const add = (name: string, addresses: readonly string[]): void => {
-    if (name === "") return;
-    const key = name.toLowerCase();
-    const known = byName.get(key) ?? [];
-    byName.set(key, [...known, ...addresses.filter((address) => !known.includes(address))]);
-  };
-  const addressesOf = (endpoints: readonly EndpointResource[]): string[] =>
-    endpoints.flatMap((endpoint) =>
-      endpoint.attachments
-        .filter((attachment) => attachment.networkId === networkId)
-        .flatMap(({ addresses }) => addresses.map(withoutPrefix)),
-    );
+/** A service's name or alias, or the list of its tasks. */
+interface ServiceSource {
+  readonly kind: "balanced" | "listed";
+  readonly member: ServiceMember;
+}
 
-  for (const service of state.servicesOf(networkId)) {
-    const endpoints = state.endpointsOfService(service.id);
-    const ready = endpoints.filter(({ state: endpointState }) => endpointState === EndpointState.READY);
-    const listed = endpoints.filter(({ state: endpointState }) => endpointState !== EndpointState.DRAINING);
-    const vips = vipsOf(service, networkId);
-    const addresses = vips.length > 0 ? vips : addressesOf(ready);
-    const names = [
-      service.name,
-      ...service.aliases.filter((alias) => alias.networkId === networkId).flatMap(({ aliases }) => aliases),
-    ];
-    for (const name of names) {
-      add(name, addresses);
-      add(`tasks.${name}`, addressesOf(listed));
-    }
-    for (const vip of vips) byAddress.set(vip, service.name);
+/** A service on this network. */
+interface ServiceMember {
+  service: ServiceResource | undefined;
+  /** Of the service on this network; none: its tasks are told. */
+  vips: readonly string[];
+  readonly tasks: Map<string, TaskSource>;
+  /** The names it is known by now, with what each stands for. */
+  names: readonly { readonly name: string; readonly source: ServiceSource }[];
+}
+
+interface Entry {
+  readonly sources: (TaskSource | ServiceSource)[];
+  records: NameRecords | undefined;
+}
+
+const LIST_PREFIX = "tasks.";
+
+export class NetworkNames implements NameTable {
+  readonly #networkId: string;
+  readonly #entries = new Map<string, Entry>();
+  /** Address -> the names it has, the first of which is told; two only while an address changes hands. */
+  readonly #byAddress = new Map<string, string[]>();
+  readonly #members = new Map<string, ServiceMember>();
+
+  constructor(networkId: string) {
+    this.#networkId = networkId;
   }
-  const ofServices = new Set(byName.keys());
-  for (const endpoint of state.endpointsOf(networkId)) {
-    const addresses = addressesOf([endpoint]);
-    const service = state.services.get(endpoint.serviceId);
+
+  find(name: string): NameRecords | undefined {
+    const entry = this.#entries.get(name);
+    if (entry === undefined) return undefined;
+    entry.records ??= new NameRecords(addressesOf(entry.sources));
+    return entry.records;
+  }
+
+  nameOf(address: string): string | undefined {
+    return this.#byAddress.get(address)?.[0];
+  }
+
+  /** Whether it has tasks here whose service has not been told. */
+  lacksService(id: string): boolean {
+    const member = this.#members.get(id);
+    return member !== undefined && member.service === undefined;
+  }
+
+  get isEmpty(): boolean {
+    return this.#entries.size === 0 && this.#members.size === 0;
+  }
+
+  /** @param before,after as they were and are on any network; undefined: not there. */
+  changeEndpoint(before: EndpointResource | undefined, after: EndpointResource | undefined): void {
+    if (before !== undefined && this.#isOn(before)) this.#removeEndpoint(before);
+    if (after !== undefined && this.#isOn(after)) this.#addEndpoint(after);
+  }
+
+  /** @param after undefined when it is gone; a service without VIP, alias or task here has no name here. */
+  changeService(id: string, after: ServiceResource | undefined): void {
+    const isHere = after !== undefined && networksOfService(after).has(this.#networkId);
+    const member = this.#members.get(id) ?? newMember();
+    if (isHere || member.tasks.size > 0) this.#members.set(id, member);
+    this.#rename(member, after);
+    if (!isHere && member.tasks.size === 0) this.#members.delete(id);
+  }
+
+  #isOn(endpoint: EndpointResource): boolean {
+    return endpoint.attachments.some(({ networkId }) => networkId === this.#networkId);
+  }
+
+  #addEndpoint(endpoint: EndpointResource): void {
+    const source: TaskSource = {
+      kind: "task",
+      name: endpoint.taskName || endpoint.hostname,
+      state: endpoint.state,
+      addresses: this.#addressesOf(endpoint),
+    };
+    for (const name of this.#ownNames(endpoint)) this.#add(name, source);
+    for (const address of source.addresses) this.#nameAddress(address, source.name);
+    if (endpoint.serviceId === "") return;
+    const member = this.#members.get(endpoint.serviceId) ?? newMember();
+    this.#members.set(endpoint.serviceId, member);
+    member.tasks.set(endpoint.taskId, source);
+    this.#forgetRecords(member);
+  }
+
+  #removeEndpoint(endpoint: EndpointResource): void {
+    const member = this.#members.get(endpoint.serviceId);
+    const addresses = this.#addressesOf(endpoint);
+    const name = endpoint.taskName || endpoint.hostname;
+    for (const own of this.#ownNames(endpoint)) {
+      this.#remove(own, (source) => source.kind === "task" && source.name === name);
+    }
+    for (const address of addresses) this.#unnameAddress(address, name);
+    if (member === undefined) return;
+    member.tasks.delete(endpoint.taskId);
+    this.#forgetRecords(member);
+    const isHere = member.service !== undefined && networksOfService(member.service).has(this.#networkId);
+    if (member.tasks.size > 0 || isHere) return;
+    this.#rename(member, undefined);
+    this.#members.delete(endpoint.serviceId);
+  }
+
+  #rename(member: ServiceMember, after: ServiceResource | undefined): void {
+    for (const { name, source } of member.names) this.#remove(name, (other) => other === source);
+    for (const vip of member.vips) this.#unnameAddress(vip, member.service?.name ?? "");
+    member.service = after;
+    member.vips = after === undefined ? [] : vipsOf(after, this.#networkId);
+    member.names = [];
+    if (after === undefined) return;
+    const balanced: ServiceSource = { kind: "balanced", member };
+    const listed: ServiceSource = { kind: "listed", member };
+    const aliases = after.aliases.filter(({ networkId }) => networkId === this.#networkId);
+    const names = new Set([after.name, ...aliases.flatMap((alias) => alias.aliases)].map(lowered));
+    names.delete("");
+    member.names = [...names].flatMap((name) => [
+      { name, source: balanced },
+      { name: `${LIST_PREFIX}${name}`, source: listed },
+    ]);
+    for (const { name, source } of member.names) this.#add(name, source);
+    for (const vip of member.vips) this.#nameAddress(vip, after.name);
+  }
+
+  /** A container of its own, of no service, has aliases that lead to it alone. */
+  #ownNames(endpoint: EndpointResource): Set<string> {
     const names = [endpoint.taskName, endpoint.hostname];
     if (endpoint.slot > 0 && endpoint.serviceName !== "")
       names.push(`${endpoint.serviceName}.${endpoint.slot}`);
-    for (const name of new Set(names)) {
-      if (ofServices.has(name.toLowerCase())) continue;
-      if (endpoint.state !== EndpointState.DRAINING || !byName.has(name.toLowerCase())) add(name, addresses);
+    if (endpoint.serviceId === "") {
+      for (const { networkId, aliases } of endpoint.attachments)
+        if (networkId === this.#networkId) names.push(...aliases);
     }
-    if (service === undefined) {
-      // a container of its own, not of a service: its aliases lead to it alone
-      const own = endpoint.attachments.filter((attachment) => attachment.networkId === networkId);
-      for (const alias of own.flatMap(({ aliases }) => aliases)) add(alias, addresses);
-    }
-    for (const address of addresses) byAddress.set(address, endpoint.taskName || endpoint.hostname);
+    const own = new Set(names.map(lowered));
+    own.delete("");
+    return own;
   }
-  return { byName, byAddress };
+
+  #addressesOf(endpoint: EndpointResource): string[] {
+    return endpoint.attachments
+      .filter(({ networkId }) => networkId === this.#networkId)
+      .flatMap(({ addresses }) => addresses.flatMap(plainAddress));
+  }
+
+  #forgetRecords(member: ServiceMember): void {
+    for (const { name } of member.names) {
+      const entry = this.#entries.get(name);
+      if (entry !== undefined) entry.records = undefined;
+    }
+  }
+
+  #add(name: string, source: TaskSource | ServiceSource): void {
+    const entry = this.#entries.get(name);
+    if (entry === undefined) this.#entries.set(name, { sources: [source], records: undefined });
+    else {
+      entry.sources.push(source);
+      entry.records = undefined;
+    }
+  }
+
+  #remove(name: string, isIt: (source: TaskSource | ServiceSource) => boolean): void {
+    const entry = this.#entries.get(name);
+    const index = entry?.sources.findIndex(isIt) ?? -1;
+    if (entry === undefined || index < 0) return;
+    entry.sources.splice(index, 1);
+    entry.records = undefined;
+    if (entry.sources.length === 0) this.#entries.delete(name);
+  }
+
+  #nameAddress(address: string, name: string): void {
+    const names = this.#byAddress.get(address);
+    if (names === undefined) this.#byAddress.set(address, [name]);
+    else names.push(name);
+  }
+
+  #unnameAddress(address: string, name: string): void {
+    const names = this.#byAddress.get(address);
+    const index = names?.indexOf(name) ?? -1;
+    if (names === undefined || index < 0) return;
+    names.splice(index, 1);
+    if (names.length === 0) this.#byAddress.delete(address);
+  }
+}
+
+function newMember(): ServiceMember {
+  return { service: undefined, vips: [], tasks: new Map(), names: [] };
+}
+
+/** Networks on which a service has a VIP or an alias. */
+export function networksOfService(service: ServiceResource): Set<string> {
+  return new Set([...service.virtualIps, ...service.aliases].map(({ networkId }) => networkId));
+}
+
+function addressesOf(sources: readonly (TaskSource | ServiceSource)[]): string[] {
+  const addresses = new Set<string>();
+  const ofServices = sources.filter((source) => source.kind !== "task");
+  if (ofServices.length > 0) {
+    for (const source of ofServices) for (const address of addressesOfService(source)) addresses.add(address);
+    return [...addresses];
+  }
+  const tasks = sources.filter((source) => source.kind === "task");
+  const staying = tasks.filter(({ state }) => state !== EndpointState.DRAINING);
+  for (const task of staying.length > 0 ? staying : tasks)
+    for (const address of task.addresses) addresses.add(address);
+  return [...addresses];
+}
+
+function addressesOfService({ kind, member }: ServiceSource): readonly string[] {
+  const { vips, tasks } = member;
+  if (kind === "balanced") {
+    if (vips.length > 0) return vips;
+    return [...tasks.values()]
+      .filter(({ state }) => state === EndpointState.READY)
+      .flatMap(({ addresses }) => addresses);
+  }
+  return [...tasks.values()]
+    .filter(({ state }) => state !== EndpointState.DRAINING)
+    .flatMap(({ addresses }) => addresses);
 }
 
 function vipsOf(service: ServiceResource, networkId: string): string[] {
   if (service.mode !== EndpointMode.VIP) return [];
   return service.virtualIps
     .filter((vip) => vip.networkId === networkId)
-    .map(({ address }) => withoutPrefix(address));
+    .flatMap(({ address }) => plainAddress(address));
+}
+
+/** Without prefix, IPv6 as it is compared; nothing for what is no address. */
+function plainAddress(cidr: string): string[] {
+  const address = cidr.split("/")[0] ?? "";
+  if (!address.includes(":")) return address === "" ? [] : [address];
+  try {
+    return [formatAddress(6, parseAddress(address).value)];
+  } catch {
+    return []; // the store's word was checked where it came in; a wrong one is no answer
+  }
+}
+
+function lowered(name: string): string {
+  return name.toLowerCase();
 }

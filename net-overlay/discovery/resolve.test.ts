@@ -1,26 +1,37 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { NodeResource } from "../../proto/gen/skein/v1/dispatcher.js";
 import { EndpointState } from "../../proto/gen/skein/v1/dispatcher.js";
 import { EndpointMode } from "../../proto/gen/skein/v1/types.js";
-import { endpoint, network, service, stateOf } from "../endpoints/network-fixtures.js";
-import { buildNetworkNames } from "./network-names.js";
+import { endpoint, network, service } from "../endpoints/network-fixtures.js";
+import { ClusterNames } from "./cluster-names.js";
+import { CLASS_IN, TYPE } from "./dns-question.js";
 import type { AskerView, Resolution } from "./resolve.js";
 import { resolve } from "./resolve.js";
 
-function viewOf(resources: Parameters<typeof stateOf>, fields: Partial<AskerView> = {}): AskerView {
-  const names = buildNetworkNames(stateOf(...resources), "net1");
-  return { networks: [{ name: "front", names }], forwards: true, nameservers: [], ...fields };
+function viewOf(resources: readonly NodeResource[], fields: Partial<AskerView> = {}): AskerView {
+  const names = new ClusterNames();
+  names.apply({ complete: true, upserts: resources, removals: [] });
+  return {
+    networks: [{ name: "front", names: names.of("net1") }],
+    forwards: true,
+    nameservers: [],
+    ...fields,
+  };
 }
 
 function addresses(
   view: AskerView,
   name: string,
-  type = "A",
-  turn = 0,
+  type: number = TYPE.a,
 ): readonly string[] | Resolution["kind"] {
-  const resolution = resolve({ name, type }, view, turn);
-  return resolution.kind === "addresses" ? resolution.addresses : resolution.kind;
+  const resolution = resolve({ name, type, dnsClass: CLASS_IN }, view);
+  if (resolution.kind !== "addresses") return resolution.kind;
+  return resolution.records.addresses.filter((one) => one.includes(":") === (resolution.family === 6));
 }
+
+const reverse = (view: AskerView, name: string): Resolution =>
+  resolve({ name, type: TYPE.ptr, dnsClass: CLASS_IN }, view);
 
 const joining = endpoint(22, { state: EndpointState.JOINING });
 const draining = endpoint(23, { state: EndpointState.DRAINING });
@@ -30,9 +41,9 @@ const aliases = [
 ];
 const all = [network(), service({ aliases }), endpoint(21), joining, draining];
 
-test("a service is its VIP, by name, alias and with the network's name, in any case", () => {
+test("a service is its VIP, by name, alias and with the network's name", () => {
   const view = viewOf(all);
-  for (const name of ["web", "WEB", "web.", "www", "web.front", "www.Front"])
+  for (const name of ["web", "www", "web.front", "www.front"])
     assert.deepEqual(addresses(view, name), ["10.0.1.2"], name);
   assert.equal(addresses(view, "elsewhere"), "forward", "an alias belongs to its network");
 });
@@ -42,7 +53,7 @@ test("tasks of a service are listed while they start, not while they drain", () 
   assert.deepEqual(addresses(viewOf(all), "tasks.www"), ["10.0.1.21", "10.0.1.22"]);
 });
 
-test("a service without a VIP is its ready tasks, in turns", () => {
+test("a service without a VIP is its ready tasks", () => {
   const view = viewOf([
     network(),
     service({ mode: EndpointMode.DNSRR }),
@@ -52,7 +63,6 @@ test("a service without a VIP is its ready tasks, in turns", () => {
     endpoint(31),
   ]);
   assert.deepEqual(addresses(view, "web"), ["10.0.1.21", "10.0.1.31"]);
-  assert.deepEqual(addresses(view, "web", "A", 1), ["10.0.1.31", "10.0.1.21"]);
 });
 
 test("a task whose hostname is a service's name adds nothing to the service", () => {
@@ -72,8 +82,8 @@ test("containers and tasks have names of their own", () => {
 });
 
 test("a known name without the type asked for has no data; an unknown one does not exist", () => {
-  assert.equal(addresses(viewOf(all), "web", "AAAA"), "no-data");
-  assert.equal(addresses(viewOf(all), "web", "MX"), "no-data");
+  assert.equal(addresses(viewOf(all), "web", TYPE.aaaa), "no-data");
+  assert.equal(addresses(viewOf(all), "web", 15), "no-data");
   assert.equal(
     addresses(viewOf([network(), service({ mode: EndpointMode.DNSRR }), joining]), "web"),
     "no-data",
@@ -88,20 +98,33 @@ test("only the asker's networks are known", () => {
 
 test("addresses lead back to names", () => {
   const view = viewOf(all);
-  assert.deepEqual(resolve({ name: "2.1.0.10.in-addr.arpa", type: "PTR" }, view, 0), {
+  assert.deepEqual(reverse(view, "2.1.0.10.in-addr.arpa"), {
     kind: "pointer",
     name: "web.front",
   });
-  assert.deepEqual(resolve({ name: "21.1.0.10.IN-ADDR.arpa", type: "PTR" }, view, 0), {
+  assert.deepEqual(reverse(view, "21.1.0.10.in-addr.arpa"), {
     kind: "pointer",
     name: "web.21.task21.front",
   });
-  assert.deepEqual(resolve({ name: "1.1.1.1.in-addr.arpa", type: "PTR" }, view, 0), { kind: "forward" });
+  assert.deepEqual(reverse(view, "1.1.1.1.in-addr.arpa"), { kind: "forward" });
 });
 
 test("both families are answered, each to its own question", () => {
   const attachments = [{ networkId: "net1", addresses: ["10.0.1.21/24", "fd00::21/64"] }];
   const view = viewOf([network(), service(), endpoint(21, { attachments })]);
   assert.deepEqual(addresses(view, "box21"), ["10.0.1.21"]);
-  assert.deepEqual(addresses(view, "box21", "AAAA"), ["fd00::21"]);
+  assert.deepEqual(addresses(view, "box21", TYPE.aaaa), ["fd00::21"]);
+  const nibbles = `1.2.${"0.".repeat(26)}0.0.d.f.ip6.arpa`;
+  assert.deepEqual(reverse(view, nibbles), { kind: "pointer", name: "web.21.task21.front" });
+});
+
+test("before anything was told, an unknown name is a failure, not missing", () => {
+  assert.equal(addresses(viewOf([], { isUntold: true }), "web"), "failure");
+  assert.equal(addresses(viewOf([], { isUntold: true, forwards: false }), "web"), "failure");
+});
+
+test("what looks like the network's name must stand behind a dot", () => {
+  assert.equal(addresses(viewOf(all), "webfront"), "forward");
+  assert.equal(addresses(viewOf(all), ".front"), "forward");
+  assert.equal(addresses(viewOf(all), "front"), "forward");
 });

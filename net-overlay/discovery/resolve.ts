@@ -3,71 +3,90 @@
  * or by asking a resolver outside.
  * Pure. Invariants: only names on the asker's own networks are known;
  * a known name of which we have no record of that type gets an empty answer, never "no such name"; a sandbox
- * without a way out never asks outside.
+ * without a way out never asks outside; while we have not been told what there is, an unknown name is a
+ * failure that the asker tries again, never "no such name".
  * Source: RFC 1035, RFC 2308 section 2 (no such name against no data).
  */
 import { formatAddress } from "../ipam/cidr.js";
-import type { NetworkNames } from "./network-names.js";
+import { CLASS_IN, TYPE } from "./dns-question.js";
+import type { NameRecords } from "./name-records.js";
+
+/** The names of one network, as its members may ask for them. */
+export interface NameTable {
+  /** @param name lower case, without the network's name. */
+  find(name: string): NameRecords | undefined;
+  /** For reverse questions. @param address IPv6 as RFC 5952 writes it. */
+  nameOf(address: string): string | undefined;
+}
 
 export interface AskerView {
   /** In the order of the task's attachments: the first that knows a name answers. */
-  readonly networks: readonly { readonly name: string; readonly names: NetworkNames }[];
+  readonly networks: readonly { readonly name: string; readonly names: NameTable }[];
   /** Whether unknown names may be asked outside. */
   readonly forwards: boolean;
   /** The service's own resolvers; empty: the node's. */
   readonly nameservers: readonly string[];
+  /** We have not been told yet what there is. @default false */
+  readonly isUntold?: boolean;
 }
 
 export interface Question {
+  /** Lower case, without the last dot. */
   readonly name: string;
-  /** A, AAAA, PTR… */
-  readonly type: string;
+  readonly type: number;
+  readonly dnsClass: number;
 }
 
 export type Resolution =
-  | { readonly kind: "addresses"; readonly type: "A" | "AAAA"; readonly addresses: readonly string[] }
+  | { readonly kind: "addresses"; readonly family: 4 | 6; readonly records: NameRecords }
   | { readonly kind: "pointer"; readonly name: string }
-  | { readonly kind: "no-data" }
-  | { readonly kind: "no-such-name" }
-  | { readonly kind: "forward" };
+  | { readonly kind: "no-data" | "no-such-name" | "forward" | "failure" };
 
-/** @param turn any counter: equal answers are rotated by it, so that the first one changes. */
-export function resolve(question: Question, view: AskerView, turn: number): Resolution {
-  const name = question.name.toLowerCase().replace(/\.$/, "");
-  const unknown: Resolution = { kind: view.forwards ? "forward" : "no-such-name" };
-  if (question.type === "PTR") {
-    const address = addressOfReverse(name);
-    for (const network of view.networks) {
-      const target = address === undefined ? undefined : network.names.byAddress.get(address);
-      if (target !== undefined)
-        return { kind: "pointer", name: network.name === "" ? target : `${target}.${network.name}` };
-    }
-    return unknown;
-  }
-  const addresses = findName(name, view);
-  if (addresses === undefined) return unknown;
-  if (question.type !== "A" && question.type !== "AAAA") return { kind: "no-data" };
-  const isWanted = (address: string): boolean => address.includes(":") === (question.type === "AAAA");
-  const wanted = addresses.filter(isWanted);
-  if (wanted.length === 0) return { kind: "no-data" };
-  const first = turn % wanted.length;
-  return {
-    kind: "addresses",
-    type: question.type,
-    addresses: [...wanted.slice(first), ...wanted.slice(0, first)],
-  };
+const NO_DATA: Resolution = { kind: "no-data" };
+const FORWARD: Resolution = { kind: "forward" };
+const NO_SUCH_NAME: Resolution = { kind: "no-such-name" };
+const FAILURE: Resolution = { kind: "failure" };
+
+export function resolve(question: Question, view: AskerView): Resolution {
+  if (question.dnsClass !== CLASS_IN && question.dnsClass !== TYPE.any) return unknown(view);
+  if (question.type === TYPE.ptr) return resolveAddress(question.name, view);
+  const records = findName(question.name, view);
+  if (records === undefined) return unknown(view);
+  const { type } = question;
+  if ((type === TYPE.a || type === TYPE.any) && records.records(4).count > 0)
+    return { kind: "addresses", family: 4, records };
+  if ((type === TYPE.aaaa || type === TYPE.any) && records.records(6).count > 0)
+    return { kind: "addresses", family: 6, records };
+  return NO_DATA;
 }
 
-function findName(name: string, view: AskerView): readonly string[] | undefined {
-  for (const { names } of view.networks) {
-    const addresses = names.byName.get(name);
-    if (addresses !== undefined) return addresses;
-  }
+function unknown(view: AskerView): Resolution {
+  if (view.isUntold === true) return FAILURE;
+  return view.forwards ? FORWARD : NO_SUCH_NAME;
+}
+
+function resolveAddress(name: string, view: AskerView): Resolution {
+  const address = addressOfReverse(name);
+  if (address === undefined) return unknown(view);
   for (const network of view.networks) {
-    const suffix = `.${network.name.toLowerCase()}`;
-    if (network.name === "" || !name.endsWith(suffix)) continue;
-    const addresses = network.names.byName.get(name.slice(0, -suffix.length));
-    if (addresses !== undefined) return addresses;
+    const target = network.names.nameOf(address);
+    if (target !== undefined)
+      return { kind: "pointer", name: network.name === "" ? target : `${target}.${network.name}` };
+  }
+  return unknown(view);
+}
+
+function findName(name: string, { networks }: AskerView): NameRecords | undefined {
+  for (const { names } of networks) {
+    const records = names.find(name);
+    if (records !== undefined) return records;
+  }
+  for (const network of networks) {
+    const shortLength = name.length - network.name.length - 1;
+    if (network.name === "" || shortLength <= 0 || name[shortLength] !== ".") continue;
+    if (!name.endsWith(network.name.toLowerCase())) continue;
+    const records = network.names.find(name.slice(0, shortLength));
+    if (records !== undefined) return records;
   }
   return undefined;
 }
@@ -77,6 +96,6 @@ function addressOfReverse(name: string): string | undefined {
   const v6 = /^((?:[0-9a-f]\.){32})ip6\.arpa$/.exec(name)?.[1];
   if (v6 !== undefined)
     return formatAddress(6, BigInt(`0x${v6.replaceAll(".", "").split("").reverse().join("")}`));
-  const match = /^(\d+)\.(\d+)\.(\d+)\.(\d+)\.in-addr\.arpa$/.exec(name);
+  const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.in-addr\.arpa$/.exec(name);
   return match === null ? undefined : [match[4], match[3], match[2], match[1]].join(".");
 }

@@ -54,16 +54,9 @@ export function openLocalNetworks(options: OpenLocalNetworksOptions): {
     linux,
     sandboxPath: (containerId) => join(netnsDir, containerId),
     viewOf: (containerId) => networks.viewOf(containerId),
-    upstream: createUpstream({
-      clock,
-      ...(hostNetns === undefined
-        ? {}
-        : {
-            udpSocket: () =>
-              linux.bindSocket({ netnsPath: hostNetns, kind: "udp", address: "0.0.0.0", port: 0 }),
-          }),
-    }),
+    upstream: createUpstream({ clock, linux, hostNetns }),
     upstreamResolvers: nodeResolvers({ clock, log }),
+    clock,
     log,
   });
   const records = new FileLocalRecords({

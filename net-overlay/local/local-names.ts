@@ -4,14 +4,14 @@
  * link's name is known to the container that has the link alone.
  * Source: Docker's documentation of its embedded DNS server.
  */
-import type { NetworkNames } from "../discovery/network-names.js";
-import type { AskerView } from "../discovery/resolve.js";
+import { MapNames } from "../discovery/map-names.js";
+import type { AskerView, NameTable } from "../discovery/resolve.js";
 import type { LocalSandbox } from "./local-sandbox.js";
 
 export class LocalNames {
   readonly #sandboxes: ReadonlyMap<string, LocalSandbox>;
   /** By network id; built when first asked for after a change. */
-  readonly #built = new Map<string, NetworkNames>();
+  readonly #built = new Map<string, NameTable>();
 
   constructor(sandboxes: ReadonlyMap<string, LocalSandbox>) {
     this.#sandboxes = sandboxes;
@@ -40,7 +40,7 @@ export class LocalNames {
     };
   }
 
-  #namesOf(networkId: string): NetworkNames {
+  #namesOf(networkId: string): NameTable {
     let names = this.#built.get(networkId);
     if (names === undefined) {
       names = this.#build(networkId);
@@ -49,7 +49,7 @@ export class LocalNames {
     return names;
   }
 
-  #build(networkId: string): NetworkNames {
+  #build(networkId: string): NameTable {
     const byName = new Map<string, string[]>();
     const byAddress = new Map<string, string>();
     for (const { containerName, endpoints } of this.#sandboxes.values()) {
@@ -63,10 +63,10 @@ export class LocalNames {
         for (const address of addresses) byAddress.set(address, containerName);
       }
     }
-    return { byName, byAddress };
+    return new MapNames(byName, byAddress);
   }
 
-  #links(sandbox: LocalSandbox): NetworkNames {
+  #links(sandbox: LocalSandbox): NameTable {
     const byName = new Map<string, string[]>();
     for (const { state, settings } of sandbox.endpoints) {
       if (state.dnsNames.length === 0) continue;
@@ -83,7 +83,7 @@ export class LocalNames {
         );
       }
     }
-    return { byName, byAddress: new Map() };
+    return new MapNames(byName);
   }
 }
 

@@ -155,7 +155,7 @@ test("after a restart leases and names stay with those who live, and the rest is
   await node.networks.retain(new Set([kept.containerId, request("early").containerId]));
   assert.deepEqual([...node.host.ports.held.values()], [kept.containerId]);
   assert.deepEqual(node.host.listSandboxes(), [kept.containerId, request("early").containerId].sort());
-  assert.deepEqual(node.networks.viewOf(kept.containerId)?.networks[1]?.names.byName.get("early"), [
+  assert.deepEqual(node.networks.viewOf(kept.containerId)?.networks[1]?.names.find("early")?.addresses, [
     "172.18.0.4",
   ]);
   assert.deepEqual(await node.networks.open(kept), before, "opened again: as it was");
