@@ -56,6 +56,8 @@ export interface SideCounts {
 
 const options = workerData as SideOptions; // given by control-cluster.ts
 const PERIOD_MS = 1_000;
+/** A session that ended, as of an agent that was not heard in time, is followed by the next. */
+const REDIAL_MS = 100;
 const WAY = [TaskState.PREPARING, TaskState.STARTING, TaskState.RUNNING] as const;
 
 class Side {
@@ -308,25 +310,12 @@ class Side {
         pending.push({ taskId: task.id, status, gatewayAddress: "" });
       }
     };
-    const call = Object.assign(new EventEmitter(), {
-      nodeId,
-      getPeer: () => "10.0.0.9:1",
-      end: () => undefined,
-      write: (message: DispatcherMessage): boolean => {
-        if (message.message?.$case !== "assignments") return true;
-        const { complete, upserts } = message.message.value;
-        const isOfTasks = upserts.some(({ resource }) => resource?.$case === "task");
-        if (!complete && isOfTasks) this.sentBytes += DispatcherMessage.encode(message).finish().length;
-        for (const { resource } of upserts) {
-          if (resource?.$case !== "task") continue;
-          this.sentTasks += 1;
-          hear(resource.value);
-        }
-        if (pending.length > 0) setImmediate(flush);
-        return true;
-      },
-    });
+    let applied = 0;
+    let isOver = false;
+    let call = new EventEmitter();
     const tell = (message: unknown): boolean => call.emit("data", { message });
+    const beat = (): boolean =>
+      tell({ $case: "heartbeat", value: { appliedRevision: applied, sentAtMs: Date.now() } });
     const flush = (): void => {
       if (pending.length === 0) return;
       const updates = pending.splice(0, 1_000);
@@ -334,11 +323,44 @@ class Side {
       tell({ $case: "statuses", value: { sequence, updates } });
       if (pending.length > 0) setImmediate(flush);
     };
-    (handlers.session as (call: unknown) => void)(call); // the part of a call that it uses
-    tell({ $case: "hello", value: { description: undefined, appliedRevision: 0, protocolVersion: 1 } });
+    const take = (message: DispatcherMessage): boolean => {
+      if (message.message?.$case !== "assignments") return true;
+      const { complete, upserts, revision, more, drainWaitMs } = message.message.value;
+      const isOfTasks = upserts.some(({ resource }) => resource?.$case === "task");
+      if (!complete && isOfTasks) this.sentBytes += DispatcherMessage.encode(message).finish().length;
+      for (const { resource } of upserts) {
+        if (resource?.$case !== "task") continue;
+        this.sentTasks += 1;
+        hear(resource.value);
+      }
+      if (!more) applied = revision;
+      if (drainWaitMs !== undefined) setImmediate(beat);
+      if (pending.length > 0) setImmediate(flush);
+      return true;
+    };
+    const open = (): void => {
+      if (isOver) return;
+      let isEnded = false;
+      const again = (): void => {
+        if (isEnded) return;
+        isEnded = true;
+        setTimeout(open, REDIAL_MS);
+      };
+      call = Object.assign(new EventEmitter(), {
+        nodeId,
+        getPeer: () => "10.0.0.9:1",
+        end: again,
+        write: take,
+      });
+      (handlers.session as (call: unknown) => void)(call); // the part of a call that it uses
+      call.on("error", again);
+      tell({ $case: "hello", value: { description: undefined, appliedRevision: 0, protocolVersion: 1 } });
+    };
+    open();
     return {
-      beat: () => tell({ $case: "heartbeat", value: { appliedRevision: 0, sentAtMs: Date.now() } }),
+      beat,
       end: () => {
+        isOver = true;
         pending = [];
         call.emit("cancelled");
       },
