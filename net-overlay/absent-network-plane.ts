@@ -17,10 +17,16 @@ export function createAbsentNetworkPlane(reason: string): NetworkPlane {
     get appliedRevision() {
       return appliedRevision;
     },
+    trouble: reason,
+    pathMtuBytes: 0,
+    onDescribed: () => () => undefined,
     attachTask: async () => {
       throw new FailedPreconditionError(`this node has no networks: ${reason}`);
     },
     portsReleased: async () => undefined,
+    encryptionFacts: () => ({ publicKey: "", udpPort: 0 }),
+    onEncryptionFacts: () => () => undefined,
+    encryptedPairs: () => [],
     taskNetworks: () => [],
     taskPorts: () => [],
     isPublished: () => false,

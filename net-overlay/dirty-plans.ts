@@ -11,6 +11,8 @@ import { planOverlay } from "./endpoints/overlay-plan.js";
 import type { Sandbox } from "./endpoints/sandbox.js";
 import { portText } from "./endpoints/sandbox.js";
 import type { NetworkGround } from "./network-ground.js";
+import { CollisionError } from "./paths/collision.js";
+import { type CollisionHolders, CollisionWatch } from "./paths/collision-watch.js";
 
 /** After a failure to apply; the next change tries again, too. */
 const RETRY_DELAY_MS = 1_000;
@@ -20,13 +22,31 @@ export class DirtyPlans {
   readonly #tryAgain: () => void;
   readonly #networks = new Set<string>();
   readonly #warnedPorts = new Set<string>();
+  readonly #collisions: CollisionWatch;
+  /** Why the mesh is another's; then it stays marked. */
+  #refusal: string | undefined;
+  /** Encrypted networks that have a namespace here. */
+  readonly #encrypted = new Set<string>();
   #mesh = false;
+  #encryption = false;
   #retry: Timer | undefined;
 
   /** `tryAgain` asks for a turn in which `apply` is called once more. */
-  constructor(ground: NetworkGround, { tryAgain }: { tryAgain: () => void }) {
+  constructor(
+    ground: NetworkGround,
+    { tryAgain, holders }: { tryAgain: () => void; holders: CollisionHolders },
+  ) {
     this.#ground = ground;
     this.#tryAgain = tryAgain;
+    const { troubles, clock, log } = ground;
+    const retry = (collided: readonly string[]): void => {
+      for (const what of collided) {
+        if (what === "mesh") this.markMesh();
+        else this.markNetwork(what);
+      }
+      tryAgain();
+    };
+    this.#collisions = new CollisionWatch({ troubles, holders, clock, log, retry });
   }
 
   /** Whether a further attempt is planned because one failed. */
@@ -38,8 +58,14 @@ export class DirtyPlans {
     this.#mesh = true;
   }
 
+  markEncryption(): void {
+    this.#encryption = true;
+  }
+
   markNetwork(networkId: string): void {
     this.#networks.add(networkId);
+    if (this.#ground.state.networks.get(networkId)?.encrypted === true || this.#encrypted.has(networkId))
+      this.markEncryption();
   }
 
   markSandbox(sandbox: Sandbox): void {
@@ -55,14 +81,22 @@ export class DirtyPlans {
       try {
         await work();
       } catch (error) {
+        if (error instanceof CollisionError) {
+          this.#refusal = error.message;
+          return; // told by the watch, which tries again; nobody waits for it
+        }
         log.error("network state was not applied", { what, error: messageOf(error) });
         failures.push(error);
       }
     };
+    this.#refusal = undefined;
     if (this.#mesh) await attempt("mesh", () => this.#applyMesh());
+    if (this.#encryption) await attempt("encryption", () => this.#applyEncryption());
     for (const networkId of [...this.#networks].sort()) {
       await attempt(`overlay ${networkId}`, () => this.#applyOverlay(networkId));
     }
+    if (this.#encryption && failures.length === 0) await attempt("encryption", () => this.#endEncryption());
+    this.#collisions.look(this.#ground.dataPlane.collisions(), this.#refusal);
     if (failures.length === 0) return;
     this.#retry ??= clock.setTimer(RETRY_DELAY_MS, () => {
       this.#retry = undefined;
@@ -81,11 +115,14 @@ export class DirtyPlans {
   stop(): void {
     this.#retry?.cancel();
     this.#retry = undefined;
+    this.#collisions.stop();
   }
 
   clear(): void {
     this.stop();
     this.#networks.clear();
+    this.#encrypted.clear();
+    this.#encryption = false;
   }
 
   #applyMesh(): void {
@@ -112,29 +149,53 @@ export class DirtyPlans {
   }
 
   #applyOverlay(networkId: string): Promise<void> | void {
-    const { identity, state, sandboxes, dataPlane } = this.#ground;
+    const { identity, state, sandboxes, dataPlane, encryption } = this.#ground;
     if (identity === undefined) return undefined;
     this.#networks.add(networkId);
     const plan = planOverlay(state, { networkId, identity, sandboxes: sandboxes.values() });
     if (plan !== undefined) {
+      if (plan.encrypted && encryption.whyUnable() !== undefined) {
+        this.#networks.delete(networkId); // a task that wants it is refused
+        return undefined;
+      }
+      if (plan.encrypted) this.#encrypted.add(networkId);
       dataPlane.applyOverlay(plan);
       this.#networks.delete(networkId);
       return undefined;
     }
     if (this.#isUsed(networkId)) return undefined; // stays until its last task here is gone
     this.#networks.delete(networkId);
+    if (this.#encrypted.delete(networkId)) this.markEncryption();
     return dataPlane.removeOverlay(networkId);
   }
 
   #applyOverlayNow(networkId: string): void {
-    const { identity, state, sandboxes, dataPlane } = this.#ground;
+    const { identity, state, sandboxes, dataPlane, encryption } = this.#ground;
     if (identity === undefined) return;
     const plan = planOverlay(state, { networkId, identity, sandboxes: sandboxes.values() });
     if (plan === undefined)
       throw new FailedPreconditionError(`network ${networkId} is not ready on this node`);
+    if (plan.encrypted) {
+      encryption.demand();
+      this.#encrypted.add(networkId);
+    }
     this.#networks.add(networkId);
     dataPlane.applyOverlay(plan);
     this.#networks.delete(networkId);
+  }
+
+  async #applyEncryption(): Promise<void> {
+    const { identity, state, dataPlane, encryption } = this.#ground;
+    if (identity === undefined || encryption.whyUnable() !== undefined) return;
+    const mtuBytes = dataPlane.encryptionMtuBytes(identity.dataPathAddress);
+    await encryption.apply(state, { identity, mtuBytes });
+  }
+
+  /** The last encrypted network has gone from here. */
+  async #endEncryption(): Promise<void> {
+    const isWanted = [...this.#ground.state.networks.values()].some(({ encrypted }) => encrypted);
+    if (!isWanted && this.#encrypted.size === 0) await this.#ground.encryption.end();
+    this.#encryption = false;
   }
 
   #isUsed(networkId: string): boolean {

@@ -5,18 +5,24 @@
  */
 import type { Clock } from "../base/clock/clock.js";
 import type { Logger } from "../base/log/logger.js";
+import type { Random } from "../base/random/random.js";
 import type { DataPlane } from "./dataplane/data-plane.js";
+import { NodeEncryption } from "./encryption/node-encryption.js";
 import { NetworkState } from "./endpoints/network-state.js";
 import type { Sandbox } from "./endpoints/sandbox.js";
 import type { NodeNetworkIdentity } from "./network-plane.js";
+import { NetworkTroubles } from "./paths/network-troubles.js";
 
 export interface NetworkGround {
   readonly dataPlane: DataPlane;
   readonly clock: Clock;
   readonly log: Logger;
   readonly state: NetworkState;
+  readonly encryption: NodeEncryption;
   /** By task id. */
   readonly sandboxes: Map<string, Sandbox>;
+  /** What is wrong, in words. */
+  readonly troubles: NetworkTroubles;
   /** Undefined until the cluster gave the node its number. */
   identity: NodeNetworkIdentity | undefined;
 }
@@ -24,8 +30,19 @@ export interface NetworkGround {
 export function createNetworkGround(options: {
   dataPlane: DataPlane;
   clock: Clock;
+  random: Random;
   log: Logger;
 }): NetworkGround {
-  const { dataPlane, clock, log } = options;
-  return { dataPlane, clock, log, state: new NetworkState(), sandboxes: new Map(), identity: undefined };
+  const { dataPlane, clock, log, random } = options;
+  const { encryption: underlay } = dataPlane;
+  return {
+    dataPlane,
+    clock,
+    log,
+    state: new NetworkState(),
+    encryption: new NodeEncryption({ underlay, clock, random, log }),
+    sandboxes: new Map(),
+    troubles: new NetworkTroubles(log),
+    identity: undefined,
+  };
 }

@@ -10,6 +10,28 @@ import type { NodeResource, ResourceKey } from "../proto/gen/skein/v1/dispatcher
 import type { Task } from "../proto/gen/skein/v1/objects.js";
 import type { PortConfig } from "../proto/gen/skein/v1/types.js";
 
+/** What a node tells about its part in encrypted networks. */
+export interface EncryptionFacts {
+  /** WireGuard's, base64; "": the kernel has none. */
+  readonly publicKey: string;
+  /** Where it takes encrypted traffic; 0: nowhere yet. */
+  readonly udpPort: number;
+}
+
+/** The encrypted session of this node and another one. */
+export interface EncryptedPair {
+  readonly nodeId: string;
+  readonly hostname: string;
+  /** Where the other was heard of last; "": nowhere yet. */
+  readonly endpoint: string;
+  /** Of the session; undefined: there never was one. */
+  readonly handshakeAgeMs: number | undefined;
+  /** Of the cluster's key; 0: none known yet. */
+  readonly generation: number;
+  /** Something is sent, and nothing comes of it. */
+  readonly stale: boolean;
+}
+
 export interface NodeNetworkIdentity {
   readonly nodeId: string;
   /** Node.number; 1…16383. The transit subnet is 100.64.0.0/10's /24 of that number. */
@@ -55,6 +77,12 @@ export interface NetworkPlane {
    */
   apply(changes: NetworkChangeSet): Promise<void>;
   readonly appliedRevision: number;
+  /** What is wrong with the node's network and its paths, in words; "": nothing. */
+  readonly trouble: string;
+  /** The largest IP packet that passes between this node and all others it measured; 0: not yet. */
+  readonly pathMtuBytes: number;
+  /** Calls back when `trouble` or `pathMtuBytes` has changed. @returns what stops it. */
+  onDescribed(listener: () => void): () => void;
   /**
    * Resolves when the task that this one takes over from, if it is here, has given up the host ports that
    * both want. @throws the signal's reason when it is aborted.
@@ -67,6 +95,12 @@ export interface NetworkPlane {
    * network unknown.
    */
   attachTask(task: Task, options: { hostname: string; extraHosts: readonly string[] }): Promise<TaskSandbox>;
+  /** What the node tells of its part in encrypted networks. The first call asks the kernel. */
+  encryptionFacts(): EncryptionFacts;
+  /** @param listener called when these facts change. @returns what stops it. */
+  onEncryptionFacts(listener: () => void): () => void;
+  /** One per node that this one shares an encrypted network with, by node id. */
+  encryptedPairs(): readonly EncryptedPair[];
   /** The networks of a task that is attached here; empty for any other. */
   taskNetworks(taskId: string): readonly TaskNetwork[];
   /** Its host-mode ports, likewise. */

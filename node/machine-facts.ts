@@ -84,6 +84,8 @@ export function describeNode(
   now: {
     readonly dataPathAddress: string;
     readonly managerTrouble: string;
+    readonly networkTrouble: string;
+    readonly pathMtuBytes: number;
     readonly tls: TlsHashes;
   },
 ): NodeDescription {
@@ -113,6 +115,8 @@ export function describeNode(
     ],
     dataPathAddress: now.dataPathAddress,
     managerTrouble: now.managerTrouble,
+    networkTrouble: now.networkTrouble,
+    pathMtuBytes: now.pathMtuBytes,
     tlsIssuerPublicKeySha256: now.tls.issuer,
     tlsTrustRootSha256: now.tls.trust,
   });

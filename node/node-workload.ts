@@ -9,7 +9,7 @@ import type { Duplex } from "node:stream";
 import { credentials } from "@grpc/grpc-js";
 import type { NodeFacts } from "../api/ports.js";
 import type { Clock } from "../base/clock/clock.js";
-import { NotImplementedError } from "../base/errors/errors.js";
+import { messageOf, NotImplementedError } from "../base/errors/errors.js";
 import { Scope } from "../base/lifecycle/scope.js";
 import type { Linux } from "../base/linux/linux-ports.js";
 import type { Logger } from "../base/log/logger.js";
@@ -222,6 +222,8 @@ export class NodeWorkload {
         describeNode(facts, {
           dataPathAddress,
           managerTrouble: request.managerTrouble(),
+          networkTrouble: this.network.trouble,
+          pathMtuBytes: this.network.pathMtuBytes,
           tls: tlsHashes(request.channels.identity),
         }),
       );
@@ -278,11 +280,17 @@ export class NodeWorkload {
         onRefused: request.onRefused,
       },
     );
+    const tellAgain = this.network.onDescribed(() => {
+      agent.describeAgain().catch((error: unknown) => {
+        log.debug("describing this node failed", { error: messageOf(error) });
+      });
+    });
     await agent.start();
     return {
       reconnect: (reason) => agent.reconnect(reason),
       describeAgain: () => agent.describeAgain(),
       close: async ({ leaving }) => {
+        tellAgain();
         if (leaving) await agent.removeTasks();
         await agent.close({ leaving });
         executor.close();

@@ -76,6 +76,8 @@ function nodeExtrasOut({ description, clockSkewMs, drainStartedAtMs }: Node): Js
   const extras = omitEmpty({
     Devices: description?.devices,
     ClockSkew: nanoseconds(clockSkewMs),
+    NetworkTrouble: description?.networkTrouble,
+    PathMTU: description?.pathMtuBytes,
     DrainStartedAt: drainStartedAtMs === 0 ? undefined : timeText(drainStartedAtMs),
   });
   return Object.keys(extras).length === 0 ? {} : { Skein: extras };

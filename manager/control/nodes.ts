@@ -113,7 +113,12 @@ export class NodeControl {
 function answered(node: Node, status: RaftStatus): Node {
   const own = managerStatus(status, node);
   const trouble = own === undefined ? "" : (node.description?.managerTrouble ?? "");
-  const words = [...(trouble === "" ? [] : [`manager: ${trouble}`]), ...skewWords(node)].join("; ");
+  const network = node.description?.networkTrouble ?? "";
+  const words = [
+    ...(trouble === "" ? [] : [`manager: ${trouble}`]),
+    ...(network === "" ? [] : [`network: ${network}`]),
+    ...skewWords(node),
+  ].join("; ");
   const told =
     words === "" || node.status === undefined || node.status.message !== ""
       ? node.status

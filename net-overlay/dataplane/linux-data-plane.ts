@@ -12,12 +12,16 @@ import type { Linux } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
 import { GATEWAY_LINK_PREFIX } from "../balance/mesh-ruleset.js";
 import { DNS_REDIRECT } from "../discovery/dns-address.js";
+import { wireguardOverheadBytes } from "../encryption/encryption-plan.js";
+import { LinuxWireguard, WIREGUARD_LINK } from "../encryption/linux-wireguard.js";
 import type { MeshPlan } from "../endpoints/mesh-plan.js";
 import type { OverlayPlan } from "../endpoints/overlay-plan.js";
 import type { NftProtocol, Sandbox } from "../endpoints/sandbox.js";
 import type { TunnelCollision } from "../paths/collision.js";
+import { MeshClaim } from "../paths/linux-mesh-claim.js";
 import { transitGateway } from "../vxlan/node-addresses.js";
 import { TRANSIT_VNI } from "../vxlan/transit.js";
+import { vxlanOverheadBytes } from "../vxlan/vni.js";
 import type { DataPlane } from "./data-plane.js";
 import { LinuxMesh } from "./linux-mesh.js";
 import { isNetns, LinuxOverlay } from "./linux-overlay.js";
@@ -52,6 +56,8 @@ class LinuxDataPlane implements DataPlane {
   readonly #log: Logger;
   readonly #host: RouteSocket;
   readonly #mesh: LinuxMesh;
+  readonly #claim: MeshClaim;
+  readonly encryption: LinuxWireguard;
   readonly #overlays = new Map<string, LinuxOverlay>();
   /**
    * Namespaces on their way out: a second removal, or a new sandbox of the same task, waits for the first.
@@ -66,6 +72,11 @@ class LinuxDataPlane implements DataPlane {
     this.#log = options.log;
     mkdirSync(options.netnsDir, { recursive: true, mode: 0o700 });
     this.#host = new RouteSocket(options.linux, options.hostNetns);
+    this.encryption = new LinuxWireguard(options.linux, {
+      path: join(options.netnsDir, "wireguard"),
+      hostNetns: options.hostNetns,
+    });
+    this.#claim = new MeshClaim(options.linux, options.hostNetns);
     this.#mesh = new LinuxMesh(options.linux, {
       netnsPath: options.hostNetns,
       socket: this.#host,
@@ -74,6 +85,7 @@ class LinuxDataPlane implements DataPlane {
   }
 
   applyMesh(plan: MeshPlan): void {
+    this.#claim.take();
     this.#mesh.apply(plan);
     this.#meshPlan = plan;
   }
@@ -87,8 +99,21 @@ class LinuxDataPlane implements DataPlane {
       });
       this.#overlays.set(plan.networkId, overlay);
     }
-    const underlayMtuBytes = this.#mesh.tunnelMtuBytes(plan.localAddress);
-    overlay.apply(plan, { underlay: this.#host, underlayMtuBytes });
+    if (!plan.encrypted) {
+      const underlayMtuBytes = this.#mesh.tunnelMtuBytes(plan.localAddress);
+      overlay.apply(plan, { underlay: this.#host, underlayMtuBytes });
+      return;
+    }
+    const underlay = this.encryption.socket();
+    const mtuBytes = underlay.findLink(WIREGUARD_LINK)?.mtuBytes;
+    if (mtuBytes === undefined) throw new InternalError("encryption is not set up on this node yet");
+    overlay.apply(plan, { underlay, underlayMtuBytes: mtuBytes - vxlanOverheadBytes(4) });
+  }
+
+  encryptionMtuBytes(dataPathAddress: string): number {
+    const family = dataPathAddress.includes(":") ? 6 : 4;
+    const mtuBytes = this.#mesh.tunnelMtuBytes(dataPathAddress) + vxlanOverheadBytes(family);
+    return mtuBytes - wireguardOverheadBytes(family);
   }
 
   async removeOverlay(networkId: string): Promise<void> {
@@ -171,6 +196,7 @@ class LinuxDataPlane implements DataPlane {
   }
 
   checkHost(): boolean {
+    if (!this.#claim.isHeld) return true; // nothing of the mesh is ours, or it is not wanted yet
     try {
       this.#mesh.openForwarding();
     } catch (error) {
@@ -195,7 +221,8 @@ class LinuxDataPlane implements DataPlane {
     const sandboxes = this.listSandboxes().map((taskId) => this.removeSandbox(taskId));
     const overlays = this.listOverlays().map((networkId) => this.removeOverlay(networkId));
     const outcomes = await Promise.allSettled([...sandboxes, ...overlays]);
-    this.#mesh.removeAll();
+    if (this.#claim.isFree()) this.#mesh.removeAll();
+    this.#claim.release();
     const failed = outcomes.flatMap((outcome) =>
       outcome.status === "rejected" ? [outcome.reason as unknown] : [],
     );
@@ -207,6 +234,7 @@ class LinuxDataPlane implements DataPlane {
     for (const overlay of this.#overlays.values()) overlay.close();
     this.#overlays.clear();
     this.#mesh.close();
+    this.#claim.release();
     this.#host.close();
   }
 

@@ -14,10 +14,14 @@ import {
   setForwarding,
   setNeighbour,
 } from "./rtnetlink-messages.js";
-import { newDummy } from "./stand-in-messages.js";
 
 /** Made and removed at once, to see whether a tunnel can be made beside its stand-in. */
 const TRIAL_LINK = "skein-trial";
+/** With this source the kernel finds no way out of the host: a stand-in's frames go nowhere. */
+const STAND_IN_ADDRESSES = { 4: "127.0.0.1", 6: "::1" } as const;
+/** A stand-in's own port, one of these that is free; nothing is sent to or from it. */
+const STAND_IN_PORT_FIRST = 47_890;
+const STAND_IN_PORTS = 64;
 
 export interface TunnelOptions {
   readonly name: string;
@@ -50,26 +54,39 @@ export function ensureTunnel(
   const found = inside.findLink(tunnel.name);
   const mac = vtepMac(tunnel.nodeNumber);
   const isOfSize = found?.mac === mac && found.mtuBytes === tunnel.mtuBytes;
-  if (found?.vxlan !== undefined) {
+  const isStandIn = found?.vxlan?.localAddress === standInAddress(tunnel);
+  if (found !== undefined && isStandIn) {
+    // It stays, with its routes, until the tunnel can be made.
+    const taken = makeTunnel({ ...tunnel, name: TRIAL_LINK }, options);
+    if (taken !== undefined && isOfSize && found.vxlan?.vni === tunnel.vni)
+      return { linkIndex: found.index, isNew: false, taken };
+    if (taken === undefined) inside.discard(deleteLink(indexOf(inside, TRIAL_LINK)));
+  } else if (found !== undefined) {
     const { vxlan } = found;
     const isSame =
-      vxlan.vni === tunnel.vni &&
+      vxlan?.vni === tunnel.vni &&
       vxlan.localAddress === tunnel.localAddress &&
       vxlan.udpPort === tunnel.udpPort;
     if (isSame && isOfSize) return { linkIndex: found.index, isNew: false };
-    inside.discard(deleteLink(found.index));
-  } else if (found !== undefined) {
-    // A stand-in: it stays, with its routes, until the tunnel can be made.
-    const trial = { ...tunnel, name: TRIAL_LINK };
-    const taken = makeTunnel(trial, options);
-    if (taken !== undefined && isOfSize) return { linkIndex: found.index, isNew: false, taken };
-    if (taken === undefined) inside.discard(deleteLink(indexOf(inside, TRIAL_LINK)));
-    inside.discard(deleteLink(found.index));
   }
+  if (found !== undefined) inside.discard(deleteLink(found.index));
   const taken = makeTunnel(tunnel, options);
-  if (taken === undefined) return { linkIndex: indexOf(inside, tunnel.name), isNew: true };
-  inside.send(newDummy({ ...tunnel, mac }));
-  return { linkIndex: indexOf(inside, tunnel.name), isNew: true, taken };
+  if (taken !== undefined) makeStandIn(tunnel, options);
+  const linkIndex = indexOf(inside, tunnel.name);
+  return { linkIndex, isNew: true, ...(taken === undefined ? {} : { taken }) };
+}
+
+function makeStandIn(tunnel: TunnelOptions, options: { underlay: RouteSocket; netnsFd?: number }): void {
+  for (let offset = 0; offset < STAND_IN_PORTS; offset += 1) {
+    const udpPort = STAND_IN_PORT_FIRST + offset;
+    if (makeTunnel({ ...tunnel, localAddress: standInAddress(tunnel), udpPort }, options) === undefined)
+      return;
+  }
+  throw new InternalError(`no udp port of ${STAND_IN_PORTS} is free for the stand-in of ${tunnel.name}`);
+}
+
+function standInAddress({ localAddress }: TunnelOptions): string {
+  return STAND_IN_ADDRESSES[localAddress.includes(":") ? 6 : 4];
 }
 
 /** @returns what is taken by somebody else, undefined: it is made. */

@@ -1,6 +1,7 @@
 /**
  * The data plane in memory: the twin for tests and simulation. Pure.
  */
+import { MemoryWireguard } from "../encryption/memory-wireguard.js";
 import type { MeshPlan } from "../endpoints/mesh-plan.js";
 import type { OverlayPlan } from "../endpoints/overlay-plan.js";
 import type { NftProtocol, Sandbox } from "../endpoints/sandbox.js";
@@ -26,6 +27,12 @@ export class MemoryDataPlane implements DataPlane {
   applyOverlay(plan: OverlayPlan): void {
     this.#failOnce();
     this.overlays.set(plan.networkId, plan);
+  }
+
+  readonly encryption = new MemoryWireguard();
+
+  encryptionMtuBytes(): number {
+    return 1440;
   }
 
   async removeOverlay(networkId: string): Promise<void> {

@@ -7,35 +7,37 @@ import { readFileSync } from "node:fs";
 import { readdir, readFile, readlink } from "node:fs/promises";
 import type { Linux } from "../../base/linux/linux-ports.js";
 
-/** A kernel's own sockets, as tunnels have them, belong to no file. */
-const NO_INODE = "0";
+/** A socket that no process has is the kernel's own. */
+const TUNNEL = "a tunnel of the kernel, as docker's swarm or another skeind has one";
 
 export interface PortHolders {
   /** @returns words for who has the port: "nginx (pid 12)". */
   holderOf(protocol: "udp" | "tcp", port: number): Promise<string>;
+  /** The same for a socket in the abstract namespace, named without its leading NUL. */
+  holderOfName(name: string): Promise<string>;
 }
 
 /** @param netnsPath of the namespace that plays the host; undefined: the daemon's own. */
 export function createPortHolders(linux: Linux, netnsPath: string | undefined): PortHolders {
   return {
     async holderOf(protocol, port): Promise<string> {
-      const tables = readTables(linux, { netnsPath, protocol });
+      const tables = readTables(linux, { netnsPath, names: [protocol, `${protocol}6`] });
       const inodes = tables.flatMap((table) => inodesOfPort(table, port));
-      if (inodes.length === 0) return "another tunnel of the kernel, as docker's swarm has one";
-      if (inodes.every((inode) => inode === NO_INODE)) {
-        return "a tunnel of the kernel (VXLAN or WireGuard)";
-      }
-      return (await processWith(new Set(inodes.map((inode) => `socket:[${inode}]`)))) ?? "another program";
+      return (await processWith(inodes)) ?? TUNNEL;
+    },
+    async holderOfName(name): Promise<string> {
+      const [table = ""] = readTables(linux, { netnsPath, names: ["unix"] });
+      return (await processWith(inodesOfName(table, name))) ?? "another program";
     },
   };
 }
 
 function readTables(
   linux: Linux,
-  { netnsPath, protocol }: { netnsPath: string | undefined; protocol: "udp" | "tcp" },
+  { netnsPath, names }: { netnsPath: string | undefined; names: readonly string[] },
 ): string[] {
   const read = (): string[] =>
-    [protocol, `${protocol}6`].map((name) => {
+    names.map((name) => {
       try {
         return readFileSync(`/proc/thread-self/net/${name}`, "utf8");
       } catch (error) {
@@ -57,8 +59,20 @@ export function inodesOfPort(table: string, port: number): string[] {
     .flatMap((fields) => fields[9] ?? []);
 }
 
+/** Pure. @param table of /proc/net/unix; the kernel pads names with "@" there. */
+export function inodesOfName(table: string, name: string): string[] {
+  return table
+    .split("\n")
+    .slice(1)
+    .map((line) => line.trim().split(/\s+/))
+    .filter((fields) => fields[7]?.replace(/@+$/, "") === `@${name}`)
+    .flatMap((fields) => fields[6] ?? []);
+}
+
 /** A process may end while it is looked at: then it is not the one. */
-async function processWith(sockets: ReadonlySet<string>): Promise<string | undefined> {
+async function processWith(inodes: readonly string[]): Promise<string | undefined> {
+  const sockets = new Set(inodes.filter((inode) => inode !== "0").map((inode) => `socket:[${inode}]`));
+  if (sockets.size === 0) return undefined;
   for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
     const folder = `/proc/${pid}/fd`;
     for (const fd of await orNothing(readdir(folder), [])) {

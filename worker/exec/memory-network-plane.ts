@@ -23,6 +23,8 @@ export class MemoryNetworkPlane implements NetworkPlane {
   /** Order of events, for tests that check it. */
   readonly trace: string[] = [];
   appliedRevision = 0;
+  readonly trouble = "";
+  readonly pathMtuBytes = 0;
   /** Thrown by the next apply. */
   failApply: Error | undefined;
 
@@ -50,6 +52,10 @@ export class MemoryNetworkPlane implements NetworkPlane {
     this.appliedRevision = changes.revision;
     this.trace.push(`apply ${changes.revision}${changes.complete ? " complete" : ""}`);
     return Promise.resolve();
+  }
+
+  onDescribed(): () => void {
+    return () => undefined;
   }
 
   taskNetworks(): readonly TaskNetwork[] {
