@@ -86,6 +86,7 @@ test("a node knows its tasks, what they need, and who else is on their networks"
   const store = await populated();
   assert.deepEqual(told(store, "n1"), [
     "network front",
+    "networkObject front",
     "peer n2",
     "peer n3",
     "service web",
@@ -95,6 +96,20 @@ test("a node knows its tasks, what they need, and who else is on their networks"
     "config cfg@1",
     "task web-1",
   ]);
+  assert.deepEqual(told(store, "n3"), ["peer n1", "peer n2"]);
+});
+
+test("every node knows of the networks it may come to take part in, while they are there", async () => {
+  const store = await populated();
+  const change = (fields: Parameters<typeof Network.fromPartial>[0]) =>
+    store.update((tx) =>
+      tx.update("network", Network.fromPartial({ ...tx.get("network", "back"), ...fields })),
+    );
+  await change({ spec: { attachable: true } });
+  assert.deepEqual(told(store, "n3"), ["networkObject back", "peer n1", "peer n2"]);
+  await change({ spec: { ingress: true } });
+  assert.deepEqual(told(store, "n3"), ["networkObject back", "peer n1", "peer n2"]);
+  await change({ pendingDelete: true });
   assert.deepEqual(told(store, "n3"), ["peer n1", "peer n2"]);
 });
 
@@ -157,6 +172,7 @@ const CASES: Record<string, string> = {
   [ResourceKind.SECRET]: "secret",
   [ResourceKind.CONFIG]: "config",
   [ResourceKind.NETWORK]: "network",
+  [ResourceKind.NETWORK_OBJECT]: "networkObject",
   [ResourceKind.ENDPOINT]: "endpoint",
   [ResourceKind.SERVICE]: "service",
   [ResourceKind.PEER]: "peer",
@@ -215,7 +231,8 @@ function mutate(tx: WriteTx, random: Random): void {
         Network.fromPartial({
           id: pick(["w0", "w1"]),
           vni: random.int(0, 3),
-          spec: { annotations: { name: id } },
+          pendingDelete: random.float() < 0.2,
+          spec: { annotations: { name: id }, attachable: random.float() < 0.3 },
         }),
       );
       return;

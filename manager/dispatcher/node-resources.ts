@@ -36,6 +36,7 @@ const KINDS = {
   secret: ResourceKind.SECRET,
   config: ResourceKind.CONFIG,
   network: ResourceKind.NETWORK,
+  networkObject: ResourceKind.NETWORK_OBJECT,
   endpoint: ResourceKind.ENDPOINT,
   service: ResourceKind.SERVICE,
   peer: ResourceKind.PEER,
@@ -47,6 +48,7 @@ type Case = keyof typeof KINDS;
 const ORDER: readonly Case[] = [
   "networkKey",
   "network",
+  "networkObject",
   "peer",
   "service",
   "endpoint",
@@ -58,6 +60,7 @@ const DIRTY: Record<Case, keyof Dirty> = {
   network: "networks",
   peer: "peers",
   networkKey: "networkKeys",
+  networkObject: "networks",
   service: "services",
   endpoint: "endpoints",
   secret: "secrets",
@@ -71,6 +74,7 @@ function nothingKnown(): Known {
     network: new Map(),
     peer: new Map(),
     networkKey: new Map(),
+    networkObject: new Map(),
     service: new Map(),
     endpoint: new Map(),
     secret: new Map(),
@@ -179,6 +183,10 @@ export class NodeView {
       case "peer":
         yield* index.peers.keys();
         return;
+      case "networkObject":
+        yield* this.#interests.networks;
+        yield* index.openNetworks;
+        return;
       case "networkKey":
         if (this.#takesPartInEncryption()) yield* index.networkKeys.keys();
         return;
@@ -239,6 +247,8 @@ export class NodeView {
       }
       case "peer":
         return id === this.#nodeId ? undefined : index.peers.get(id);
+      case "networkObject":
+        return networks.has(id) || index.openNetworks.has(id) ? index.networkObjects.get(id) : undefined;
       case "networkKey":
         return this.#takesPartInEncryption() ? index.networkKeys.get(id) : undefined;
     }

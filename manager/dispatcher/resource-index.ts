@@ -119,7 +119,9 @@ export class ResourceIndex {
   readonly #endpointsOfService = new Grouping();
   readonly #servicesOfNetwork = new Grouping();
   readonly #messages = new WeakMap<object, NodeResource>();
-  readonly #networkObjects = new Map<string, Network>();
+  readonly networkObjects = new Map<string, Network>();
+  /** Networks that any node may come to take part in: attachable ones and the mesh's. */
+  readonly openNetworks = new Set<string>();
   /** Services with ingress ports: every node serves them. */
   readonly ingressServices = new Set<string>();
   #vxlanUdpPort = 0;
@@ -203,7 +205,7 @@ export class ResourceIndex {
         const port = change.after?.vxlanUdpPort ?? this.#vxlanUdpPort;
         if (port === this.#vxlanUdpPort) break;
         this.#vxlanUdpPort = port;
-        for (const network of this.#networkObjects.values()) this.#setNetwork(network.id, network, dirty);
+        for (const network of this.networkObjects.values()) this.#setNetwork(network.id, network, dirty);
         for (const node of this.nodes.values()) this.#setNode(node.id, node, dirty);
         break;
       }
@@ -267,10 +269,14 @@ export class ResourceIndex {
   }
 
   #setNetwork(id: string, network: Network | undefined, dirty: Dirty): void {
-    if (network === undefined) this.#networkObjects.delete(id);
-    else this.#networkObjects.set(id, network);
+    const object = network?.pendingDelete === true ? undefined : network;
+    if (object === undefined) this.networkObjects.delete(id);
+    else this.networkObjects.set(id, object);
+    if (object?.spec?.attachable === true || object?.spec?.ingress === true) this.openNetworks.add(id);
+    else this.openNetworks.delete(id);
+    dirty.networks.add(id);
     const after = network === undefined ? undefined : networkResourceOf(network, this.#vxlanUdpPort);
-    if (replace(this.networks, id, after)) dirty.networks.add(id);
+    replace(this.networks, id, after);
   }
 
   #setNetworkKeys(cluster: Cluster | undefined, dirty: Dirty): void {
