@@ -4,7 +4,14 @@
  */
 import { codeOf, messageOf } from "../../base/errors/errors.js";
 import type { Linux, NetlinkSocket } from "../../base/linux/linux-ports.js";
-import type { KernelRoute, KernelRule, Link, LinkAddress, Neighbour } from "./rtnetlink-messages.js";
+import type {
+  DumpFamily,
+  KernelRoute,
+  KernelRule,
+  Link,
+  LinkAddress,
+  Neighbour,
+} from "./rtnetlink-messages.js";
 import {
   decodeAddress,
   decodeLink,
@@ -23,6 +30,10 @@ import {
 export function isRefusal(error: unknown, ...names: string[]): boolean {
   return codeOf(error) === "internal" && names.some((name) => messageOf(error).endsWith(` ${name}`));
 }
+
+const GONE = ["ENOENT", "ESRCH", "ENODEV", "EADDRNOTAVAIL", "ENXIO"];
+/** Even if all were refused, the refusals fit into the socket's buffer. */
+const MESSAGES_AT_ONCE_MAX = 128;
 
 export class RouteSocket {
   readonly #socket: NetlinkSocket;
@@ -54,7 +65,16 @@ export class RouteSocket {
     try {
       this.#socket.request(message);
     } catch (error) {
-      if (!isRefusal(error, "ENOENT", "ESRCH", "ENODEV", "EADDRNOTAVAIL", "ENXIO")) throw error;
+      if (!isRefusal(error, ...GONE)) throw error;
+    }
+  }
+
+  /** Many changes at once. @param options.discards which of them may be refused because it is gone already. */
+  sendAll(messages: readonly Uint8Array[], options: { discards: boolean } = { discards: false }): void {
+    for (let from = 0; from < messages.length; from += MESSAGES_AT_ONCE_MAX) {
+      const burst = messages.slice(from, from + MESSAGES_AT_ONCE_MAX);
+      for (const { error } of this.#socket.requestAll(burst))
+        if (!options.discards || !isRefusal(error, ...GONE)) throw error;
     }
   }
 
@@ -72,20 +92,20 @@ export class RouteSocket {
     return this.#socket.request(dumpLinks()).map(decodeLink);
   }
 
-  listAddresses(): LinkAddress[] {
-    return this.#socket.request(dumpAddresses()).map(decodeAddress);
+  listAddresses(family: DumpFamily = 4): LinkAddress[] {
+    return this.#socket.request(dumpAddresses(family)).map(decodeAddress);
   }
 
-  listRoutes(): KernelRoute[] {
-    return this.#socket.request(dumpRoutes()).map(decodeRoute);
+  listRoutes(family: DumpFamily = 4): KernelRoute[] {
+    return this.#socket.request(dumpRoutes(family)).map(decodeRoute);
   }
 
-  listNeighbours(kind: "ipv4" | "forwarding"): Neighbour[] {
+  listNeighbours(kind: "ipv4" | "ipv6" | "forwarding"): Neighbour[] {
     return this.#socket.request(dumpNeighbours(kind)).map(decodeNeighbour);
   }
 
-  listRules(): KernelRule[] {
-    return this.#socket.request(dumpRules()).map(decodeRule);
+  listRules(family: 4 | 6 = 4): KernelRule[] {
+    return this.#socket.request(dumpRules(family)).map(decodeRule);
   }
 
   close(): void {

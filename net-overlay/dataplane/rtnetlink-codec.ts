@@ -5,6 +5,8 @@
  * Source: rtnetlink(7), netlink(7), linux/rtnetlink.h.
  */
 
+import { formatAddress, parseAddress } from "../ipam/cidr.js";
+
 export const NLM_F_REQUEST = 0x1;
 export const NLM_F_ACK = 0x4;
 export const NLM_F_DUMP = 0x300;
@@ -76,6 +78,20 @@ export function ipv4(type: number, address: string): Attribute {
   return { type, value: Uint8Array.from(address.split(".").map(Number)) };
 }
 
+/** An address of either family. */
+export function ip(type: number, address: string): Attribute {
+  return address.includes(":") ? { type, value: ipv6Bytes(address) } : ipv4(type, address);
+}
+
+/** @throws {InvalidArgumentError} when it is none. */
+export function ipv6Bytes(address: string): Uint8Array {
+  const { value } = parseAddress(address);
+  const bytes = Buffer.alloc(16);
+  bytes.writeBigUInt64BE(value >> 64n, 0);
+  bytes.writeBigUInt64BE(value & 0xffff_ffff_ffff_ffffn, 8);
+  return bytes;
+}
+
 export function mac(type: number, address: string): Attribute {
   return { type, value: Uint8Array.from(address.split(":").map((part) => Number.parseInt(part, 16))) };
 }
@@ -107,6 +123,12 @@ export function decodeAttributes(bytes: Buffer): Map<number, Buffer> {
 
 export function readIpv4(bytes: Buffer | undefined): string | undefined {
   return bytes?.length === 4 ? [...bytes].join(".") : undefined;
+}
+
+/** An address of either family, by its length. */
+export function readIp(bytes: Buffer | undefined): string | undefined {
+  if (bytes?.length !== 16) return readIpv4(bytes);
+  return formatAddress(6, (bytes.readBigUInt64BE(0) << 64n) | bytes.readBigUInt64BE(8));
 }
 
 export function readMac(bytes: Buffer | undefined): string | undefined {

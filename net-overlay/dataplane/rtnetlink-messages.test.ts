@@ -20,6 +20,7 @@ import {
   newVxlan,
   setAddress,
   setForwarding,
+  setNeighbour,
   setRoute,
 } from "./rtnetlink-messages.js";
 
@@ -87,4 +88,37 @@ test("what we send is what we would read", () => {
     action: { kind: "table" as const, table: 1_000_002 },
   };
   assert.deepEqual(decodeRule(payload(addRule(rule))), { priority: 2201, isOurs: true, rule });
+});
+
+test("addresses, routes, neighbours and tunnels of IPv6 come back as they went", () => {
+  const address = { index: 3, address: "fd00:0:0:1::2", prefixLength: 64 };
+  assert.deepEqual(decodeAddress(payload(setAddress({ ...address, withoutRoute: true }))), {
+    ...address,
+    address: "fd00:0:0:1::2",
+  });
+  const neighbour = { linkIndex: 4, address: "fe80::2", mac: "02:99:00:00:00:02" };
+  assert.deepEqual(decodeNeighbour(payload(setNeighbour(neighbour))), neighbour);
+  const forwarding = { ...neighbour, address: "2001:db8::2" };
+  assert.deepEqual(decodeNeighbour(payload(setForwarding(forwarding))), forwarding);
+  for (const destination of ["fd00::5/128", "::/0"]) {
+    const route = { destination, table: 254, linkIndex: 5, gateway: "fe80::2" };
+    assert.deepEqual(decodeRoute(payload(setRoute({ ...route, onlink: true }))), {
+      ...route,
+      isOurs: true,
+      isUnreachable: false,
+    });
+  }
+  const link = decodeLink(
+    payload(
+      newVxlan({
+        name: "vx0",
+        vni: 4097,
+        localAddress: "2001:db8::1",
+        udpPort: 4789,
+        mac: neighbour.mac,
+        mtuBytes: 1430,
+      }),
+    ),
+  );
+  assert.equal(link.vxlan?.localAddress, "2001:db8::1");
 });

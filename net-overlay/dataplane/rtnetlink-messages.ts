@@ -11,7 +11,7 @@ import {
   decodeAttributes,
   decodePayload,
   encodeMessage,
-  ipv4,
+  ip,
   mac,
   NLM_F_ACK,
   NLM_F_CREATE,
@@ -20,7 +20,7 @@ import {
   NLM_F_REPLACE,
   nested,
   port16,
-  readIpv4,
+  readIp,
   readMac,
   readText,
   text,
@@ -48,8 +48,11 @@ const RTM = {
 } as const;
 
 const AF_INET = 2;
+const AF_INET6 = 10;
 const AF_BRIDGE = 7;
 const IFF_UP = 1;
+const IFA_F_NODAD = 2;
+const IFA_F_NOPREFIXROUTE = 0x200;
 const NUD_PERMANENT = 0x80;
 const NTF_SELF = 2;
 const RTNH_F_ONLINK = 4;
@@ -59,7 +62,7 @@ export const SKEIN_PROTOCOL = 83;
 
 const IFLA = { address: 1, name: 3, mtu: 4, linkInfo: 18, netnsFd: 28 } as const;
 const IFLA_INFO = { kind: 1, data: 2 } as const;
-const IFLA_VXLAN = { id: 1, local: 4, learning: 7, port: 15 } as const;
+const IFLA_VXLAN = { id: 1, local: 4, learning: 7, port: 15, local6: 17 } as const;
 const VETH_INFO_PEER = 1;
 const RTA = { dst: 1, oif: 4, gateway: 5, prefSrc: 7, table: 15 } as const;
 const NDA = { dst: 1, lladdr: 2 } as const;
@@ -140,7 +143,7 @@ export function newVxlan(options: {
   ];
   const data = [
     u32(IFLA_VXLAN.id, options.vni),
-    ipv4(IFLA_VXLAN.local, options.localAddress),
+    ip(options.localAddress.includes(":") ? IFLA_VXLAN.local6 : IFLA_VXLAN.local, options.localAddress),
     port16(IFLA_VXLAN.port, options.udpPort),
     u8(IFLA_VXLAN.learning, 0),
   ];
@@ -149,6 +152,11 @@ export function newVxlan(options: {
 
 export function setLinkUp(index: number): Uint8Array {
   return encodeMessage({ type: RTM.setLink, flags: NLM_F_ACK, fixed: linkHeader({ index, up: true }) });
+}
+
+export function setLinkMtu(index: number, mtuBytes: number): Uint8Array {
+  const attributes = [u32(IFLA.mtu, mtuBytes)];
+  return encodeMessage({ type: RTM.setLink, flags: NLM_F_ACK, fixed: linkHeader({ index }), attributes });
 }
 
 export function deleteLink(index: number): Uint8Array {
@@ -187,7 +195,7 @@ function decodeVxlan(linkInfo: Buffer | undefined): Link["vxlan"] {
   const values = decodeAttributes(data);
   return {
     vni: values.get(IFLA_VXLAN.id)?.readUInt32LE(0) ?? 0,
-    localAddress: readIpv4(values.get(IFLA_VXLAN.local)) ?? "",
+    localAddress: readIp(values.get(IFLA_VXLAN.local) ?? values.get(IFLA_VXLAN.local6)) ?? "",
     udpPort: values.get(IFLA_VXLAN.port)?.readUInt16BE(0) ?? 0,
   };
 }
@@ -203,20 +211,41 @@ export function decodeLink(payload: Uint8Array): Link {
   };
 }
 
+/** Of either family; one of IPv6 is used at once, without asking whether somebody has it (no DAD). */
 export interface LinkAddress {
   readonly index: number;
   readonly address: string;
   readonly prefixLength: number;
+  /** Gives no route to the prefix. @default false; not read back */
+  readonly withoutRoute?: boolean;
+}
+
+/** Which addresses, routes, neighbours or rules a dump holds. */
+export type DumpFamily = 4 | 6 | "all";
+
+function familyOf(address: string): number {
+  return address.includes(":") ? AF_INET6 : AF_INET;
+}
+
+function familyNumber(family: DumpFamily): number {
+  return family === "all" ? 0 : family === 4 ? AF_INET : AF_INET6;
 }
 
 function address(type: number, flags: number, options: LinkAddress): Uint8Array {
-  const fixed = Buffer.from([AF_INET, options.prefixLength, 0, 0, 0, 0, 0, 0]);
+  const family = familyOf(options.address);
+  const fixed = Buffer.from([family, options.prefixLength, 0, 0, 0, 0, 0, 0]);
   fixed.writeUInt32LE(options.index, 4);
+  const without = options.withoutRoute === true ? IFA_F_NOPREFIXROUTE : 0;
+  const addressFlags = (family === AF_INET6 ? IFA_F_NODAD : 0) | without;
   return encodeMessage({
     type,
     flags: flags | NLM_F_ACK,
     fixed,
-    attributes: [ipv4(2, options.address), ipv4(1, options.address)], // IFA_LOCAL, IFA_ADDRESS
+    attributes: [
+      ip(2, options.address), // IFA_LOCAL
+      ip(1, options.address), // IFA_ADDRESS
+      ...(addressFlags === 0 ? [] : [u32(8, addressFlags)]), // IFA_FLAGS
+    ],
   });
 }
 
@@ -228,11 +257,11 @@ export function deleteAddress(options: LinkAddress): Uint8Array {
   return address(RTM.delAddr, 0, options);
 }
 
-export function dumpAddresses(): Uint8Array {
+export function dumpAddresses(family: DumpFamily = 4): Uint8Array {
   return encodeMessage({
     type: RTM.getAddr,
     flags: NLM_F_DUMP,
-    fixed: Buffer.from([AF_INET, 0, 0, 0, 0, 0, 0, 0]),
+    fixed: Buffer.from([familyNumber(family), 0, 0, 0, 0, 0, 0, 0]),
   });
 }
 
@@ -241,12 +270,12 @@ export function decodeAddress(payload: Uint8Array): LinkAddress {
   return {
     index: fixed.readUInt32LE(4),
     prefixLength: fixed.readUInt8(1),
-    address: readIpv4(attributes.get(2) ?? attributes.get(1)) ?? "",
+    address: readIp(attributes.get(2) ?? attributes.get(1)) ?? "",
   };
 }
 
 export interface Route {
-  /** "10.0.1.0/24"; "0.0.0.0/0" is the default route. */
+  /** "10.0.1.0/24"; "0.0.0.0/0" and "::/0" are the default routes. */
   readonly destination: string;
   readonly type?: "unicast" | "unreachable";
   readonly linkIndex?: number;
@@ -260,20 +289,22 @@ export interface Route {
 
 function route(type: number, flags: number, options: Route): Uint8Array {
   const [prefix = "0.0.0.0", length = "32"] = options.destination.split("/");
-  const scope = options.gateway !== undefined || options.type === "unreachable" ? 0 : 253; // universe, link
+  const family = familyOf(prefix);
+  const isUniverse = options.gateway !== undefined || options.type === "unreachable" || family === AF_INET6;
+  const scope = isUniverse ? 0 : 253; // 253: link
   const kind = options.type === "unreachable" ? 7 : 1;
-  const fixed = Buffer.from([AF_INET, Number(length), 0, 0, 0, SKEIN_PROTOCOL, scope, kind, 0, 0, 0, 0]);
+  const fixed = Buffer.from([family, Number(length), 0, 0, 0, SKEIN_PROTOCOL, scope, kind, 0, 0, 0, 0]);
   if (options.onlink === true) fixed.writeUInt32LE(RTNH_F_ONLINK, 8);
   return encodeMessage({
     type,
     flags: flags | NLM_F_ACK,
     fixed,
     attributes: [
-      ...(length === "0" ? [] : [ipv4(RTA.dst, prefix)]),
+      ...(length === "0" ? [] : [ip(RTA.dst, prefix)]),
       u32(RTA.table, options.table ?? RT_TABLE_MAIN),
-      ...(options.gateway === undefined ? [] : [ipv4(RTA.gateway, options.gateway)]),
+      ...(options.gateway === undefined ? [] : [ip(RTA.gateway, options.gateway)]),
       ...(options.linkIndex === undefined ? [] : [u32(RTA.oif, options.linkIndex)]),
-      ...(options.source === undefined ? [] : [ipv4(RTA.prefSrc, options.source)]),
+      ...(options.source === undefined ? [] : [ip(RTA.prefSrc, options.source)]),
     ],
   });
 }
@@ -286,11 +317,11 @@ export function deleteRoute(options: Route): Uint8Array {
   return route(RTM.delRoute, 0, options);
 }
 
-export function dumpRoutes(): Uint8Array {
+export function dumpRoutes(family: DumpFamily = 4): Uint8Array {
   return encodeMessage({
     type: RTM.getRoute,
     flags: NLM_F_DUMP,
-    fixed: Buffer.from([AF_INET, ...new Array(11).fill(0)]),
+    fixed: Buffer.from([familyNumber(family), ...new Array(11).fill(0)]),
   });
 }
 
@@ -305,19 +336,20 @@ export interface KernelRoute {
 
 export function decodeRoute(payload: Uint8Array): KernelRoute {
   const { fixed, attributes } = decodePayload(payload, 12);
+  const anyAddress = fixed.readUInt8(0) === AF_INET6 ? "::" : "0.0.0.0";
   return {
-    destination: `${readIpv4(attributes.get(RTA.dst)) ?? "0.0.0.0"}/${fixed.readUInt8(1)}`,
+    destination: `${readIp(attributes.get(RTA.dst)) ?? anyAddress}/${fixed.readUInt8(1)}`,
     table: attributes.get(RTA.table)?.readUInt32LE(0) ?? fixed.readUInt8(4),
     isOurs: fixed.readUInt8(5) === SKEIN_PROTOCOL,
     isUnreachable: fixed.readUInt8(7) === 7,
     linkIndex: attributes.get(RTA.oif)?.readUInt32LE(0),
-    gateway: readIpv4(attributes.get(RTA.gateway)),
+    gateway: readIp(attributes.get(RTA.gateway)),
   };
 }
 
 export interface Neighbour {
   readonly linkIndex: number;
-  /** An IPv4 neighbour's address; for a forwarding entry the VTEP behind which the MAC lives. */
+  /** A neighbour's address; for a forwarding entry the VTEP behind which the MAC lives. */
   readonly address: string;
   readonly mac: string;
 }
@@ -332,16 +364,16 @@ function neighbour(type: number, flags: number, family: number, options: Neighbo
     type,
     flags: flags | NLM_F_ACK,
     fixed,
-    attributes: [ipv4(NDA.dst, options.address), mac(NDA.lladdr, options.mac)],
+    attributes: [ip(NDA.dst, options.address), mac(NDA.lladdr, options.mac)],
   });
 }
 
 export function setNeighbour(options: Neighbour): Uint8Array {
-  return neighbour(RTM.newNeigh, NLM_F_CREATE | NLM_F_REPLACE, AF_INET, options);
+  return neighbour(RTM.newNeigh, NLM_F_CREATE | NLM_F_REPLACE, familyOf(options.address), options);
 }
 
 export function deleteNeighbour(options: Neighbour): Uint8Array {
-  return neighbour(RTM.delNeigh, 0, AF_INET, options);
+  return neighbour(RTM.delNeigh, 0, familyOf(options.address), options);
 }
 
 /** A static entry of a VXLAN device: frames to this MAC go to that VTEP. */
@@ -353,9 +385,9 @@ export function deleteForwarding(options: Neighbour): Uint8Array {
   return neighbour(RTM.delNeigh, 0, AF_BRIDGE, options);
 }
 
-export function dumpNeighbours(kind: "ipv4" | "forwarding"): Uint8Array {
+export function dumpNeighbours(kind: "ipv4" | "ipv6" | "forwarding"): Uint8Array {
   const fixed = Buffer.alloc(12);
-  fixed.writeUInt8(kind === "ipv4" ? AF_INET : AF_BRIDGE, 0);
+  fixed.writeUInt8(kind === "forwarding" ? AF_BRIDGE : kind === "ipv4" ? AF_INET : AF_INET6, 0);
   return encodeMessage({ type: RTM.getNeigh, flags: NLM_F_DUMP, fixed });
 }
 
@@ -363,7 +395,7 @@ export function decodeNeighbour(payload: Uint8Array): Neighbour {
   const { fixed, attributes } = decodePayload(payload, 12);
   return {
     linkIndex: fixed.readUInt32LE(4),
-    address: readIpv4(attributes.get(NDA.dst)) ?? "",
+    address: readIp(attributes.get(NDA.dst)) ?? "",
     mac: readMac(attributes.get(NDA.lladdr)) ?? "",
   };
 }
@@ -377,10 +409,10 @@ export interface MarkRule {
     | { readonly kind: "nop" };
 }
 
-function rule(type: number, flags: number, options: MarkRule): Uint8Array {
+function rule(type: number, flags: number, options: MarkRule, family: 4 | 6): Uint8Array {
   const { match, action } = options;
   const fixed = Buffer.alloc(12);
-  fixed.writeUInt8(AF_INET, 0);
+  fixed.writeUInt8(familyNumber(family), 0);
   fixed.writeUInt8(FR_ACTION[action.kind], 7);
   fixed.writeUInt32LE(match?.inverted === true ? FIB_RULE_INVERT : 0, 8);
   return encodeMessage({
@@ -397,19 +429,19 @@ function rule(type: number, flags: number, options: MarkRule): Uint8Array {
   });
 }
 
-export function addRule(options: MarkRule): Uint8Array {
-  return rule(RTM.newRule, NLM_F_CREATE | NLM_F_EXCL, options);
+export function addRule(options: MarkRule, family: 4 | 6 = 4): Uint8Array {
+  return rule(RTM.newRule, NLM_F_CREATE | NLM_F_EXCL, options, family);
 }
 
-export function deleteRule(options: MarkRule): Uint8Array {
-  return rule(RTM.delRule, 0, options);
+export function deleteRule(options: MarkRule, family: 4 | 6 = 4): Uint8Array {
+  return rule(RTM.delRule, 0, options, family);
 }
 
-export function dumpRules(): Uint8Array {
+export function dumpRules(family: 4 | 6 = 4): Uint8Array {
   return encodeMessage({
     type: RTM.getRule,
     flags: NLM_F_DUMP,
-    fixed: Buffer.from([AF_INET, ...new Array(11).fill(0)]),
+    fixed: Buffer.from([familyNumber(family), ...new Array(11).fill(0)]),
   });
 }
 
