@@ -157,5 +157,6 @@ export function peerResourceOf(node: Node, vxlanUdpPort: number): PeerResource |
     wireguardPublicKey: node.description?.wireguardPublicKey ?? "",
     wireguardUdpPort: node.description?.wireguardUdpPort ?? 0,
     pathMtuBytes: node.description?.pathMtuBytes ?? 0,
+    away: node.status?.state === NodeState.DOWN || node.status?.state === NodeState.DISCONNECTED,
   };
 }

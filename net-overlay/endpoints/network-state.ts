@@ -5,6 +5,7 @@
  * `apply` names every network and says whether the mesh may have changed, never too few.
  * Source: proto/skein/v1/dispatcher.proto, NodeResource.
  */
+import { isDeepStrictEqual } from "node:util";
 import type {
   EndpointResource,
   NetworkKeyResource,
@@ -185,11 +186,18 @@ export class NetworkState {
   }
 
   #setPeer(nodeId: string, next: PeerResource | undefined, touched: Touched): void {
+    const before = this.peers.get(nodeId);
     if (next === undefined) this.peers.delete(nodeId);
     else this.peers.set(nodeId, next);
+    if (before !== undefined && next !== undefined && isSamePlace(before, next)) return;
     touched.peerNodeIds.add(nodeId);
     for (const networkId of this.networks.keys()) touched.networkIds.add(networkId);
   }
+}
+
+/** Whether what the planners read of a peer is the same: a node that is away keeps its place. */
+function isSamePlace(a: PeerResource, b: PeerResource): boolean {
+  return isDeepStrictEqual({ ...a, away: b.away }, b);
 }
 
 function networksOf(service: ServiceResource): Set<string> {

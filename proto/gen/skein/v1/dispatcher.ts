@@ -331,8 +331,10 @@ export interface PeerResource {
   readonly wireguardPublicKey: string;
   /** 0: the data path's port and one */
   readonly wireguardUdpPort: number;
-  /** what the node measured; 0: not yet */
+  /** as in NodeDescription */
   readonly pathMtuBytes: number;
+  /** it is down, or its daemon stopped: it answers no probes */
+  readonly away: boolean;
 }
 
 /** A generation of the cluster's key: what two nodes share beyond their key pairs is derived from it. */
@@ -1791,6 +1793,7 @@ function createBasePeerResource(): PeerResource {
     wireguardPublicKey: "",
     wireguardUdpPort: 0,
     pathMtuBytes: 0,
+    away: false,
   };
 }
 
@@ -1819,6 +1822,9 @@ export const PeerResource = {
     }
     if (message.pathMtuBytes !== 0) {
       writer.uint32(56).uint32(message.pathMtuBytes);
+    }
+    if (message.away !== false) {
+      writer.uint32(72).bool(message.away);
     }
     return writer;
   },
@@ -1886,6 +1892,13 @@ export const PeerResource = {
 
           message.pathMtuBytes = reader.uint32();
           continue;
+        case 9:
+          if (tag !== 72) {
+            break;
+          }
+
+          message.away = reader.bool();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1908,6 +1921,7 @@ export const PeerResource = {
     message.wireguardPublicKey = object.wireguardPublicKey ?? "";
     message.wireguardUdpPort = object.wireguardUdpPort ?? 0;
     message.pathMtuBytes = object.pathMtuBytes ?? 0;
+    message.away = object.away ?? false;
     return message;
   },
 };

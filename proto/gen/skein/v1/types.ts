@@ -964,7 +964,10 @@ export interface NodeDescription {
   readonly networkTrouble: string;
   /** where it takes encrypted traffic; 0: nowhere yet */
   readonly wireguardUdpPort: number;
-  /** of the data path, as measured; 0: not yet */
+  /**
+   * The largest IP packet, outer headers counted, that passes between this node and each other one it measured;
+   * 0: not yet. A tunnel's MTU is that less its overhead.
+   */
   readonly pathMtuBytes: number;
   /** why the node's manager is not healthy, in words; empty: it is, or there is none */
   readonly managerTrouble: string;
