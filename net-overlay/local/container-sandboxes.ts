@@ -5,25 +5,27 @@
  * the kernel.
  */
 import {
+  AlreadyExistsError,
   FailedPreconditionError,
   InternalError,
   messageOf,
+  NotFoundError,
   NotImplementedError,
   PermissionDeniedError,
 } from "../../base/errors/errors.js";
 import type {
   EndpointSettings,
+  LocalNetworkEvent,
   LocalNetworkRecord,
   PortBinding,
   Sandbox,
   SandboxRequest,
 } from "../../proto/engine/networks.js";
 import { dnsNames, type PlannedEndpoint } from "./endpoint-maker.js";
+import { GATEWAY_NETWORK, GATEWAY_REQUEST, needsWayOut } from "./gateway-network.js";
 import type { LocalGround } from "./local-ground.js";
 import type { DefaultRoutes } from "./local-host.js";
-import { findLinked, splitLink } from "./local-names.js";
 import {
-  asSandbox,
   gatewayEndpoint,
   type LocalEndpoint,
   type LocalSandbox,
@@ -32,8 +34,14 @@ import {
   sandboxOf,
   wantedNetworks,
 } from "./local-sandbox.js";
+import {
+  type LeasedPlace,
+  type OverlayEndpoints,
+  overlayEndpoints,
+  overlayNetwork,
+} from "./overlay-endpoints.js";
 import { type EphemeralPorts, publishPorts } from "./port-plan.js";
-import { type HostsLink, hostsFile, resolverFile } from "./sandbox-files.js";
+import { hasNames, SandboxView } from "./sandbox-view.js";
 
 const NO_ROUTES: DefaultRoutes = { 4: undefined, 6: undefined };
 
@@ -41,17 +49,26 @@ export interface ContainerSandboxInit {
   readonly ephemeral: EphemeralPorts;
   /** What host-gateway in extra hosts means; empty: the default bridge's gateway. */
   readonly hostGateways: readonly string[];
+  /** undefined: this node never is in a cluster. */
+  readonly overlays: OverlayEndpoints | undefined;
 }
+
+/** A network to join, in the order asked. */
+type Wanted =
+  | { readonly record: LocalNetworkRecord; readonly settings: EndpointSettings; readonly isGateway?: boolean }
+  | { readonly place: LeasedPlace };
 
 export class ContainerSandboxes {
   readonly #ground: LocalGround;
   readonly #init: ContainerSandboxInit;
+  readonly #view: SandboxView;
   /** Namespaces on their way out: a new one of the same container waits for it. */
   readonly #removals = new Map<string, Promise<void>>();
 
   constructor(ground: LocalGround, init: ContainerSandboxInit) {
     this.#ground = ground;
     this.#init = init;
+    this.#view = new SandboxView(ground, init.hostGateways);
   }
 
   /** What was remembered by the process before. */
@@ -77,29 +94,28 @@ export class ContainerSandboxes {
     const existing = this.#ground.sandboxes.get(containerId);
     if (existing !== undefined && host.hasSandbox(containerId)) {
       this.#serve(existing);
-      return this.#shown(existing);
+      return this.#view.shown(existing);
     }
     if (existing !== undefined || host.hasSandbox(containerId)) await this.close(containerId);
-    const wanted = wantedNetworks(request.networking).map(({ network, settings }) => ({
-      record: this.#bridgeRecord(network),
-      settings,
-    }));
     let sandbox = sandboxOf(request);
+    const wanted = await this.#lookUp(sandbox, wantedNetworks(request.networking));
     let shown: Sandbox;
     try {
       host.createSandbox(containerId);
-      sandbox = this.#joined(sandbox, wanted);
+      sandbox = await this.#joined(sandbox, wanted);
       sandbox = { ...sandbox, ports: this.#publish(sandbox) };
       this.#ground.keep(sandbox);
       if (sandbox.ports.length > 0) this.#openPorts(sandbox);
       this.#serve(sandbox);
-      shown = this.#shown(sandbox);
+      shown = this.#view.shown(sandbox);
     } catch (error) {
-      this.#giveBack(this.#ground.sandboxes.get(containerId) ?? sandbox);
+      const begun = this.#ground.sandboxes.get(containerId) ?? sandbox;
+      this.#giveBack(begun);
+      await this.#init.overlays?.releaseAll(begun);
       await this.#removeNamespace(containerId);
       throw error;
     }
-    for (const { record } of wanted) this.#ground.tell("connect", record, containerId);
+    for (const endpoint of sandbox.endpoints) this.#tell("connect", endpoint, containerId);
     return shown;
   }
 
@@ -113,7 +129,11 @@ export class ContainerSandboxes {
     }
     const sandbox = this.#ground.sandboxes.get(containerId);
     if (sandbox === undefined || !host.hasSandbox(containerId)) return;
-    for (const { state } of sandbox.endpoints) this.#ground.ensureBridge(book.get(state.networkId));
+    for (const { state } of sandbox.endpoints) {
+      const record = book.find(state.networkId);
+      if (record !== undefined) this.#ground.ensureBridge(record);
+    }
+    this.#init.overlays?.adopt(sandbox, host.sandboxPath(containerId));
     for (const binding of sandbox.ports) {
       if (host.ports.hold({ ...binding, owner: containerId }) !== undefined)
         log.warn("a published port is used by another program, too", { containerId, ...binding });
@@ -125,12 +145,12 @@ export class ContainerSandboxes {
     const sandbox = this.#ground.sandboxes.get(containerId);
     if (sandbox !== undefined) {
       this.#giveBack(sandbox);
-      for (const { state } of sandbox.endpoints) {
-        const record = this.#ground.parts.book.find(state.networkId);
-        if (record !== undefined) this.#ground.tell("disconnect", record, containerId);
-      }
+      for (const endpoint of sandbox.endpoints) this.#tell("disconnect", endpoint, containerId);
     }
-    await this.#removeNamespace(containerId);
+    await Promise.all([
+      this.#removeNamespace(containerId),
+      sandbox === undefined ? undefined : this.#init.overlays?.releaseAll(sandbox),
+    ]);
   }
 
   async retain(containerIds: ReadonlySet<string>): Promise<void> {
@@ -139,42 +159,55 @@ export class ContainerSandboxes {
     for (const id of found) if (!containerIds.has(id)) await this.close(id);
   }
 
-  connect(containerId: string, record: LocalNetworkRecord, settings: EndpointSettings): Sandbox {
+  async connect(containerId: string, network: string, settings: EndpointSettings): Promise<Sandbox> {
     const sandbox = this.#running(containerId);
-    if (sandbox.endpoints.some(({ state }) => state.networkId === record.id)) {
+    const record = this.#ground.parts.book.find(network);
+    const there = findEndpoint(sandbox, record?.id ?? network);
+    if (there !== undefined && record !== undefined) {
       throw new PermissionDeniedError(
         `endpoint with name ${sandbox.containerName} already exists in network ${record.name}`,
       );
     }
-    const joined = this.#joined(sandbox, [{ record, settings }]);
-    const changed = this.#withPorts(sandbox, joined);
-    this.#ground.tell("connect", record, containerId);
-    return this.#shown(changed);
+    if (there !== undefined) {
+      throw new AlreadyExistsError(
+        `${sandbox.containerName} is already attached to network ${there.networkName}`,
+      );
+    }
+    const wanted = await this.#lookUp(sandbox, [{ network, settings }]);
+    const joined = await this.#joined(sandbox, wanted);
+    const changed = this.#withPorts(sandbox, await this.#withoutSpareGateway(joined));
+    const added = changed.endpoints.filter((endpoint) => !sandbox.endpoints.includes(endpoint));
+    for (const endpoint of added) this.#tell("connect", endpoint, containerId);
+    return this.#view.shown(changed);
   }
 
-  disconnect(containerId: string, record: LocalNetworkRecord): Sandbox {
-    const { host, maker } = this.#ground.parts;
+  async disconnect(containerId: string, network: string): Promise<Sandbox> {
     const sandbox = this.#running(containerId);
-    const left = sandbox.endpoints.find(({ state }) => state.networkId === record.id);
+    const record = this.#ground.parts.book.find(network);
+    const left = findEndpoint(sandbox, record?.id ?? network);
+    if (left === undefined && record === undefined) throw new NotFoundError(`network ${network} not found`);
     if (left === undefined)
-      throw new InternalError(`container ${containerId} is not connected to network ${record.name}`);
-    const rest: LocalSandbox = {
-      ...sandbox,
-      endpoints: sandbox.endpoints.filter((endpoint) => endpoint !== left),
-    };
-    host.detach(left.hostIndex); // its routes go with it
-    const remaining = routesOf(sandbox);
-    const gone = (family: 4 | 6): boolean => remaining[family]?.linkIndex === left.linkIndex;
-    const before = {
-      4: gone(4) ? undefined : remaining[4],
-      6: gone(6) ? undefined : remaining[6],
-    };
-    host.setDefaultRoutes(containerId, before, routesOf(rest));
-    maker.release(sandbox, left);
-    this.#ground.names.changed([record.id]);
-    const changed = this.#withPorts(sandbox, rest);
-    this.#ground.tell("disconnect", record, containerId);
-    return this.#shown(changed);
+      throw new InternalError(
+        `container ${containerId} is not connected to network ${record?.name ?? network}`,
+      );
+    const rest = await this.#without(sandbox, left);
+    const wayOut = needsWayOut(rest.endpoints) ? await this.#joined(rest, []) : rest;
+    const changed = this.#withPorts(sandbox, wayOut);
+    this.#tell("disconnect", left, containerId);
+    return this.#view.shown(changed);
+  }
+
+  /** The cluster was left: what was on its networks is not any more. */
+  async leaveOverlays(): Promise<void> {
+    for (const sandbox of [...this.#ground.sandboxes.values()]) {
+      const left = overlayEndpoints(sandbox);
+      if (left.length === 0) continue;
+      await this.#init.overlays?.releaseAll(sandbox);
+      this.#ground.keep({
+        ...sandbox,
+        endpoints: sandbox.endpoints.filter((endpoint) => !left.includes(endpoint)),
+      });
+    }
   }
 
   rename(containerId: string, containerName: string): void {
@@ -186,7 +219,9 @@ export class ContainerSandboxes {
         ? endpoint
         : { ...endpoint, state: { ...endpoint.state, dnsNames: dnsNames(renamed, endpoint.settings) } },
     );
-    this.#ground.keep({ ...renamed, endpoints });
+    const kept = { ...renamed, endpoints };
+    this.#ground.keep(kept);
+    this.#init.overlays?.rename(kept);
   }
 
   #running(containerId: string): LocalSandbox {
@@ -195,47 +230,129 @@ export class ContainerSandboxes {
     return sandbox;
   }
 
-  #bridgeRecord(network: string): LocalNetworkRecord {
-    const record = this.#ground.parts.book.get(network);
-    if (record.driver !== "bridge")
-      throw new NotImplementedError(`a container cannot be on network ${record.name} beside others`);
-    return record;
+  /** Networks of this node by name; what is none of them is asked of the cluster. Overlays are leased. */
+  async #lookUp(
+    sandbox: LocalSandbox,
+    asked: readonly { readonly network: string; readonly settings: EndpointSettings }[],
+  ): Promise<Wanted[]> {
+    const { book } = this.#ground.parts;
+    const { overlays } = this.#init;
+    const own = asked.map(({ network, settings }) => ({ network, settings, record: book.find(network) }));
+    const other = own.find(({ record }) => record !== undefined && record.driver !== "bridge")?.record;
+    if (other !== undefined)
+      throw new NotImplementedError(`a container cannot be on network ${other.name} beside others`);
+    const ofCluster = own.filter(({ record }) => record === undefined);
+    const [unknown] = ofCluster;
+    if (unknown !== undefined && overlays === undefined)
+      throw new NotFoundError(`network ${unknown.network} not found`);
+    const places = (await overlays?.lease(sandbox, ofCluster)) ?? [];
+    return own.flatMap(({ settings, record }): Wanted[] => {
+      if (record !== undefined) return [{ record, settings }];
+      const place = places.shift(); // in the same order
+      return place === undefined ? [] : [{ place }];
+    });
   }
 
-  /** Interfaces, addresses and default routes on further networks. All or nothing. */
-  #joined(
-    sandbox: LocalSandbox,
-    wanted: readonly { readonly record: LocalNetworkRecord; readonly settings: EndpointSettings }[],
-  ): LocalSandbox {
+  /** Interfaces, addresses and default routes on further networks, and a way out if need be. All or nothing. */
+  async #joined(sandbox: LocalSandbox, wanted: readonly Wanted[]): Promise<LocalSandbox> {
     const { host, maker } = this.#ground.parts;
+    const { overlays } = this.#init;
+    const { containerId } = sandbox;
     const planned: PlannedEndpoint[] = [];
     let hostIndexes: readonly number[] = [];
     let joined = sandbox;
-    try {
-      for (const { record, settings } of wanted) {
-        this.#ground.ensureBridge(record);
-        // the container's own MAC is that of its first interface
-        const mac = joined.endpoints.length === 0 ? sandbox.networking.macAddress : "";
-        const position = joined.endpoints.length;
-        const next = maker.plan(joined, { record, settings, mac, position });
-        planned.push(next);
-        joined = { ...joined, endpoints: [...joined.endpoints, next.endpoint] };
+    const bridges = new Set<LocalEndpoint>();
+    const plan = (next: Wanted): void => {
+      // the container's own MAC is that of its first interface
+      const position = joined.endpoints.length;
+      const mac = position === 0 ? sandbox.networking.macAddress : "";
+      let endpoint: LocalEndpoint | undefined;
+      if ("place" in next) endpoint = overlays?.plan(joined, next.place, position);
+      else {
+        this.#ground.ensureBridge(next.record);
+        const made = maker.plan(joined, { ...next, mac, position });
+        endpoint = next.isGateway === true ? asGateway(made.endpoint) : made.endpoint;
+        planned.push({ ...made, endpoint });
+        bridges.add(endpoint);
       }
+      if (endpoint !== undefined) joined = { ...joined, endpoints: [...joined.endpoints, endpoint] };
+    };
+    try {
+      for (const next of wanted) plan(next);
+      const hasGateway = joined.endpoints.some(({ isGateway }) => isGateway === true);
+      if (!hasGateway && needsWayOut(joined.endpoints))
+        plan({ record: this.#gatewayRecord(), settings: NO_SETTINGS, isGateway: true });
       hostIndexes = host.attach(
-        sandbox.containerId,
-        planned.map(({ plan }) => plan),
+        containerId,
+        planned.map(({ plan: one }) => one),
       );
-      const attached = planned.map(({ endpoint }, i) => ({ ...endpoint, hostIndex: hostIndexes[i] ?? 0 }));
-      joined = { ...sandbox, endpoints: [...sandbox.endpoints, ...attached] };
+      const indexOf = new Map(planned.map(({ endpoint }, i) => [endpoint, hostIndexes[i] ?? 0]));
+      const endpoints: LocalEndpoint[] = [];
+      for (const endpoint of joined.endpoints) {
+        if (sandbox.endpoints.includes(endpoint)) endpoints.push(endpoint);
+        else if (bridges.has(endpoint))
+          endpoints.push({ ...endpoint, hostIndex: indexOf.get(endpoint) ?? 0 });
+        else if (overlays !== undefined)
+          endpoints.push(await overlays.plug(endpoint, host.sandboxPath(containerId)));
+      }
+      joined = { ...sandbox, endpoints };
       const before = sandbox.endpoints.length === 0 ? NO_ROUTES : routesOf(sandbox);
-      host.setDefaultRoutes(sandbox.containerId, before, routesOf(joined));
+      host.setDefaultRoutes(containerId, before, routesOf(joined));
       this.#ground.applyFirewall();
       return joined;
     } catch (error) {
       for (const hostIndex of hostIndexes) host.detach(hostIndex);
       for (const { endpoint } of planned) maker.release(sandbox, endpoint);
+      await overlays?.release(wanted.flatMap((next) => ("place" in next ? [next.place] : [])));
       throw error;
     }
+  }
+
+  /** Takes one interface away, live; what has led outside by it leads there by another. */
+  async #without(sandbox: LocalSandbox, left: LocalEndpoint): Promise<LocalSandbox> {
+    const { host, maker } = this.#ground.parts;
+    const rest: LocalSandbox = {
+      ...sandbox,
+      endpoints: sandbox.endpoints.filter((endpoint) => endpoint !== left),
+    };
+    if (left.leaseId !== undefined) await this.#init.overlays?.releaseOne(left);
+    else host.detach(left.hostIndex); // its routes go with it
+    const remaining = routesOf(sandbox);
+    const gone = (family: 4 | 6): boolean => remaining[family]?.linkIndex === left.linkIndex;
+    const before = {
+      4: gone(4) ? undefined : remaining[4],
+      6: gone(6) ? undefined : remaining[6],
+    };
+    host.setDefaultRoutes(sandbox.containerId, before, routesOf(rest));
+    if (left.leaseId === undefined) maker.release(sandbox, left);
+    this.#ground.names.changed([left.state.networkId]);
+    return rest;
+  }
+
+  /** Another network leads outside now, or no overlay is left that wants to. */
+  async #withoutSpareGateway(sandbox: LocalSandbox): Promise<LocalSandbox> {
+    const gateway = sandbox.endpoints.find(({ isGateway }) => isGateway === true);
+    return gateway === undefined || needsWayOut(sandbox.endpoints)
+      ? sandbox
+      : this.#without(sandbox, gateway);
+  }
+
+  #gatewayRecord(): LocalNetworkRecord {
+    const { book } = this.#ground.parts;
+    const known = book.find(GATEWAY_NETWORK);
+    if (known !== undefined) return known;
+    const record = book.create(GATEWAY_REQUEST);
+    this.#ground.tell("create", record);
+    return record;
+  }
+
+  #tell(kind: LocalNetworkEvent["kind"], endpoint: LocalEndpoint, containerId: string): void {
+    if (endpoint.isGateway === true) return;
+    const network =
+      endpoint.leaseId === undefined
+        ? this.#ground.parts.book.find(endpoint.state.networkId)
+        : overlayNetwork(endpoint);
+    if (network !== undefined) this.#ground.tell(kind, network, containerId);
   }
 
   #publish(sandbox: LocalSandbox): readonly PortBinding[] {
@@ -311,64 +428,19 @@ export class ContainerSandboxes {
     if (hasNames(sandbox)) host.serveNames(sandbox.containerId);
     else host.stopNames(sandbox.containerId);
   }
-
-  #shown(sandbox: LocalSandbox): Sandbox {
-    const { host } = this.#ground.parts;
-    const { networking, hostname, domainname } = sandbox;
-    return asSandbox(sandbox, {
-      netnsPath: host.sandboxPath(sandbox.containerId),
-      etcHosts: hostsFile({
-        hostname,
-        domainname,
-        addresses: addressesOf(sandbox),
-        extraHosts: networking.extraHosts,
-        hostGateways: this.#hostGateways(),
-        links: this.#links(sandbox),
-      }),
-      resolvConf: resolverFile({
-        hostResolvConf: host.resolvConf(),
-        dns: networking.dns,
-        dnsSearch: networking.dnsSearch,
-        dnsOptions: networking.dnsOptions,
-        embedded: hasNames(sandbox),
-        hasIpv6: sandbox.endpoints.some(({ state }) => state.ipv6Address !== ""),
-      }),
-    });
-  }
-
-  #hostGateways(): readonly string[] {
-    if (this.#init.hostGateways.length > 0) return this.#init.hostGateways;
-    const { book, maker } = this.#ground.parts;
-    const { subnet4, subnet6 } = maker.networkOf(book.get("bridge"));
-    return [subnet4, subnet6].flatMap((subnet) => (subnet === undefined ? [] : [subnet.gateway]));
-  }
-
-  /**
-   * Links of the default bridge, which has no names. @throws {FailedPreconditionError} the other does not
-   * run.
-   */
-  #links(sandbox: LocalSandbox): HostsLink[] {
-    const nameless = sandbox.endpoints.find(({ state }) => state.dnsNames.length === 0);
-    if (nameless === undefined) return [];
-    return sandbox.networking.links.flatMap((link) => {
-      const { target, alias } = splitLink(link);
-      const other = findLinked(this.#ground.sandboxes, target);
-      const state = other?.endpoints.find(
-        (endpoint) => endpoint.state.networkId === nameless.state.networkId,
-      )?.state;
-      if (other === undefined || state === undefined) {
-        throw new FailedPreconditionError(
-          `Cannot link to a non running container: /${target} AS /${sandbox.containerName}/${alias}`,
-        );
-      }
-      const names = [...new Set([alias, other.hostname, other.containerName])];
-      return [{ address: state.ipv4Address, names }];
-    });
-  }
 }
 
-function hasNames({ endpoints }: LocalSandbox): boolean {
-  return endpoints.some(({ state }) => state.dnsNames.length > 0);
+function findEndpoint({ endpoints }: LocalSandbox, network: string): LocalEndpoint | undefined {
+  const shown = endpoints.filter(({ isGateway }) => isGateway !== true);
+  return (
+    shown.find(({ state }) => state.networkId === network) ??
+    shown.find(({ networkName }) => networkName === network)
+  );
+}
+
+/** Nobody finds it by name there. */
+function asGateway(endpoint: LocalEndpoint): LocalEndpoint {
+  return { ...endpoint, isGateway: true, state: { ...endpoint.state, dnsNames: [] } };
 }
 
 function addressesOf({ endpoints }: LocalSandbox): string[] {

@@ -88,6 +88,7 @@ export class EndpointMaker {
   ): PlannedEndpoint {
     const { record, settings } = options;
     this.#admit(record, settings);
+    const { linkName, linkIndex } = freeLink(sandbox, settings, options.position);
     const network = this.networkOf(record);
     const owner = `${sandbox.containerId}/${record.id}`;
     const ipv4Address = this.#lease(record, 4, settings.ipv4Address, owner);
@@ -101,13 +102,6 @@ export class EndpointMaker {
     const endpointId = newHexId(this.#random);
     const chosenMac = settings.macAddress || options.mac;
     const macAddress = chosenMac.toLowerCase() || endpointMac(ipv4Address, endpointId);
-    const used = new Set(sandbox.endpoints.map(({ linkName }) => linkName));
-    let number = options.position;
-    while (used.has(`eth${number}`)) number += 1;
-    const linkName = settings.driverOptions[IFNAME_OPTION] ?? `eth${number}`;
-    if (used.has(linkName) || linkName.length > LINK_NAME_BYTES_MAX || /[\s/%]/.test(linkName))
-      throw new InvalidArgumentError(`interface name ${JSON.stringify(linkName)} cannot be given`);
-    const linkIndex = Math.max(1, ...sandbox.endpoints.map((endpoint) => endpoint.linkIndex)) + 1;
     const gatewayOf = (family: 4 | 6, mode: BridgeNetwork["mode4"]): string =>
       network.internal || mode === "isolated"
         ? ""
@@ -184,6 +178,24 @@ export class EndpointMaker {
       sysctls: interfaceSysctls(settings.driverOptions[SYSCTLS_OPTION] ?? ""),
     };
   }
+}
+
+/**
+ * Name and index of one more interface in the container.
+ * @throws {InvalidArgumentError} a chosen name that cannot be given.
+ */
+export function freeLink(
+  { endpoints }: Pick<LocalSandbox, "endpoints">,
+  settings: EndpointSettings,
+  position: number,
+): Pick<LocalEndpoint, "linkName" | "linkIndex"> {
+  const used = new Set(endpoints.map(({ linkName }) => linkName));
+  let number = position;
+  while (used.has(`eth${number}`)) number += 1;
+  const linkName = settings.driverOptions[IFNAME_OPTION] ?? `eth${number}`;
+  if (used.has(linkName) || linkName.length > LINK_NAME_BYTES_MAX || /[\s/%]/.test(linkName))
+    throw new InvalidArgumentError(`interface name ${JSON.stringify(linkName)} cannot be given`);
+  return { linkName, linkIndex: Math.max(1, ...endpoints.map((endpoint) => endpoint.linkIndex)) + 1 };
 }
 
 /** All names a container is found by on a network that has names. */

@@ -15,6 +15,7 @@ import { LocalNames } from "./local-names.js";
 import type { LocalRecords } from "./local-records.js";
 import type { LocalSandbox } from "./local-sandbox.js";
 import type { NetworkBook } from "./network-book.js";
+import type { OverlayNetworks } from "./overlay-networks.js";
 
 /** How often the host's rules are looked at while any network is in use. */
 const CHECK_PERIOD_MS = 30_000;
@@ -24,6 +25,7 @@ export interface LocalGroundParts {
   readonly records: LocalRecords;
   readonly book: NetworkBook;
   readonly maker: EndpointMaker;
+  readonly overlays: Pick<OverlayNetworks, "namesOf"> | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -31,7 +33,7 @@ export interface LocalGroundParts {
 export class LocalGround {
   readonly parts: LocalGroundParts;
   readonly sandboxes = new Map<string, LocalSandbox>();
-  readonly names = new LocalNames(this.sandboxes);
+  readonly names: LocalNames;
   /** Networks that have a bridge on the host, by id. */
   readonly #made = new Map<string, LocalNetworkRecord>();
   readonly #listeners = new Set<(event: LocalNetworkEvent) => void>();
@@ -39,6 +41,7 @@ export class LocalGround {
 
   constructor(parts: LocalGroundParts) {
     this.parts = parts;
+    this.names = new LocalNames(this.sandboxes, (networkId) => parts.overlays?.namesOf(networkId));
   }
 
   ensureBridge(record: LocalNetworkRecord): void {
@@ -86,7 +89,7 @@ export class LocalGround {
 
   tell(
     kind: LocalNetworkEvent["kind"],
-    { id, name, driver }: LocalNetworkRecord,
+    { id, name, driver }: LocalNetworkEvent["network"],
     containerId?: string,
   ): void {
     const event: LocalNetworkEvent = {

@@ -13,8 +13,15 @@ export class LocalNames {
   /** By network id; built when first asked for after a change. */
   readonly #built = new Map<string, NameTable>();
 
-  constructor(sandboxes: ReadonlyMap<string, LocalSandbox>) {
+  readonly #ofCluster: (networkId: string) => NameTable | undefined;
+
+  /** @param ofCluster names on an overlay, where others have some, too. */
+  constructor(
+    sandboxes: ReadonlyMap<string, LocalSandbox>,
+    ofCluster: (networkId: string) => NameTable | undefined = () => undefined,
+  ) {
     this.#sandboxes = sandboxes;
+    this.#ofCluster = ofCluster;
   }
 
   /** Somebody came, went or got another name. */
@@ -29,9 +36,11 @@ export class LocalNames {
     return {
       networks: [
         { name: "", names: this.#links(sandbox) },
-        ...named.map(({ networkName, state }) => ({
+        ...named.map(({ networkName, state, leaseId }) => ({
           name: networkName,
-          names: this.#namesOf(state.networkId),
+          names:
+            (leaseId === undefined ? undefined : this.#ofCluster(state.networkId)) ??
+            this.#namesOf(state.networkId),
         })),
       ],
       // what is on internal networks alone must not be heard outside

@@ -25,17 +25,22 @@ import type { AskerView } from "../discovery/resolve.js";
 import { BRIDGE_OPTION, checkLinkName } from "./bridge-network.js";
 import { ContainerSandboxes } from "./container-sandboxes.js";
 import { admitPorts, EndpointMaker } from "./endpoint-maker.js";
+import { GATEWAY_NETWORK, gatewayMemberName } from "./gateway-network.js";
 import { LocalGround } from "./local-ground.js";
 import type { LocalHost } from "./local-host.js";
 import type { LocalRecords } from "./local-records.js";
 import { publishedAddress } from "./local-sandbox.js";
 import { type LocalNetworkOptions, NetworkBook } from "./network-book.js";
+import { OverlayEndpoints } from "./overlay-endpoints.js";
+import type { OverlayNetworks } from "./overlay-networks.js";
 import { EphemeralPorts } from "./port-plan.js";
 import { splitExtraHost } from "./sandbox-files.js";
 
 export interface LocalNetworkComponents {
   readonly host: LocalHost;
   readonly records: LocalRecords;
+  /** Places on the cluster's overlays. @default there are none */
+  readonly overlays?: OverlayNetworks;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -53,7 +58,8 @@ export class NodeLocalNetworks implements LocalNetworks, ContainerNetworks {
   readonly #ground: LocalGround;
   readonly #sandboxes: ContainerSandboxes;
 
-  constructor({ host, records, clock, random, log }: LocalNetworkComponents, init: LocalNetworkInit = {}) {
+  constructor(components: LocalNetworkComponents, init: LocalNetworkInit = {}) {
+    const { host, records, overlays, clock, random, log } = components;
     this.#book = new NetworkBook(
       {
         load: () => records.loadNetworks(),
@@ -65,10 +71,14 @@ export class NodeLocalNetworks implements LocalNetworks, ContainerNetworks {
       init,
     );
     const maker = new EndpointMaker(random.child("endpoints"));
-    this.#ground = new LocalGround({ host, records, book: this.#book, maker, clock, log });
+    this.#ground = new LocalGround({ host, records, book: this.#book, maker, overlays, clock, log });
     this.#sandboxes = new ContainerSandboxes(this.#ground, {
       ephemeral: new EphemeralPorts(init.ephemeralPorts ?? { min: 32_768, max: 60_999 }),
       hostGateways: init.hostGateways ?? [],
+      overlays:
+        overlays === undefined
+          ? undefined
+          : new OverlayEndpoints(overlays, random.child("overlay-endpoints")),
     });
     for (const sandbox of records.loadSandboxes()) this.#sandboxes.takeOver(sandbox);
   }
@@ -85,7 +95,11 @@ export class NodeLocalNetworks implements LocalNetworks, ContainerNetworks {
     return [...this.#ground.sandboxes.values()].flatMap(({ containerId, containerName, endpoints }) =>
       endpoints
         .filter(({ state }) => state.networkId === networkId)
-        .map(({ state }) => ({ containerId, name: containerName, endpoint: state })),
+        .map(({ state, isGateway }) => ({
+          containerId,
+          name: isGateway === true ? gatewayMemberName({ containerId }) : containerName,
+          endpoint: state,
+        })),
     );
   }
 
@@ -156,11 +170,18 @@ export class NodeLocalNetworks implements LocalNetworks, ContainerNetworks {
   }
 
   connect(containerId: string, network: string, endpoint: EndpointSettings): Promise<Sandbox> {
-    return attempt(() => this.#sandboxes.connect(containerId, this.#book.get(network), endpoint));
+    return this.#sandboxes.connect(containerId, network, endpoint);
   }
 
   disconnect(containerId: string, network: string): Promise<Sandbox> {
-    return attempt(() => this.#sandboxes.disconnect(containerId, this.#book.get(network)));
+    return this.#sandboxes.disconnect(containerId, network);
+  }
+
+  /** The cluster was left. What leads out of containers that were on overlays alone stays while they need it. */
+  async leaveOverlays(): Promise<void> {
+    await this.#sandboxes.leaveOverlays();
+    const gateway = this.#book.find(GATEWAY_NETWORK);
+    if (gateway !== undefined && this.members(gateway.id).length === 0) await this.remove(gateway.id);
   }
 
   rename(containerId: string, name: string): void {

@@ -20,8 +20,12 @@ export interface LocalEndpoint {
   /** In the container. */
   readonly linkName: string;
   readonly linkIndex: number;
-  /** Of the other end. */
+  /** Of the other end; 0 on an overlay. */
   readonly hostIndex: number;
+  /** On an overlay of the cluster: the place it has there. */
+  readonly leaseId?: string;
+  /** The way out of a container whose networks have none; its own, and not shown as one of them. */
+  readonly isGateway?: boolean;
 }
 
 export interface LocalSandbox {
@@ -68,13 +72,20 @@ export function publishedAddress(sandbox: LocalSandbox, family: 4 | 6): string {
   return (family === 4 ? state?.ipv4Address : state?.ipv6Address) ?? "";
 }
 
+/** Those of networks it was put on. */
+export function shownEndpoints({ endpoints }: LocalSandbox): readonly LocalEndpoint[] {
+  return endpoints.filter(({ isGateway }) => isGateway !== true);
+}
+
 export function asSandbox(
   sandbox: LocalSandbox,
   files: { netnsPath: string; etcHosts: string; resolvConf: string },
 ): Sandbox {
   return {
     ...files,
-    endpoints: Object.fromEntries(sandbox.endpoints.map(({ networkName, state }) => [networkName, state])),
+    endpoints: Object.fromEntries(
+      shownEndpoints(sandbox).map(({ networkName, state }) => [networkName, state]),
+    ),
     ports: sandbox.ports,
   };
 }
