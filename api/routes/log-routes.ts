@@ -17,6 +17,9 @@ function prefixOf(message: LogMessage, options: { timestamps: boolean; details: 
     `com.docker.swarm.node.id=${message.nodeId}`,
     `com.docker.swarm.service.id=${message.serviceId}`,
     `com.docker.swarm.task.id=${message.taskId}`,
+    ...Object.entries(message.attributes)
+      .map(([key, value]) => `${encodeURIComponent(key)}=${encodeURIComponent(value)}`)
+      .sort(),
   ].join(",");
   return `${options.timestamps ? `${message.timestamp} ` : ""}${options.details ? `${details} ` : ""}`;
 }
@@ -48,6 +51,7 @@ async function streamLogs(
       untilMs,
       stdout,
       stderr,
+      details: options.details,
     },
   });
   const signal = exchange.gone();

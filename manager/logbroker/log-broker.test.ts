@@ -42,7 +42,7 @@ async function setUp() {
     const subscription = broker.subscribe(
       {
         selector: { serviceIds: ["s1"], taskIds: [] },
-        options: { follow, tail: -1, sinceMs: 0, untilMs: 0, stdout: true, stderr: true },
+        options: { follow, tail: -1, sinceMs: 0, untilMs: 0, stdout: true, stderr: true, details: false },
       },
       {
         write: ({ messages, warning }) => {
@@ -80,6 +80,7 @@ function lines(text: string, done = false): PublishedLogs {
     stream: "stdout",
     timestamp: "",
     data: Buffer.from(text),
+    attributes: {},
   };
   return { subscriptionId: "x", messages: text === "" ? [] : [message], done, error: "" };
 }

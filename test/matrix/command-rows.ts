@@ -134,9 +134,7 @@ export const LOOKING: readonly CommandRow[] = [
     prints: /^\d{4}-\d\d-\d\dT[0-9:.]+Z m-said\.1\.[0-9a-z]{12}@host1\s+\| third/,
   }),
   row("service logs --since 2099-01-01T00:00:00Z m-said", "--since", { prints: /^$/ }),
-  row("service logs --details --tail 1 m-said", "--details", {
-    prints: /third/,
-  }),
+  row("service logs --details --tail 1 m-said", "--details", { prints: /\bword=up\b.*third/ }),
   row("service scale --detach m-scaled=2", "--detach", {
     prints: /^m-scaled scaled to 2\n$/,
     afterwards: [

@@ -389,7 +389,7 @@ function subscribe(lab: AgentLab, manager: LabManager, options: { follow: boolea
   lab.scope.defer(() => client.close());
   const call = client.subscribeLogs({
     selector: { serviceIds: ["s1"], taskIds: [] },
-    options: { sinceMs: 0, untilMs: 0, stdout: true, stderr: true, tail: -1, ...options },
+    options: { sinceMs: 0, untilMs: 0, stdout: true, stderr: true, details: false, tail: -1, ...options },
   });
   const lines: string[] = [];
   const warnings: string[] = [];

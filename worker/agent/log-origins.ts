@@ -5,6 +5,7 @@
 import type { LogPosition, LogSelector } from "../../proto/gen/skein/v1/logs.js";
 import { TaskState } from "../../proto/gen/skein/v1/types.js";
 import type { LogReadOptions, LogRecord } from "../containers/container-manager.js";
+import { taskLogAttributes } from "../exec/task-log-attributes.js";
 import { taskName } from "../exec/task-names.js";
 import type { RemovedLogs } from "../reach/fs-removed-logs.js";
 import type { TaskManager } from "./task-manager.js";
@@ -14,6 +15,8 @@ export interface LogOrigin {
   readonly serviceId: string;
   /** service.slot.id */
   readonly name: string;
+  /** What its log options name; nothing is kept of a task that is gone. */
+  attributes(): Readonly<Record<string, string>>;
   /** Resolves when there may be something to read. */
   ready(signal: AbortSignal): Promise<void>;
   read(options: LogReadOptions): AsyncIterable<LogRecord>;
@@ -25,6 +28,7 @@ export function ofManager(manager: TaskManager): LogOrigin {
     taskId: task.id,
     serviceId: task.serviceId,
     name: taskName(task),
+    attributes: () => taskLogAttributes(task),
     ready: (signal) => manager.reached(TaskState.RUNNING, signal),
     read: (options) => manager.controller.logs(options),
   };
@@ -35,6 +39,7 @@ export function ofRemoved(logs: Pick<RemovedLogs, "list" | "read">): readonly Lo
     taskId: id,
     serviceId,
     name,
+    attributes: () => ({}),
     ready: () => Promise.resolve(),
     read: (options) => logs.read(id, options),
   }));

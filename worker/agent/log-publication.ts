@@ -84,6 +84,7 @@ export class LogPublication {
         stderr: options?.stderr ?? true,
         signal,
       });
+      const attributes = options?.details ? origin.attributes() : {};
       for await (const record of behind(records, taken)) {
         if (signal.aborted || this.#broken !== undefined) return;
         const { stream, timestamp, data } = record;
@@ -94,6 +95,7 @@ export class LogPublication {
           stream,
           timestamp,
           data: Buffer.from(data),
+          attributes,
         };
         await this.#push(message);
       }

@@ -2,13 +2,14 @@
  * What the log options labels, labels-regex, env and env-regex take from a container into its log. Pure.
  * Source: Docker's "Customize log driver output".
  */
-import type { ContainerRecord } from "../../../proto/engine/containers.js";
 
 /** Of a container with log options that were admitted. */
-export function logAttributes(
-  container: Pick<ContainerRecord, "specification">,
-): Readonly<Record<string, string>> {
-  const { labels, env, log } = container.specification;
+export function logAttributes(specification: {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly env: readonly string[];
+  readonly log: { readonly options?: Readonly<Record<string, string>> | undefined };
+}): Readonly<Record<string, string>> {
+  const { labels, env, log } = specification;
   const options = log.options ?? {};
   const variables = Object.fromEntries(
     env.map((entry) => {

@@ -77,6 +77,6 @@ function originOf(record: ContainerRecord, hostname: string): LogOrigin {
     createdMs,
     hostname,
     tag: parseTag(tag)(record),
-    attributes: logAttributes(record),
+    attributes: logAttributes(record.specification),
   };
 }

@@ -53,7 +53,7 @@ async function* text(
 
 /** `key=value` by commas, sorted; keys and values as in a query. */
 function detailsOf(record: ContainerRecord): string {
-  return Object.entries(logAttributes(record))
+  return Object.entries(logAttributes(record.specification))
     .map(([key, value]) => `${queryEscape(key)}=${queryEscape(value)}`)
     .sort()
     .join(",");

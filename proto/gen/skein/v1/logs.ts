@@ -44,6 +44,8 @@ export interface LogOptions {
   readonly stderr: boolean;
   /** 0: to the end */
   readonly untilMs: number;
+  /** lines carry their attributes */
+  readonly details: boolean;
 }
 
 /** How far the lines of a task were taken: a reader that comes back goes on behind it. */
@@ -81,6 +83,13 @@ export interface LogMessage {
   readonly timestamp: string;
   /** one line, with its newline when it had one */
   readonly data: Uint8Array;
+  /** what the task's log options name, when details are asked for */
+  readonly attributes: { [key: string]: string };
+}
+
+export interface LogMessage_AttributesEntry {
+  readonly key: string;
+  readonly value: string;
 }
 
 export interface SubscribeLogsRequest {
@@ -177,7 +186,7 @@ export const LogSelector = {
 };
 
 function createBaseLogOptions(): LogOptions {
-  return { follow: false, tail: 0, sinceMs: 0, stdout: false, stderr: false, untilMs: 0 };
+  return { follow: false, tail: 0, sinceMs: 0, stdout: false, stderr: false, untilMs: 0, details: false };
 }
 
 export const LogOptions = {
@@ -199,6 +208,9 @@ export const LogOptions = {
     }
     if (message.untilMs !== 0) {
       writer.uint32(49).double(message.untilMs);
+    }
+    if (message.details !== false) {
+      writer.uint32(56).bool(message.details);
     }
     return writer;
   },
@@ -252,6 +264,13 @@ export const LogOptions = {
 
           message.untilMs = reader.double();
           continue;
+        case 7:
+          if (tag !== 56) {
+            break;
+          }
+
+          message.details = reader.bool();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -272,6 +291,7 @@ export const LogOptions = {
     message.stdout = object.stdout ?? false;
     message.stderr = object.stderr ?? false;
     message.untilMs = object.untilMs ?? 0;
+    message.details = object.details ?? false;
     return message;
   },
 };
@@ -503,7 +523,7 @@ export const LogSubscription_TakenEntry = {
 };
 
 function createBaseLogMessage(): LogMessage {
-  return { taskId: "", serviceId: "", nodeId: "", stream: "", timestamp: "", data: new Uint8Array(0) };
+  return { taskId: "", serviceId: "", nodeId: "", stream: "", timestamp: "", data: new Uint8Array(0), attributes: {} };
 }
 
 export const LogMessage = {
@@ -526,6 +546,9 @@ export const LogMessage = {
     if (message.data.length !== 0) {
       writer.uint32(50).bytes(message.data);
     }
+    Object.entries(message.attributes).forEach(([key, value]) => {
+      LogMessage_AttributesEntry.encode({ key: key as any, value }, writer.uint32(58).fork()).ldelim();
+    });
     return writer;
   },
 
@@ -578,6 +601,16 @@ export const LogMessage = {
 
           message.data = reader.bytes();
           continue;
+        case 7:
+          if (tag !== 58) {
+            break;
+          }
+
+          const entry7 = LogMessage_AttributesEntry.decode(reader, reader.uint32());
+          if (entry7.value !== undefined) {
+            message.attributes[entry7.key] = entry7.value;
+          }
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -598,6 +631,71 @@ export const LogMessage = {
     message.stream = object.stream ?? "";
     message.timestamp = object.timestamp ?? "";
     message.data = object.data ?? new Uint8Array(0);
+    message.attributes = Object.entries(object.attributes ?? {}).reduce<{ [key: string]: string }>(
+      (acc, [key, value]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseLogMessage_AttributesEntry(): LogMessage_AttributesEntry {
+  return { key: "", value: "" };
+}
+
+export const LogMessage_AttributesEntry = {
+  encode(message: LogMessage_AttributesEntry, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): LogMessage_AttributesEntry {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseLogMessage_AttributesEntry() as any;
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.key = reader.string();
+          continue;
+        case 2:
+          if (tag !== 18) {
+            break;
+          }
+
+          message.value = reader.string();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<LogMessage_AttributesEntry>): LogMessage_AttributesEntry {
+    return LogMessage_AttributesEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LogMessage_AttributesEntry>): LogMessage_AttributesEntry {
+    const message = createBaseLogMessage_AttributesEntry() as any;
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
     return message;
   },
 };
