@@ -25,7 +25,6 @@ export function createAbsentNetworkPlane(reason: string): NetworkPlane {
     },
     portsReleased: async () => undefined,
     encryptionFacts: () => ({ publicKey: "", udpPort: 0 }),
-    onEncryptionFacts: () => () => undefined,
     encryptedPairs: () => [],
     taskNetworks: () => [],
     taskPorts: () => [],

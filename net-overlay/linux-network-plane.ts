@@ -8,6 +8,7 @@ import type { Clock } from "../base/clock/clock.js";
 import { messageOf } from "../base/errors/errors.js";
 import type { Linux } from "../base/linux/linux-ports.js";
 import type { Logger } from "../base/log/logger.js";
+import type { Random } from "../base/random/random.js";
 import { FileSandboxRecords } from "./dataplane/file-sandbox-records.js";
 import { createLinuxDataPlane } from "./dataplane/linux-data-plane.js";
 import { LinuxSandboxDns } from "./discovery/linux-sandbox-dns.js";
@@ -25,6 +26,8 @@ export interface NetworkPlaneOptions {
   /** Namespaces and records go to its subfolder "net". */
   readonly runDir: string;
   readonly clock: Clock;
+  /** For keys. */
+  readonly random: Random;
   readonly log: Logger;
   /**
    * Path of the namespace that plays the host: mesh, tunnels' sockets and upstream questions live there.
@@ -65,6 +68,7 @@ export function createNetworkPlane(options: NetworkPlaneOptions): NetworkPlane {
       ofMesh: () => holders.holderOfName(MESH_CLAIM),
     },
     clock,
+    random: options.random,
     log,
   });
 }

@@ -97,8 +97,6 @@ export interface NetworkPlane {
   attachTask(task: Task, options: { hostname: string; extraHosts: readonly string[] }): Promise<TaskSandbox>;
   /** What the node tells of its part in encrypted networks. The first call asks the kernel. */
   encryptionFacts(): EncryptionFacts;
-  /** @param listener called when these facts change. @returns what stops it. */
-  onEncryptionFacts(listener: () => void): () => void;
   /** One per node that this one shares an encrypted network with, by node id. */
   encryptedPairs(): readonly EncryptedPair[];
   /** The networks of a task that is attached here; empty for any other. */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ManualClock } from "../base/clock/manual-clock.js";
 import { MemoryLogger } from "../base/log/logger.js";
+import { SeededRandom } from "../base/random/seeded-random.js";
 import type { NodeResource } from "../proto/gen/skein/v1/dispatcher.js";
 import { ResourceKind } from "../proto/gen/skein/v1/dispatcher.js";
 import { Task } from "../proto/gen/skein/v1/objects.js";
@@ -41,7 +42,7 @@ async function open(from: Partial<World> = {}): Promise<World> {
   const dns = new MemoryDns();
   const { dataPlane = new MemoryDataPlane(), records = new MemorySandboxRecords() } = from;
   const world = { dataPlane, records, dns, clock: new ManualClock(), log: new MemoryLogger() };
-  const plane = new NodeNetwork({ ...world, dns: () => dns });
+  const plane = new NodeNetwork({ ...world, random: new SeededRandom("a"), dns: () => dns });
   await plane.configure(identity);
   return { ...world, plane };
 }
@@ -242,7 +243,12 @@ test("a look at the host that fails is taken again, and harms nobody", async () 
 test("nothing is done before the node knows who it is", async () => {
   const dataPlane = new MemoryDataPlane();
   const options = { dataPlane, records: new MemorySandboxRecords(), dns: () => new MemoryDns() };
-  const plane = new NodeNetwork({ ...options, clock: new ManualClock(), log: new MemoryLogger() });
+  const plane = new NodeNetwork({
+    ...options,
+    clock: new ManualClock(),
+    random: new SeededRandom("a"),
+    log: new MemoryLogger(),
+  });
   await plane.apply({ complete: true, revision: 5, upserts: [network()], removals: [] });
   await assert.rejects(plane.attachTask(taskOf(11), attachment), /not configured yet/);
   await plane.configure(identity);

@@ -8,6 +8,7 @@
 import type { Clock, Timer } from "../base/clock/clock.js";
 import { messageOf } from "../base/errors/errors.js";
 import type { Logger } from "../base/log/logger.js";
+import type { Random } from "../base/random/random.js";
 import type { PortBinding } from "../proto/engine/networks.js";
 import type { Task } from "../proto/gen/skein/v1/objects.js";
 import type { DataPlane } from "./dataplane/data-plane.js";
@@ -20,6 +21,8 @@ import { nftProtocol } from "./endpoints/sandbox.js";
 import type { NetworkGround } from "./network-ground.js";
 import { createNetworkGround } from "./network-ground.js";
 import type {
+  EncryptedPair,
+  EncryptionFacts,
   NetworkChangeSet,
   NetworkPlane,
   NodeNetworkIdentity,
@@ -39,6 +42,7 @@ export interface NodeNetworkOptions {
   readonly records: SandboxRecords;
   readonly dns: (viewOf: (taskId: string) => AskerView | undefined) => SandboxDns;
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Logger;
   /** Who has what this node needs. */
   readonly holders?: CollisionHolders;
@@ -84,7 +88,18 @@ export class NodeNetwork implements NetworkPlane {
   }
 
   onDescribed(listener: () => void): () => void {
-    return this.#ground.troubles.onChange(listener);
+    const stops = [this.#ground.troubles.onChange(listener), this.#ground.encryption.onFacts(listener)];
+    return () => {
+      for (const stop of stops) stop();
+    };
+  }
+
+  encryptionFacts(): EncryptionFacts {
+    return this.#ground.encryption.facts();
+  }
+
+  encryptedPairs(): readonly EncryptedPair[] {
+    return this.#ground.encryption.pairs();
   }
 
   get appliedRevision(): number {
@@ -118,7 +133,10 @@ export class NodeNetwork implements NetworkPlane {
       if (changes.complete) {
         for (const networkId of this.#ground.dataPlane.listOverlays()) this.#plans.markNetwork(networkId);
       }
-      if (touched.mesh || changes.complete) this.#plans.markMesh();
+      this.#plans.markChanges(touched);
+      if (changes.complete) this.#plans.markMesh();
+      if (touched.networkKeys || touched.peerNodeIds.size > 0 || changes.complete)
+        this.#plans.markEncryption();
       this.#knownRevision = Math.max(this.#knownRevision, changes.revision);
       // after a restart the kernel has what names lead to; later a name must not come before its way
       const isFirst = !this.#isInformed;
@@ -186,6 +204,7 @@ export class NodeNetwork implements NetworkPlane {
       this.#ground.identity = undefined;
       this.#isInformed = false;
       this.#isHostChecked = false;
+      await this.#ground.encryption.removeAll();
       this.#appliedRevision = 0;
       this.#knownRevision = 0;
       await this.#ground.dataPlane.removeAll();
@@ -199,6 +218,7 @@ export class NodeNetwork implements NetworkPlane {
     this.#hostCheck?.cancel();
     this.#plans.stop();
     this.#sandboxes.close();
+    this.#ground.encryption.close();
     this.#ground.dataPlane.close();
   }
 

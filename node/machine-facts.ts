@@ -84,6 +84,7 @@ export function describeNode(
   now: {
     readonly dataPathAddress: string;
     readonly managerTrouble: string;
+    readonly encryption: { readonly publicKey: string; readonly udpPort: number };
     readonly networkTrouble: string;
     readonly pathMtuBytes: number;
     readonly tls: TlsHashes;
@@ -115,6 +116,8 @@ export function describeNode(
     ],
     dataPathAddress: now.dataPathAddress,
     managerTrouble: now.managerTrouble,
+    wireguardPublicKey: now.encryption.publicKey,
+    wireguardUdpPort: now.encryption.udpPort,
     networkTrouble: now.networkTrouble,
     pathMtuBytes: now.pathMtuBytes,
     tlsIssuerPublicKeySha256: now.tls.issuer,

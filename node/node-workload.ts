@@ -60,9 +60,9 @@ export interface WorkloadOptions {
 }
 
 /** Where the kernel is reached by commands alone there is no network; containers without one still run. */
-function openNetwork({ options, linux, clock, log }: WorkloadOptions): NetworkPlane {
+function openNetwork({ options, linux, clock, random, log }: WorkloadOptions): NetworkPlane {
   try {
-    return createNetworkPlane({ linux, runDir: options.runDir, clock, log });
+    return createNetworkPlane({ linux, runDir: options.runDir, clock, random: random.child("network"), log });
   } catch (error) {
     if (!(error instanceof NotImplementedError)) throw error;
     log.error("this node has no networks: tasks that need one are refused", { error: error.message });
@@ -224,6 +224,7 @@ export class NodeWorkload {
           managerTrouble: request.managerTrouble(),
           networkTrouble: this.network.trouble,
           pathMtuBytes: this.network.pathMtuBytes,
+          encryption: this.network.encryptionFacts(),
           tls: tlsHashes(request.channels.identity),
         }),
       );

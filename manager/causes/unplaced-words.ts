@@ -95,6 +95,8 @@ function adviceAbout({ filter, detail }: FilterRefusal, task: Task): string {
       return `install the plugin ${what(detail)} on a node`;
     case "device":
       return `add a node that offers ${what(detail)}`;
+    case "encryption":
+      return "add a node whose kernel has WireGuard, or load the module there: modprobe wireguard";
     case "generic":
       return `add a node with ${what(detail)} free, or lower --generic-resource`;
     case "cpu":

@@ -5,8 +5,10 @@
  */
 import { EndpointState } from "../../proto/gen/skein/v1/dispatcher.js";
 import { EndpointMode } from "../../proto/gen/skein/v1/types.js";
+import { parsePublicKey } from "../encryption/key-pair.js";
 import { isIpv4 } from "../ipam/cidr.js";
 import type { NodeNetworkIdentity } from "../network-plane.js";
+import { tunnelAddress } from "../vxlan/node-addresses.js";
 import { isPeerNumber } from "../vxlan/transit.js";
 import type { NetworkState } from "./network-state.js";
 import type { Sandbox } from "./sandbox.js";
@@ -21,6 +23,8 @@ export interface BalancedService {
 export interface OverlayPlan {
   readonly networkId: string;
   readonly vni: number;
+  /** Local address and those of remote nodes are inside of WireGuard. */
+  readonly encrypted: boolean;
   /** 0: what the underlay allows. */
   readonly mtuBytes: number;
   readonly vxlanUdpPort: number;
@@ -51,9 +55,10 @@ export function planOverlay(
     if (endpoint.nodeId === identity.nodeId) continue;
     const peer = state.peers.get(endpoint.nodeId);
     if (peer === undefined || !isPeerNumber(peer.number) || !isIpv4(peer.dataPathAddress)) continue;
+    if (network.encrypted && parsePublicKey(peer.wireguardPublicKey) === undefined) continue;
     for (const address of addressesOn(endpoint.attachments, networkId)) {
       remoteTasks.set(address, peer.number);
-      remoteNodes.set(peer.number, peer.dataPathAddress);
+      remoteNodes.set(peer.number, network.encrypted ? tunnelAddress(peer.number) : peer.dataPathAddress);
     }
   }
   const localTasks = [...options.sandboxes]
@@ -64,10 +69,11 @@ export function planOverlay(
   return {
     networkId,
     vni: network.vni,
+    encrypted: network.encrypted,
     mtuBytes: network.mtuBytes,
     vxlanUdpPort: network.vxlanUdpPort || identity.vxlanUdpPort,
     nodeNumber: identity.number,
-    localAddress: identity.dataPathAddress,
+    localAddress: network.encrypted ? tunnelAddress(identity.number) : identity.dataPathAddress,
     gateway: gatewayOf(network.ipam),
     services: balancedServices(state, networkId),
     remoteNodes,

@@ -11,6 +11,7 @@ import type { OverlayPlan } from "../../net-overlay/endpoints/overlay-plan.js";
 
 const PLAN: OverlayPlan = {
   networkId: "n1",
+  encrypted: false,
   vni: 4097,
   mtuBytes: 0,
   vxlanUdpPort: 4789,

@@ -14,6 +14,7 @@ import { openKoffiLinux } from "../../base/linux/linux-koffi.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
 import { MemoryLogger } from "../../base/log/logger.js";
+import { systemRandom } from "../../base/random/system-random.js";
 import { createNetworkPlane } from "../../net-overlay/linux-network-plane.js";
 import type { NetworkPlane } from "../../net-overlay/network-plane.js";
 import { patient } from "./patience.js";
@@ -165,7 +166,12 @@ export async function createTestWorld(hostCount: number): Promise<TestWorld> {
 }
 
 function openPlane(options: { linux: Linux; runDir: string; hostNetns: string; log: Logger }): NetworkPlane {
-  return createNetworkPlane({ ...options, clock: systemClock, upstreamResolvers: ["10.99.0.100"] });
+  return createNetworkPlane({
+    ...options,
+    clock: systemClock,
+    random: systemRandom,
+    upstreamResolvers: ["10.99.0.100"],
+  });
 }
 
 function runInside(netnsPath: string, ...command: string[]): Promise<{ out: string; code: number }> {

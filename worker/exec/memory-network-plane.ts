@@ -4,6 +4,8 @@
  */
 import { FailedPreconditionError } from "../../base/errors/errors.js";
 import type {
+  EncryptedPair,
+  EncryptionFacts,
   NetworkChangeSet,
   NetworkPlane,
   NodeNetworkIdentity,
@@ -97,6 +99,14 @@ export class MemoryNetworkPlane implements NetworkPlane {
     };
     this.sandboxes.set(task.id, sandbox);
     return Promise.resolve(sandbox);
+  }
+
+  encryptionFacts(): EncryptionFacts {
+    return { publicKey: "", udpPort: 0 };
+  }
+
+  encryptedPairs(): readonly EncryptedPair[] {
+    return [];
   }
 
   detachTask(taskId: string): Promise<void> {
