@@ -4,7 +4,8 @@
  * service is its VIP, or its ready tasks where it has none, and a task that has the same hostname adds
  * nothing to it; tasks that are starting are listed under `tasks.` and their own names, but get no balanced
  * traffic; a draining task keeps its own names unless another has them. A change costs as much as the names
- * of what changed, whatever the size of the network; addresses are put together when a name is next asked for.
+ * of what changed, whatever the size of the network; addresses are put together when a name is next asked
+ * for.
  * Source: Docker's documentation of swarm service discovery; docs/design/network-discovery.md.
  */
 import type { EndpointResource, ServiceResource } from "../../proto/gen/skein/v1/dispatcher.js";
@@ -86,10 +87,13 @@ export class NetworkNames implements NameTable {
   /** @param after undefined when it is gone; a service without VIP, alias or task here has no name here. */
   changeService(id: string, after: ServiceResource | undefined): void {
     const isHere = after !== undefined && networksOfService(after).has(this.#networkId);
-    const member = this.#members.get(id) ?? newMember();
-    if (isHere || member.tasks.size > 0) this.#members.set(id, member);
-    this.#rename(member, after);
-    if (!isHere && member.tasks.size === 0) this.#members.delete(id);
+    const known = this.#members.get(id);
+    if (known === undefined && !isHere) return;
+    const member = known ?? newMember();
+    const isMember = isHere || member.tasks.size > 0;
+    if (isMember) this.#members.set(id, member);
+    else this.#members.delete(id);
+    this.#rename(member, isMember ? after : undefined);
   }
 
   #isOn(endpoint: EndpointResource): boolean {
