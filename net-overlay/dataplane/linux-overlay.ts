@@ -132,14 +132,17 @@ export class LinuxOverlay {
     };
   }
 
-  /** An interface of a task: its end is born in the sandbox under the index given, down, with MAC and MTU. */
+  /**
+   * An interface of a task: its end is born in the sandbox under the index given, down, with MAC and MTU.
+   * @returns its MAC.
+   */
   attach(
     overlay: OverlayAttachment,
     end: { hostName: string; name: string; index: number; netnsFd: number },
-  ): void {
+  ): string {
     const mtuBytes = this.#mtuBytes;
     if (mtuBytes === undefined) throw new InternalError(`overlay ${this.#path} has no tunnel yet`);
-    const mac = taskMac(overlay.address);
+    const mac = overlay.mac ?? taskMac(overlay.address);
     const linkIndex = makeVeth(this.#socket, {
       host: { name: end.hostName, mac: HOST_END_MAC, mtuBytes },
       peer: { name: end.name, mac, mtuBytes, index: end.index, netnsFd: end.netnsFd },
@@ -148,6 +151,13 @@ export class LinuxOverlay {
     this.#linux.setSysctls(this.#path, { [`net.ipv4.neigh.${end.hostName}.proxy_delay`]: "0" });
     this.#socket.send(setNeighbour({ linkIndex, address: overlay.address, mac }));
     this.#socket.send(setRoute({ destination: `${overlay.address}/32`, linkIndex }));
+    return mac;
+  }
+
+  /** Takes the interface away, live; its routes and neighbours go with it. Missing is fine. */
+  detach(hostName: string): void {
+    const link = this.#socket.findLink(hostName);
+    if (link !== undefined) this.#socket.discard(deleteLink(link.index));
   }
 
   /**

@@ -16,6 +16,8 @@ export interface OverlayAttachment {
   /** IPv4 without prefix. */
   readonly address: string;
   readonly prefixLength: number;
+  /** Chosen; @default that of the address. */
+  readonly mac?: string;
 }
 
 export interface Sandbox {
@@ -30,6 +32,14 @@ export interface Sandbox {
   readonly nameservers: readonly string[];
   readonly resolvConf: string;
   readonly etcHosts: string;
+  /** Of a container that is no task: its one interface leads into a namespace that is not ours to make. */
+  readonly plug?: {
+    readonly netnsPath: string;
+    readonly linkName: string;
+    readonly linkIndex: number;
+    /** "": that of the address. */
+    readonly mac: string;
+  };
 }
 
 export type NftProtocol = "tcp" | "udp" | "sctp";
@@ -49,7 +59,10 @@ export function nftProtocol(protocol: PortProtocol): NftProtocol {
  * A task's IPv4 attachments, in the task's order.
  * @throws {FailedPreconditionError} for a network this node does not know.
  */
-export function overlaysOf(task: Task, state: NetworkState): OverlayAttachment[] {
+export function overlaysOf(
+  task: Pick<Task, "id" | "networks">,
+  state: { readonly networks: Pick<NetworkState["networks"], "has"> },
+): OverlayAttachment[] {
   const overlays: OverlayAttachment[] = [];
   for (const attachment of task.networks) {
     if (!state.networks.has(attachment.networkId)) {
