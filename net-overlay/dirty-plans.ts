@@ -6,7 +6,8 @@
  */
 import type { Timer } from "../base/clock/clock.js";
 import { FailedPreconditionError, messageOf } from "../base/errors/errors.js";
-import { planMesh } from "./endpoints/mesh-plan.js";
+import { MeshPlanner } from "./endpoints/mesh-planner.js";
+import type { Touched } from "./endpoints/network-state.js";
 import { planOverlay } from "./endpoints/overlay-plan.js";
 import type { Sandbox } from "./endpoints/sandbox.js";
 import { portText } from "./endpoints/sandbox.js";
@@ -16,6 +17,8 @@ import { type CollisionHolders, CollisionWatch } from "./paths/collision-watch.j
 
 /** After a failure to apply; the next change tries again, too. */
 const RETRY_DELAY_MS = 1_000;
+/** Ports that are tried, whether a process has them, before others have a turn. */
+const PORTS_PER_SLICE = 100;
 
 export class DirtyPlans {
   readonly #ground: NetworkGround;
@@ -27,6 +30,7 @@ export class DirtyPlans {
   #refusal: string | undefined;
   /** Encrypted networks that have a namespace here. */
   readonly #encrypted = new Set<string>();
+  readonly #planner = new MeshPlanner();
   #mesh = false;
   #encryption = false;
   #retry: Timer | undefined;
@@ -54,8 +58,17 @@ export class DirtyPlans {
     return this.#retry !== undefined;
   }
 
+  /** Everything of the mesh. */
   markMesh(): void {
     this.#mesh = true;
+    this.#planner.touchAll();
+  }
+
+  /** What of the mesh the changes touch. */
+  markChanges(touched: Touched): void {
+    this.#mesh ||= touched.mesh;
+    for (const serviceId of touched.meshServiceIds) this.#planner.touchService(serviceId);
+    for (const nodeId of touched.peerNodeIds) this.#planner.touchNode(nodeId);
   }
 
   markEncryption(): void {
@@ -69,7 +82,10 @@ export class DirtyPlans {
   }
 
   markSandbox(sandbox: Sandbox): void {
-    if (sandbox.gatewayAddress !== undefined) this.markMesh();
+    if (sandbox.gatewayAddress !== undefined) {
+      this.#mesh = true;
+      this.#planner.touchService(sandbox.serviceId);
+    }
     for (const { networkId } of sandbox.overlays) this.markNetwork(networkId);
   }
 
@@ -106,8 +122,11 @@ export class DirtyPlans {
   }
 
   /** Mesh and overlays of one sandbox, whose tasks they list. @throws when one of them is not ready. */
-  applyFor(sandbox: Sandbox): void {
-    if (sandbox.gatewayAddress !== undefined) this.#applyMesh();
+  async applyFor(sandbox: Sandbox): Promise<void> {
+    if (sandbox.gatewayAddress !== undefined) {
+      this.#planner.touchService(sandbox.serviceId);
+      await this.#applyMesh();
+    }
     for (const { networkId } of sandbox.overlays) this.#applyOverlayNow(networkId);
   }
 
@@ -125,18 +144,19 @@ export class DirtyPlans {
     this.#encryption = false;
   }
 
-  #applyMesh(): void {
-    const { identity, state, sandboxes, dataPlane, log } = this.#ground;
+  async #applyMesh(): Promise<void> {
+    const { identity, state, sandboxes, dataPlane, clock, log } = this.#ground;
     if (identity === undefined) return;
-    const plan = planMesh(state, { identity, sandboxes });
     this.#mesh = true;
-    dataPlane.applyMesh(plan);
+    const plan = this.#planner.plan(state, { identity, sandboxes });
+    await dataPlane.applyMesh(plan);
     this.#mesh = false;
     const local = new Set([...sandboxes.values()].flatMap(({ hostPorts }) => hostPorts.map(portText)));
     for (const { protocol, publishedPort } of plan.ports) {
       const port = `${publishedPort}/${protocol}`;
       if (this.#warnedPorts.has(port) || local.has(port)) continue;
       this.#warnedPorts.add(port); // looked at once
+      if (this.#warnedPorts.size % PORTS_PER_SLICE === 0) await clock.sleep(0);
       if (dataPlane.isPortHeld(protocol, publishedPort)) {
         log.warn(
           "a process on this node listens on a published port; the routing mesh takes its connections",

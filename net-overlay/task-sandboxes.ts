@@ -75,7 +75,7 @@ export class TaskSandboxes {
     this.#records.remove(task.id);
     sandboxes.set(task.id, sandbox);
     try {
-      this.#plans.applyFor(sandbox);
+      await this.#plans.applyFor(sandbox);
       dataPlane.createSandbox(sandbox);
       this.#dns.open(sandbox);
       this.#records.save(sandbox);

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { BalancePolicy } from "../../proto/gen/skein/v1/types.js";
 import type { MeshPlan } from "../endpoints/mesh-plan.js";
-import { renderMeshRuleset } from "./mesh-ruleset.js";
+import { MESH_IPV4, MESH_IPV6 } from "./mesh-family.js";
+import { versionChain } from "./mesh-frame.js";
+import { chainsOfPort, disjoint } from "./mesh-port-rules.js";
+import { renderMeshFill, renderMeshRuleset } from "./mesh-ruleset.js";
 
 const base: MeshPlan = {
   nodeNumber: 300,
@@ -15,11 +19,12 @@ const base: MeshPlan = {
 
 test("the first text replaces the whole table and fills it", () => {
   const text = renderMeshRuleset(undefined, base);
-  assert.match(text, /^table ip skein\ndelete table ip skein\ntable ip skein \{/);
+  assert.match(text, /^table ip skein\ndelete table ip skein\nadd table ip skein\n/);
   assert.match(text, /snat to 100\.65\.44\.1\n/);
   assert.equal(
-    text.slice(text.indexOf("\n}\n") + 3),
-    `add element ip skein nodes { 10.99.0.1, 10.99.0.2 }
+    text.slice(text.indexOf("add element")),
+    `add element ip skein tasks { 100.65.44.1 }
+add element ip skein nodes { 10.99.0.1, 10.99.0.2 }
 add element ip skein tasks { 100.65.44.2 }
 add element ip skein hairpins { 100.65.44.2 . 100.65.44.2 }
 add element ip skein exposed { 100.65.44.2 . tcp . 80 }
@@ -27,7 +32,7 @@ add element ip skein entry_mark { 02:99:00:00:00:02 : 0x40020000 }
 add element ip skein entry_zone { 02:99:00:00:00:02 : 2 }
 add chain ip skein port_tcp_8080
 flush chain ip skein port_tcp_8080
-add rule ip skein port_tcp_8080 tcp dport 8080 dnat to numgen random mod 1 map { 0 : 100.64.2.5 . 80 }
+add rule ip skein port_tcp_8080 tcp dport 8080 dnat to numgen inc mod 1 map { 0 : 100.64.2.5 . 80 }
 add element ip skein ports { tcp . 8080 : goto port_tcp_8080 }`,
   );
 });
@@ -49,7 +54,7 @@ test("a backend that changes replaces its port's chain and nothing else", () => 
     renderMeshRuleset(base, { ...base, ports }),
     `add chain ip skein port_tcp_8080
 flush chain ip skein port_tcp_8080
-add rule ip skein port_tcp_8080 tcp dport 8080 dnat to numgen random mod 1 map { 0 : 100.64.2.6 . 80 }`,
+add rule ip skein port_tcp_8080 tcp dport 8080 dnat to numgen inc mod 1 map { 0 : 100.64.2.6 . 80 }`,
   );
 });
 
@@ -74,7 +79,7 @@ add element ip skein node_ports { tcp . 8080 : goto port_tcp_8080 }`,
   );
   const skeleton = renderMeshRuleset(undefined, base);
   for (const line of skeleton.split("\n").filter((each) => each.includes("vmap @node_ports")))
-    assert.match(line, /^ +fib daddr type local meta l4proto/);
+    assert.match(line, /^add rule ip skein publish(_own)? fib daddr type local meta l4proto/);
 });
 
 test("tasks may not speak the tunnel's protocol to nodes: they would be in every overlay", () => {
@@ -82,4 +87,69 @@ test("tasks may not speak the tunnel's protocol to nodes: they would be in every
   assert.match(text, /iifname "skg\*" ip daddr @nodes udp dport 4999 drop/);
   assert.match(text, /iifname "skg\*" fib daddr type local udp dport 4999 drop/);
   assert.match(renderMeshRuleset(base, { ...base, vxlanUdpPort: 4999 }), /^table ip skein\ndelete table/);
+});
+
+const port = base.ports[0] ?? assert.fail();
+const LEAD = "tcp dport 8080 dnat to numgen inc mod 1 map { 0 : 100.64.2.5 . 80 }";
+
+test("a port on chosen places is open there alone: on addresses, or for what comes by an interface", () => {
+  const chosen = { ...port, hostAddresses: ["10.99.0.1", "eth1", "fd00::1"] };
+  assert.deepEqual(chainsOfPort(chosen, base, MESH_IPV4), [
+    { name: "to_tcp_8080", rules: [LEAD] },
+    {
+      name: "port_tcp_8080",
+      rules: ["ip daddr { 10.99.0.1 } goto to_tcp_8080", 'iifname { "eth1" } goto to_tcp_8080'],
+    },
+  ]);
+  assert.deepEqual(
+    chainsOfPort({ ...port, hostAddresses: ["10.99.0.1"] }, base, MESH_IPV6),
+    [],
+    "no address of the family: closed",
+  );
+  assert.deepEqual(chainsOfPort({ ...port, hostAddresses: [] }, base, MESH_IPV4), []);
+  const all = chainsOfPort({ ...port, hostAddresses: ["0.0.0.0"] }, base, MESH_IPV4);
+  assert.deepEqual(all, [{ name: "port_tcp_8080", rules: [LEAD] }]);
+});
+
+test("a port for chosen clients refuses the others, and all when the list has none of the family", () => {
+  const rulesFor = (allowedSources: string[], family = MESH_IPV4): readonly string[] =>
+    chainsOfPort({ ...port, allowedSources }, base, family)[0]?.rules ?? [];
+  assert.deepEqual(rulesFor(["10.1.0.0/16", "10.0.0.0/8", "192.168.1.7/24"]), [
+    "ip saddr != { 10.0.0.0/8, 192.168.1.0/24 } goto refused",
+    LEAD,
+  ]);
+  assert.equal(rulesFor(["10.0.0.0/8"], MESH_IPV6)[0], "goto refused");
+  assert.equal(rulesFor([])[0], "goto refused");
+  assert.deepEqual(rulesFor(["0.0.0.0/0"]), [LEAD]);
+  assert.deepEqual(disjoint(["fd00::/8", "fd53::/16", "10.0.0.0/8"]), ["fd00::/8", "10.0.0.0/8"]);
+});
+
+test("a port with SNAT marks its first packet, a relay has the connections instead of the tasks", () => {
+  const [snat] = chainsOfPort({ ...port, isSnat: true }, base, MESH_IPV4);
+  assert.deepEqual(snat?.rules, ["meta mark set meta mark or 0x80000000", LEAD]);
+  const relay = { address: "100.65.44.1", port: 40_000 };
+  const [relayed] = chainsOfPort({ ...port, relay }, base, MESH_IPV4);
+  assert.match(relayed?.rules[0] ?? "", /map \{ 0 : 100\.65\.44\.1 \. 40000 \}$/);
+  assert.deepEqual(chainsOfPort({ ...port, backends: [], relay }, base, MESH_IPV4), []);
+});
+
+test("backends are chosen as the service says; a task's IPv6 address follows from its other one", () => {
+  const backends = ["100.64.2.5", "100.65.44.7"].map((address) => ({ address, port: 80 }));
+  const ruleFor = (balance: BalancePolicy): string =>
+    chainsOfPort({ ...port, backends, balance }, base, MESH_IPV6)[0]?.rules.at(-1) ?? "";
+  assert.match(ruleFor(BalancePolicy.SOURCE_HASH), /jhash ip6 saddr mod 2 seed \S+ map/);
+  assert.match(ruleFor(BalancePolicy.LOCAL_FIRST), /mod 1 map \{ 0 : fd53:6b65:696e:12c::7 \. 80 \}$/);
+});
+
+test("a fill leads to no chain before it is there, and ends with what nobody wants any more", () => {
+  const ports = Array.from({ length: 300 }, (_, i) => ({ ...port, publishedPort: 1_000 + i }));
+  const chains = new Set([versionChain(base, MESH_IPV4), "port_tcp_9", "publish"]);
+  const slices = renderMeshFill({ ...base, ports }, { chains });
+  assert.ok(slices.length > 3, `${slices.length}`);
+  assert.doesNotMatch(slices.join("\n"), /delete table/);
+  const filled = slices.findIndex((slice) => slice.includes("add element ip skein ports"));
+  assert.equal(filled, slices.length - 2);
+  assert.equal(slices.at(-1), "flush chain ip skein port_tcp_9\ndelete chain ip skein port_tcp_9");
+  assert.match(slices[filled] ?? "", /^flush map ip skein ports\nflush map ip skein node_ports\nadd element/);
+  assert.match(renderMeshFill(base, { chains: undefined })[0] ?? "", /^table ip skein\ndelete table/);
 });

@@ -1,178 +1,208 @@
 /**
  * The nft ruleset of the host's namespace: the routing mesh that keeps the client's address,
- * host-mode ports, egress.
- * Pure. Invariants: a change is one transaction and touches only what changed;
- * cost per packet does not grow with services, tasks or peers; nothing outside our own interfaces and
- * published ports is matched.
- * Source: docs/design/network.md, "Mesh": there stands why each rule exists.
+ * host-mode ports, egress. A table per family, rendered alike.
+ * Pure. Invariants: a change is one transaction and touches only what changed; a port that is the same object
+ * in both plans is not looked at.
+ * Source: docs/design/network.md, "Mesh", and network-ingress.md.
  */
 import type { MeshPlan, MeshPort } from "../endpoints/mesh-plan.js";
-import {
-  MESH_MARK_FLAG,
-  MESH_MARK_MASK,
-  meshMark,
-  meshZone,
-  transitGateway,
-} from "../vxlan/node-addresses.js";
-import { transitSubnet, vtepMac } from "../vxlan/transit.js";
-import { diffMap, diffSet, NFT_TABLE, randomChoice, removeChain, replaceChain } from "./nft-text.js";
+import { meshMark, meshZone } from "../vxlan/node-addresses.js";
+import { vtepMac } from "../vxlan/transit.js";
+import type { MeshFamily } from "./mesh-family.js";
+import { MESH_IPV4 } from "./mesh-family.js";
+import { frameChains, renderFrame, versionChain } from "./mesh-frame.js";
+import type { PortChain } from "./mesh-port-rules.js";
+import { chainOf, chainsOfPort } from "./mesh-port-rules.js";
+import { diffMap, diffSet, removeChain, replaceChain } from "./nft-text.js";
 
-export const TRANSIT_LINK = "skein-vxt";
-/** Host ends of the tasks' gateway interfaces begin so. */
-export const GATEWAY_LINK_PREFIX = "skg";
-
-const FLAG = `0x${MESH_MARK_FLAG.toString(16)}`;
-const MASK = `0x${MESH_MARK_MASK.toString(16)}`;
+/** Backends and chains that one slice of a fill holds: some milliseconds for nft to take in. */
+const SLICE_WEIGHT = 250;
 
 /**
  * @returns the transaction's text, "" when nothing changed. Without `previous`: the whole table,
  * replacing whatever was there.
  */
-export function renderMeshRuleset(previous: MeshPlan | undefined, next: MeshPlan): string {
-  if (
-    previous === undefined ||
-    previous.nodeNumber !== next.nodeNumber ||
-    previous.vxlanUdpPort !== next.vxlanUdpPort
-  ) {
-    const empty: MeshPlan = {
-      ...next,
-      localAddress: "",
-      peers: new Map(),
-      ports: [],
-      localTasks: [],
-      exposed: [],
-    };
-    return [skeleton(next), ...changes(empty, next)].join("\n");
+export function renderMeshRuleset(
+  previous: MeshPlan | undefined,
+  next: MeshPlan,
+  family: MeshFamily = MESH_IPV4,
+): string {
+  if (previous === undefined || !isSameFrame(previous, next)) {
+    return [...renderHead(next, family), ...changes(emptied(next), next, family)].join("\n");
   }
-  return changes(previous, next).join("\n");
+  return changes(previous, next, family).join("\n");
 }
 
-function skeleton({ nodeNumber, vxlanUdpPort }: MeshPlan): string {
-  const gateway = transitGateway(nodeNumber);
-  const subnet = transitSubnet(nodeNumber);
-  const task = `"${GATEWAY_LINK_PREFIX}*"`;
-  const transit = `"${TRANSIT_LINK}"`;
-  return `table ${NFT_TABLE}
-delete table ${NFT_TABLE}
-table ${NFT_TABLE} {
-  set nodes { type ipv4_addr; }
-  set tasks { type ipv4_addr; elements = { ${gateway} } ; }
-  set hairpins { type ipv4_addr . ipv4_addr; }
-  set exposed { type ipv4_addr . inet_proto . inet_service; }
-  map entry_mark { type ether_addr : mark; }
-  map entry_zone { typeof ether saddr : ct zone; }
-  map ports { type inet_proto . inet_service : verdict; }
-  map node_ports { type inet_proto . inet_service : verdict; }
-  chain arrival {
-    type filter hook prerouting priority raw; policy accept;
-    iifname ${transit} ip daddr 127.0.0.0/8 drop
-    iifname ${task} ip daddr 127.0.0.0/8 drop
-    iifname ${task} fib saddr . iif oif missing drop
-    iifname ${task} ip daddr @nodes udp dport ${vxlanUdpPort} drop
-    iifname ${task} fib daddr type local udp dport ${vxlanUdpPort} drop
-    iifname ${transit} ct original zone set ether saddr map @entry_zone
+/**
+ * The whole table in several transactions, for a kernel whose state is not known: chains first, the maps that
+ * lead to them last, so that a port that was open and stays so has its rules at every moment.
+ * @param options.chains those of the table in the kernel; undefined: there is no table, or one whose frame
+ * differs, which is replaced.
+ */
+export function renderMeshFill(
+  next: MeshPlan,
+  options: { readonly chains: ReadonlySet<string> | undefined; readonly family?: MeshFamily },
+): string[] {
+  const { chains, family = MESH_IPV4 } = options;
+  const { table } = family;
+  const empty = emptied(next);
+  const frame = chains === undefined ? renderHead(next, family) : renderFrame(next, family);
+  const sets = setsOf(empty, next, family);
+  const slices = [
+    [
+      ...frame,
+      ...SETS.map(([kind, name]) => `flush ${kind} ${table} ${name}`),
+      gatewayElement(next, family),
+      ...sets,
+    ].join("\n"),
+  ];
+  const wanted = new Set([...frameChains(next, family), versionChain(next, family)]);
+  let lines: string[] = [];
+  let weight = 0;
+  const cut = (): void => {
+    if (lines.length > 0) slices.push(lines.join("\n"));
+    lines = [];
+    weight = 0;
+  };
+  for (const port of next.ports) {
+    for (const { name, rules } of chainsOfPort(port, next, family)) {
+      wanted.add(name);
+      lines.push(...replaceChain(name, rules, table));
+      weight += 2;
+    }
+    weight += port.backends.length;
+    if (weight >= SLICE_WEIGHT) cut();
   }
-  chain entry {
-    type filter hook prerouting priority mangle; policy accept;
-    iifname ${transit} ct state new ct mark set ether saddr map @entry_mark
-    iifname ${task} ct direction reply ct mark and ${FLAG} == ${FLAG} meta mark set ct mark and ${MASK}
+  cut();
+  const { added } = portChanges(empty, next, family);
+  slices.push([`flush map ${table} ports`, `flush map ${table} node_ports`, ...added].join("\n"));
+  // what leads to another chain goes first
+  const stale = [...(chains ?? [])].filter((chain) => !wanted.has(chain)).sort();
+  for (let at = 0; at < stale.length; at += SLICE_WEIGHT) {
+    slices.push(
+      stale
+        .slice(at, at + SLICE_WEIGHT)
+        .flatMap((chain) => removeChain(chain, table))
+        .join("\n"),
+    );
   }
-  chain own_replies {
-    type route hook output priority mangle; policy accept;
-    ct mark and ${FLAG} == ${FLAG} meta mark set ct mark and ${MASK}
-  }
-  chain tunnel {
-    type filter hook postrouting priority mangle; policy accept;
-    oifname ${transit} meta mark set 0
-  }
-  chain publish {
-    type nat hook prerouting priority dstnat; policy accept;
-    iifname ${task} ip daddr @nodes meta l4proto . th dport vmap @ports
-    iifname ${task} ip daddr ${gateway} meta l4proto . th dport vmap @ports
-    iifname != ${task} fib daddr type local meta l4proto . th dport vmap @ports
-    fib daddr type local meta l4proto . th dport vmap @node_ports
-  }
-  chain publish_own {
-    type nat hook output priority -100; policy accept;
-    ip daddr @nodes meta l4proto . th dport vmap @ports
-    fib daddr type local meta l4proto . th dport vmap @ports
-    fib daddr type local meta l4proto . th dport vmap @node_ports
-  }
-  chain refuse {
-    type filter hook prerouting priority filter; policy accept;
-    ip daddr ${subnet} ip daddr != @tasks meta l4proto tcp reject with tcp reset
-    ip daddr ${subnet} ip daddr != @tasks reject
-  }
-  chain guard {
-    type filter hook forward priority filter; policy accept;
-    oifname ${task} ct state new ip daddr . meta l4proto . th dport != @exposed meta l4proto tcp reject with tcp reset
-    oifname ${task} ct state new ip daddr . meta l4proto . th dport != @exposed meta l4proto { udp, sctp } reject
-    oifname ${task} ct state new meta l4proto != { tcp, udp, sctp } drop
-  }
-  chain source {
-    type nat hook postrouting priority srcnat; policy accept;
-    ip saddr 127.0.0.0/8 oifname ${transit} snat to ${gateway}
-    ip saddr 127.0.0.0/8 oifname ${task} snat to ${gateway}
-    ip saddr @nodes oifname ${transit} snat to ${gateway}
-    iifname ${task} oifname ${task} ct status dnat ip saddr . ip daddr @hairpins snat to ${gateway}
-    iifname ${task} oifname != ${task} oifname != ${transit} ct direction original masquerade
-  }
-}`;
+  return slices;
 }
 
-function changes(previous: MeshPlan, next: MeshPlan): string[] {
-  const before = new Map(previous.ports.map((port) => [chainOf(port), port]));
-  const after = new Map(next.ports.map((port) => [chainOf(port), port]));
-  const filled: string[] = [];
-  const emptied: string[] = [];
-  for (const [chain, port] of after) {
-    if (port.backends.length === 0) continue;
-    const rule = ruleOf(port);
-    const old = before.get(chain);
-    if (old === undefined || old.backends.length === 0 || ruleOf(old) !== rule)
-      filled.push(...replaceChain(chain, [rule]));
-  }
-  for (const [chain, port] of before) {
-    if (port.backends.length > 0 && (after.get(chain)?.backends.length ?? 0) === 0)
-      emptied.push(...removeChain(chain));
-  }
-  const ports = diffMap("ports", portMap(previous, false), portMap(next, false));
-  const nodePorts = diffMap("node_ports", portMap(previous, true), portMap(next, true));
-  const marks = diffMap("entry_mark", markMap(previous), markMap(next));
-  const zones = diffMap("entry_zone", zoneMap(previous), zoneMap(next));
+/** Whether one may be changed into the other: the frame holds number and port. */
+function isSameFrame(a: MeshPlan, b: MeshPlan): boolean {
+  return a.nodeNumber === b.nodeNumber && a.vxlanUdpPort === b.vxlanUdpPort;
+}
+
+function emptied(plan: MeshPlan): MeshPlan {
+  return { ...plan, localAddress: "", peers: new Map(), ports: [], localTasks: [], exposed: [] };
+}
+
+function renderHead(plan: MeshPlan, family: MeshFamily): string[] {
+  const { table } = family;
   return [
-    ...diffSet("nodes", nodes(previous), nodes(next)),
-    ...diffSet("tasks", previous.localTasks, next.localTasks),
-    ...diffSet("hairpins", hairpins(previous), hairpins(next)),
-    ...diffSet("exposed", exposed(previous), exposed(next)),
-    ...marks.removals,
-    ...marks.additions,
-    ...zones.removals,
-    ...zones.additions,
-    ...ports.removals,
-    ...nodePorts.removals,
-    ...filled,
-    ...emptied,
-    ...ports.additions,
-    ...nodePorts.additions,
+    `table ${table}`,
+    `delete table ${table}`,
+    ...renderFrame(plan, family),
+    `add chain ${table} ${versionChain(plan, family)}`,
+    gatewayElement(plan, family),
   ];
 }
 
-function ruleOf({ protocol, publishedPort, backends }: MeshPort): string {
-  const choice = randomChoice(backends.map(({ address, port }) => `${address} . ${port}`));
-  return `${protocol} dport ${publishedPort} dnat to ${choice}`;
+/** The node itself answers on its transit address. */
+function gatewayElement(plan: MeshPlan, { table, gatewayOf }: MeshFamily): string {
+  return `add element ${table} tasks { ${gatewayOf(plan.nodeNumber)} }`;
 }
 
-function chainOf({ protocol, publishedPort }: MeshPort): string {
-  return `port_${protocol}_${publishedPort}`;
+function changes(previous: MeshPlan, next: MeshPlan, family: MeshFamily): string[] {
+  const { removed, filled, freed, added } = portChanges(previous, next, family);
+  return [...setsOf(previous, next, family), ...removed, ...filled, ...freed, ...added];
+}
+
+interface PortChanges {
+  readonly removed: readonly string[];
+  readonly filled: readonly string[];
+  readonly freed: readonly string[];
+  readonly added: readonly string[];
+}
+
+function portChanges(previous: MeshPlan, next: MeshPlan, family: MeshFamily): PortChanges {
+  const { table } = family;
+  const before = new Map(previous.ports.map((port) => [chainOf(port), port]));
+  const after = new Map(next.ports.map((port) => [chainOf(port), port]));
+  const changed: { old: MeshPort | undefined; now: MeshPort | undefined }[] = [];
+  for (const [key, now] of after) {
+    const old = before.get(key);
+    if (old !== now) changed.push({ old, now });
+  }
+  for (const [key, old] of before) if (!after.has(key)) changed.push({ old, now: undefined });
+  const filled: string[] = [];
+  const freed: string[] = [];
+  const maps = { ports: mapPair(), node_ports: mapPair() };
+  for (const { old, now } of changed) {
+    const had = old === undefined ? [] : chainsOfPort(old, previous, family);
+    const has = now === undefined ? [] : chainsOfPort(now, next, family);
+    for (const { name, rules } of has) {
+      if (!isSame(had, name, rules)) filled.push(...replaceChain(name, rules, table));
+    }
+    for (const { name } of [...had].reverse()) {
+      if (!has.some((chain) => chain.name === name)) freed.push(...removeChain(name, table));
+    }
+    if (old !== undefined && had.length > 0) enter(maps[mapOf(old)].before, old);
+    if (now !== undefined && has.length > 0) enter(maps[mapOf(now)].after, now);
+  }
+  const ports = diffMap("ports", maps.ports.before, maps.ports.after, table);
+  const nodePorts = diffMap("node_ports", maps.node_ports.before, maps.node_ports.after, table);
+  return {
+    removed: [...ports.removals, ...nodePorts.removals],
+    filled,
+    freed,
+    added: [...ports.additions, ...nodePorts.additions],
+  };
+}
+
+function isSame(chains: readonly PortChain[], name: string, rules: readonly string[]): boolean {
+  const found = chains.find((chain) => chain.name === name);
+  return found?.rules.join("\n") === rules.join("\n");
 }
 
 /** Mesh ports are every node's; a node's own lead to it alone, or a task could not reach another node's. */
-function portMap(plan: MeshPlan, isNodeOnly: boolean): Map<string, string> {
-  const open = plan.ports.filter(
-    (port) => port.backends.length > 0 && (port.isNodeOnly ?? false) === isNodeOnly,
-  );
-  return new Map(open.map((port) => [`${port.protocol} . ${port.publishedPort}`, `goto ${chainOf(port)}`]));
+function mapOf(port: MeshPort): "ports" | "node_ports" {
+  return port.isNodeOnly === true ? "node_ports" : "ports";
+}
+
+function mapPair(): { readonly before: Map<string, string>; readonly after: Map<string, string> } {
+  return { before: new Map(), after: new Map() };
+}
+
+function enter(map: Map<string, string>, port: MeshPort): void {
+  map.set(`${port.protocol} . ${port.publishedPort}`, `goto ${chainOf(port)}`);
+}
+
+/** Sets and maps of the frame but those of ports, in the order in which a fill empties them. */
+const SETS = [
+  ["set", "nodes"],
+  ["set", "tasks"],
+  ["set", "hairpins"],
+  ["set", "exposed"],
+  ["map", "entry_mark"],
+  ["map", "entry_zone"],
+] as const;
+
+function setsOf(previous: MeshPlan, next: MeshPlan, family: MeshFamily): string[] {
+  const { table } = family;
+  const lines = [
+    ...(previous.peers === next.peers && previous.localAddress === next.localAddress
+      ? []
+      : diffSet("nodes", nodes(previous, family), nodes(next, family), table)),
+    ...diffSet("tasks", tasks(previous, family), tasks(next, family), table),
+    ...diffSet("hairpins", hairpins(previous, family), hairpins(next, family), table),
+    ...diffSet("exposed", exposed(previous, family), exposed(next, family), table),
+  ];
+  if (previous.peers === next.peers) return lines;
+  const marks = diffMap("entry_mark", markMap(previous), markMap(next), table);
+  const zones = diffMap("entry_zone", zoneMap(previous), zoneMap(next), table);
+  return [...lines, ...marks.removals, ...marks.additions, ...zones.removals, ...zones.additions];
 }
 
 function markMap(plan: MeshPlan): Map<string, string> {
@@ -185,14 +215,20 @@ function zoneMap(plan: MeshPlan): Map<string, string> {
   return new Map([...plan.peers.keys()].map((number) => [vtepMac(number), String(meshZone(number))]));
 }
 
-function nodes(plan: MeshPlan): string[] {
-  return [plan.localAddress, ...plan.peers.values()].filter((address) => address !== "");
+function nodes(plan: MeshPlan, family: MeshFamily): string[] {
+  return [plan.localAddress, ...plan.peers.values()].filter((address) => family.isOwn(address));
 }
 
-function hairpins(plan: MeshPlan): string[] {
-  return plan.localTasks.map((address) => `${address} . ${address}`);
+function tasks(plan: MeshPlan, family: MeshFamily): string[] {
+  return plan.localTasks.map(family.transitOf);
 }
 
-function exposed(plan: MeshPlan): string[] {
-  return plan.exposed.map(({ address, protocol, port }) => `${address} . ${protocol} . ${port}`);
+function hairpins(plan: MeshPlan, family: MeshFamily): string[] {
+  return tasks(plan, family).map((address) => `${address} . ${address}`);
+}
+
+function exposed(plan: MeshPlan, family: MeshFamily): string[] {
+  return plan.exposed.map(
+    ({ address, protocol, port }) => `${family.transitOf(address)} . ${protocol} . ${port}`,
+  );
 }

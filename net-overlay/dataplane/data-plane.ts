@@ -3,6 +3,7 @@
  * Pure (interface only). Implementations: linux-data-plane.ts and memory-data-plane.ts.
  * Calls that return nothing are done when they return; removals resolve when the namespace is let go.
  */
+import type { EncryptedUnderlay } from "../encryption/encrypted-underlay.js";
 import type { MeshPlan } from "../endpoints/mesh-plan.js";
 import type { OverlayPlan } from "../endpoints/overlay-plan.js";
 import type { NftProtocol, Sandbox } from "../endpoints/sandbox.js";
@@ -13,15 +14,26 @@ export interface DataPlane {
    * The first call after a start compares with the kernel and repairs;
    * later ones change what differs from the call before.
    */
-  applyMesh(plan: MeshPlan): void;
+  applyMesh(plan: MeshPlan): Promise<void>;
   /** Creates the network's namespace when it is not there. First call as above. */
   applyOverlay(plan: OverlayPlan): void;
+  /** WireGuard, inside of which the tunnels of encrypted networks run. */
+  readonly encryption: EncryptedUnderlay;
+  /** What fits into it. @param dataPathAddress of this node. */
+  encryptionMtuBytes(dataPathAddress: string): number;
   /** Missing is fine. */
   removeOverlay(networkId: string): Promise<void>;
   /** Networks that have a namespace, also from before a restart. */
   listOverlays(): string[];
   /** Its overlays must have been applied, and the mesh, too, when it has a gateway. All or nothing. */
   createSandbox(sandbox: Sandbox): void;
+  /**
+   * The interface of a container that is no task. Its overlay must have been applied. @returns the MAC in the
+   * container.
+   */
+  plug(sandbox: Sandbox): string;
+  /** Takes that interface away. Missing is fine. */
+  unplug(sandbox: Sandbox): void;
   /** Whether the namespace exists and can be entered. */
   hasSandbox(taskId: string): boolean;
   sandboxPath(taskId: string): string;

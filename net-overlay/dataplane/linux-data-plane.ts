@@ -10,13 +10,13 @@ import { join } from "node:path";
 import { InternalError, messageOf } from "../../base/errors/errors.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
-import { GATEWAY_LINK_PREFIX } from "../balance/mesh-ruleset.js";
+import { GATEWAY_LINK_PREFIX } from "../balance/mesh-frame.js";
 import { DNS_REDIRECT } from "../discovery/dns-address.js";
 import { wireguardOverheadBytes } from "../encryption/encryption-plan.js";
 import { LinuxWireguard, WIREGUARD_LINK } from "../encryption/linux-wireguard.js";
 import type { MeshPlan } from "../endpoints/mesh-plan.js";
 import type { OverlayPlan } from "../endpoints/overlay-plan.js";
-import type { NftProtocol, Sandbox } from "../endpoints/sandbox.js";
+import type { NftProtocol, OverlayAttachment, Sandbox } from "../endpoints/sandbox.js";
 import type { TunnelCollision } from "../paths/collision.js";
 import { MeshClaim } from "../paths/linux-mesh-claim.js";
 import { transitGateway } from "../vxlan/node-addresses.js";
@@ -84,9 +84,9 @@ class LinuxDataPlane implements DataPlane {
     });
   }
 
-  applyMesh(plan: MeshPlan): void {
+  async applyMesh(plan: MeshPlan): Promise<void> {
     this.#claim.take();
-    this.#mesh.apply(plan);
+    await this.#mesh.apply(plan);
     this.#meshPlan = plan;
   }
 
@@ -144,13 +144,7 @@ class LinuxDataPlane implements DataPlane {
       inside.send(setLinkUp(LOOPBACK_INDEX));
       let index = LOOPBACK_INDEX + 1;
       for (const overlay of sandbox.overlays) {
-        const network = this.#overlays.get(overlay.networkId);
-        if (network === undefined)
-          throw new InternalError(`overlay ${overlay.networkId} has no namespace yet`);
-        const hostName = linkName("v", sandbox.taskId);
-        network.attach(overlay, { hostName, name: `eth${index - 2}`, index, netnsFd });
-        inside.send(setLinkUp(index));
-        inside.send(setAddress({ index, address: overlay.address, prefixLength: overlay.prefixLength }));
+        this.#attachOverlay(inside, sandbox.taskId, overlay, { name: `eth${index - 2}`, index, netnsFd });
         index += 1;
       }
       if (sandbox.gatewayAddress !== undefined) this.#attachGateway(inside, sandbox, { index, netnsFd });
@@ -158,6 +152,26 @@ class LinuxDataPlane implements DataPlane {
       closeSync(netnsFd);
       inside.close();
     }
+  }
+
+  plug({ taskId, overlays, plug }: Sandbox): string {
+    const [overlay] = overlays;
+    if (overlay === undefined || plug === undefined)
+      throw new InternalError(`attachment ${taskId} has no address, or no place to lead to`);
+    const { netnsPath, linkName: name, linkIndex: index, mac } = plug;
+    const inside = new RouteSocket(this.#linux, netnsPath);
+    const netnsFd = openSync(netnsPath, "r");
+    try {
+      const chosen = mac === "" ? overlay : { ...overlay, mac };
+      return this.#attachOverlay(inside, taskId, chosen, { name, index, netnsFd });
+    } finally {
+      closeSync(netnsFd);
+      inside.close();
+    }
+  }
+
+  unplug({ taskId, overlays }: Sandbox): void {
+    for (const { networkId } of overlays) this.#overlays.get(networkId)?.detach(linkName("v", taskId));
   }
 
   hasSandbox(taskId: string): boolean {
@@ -236,6 +250,22 @@ class LinuxDataPlane implements DataPlane {
     this.#mesh.close();
     this.#claim.release();
     this.#host.close();
+  }
+
+  /** @returns the MAC in the sandbox. */
+  #attachOverlay(
+    inside: RouteSocket,
+    taskId: string,
+    overlay: OverlayAttachment,
+    end: { name: string; index: number; netnsFd: number },
+  ): string {
+    const network = this.#overlays.get(overlay.networkId);
+    if (network === undefined) throw new InternalError(`overlay ${overlay.networkId} has no namespace yet`);
+    const { index } = end;
+    const mac = network.attach(overlay, { hostName: linkName("v", taskId), ...end });
+    inside.send(setLinkUp(index));
+    inside.send(setAddress({ index, address: overlay.address, prefixLength: overlay.prefixLength }));
+    return mac;
   }
 
   #attachGateway(inside: RouteSocket, sandbox: Sandbox, end: { index: number; netnsFd: number }): void {

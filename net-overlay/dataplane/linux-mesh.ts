@@ -9,24 +9,18 @@ import { existsSync, readFileSync } from "node:fs";
 import { FailedPreconditionError, messageOf } from "../../base/errors/errors.js";
 import type { Linux, NftContext } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
-import { GATEWAY_LINK_PREFIX, renderMeshRuleset, TRANSIT_LINK } from "../balance/mesh-ruleset.js";
-import { NFT_TABLE } from "../balance/nft-text.js";
-import type { MeshPlan } from "../endpoints/mesh-plan.js";
-import {
-  MESH_MARK_FLAG,
-  MESH_MARK_MASK,
-  meshMark,
-  meshTable,
-  nodeNumberOfTable,
-  taskMac,
-  transitGateway,
-} from "../vxlan/node-addresses.js";
+import { MESH_IPV4 } from "../balance/mesh-family.js";
+import { GATEWAY_LINK_PREFIX, TRANSIT_LINK } from "../balance/mesh-frame.js";
+import type { MeshPlan, MeshPort } from "../endpoints/mesh-plan.js";
+import { meshTable, taskMac, transitGateway } from "../vxlan/node-addresses.js";
 import { TRANSIT_VNI, transitSubnet } from "../vxlan/transit.js";
 import { vxlanOverheadBytes } from "../vxlan/vni.js";
 import { LinuxConntrack, leavers } from "./linux-conntrack.js";
+import { LinuxMeshTable } from "./linux-mesh-table.js";
 import { makeVeth } from "./linux-overlay.js";
 import type { RouteSocket } from "./linux-route-socket.js";
 import { type EnsuredTunnel, ensureTunnel, readPeers, syncPeers } from "./linux-tunnel.js";
+import { FRAME_RULES, returnRules, ruleKey } from "./return-rules.js";
 import type { MarkRule, Route } from "./rtnetlink-messages.js";
 import {
   addRule,
@@ -38,24 +32,12 @@ import {
   setRoute,
 } from "./rtnetlink-messages.js";
 
-/**
- * One rule sends what is not ours past the rest,
- * so other traffic pays for one comparison however many peers there are.
- */
-const RULE_PRIORITY = 2200;
-const PASS_BY: MarkRule = {
-  priority: RULE_PRIORITY,
-  match: { mark: MESH_MARK_FLAG, mask: MESH_MARK_FLAG, inverted: true },
-  action: { kind: "goto", priority: RULE_PRIORITY + 2 },
-};
-const PASSED: MarkRule = { priority: RULE_PRIORITY + 2, action: { kind: "nop" } };
-
 interface Applied {
   readonly plan: MeshPlan | undefined;
   readonly tunnelIndex: number;
   readonly peers: ReadonlyMap<number, string>;
-  /** Peers with a rule that leads their connections' replies back. */
-  readonly returnPeers: ReadonlySet<number>;
+  /** Rules that are there, by `ruleKey`. */
+  readonly rules: ReadonlyMap<string, MarkRule>;
 }
 
 export class LinuxMesh {
@@ -63,6 +45,7 @@ export class LinuxMesh {
   readonly #netnsPath: string | undefined;
   readonly #socket: RouteSocket;
   readonly #nft: NftContext;
+  readonly #table: LinuxMeshTable;
   readonly #conntrack: LinuxConntrack;
   #applied: Applied | undefined;
   #underlayMtuBytes: number | undefined;
@@ -73,6 +56,7 @@ export class LinuxMesh {
     this.#netnsPath = options.netnsPath;
     this.#socket = options.socket;
     this.#nft = linux.nft(options.netnsPath);
+    this.#table = new LinuxMeshTable(this.#nft, MESH_IPV4);
     this.#conntrack = new LinuxConntrack(linux, options);
   }
 
@@ -92,40 +76,44 @@ export class LinuxMesh {
         );
       this.#underlayMtuBytes = link.mtuBytes;
     }
-    return this.#underlayMtuBytes - vxlanOverheadBytes(4);
+    return this.#underlayMtuBytes - vxlanOverheadBytes(localAddress.includes(":") ? 6 : 4);
   }
 
-  apply(plan: MeshPlan): void {
+  async apply(plan: MeshPlan): Promise<void> {
     const before = this.#ensureTransit(plan);
     this.#applied = undefined; // until everything below is done
     const { tunnelIndex } = before;
     const socket = this.#socket;
+    const { peers } = plan;
     // Also without a task here: a refusal of what a peer still sends to one that is gone must find its way
     // back.
-    const returnPeers = new Set(plan.ports.length > 0 ? plan.peers.keys() : []);
-    for (const number of before.returnPeers) {
-      if (!returnPeers.has(number)) socket.discard(deleteRule(returnRule(number)));
-    }
+    const isPublishing = plan.ports.length > 0;
+    const isSameTree = peers === before.plan?.peers && isPublishing === before.plan.ports.length > 0;
+    const rules = isSameTree ? before.rules : returnRules(isPublishing ? peers.keys() : []);
+    for (const [key, rule] of rules) if (!before.rules.has(key)) socket.ensure(addRule(rule));
+    for (const [key, rule] of before.rules) if (!rules.has(key)) socket.discard(deleteRule(rule));
+    if (peers !== before.peers) this.#syncPeers(plan, before);
+    await this.#table.apply(before.plan, plan);
+    this.#conntrack.forgetUdpFlowsOf(goneUdpBackends(before.plan, plan));
+    this.#applied = { plan, tunnelIndex, peers, rules };
+  }
+
+  #syncPeers(plan: MeshPlan, before: Applied): void {
+    const { tunnelIndex } = before;
+    const socket = this.#socket;
     for (const number of before.peers.keys()) {
       if (!plan.peers.has(number))
         for (const route of peerRoutes(number, tunnelIndex)) socket.discard(deleteRoute(route));
     }
-    const { peers } = plan;
     const changed = syncPeers(socket, {
       linkIndex: tunnelIndex,
       before: before.peers,
-      after: peers,
+      after: plan.peers,
       nextHopOf: transitGateway,
     });
     const source = transitGateway(plan.nodeNumber);
     for (const number of changed)
       for (const route of peerRoutes(number, tunnelIndex)) socket.send(setRoute({ ...route, source }));
-    for (const number of returnPeers)
-      if (!before.returnPeers.has(number)) socket.ensure(addRule(returnRule(number)));
-    const ruleset = renderMeshRuleset(before.plan, plan);
-    if (ruleset !== "") this.#nft.run(ruleset);
-    this.#conntrack.forgetUdpFlowsOf(leavers(udpBackendsOf(before.plan), udpBackendsOf(plan)));
-    this.#applied = { plan, tunnelIndex, peers, returnPeers };
   }
 
   /**
@@ -179,17 +167,17 @@ export class LinuxMesh {
    * one, systemd-networkd removes the others when it starts. If not, the next `apply` makes them anew.
    */
   isInPlace(): boolean {
-    if (this.#nft.list("list tables ip").includes(`table ${NFT_TABLE}`) && this.#hasRules()) return true;
+    if (this.#table.isThere() && this.#hasRules()) return true;
     this.#applied = undefined;
     return false;
   }
 
   #hasRules(): boolean {
-    const wanted = [PASS_BY, PASSED, ...[...(this.#applied?.returnPeers ?? [])].map(returnRule)];
+    const wanted = [...FRAME_RULES.map(ruleKey), ...(this.#applied?.rules.keys() ?? [])];
     const there = new Set(
       this.#socket.listRules().flatMap(({ isOurs, rule }) => (isOurs ? [ruleKey(rule)] : [])),
     );
-    return wanted.every((rule) => there.has(ruleKey(rule)));
+    return wanted.every((key) => there.has(key));
   }
 
   removeAll(): void {
@@ -197,7 +185,7 @@ export class LinuxMesh {
     const forward = this.#listForward();
     for (const handle of forward?.ownHandles ?? [])
       this.#nft.run(`delete rule ip filter FORWARD handle ${handle}`);
-    this.#nft.run(`table ${NFT_TABLE}\ndelete table ${NFT_TABLE}`);
+    this.#table.remove();
     for (const { isOurs, rule } of socket.listRules()) if (isOurs) socket.discard(deleteRule(rule));
     for (const { name, index } of socket.listLinks()) {
       if (name === TRANSIT_LINK || name.startsWith(GATEWAY_LINK_PREFIX)) socket.discard(deleteLink(index));
@@ -251,13 +239,11 @@ export class LinuxMesh {
     socket.send(setAddress({ index: linkIndex, address: transitGateway(plan.nodeNumber), prefixLength: 32 }));
     // no loop for a task that is gone
     socket.send(setRoute({ destination: transitSubnet(plan.nodeNumber), type: "unreachable" }));
-    const rules = socket.listRules().filter(({ isOurs }) => isOurs);
-    const hasRule = (wanted: MarkRule): boolean => rules.some(({ priority }) => priority === wanted.priority);
-    for (const rule of [PASSED, PASS_BY]) if (!hasRule(rule)) socket.ensure(addRule(rule));
-    const returnPeers = new Set<number>();
-    for (const { rule } of rules) {
-      const number = rule.action.kind === "table" ? nodeNumberOfTable(rule.action.table) : undefined;
-      if (number !== undefined) returnPeers.add(number);
+    const rules = new Map(
+      socket.listRules().flatMap(({ isOurs, rule }) => (isOurs ? [[ruleKey(rule), rule] as const] : [])),
+    );
+    for (const rule of FRAME_RULES) {
+      if (!rules.delete(ruleKey(rule))) socket.ensure(addRule(rule));
     }
     // A peer whose routes are not there counts as one with another VTEP: it is set again, or removed.
     const routed = new Set(
@@ -272,7 +258,7 @@ export class LinuxMesh {
         routed.has(meshTable(number)) ? vtep : "",
       ]),
     );
-    return { plan: undefined, tunnelIndex: linkIndex, peers, returnPeers };
+    return { plan: undefined, tunnelIndex: linkIndex, peers, rules };
   }
 
   /**
@@ -316,23 +302,17 @@ function withoutIpv6(link: string): Record<string, string> {
   return existsSync("/proc/sys/net/ipv6") ? { [`net.ipv6.conf.${link}.disable_ipv6`]: "1" } : {};
 }
 
-function udpBackendsOf(plan: MeshPlan | undefined): string[] {
-  return (plan?.ports ?? [])
+/** UDP backends that no port has any more. Looks at all ports only when one has lost a backend. */
+function goneUdpBackends(before: MeshPlan | undefined, after: MeshPlan): string[] {
+  const staying = new Set<MeshPort>(after.ports);
+  const changed = (before?.ports ?? []).filter((port) => port.protocol === "udp" && !staying.has(port));
+  return changed.length === 0 ? [] : leavers(addressesOf(changed), addressesOf(after.ports));
+}
+
+function addressesOf(ports: readonly MeshPort[]): string[] {
+  return ports
     .filter(({ protocol }) => protocol === "udp")
     .flatMap(({ backends }) => backends.map(({ address }) => address));
-}
-
-function returnRule(number: number): MarkRule {
-  return {
-    priority: RULE_PRIORITY + 1,
-    match: { mark: meshMark(number), mask: MESH_MARK_MASK },
-    action: { kind: "table", table: meshTable(number) },
-  };
-}
-
-/** What tells our rules apart: the priority, and the table where several share one. */
-function ruleKey({ priority, action }: MarkRule): string {
-  return `${priority} ${action.kind === "table" ? action.table : ""}`;
 }
 
 function peerRoutes(number: number, linkIndex: number): Route[] {

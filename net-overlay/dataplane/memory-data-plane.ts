@@ -12,14 +12,16 @@ export class MemoryDataPlane implements DataPlane {
   mesh: MeshPlan | undefined;
   readonly overlays = new Map<string, OverlayPlan>();
   readonly sandboxes = new Map<string, Sandbox>();
+  /** Interfaces in namespaces of others. */
+  readonly plugs = new Map<string, Sandbox>();
   /** "8080/tcp": ports that a process on the node is said to hold. */
   readonly heldPorts = new Set<string>();
   /** What somebody else has. */
   collided: readonly TunnelCollision[] = [];
-  /** Thrown by the next `applyOverlay`, `applyMesh` or `createSandbox`, once. */
+  /** Thrown by the next `applyOverlay`, `applyMesh`, `createSandbox` or `plug`, once. */
   nextFailure: Error | undefined;
 
-  applyMesh(plan: MeshPlan): void {
+  async applyMesh(plan: MeshPlan): Promise<void> {
     this.#failOnce();
     this.mesh = plan;
   }
@@ -46,6 +48,16 @@ export class MemoryDataPlane implements DataPlane {
   createSandbox(sandbox: Sandbox): void {
     this.#failOnce();
     this.sandboxes.set(sandbox.taskId, sandbox);
+  }
+
+  plug(sandbox: Sandbox): string {
+    this.#failOnce();
+    this.plugs.set(sandbox.taskId, sandbox);
+    return sandbox.plug?.mac || "02:42:00:00:00:02";
+  }
+
+  unplug(sandbox: Sandbox): void {
+    this.plugs.delete(sandbox.taskId);
   }
 
   hasSandbox(taskId: string): boolean {

@@ -17,6 +17,9 @@ export const TRANSIT_VNI = 4_096;
 export const TRANSIT_RANGE = "100.64.0.0/10";
 export const TRANSIT_PREFIX = 24;
 
+/** The whole transit range of IPv6: a /64 per node, a task's host number is that of its IPv4 address. */
+export const TRANSIT_RANGE_IPV6 = "fd53:6b65:696e::/48";
+
 const TRANSIT_BASE = 0x6440_0000n;
 
 function checkNumber(number: number): void {
@@ -42,6 +45,21 @@ export function transitAddress(number: number, host: number): string {
     throw new InvalidArgumentError(`a transit host part must be an integer from 0 to 255, got ${host}`);
   }
   return formatAddress(4, TRANSIT_BASE + BigInt(number) * 256n + BigInt(host));
+}
+
+/** @returns the node's transit subnet of IPv6, "fd53:6b65:696e:1::/64" for number 1. @throws {InvalidArgumentError} */
+export function transitSubnetIpv6(number: number): string {
+  checkNumber(number);
+  return `fd53:6b65:696e:${number.toString(16)}::/64`;
+}
+
+/**
+ * The IPv6 address that goes with a transit address: 100.64.1.5 has fd53:6b65:696e:1::5.
+ * @param address an IPv4 address of the transit range.
+ */
+export function transitIpv6(address: string): string {
+  const [, high = 0, low = 0, host = 0] = address.split(".").map(Number);
+  return `fd53:6b65:696e:${((high - 64) * 256 + low).toString(16)}::${host.toString(16)}`;
 }
 
 /** Whether the number can be a node's. */

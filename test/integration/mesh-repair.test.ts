@@ -29,7 +29,7 @@ const PLAN: MeshPlan = {
 const REMOVALS: readonly (readonly [what: string, host: (name: string) => string[]])[] = [
   [
     "all our rules but one",
-    (host) => ["sh", "-c", `for i in 1 2 3; do ip -n ${host} rule del proto 83; done`],
+    (host) => ["sh", "-c", `for i in 1 2 3 4 5 6; do ip -n ${host} rule del proto 83; done`],
   ],
   ["one peer's rule", (host) => ["ip", "-n", host, "rule", "del", "proto", "83", "table", "1000003"]],
   [
@@ -56,15 +56,15 @@ test("what others remove of the mesh is noticed and made again", async () => {
     const hostNetns = `/run/netns/${host}`;
     const plane = createLinuxDataPlane({ linux, netnsDir: join(dir, "ns"), hostNetns, log: silentLogger });
     const kernel = (): string[] => [ip("rule"), ip("route")].flatMap((text) => text.split("\n").sort());
-    plane.applyMesh(PLAN);
+    await plane.applyMesh(PLAN);
     const whole = kernel();
-    assert.equal(whole.filter((line) => line.includes("proto 83")).length, 7);
+    assert.equal(whole.filter((line) => line.includes("proto 83")).length, 10);
     assert.equal(plane.checkHost(), true);
     for (const [what, removal] of REMOVALS) {
       const [program = "", ...args] = removal(host);
       execFileSync(program, args);
       assert.equal(plane.checkHost(), false, what);
-      plane.applyMesh(PLAN);
+      await plane.applyMesh(PLAN);
       assert.equal(plane.checkHost(), true, what);
       assert.deepEqual(kernel(), whole, what);
     }

@@ -10,12 +10,17 @@ import { openKoffiLinux } from "../../base/linux/linux-koffi.js";
 import type { NftContext } from "../../base/linux/linux-ports.js";
 import type { Random } from "../../base/random/random.js";
 import { SeededRandom } from "../../base/random/seeded-random.js";
+import { MESH_IPV4, MESH_IPV6 } from "../../net-overlay/balance/mesh-family.js";
 import { renderMeshRuleset } from "../../net-overlay/balance/mesh-ruleset.js";
+import { NFT_TABLE } from "../../net-overlay/balance/nft-text.js";
 import type { OverlayBalance } from "../../net-overlay/balance/overlay-ruleset.js";
 import { renderOverlayRuleset } from "../../net-overlay/balance/overlay-ruleset.js";
+import { LinuxMeshTable } from "../../net-overlay/dataplane/linux-mesh-table.js";
 import type { MeshPlan } from "../../net-overlay/endpoints/mesh-plan.js";
+import { BalancePolicy } from "../../proto/gen/skein/v1/types.js";
 
 const STEPS = 60;
+const POLICIES = [BalancePolicy.ROUND_ROBIN, BalancePolicy.SOURCE_HASH, BalancePolicy.LOCAL_FIRST];
 const linux = await openKoffiLinux();
 const dir = mkdtempSync(join(tmpdir(), "skein-nft-"));
 const paths: string[] = [];
@@ -33,9 +38,9 @@ after(async () => {
 });
 
 /** The table as text in which neither the order of elements nor of chains matters. */
-function listed(nft: NftContext): string[] {
+function listed(nft: NftContext, table: string): string[] {
   return nft
-    .list("list table ip skein")
+    .list(`list table ${table}`)
     .replaceAll(/\s+/g, " ")
     .replaceAll(
       /elements = \{([^}]*)\}/g,
@@ -76,6 +81,13 @@ function randomMesh(random: Random): MeshPlan {
     protocol: protocols.get(publishedPort) ?? ("tcp" as const),
     publishedPort,
     backends: some(random, tasks).map((address) => ({ address, port: random.int(1, 3) })),
+    ...(random.float() < 0.3 ? { hostAddresses: some(random, ["eth1", "10.99.0.1", "fd00::1", "lo"]) } : {}),
+    ...(random.float() < 0.3
+      ? { allowedSources: some(random, ["10.0.0.0/8", "10.1.0.0/16", "fd00::/8", "192.168.0.0/16"]) }
+      : {}),
+    ...(random.float() < 0.3 ? { isSnat: true } : {}),
+    ...(random.float() < 0.2 ? { isNodeOnly: true } : {}),
+    balance: POLICIES[random.int(0, 3)] ?? BalancePolicy.ROUND_ROBIN,
   }));
   return {
     nodeNumber: 1,
@@ -94,7 +106,11 @@ function randomMesh(random: Random): MeshPlan {
   };
 }
 
-function check<T>(draw: (random: Random) => T, render: (previous: T | undefined, next: T) => string): void {
+function check<T>(
+  draw: (random: Random) => T,
+  render: (previous: T | undefined, next: T) => string,
+  table = NFT_TABLE,
+): void {
   const random = new SeededRandom(7);
   const stepwise = freshNft();
   const atOnce = freshNft();
@@ -104,7 +120,7 @@ function check<T>(draw: (random: Random) => T, render: (previous: T | undefined,
     const text = render(previous, next);
     if (text !== "") stepwise.run(text);
     atOnce.run(render(undefined, next));
-    assert.deepEqual(listed(stepwise), listed(atOnce), `step ${step}`);
+    assert.deepEqual(listed(stepwise, table), listed(atOnce, table), `step ${step}`);
     previous = next;
   }
   stepwise.close();
@@ -114,5 +130,24 @@ function check<T>(draw: (random: Random) => T, render: (previous: T | undefined,
 test("an overlay's ruleset changed step by step equals one made at once", () =>
   check(randomBalance, renderOverlayRuleset));
 
-test("the mesh's ruleset changed step by step equals one made at once", () =>
-  check(randomMesh, renderMeshRuleset));
+for (const family of [MESH_IPV4, MESH_IPV6]) {
+  const table = family.table;
+  const render = (previous: MeshPlan | undefined, next: MeshPlan): string =>
+    renderMeshRuleset(previous, next, family);
+
+  test(`the mesh's ruleset of ${family.word} changed step by step equals one made at once`, () =>
+    check(randomMesh, render, table));
+
+  test(`the mesh's ruleset of ${family.word} filled in slices, over whatever is there, equals one made at once`, async () => {
+    const random = new SeededRandom(9);
+    const [sliced, atOnce] = [freshNft(), freshNft()];
+    for (let step = 0; step < STEPS / 4; step += 1) {
+      const next = randomMesh(random);
+      await new LinuxMeshTable(sliced, family).apply(undefined, next);
+      atOnce.run(render(undefined, next));
+      assert.deepEqual(listed(sliced, table), listed(atOnce, table), `step ${step}`);
+    }
+    sliced.close();
+    atOnce.close();
+  });
+}

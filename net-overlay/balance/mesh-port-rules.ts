@@ -1,0 +1,98 @@
+/**
+ * The chains of one published port: where it is open, for whom, and which task a connection gets.
+ * Pure. Invariants: a list that has nothing of this family, or nothing at all, closes the port or refuses
+ * everybody, it never opens wider; a rule that admits says what must match, so that what the kernel cannot
+ * tell (no interface: the node's own packets) is not admitted.
+ * Source: docs/design/network-ingress.md, "Ports".
+ */
+
+import { BalancePolicy } from "../../proto/gen/skein/v1/types.js";
+import { isAddress } from "../endpoints/host-addresses.js";
+import type { MeshPlan, MeshPort } from "../endpoints/mesh-plan.js";
+import { cidrContains, formatCidr, parseCidr } from "../ipam/cidr.js";
+import { isTransitAddressOf } from "../vxlan/transit.js";
+import type { MeshFamily } from "./mesh-family.js";
+import { REFUSED_CHAIN, SNAT_MARK } from "./mesh-frame.js";
+import { backendChoice } from "./nft-text.js";
+
+export interface PortChain {
+  readonly name: string;
+  readonly rules: readonly string[];
+}
+
+/** Where the map of ports leads to. */
+export function chainOf({ protocol, publishedPort }: MeshPort): string {
+  return `port_${protocol}_${publishedPort}`;
+}
+
+/** A chain that a port has only when it is not open on every address. */
+export function innerChainOf({ protocol, publishedPort }: MeshPort): string {
+  return `to_${protocol}_${publishedPort}`;
+}
+
+/** In the order in which they may be made; none: the port is closed in this family. */
+export function chainsOfPort(port: MeshPort, plan: MeshPlan, family: MeshFamily): PortChain[] {
+  const targets = targetsOf(port, family);
+  if (targets.length === 0) return [];
+  const rules = [...admission(port, family), ...delivery(port, targets, plan, family)];
+  const gates = gatesOf(port, family);
+  if (gates === undefined) return [{ name: chainOf(port), rules }];
+  if (gates.length === 0) return [];
+  const inner = innerChainOf(port);
+  return [
+    { name: inner, rules },
+    { name: chainOf(port), rules: gates.map((gate) => `${gate} goto ${inner}`) },
+  ];
+}
+
+function targetsOf({ backends, relay }: MeshPort, family: MeshFamily): string[] {
+  if (backends.length === 0) return [];
+  return (relay === undefined ? backends : [relay]).map(
+    ({ address, port }) => `${family.transitOf(address)} . ${port}`,
+  );
+}
+
+/** What lets a packet through; undefined: everything does. */
+function gatesOf({ hostAddresses }: MeshPort, family: MeshFamily): string[] | undefined {
+  if (hostAddresses === undefined || hostAddresses.includes(family.wildcard)) return undefined;
+  const addresses = hostAddresses.filter((place) => family.isOwn(place));
+  const names = hostAddresses.filter((place) => !isAddress(place));
+  return [
+    ...(addresses.length === 0 ? [] : [`${family.word} daddr { ${addresses.join(", ")} }`]),
+    ...(names.length === 0 ? [] : [`iifname { ${names.map((name) => `"${name}"`).join(", ")} }`]),
+  ];
+}
+
+function admission({ allowedSources }: MeshPort, family: MeshFamily): string[] {
+  if (allowedSources === undefined) return [];
+  const subnets = disjoint(allowedSources.filter((subnet) => family.isOwn(subnet.split("/")[0] ?? "")));
+  if (subnets.length === 0) return [`goto ${REFUSED_CHAIN}`];
+  if (subnets.some((subnet) => subnet.endsWith("/0"))) return [];
+  return [`${family.word} saddr != { ${subnets.join(", ")} } goto ${REFUSED_CHAIN}`];
+}
+
+function delivery(port: MeshPort, targets: readonly string[], plan: MeshPlan, family: MeshFamily): string[] {
+  const local = new Set(
+    port.balance === BalancePolicy.LOCAL_FIRST
+      ? port.backends
+          .filter(({ address }) => isTransitAddressOf(plan.nodeNumber, address))
+          .map((backend) => `${family.transitOf(backend.address)} . ${backend.port}`)
+      : [],
+  );
+  const { balance = BalancePolicy.ROUND_ROBIN } = port;
+  return [
+    ...(port.isSnat === true ? [`meta mark set meta mark or ${SNAT_MARK}`] : []),
+    `${port.protocol} dport ${port.publishedPort} dnat to ${backendChoice(balance, targets, { local, family: family.word })}`,
+  ];
+}
+
+/** Subnets without host bits, none of which lies in another: nft refuses sets that overlap. */
+export function disjoint(subnets: readonly string[]): string[] {
+  const parsed = subnets.map(parseCidr).sort((a, b) => a.prefix - b.prefix);
+  const kept: typeof parsed = [];
+  for (const subnet of parsed) {
+    const address = { family: subnet.family, value: subnet.base };
+    if (!kept.some((wider) => cidrContains(wider, address))) kept.push(subnet);
+  }
+  return kept.map(formatCidr);
+}
