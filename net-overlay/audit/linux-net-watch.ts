@@ -9,10 +9,8 @@ import { messageOf } from "../../base/errors/errors.js";
 import { packetReader } from "../../base/linux/linux-packet-stream.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
+import type { Change } from "./kernel-audit.js";
 import { endsForeignTransaction, ROUTE_GROUPS, RULESET_GROUPS } from "./netlink-events.js";
-
-/** routes: links, addresses, routes, neighbours, maybe by ourselves; ruleset: nftables, by somebody else. */
-export type Change = "routes" | "ruleset";
 
 export interface NetWatchOptions {
   readonly linux: Linux;

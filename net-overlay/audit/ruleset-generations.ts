@@ -1,0 +1,77 @@
+/**
+ * Whether a namespace's ruleset is as our own last transaction left it. The kernel numbers the rulesets of a
+ * namespace one by one, so a number tells what a listing would.
+ * Edge: to the kernel by the Linux port. Invariant: a ruleset is trusted only if every transaction since it
+ * was last known to be right was our own.
+ * Source: linux/netfilter/nf_tables.h, NFT_MSG_GETGEN.
+ */
+import type { Linux, NftContext } from "../../base/linux/linux-ports.js";
+import { decodeAttributes, encodeMessage, NLM_F_ACK } from "../dataplane/rtnetlink-codec.js";
+
+const GET_GENERATION = (10 << 8) | 16;
+const NFGENMSG_BYTES = 4;
+const NFTA_GEN_ID = 1;
+/** The host's own namespace has no path. */
+const HOST = "";
+
+export class RulesetGenerations {
+  readonly #linux: Linux;
+  readonly #trusted = new Map<string, number>();
+
+  constructor(linux: Linux) {
+    this.#linux = linux;
+  }
+
+  /** The same port, whose transactions are watched. */
+  watched(): Linux {
+    const linux = this.#linux;
+    return {
+      ...linux,
+      nft: (netnsPath) => this.#watch(linux.nft(netnsPath), netnsPath),
+      createNetns: (path) => {
+        linux.createNetns(path);
+        this.trust(path, this.read(path)); // nobody was here before us
+      },
+      deleteNetns: (path) => {
+        this.#trusted.delete(path);
+        return linux.deleteNetns(path);
+      },
+    };
+  }
+
+  /** @returns undefined where netlink cannot be had. */
+  read(netnsPath: string | undefined): number | undefined {
+    if (this.#linux.joinNetlinkGroups === undefined) return undefined; // commands alone
+    const socket = this.#linux.netlink(netnsPath, "netfilter");
+    try {
+      const fixed = new Uint8Array(NFGENMSG_BYTES);
+      const [answer] = socket.request(encodeMessage({ type: GET_GENERATION, flags: NLM_F_ACK, fixed }));
+      if (answer === undefined) return undefined;
+      const bytes = Buffer.from(answer.buffer, answer.byteOffset, answer.byteLength);
+      return decodeAttributes(bytes.subarray(NFGENMSG_BYTES)).get(NFTA_GEN_ID)?.readUInt32BE(0);
+    } finally {
+      socket.close();
+    }
+  }
+
+  isTrusted(netnsPath: string | undefined, generation: number | undefined): boolean {
+    return generation !== undefined && this.#trusted.get(netnsPath ?? HOST) === generation;
+  }
+
+  trust(netnsPath: string | undefined, generation: number | undefined): void {
+    if (generation !== undefined) this.#trusted.set(netnsPath ?? HOST, generation);
+  }
+
+  #watch(nft: NftContext, netnsPath: string | undefined): NftContext {
+    return {
+      ...nft,
+      run: (text) => {
+        const before = this.read(netnsPath);
+        const wasTrusted = this.isTrusted(netnsPath, before);
+        nft.run(text);
+        const after = this.read(netnsPath);
+        if (wasTrusted && before !== undefined && after === before + 1) this.trust(netnsPath, after);
+      },
+    };
+  }
+}
