@@ -35,7 +35,7 @@ export interface NetworkPlaneOptions {
    */
   readonly hostNetns?: string;
   /**
-   * Addresses, with a port when it is not 53.
+   * Addresses, with a port when it is not 53. With them, tasks get no search domains or options of the host.
    * @default the nameservers of /etc/resolv.conf, read anew when it changes
    */
   readonly upstreamResolvers?: readonly string[];
@@ -63,6 +63,7 @@ export function createNetworkPlane(options: NetworkPlaneOptions): NetworkPlane {
         clock,
         log,
       }),
+    hostResolvConf: upstreamResolvers === undefined ? nodeResolvConf({ clock, log }) : () => "",
     holders: {
       ofPort: (port) => holders.holderOf("udp", port),
       ofMesh: () => holders.holderOfName(MESH_CLAIM),
@@ -74,18 +75,30 @@ export function createNetworkPlane(options: NetworkPlaneOptions): NetworkPlane {
 }
 
 /** The nameservers of the node's resolv.conf, read anew when what was read is some seconds old. */
-export function nodeResolvers({ clock, log }: { clock: Clock; log: Logger }): () => readonly string[] {
+export function nodeResolvers(options: { clock: Clock; log: Logger }): () => readonly string[] {
+  const read = nodeResolvConf(options);
+  let text = "";
   let resolvers: readonly string[] = [];
+  return () => {
+    const now = read();
+    if (now !== text) resolvers = parseNameservers(now);
+    text = now;
+    return resolvers;
+  };
+}
+
+function nodeResolvConf({ clock, log }: { clock: Clock; log: Logger }): () => string {
+  let text = "";
   let readAtMs = Number.NEGATIVE_INFINITY;
   return () => {
-    if (clock.monotonicMs() - readAtMs < RESOLV_CONF_FRESH_MS) return resolvers;
+    if (clock.monotonicMs() - readAtMs < RESOLV_CONF_FRESH_MS) return text;
     readAtMs = clock.monotonicMs();
     try {
-      resolvers = parseNameservers(readFileSync("/etc/resolv.conf", "utf8"));
+      text = readFileSync("/etc/resolv.conf", "utf8");
     } catch (error) {
       log.warn("the node's resolv.conf is unreadable", { error: messageOf(error) });
     }
-    return resolvers;
+    return text;
   };
 }
 

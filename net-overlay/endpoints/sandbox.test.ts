@@ -4,6 +4,8 @@ import { Task } from "../../proto/gen/skein/v1/objects.js";
 import { network, stateOf } from "./network-fixtures.js";
 import { chooseGatewayHost, etcHostsOf, needsGateway, overlaysOf, resolvConfOf } from "./sandbox.js";
 
+const HOST_RESOLV_CONF = "nameserver 127.0.0.53\nsearch host.test\noptions edns0\n";
+
 test("gateway addresses go round, so that one rests before it is given again", () => {
   assert.equal(chooseGatewayHost(new Set(), { number: 1, lastHost: 1 }), 2);
   assert.equal(chooseGatewayHost(new Set(["100.64.1.3"]), { number: 1, lastHost: 2 }), 4);
@@ -38,10 +40,19 @@ test("an unknown network is named", () => {
 });
 
 test("resolv.conf names our resolver, and keeps what the service asks for", () => {
-  assert.equal(resolvConfOf(Task.fromPartial({})), "nameserver 127.0.0.11\noptions ndots:0\n");
+  assert.equal(resolvConfOf(Task.fromPartial({}), ""), "nameserver 127.0.0.11\noptions ndots:0\n");
   const dnsConfig = { nameservers: ["9.9.9.9"], search: ["a.test", "b.test"], options: ["ndots:2"] };
   const task = Task.fromPartial({ spec: { container: { dnsConfig } } });
-  assert.equal(resolvConfOf(task), "nameserver 127.0.0.11\nsearch a.test b.test\noptions ndots:2\n");
+  assert.equal(
+    resolvConfOf(Task.fromPartial({}), HOST_RESOLV_CONF),
+    "nameserver 127.0.0.11\nsearch host.test\noptions edns0 ndots:0\n",
+  );
+  const none = Task.fromPartial({ spec: { container: { dnsConfig: { search: ["."] } } } });
+  assert.equal(resolvConfOf(none, HOST_RESOLV_CONF), "nameserver 127.0.0.11\noptions edns0 ndots:0\n");
+  assert.equal(
+    resolvConfOf(task, HOST_RESOLV_CONF),
+    "nameserver 127.0.0.11\nsearch a.test b.test\noptions ndots:2\n",
+  );
 });
 
 test("hosts name the container and what the service adds", () => {

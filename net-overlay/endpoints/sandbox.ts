@@ -7,6 +7,8 @@ import { FailedPreconditionError, ResourceExhaustedError } from "../../base/erro
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import type { PortConfig } from "../../proto/gen/skein/v1/types.js";
 import { PortProtocol } from "../../proto/gen/skein/v1/types.js";
+import { DNS_ADDRESS } from "../discovery/dns-address.js";
+import { readResolvConf } from "../local/sandbox-files.js";
 import { GATEWAY_HOST_MAX, GATEWAY_HOST_MIN } from "../vxlan/node-addresses.js";
 import { transitAddress } from "../vxlan/transit.js";
 import type { NetworkState } from "./network-state.js";
@@ -104,12 +106,19 @@ export function chooseGatewayHost(
   throw new ResourceExhaustedError(`all ${count} task addresses of this node are taken`);
 }
 
-export function resolvConfOf(task: Task): string {
+/**
+ * As Docker writes it: search domains and options of the service, or else of the host.
+ * @param hostResolvConf the host's file; "" when there is none.
+ */
+export function resolvConfOf(task: Task, hostResolvConf: string): string {
   const dns = task.spec?.container?.dnsConfig;
-  const options = dns?.options ?? [];
-  const lines = ["nameserver 127.0.0.11"];
-  if ((dns?.search.length ?? 0) > 0) lines.push(`search ${dns?.search.join(" ")}`);
+  const host = readResolvConf(hostResolvConf);
+  const asked = dns?.search ?? [];
+  const search = asked.length > 0 ? asked.filter((domain) => domain !== ".") : host.search;
+  const options = (dns?.options.length ?? 0) > 0 ? (dns?.options ?? []) : host.options;
   const hasNdots = options.some((option) => option.startsWith("ndots:"));
+  const lines = [`nameserver ${DNS_ADDRESS}`];
+  if (search.length > 0) lines.push(`search ${search.join(" ")}`);
   lines.push(`options ${[...options, ...(hasNdots ? [] : ["ndots:0"])].join(" ")}`);
   return `${lines.join("\n")}\n`;
 }
