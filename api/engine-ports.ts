@@ -6,8 +6,10 @@
 import type { ContainerManager } from "../proto/engine/containers.js";
 import type { ImageRecord, ImageWorkshop } from "../proto/engine/images.js";
 import type { VolumeStore } from "../proto/engine/volumes.js";
+import type { Network } from "../proto/gen/skein/v1/objects.js";
 import type { MountedVolume } from "./convert/container-mounts-out.js";
 import type { HostPaths } from "./convert/container-out.js";
+import type { NetworkService } from "./convert/network-use-out.js";
 
 export type EngineImage = ImageRecord;
 export interface ImageBackend extends ImageWorkshop {
@@ -23,6 +25,19 @@ export interface EngineContainerNetwork {
   readonly name: string;
   readonly address: string;
   readonly prefixLength: number;
+  /** CIDR; absent: it has none. */
+  readonly ipv6Address?: string;
+  readonly driverOptions?: Readonly<Record<string, string>>;
+}
+
+/** The cluster as this node was told of it. */
+export interface KnownCluster {
+  /** Networks this node takes part in, and those it may come to. */
+  networks(): readonly Network[];
+  /** Of a network this node takes part in: the nodes with a task on it. */
+  peers(networkId: string): readonly { readonly nodeId: string; readonly address: string }[];
+  /** Likewise: the services on it. */
+  services(networkId: string): readonly NetworkService[];
 }
 
 export interface ContainerBackend extends ContainerManager {

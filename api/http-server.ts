@@ -109,6 +109,8 @@ function routesOf(backend: EngineBackend, clients: ManagerClients, events: Engin
       local: backend.localNetworks,
       containers: backend.containers,
       isManager,
+      known: () => backend.known?.(),
+      networksOfTask: (taskId) => (taskId === "" ? [] : backend.networksOfTask(taskId)),
       nowMs: () => backend.clock.nowMs(),
       onPruned: onPruned("network"),
     }),

@@ -14,7 +14,7 @@ import type { LocalNetworks, PortBinding } from "../proto/engine/networks.js";
 import type { EngineSettings } from "../proto/engine/settings.js";
 import type { ContainerStreams } from "../proto/engine/streams.js";
 import type { ClusterSpec, GenericResource, NodeAvailability } from "../proto/gen/skein/v1/types.js";
-import type { ContainerBackend, EngineContainerNetwork, ImageBackend } from "./engine-ports.js";
+import type { ContainerBackend, EngineContainerNetwork, ImageBackend, KnownCluster } from "./engine-ports.js";
 
 export type LocalNodeState = "inactive" | "pending" | "active" | "error" | "locked";
 
@@ -199,6 +199,8 @@ export interface EngineBackend {
   };
   /** Bridge, host, none and those people make. */
   readonly localNetworks?: LocalNetworks;
+  /** What the cluster has told this node; undefined: it is in no swarm. @default nothing */
+  known?(): KnownCluster | undefined;
   /** The networks a task of this node is on. */
   networksOfTask(taskId: string): readonly EngineContainerNetwork[];
   /** Its host-mode ports. @default none */

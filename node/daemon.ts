@@ -29,6 +29,7 @@ import { NodeLock } from "./node-lock.js";
 import { NodeWorkload } from "./node-workload.js";
 import { SwarmFiles } from "./swarm-files.js";
 import { SwarmLifecycle } from "./swarm-lifecycle.js";
+import { taskNetworks } from "./task-networks.js";
 
 export interface DaemonWorld {
   readonly linux: Linux;
@@ -125,7 +126,9 @@ export class Daemon {
         files: workload.files,
         building: { builder: workload.builder, images: workload.images, containers: workload.containers },
         ...(workload.localNetworks === undefined ? {} : { localNetworks: workload.localNetworks }),
-        networksOfTask: (taskId) => workload.network.taskNetworks(taskId),
+        networksOfTask: (taskId) =>
+          taskNetworks(workload.network.taskNetworks(taskId), workload.known?.task(taskId)),
+        known: () => workload.known,
         portsOfTask: (taskId) => workload.network.taskPorts(taskId),
         clock,
         random: random.child("api"),

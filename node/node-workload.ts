@@ -26,6 +26,7 @@ import { LogBrokerClient } from "../proto/gen/skein/v1/logs.js";
 import type { Task } from "../proto/gen/skein/v1/objects.js";
 import { TunnelsClient } from "../proto/gen/skein/v1/reach.js";
 import { createAgent } from "../worker/agent/agent.js";
+import type { KnownCluster } from "../worker/agent/known-cluster.js";
 import type { ManagerConnection } from "../worker/agent/manager-connection.js";
 import { LocalContainerFileAccess } from "../worker/containers/files/container-file-access.js";
 import { holdRoots } from "../worker/containers/files/rootfs-holds.js";
@@ -105,6 +106,7 @@ export class NodeWorkload {
   readonly localNetworks: NodeLocalNetworks | undefined;
   readonly #parts: WorkloadOptions;
   readonly #scope: Scope;
+  #known: KnownCluster | undefined;
 
   private constructor(
     parts: WorkloadOptions,
@@ -213,6 +215,11 @@ export class NodeWorkload {
     }
   }
 
+  /** What this node has been told of the swarm it is in. */
+  get known(): KnownCluster | undefined {
+    return this.#known;
+  }
+
   /** Makes this node an agent of a swarm. */
   async openAgent(request: AgentRequest, facts: NodeFacts): Promise<NodeAgent> {
     const { clock, random, log } = this.#parts;
@@ -286,12 +293,14 @@ export class NodeWorkload {
         log.debug("describing this node failed", { error: messageOf(error) });
       });
     });
+    this.#known = agent.known;
     await agent.start();
     return {
       reconnect: (reason) => agent.reconnect(reason),
       describeAgain: () => agent.describeAgain(),
       close: async ({ leaving }) => {
         tellAgain();
+        this.#known = undefined;
         if (leaving) await agent.removeTasks();
         await agent.close({ leaving });
         executor.close();

@@ -14,6 +14,9 @@ export interface TaskNetwork {
   readonly name: string;
   readonly address: string;
   readonly prefixLength: number;
+  /** CIDR. */
+  readonly ipv6Address?: string;
+  readonly driverOptions?: Readonly<Record<string, string>>;
 }
 
 export interface NetworksOutParts {
@@ -128,12 +131,20 @@ function isOtherNameOf(name: string, states: Readonly<Record<string, EndpointSta
 }
 
 function taskEndpointOut(network: TaskNetwork, apiMinor: number): JsonObject {
+  const { address, ipv6Address = "", driverOptions = {} } = network;
+  const [ipv6 = "", ipv6PrefixLength = "0"] = ipv6Address.split("/");
   const out = endpointOut({ networkId: network.networkId, dnsNames: null }, [], apiMinor);
   return {
     ...out,
-    IPAMConfig: { IPv4Address: network.address },
-    IPAddress: network.address,
+    IPAMConfig: {
+      ...(address === "" ? {} : { IPv4Address: address }),
+      ...(ipv6 === "" ? {} : { IPv6Address: ipv6 }),
+    },
+    DriverOpts: Object.keys(driverOptions).length === 0 ? null : driverOptions,
+    IPAddress: address,
     IPPrefixLen: network.prefixLength,
+    GlobalIPv6Address: ipv6,
+    GlobalIPv6PrefixLen: Number(ipv6PrefixLength),
   };
 }
 

@@ -45,7 +45,7 @@ function ipamOut({ subnet, ipRange, gateway, auxiliaryAddresses }: IpamConfigura
   };
 }
 
-function memberOut({ name, endpoint }: NetworkMember): JsonObject {
+export function memberOut({ name, endpoint }: NetworkMember): JsonObject {
   const withPrefix = (address: string, length: number): string =>
     address === "" ? "" : `${address}/${length}`;
   return {

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Node, Service, Task } from "../../proto/gen/skein/v1/objects.js";
 import { TaskState } from "../../proto/gen/skein/v1/types.js";
-import { networkUseOut } from "./network-use-out.js";
+import { networkPeersOut, networkServicesOut, networkUseOf } from "./network-use-out.js";
 
 test("services of the network alone, with tasks that run, and their nodes as peers", () => {
   const service = (id: string, networkId: string): Service =>
@@ -13,7 +13,10 @@ test("services of the network alone, with tasks that run, and their nodes as pee
       id,
       spec: { annotations: { name: id } },
       endpoint: {
-        virtualIps: [{ networkId, address: "10.0.1.2/24" }],
+        virtualIps: [
+          { networkId, address: "10.0.1.2/24" },
+          { networkId, address: "fd00::2/64" },
+        ],
         ports: [{ targetPort: 80, publishedPort: 8080 }],
       },
     });
@@ -23,7 +26,7 @@ test("services of the network alone, with tasks that run, and their nodes as pee
       status: { state },
       networks: [{ networkId, addresses: ["10.0.1.7/24"] }],
     });
-  const out = networkUseOut({
+  const use = networkUseOf({
     networkId: "net",
     services: [service("web", "net"), service("api", "other")],
     tasks: [
@@ -33,17 +36,21 @@ test("services of the network alone, with tasks that run, and their nodes as pee
     ],
     nodes: [Node.fromPartial({ id: "node-of-fifteen", status: { address: "192.0.2.1" } })],
   });
-  assert.deepEqual(out, {
-    Services: {
-      web: {
-        VIP: "10.0.1.2",
-        Ports: ["Target: 80, Publish: 8080"],
-        LocalLBIndex: 0,
-        Tasks: [
-          { Name: "web.1.t1", EndpointID: "", EndpointIP: "10.0.1.7", Info: { "Host IP": "192.0.2.1" } },
-        ],
+  assert.deepEqual(
+    { ...networkServicesOut(use.services), ...networkPeersOut(use.peers) },
+    {
+      Services: {
+        web: {
+          VIP: "10.0.1.2",
+          IPv6VIP: "fd00::2",
+          Ports: ["Target: 80, Publish: 8080"],
+          LocalLBIndex: 0,
+          Tasks: [
+            { Name: "web.1.t1", EndpointID: "", EndpointIP: "10.0.1.7", Info: { "Host IP": "192.0.2.1" } },
+          ],
+        },
       },
+      Peers: [{ Name: "node-of-fift", IP: "192.0.2.1" }],
     },
-    Peers: [{ Name: "node-of-fift", IP: "192.0.2.1" }],
-  });
+  );
 });

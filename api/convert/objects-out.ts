@@ -2,7 +2,8 @@
  * Nodes, networks, secrets, configs and the cluster as Docker shows them. Pure.
  */
 import type { Cluster, Config, Network, Node, Secret } from "../../proto/gen/skein/v1/objects.js";
-import { type IpamConfig, NodeAvailability, NodeRole, NodeState } from "../../proto/gen/skein/v1/types.js";
+import { NodeAvailability, NodeRole, NodeState } from "../../proto/gen/skein/v1/types.js";
+import { ipamOut } from "./cluster-network-out.js";
 import { clusterSpecOut } from "./cluster-spec.js";
 import { metaOut } from "./service-out.js";
 import { type JsonObject, nanoseconds, omitEmpty, timeText } from "./shape.js";
@@ -81,44 +82,6 @@ function nodeExtrasOut({ description, clockSkewMs, drainStartedAtMs }: Node): Js
     DrainStartedAt: drainStartedAtMs === 0 ? undefined : timeText(drainStartedAtMs),
   });
   return Object.keys(extras).length === 0 ? {} : { Skein: extras };
-}
-
-function ipamOut(config: IpamConfig): JsonObject {
-  return omitEmpty({
-    Subnet: config.subnet,
-    IPRange: config.range,
-    Gateway: config.gateway,
-    AuxiliaryAddresses: config.reserved,
-  });
-}
-
-export function networkOut(network: Network): JsonObject {
-  const { spec } = network;
-  return {
-    Name: spec?.annotations?.name ?? "",
-    Id: network.id,
-    Created: timeText(network.meta?.createdAtMs ?? 0),
-    Scope: "swarm",
-    Driver: spec?.driver || "overlay",
-    EnableIPv4: true,
-    EnableIPv6: spec?.ipv6Enabled ?? false,
-    IPAM: {
-      Driver: spec?.ipamDriver || "default",
-      Options: Object.keys(spec?.ipamOptions ?? {}).length === 0 ? null : (spec?.ipamOptions ?? null),
-      Config: (network.ipam.length > 0 ? network.ipam : (spec?.ipamConfigs ?? [])).map(ipamOut),
-    },
-    Internal: spec?.internal ?? false,
-    Attachable: spec?.attachable ?? false,
-    Ingress: spec?.ingress ?? false,
-    ConfigFrom: { Network: "" },
-    ConfigOnly: false,
-    Containers: null,
-    Options: {
-      ...spec?.driverOptions,
-      "com.docker.network.driver.overlay.vxlanid_list": String(network.vni),
-    },
-    Labels: spec?.annotations?.labels ?? {},
-  };
 }
 
 /** The shorter form inside a task's attachments. */

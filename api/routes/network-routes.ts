@@ -12,28 +12,26 @@ import {
 } from "../../base/errors/errors.js";
 import type { ContainerManager, ContainerRecord } from "../../proto/engine/containers.js";
 import type { LocalNetworkRecord, LocalNetworks } from "../../proto/engine/networks.js";
-import type { Network } from "../../proto/gen/skein/v1/objects.js";
 import { clusterNetworkIn } from "../convert/cluster-network-in.js";
+import { networkOut } from "../convert/cluster-network-out.js";
 import { endpointIn } from "../convert/container-in-networking.js";
 import type { Fields } from "../convert/fields.js";
 import { localNetworkIn } from "../convert/local-network-in.js";
 import { isPredefinedNetwork, localNetworkOut } from "../convert/local-network-out.js";
-import { networkUseOut } from "../convert/network-use-out.js";
-import { networkOut } from "../convert/objects-out.js";
 import { labelsMatch, untilOf } from "../convert/prune-filters.js";
 import type { JsonObject } from "../convert/shape.js";
-import { type Filters, labelFilters, listFilters, parseFilters } from "../filters.js";
+import { type Filters, labelFilters, parseFilters } from "../filters.js";
 import type { ManagerClients } from "../manager-clients.js";
+import { type ClusterNetworkParts, ClusterNetworks } from "./cluster-networks.js";
 import type { Route } from "./route.js";
 
 const FILTER_KEYS = ["dangling", "driver", "id", "label", "name", "scope", "type"];
 const PRUNE_KEYS = ["label", "label!", "until"];
 
-export interface NetworkRouteParts {
+export interface NetworkRouteParts extends ClusterNetworkParts {
   /** undefined: this node has none. */
   readonly local: LocalNetworks | undefined;
-  readonly containers: Pick<ContainerManager, "get" | "connectNetwork" | "disconnectNetwork">;
-  readonly isManager: () => boolean;
+  readonly containers: Pick<ContainerManager, "list" | "get" | "connectNetwork" | "disconnectNetwork">;
   readonly nowMs: () => number;
   readonly onPruned?: (reclaimedBytes: number) => void;
 }
@@ -65,6 +63,15 @@ export function networkRoutes(clients: ManagerClients, parts: NetworkRouteParts)
       },
     },
     {
+      // Skein's own
+      method: "POST",
+      path: "/networks/:id/update",
+      handle: async (exchange) => {
+        await networks.update(exchange.param("id"), await exchange.body({ required: true }));
+        return { status: 200 };
+      },
+    },
+    {
       method: "POST",
       path: "/networks/prune",
       handle: async ({ query }) => ({ status: 200, json: await networks.prune(query.get("filters")) }),
@@ -89,12 +96,12 @@ export function networkRoutes(clients: ManagerClients, parts: NetworkRouteParts)
 }
 
 class Networks {
-  readonly #clients: ManagerClients;
+  readonly #cluster: ClusterNetworks;
   readonly #parts: NetworkRouteParts;
 
   constructor(clients: ManagerClients, parts: NetworkRouteParts) {
-    this.#clients = clients;
     this.#parts = parts;
+    this.#cluster = new ClusterNetworks(clients, parts);
   }
 
   async list(filterText: string | null): Promise<{ status: number; json: JsonObject[] }> {
@@ -103,7 +110,7 @@ class Networks {
     const used = new Set(
       local.filter(({ id }) => (this.#parts.local?.members(id).length ?? 0) > 0).map(({ id }) => id),
     );
-    const cluster = await this.#clusterNetworks();
+    const cluster = await this.#cluster.list();
     const all = [...local.map((record) => localNetworkOut(record)), ...cluster.map(networkOut)];
     return { status: 200, json: all.filter((network) => matches(network, filters, used)) };
   }
@@ -117,25 +124,8 @@ class Networks {
       );
     const own = scope === "swarm" ? undefined : this.#parts.local?.find(id);
     if (own !== undefined) return localNetworkOut(own, this.#parts.local?.members(own.id));
-    if (!this.#parts.isManager() || scope === "local") throw new NotFoundError(`network ${id} not found`);
-    const { network } = await this.#clients.call((control) => control.getNetwork, { id });
-    if (network === undefined) throw new NotFoundError(`network ${id} not found`);
-    const isVerbose = /^(1|t|true)$/i.test(verbose);
-    return { ...networkOut(network), ...(isVerbose ? await this.#useOf(network.id) : {}) };
-  }
-
-  async #useOf(networkId: string): Promise<JsonObject> {
-    const filters = undefined;
-    const [{ services }, { tasks }, { nodes }] = await Promise.all([
-      this.#clients.call((control) => control.listServices, { filters, modes: [], status: false }),
-      this.#clients.call((control) => control.listTasks, {
-        ...{ filters, serviceIds: [], nodeIds: [], desiredStates: [], upToDateOnly: false },
-      }),
-      this.#clients.call((control) => control.listNodes, {
-        ...{ filters, roles: [], memberships: [], nodeLabels: {}, nodeLabelKeys: [] },
-      }),
-    ]);
-    return networkUseOut({ networkId, services, tasks, nodes });
+    if (scope === "local") throw new NotFoundError(`network ${id} not found`);
+    return this.#cluster.inspect(id, { verbose: /^(1|t|true)$/i.test(verbose) });
   }
 
   async create(fields: Fields): Promise<{ status: number; json: JsonObject }> {
@@ -153,8 +143,14 @@ class Networks {
   async remove(id: string): Promise<void> {
     const own = this.#parts.local?.find(id);
     if (own !== undefined) await this.#parts.local?.remove(own.id);
-    else if (this.#parts.isManager()) await this.#clients.call((control) => control.removeNetwork, { id });
-    else throw new NotFoundError(`network ${id} not found`);
+    else await this.#cluster.remove(id);
+  }
+
+  /** @throws {InvalidArgumentError} a local one. */
+  async update(id: string, fields: Fields): Promise<void> {
+    if (this.#parts.local?.find(id) !== undefined)
+      throw new InvalidArgumentError(`network ${id} is local: only the cluster's networks can be changed`);
+    await this.#cluster.update(id, fields);
   }
 
   async prune(filterText: string | null): Promise<JsonObject> {
@@ -171,10 +167,10 @@ class Networks {
       if ((this.#parts.local?.members(record.id).length ?? 0) > 0) continue;
       if (await unlessInUse(this.#parts.local?.remove(record.id))) deleted.push(record.name);
     }
-    for (const network of await this.#clusterNetworks()) {
+    for (const network of this.#parts.isManager() ? await this.#cluster.list() : []) {
       if (network.spec?.ingress === true || !isMeant(networkOut(network))) continue;
-      const removal = this.#clients.call((control) => control.removeNetwork, { id: network.id });
-      if (await unlessInUse(removal)) deleted.push(network.spec?.annotations?.name ?? network.id);
+      if (await unlessInUse(this.#cluster.remove(network.id)))
+        deleted.push(network.spec?.annotations?.name ?? network.id);
     }
     this.#parts.onPruned?.(0);
     return { NetworksDeleted: deleted.length === 0 ? null : deleted };
@@ -216,7 +212,7 @@ class Networks {
   async #joinable(id: string): Promise<LocalNetworkRecord> {
     const own = this.#parts.local?.find(id);
     if (own !== undefined) return own;
-    const ofCluster = (await this.#clusterNetworks()).some(
+    const ofCluster = (await this.#cluster.list()).some(
       (network) => network.id === id || network.spec?.annotations?.name === id,
     );
     if (ofCluster)
@@ -228,9 +224,7 @@ class Networks {
     const request = localNetworkIn(fields);
     const { local } = this.#parts;
     if (local === undefined) throw new NotImplementedError("this node has no local networks");
-    const taken = (await this.#clusterNetworks()).some(
-      ({ spec }) => spec?.annotations?.name === request.name,
-    );
+    const taken = (await this.#cluster.list()).some(({ spec }) => spec?.annotations?.name === request.name);
     if (taken) throw new AlreadyExistsError(`network with name ${request.name} already exists`);
     return (await local.create(request)).id;
   }
@@ -240,20 +234,7 @@ class Networks {
     const name = spec.annotations?.name ?? "";
     if (this.#parts.local?.list().some((record) => record.name === name))
       throw new AlreadyExistsError(`network with name ${name} already exists`);
-    const { network } = await this.#clients.call((control) => control.createNetwork, { spec });
-    return network?.id ?? "";
-  }
-
-  /** None while there is no leader: the node's own networks are to be had all the same, as in Docker. */
-  async #clusterNetworks(): Promise<readonly Network[]> {
-    if (!this.#parts.isManager()) return [];
-    const filters = listFilters(new Map());
-    try {
-      return (await this.#clients.call((control) => control.listNetworks, { filters })).networks;
-    } catch (error) {
-      if (["unavailable", "not-leader", "deadline-exceeded"].includes(codeOf(error))) return [];
-      throw error;
-    }
+    return this.#cluster.create(spec);
   }
 }
 

@@ -21,6 +21,7 @@ import type { AgentState } from "../state/agent-state.js";
 import { AssignmentApplier } from "./assignment-applier.js";
 import { LogPublisher } from "./grpc-log-publisher.js";
 import { ManagerSession } from "./grpc-manager-session.js";
+import type { KnownCluster } from "./known-cluster.js";
 import { ConnectionPool, type Dial } from "./manager-connection.js";
 import { ManagerList } from "./manager-list.js";
 import { StatusReporter } from "./status-reporter.js";
@@ -59,6 +60,8 @@ export interface Agent {
   start(): Promise<void>;
   /** Store revision that network and tasks here follow. */
   readonly appliedRevision: number;
+  /** What this node has been told of networks and tasks. */
+  readonly known: KnownCluster;
   /** Address of the manager of the open session. */
   readonly manager: string | undefined;
   /** Tells the manager what changed about this node. */
@@ -123,6 +126,10 @@ class NodeAgent implements Agent {
 
   get appliedRevision(): number {
     return this.#applier.appliedRevision;
+  }
+
+  get known(): KnownCluster {
+    return this.#applier.known;
   }
 
   get manager(): string | undefined {

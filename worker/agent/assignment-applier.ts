@@ -24,6 +24,7 @@ import { rank } from "../exec/task-machine.js";
 import type { AgentState, SavedAgent } from "../state/agent-state.js";
 import { AssignmentBook, type BookChanges, keyText } from "./assignment-book.js";
 import { DrainGate } from "./drain-gate.js";
+import { type KnownCluster, knownCluster } from "./known-cluster.js";
 import { networkIdentity } from "./network-identity.js";
 import { StatusSaver } from "./status-saver.js";
 import { TaskSet } from "./task-set.js";
@@ -86,6 +87,12 @@ export class AssignmentApplier {
   get appliedRevision(): number {
     return this.#appliedRevision;
   }
+
+  /** What this node has been told, for those who ask here. */
+  readonly known: KnownCluster = knownCluster(this.#book, () => ({
+    nodeId: this.#identity?.nodeId ?? "",
+    address: this.#identity?.dataPathAddress ?? "",
+  }));
 
   /** Newest whole revision that was received. */
   get revision(): number {
