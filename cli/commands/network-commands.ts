@@ -1,6 +1,7 @@
 /**
  * `skein network …`. Edge: to the API.
  */
+import { BlockList, isIP } from "node:net";
 import type { Command } from "commander";
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import { type Context, fetchRow, fetchRows, filtersQuery, forEachName, textOf } from "../context.js";
@@ -23,7 +24,10 @@ export interface NetworkFlags {
   readonly attachable?: boolean;
   readonly ingress?: boolean;
   readonly internal?: boolean;
+  readonly ipv4?: boolean | string;
   readonly ipv6?: boolean;
+  readonly configOnly?: boolean;
+  readonly configFrom?: string;
   readonly scope?: string;
   readonly subnet?: readonly string[];
   readonly ipRange?: readonly string[];
@@ -35,19 +39,17 @@ export interface NetworkFlags {
   readonly label?: readonly string[];
 }
 
-const ipv4 = (address: string): number =>
-  address
-    .split("/")[0]
-    ?.split(".")
-    .reduce((sum, part) => sum * 256 + Number(part), 0) ?? 0;
-
-/**
- * Whether an IPv4 address lies in a subnet; for IPv6, whether they begin alike: the daemon checks exactly.
- */
+/** Whether an address, or the first of a range, lies in a subnet. What is neither lies in none. */
 export function inSubnet(address: string, subnet: string): boolean {
-  if (subnet.includes(":") || address.includes(":")) return address.split(":")[0] === subnet.split(":")[0];
-  const bits = 2 ** (32 - Number(subnet.split("/")[1] ?? 32));
-  return Math.floor(ipv4(address) / bits) === Math.floor(ipv4(subnet) / bits);
+  const [bare = ""] = address.split("/");
+  const [base = "", length = ""] = subnet.split("/");
+  const family = isIP(bare);
+  if (family === 0 || isIP(base) !== family || !/^\d{1,3}$/.test(length)) return false;
+  if (Number(length) > (family === 4 ? 32 : 128)) return false;
+  const list = new BlockList();
+  const word = family === 4 ? "ipv4" : "ipv6";
+  list.addSubnet(base, Number(length), word);
+  return list.check(bare, word);
 }
 
 /**
@@ -95,16 +97,66 @@ export function networkBody(name: string, flags: NetworkFlags): Json {
   const configs = ipamConfigs(flags);
   return {
     Name: name,
-    Driver: flags.driver ?? "overlay",
+    Driver: flags.driver ?? (flags.configOnly === true ? "" : "overlay"),
     Scope: flags.scope ?? "",
     Internal: flags.internal === true,
     Attachable: flags.attachable === true,
     Ingress: flags.ingress === true,
+    ...(flags.ipv4 === undefined ? {} : { EnableIPv4: yesOrNo("--ipv4", flags.ipv4) }),
     EnableIPv6: flags.ipv6 === true,
+    ConfigOnly: flags.configOnly === true,
+    ...(flags.configFrom === undefined ? {} : { ConfigFrom: { Network: flags.configFrom } }),
     IPAM: { Driver: flags.ipamDriver ?? "default", Options: keyValues(flags.ipamOpt ?? []), Config: configs },
     Options: keyValues(flags.opt ?? []),
     Labels: keyValues(flags.label ?? []),
   };
+}
+
+/** @throws {InvalidArgumentError} */
+function yesOrNo(flag: string, value: boolean | string): boolean {
+  if (value === true || value === "true" || value === "1") return true;
+  if (value === false || value === "false" || value === "0") return false;
+  throw new InvalidArgumentError(`${flag} must be true or false, got "${value}"`);
+}
+
+export interface NetworkUpdateFlags {
+  readonly subnetAdd?: readonly string[];
+  readonly ipRange?: readonly string[];
+  readonly gateway?: readonly string[];
+  readonly auxAddress?: readonly string[];
+  readonly labelAdd?: readonly string[];
+  readonly labelRm?: readonly string[];
+}
+
+/** @throws {InvalidArgumentError} nothing to change. */
+export function networkUpdateBody(flags: NetworkUpdateFlags): Json {
+  const subnets = ipamConfigs({ ...flags, subnet: flags.subnetAdd ?? [] });
+  const labels = [...(flags.labelAdd ?? []), ...(flags.labelRm ?? [])];
+  if (subnets.length + labels.length === 0)
+    throw new InvalidArgumentError("nothing to change: give --subnet-add, --label-add or --label-rm");
+  return {
+    Subnets: subnets,
+    LabelsAdd: keyValues(flags.labelAdd ?? []),
+    LabelsRemove: [...(flags.labelRm ?? [])],
+  };
+}
+
+function addUpdate(network: Command, context: Context): void {
+  network
+    .command("update")
+    .description("Give a network of the swarm more subnets, or other labels, while it is used")
+    .argument("<network>", "id or name")
+    .addOption(listOption("--subnet-add <cidr>", "another subnet, used at once"))
+    .addOption(listOption("--ip-range <cidr>", "part of an added subnet that addresses are handed out from"))
+    .addOption(listOption("--gateway <ip>", "gateway of an added subnet"))
+    .addOption(listOption("--aux-address <name=ip>", "address of an added subnet to leave alone"))
+    .addOption(listOption("--label-add <key=value>", "add or change a label"))
+    .addOption(listOption("--label-rm <key>", "remove a label"))
+    .action(async (name: string, flags: NetworkUpdateFlags) => {
+      const path = `/networks/${encodeURIComponent(name)}/update`;
+      await context.client().call("POST", path, { body: networkUpdateBody(flags) });
+      context.print(name);
+    });
 }
 
 function addCreate(network: Command, context: Context): void {
@@ -112,11 +164,14 @@ function addCreate(network: Command, context: Context): void {
     .command("create")
     .description("Create a network of the swarm")
     .argument("<name>", "name of the network")
-    .option("-d, --driver <driver>", "driver", "overlay")
+    .option("-d, --driver <driver>", 'driver (default "overlay")')
     .option("--attachable", "plain containers may join too")
     .option("--ingress", "make it the network of the routing mesh (one per swarm)")
     .option("--internal", "no way out of it")
+    .option("--ipv4 [yes]", "hand out IPv4 addresses (default true)")
     .option("--ipv6", "hand out IPv6 addresses too")
+    .option("--config-only", "settings for other networks, kept on this node")
+    .option("--config-from <network>", "take the settings of such a network")
     .option("--scope <scope>", "swarm")
     .addOption(listOption("--subnet <cidr>", "subnet; by default one is cut from the swarm's pool"))
     .addOption(listOption("--ip-range <cidr>", "part of a subnet that addresses are handed out from"))
@@ -125,7 +180,11 @@ function addCreate(network: Command, context: Context): void {
     .option("--ipam-driver <driver>", "address manager", "default")
     .addOption(listOption("--ipam-opt <key=value>", "option of the address manager"))
     .addOption(
-      listOption("-o, --opt <key=value>", "option of the driver: encrypted, com.docker.network.driver.mtu=N"),
+      listOption(
+        "-o, --opt <key=value>",
+        "option of the driver: encrypted, com.docker.network.driver.mtu=N, " +
+          "com.docker.network.driver.overlay.vxlanid_list=N",
+      ),
     )
     .addOption(listOption("--label <key=value>", "label of the network"))
     .action(async (name: string, flags: NetworkFlags) => {
@@ -140,6 +199,7 @@ function addCreate(network: Command, context: Context): void {
 export function addNetworkCommands(program: Command, context: Context): void {
   const network = program.command("network").description("Manage networks");
   addCreate(network, context);
+  addUpdate(network, context);
   network
     .command("ls")
     .alias("list")
