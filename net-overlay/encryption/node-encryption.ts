@@ -6,6 +6,7 @@
  * cluster nothing new is set up, and what the kernel has stays.
  * Source: docs/design/network-encryption.md.
  */
+import { createHash } from "node:crypto";
 import type { Clock, Timer } from "../../base/clock/clock.js";
 import { FailedPreconditionError, messageOf } from "../../base/errors/errors.js";
 import type { Logger } from "../../base/log/logger.js";
@@ -26,8 +27,8 @@ import { PEERS_PER_MESSAGE_MAX } from "./wireguard-codec.js";
 
 interface Pair {
   readonly peer: EncryptedPeer;
-  /** The newest generation when the key was chosen; 0: none was known. */
-  readonly newestKnown: number;
+  /** The newest key when the pair's was chosen; "": none was known. */
+  readonly newestKnown: string;
   readonly watch?: PairWatch;
   /** Of the watch's generation. */
   readonly presharedKey?: Uint8Array;
@@ -93,7 +94,7 @@ export class NodeEncryption {
     this.#keys = [...state.networkKeys.values()]
       .map(({ generation, key }) => ({ generation, key }))
       .sort((a, b) => b.generation - a.generation);
-    const text = planText(plan, { generation: this.#keys[0]?.generation ?? 0, mtuBytes: options.mtuBytes });
+    const text = planText(plan, { key: keyName(this.#keys[0]), mtuBytes: options.mtuBytes });
     if (text === this.#applied && !options.isCheck) return;
     this.#applied = undefined;
     const udpPort = underlay.ensure({
@@ -225,12 +226,12 @@ export class NodeEncryption {
     { before, found }: { before: Pair | undefined; found: KernelPeer | undefined },
   ): Pair {
     const newest = this.#keys[0];
-    if (newest === undefined || before?.newestKnown === newest.generation) {
-      return before === undefined ? { peer, newestKnown: 0 } : { ...before, peer };
+    if (newest === undefined || before?.newestKnown === keyName(newest)) {
+      return before === undefined ? { peer, newestKnown: "" } : { ...before, peer };
     }
     return {
       peer,
-      newestKnown: newest.generation,
+      newestKnown: keyName(newest),
       watch: beginWatch(newest.generation, found),
       presharedKey: pairKey(newest, [this.#nodeId, peer.nodeId]),
     };
@@ -267,12 +268,17 @@ export class NodeEncryption {
   }
 }
 
+/** Tells keys apart without showing them: after a restored backup a generation may come a second time. */
+function keyName(key: NetworkKey | undefined): string {
+  return key === undefined ? "" : `${key.generation}-${createHash("sha256").update(key.key).digest("hex")}`;
+}
+
 function byKey(device: KernelDevice | undefined): Map<string, KernelPeer> {
   return new Map((device?.peers ?? []).map((peer) => [publicKeyText(peer.publicKey), peer]));
 }
 
 /** Everything a plan says, to see whether another one says the same. No secret is in it. */
-function planText(plan: EncryptionPlan, more: { generation: number; mtuBytes: number }): string {
+function planText(plan: EncryptionPlan, more: { key: string; mtuBytes: number }): string {
   const peers = [...plan.peers.values()].map((peer) => ({
     ...peer,
     publicKey: publicKeyText(peer.publicKey),
