@@ -12,6 +12,7 @@ import {
   PortProtocol,
   PublishMode,
   type ServiceSpec,
+  SourceMode,
   TaskState,
   type UpdateConfig,
   UpdateOrder,
@@ -29,6 +30,10 @@ const FAILURE_WORDS: Readonly<Record<string, string>> = {
 const BALANCE_WORDS: Readonly<Record<string, string>> = {
   [BalancePolicy.SOURCE_HASH]: "sourcehash",
   [BalancePolicy.LOCAL_FIRST]: "localfirst",
+};
+const SOURCE_WORDS: Readonly<Record<string, string>> = {
+  [SourceMode.SNAT]: "snat",
+  [SourceMode.PROXY]: "proxy",
 };
 const PROTOCOL_WORDS: Readonly<Record<string, string>> = {
   [PortProtocol.TCP]: "tcp",
@@ -75,6 +80,11 @@ export function portOut(port: PortConfig): JsonObject {
     Protocol: PROTOCOL_WORDS[port.protocol],
     ...omitEmpty({ TargetPort: port.targetPort, PublishedPort: port.publishedPort }),
     PublishMode: port.publishMode === PublishMode.HOST ? "host" : "ingress",
+    ...omitEmpty({
+      HostAddresses: port.hostAddresses,
+      AllowedSources: port.allowedSources,
+      SourceMode: SOURCE_WORDS[port.sourceMode],
+    }),
   };
 }
 

@@ -13,6 +13,7 @@ import {
   UpdateOrder,
 } from "../../proto/gen/skein/v1/types.js";
 import type { Fields } from "./fields.js";
+import { SOURCE_MODES, subnetOf, withPublishLabels } from "./publish-labels.js";
 import { BALANCE_POLICIES, withEndpointLabels, withServiceLabels } from "./service-labels.js";
 import { attachmentsIn, taskSpecIn } from "./task-spec-in.js";
 
@@ -64,6 +65,9 @@ function endpointIn(fields: Fields | undefined): EndpointSpec | undefined {
       targetPort: port.integer("TargetPort"),
       publishedPort: port.integer("PublishedPort"),
       publishMode: port.oneOf("PublishMode", PUBLISH_MODES),
+      hostAddresses: port.strings("HostAddresses"),
+      allowedSources: port.strings("AllowedSources").map(subnetOf),
+      sourceMode: port.oneOf("SourceMode", SOURCE_MODES),
     })),
   });
 }
@@ -78,6 +82,9 @@ export function serviceSpecIn(fields: Fields): ServiceSpec {
     mode: modeIn(fields.object("Mode")),
     update: updateConfigIn(fields.object("UpdateConfig")),
     rollback: updateConfigIn(fields.object("RollbackConfig")),
-    endpoint: withEndpointLabels(endpointIn(fields.object("EndpointSpec")), labels),
+    endpoint: withPublishLabels(
+      withEndpointLabels(endpointIn(fields.object("EndpointSpec")), labels),
+      labels,
+    ),
   };
 }

@@ -29,13 +29,24 @@ test("publish takes a pair of ports, a range, or keys", () => {
   ]);
 });
 
+test("publish says where a port is open, for whom, and what tasks see of a client", () => {
+  const port = { Protocol: "tcp", TargetPort: 80, PublishedPort: 8080, PublishMode: "ingress" };
+  const text = "target=80,published=8080,address=10.0.0.1,address=eth1,allow=10.0.0.0/8,source=snat";
+  assert.deepEqual(parsePublish(text), [
+    { ...port, HostAddresses: ["10.0.0.1", "eth1"], AllowedSources: ["10.0.0.0/8"], SourceMode: "snat" },
+  ]);
+  assert.deepEqual(parsePublish("10.0.0.1:8080:80"), [{ ...port, HostAddresses: ["10.0.0.1"] }]);
+  assert.deepEqual(parsePublish("[fd00::1]:8080:80"), [{ ...port, HostAddresses: ["fd00::1"] }]);
+});
+
 test("publish refuses what it does not understand, with the rule", () => {
-  assert.throws(() => parsePublish("127.0.0.1:80:80"), /a host IP is not supported yet/);
+  assert.throws(() => parsePublish("1:2:3:4"), /must be \[ADDRESS:\]\[PUBLISHED:\]TARGET/);
+  assert.throws(() => parsePublish("10.0.0.1::80"), /must be \[ADDRESS:\]\[PUBLISHED:\]TARGET/);
   assert.throws(() => parsePublish("1-3:1-2"), /both ranges must have the same length/);
   assert.throws(() => parsePublish("70000"), /ports of 0 to 65535/);
   assert.throws(
     () => parsePublish("target=80,host=8080"),
-    /unknown key "host"; known are target, published, protocol, mode/,
+    /unknown key "host"; known are target, published, protocol, mode, address, allow, source/,
   );
   assert.throws(() => parsePublish("published=80"), /needs target=PORT/);
 });

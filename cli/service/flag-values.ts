@@ -34,11 +34,14 @@ function portRange(text: string, flag: string): [number, number] {
   return [from, to];
 }
 
-/** "8080:80/tcp", "8000-8002:80-82", "target=80,published=8080,protocol=tcp,mode=host". */
+/**
+ * "8080:80/tcp", "8000-8002:80-82", "10.0.0.1:8080:80", "target=80,published=8080,protocol=tcp,mode=host".
+ * The keys address and allow may stand several times.
+ */
 export function parsePublish(text: string, flag = "--publish"): Json[] {
   if (text.includes("=")) {
     const pairs = csvPairs(text, flag);
-    only(pairs, flag, ["target", "published", "protocol", "mode"]);
+    only(pairs, flag, ["target", "published", "protocol", "mode", "address", "allow", "source"]);
     const target = pairs.get("target");
     if (target === undefined)
       throw new InvalidArgumentError(`${flag} needs target=PORT, got ${JSON.stringify(text)}`);
@@ -50,13 +53,21 @@ export function parsePublish(text: string, flag = "--publish"): Json[] {
           ? parseInteger(pairs.get("published") ?? "", `${flag} published`)
           : undefined,
         PublishMode: pairs.get("mode") ?? "ingress",
+        HostAddresses: repeatedValues(text, "address"),
+        AllowedSources: repeatedValues(text, "allow"),
+        SourceMode: pairs.get("source"),
       }),
     ];
   }
-  const [ports = "", protocol = "tcp"] = text.split("/");
+  const [whole = "", protocol = "tcp"] = text.split("/");
+  const hosted = /^(?:\[([^\]]+)\]|([^:]+)):([^:]+:[^:]+)$/.exec(whole);
+  const [, ipv6, ipv4, ports = whole] = hosted ?? [];
   const parts = ports.split(":");
-  if (parts.length > 2)
-    throw new InvalidArgumentError(`${flag}: a host IP is not supported yet, got ${JSON.stringify(text)}`);
+  if (parts.length > 2) {
+    throw new InvalidArgumentError(
+      `${flag} must be [ADDRESS:][PUBLISHED:]TARGET[/PROTOCOL], got ${JSON.stringify(text)}`,
+    );
+  }
   const [fromTarget, toTarget] = portRange(parts[parts.length - 1] ?? "", flag);
   const published = parts.length === 2 ? portRange(parts[0] ?? "", flag) : undefined;
   if (published !== undefined && published[1] - published[0] !== toTarget - fromTarget) {
@@ -70,6 +81,7 @@ export function parsePublish(text: string, flag = "--publish"): Json[] {
       TargetPort: fromTarget + i,
       PublishedPort: published === undefined ? undefined : published[0] + i,
       PublishMode: "ingress",
+      HostAddresses: hosted === null ? undefined : [ipv6 ?? ipv4],
     }),
   );
 }
@@ -103,6 +115,12 @@ const MOUNT_KEYS = [
 function repeated(text: string, key: string): Record<string, string> {
   const found = [...text.matchAll(new RegExp(`(?:^|,)"?${key}=([^=,"]+)=([^,"]*)`, "g"))];
   return Object.fromEntries(found.map((match) => [match[1] ?? "", match[2] ?? ""]));
+}
+
+/** All values of a key that may stand several times. @returns undefined when it does not stand at all. */
+function repeatedValues(text: string, key: string): string[] | undefined {
+  const found = [...text.matchAll(new RegExp(`(?:^|,)"?${key}=([^,"]+)`, "g"))];
+  return found.length === 0 ? undefined : found.map((match) => match[1] ?? "");
 }
 
 const isTrue = (value: string | undefined): boolean =>

@@ -118,7 +118,10 @@ export function addCreateFlags(command: Command): void {
   command.addOption(listOption("--env-file <file>", "file with environment variables"));
   command.addOption(listOption("-l, --label <key=value>", "label of the service"));
   command.addOption(
-    listOption("-p, --publish <port>", "published:target[/protocol], or target=…,published=…,mode=host"),
+    listOption(
+      "-p, --publish <port>",
+      "[address:]published:target[/protocol], or target=…,published=…,mode=host,address=…,allow=…,source=snat",
+    ),
   );
   for (const flag of LIST_FLAGS)
     command.addOption(listOption(`--${flag.name} <${flag.value}>`, flag.description));

@@ -215,3 +215,15 @@ test("balance and idle timeout are fields, and a label that says them follows th
   assert.equal(at(relabelled, "EndpointSpec", "Balance"), undefined);
   assert.equal(at(relabelled, "EndpointSpec", "IdleTimeout"), 5_000_000_000);
 });
+
+test("a label that says of a port what a field says is sent back alone", async () => {
+  const port = { Protocol: "tcp", TargetPort: 80, PublishedPort: 8080, PublishMode: "ingress" };
+  const before = {
+    Labels: { "skein.publish.8080.allow": "10.0.0.0/8" },
+    EndpointSpec: { Ports: [{ ...port, AllowedSources: ["10.0.0.0/8"], SourceMode: "snat" }] },
+  };
+  const after = await update(before, "--label-rm", "skein.publish.8080.allow");
+  assert.deepEqual(at(after, "EndpointSpec", "Ports"), [{ ...port, SourceMode: "snat" }]);
+  const kept = await update(before, "--label-add", "other=1");
+  assert.deepEqual(at(kept, "EndpointSpec", "Ports"), before.EndpointSpec.Ports);
+});

@@ -178,8 +178,26 @@ function updateBalance(
     endpoint[key] = read(text);
     if (out[label] !== undefined) out[label] = text;
   };
+  if (touched.some((text) => text.startsWith(PUBLISH_LABEL_PREFIX))) {
+    endpoint["Ports"] = listOf(endpoint["Ports"]).map((port) => withoutLabelled(port, touched));
+  }
   set("balance", "Balance", (text) => text);
   set("idle-timeout", "IdleTimeout", (text) => parseDuration(text, "--idle-timeout"));
+  return out;
+}
+
+const PUBLISH_LABEL_PREFIX = "skein.publish.";
+const PUBLISH_FIELDS = { addresses: "HostAddresses", allow: "AllowedSources", source: "SourceMode" };
+
+/** A port without what labels that are changed or removed may have said of it. */
+function withoutLabelled(port: Json, touched: readonly string[]): Json {
+  const out = { ...port };
+  const number = String(port["PublishedPort"]);
+  const places = [number, `${number}/${port["Protocol"] ?? "tcp"}`];
+  for (const [word, field] of Object.entries(PUBLISH_FIELDS)) {
+    const labels = places.map((place) => `${PUBLISH_LABEL_PREFIX}${place}.${word}`);
+    if (touched.some((text) => labels.includes(text.split("=")[0] ?? ""))) delete out[field];
+  }
   return out;
 }
 

@@ -3,12 +3,16 @@
  * Pure.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
+import { isAddress, isInterfaceName, isSubnet } from "../../net-overlay/ipam/host-addresses.js";
 import {
   BalancePolicy,
   EndpointMode,
   type EndpointSpec,
+  type PortConfig,
+  PortProtocol,
   PublishMode,
   type ServiceSpec,
+  SourceMode,
   type UpdateConfig,
 } from "../../proto/gen/skein/v1/types.js";
 import { checkServiceName } from "./annotations.js";
@@ -17,6 +21,9 @@ import { checkTaskSpec } from "./task-spec-validation.js";
 /** Tasks one service may ask for. */
 export const REPLICAS_MAX = 100_000;
 const PORT_MAX = 65_535;
+/** Of one port: they stand in the ruleset of every node. */
+const HOST_ADDRESSES_MAX = 32;
+const ALLOWED_SOURCES_MAX = 256;
 /** The connection table counts seconds, and with a thousand ticks to the second no more than 2^31 of these. */
 const IDLE_TIMEOUT_MIN_MS = 1_000;
 const IDLE_TIMEOUT_MAX_MS = 20 * 86_400_000;
@@ -105,10 +112,44 @@ function checkBalance(endpoint: EndpointSpec | undefined): void {
   }
 }
 
+/** Where a port is open, for whom, and what its tasks see of a client. */
+function checkAdmission({ hostAddresses, allowedSources, ...port }: PortConfig): void {
+  const name = `port ${port.publishedPort || port.targetPort}`;
+  if (hostAddresses.length > HOST_ADDRESSES_MAX || allowedSources.length > ALLOWED_SOURCES_MAX) {
+    throw new InvalidArgumentError(
+      `EndpointSpec: ${name} may have at most ${HOST_ADDRESSES_MAX} host addresses and ` +
+        `${ALLOWED_SOURCES_MAX} allowed sources`,
+    );
+  }
+  const wrongPlace = hostAddresses.find((place) => !isAddress(place) && !isInterfaceName(place));
+  if (wrongPlace !== undefined) {
+    throw new InvalidArgumentError(
+      `EndpointSpec: host address of ${name} must be an IP address or the name of an interface, ` +
+        `got "${wrongPlace}"`,
+    );
+  }
+  const wrongSource = allowedSources.find((subnet) => !isSubnet(subnet));
+  if (wrongSource !== undefined) {
+    throw new InvalidArgumentError(
+      `EndpointSpec: allowed source of ${name} must be a subnet such as 10.0.0.0/8, got "${wrongSource}"`,
+    );
+  }
+  if (port.sourceMode === SourceMode.UNRECOGNIZED) {
+    throw new InvalidArgumentError(`EndpointSpec: source mode of ${name} must be keep, snat or proxy`);
+  }
+  if (port.sourceMode !== SourceMode.PROXY) return;
+  if (port.protocol !== PortProtocol.TCP || port.publishMode !== PublishMode.INGRESS) {
+    throw new InvalidArgumentError(
+      `EndpointSpec: source mode proxy of ${name} needs protocol tcp and publish mode ingress`,
+    );
+  }
+}
+
 function checkEndpoint(endpoint: EndpointSpec | undefined): void {
   const published = new Set<string>();
   for (const port of endpoint?.ports ?? []) {
     const { targetPort, publishedPort, protocol, publishMode } = port;
+    checkAdmission(port);
     if (targetPort < 1 || targetPort > PORT_MAX) {
       throw new InvalidArgumentError(
         `EndpointSpec: target port must be from 1 to ${PORT_MAX}, got ${targetPort}`,

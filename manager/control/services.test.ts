@@ -9,6 +9,7 @@ import {
   PortProtocol,
   PublishMode,
   type ServiceSpec,
+  SourceMode,
   TaskState,
 } from "../../proto/gen/skein/v1/types.js";
 import {
@@ -141,6 +142,25 @@ test("specifications that break a rule are refused, naming it", async () => {
         },
       },
       /duplicate published ports provided/,
+    ],
+    [
+      "web",
+      { endpoint: { ports: [{ targetPort: 80, hostAddresses: ["10.0.0.1/8"] }] } },
+      /host address of port 80 must be an IP address or the name of an interface, got "10.0.0.1\/8"/,
+    ],
+    [
+      "web",
+      { endpoint: { ports: [{ targetPort: 80, publishedPort: 90, allowedSources: ["10.0.0"] }] } },
+      /allowed source of port 90 must be a subnet/,
+    ],
+    [
+      "web",
+      {
+        endpoint: {
+          ports: [{ targetPort: 53, protocol: PortProtocol.UDP, sourceMode: SourceMode.PROXY }],
+        },
+      },
+      /source mode proxy of port 53 needs protocol tcp/,
     ],
     [
       "web",

@@ -4,7 +4,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Node, Service, Task } from "../../proto/gen/skein/v1/objects.js";
-import { BalancePolicy, PlacementStrategy, TaskSpec, TaskState } from "../../proto/gen/skein/v1/types.js";
+import {
+  BalancePolicy,
+  PlacementStrategy,
+  PublishMode,
+  TaskSpec,
+  TaskState,
+} from "../../proto/gen/skein/v1/types.js";
 import { deepEqual, isDirty } from "./spec-equality.js";
 
 test("plain data is compared by content; an absent field equals an undefined one", () => {
@@ -65,6 +71,22 @@ test("another version of a secret or a config replaces a task; none given is the
   assert.ok(!isOther(of(0, 0), of(1, 1)));
   assert.ok(isOther(of(1, 1), of(2, 1)));
   assert.ok(isOther(of(1, 1), of(1, 2)));
+});
+
+test("admission to a mesh port is no task's business; to a host port it is, but not its lists' order", () => {
+  const portOf = (publishMode: PublishMode, allowedSources: readonly string[]): object => ({
+    ports: [{ targetPort: 80, publishedPort: 80, publishMode, allowedSources }],
+  });
+  const isReplaced = (publishMode: PublishMode, before: string[], after: string[]): boolean =>
+    isDirty(
+      Task.fromPartial({ spec, endpoint: { spec: portOf(publishMode, before) } }),
+      Service.fromPartial({ spec: { task: spec, endpoint: portOf(publishMode, after) } }),
+      node,
+    );
+  const [ten, home] = ["10.0.0.0/8", "192.168.0.0/16"];
+  assert.ok(!isReplaced(PublishMode.INGRESS, [ten], [home]));
+  assert.ok(isReplaced(PublishMode.HOST, [ten], [home]));
+  assert.ok(!isReplaced(PublishMode.HOST, [ten, home], [home, ten]));
 });
 
 test("how connections are balanced and when idle ones end is no task's business", () => {

@@ -168,7 +168,11 @@ export function normalEndpoint(endpoint: EndpointSpec = EndpointSpec.fromPartial
   return {
     ...endpoint,
     ports: sorted(
-      endpoint.ports,
+      endpoint.ports.map((port) => ({
+        ...port,
+        hostAddresses: sorted(port.hostAddresses, asText),
+        allowedSources: sorted(port.allowedSources, asText),
+      })),
       (port) => `${port.protocol}/${port.targetPort}/${port.publishedPort}/${port.publishMode}`,
     ),
   };

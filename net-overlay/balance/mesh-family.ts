@@ -2,8 +2,9 @@
  * What differs between the families in the mesh's ruleset: a table for each, of one shape.
  * Pure. Source: docs/design/network-ingress.md, "IPv6".
  */
-import { isIpv6 } from "../endpoints/host-addresses.js";
+
 import { isIpv4 } from "../ipam/cidr.js";
+import { isIpv6 } from "../ipam/host-addresses.js";
 import { transitGateway } from "../vxlan/node-addresses.js";
 import { transitIpv6, transitSubnet, transitSubnetIpv6 } from "../vxlan/transit.js";
 import { NFT_TABLE, NFT_TABLE_IP6 } from "./nft-text.js";

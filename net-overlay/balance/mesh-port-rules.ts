@@ -7,9 +7,9 @@
  */
 
 import { BalancePolicy } from "../../proto/gen/skein/v1/types.js";
-import { isAddress } from "../endpoints/host-addresses.js";
 import type { MeshPlan, MeshPort } from "../endpoints/mesh-plan.js";
 import { cidrContains, formatCidr, parseCidr } from "../ipam/cidr.js";
+import { isAddress } from "../ipam/host-addresses.js";
 import { isTransitAddressOf } from "../vxlan/transit.js";
 import type { MeshFamily } from "./mesh-family.js";
 import { REFUSED_CHAIN, SNAT_MARK } from "./mesh-frame.js";
@@ -80,9 +80,10 @@ function delivery(port: MeshPort, targets: readonly string[], plan: MeshPlan, fa
       : [],
   );
   const { balance = BalancePolicy.ROUND_ROBIN } = port;
+  const choice = backendChoice(balance, targets, { local, family: family.word });
   return [
     ...(port.isSnat === true ? [`meta mark set meta mark or ${SNAT_MARK}`] : []),
-    `${port.protocol} dport ${port.publishedPort} dnat to ${backendChoice(balance, targets, { local, family: family.word })}`,
+    `${port.protocol} dport ${port.publishedPort} dnat to ${choice}`,
   ];
 }
 

@@ -5,7 +5,8 @@
  * Pure. Invariants: what is not ours passes with one comparison; a mark finds its table after at most
  * 8 + 8 + 16 + 16 comparisons, with 1 000 nodes about 21 and with three 5; everything follows from node
  * numbers, so a rule is found again by what it says.
- * Source: ip-rule(8); net/core/fib_rules.c of Linux: `goto` goes forward only, to the first rule of a priority.
+ * Source: ip-rule(8); net/core/fib_rules.c of Linux: `goto` goes forward only, to the first rule of a
+ * priority.
  *
  *   2200  mark is not ours               goto 3298
  *   2201                   digits of the number, highest first: 3 bits,

@@ -9,9 +9,9 @@
 import { EndpointState } from "../../proto/gen/skein/v1/dispatcher.js";
 import type { PortConfig } from "../../proto/gen/skein/v1/types.js";
 import { BalancePolicy, PublishMode, SourceMode } from "../../proto/gen/skein/v1/types.js";
+import { isAddress, isInterfaceName, isSubnet } from "../ipam/host-addresses.js";
 import type { NodeNetworkIdentity } from "../network-plane.js";
 import { isPeerNumber, isTransitAddressOf } from "../vxlan/transit.js";
-import { isAddress, isInterfaceName, isSubnet } from "./host-addresses.js";
 import type { NetworkState } from "./network-state.js";
 import type { NftProtocol, Sandbox } from "./sandbox.js";
 import { nftProtocol } from "./sandbox.js";
@@ -66,8 +66,8 @@ export interface MeshOptions {
   /** By task id. */
   readonly sandboxes: ReadonlyMap<string, Sandbox>;
   /**
-   * Listeners on this node for ports whose tasks are told the client by the PROXY protocol, by port ("80/tcp").
-   * Without one such a port is closed.
+   * Listeners on this node for ports whose tasks are told the client by the PROXY protocol, by port
+   * ("80/tcp"). Without one such a port is closed.
    */
   readonly relays?: ReadonlyMap<string, MeshBackend>;
 }

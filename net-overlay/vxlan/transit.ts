@@ -47,7 +47,10 @@ export function transitAddress(number: number, host: number): string {
   return formatAddress(4, TRANSIT_BASE + BigInt(number) * 256n + BigInt(host));
 }
 
-/** @returns the node's transit subnet of IPv6, "fd53:6b65:696e:1::/64" for number 1. @throws {InvalidArgumentError} */
+/**
+ * @returns the node's transit subnet of IPv6, "fd53:6b65:696e:1::/64" for number 1.
+ * @throws {InvalidArgumentError}
+ */
 export function transitSubnetIpv6(number: number): string {
   checkNumber(number);
   return `fd53:6b65:696e:${number.toString(16)}::/64`;
