@@ -2,6 +2,7 @@
  * What a node runs tasks with: images, containers, network plane. Edge: to the worker's and the network's
  * implementations. It exists with and without a swarm; the agent is added when the node joins one.
  */
+import { existsSync } from "node:fs";
 import { access } from "node:fs/promises";
 import { cpus } from "node:os";
 import { join } from "node:path";
@@ -15,12 +16,15 @@ import type { Linux } from "../base/linux/linux-ports.js";
 import type { Logger } from "../base/log/logger.js";
 import type { Random } from "../base/random/random.js";
 import { createAbsentNetworkPlane } from "../net-overlay/absent-network-plane.js";
+import { NodeAttachments } from "../net-overlay/attachments/node-attachments.js";
 import { createNetworkPlane } from "../net-overlay/linux-network-plane.js";
 import { openLocalNetworks } from "../net-overlay/local/linux-local-networks.js";
 import type { NodeLocalNetworks } from "../net-overlay/local/local-networks.js";
+import type { OverlayNetworks } from "../net-overlay/local/overlay-networks.js";
 import type { NetworkPlane } from "../net-overlay/network-plane.js";
 import type { ImageBuilder } from "../proto/engine/build.js";
 import type { ContainerStreams } from "../proto/engine/streams.js";
+import { AttachmentsClient } from "../proto/gen/skein/v1/attachments.js";
 import { DispatcherClient } from "../proto/gen/skein/v1/dispatcher.js";
 import { LogBrokerClient } from "../proto/gen/skein/v1/logs.js";
 import type { Task } from "../proto/gen/skein/v1/objects.js";
@@ -75,6 +79,7 @@ function openNetwork({ options, linux, clock, random, log }: WorkloadOptions): N
 function openLocal(
   { options, linux, clock, random, log }: WorkloadOptions,
   isMeshPort: NetworkPlane["isPublished"],
+  overlays: OverlayNetworks,
 ): ReturnType<typeof openLocalNetworks> | undefined {
   try {
     const { dataDir, runDir } = options;
@@ -86,6 +91,7 @@ function openLocal(
       random: random.child("local-networks"),
       log,
       isMeshPort,
+      overlays,
       init: localNetworkInit(options.settings.network),
     });
   } catch (error) {
@@ -104,6 +110,7 @@ export class NodeWorkload {
   readonly network: NetworkPlane;
   /** undefined where the kernel is reached by commands alone. */
   readonly localNetworks: NodeLocalNetworks | undefined;
+  readonly #attachments: NodeAttachments;
   readonly #parts: WorkloadOptions;
   readonly #scope: Scope;
   #known: KnownCluster | undefined;
@@ -115,6 +122,7 @@ export class NodeWorkload {
       "images" | "containers" | "builder" | "streams" | "files" | "network" | "localNetworks"
     > & {
       scope: Scope;
+      attachments: NodeAttachments;
     },
   ) {
     this.#parts = parts;
@@ -126,6 +134,7 @@ export class NodeWorkload {
     this.network = made.network;
     this.localNetworks = made.localNetworks;
     this.#scope = made.scope;
+    this.#attachments = made.attachments;
   }
 
   static async open(parts: WorkloadOptions): Promise<NodeWorkload> {
@@ -146,7 +155,15 @@ export class NodeWorkload {
         }),
       );
       const network = scope.own(openNetwork(parts));
-      const local = openLocal(parts, (protocol, port) => network.isPublished(protocol, port));
+      const attachments = new NodeAttachments({
+        plugs: () => network.containers,
+        isMember: () => existsSync(join(options.dataDir, "swarm", "state.json")),
+        clock,
+        log: log.child({ component: "attachments" }),
+      });
+      scope.defer(() => attachments.close());
+      const isMeshPort: NetworkPlane["isPublished"] = (protocol, port) => network.isPublished(protocol, port);
+      const local = openLocal(parts, isMeshPort, attachments);
       if (local !== undefined) scope.own(local);
       const { images: rooted, holds } = holdRoots(images, {
         clock,
@@ -207,6 +224,7 @@ export class NodeWorkload {
         builder,
         network,
         localNetworks: local?.networks,
+        attachments,
         scope,
       });
     } catch (error) {
@@ -273,6 +291,7 @@ export class NodeWorkload {
         executor,
         network: this.network,
         state,
+        attachments: this.#attachments,
         dial: (address) => this.#dial(request, address),
         describe,
         removedLogs,
@@ -317,6 +336,7 @@ export class NodeWorkload {
       .list()
       .filter(({ specification }) => TASK_ID_LABEL in specification.labels);
     for (const { id } of ofTasks) await this.containers.remove(id, { force: true, removeVolumes: true });
+    await this.localNetworks?.leaveOverlays();
     await this.network.removeAll();
     removeFolder(this.#agentStateDir());
     removeFolder(this.#removedLogsDir());
@@ -345,8 +365,12 @@ export class NodeWorkload {
     );
     const dispatcher = new DispatcherClient(address, secure, CHANNEL_OPTIONS);
     const logBroker = new LogBrokerClient(address, secure, { channelOverride: dispatcher.getChannel() });
+    const attachments = new AttachmentsClient(address, secure, {
+      channelOverride: dispatcher.getChannel(),
+    });
     let tunnels: TunnelsClient | undefined;
     return {
+      attachments: () => attachments,
       dispatcher,
       logBroker,
       tunnels: () => {

@@ -22,6 +22,9 @@ export const ATTACH_TIMEOUT_MS = 20_000;
 /** How long a container's end waits for a manager to hear of it. */
 export const RELEASE_WAIT_MS = 2_000;
 
+/** A member whose data is locked has no agent before it is unlocked. */
+export const AGENT_WAIT_MS = 20_000;
+
 /** A place of a container that is here. */
 interface Held {
   request: OverlayRequest;
@@ -33,6 +36,8 @@ interface Held {
 export interface NodeAttachmentsComponents {
   /** undefined: this node has no networks. */
   readonly plugs: () => ContainerPlugs | undefined;
+  /** Whether this node is in a cluster, its agent perhaps still to come. */
+  readonly isMember: () => boolean;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -45,6 +50,8 @@ export class NodeAttachments implements OverlayNetworks {
   readonly #debts: AttachmentDebts;
   /** As the managers say; by id: container and network. */
   readonly #told = new Map<string, string>();
+  /** Who waits for an agent. */
+  readonly #waiting = new Set<() => void>();
   #managers: ManagerAttachments | undefined;
 
   constructor(components: NodeAttachmentsComponents) {
@@ -58,6 +65,7 @@ export class NodeAttachments implements OverlayNetworks {
   /** An agent has come, or gone: without one, this node is in no cluster. */
   connect(managers: ManagerAttachments | undefined): void {
     this.#managers = managers;
+    for (const go of [...this.#waiting]) go();
     this.#debts.connect(managers);
     if (managers === undefined) this.#told.clear();
   }
@@ -72,7 +80,7 @@ export class NodeAttachments implements OverlayNetworks {
   }
 
   async lease(request: OverlayRequest): Promise<OverlayLease> {
-    const managers = this.#managers;
+    const managers = await this.#agent();
     if (managers === undefined) throw new NotFoundError(`network ${request.network} not found`);
     const { containerId } = request;
     this.#asking.set(containerId, (this.#asking.get(containerId) ?? 0) + 1);
@@ -130,6 +138,22 @@ export class NodeAttachments implements OverlayNetworks {
 
   close(): void {
     this.#debts.close();
+  }
+
+  /** The daemon starts containers before it has an agent. @returns undefined in no cluster, or when none came. */
+  async #agent(): Promise<ManagerAttachments | undefined> {
+    const { clock, isMember } = this.#components;
+    if (this.#managers !== undefined || !isMember()) return this.#managers;
+    await new Promise<void>((resolve) => {
+      const go = (): void => {
+        this.#waiting.delete(go);
+        timer.cancel();
+        resolve();
+      };
+      const timer = clock.setTimer(AGENT_WAIT_MS, go);
+      this.#waiting.add(go);
+    });
+    return this.#managers;
   }
 
   /** @param before what the managers counted as ours until now. */

@@ -14,6 +14,7 @@ import { FileLocalRecords } from "./file-local-records.js";
 import { LinuxHeldPorts } from "./linux-held-ports.js";
 import { LinuxLocalHost } from "./linux-local-host.js";
 import { type LocalNetworkInit, NodeLocalNetworks } from "./local-networks.js";
+import type { OverlayNetworks } from "./overlay-networks.js";
 import type { HostPort } from "./port-plan.js";
 
 export interface OpenLocalNetworksOptions {
@@ -27,6 +28,8 @@ export interface OpenLocalNetworksOptions {
   readonly log: Logger;
   /** Whether the routing mesh of the cluster has it. @default no */
   readonly isMeshPort?: (protocol: HostPort["protocol"], port: number) => boolean;
+  /** Places on the cluster's overlays. @default there are none */
+  readonly overlays?: OverlayNetworks;
   /** Path of the namespace that plays the host. @default the daemon's own */
   readonly hostNetns?: string;
   readonly init?: LocalNetworkInit;
@@ -65,7 +68,11 @@ export function openLocalNetworks(options: OpenLocalNetworksOptions): {
     log,
   });
   const host = new LinuxLocalHost({ linux, netnsDir, hostNetns, ports, names, log });
-  const networks = new NodeLocalNetworks({ host, records, clock, random, log }, options.init);
+  const { overlays } = options;
+  const networks = new NodeLocalNetworks(
+    { host, records, clock, random, log, ...(overlays === undefined ? {} : { overlays }) },
+    options.init,
+  );
   return {
     networks,
     close: () => {

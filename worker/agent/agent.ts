@@ -11,6 +11,10 @@ import { CancelledError, codeOf, type ErrorCode, messageOf } from "../../base/er
 import type { Logger } from "../../base/log/logger.js";
 import { Backoff } from "../../base/loop/backoff.js";
 import type { Random } from "../../base/random/random.js";
+import type {
+  AttachmentNews,
+  ManagerAttachments,
+} from "../../net-overlay/attachments/manager-attachments.js";
 import type { NetworkPlane } from "../../net-overlay/network-plane.js";
 import type { DispatcherMessage, SessionUpdate } from "../../proto/gen/skein/v1/dispatcher.js";
 import type { NodeDescription } from "../../proto/gen/skein/v1/types.js";
@@ -19,6 +23,7 @@ import type { RemovedLogs } from "../reach/fs-removed-logs.js";
 import { TunnelDialler } from "../reach/grpc-tunnel-dialler.js";
 import type { AgentState } from "../state/agent-state.js";
 import { AssignmentApplier } from "./assignment-applier.js";
+import { GrpcAttachments } from "./grpc-attachment-calls.js";
 import { LogPublisher } from "./grpc-log-publisher.js";
 import { ManagerSession } from "./grpc-manager-session.js";
 import type { KnownCluster } from "./known-cluster.js";
@@ -33,6 +38,8 @@ export interface AgentComponents {
   readonly network: NetworkPlane;
   readonly state: AgentState;
   readonly dial: Dial;
+  /** Containers that are no tasks on the cluster's overlays. @default there are none */
+  readonly attachments?: AttachmentKeeper;
   readonly describe: () => Promise<NodeDescription>;
   /** Logs of tasks that are gone. @default none are kept */
   readonly removedLogs?: Pick<RemovedLogs, "list" | "read">;
@@ -41,6 +48,13 @@ export interface AgentComponents {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+}
+
+/** Hears what the managers count as attachments of this node, and asks them for more. */
+export interface AttachmentKeeper {
+  /** undefined: the agent is closed. */
+  connect(managers: ManagerAttachments | undefined): void;
+  assigned(news: AttachmentNews): void;
 }
 
 export interface AgentInit {
@@ -93,6 +107,7 @@ class NodeAgent implements Agent {
   readonly #pool: ConnectionPool;
   readonly #tunnels: TunnelDialler;
   readonly #logs: LogPublisher;
+  readonly #attachments: GrpcAttachments;
   #session: ManagerSession | undefined;
   #sessionAddress: string | undefined;
   #running: Promise<void> | undefined;
@@ -104,8 +119,14 @@ class NodeAgent implements Agent {
     const { dial, clock, random, log } = components;
     this.#managers = new ManagerList(random, init.managers);
     this.#pool = new ConnectionPool(dial);
+    this.#attachments = new GrpcAttachments({
+      manager: () =>
+        this.#sessionAddress === undefined ? undefined : this.#pool.get(this.#sessionAddress).attachments?.(),
+      clock,
+    });
     this.#applier = new AssignmentApplier({
       ...components,
+      onAttachments: (news) => components.attachments?.assigned(news),
       onStatus: (update) => this.#reporter.report(update),
       onDrainApplied: (appliedRevision) =>
         this.#session?.send({ $case: "heartbeat", value: { appliedRevision, sentAtMs: clock.nowMs() } }),
@@ -137,6 +158,7 @@ class NodeAgent implements Agent {
   }
 
   async start(): Promise<void> {
+    this.#components.attachments?.connect(this.#attachments);
     const saved = await this.#components.state.load();
     this.#managers.update([...this.#init.managers, ...saved.managers.map((manager) => manager.address)]);
     await this.#applier.adopt(saved);
@@ -163,6 +185,8 @@ class NodeAgent implements Agent {
 
   async #close(options: { leaving?: boolean; silent?: boolean }): Promise<void> {
     this.#abort.abort();
+    this.#components.attachments?.connect(undefined);
+    this.#attachments.close();
     await this.#logs.close();
     this.#tunnels.close();
     if (options.silent) this.#session?.cut(new CancelledError("the agent is closed"));
@@ -220,6 +244,7 @@ class NodeAgent implements Agent {
           welcomed = true;
           this.#sessionAddress = address;
           this.#managers.succeeded(address);
+          this.#attachments.connected();
           this.#init.onConnected?.(address);
           this.#reporter.attach((batch) => open.send({ $case: "statuses", value: batch }));
         }

@@ -10,6 +10,7 @@ import type { Logger } from "../../base/log/logger.js";
 import { Backoff } from "../../base/loop/backoff.js";
 import { ComponentLoop } from "../../base/loop/component-loop.js";
 import type { Random } from "../../base/random/random.js";
+import type { AttachmentNews } from "../../net-overlay/attachments/manager-attachments.js";
 import type { NetworkPlane, NodeNetworkIdentity } from "../../net-overlay/network-plane.js";
 import {
   type AssignmentSet,
@@ -40,6 +41,8 @@ export interface AssignmentApplierComponents {
   readonly onStatus: (update: TaskStatusUpdate) => void;
   /** A manager waits to hear that the network follows the revision: tasks were taken out of traffic. */
   readonly onDrainApplied: (revision: number) => void;
+  /** Attachments of this node's containers that are no tasks. */
+  readonly onAttachments: (news: AttachmentNews) => void;
 }
 
 export class AssignmentApplier {
@@ -177,6 +180,7 @@ export class AssignmentApplier {
     }
     await state.saveResources({ ...changes, removals: changes.removals.map(keyText) });
     if (this.#told && !this.#retained) this.#retain(changes);
+    this.#components.onAttachments(attachmentsIn(changes));
     this.#applyTasks(changes);
     if (this.#retained) this.#forgetSaved();
     if (networkApplied) {
@@ -212,7 +216,7 @@ export class AssignmentApplier {
 
   #applyTasks(changes: BookChanges): void {
     const tasks = changes.upserts.flatMap(({ resource }) =>
-      resource?.$case === "task" ? [resource.value] : [],
+      resource?.$case === "task" && resource.value.attached === undefined ? [resource.value] : [],
     );
     for (const task of tasks) {
       const saved = this.#saved.get(task.id);
@@ -245,6 +249,20 @@ export class AssignmentApplier {
     for (const taskId of this.#saved.keys()) this.#saver.forget(taskId);
     this.#saved.clear();
   }
+}
+
+/** They come as tasks, and have nothing to run. */
+function attachmentsIn({ complete, upserts, removals }: BookChanges): AttachmentNews {
+  return {
+    complete,
+    upserts: upserts.flatMap(({ resource }) => {
+      const task = resource?.$case === "task" ? resource.value : undefined;
+      const networkId = task?.networks[0]?.networkId;
+      if (task?.attached === undefined || networkId === undefined) return [];
+      return [{ id: task.id, containerId: task.attached.id, networkId }];
+    }),
+    removals: removals.flatMap(({ kind, id }) => (kind === ResourceKind.TASK ? [id] : [])),
+  };
 }
 
 const NETWORK_CASES = new Set(["network", "endpoint", "service", "peer", "networkKey"]);

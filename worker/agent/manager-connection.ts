@@ -6,12 +6,15 @@
 import type { DispatcherClient } from "../../proto/gen/skein/v1/dispatcher.js";
 import type { LogBrokerClient } from "../../proto/gen/skein/v1/logs.js";
 import type { TunnelsClient } from "../../proto/gen/skein/v1/reach.js";
+import type { AttachmentCalls } from "./grpc-attachment-calls.js";
 
 export interface ManagerConnection {
   readonly dispatcher: Pick<DispatcherClient, "session">;
   readonly logBroker: Pick<LogBrokerClient, "listenSubscriptions" | "publishLogs">;
   /** On a connection of its own, dialled when it is first asked for: what it carries delays nothing else. */
   tunnels(): Pick<TunnelsClient, "serveTunnel">;
+  /** Absent: this connection carries none. */
+  attachments?(): AttachmentCalls;
   close(): void;
 }
 
