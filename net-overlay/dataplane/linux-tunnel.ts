@@ -30,6 +30,8 @@ export interface TunnelOptions {
   readonly udpPort: number;
   readonly nodeNumber: number;
   readonly mtuBytes: number;
+  /** @default false */
+  readonly dontFragment?: boolean;
 }
 
 export interface EnsuredTunnel {

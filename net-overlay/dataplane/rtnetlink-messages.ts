@@ -62,7 +62,7 @@ export const SKEIN_PROTOCOL = 83;
 
 const IFLA = { address: 1, name: 3, mtu: 4, linkInfo: 18, netnsFd: 28 } as const;
 const IFLA_INFO = { kind: 1, data: 2 } as const;
-const IFLA_VXLAN = { id: 1, local: 4, learning: 7, port: 15, local6: 17 } as const;
+const IFLA_VXLAN = { id: 1, local: 4, learning: 7, port: 15, local6: 17, dontFragment: 29 } as const;
 const VETH_INFO_PEER = 1;
 const RTA = { dst: 1, oif: 4, gateway: 5, prefSrc: 7, table: 15 } as const;
 const NDA = { dst: 1, lladdr: 2 } as const;
@@ -124,7 +124,7 @@ export function newVeth(options: {
 
 /**
  * A VXLAN device without learning; with `netnsFd` it is born in that namespace while its UDP socket stays in
- * the sender's.
+ * the sender's. `dontFragment`: what does not fit an IPv4 path is lost, and not cut.
  */
 export function newVxlan(options: {
   name: string;
@@ -134,6 +134,7 @@ export function newVxlan(options: {
   mac: string;
   mtuBytes: number;
   netnsFd?: number;
+  dontFragment?: boolean;
 }): Uint8Array {
   const attributes = [
     text(IFLA.name, options.name),
@@ -146,6 +147,7 @@ export function newVxlan(options: {
     ip(options.localAddress.includes(":") ? IFLA_VXLAN.local6 : IFLA_VXLAN.local, options.localAddress),
     port16(IFLA_VXLAN.port, options.udpPort),
     u8(IFLA_VXLAN.learning, 0),
+    ...(options.dontFragment === true ? [u8(IFLA_VXLAN.dontFragment, 1)] : []),
   ];
   return newLink("vxlan", attributes, data, true);
 }
