@@ -127,6 +127,8 @@ export class DirtyPlans {
       this.#planner.touchService(sandbox.serviceId);
       await this.#applyMesh();
     }
+    if (sandbox.overlays.some(({ networkId }) => this.#ground.state.networks.get(networkId)?.encrypted))
+      await this.#applyEncryption();
     for (const { networkId } of sandbox.overlays) this.#applyOverlayNow(networkId);
   }
 
@@ -173,12 +175,13 @@ export class DirtyPlans {
     if (identity === undefined) return undefined;
     this.#networks.add(networkId);
     const plan = planOverlay(state, { networkId, identity, sandboxes: sandboxes.values() });
-    if (plan !== undefined) {
-      if (plan.encrypted && encryption.whyUnable() !== undefined) {
-        this.#networks.delete(networkId); // a task that wants it is refused
-        return undefined;
-      }
-      if (plan.encrypted) this.#encrypted.add(networkId);
+    // Where the kernel cannot, a task that wants the network is refused.
+    const isOpen = plan?.encrypted !== true;
+    if (
+      plan !== undefined &&
+      (isOpen || (this.#hasPart(networkId) && encryption.whyUnable() === undefined))
+    ) {
+      if (!isOpen) this.#encrypted.add(networkId);
       dataPlane.applyOverlay(plan);
       this.#networks.delete(networkId);
       return undefined;
@@ -206,15 +209,27 @@ export class DirtyPlans {
 
   async #applyEncryption(): Promise<void> {
     const { identity, state, dataPlane, encryption } = this.#ground;
-    if (identity === undefined || encryption.whyUnable() !== undefined) return;
+    const networkIds = this.#encryptedHere();
+    if (identity === undefined || networkIds.length === 0 || encryption.whyUnable() !== undefined) return;
     const mtuBytes = dataPlane.encryptionMtuBytes(identity.dataPathAddress);
-    await encryption.apply(state, { identity, mtuBytes });
+    await encryption.apply(state, { identity, networkIds, mtuBytes });
+  }
+
+  /** Of the networks the node knows of, those with a task here. */
+  #encryptedHere(): string[] {
+    return [...this.#ground.state.networks.values()]
+      .filter(({ id, encrypted }) => encrypted && this.#hasPart(id))
+      .map(({ id }) => id);
+  }
+
+  #hasPart(networkId: string): boolean {
+    const { identity, state } = this.#ground;
+    return state.nodesOf(networkId).has(identity?.nodeId ?? "") || this.#isUsed(networkId);
   }
 
   /** The last encrypted network has gone from here. */
   async #endEncryption(): Promise<void> {
-    const isWanted = [...this.#ground.state.networks.values()].some(({ encrypted }) => encrypted);
-    if (!isWanted && this.#encrypted.size === 0) await this.#ground.encryption.end();
+    if (this.#encryptedHere().length === 0 && this.#encrypted.size === 0) await this.#ground.encryption.end();
     this.#encryption = false;
   }
 

@@ -43,13 +43,11 @@ export interface EncryptionPlan {
   readonly unable: readonly string[];
 }
 
-/** @returns undefined when no encrypted network is here. */
+/** @param options.networkIds the encrypted networks that this node takes part in. */
 export function planEncryption(
   state: NetworkState,
-  identity: NodeNetworkIdentity,
-): EncryptionPlan | undefined {
-  const networkIds = [...state.networks.values()].filter(({ encrypted }) => encrypted).map(({ id }) => id);
-  if (networkIds.length === 0) return undefined;
+  { identity, networkIds }: { identity: NodeNetworkIdentity; networkIds: readonly string[] },
+): EncryptionPlan {
   const nodeIds = new Set(networkIds.flatMap((id) => [...state.nodesOf(id)]));
   nodeIds.delete(identity.nodeId);
   const peers = new Map<string, EncryptedPeer>();

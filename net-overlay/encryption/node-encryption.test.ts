@@ -16,7 +16,7 @@ import { NodeEncryption } from "./node-encryption.js";
 import { pairKey } from "./pair-key.js";
 
 const ENCRYPTED = network({ encrypted: true });
-const MTU = { identity, mtuBytes: 1440 };
+const MTU = { identity, networkIds: ["net1"], mtuBytes: 1440 };
 
 function keyOfNode(number: number): Uint8Array {
   return createKeyPair(new SeededRandom(`node${number}`)).publicKey;

@@ -79,15 +79,20 @@ export class NodeEncryption {
 
   /**
    * Makes device and peers what the state says.
+   * @param options.networkIds the encrypted networks that this node takes part in.
    * @param options.mtuBytes of the device. @param options.isCheck reads the kernel although nothing changed.
    * @throws {FailedPreconditionError} the kernel cannot.
    */
   async apply(
     state: NetworkState,
-    options: { identity: NodeNetworkIdentity; mtuBytes: number; isCheck?: boolean },
+    options: {
+      identity: NodeNetworkIdentity;
+      networkIds: readonly string[];
+      mtuBytes: number;
+      isCheck?: boolean;
+    },
   ): Promise<void> {
-    const plan = planEncryption(state, options.identity);
-    if (plan === undefined) return; // a last task may still be here; `end` follows
+    const plan = planEncryption(state, options);
     const keyPair = this.demand();
     const { underlay } = this.#options;
     this.#nodeId = plan.nodeId;
