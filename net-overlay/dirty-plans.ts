@@ -6,11 +6,14 @@
  */
 import type { Timer } from "../base/clock/clock.js";
 import { FailedPreconditionError, messageOf } from "../base/errors/errors.js";
+import { hasPlace } from "./endpoints/host-ports.js";
+import type { MeshPort } from "./endpoints/mesh-plan.js";
 import { MeshPlanner } from "./endpoints/mesh-planner.js";
 import type { Touched } from "./endpoints/network-state.js";
 import { planOverlay } from "./endpoints/overlay-plan.js";
 import type { Sandbox } from "./endpoints/sandbox.js";
 import { portText } from "./endpoints/sandbox.js";
+import { isAddress } from "./ipam/host-addresses.js";
 import type { NetworkGround } from "./network-ground.js";
 import { CollisionError } from "./paths/collision.js";
 import { type CollisionHolders, CollisionWatch } from "./paths/collision-watch.js";
@@ -25,6 +28,7 @@ export class DirtyPlans {
   readonly #tryAgain: () => void;
   readonly #networks = new Set<string>();
   readonly #warnedPorts = new Set<string>();
+  #closedPorts: ReadonlySet<string> = new Set();
   readonly #collisions: CollisionWatch;
   /** Why the mesh is another's; then it stays marked. */
   #refusal: string | undefined;
@@ -153,13 +157,16 @@ export class DirtyPlans {
     const plan = this.#planner.plan(state, { identity, sandboxes });
     await dataPlane.applyMesh(plan);
     this.#mesh = false;
+    this.#tellClosed(plan.ports);
     const local = new Set([...sandboxes.values()].flatMap(({ hostPorts }) => hostPorts.map(portText)));
-    for (const { protocol, publishedPort } of plan.ports) {
+    for (const { protocol, publishedPort, hostAddresses } of plan.ports) {
       const port = `${publishedPort}/${protocol}`;
       if (this.#warnedPorts.has(port) || local.has(port)) continue;
       this.#warnedPorts.add(port); // looked at once
       if (this.#warnedPorts.size % PORTS_PER_SLICE === 0) await clock.sleep(0);
-      if (dataPlane.isPortHeld(protocol, publishedPort)) {
+      const addresses = (hostAddresses ?? []).filter(isAddress);
+      if (addresses.length < (hostAddresses ?? []).length) continue; // by an interface: only what comes in by it
+      if (dataPlane.isPortHeld(protocol, publishedPort, addresses)) {
         log.warn(
           "a process on this node listens on a published port; the routing mesh takes its connections",
           {
@@ -168,6 +175,23 @@ export class DirtyPlans {
         );
       }
     }
+  }
+
+  /** Says once of each port that is open on none of this node's addresses and interfaces. */
+  #tellClosed(ports: readonly MeshPort[]): void {
+    const chosen = ports.filter(({ hostAddresses }) => hostAddresses !== undefined);
+    const places = chosen.length === 0 ? new Set<string>() : this.#ground.dataPlane.places();
+    const closed = new Set<string>();
+    for (const port of chosen) {
+      if (hasPlace(port, places)) continue;
+      const text = `${port.publishedPort}/${port.protocol} on ${port.hostAddresses?.join(", ")}`;
+      closed.add(text);
+      if (this.#closedPorts.has(text)) continue;
+      this.#ground.log.warn("a published port is not open on this node, which has none of its addresses", {
+        port: text,
+      });
+    }
+    this.#closedPorts = closed;
   }
 
   #applyOverlay(networkId: string): Promise<void> | void {

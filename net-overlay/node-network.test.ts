@@ -168,6 +168,31 @@ test("host ports: taken by a task, the mesh or a process is refused; none named 
   assert.equal(chosen[0]?.publishedPort, 32_769);
 });
 
+test("a port on chosen places: refused where there is none for a task's own, told where the mesh has it", async () => {
+  const world = await open();
+  await tell(world, network());
+  world.dataPlane.heldPorts.add("10.99.0.1 9091/tcp");
+  const at = (number: number, publishedPort: number, ...hostAddresses: string[]): Promise<unknown> => {
+    const ports = [{ targetPort: 80, publishedPort, publishMode: PublishMode.HOST, hostAddresses }];
+    return world.plane.attachTask(taskOf(number, { endpoint: { ports } }), attachment);
+  };
+  await assert.rejects(
+    at(11, 9090, "10.1.1.1", "eth7"),
+    /9090\/tcp: none of 10\.1\.1\.1, eth7 is on node node1/,
+  );
+  await assert.rejects(at(11, 9091, "10.99.0.1"), /port 9091\/tcp is already in use/);
+  await at(11, 9090, "10.1.1.1", "eth0");
+  await at(12, 9092, "0.0.0.0");
+  const elsewhere = { targetPort: 80, publishedPort: 8080, hostAddresses: ["10.1.1.1"] };
+  await tell(world, service({ ports: [elsewhere] }));
+  await tell(world, peer(2));
+  const warnings = world.log.lines.filter(({ level }) => level === "warn");
+  assert.deepEqual(
+    warnings.map(({ message }) => message),
+    ["a published port is not open on this node, which has none of its addresses"],
+  );
+});
+
 test("a successor waits until its predecessor has given up their host port, and nobody else's", async () => {
   const world = await open();
   await tell(world, network());
