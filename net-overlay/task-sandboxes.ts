@@ -11,7 +11,7 @@ import type { SandboxRecords } from "./dataplane/sandbox-records.js";
 import type { DirtyPlans } from "./dirty-plans.js";
 import type { NameChanges } from "./discovery/cluster-names.js";
 import { ClusterNames } from "./discovery/cluster-names.js";
-import type { AskerView } from "./discovery/resolve.js";
+import type { AskerView, NameTable } from "./discovery/resolve.js";
 import { claimHostPorts } from "./endpoints/host-ports.js";
 import type { Sandbox } from "./endpoints/sandbox.js";
 import {
@@ -39,9 +39,12 @@ export interface TaskSandboxesOptions {
   readonly plans: DirtyPlans;
   readonly records: SandboxRecords;
   readonly dns: (viewOf: (taskId: string) => AskerView | undefined) => SandboxDns;
+  /** The host's resolv.conf. @default "" */
+  readonly hostResolvConf?: (() => string) | undefined;
 }
 
 export class TaskSandboxes {
+  readonly #hostResolvConf: () => string;
   readonly #ground: NetworkGround;
   readonly #plans: DirtyPlans;
   readonly #records: SandboxRecords;
@@ -55,6 +58,7 @@ export class TaskSandboxes {
     this.#ground = options.ground;
     this.#plans = options.plans;
     this.#records = options.records;
+    this.#hostResolvConf = options.hostResolvConf ?? (() => "");
     this.#dns = options.dns((taskId) => this.#viewOf(taskId));
   }
 
@@ -131,6 +135,11 @@ export class TaskSandboxes {
     this.#names.apply(changes);
   }
 
+  /** undefined: we have not been told yet what there is. */
+  namesOf(networkId: string): NameTable | undefined {
+    return this.#names.isTold ? this.#names.of(networkId) : undefined;
+  }
+
   /** When the task that this one replaces holds none of its host ports. @throws as the signal says. */
   async portsReleased(task: Task, signal: AbortSignal): Promise<void> {
     const asked = (task.endpoint?.ports ?? []).filter(({ publishMode }) => publishMode === PublishMode.HOST);
@@ -165,7 +174,8 @@ export class TaskSandboxes {
       state,
       sandboxes: sandboxes.values(),
       nodeId: identity.nodeId,
-      isHeld: (protocol, port) => dataPlane.isPortHeld(protocol, port),
+      isHeld: (...asked) => dataPlane.isPortHeld(...asked),
+      places: () => dataPlane.places(),
     });
     let gatewayAddress: string | undefined;
     if (needsGateway(task, state)) {
@@ -184,7 +194,7 @@ export class TaskSandboxes {
       overlays,
       hostPorts,
       nameservers: task.spec?.container?.dnsConfig?.nameservers ?? [],
-      resolvConf: resolvConfOf(task),
+      resolvConf: resolvConfOf(task, this.#hostResolvConf()),
       etcHosts: etcHostsOf({ hostname: options.hostname, addresses, extraHosts: options.extraHosts }),
       ...(gatewayAddress === undefined ? {} : { gatewayAddress }),
     };
