@@ -19,7 +19,12 @@ const STRATEGIES = {
 
 type SkeinSettings = Pick<
   ClusterSpec,
-  "placementStrategy" | "drainDeadlineMs" | "dataVersionsKept" | "nodeDownAfterMs" | "orphanAfterMs"
+  | "placementStrategy"
+  | "drainDeadlineMs"
+  | "dataVersionsKept"
+  | "nodeDownAfterMs"
+  | "orphanAfterMs"
+  | "networkKeyPeriodMs"
 >;
 
 function skeinIn(fields: Fields | undefined, before: ClusterSpec | undefined): Partial<SkeinSettings> {
@@ -34,6 +39,7 @@ function skeinIn(fields: Fields | undefined, before: ClusterSpec | undefined): P
       fields?.optionalInteger("DataVersionsKept", { min: 1 }) ?? before?.dataVersionsKept ?? 0,
     nodeDownAfterMs: ms("NodeDownAfter", before?.nodeDownAfterMs),
     orphanAfterMs: ms("OrphanAfter", before?.orphanAfterMs),
+    networkKeyPeriodMs: ms("NetworkKeyPeriod", before?.networkKeyPeriodMs),
   };
 }
 
@@ -94,6 +100,7 @@ function skeinOut(spec: ClusterSpec | undefined): JsonObject {
       DataVersionsKept: spec?.dataVersionsKept,
       NodeDownAfter: nanoseconds(spec?.nodeDownAfterMs ?? 0),
       OrphanAfter: nanoseconds(spec?.orphanAfterMs ?? 0),
+      NetworkKeyPeriod: nanoseconds(spec?.networkKeyPeriodMs ?? 0),
     }),
   };
 }

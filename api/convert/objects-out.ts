@@ -148,6 +148,13 @@ function versionsOut({ dataVersion, oldVersions }: Secret | Config): JsonObject 
   return { DataVersion: dataVersion || 1, ...omitEmpty({ OldVersions: kept }) };
 }
 
+/** Which generation of the key of encrypted networks; never the key. */
+function networkKeyOut({ networkKeys }: Cluster): JsonObject {
+  const newest = networkKeys[0];
+  if (newest === undefined) return {};
+  return { Skein: { NetworkKey: { Generation: newest.generation, MadeAt: timeText(newest.madeAtMs) } } };
+}
+
 /** @param options.tokens also the join tokens, as GET /swarm shows them and GET /info does not. */
 export function clusterOut(cluster: Cluster, options: { tokens: boolean }): JsonObject {
   return {
@@ -159,6 +166,7 @@ export function clusterOut(cluster: Cluster, options: { tokens: boolean }): Json
     DefaultAddrPool: cluster.defaultAddressPool,
     SubnetSize: cluster.subnetSize,
     DataPathPort: cluster.vxlanUdpPort,
+    ...networkKeyOut(cluster),
     ...(options.tokens
       ? {
           JoinTokens: {

@@ -12,6 +12,7 @@ import { withAddressOptions } from "./swarm-address-options.js";
 import { addSwarmBackupCommands } from "./swarm-backup-commands.js";
 import { addSwarmCaCommands } from "./swarm-ca-commands.js";
 import { addSwarmLockCommands, printUnlockKey } from "./swarm-lock-commands.js";
+import { addSwarmNetworkKeyCommand } from "./swarm-network-key-command.js";
 
 function isAutolocked(spec: Record<string, unknown>): boolean {
   return inner(spec, "EncryptionConfig")["AutoLockManagers"] === true;
@@ -159,6 +160,7 @@ export function addSwarmCommands(program: Command, context: Context): void {
     });
   addSwarmCaCommands(swarm, context);
   addSwarmLockCommands(swarm, context);
+  addSwarmNetworkKeyCommand(swarm, context);
 
   addSwarmBackupCommands(swarm, context);
 }

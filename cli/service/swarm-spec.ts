@@ -21,6 +21,7 @@ export interface SpecFlags {
   readonly placementStrategy?: string;
   readonly drainDeadline?: string;
   readonly dataVersionsKept?: string;
+  readonly networkKeyPeriod?: string;
 }
 
 export function addCaFlags(command: Command): Command {
@@ -44,7 +45,8 @@ export function addSpecFlags(command: Command): Command {
       ).choices(["spread", "binpack"]),
     )
     .option("--drain-deadline <duration>", "longest wait for successors when a node is drained (default 10m)")
-    .option("--data-versions-kept <n>", "versions kept of each secret and config (default 5)");
+    .option("--data-versions-kept <n>", "versions kept of each secret and config (default 5)")
+    .option("--network-key-period <duration>", "time between new keys of encrypted networks (default 12h)");
 }
 
 /** The certificate that a text names: its own words, or the file. */
@@ -109,6 +111,7 @@ export function specOf(flags: SpecFlags, before: Json = {}): Record<string, unkn
     PlacementStrategy: flags.placementStrategy,
     DrainDeadline: duration(flags.drainDeadline, "--drain-deadline"),
     DataVersionsKept: number(flags.dataVersionsKept, "--data-versions-kept", 1),
+    NetworkKeyPeriod: duration(flags.networkKeyPeriod, "--network-key-period"),
   });
   return spec;
 }

@@ -156,3 +156,34 @@ test("a worker leaves without force", async () => {
   await t.ask(t.control.leaveCluster, { nodeId: "w1", force: false });
   assert.equal(t.store.view((tx) => tx.get("node", "w1"))?.status?.state, NodeState.DOWN);
 });
+
+test("the network key is rotated once there is one, and never answered", async () => {
+  const t = await createTestControl();
+  await assert.rejects(update(t, { rotateNetworkKey: true }), /no network is encrypted/);
+  const key = new Uint8Array(32).fill(9);
+  await t.store.update((tx) => {
+    const cluster = tx.list("cluster")[0];
+    assert.ok(cluster !== undefined);
+    tx.update("cluster", { ...cluster, networkKeys: [{ generation: 1, key, madeAtMs: 5 }] });
+  });
+  const answered = await update(t, { rotateNetworkKey: true });
+  assert.deepEqual(
+    answered?.networkKeys.map(({ generation, key: shown }) => [generation, shown.length]),
+    [
+      [2, 0],
+      [1, 0],
+    ],
+  );
+  const kept = t.store.view((tx) => tx.list("cluster"))[0]?.networkKeys ?? [];
+  assert.deepEqual(kept[1]?.key, key);
+  assert.equal(kept[0]?.key.length, 32);
+  assert.notDeepEqual(kept[0]?.key, key);
+  await assert.rejects(
+    update(t, { spec: { networkKeyPeriodMs: 1_000 } }),
+    /network_key_period_ms must be at least/,
+  );
+  await assert.rejects(
+    update(t, { spec: { networkKeyPeriodMs: -1 } }),
+    /network_key_period_ms cannot be negative/,
+  );
+});

@@ -57,6 +57,9 @@ export class ClusterControl {
       if (request.rotateUnlockKey && !autoLock) {
         throw new FailedPreconditionError("there is no unlock key to rotate: managers are not auto-locked");
       }
+      if (request.rotateNetworkKey && cluster.networkKeys.length === 0) {
+        throw new FailedPreconditionError("there is no network key to rotate: no network is encrypted");
+      }
       const newKey = autoLock && (cluster.unlockKey === "" || request.rotateUnlockKey);
       const unlockKey = newKey ? createUnlockKey(random) : autoLock ? cluster.unlockKey : "";
       const rootCa = this.#withNewTokens(rootWished, request);

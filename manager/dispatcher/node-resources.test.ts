@@ -113,6 +113,29 @@ test("every node knows of the networks it may come to take part in, while they a
   assert.deepEqual(told(store, "n3"), ["peer n1", "peer n2"]);
 });
 
+test("the key of encrypted networks is told to the nodes with a task on one, and taken back", async () => {
+  const store = await populated();
+  await store.update((tx) => {
+    const cluster = tx.get("cluster", "c");
+    const back = tx.get("network", "back");
+    assert.ok(cluster !== undefined && back !== undefined);
+    const networkKeys = [2, 1].map((generation) => ({
+      generation,
+      key: new Uint8Array(32).fill(generation),
+      madeAtMs: 0,
+    }));
+    tx.update("cluster", { ...cluster, networkKeys });
+    tx.update("network", Network.fromPartial({ ...back, spec: { encrypted: true, attachable: true } }));
+  });
+  const keys = (nodeId: string): readonly string[] =>
+    told(store, nodeId).filter((text) => text.startsWith("networkKey"));
+  assert.deepEqual(keys("n1"), []);
+  assert.deepEqual(keys("n2"), ["networkKey 1", "networkKey 2"]);
+  assert.deepEqual(keys("n3"), []);
+  await store.update((tx) => tx.remove("task", "db-1"));
+  assert.deepEqual(keys("n2"), []);
+});
+
 test("every node knows services with ingress ports and their endpoints", async () => {
   const store = await populated();
   await store.update((tx) => {

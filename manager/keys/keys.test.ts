@@ -2,12 +2,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { UnavailableError } from "../../base/errors/errors.js";
+import { SeededRandom } from "../../base/random/seeded-random.js";
 import { systemRandom } from "../../base/random/system-random.js";
-import { Cluster } from "../../proto/gen/skein/v1/objects.js";
+import { Cluster, Network } from "../../proto/gen/skein/v1/objects.js";
+import { ClusterSpec } from "../../proto/gen/skein/v1/types.js";
 import { createTestStore, type TestStore } from "../../test/support/test-store.js";
 import { createUnlockKey } from "../ca/unlock-key.js";
 import { type KeyKeeper, startKeyKeeper } from "./key-keeper.js";
 import { startKeyManager } from "./key-manager.js";
+import { startNetworkKeyManager } from "./network-key-manager.js";
 import { KEY_PERIOD_MS, rotationDueInMs } from "./rotation-plan.js";
 import { lockOf } from "./unlock-lock.js";
 
@@ -169,4 +172,48 @@ test("autolock turned off again while it could not be turned on everywhere: all 
   await setUnlockKey(t, "");
   assert.deepEqual(kept.steps, ["identity open", "data keys open", "done"]);
   await kept.keeper.close();
+});
+
+test("an encrypted network gets a key, rotated after its period with the one before kept", async () => {
+  const t = createTestStore();
+  await t.store.update((tx) => tx.create("cluster", Cluster.fromPartial({ id: "c1" })));
+  const manager = startNetworkKeyManager({ ...t, random: new SeededRandom("keys") });
+  await turns();
+  assert.deepEqual(clusterOf(t).networkKeys, []);
+  await t.store.update((tx) => {
+    tx.create("network", Network.fromPartial({ id: "n1", spec: { annotations: { name: "n1" } } }));
+  });
+  await turns();
+  assert.deepEqual(clusterOf(t).networkKeys, [], "nothing is encrypted");
+  await t.store.update((tx) => {
+    const spec = { annotations: { name: "n2" }, encrypted: true };
+    tx.create("network", Network.fromPartial({ id: "n2", spec }));
+  });
+  await turns();
+  const first = clusterOf(t).networkKeys;
+  assert.deepEqual(
+    first.map(({ generation, key, madeAtMs }) => [generation, key.length, madeAtMs]),
+    [[1, 32, t.clock.nowMs()]],
+  );
+  for (const generation of [2, 3]) {
+    for (let hours = 1; hours <= 12; hours++) {
+      t.clock.advance(3_600_000);
+      await turns();
+    }
+    const generations = clusterOf(t).networkKeys.map((key) => key.generation);
+    assert.deepEqual(generations, [generation, generation - 1]);
+  }
+  assert.notDeepEqual(clusterOf(t).networkKeys[0]?.key, clusterOf(t).networkKeys[1]?.key);
+  await t.store.update((tx) => {
+    const cluster = clusterOf(t);
+    tx.update("cluster", {
+      ...cluster,
+      spec: { ...ClusterSpec.fromPartial({}), networkKeyPeriodMs: 600_000 },
+    });
+  });
+  await turns();
+  t.clock.advance(600_000);
+  await turns();
+  assert.equal(clusterOf(t).networkKeys[0]?.generation, 4);
+  await manager.close();
 });

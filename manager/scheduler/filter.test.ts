@@ -80,6 +80,33 @@ test("plugins, volume drivers and devices are asked for where nodes tell which t
   }
 });
 
+test("an encrypted network wants nodes whose kernel has WireGuard", () => {
+  const nodes = [aNode("a"), aNode("b", { wireguardPublicKey: "key" }), aNode("c")];
+  const encryptedNetwork = (id: string): string | undefined => (id === "n1" ? "vault" : undefined);
+  const place = (networkId: string, from: readonly Node[]) =>
+    placeTasks(NodeSet.from(from, []), [aTask("t", { networks: [{ networkId }] })], { encryptedNetwork });
+  assert.equal(place("n1", nodes).placed[0]?.nodeId, "b");
+  assert.equal(place("n2", nodes).placed[0]?.nodeId, "a");
+  assert.deepEqual(
+    place(
+      "n1",
+      nodes.filter(({ id }) => id !== "b"),
+    ).unplaced.map(({ reason, refusals }) => [reason, refusals]),
+    [
+      [
+        "no suitable node (2 nodes have no WireGuard in the kernel for the encrypted network vault)",
+        [
+          {
+            filter: "encryption",
+            nodes: 2,
+            detail: "have no WireGuard in the kernel for the encrypted network vault",
+          },
+        ],
+      ],
+    ],
+  );
+});
+
 test("a host port that the routing mesh takes is taken on every node, and free again with its service", () => {
   const mesh = Service.fromPartial({
     id: "mesh",
