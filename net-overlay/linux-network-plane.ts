@@ -17,6 +17,7 @@ import type { NetworkPlane } from "./network-plane.js";
 import { NodeNetwork } from "./node-network.js";
 import { createPortHolders } from "./paths/fs-port-holder.js";
 import { MESH_CLAIM } from "./paths/linux-mesh-claim.js";
+import { LinuxProbeTunnel } from "./paths/linux-probe-tunnel.js";
 
 /** How long the node's resolv.conf is taken as read. */
 const RESOLV_CONF_FRESH_MS = 5_000;
@@ -70,6 +71,7 @@ export function createNetworkPlane(options: NetworkPlaneOptions): NetworkPlane {
     },
     clock,
     random: options.random,
+    probes: new LinuxProbeTunnel(linux, { path: join(dir, "ns", "paths"), hostNetns, clock, log }),
     log,
   });
 }

@@ -11,6 +11,10 @@ import type { Logger } from "../base/log/logger.js";
 import type { Random } from "../base/random/random.js";
 import type { PortBinding } from "../proto/engine/networks.js";
 import type { Task } from "../proto/gen/skein/v1/objects.js";
+import { AuditBook, type AuditReport } from "./audit/audit-report.js";
+import { Auditor } from "./audit/auditor.js";
+import { HOST_PLACE } from "./audit/kernel-audit.js";
+import { ContainerPlugs } from "./container-plugs.js";
 import type { DataPlane } from "./dataplane/data-plane.js";
 import type { SandboxRecords } from "./dataplane/sandbox-records.js";
 import { DirtyPlans } from "./dirty-plans.js";
@@ -30,22 +34,30 @@ import type {
   TaskSandbox,
 } from "./network-plane.js";
 import type { CollisionHolders } from "./paths/collision-watch.js";
+import { NodePaths } from "./paths/node-paths.js";
+import type { ProbeTunnel } from "./paths/probe-tunnel.js";
 import type { SandboxDns } from "./task-sandboxes.js";
 import { TaskSandboxes } from "./task-sandboxes.js";
 import { Turns } from "./turns.js";
 
 /** Docker and firewalls make their rules anew when they restart, and tell nobody. */
 const HOST_CHECK_PERIOD_MS = 30_000;
+/** Sandboxes between two turns of others: a namespace is entered for each. */
+const RESIZED_AT_ONCE = 16;
 
 export interface NodeNetworkOptions {
   readonly dataPlane: DataPlane;
   readonly records: SandboxRecords;
   readonly dns: (viewOf: (taskId: string) => AskerView | undefined) => SandboxDns;
+  /** The host's resolv.conf, of which tasks get search domains and options. @default "" */
+  readonly hostResolvConf?: () => string;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
   /** Who has what this node needs. */
   readonly holders?: CollisionHolders;
+  /** Absent: no path is looked at. */
+  readonly probes?: ProbeTunnel;
 }
 
 const UNKNOWN_HOLDERS: CollisionHolders = {
@@ -58,6 +70,10 @@ export class NodeNetwork implements NetworkPlane {
   readonly #plans: DirtyPlans;
   readonly #sandboxes: TaskSandboxes;
   readonly #turns: Turns;
+  readonly #onDescribed = new Set<() => void>();
+  readonly #paths: NodePaths | undefined;
+  readonly #auditor: Auditor | undefined;
+  readonly containers: ContainerPlugs;
   /** Whether resources were ever told in this life. */
   #isInformed = false;
   #isHostChecked = false;
@@ -69,14 +85,30 @@ export class NodeNetwork implements NetworkPlane {
   constructor(options: NodeNetworkOptions) {
     this.#ground = createNetworkGround(options);
     this.#turns = new Turns(options.clock);
-    const { holders = UNKNOWN_HOLDERS } = options;
+    this.#auditor = this.#createAuditor(this.#ground);
+    const { holders = UNKNOWN_HOLDERS, probes: tunnel, random } = options;
+    if (tunnel !== undefined) {
+      const onMtu = (pathMtuBytes: number): void => this.#followPathMtu(pathMtuBytes);
+      this.#paths = new NodePaths(this.#ground, { tunnel, random: random.child("paths"), onMtu });
+    }
     this.#plans = new DirtyPlans(this.#ground, { tryAgain: () => this.#tryAgain(), holders });
     this.#sandboxes = new TaskSandboxes({
       ground: this.#ground,
       plans: this.#plans,
       records: options.records,
       dns: options.dns,
+      hostResolvConf: options.hostResolvConf,
     });
+    this.containers = new ContainerPlugs({
+      ground: this.#ground,
+      plans: this.#plans,
+      turns: this.#turns,
+      namesOf: (networkId) => this.#sandboxes.namesOf(networkId),
+    });
+  }
+
+  inspect(): Promise<AuditReport> {
+    return this.#auditor?.auditAll() ?? Promise.resolve(new AuditBook().read());
   }
 
   get trouble(): string {
@@ -148,6 +180,7 @@ export class NodeNetwork implements NetworkPlane {
         if (!isFirst) this.#sandboxes.learnNames(changes);
       }
       this.#appliedRevision = this.#knownRevision;
+      this.containers.told();
     });
   }
 
@@ -191,14 +224,18 @@ export class NodeNetwork implements NetworkPlane {
 
   async retain(taskIds: ReadonlySet<string>): Promise<void> {
     const found = new Set([...this.#ground.sandboxes.keys(), ...this.#ground.dataPlane.listSandboxes()]);
-    for (const taskId of [...found].sort()) if (!taskIds.has(taskId)) await this.detachTask(taskId);
+    const strays = [...found].filter((id) => !taskIds.has(id) && !this.containers.has(id));
+    for (const taskId of strays.sort()) await this.detachTask(taskId);
   }
 
   removeAll(): Promise<void> {
     return this.#turns.take(async () => {
       this.#hostCheck?.cancel();
       this.#hostCheck = undefined;
+      this.#auditor?.stop();
+      await this.#paths?.remove();
       this.#sandboxes.forgetAll();
+      this.containers.clear();
       this.#ground.state.apply({ complete: true, upserts: [], removals: [] });
       this.#plans.clear();
       this.#ground.identity = undefined;
@@ -214,6 +251,7 @@ export class NodeNetwork implements NetworkPlane {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#auditor?.stop();
     await this.#turns.idle();
     this.#hostCheck?.cancel();
     this.#plans.stop();
@@ -222,16 +260,52 @@ export class NodeNetwork implements NetworkPlane {
     this.#ground.dataPlane.close();
   }
 
+  #createAuditor({ dataPlane, clock, log, sandboxes }: NetworkGround): Auditor | undefined {
+    const { audit: kernel } = dataPlane;
+    if (kernel === undefined) return undefined;
+    const reapply = async (place: string): Promise<void> => {
+      const [kind, id = ""] = place.split(" ");
+      if (place === HOST_PLACE) this.#plans.markMesh();
+      else if (kind === "network") this.#plans.markNetwork(id);
+      await this.#plans.apply({ failing: "log" });
+    };
+    return new Auditor({
+      ...{ kernel, clock, log, sandboxes, reapply },
+      turn: (work) => this.#turns.take(work),
+    });
+  }
+
   /**
    * Until somebody said what there is, the kernel keeps what it has from the daemon's life before:
    * tasks are served meanwhile.
    */
   async #applyKnown(): Promise<void> {
     if (this.#ground.identity === undefined || !this.#isInformed) return;
-    this.#hostCheck ??= this.#ground.clock.setInterval(HOST_CHECK_PERIOD_MS, () => this.#checkHost());
+    if (this.#auditor === undefined)
+      this.#hostCheck ??= this.#ground.clock.setInterval(HOST_CHECK_PERIOD_MS, () => this.#checkHost());
+    else this.#auditor.start(); // its first look has to wait for this turn's end
     const isFirst = !this.#isHostChecked;
+    this.#paths?.follow();
     await this.#plans.apply();
     if (isFirst) this.#checkHost();
+  }
+
+  /** Tunnels and interfaces to be made take what passes between nodes. */
+  #followPathMtu(pathMtuBytes: number): void {
+    for (const listener of [...this.#onDescribed]) listener();
+    void this.#turns.take(async () => {
+      if (this.#ground.identity === undefined || this.#closed) return;
+      const { dataPlane, state, sandboxes, clock } = this.#ground;
+      dataPlane.limitPath(pathMtuBytes);
+      this.#plans.markMesh();
+      for (const networkId of state.networks.keys()) this.#plans.markNetwork(networkId);
+      await this.#plans.apply({ failing: "log" });
+      const all = [...sandboxes.values()];
+      for (let at = 0; at < all.length; at += RESIZED_AT_ONCE) {
+        dataPlane.resizeSandboxes(all.slice(at, at + RESIZED_AT_ONCE));
+        await clock.sleep(0);
+      }
+    });
   }
 
   #tryAgain(): void {

@@ -3,6 +3,7 @@
  * Pure (interface only). Implementations: linux-data-plane.ts and memory-data-plane.ts.
  * Calls that return nothing are done when they return; removals resolve when the namespace is let go.
  */
+import type { KernelAudit } from "../audit/kernel-audit.js";
 import type { EncryptedUnderlay } from "../encryption/encrypted-underlay.js";
 import type { MeshPlan } from "../endpoints/mesh-plan.js";
 import type { OverlayPlan } from "../endpoints/overlay-plan.js";
@@ -40,14 +41,25 @@ export interface DataPlane {
   /** Task ids, also from before a restart. */
   listSandboxes(): string[];
   removeSandbox(taskId: string): Promise<void>;
-  /** Whether a process on the node listens on the port. */
-  isPortHeld(protocol: NftProtocol, port: number): boolean;
+  /** Whether a process on the node listens on the port. @param addresses of the node's own. @default any */
+  isPortHeld(protocol: NftProtocol, port: number, addresses?: readonly string[]): boolean;
+  /** The node's addresses, as RFC 5952 writes them, and the names of its interfaces. */
+  places(): ReadonlySet<string>;
   /**
    * Looks at what others may have done to the host: a packet filter that drops forwarded packets by default,
    * as docker installs, is opened for ours. @returns false when our own rules are gone and the mesh must be
    * applied again.
    */
   checkHost(): boolean;
+  /** Absent where there is no kernel to look at: then `checkHost` is all. */
+  readonly audit?: KernelAudit;
+  /**
+   * The largest IP packet of the underlay that passes between nodes; plans applied from now on keep to it,
+   * and to the underlay's MTU as it is then. 0: not measured.
+   */
+  limitPath(pathMtuBytes: number): void;
+  /** Brings the interfaces of sandboxes that are there to the sizes of their networks. */
+  resizeSandboxes(sandboxes: readonly Sandbox[]): void;
   /** Tunnels that somebody else is in the way of. To apply their plans again is to try again. */
   collisions(): readonly TunnelCollision[];
   removeAll(): Promise<void>;

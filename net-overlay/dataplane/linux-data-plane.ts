@@ -10,8 +10,11 @@ import { join } from "node:path";
 import { InternalError, messageOf } from "../../base/errors/errors.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
+import type { Sandboxes } from "../audit/kernel-audit.js";
+import { type AuditedPlace, LinuxKernelAudit } from "../audit/linux-kernel-audit.js";
+import { RulesetGenerations } from "../audit/ruleset-generations.js";
 import { GATEWAY_LINK_PREFIX } from "../balance/mesh-frame.js";
-import { DNS_REDIRECT } from "../discovery/dns-address.js";
+import { DNS_REDIRECT, DNS_REDIRECT_TABLE } from "../discovery/dns-address.js";
 import { wireguardOverheadBytes } from "../encryption/encryption-plan.js";
 import { LinuxWireguard, WIREGUARD_LINK } from "../encryption/linux-wireguard.js";
 import type { MeshPlan } from "../endpoints/mesh-plan.js";
@@ -22,11 +25,12 @@ import { MeshClaim } from "../paths/linux-mesh-claim.js";
 import { transitGateway } from "../vxlan/node-addresses.js";
 import { TRANSIT_VNI } from "../vxlan/transit.js";
 import { vxlanOverheadBytes } from "../vxlan/vni.js";
+import { auditedPlaces } from "./audited-places.js";
 import type { DataPlane } from "./data-plane.js";
 import { LinuxMesh } from "./linux-mesh.js";
 import { isNetns, LinuxOverlay } from "./linux-overlay.js";
 import { isRefusal, RouteSocket } from "./linux-route-socket.js";
-import { setAddress, setLinkUp, setNeighbour, setRoute } from "./rtnetlink-messages.js";
+import { setAddress, setLinkMtu, setLinkUp, setNeighbour, setRoute } from "./rtnetlink-messages.js";
 
 const LOOPBACK_INDEX = 1;
 const OVERLAY_PREFIX = "net-";
@@ -58,6 +62,7 @@ class LinuxDataPlane implements DataPlane {
   readonly #mesh: LinuxMesh;
   readonly #claim: MeshClaim;
   readonly encryption: LinuxWireguard;
+  readonly audit: LinuxKernelAudit;
   readonly #overlays = new Map<string, LinuxOverlay>();
   /**
    * Namespaces on their way out: a second removal, or a new sandbox of the same task, waits for the first.
@@ -66,21 +71,29 @@ class LinuxDataPlane implements DataPlane {
   #meshPlan: MeshPlan | undefined;
 
   constructor(options: { linux: Linux; netnsDir: string; hostNetns: string | undefined; log: Logger }) {
-    this.#linux = options.linux;
-    this.#netnsDir = options.netnsDir;
-    this.#hostNetns = options.hostNetns;
-    this.#log = options.log;
-    mkdirSync(options.netnsDir, { recursive: true, mode: 0o700 });
-    this.#host = new RouteSocket(options.linux, options.hostNetns);
-    this.encryption = new LinuxWireguard(options.linux, {
-      path: join(options.netnsDir, "wireguard"),
-      hostNetns: options.hostNetns,
+    const { netnsDir, hostNetns, log } = options;
+    const generations = new RulesetGenerations(options.linux);
+    const linux = generations.watched();
+    this.#linux = linux;
+    this.#netnsDir = netnsDir;
+    this.#hostNetns = hostNetns;
+    this.#log = log;
+    mkdirSync(netnsDir, { recursive: true, mode: 0o700 });
+    this.#host = new RouteSocket(linux, hostNetns);
+    this.encryption = new LinuxWireguard(linux, {
+      path: join(netnsDir, "wireguard"),
+      hostNetns,
     });
-    this.#claim = new MeshClaim(options.linux, options.hostNetns);
-    this.#mesh = new LinuxMesh(options.linux, {
-      netnsPath: options.hostNetns,
+    this.#claim = new MeshClaim(linux, hostNetns);
+    this.#mesh = new LinuxMesh(linux, {
+      netnsPath: hostNetns,
       socket: this.#host,
-      log: options.log,
+      log,
+    });
+    this.audit = new LinuxKernelAudit({
+      ...{ linux, generations, log },
+      scratchPath: join(netnsDir, "scratch"),
+      places: (sandboxes) => this.#places(sandboxes),
     });
   }
 
@@ -98,6 +111,7 @@ class LinuxDataPlane implements DataPlane {
         log: this.#log,
       });
       this.#overlays.set(plan.networkId, overlay);
+      this.audit.rewatch();
     }
     if (!plan.encrypted) {
       const underlayMtuBytes = this.#mesh.tunnelMtuBytes(plan.localAddress);
@@ -121,6 +135,7 @@ class LinuxDataPlane implements DataPlane {
     overlay?.removeTunnel();
     overlay?.close();
     this.#overlays.delete(networkId);
+    this.audit.rewatch();
     await this.#linux.deleteNetns(this.#path(OVERLAY_PREFIX, networkId));
   }
 
@@ -132,9 +147,15 @@ class LinuxDataPlane implements DataPlane {
     const path = this.sandboxPath(sandbox.taskId);
     this.#linux.createNetns(path);
     this.#linux.setSysctls(path, SANDBOX_SYSCTLS);
+    this.#wire(sandbox, () => true);
+  }
+
+  /** Names inside, then the interfaces that are missing: each has its index by its place. */
+  #wire(sandbox: Sandbox, isMissing: (name: string, inside: RouteSocket) => boolean): void {
+    const path = this.sandboxPath(sandbox.taskId);
     const nft = this.#linux.nft(path);
     try {
-      nft.run(DNS_REDIRECT);
+      nft.run(`table ${DNS_REDIRECT_TABLE}\ndelete table ${DNS_REDIRECT_TABLE}\n${DNS_REDIRECT}`);
     } finally {
       nft.close();
     }
@@ -144,10 +165,13 @@ class LinuxDataPlane implements DataPlane {
       inside.send(setLinkUp(LOOPBACK_INDEX));
       let index = LOOPBACK_INDEX + 1;
       for (const overlay of sandbox.overlays) {
-        this.#attachOverlay(inside, sandbox.taskId, overlay, { name: `eth${index - 2}`, index, netnsFd });
+        const name = `eth${index - 2}`;
+        if (isMissing(name, inside))
+          this.#attachOverlay(inside, sandbox.taskId, overlay, { name, index, netnsFd });
         index += 1;
       }
-      if (sandbox.gatewayAddress !== undefined) this.#attachGateway(inside, sandbox, { index, netnsFd });
+      if (sandbox.gatewayAddress !== undefined && isMissing(`eth${index - 2}`, inside))
+        this.#attachGateway(inside, sandbox, { index, netnsFd });
     } finally {
       closeSync(netnsFd);
       inside.close();
@@ -197,14 +221,27 @@ class LinuxDataPlane implements DataPlane {
     return removal;
   }
 
-  isPortHeld(protocol: NftProtocol, port: number): boolean {
+  isPortHeld(protocol: NftProtocol, port: number, addresses: readonly string[] = []): boolean {
+    const tried = addresses.length === 0 ? ["0.0.0.0"] : addresses;
+    return tried.some((address) => this.#isHeldOn(address, protocol, port));
+  }
+
+  places(): ReadonlySet<string> {
+    return new Set([
+      ...this.#host.listAddresses().map(({ address }) => address),
+      ...this.#host.listLinks().map(({ name }) => name),
+    ]);
+  }
+
+  #isHeldOn(address: string, protocol: NftProtocol, port: number): boolean {
     if (protocol === "sctp") return false;
     const netnsPath = this.#hostNetns ?? "/proc/self/ns/net";
     try {
-      closeSync(this.#linux.bindSocket({ netnsPath, kind: protocol, address: "0.0.0.0", port }));
+      closeSync(this.#linux.bindSocket({ netnsPath, kind: protocol, address, port }));
       return false;
     } catch (error) {
       if (isRefusal(error, "EADDRINUSE")) return true;
+      if (isRefusal(error, "EADDRNOTAVAIL")) return false;
       throw error;
     }
   }
@@ -217,6 +254,46 @@ class LinuxDataPlane implements DataPlane {
       this.#log.warn("the foreign FORWARD chain could not be opened", { error: messageOf(error) });
     }
     return this.#mesh.isInPlace();
+  }
+
+  limitPath(pathMtuBytes: number): void {
+    this.#mesh.limitPath(pathMtuBytes);
+  }
+
+  resizeSandboxes(sandboxes: readonly Sandbox[]): void {
+    for (const sandbox of sandboxes) {
+      try {
+        this.#resize(sandbox);
+      } catch (error) {
+        this.#log.warn("interfaces keep the size they had", {
+          sandbox: sandbox.taskId,
+          error: messageOf(error),
+        });
+      }
+    }
+  }
+
+  #resize({ taskId, overlays, gatewayAddress, plug }: Sandbox): void {
+    const ends: { outside: RouteSocket; hostName: string; name: string; mtuBytes: number }[] = [];
+    for (const [index, { networkId }] of overlays.entries()) {
+      const network = this.#overlays.get(networkId);
+      if (network?.size === undefined) continue;
+      ends.push({ ...network.size, hostName: linkName("v", taskId), name: plug?.linkName ?? `eth${index}` });
+    }
+    if (gatewayAddress !== undefined && this.#meshPlan !== undefined) {
+      const mtuBytes = this.#mesh.tunnelMtuBytes(this.#meshPlan.localAddress);
+      const hostName = linkName(GATEWAY_LINK_PREFIX, taskId);
+      ends.push({ outside: this.#host, hostName, name: `eth${overlays.length}`, mtuBytes });
+    }
+    const inside = new RouteSocket(this.#linux, plug?.netnsPath ?? this.sandboxPath(taskId));
+    try {
+      for (const { outside, hostName, name, mtuBytes } of ends) {
+        setLinkSize(inside, name, mtuBytes);
+        setLinkSize(outside, hostName, mtuBytes);
+      }
+    } finally {
+      inside.close();
+    }
   }
 
   collisions(): readonly TunnelCollision[] {
@@ -237,6 +314,7 @@ class LinuxDataPlane implements DataPlane {
     const outcomes = await Promise.allSettled([...sandboxes, ...overlays]);
     if (this.#claim.isFree()) this.#mesh.removeAll();
     this.#claim.release();
+    await this.audit.close({ isLeaving: true });
     const failed = outcomes.flatMap((outcome) =>
       outcome.status === "rejected" ? [outcome.reason as unknown] : [],
     );
@@ -245,6 +323,7 @@ class LinuxDataPlane implements DataPlane {
   }
 
   close(): void {
+    void this.audit.close({ isLeaving: false });
     for (const overlay of this.#overlays.values()) overlay.close();
     this.#overlays.clear();
     this.#mesh.close();
@@ -286,6 +365,33 @@ class LinuxDataPlane implements DataPlane {
     inside.send(setRoute({ destination: "0.0.0.0/0", linkIndex, gateway, onlink: true, source: address }));
   }
 
+  #places(sandboxes: Sandboxes): AuditedPlace[] {
+    const plan = this.#meshPlan;
+    return auditedPlaces({
+      mesh: this.#claim.isHeld ? this.#mesh : undefined,
+      hostNetns: this.#hostNetns,
+      gateway: plan === undefined ? undefined : transitGateway(plan.nodeNumber),
+      overlays: this.#overlays,
+      overlayPath: (networkId) => this.#path(OVERLAY_PREFIX, networkId),
+      sandboxes: [...sandboxes.values()],
+      sandboxPath: (taskId) => this.sandboxPath(taskId),
+      rewire: (sandbox) => {
+        if (this.#isOwnNamespace(sandbox)) this.#rewire(sandbox);
+      },
+      linkName,
+    });
+  }
+
+  /** A container's attachment leads into a namespace of somebody else. */
+  #isOwnNamespace({ taskId, plug }: Sandbox): boolean {
+    return plug === undefined && existsSync(this.sandboxPath(taskId));
+  }
+
+  /** Makes the interfaces of a living sandbox that are gone; those that are there keep their connections. */
+  #rewire(sandbox: Sandbox): void {
+    this.#wire(sandbox, (name, inside) => inside.findLink(name) === undefined);
+  }
+
   #path(prefix: string, id: string): string {
     return join(this.#netnsDir, `${prefix}${id}`);
   }
@@ -296,6 +402,11 @@ class LinuxDataPlane implements DataPlane {
       .map((name) => name.slice(prefix.length))
       .sort();
   }
+}
+
+function setLinkSize(socket: RouteSocket, name: string, mtuBytes: number): void {
+  const link = socket.findLink(name);
+  if (link !== undefined && link.mtuBytes !== mtuBytes) socket.discard(setLinkMtu(link.index, mtuBytes));
 }
 
 /** At most 15 bytes, the kernel's limit; the same for a task after a restart. */

@@ -9,6 +9,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { FailedPreconditionError, messageOf } from "../../base/errors/errors.js";
 import type { Linux, NftContext } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
+import type { WantedFacts } from "../audit/facts.js";
 import { MESH_IPV4 } from "../balance/mesh-family.js";
 import { GATEWAY_LINK_PREFIX, TRANSIT_LINK } from "../balance/mesh-frame.js";
 import type { MeshPlan, MeshPort } from "../endpoints/mesh-plan.js";
@@ -20,6 +21,7 @@ import { LinuxMeshTable } from "./linux-mesh-table.js";
 import { makeVeth } from "./linux-overlay.js";
 import type { RouteSocket } from "./linux-route-socket.js";
 import { type EnsuredTunnel, ensureTunnel, readPeers, syncPeers } from "./linux-tunnel.js";
+import { type MeshFactsOptions, meshFacts } from "./mesh-facts.js";
 import { FRAME_RULES, returnRules, ruleKey } from "./return-rules.js";
 import type { MarkRule, Route } from "./rtnetlink-messages.js";
 import {
@@ -28,9 +30,13 @@ import {
   deleteRoute,
   deleteRule,
   setAddress,
+  setLinkMtu,
   setNeighbour,
   setRoute,
 } from "./rtnetlink-messages.js";
+
+/** A path that passes less is no path; IPv4 promises 576. */
+const TUNNEL_MTU_MIN = 576;
 
 interface Applied {
   readonly plan: MeshPlan | undefined;
@@ -49,6 +55,9 @@ export class LinuxMesh {
   readonly #conntrack: LinuxConntrack;
   #applied: Applied | undefined;
   #underlayMtuBytes: number | undefined;
+  #pathMtuBytes = Number.POSITIVE_INFINITY;
+  /** As the transit tunnel has it. */
+  #mtuBytes: number | undefined;
   #taken: EnsuredTunnel["taken"];
 
   constructor(linux: Linux, options: { netnsPath: string | undefined; socket: RouteSocket; log: Logger }) {
@@ -76,7 +85,14 @@ export class LinuxMesh {
         );
       this.#underlayMtuBytes = link.mtuBytes;
     }
-    return this.#underlayMtuBytes - vxlanOverheadBytes(localAddress.includes(":") ? 6 : 4);
+    const passesBytes = Math.min(this.#underlayMtuBytes, this.#pathMtuBytes);
+    return Math.max(TUNNEL_MTU_MIN, passesBytes - vxlanOverheadBytes(localAddress.includes(":") ? 6 : 4));
+  }
+
+  /** What passes between nodes, as measured; 0: not yet. The underlay is read anew. */
+  limitPath(pathMtuBytes: number): void {
+    this.#pathMtuBytes = pathMtuBytes > 0 ? pathMtuBytes : Number.POSITIVE_INFINITY;
+    this.#underlayMtuBytes = undefined;
   }
 
   async apply(plan: MeshPlan): Promise<void> {
@@ -116,6 +132,29 @@ export class LinuxMesh {
       for (const route of peerRoutes(number, tunnelIndex)) socket.send(setRoute({ ...route, source }));
   }
 
+  /** For the audit. @returns undefined: nothing was applied yet. */
+  wanted(ends: MeshFactsOptions["ends"]): WantedFacts | undefined {
+    const { plan, rules } = this.#applied ?? {};
+    if (plan === undefined || rules === undefined) return undefined;
+    return meshFacts({
+      plan,
+      ends,
+      mtuBytes: this.tunnelMtuBytes(plan.localAddress),
+      isStandIn: this.#taken !== undefined,
+      rules: [...FRAME_RULES, ...rules.values()],
+      families: [MESH_IPV4],
+      settings: {
+        ...this.#transitSettings(),
+        ...Object.assign({}, ...ends.map(({ hostName }) => endSettings(hostName))),
+      },
+    });
+  }
+
+  /** Nothing is known of the kernel any more: the next `apply` reads it. */
+  forget(): void {
+    this.#applied = undefined;
+  }
+
   /**
    * The host end of a task's gateway interface;
    * the task's end is born in its namespace under the index given.
@@ -135,10 +174,7 @@ export class LinuxMesh {
       host: { name: hostName, mac: gatewayMac, mtuBytes },
       peer: { ...end, mac, mtuBytes },
     });
-    this.#linux.setSysctls(this.#netnsPath, {
-      [`net.ipv4.conf.${hostName}.route_localnet`]: "1",
-      ...withoutIpv6(hostName),
-    });
+    this.#linux.setSysctls(this.#netnsPath, endSettings(hostName));
     this.#socket.send(setNeighbour({ linkIndex, address, mac }));
     this.#socket.send(setRoute({ destination: `${address}/32`, linkIndex, source: gateway }));
     return { gatewayMac };
@@ -206,6 +242,7 @@ export class LinuxMesh {
   }
 
   #ensureTransit(plan: MeshPlan): Applied {
+    const socket = this.#socket;
     const last = this.#applied?.plan;
     if (
       this.#applied !== undefined &&
@@ -214,10 +251,13 @@ export class LinuxMesh {
       last.vxlanUdpPort === plan.vxlanUdpPort &&
       this.#taken === undefined
     ) {
+      const mtuBytes = this.tunnelMtuBytes(plan.localAddress);
+      if (mtuBytes !== this.#mtuBytes) socket.send(setLinkMtu(this.#applied.tunnelIndex, mtuBytes));
+      this.#mtuBytes = mtuBytes;
       return this.#applied;
     }
-    const socket = this.#socket;
     this.#underlayMtuBytes = undefined;
+    this.#mtuBytes = this.tunnelMtuBytes(plan.localAddress);
     const { linkIndex, taken } = ensureTunnel(
       {
         name: TRANSIT_LINK,
@@ -225,17 +265,12 @@ export class LinuxMesh {
         localAddress: plan.localAddress,
         udpPort: plan.vxlanUdpPort,
         nodeNumber: plan.nodeNumber,
-        mtuBytes: this.tunnelMtuBytes(plan.localAddress),
+        mtuBytes: this.#mtuBytes,
       },
       { underlay: socket, inside: socket },
     );
     this.#taken = taken;
-    this.#linux.setSysctls(this.#netnsPath, {
-      "net.ipv4.ip_forward": "1",
-      [`net.ipv4.conf.${TRANSIT_LINK}.rp_filter`]: this.#reversePathFilter(),
-      [`net.ipv4.conf.${TRANSIT_LINK}.route_localnet`]: "1",
-      ...withoutIpv6(TRANSIT_LINK),
-    });
+    this.#linux.setSysctls(this.#netnsPath, this.#transitSettings());
     socket.send(setAddress({ index: linkIndex, address: transitGateway(plan.nodeNumber), prefixLength: 32 }));
     // no loop for a task that is gone
     socket.send(setRoute({ destination: transitSubnet(plan.nodeNumber), type: "unreachable" }));
@@ -259,6 +294,15 @@ export class LinuxMesh {
       ]),
     );
     return { plan: undefined, tunnelIndex: linkIndex, peers, rules };
+  }
+
+  #transitSettings(): Record<string, string> {
+    return {
+      "net.ipv4.ip_forward": "1",
+      [`net.ipv4.conf.${TRANSIT_LINK}.rp_filter`]: this.#reversePathFilter(),
+      [`net.ipv4.conf.${TRANSIT_LINK}.route_localnet`]: "1",
+      ...withoutIpv6(TRANSIT_LINK),
+    };
   }
 
   /**
@@ -293,6 +337,10 @@ export function readForwardChain(listed: string): { policy: string; ownHandles: 
     policy: parsed.nftables.find(({ chain }) => chain !== undefined)?.chain?.policy ?? "accept",
     ownHandles,
   };
+}
+
+function endSettings(hostName: string): Record<string, string> {
+  return { [`net.ipv4.conf.${hostName}.route_localnet`]: "1", ...withoutIpv6(hostName) };
 }
 
 /**

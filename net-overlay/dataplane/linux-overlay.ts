@@ -9,6 +9,7 @@ import { closeSync, existsSync, openSync, unlinkSync } from "node:fs";
 import { InternalError } from "../../base/errors/errors.js";
 import type { Linux, NftContext } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
+import type { WantedFacts } from "../audit/facts.js";
 import { renderOverlayRuleset } from "../balance/overlay-ruleset.js";
 import type { OverlayPlan } from "../endpoints/overlay-plan.js";
 import type { OverlayAttachment } from "../endpoints/sandbox.js";
@@ -17,12 +18,14 @@ import { taskMac, tunnelAddress } from "../vxlan/node-addresses.js";
 import { LinuxConntrack, leavers } from "./linux-conntrack.js";
 import { isRefusal, RouteSocket } from "./linux-route-socket.js";
 import { type EnsuredTunnel, ensureTunnel, readPeers, syncPeers } from "./linux-tunnel.js";
+import { type OverlayFactsOptions, overlayFacts } from "./overlay-facts.js";
 import {
   deleteAddress,
   deleteLink,
   deleteRoute,
   newVeth,
   setAddress,
+  setLinkMtu,
   setLinkUp,
   setNeighbour,
   setRoute,
@@ -80,6 +83,11 @@ export class LinuxOverlay {
     this.#socket.send(setLinkUp(LOOPBACK_INDEX));
   }
 
+  /** What interfaces of tasks are to have, and the socket that reaches their other ends. */
+  get size(): { readonly outside: RouteSocket; readonly mtuBytes: number } | undefined {
+    return this.#mtuBytes === undefined ? undefined : { outside: this.#socket, mtuBytes: this.#mtuBytes };
+  }
+
   /** What of the tunnel somebody else has: the next `apply` tries again. */
   get collision(): Omit<TunnelCollision, "what"> | undefined {
     const plan = this.#applied?.plan;
@@ -130,6 +138,22 @@ export class LinuxOverlay {
       peers: plan.remoteNodes,
       remoteTasks: plan.remoteTasks,
     };
+  }
+
+  /** For the audit. @returns undefined: nothing was applied yet. */
+  wanted(ends: OverlayFactsOptions["ends"]): WantedFacts | undefined {
+    const plan = this.#applied?.plan;
+    const mtuBytes = this.#mtuBytes;
+    if (plan === undefined || mtuBytes === undefined) return undefined;
+    return overlayFacts({
+      ...{ plan, ends, mtuBytes, link: TUNNEL_LINK, settings: SYSCTLS, hostEndMac: HOST_END_MAC },
+      isStandIn: this.#taken !== undefined,
+    });
+  }
+
+  /** Nothing is known of the kernel any more: the next `apply` reads it. */
+  forget(): void {
+    this.#applied = undefined;
   }
 
   /**
@@ -195,6 +219,9 @@ export class LinuxOverlay {
       last.mtuBytes === plan.mtuBytes &&
       this.#taken === undefined
     ) {
+      if (this.#mtuBytes !== tunnel.mtuBytes)
+        this.#socket.send(setLinkMtu(this.#applied.tunnelIndex, tunnel.mtuBytes));
+      this.#mtuBytes = tunnel.mtuBytes;
       return this.#applied;
     }
     this.#mtuBytes = tunnel.mtuBytes;

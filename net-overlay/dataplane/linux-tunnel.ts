@@ -12,6 +12,7 @@ import {
   deleteNeighbour,
   newVxlan,
   setForwarding,
+  setLinkMtu,
   setNeighbour,
 } from "./rtnetlink-messages.js";
 
@@ -70,6 +71,10 @@ export function ensureTunnel(
       vxlan.localAddress === tunnel.localAddress &&
       vxlan.udpPort === tunnel.udpPort;
     if (isSame && isOfSize) return { linkIndex: found.index, isNew: false };
+    if (isSame && found.mac === mac) {
+      inside.send(setLinkMtu(found.index, tunnel.mtuBytes)); // routes and peers stay
+      return { linkIndex: found.index, isNew: false };
+    }
   }
   if (found !== undefined) inside.discard(deleteLink(found.index));
   const taken = makeTunnel(tunnel, options);

@@ -16,6 +16,8 @@ export class MemoryDataPlane implements DataPlane {
   readonly plugs = new Map<string, Sandbox>();
   /** "8080/tcp": ports that a process on the node is said to hold. */
   readonly heldPorts = new Set<string>();
+  readonly hostPlaces = new Set<string>(["10.99.0.1", "eth0"]);
+  pathMtuBytes = 0;
   /** What somebody else has. */
   collided: readonly TunnelCollision[] = [];
   /** Thrown by the next `applyOverlay`, `applyMesh`, `createSandbox` or `plug`, once. */
@@ -76,12 +78,25 @@ export class MemoryDataPlane implements DataPlane {
     this.sandboxes.delete(taskId);
   }
 
-  isPortHeld(protocol: NftProtocol, port: number): boolean {
-    return this.heldPorts.has(`${port}/${protocol}`);
+  isPortHeld(protocol: NftProtocol, port: number, addresses: readonly string[] = []): boolean {
+    const held = `${port}/${protocol}`;
+    return this.heldPorts.has(held) || addresses.some((address) => this.heldPorts.has(`${address} ${held}`));
+  }
+
+  places(): ReadonlySet<string> {
+    return this.hostPlaces;
   }
 
   checkHost(): boolean {
     return this.mesh !== undefined;
+  }
+
+  limitPath(pathMtuBytes: number): void {
+    this.pathMtuBytes = pathMtuBytes;
+  }
+
+  resizeSandboxes(): void {
+    // they have no sizes here
   }
 
   collisions(): readonly TunnelCollision[] {
