@@ -9,6 +9,8 @@ import type { PortBinding } from "../proto/engine/networks.js";
 import type { NodeResource, ResourceKey } from "../proto/gen/skein/v1/dispatcher.js";
 import type { Task } from "../proto/gen/skein/v1/objects.js";
 import type { PortConfig } from "../proto/gen/skein/v1/types.js";
+import type { AuditReport } from "./audit/audit-report.js";
+import type { ContainerPlugs } from "./container-plugs.js";
 
 /** What a node tells about its part in encrypted networks. */
 export interface EncryptionFacts {
@@ -105,6 +107,10 @@ export interface NetworkPlane {
   taskPorts(taskId: string): readonly PortBinding[];
   /** Whether the mesh or a task here has this port of the node's addresses. */
   isPublished(protocol: "tcp" | "udp" | "sctp", port: number): boolean;
+  /** Containers that are no tasks on the node's overlays. Absent: this node has no networks. */
+  readonly containers?: ContainerPlugs;
+  /** Compares all of it with the kernel now, repairs, and tells. Absent: this node has no networks. */
+  readonly inspect?: () => Promise<AuditReport>;
   /** Removes the sandbox. Missing is fine. */
   detachTask(taskId: string): Promise<void>;
   /** Sandboxes found after a restart that no task claims are removed. */

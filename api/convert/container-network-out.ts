@@ -52,9 +52,12 @@ interface EndpointParts {
 const listOrNull = (list: readonly string[] | undefined): JsonValue =>
   list === undefined || list.length === 0 ? null : list;
 
-function ipamOut(settings: EndpointSettings | undefined): JsonValue {
-  if (settings === undefined) return null;
-  const { ipv4Address, ipv6Address, linkLocalAddresses = [] } = settings;
+/** Docker shows what the cluster gave as if it had been chosen. */
+function ipamOut(settings: EndpointSettings | undefined, state: EndpointState | undefined): JsonValue {
+  const given = state?.isOfCluster === true ? state : settings;
+  if (given === undefined) return null;
+  const { ipv4Address, ipv6Address } = given;
+  const { linkLocalAddresses = [] } = settings ?? {};
   const ipam = {
     ...(ipv4Address === "" ? {} : { IPv4Address: ipv4Address }),
     ...(ipv6Address === "" ? {} : { IPv6Address: ipv6Address }),
@@ -67,7 +70,7 @@ function endpointOut(parts: EndpointParts, aliases: readonly string[], apiMinor:
   const { settings, state } = parts;
   const options = settings?.driverOptions ?? {};
   return {
-    IPAMConfig: ipamOut(settings),
+    IPAMConfig: ipamOut(settings, state),
     Links: listOrNull(settings?.links),
     Aliases: listOrNull(aliases),
     MacAddress: state?.macAddress ?? settings?.macAddress ?? "",

@@ -204,14 +204,21 @@ function taskStatusOut(task: Task): JsonObject {
   };
 }
 
+/** Of a container that is no task, on an overlay. */
+function attachmentOut({ attached }: Task): JsonObject {
+  return attached === undefined
+    ? {}
+    : { NetworkAttachmentSpec: { ContainerID: attached.id }, Runtime: "attachment" };
+}
+
 /** @param networks names by id, for the attachments. */
 export function taskOut(task: Task, networks: ReadonlyMap<string, JsonObject> = new Map()): JsonObject {
   return {
     ID: task.id,
     ...metaOut(task.meta),
     Labels: {},
-    Spec: task.spec === undefined ? {} : taskSpecOut(task.spec),
-    ServiceID: task.serviceId,
+    Spec: { ...(task.spec === undefined ? {} : taskSpecOut(task.spec)), ...attachmentOut(task) },
+    ...(task.attached === undefined ? { ServiceID: task.serviceId } : {}),
     ...omitEmpty({ Slot: task.slot, NodeID: task.nodeId }),
     Status: taskStatusOut(task),
     DesiredState: taskStateWord(task.desiredState),

@@ -25,6 +25,9 @@ import type { ManagerClients } from "../manager-clients.js";
 import { type ClusterNetworkParts, ClusterNetworks } from "./cluster-networks.js";
 import type { Route } from "./route.js";
 
+const CONFIG_ONLY_RULE =
+  "configuration network can only contain network specific fields. Network operator fields like " +
+  "[ ingress | internal | attachable | scope ] are not supported.";
 const FILTER_KEYS = ["dangling", "driver", "id", "label", "name", "scope", "type"];
 const PRUNE_KEYS = ["label", "label!", "until"];
 
@@ -129,8 +132,6 @@ class Networks {
   }
 
   async create(fields: Fields): Promise<{ status: number; json: JsonObject }> {
-    if (fields.bool("ConfigOnly") || (fields.object("ConfigFrom")?.string("Network") ?? "") !== "")
-      throw new NotImplementedError("configuration networks (ConfigOnly, ConfigFrom) are not supported yet");
     const name = fields.string("Name");
     const id = isOfCluster(fields) ? await this.#createInCluster(fields) : await this.#createLocal(fields);
     const unread = fields
@@ -163,7 +164,8 @@ class Networks {
     };
     const deleted: string[] = [];
     for (const record of this.#parts.local?.list() ?? []) {
-      if (isPredefinedNetwork(record.name) || !isMeant(localNetworkOut(record))) continue;
+      if (record.configOnly === true || isPredefinedNetwork(record.name) || !isMeant(localNetworkOut(record)))
+        continue;
       if ((this.#parts.local?.members(record.id).length ?? 0) > 0) continue;
       if (await unlessInUse(this.#parts.local?.remove(record.id))) deleted.push(record.name);
     }
@@ -177,24 +179,23 @@ class Networks {
   }
 
   async connect(id: string, fields: Fields): Promise<void> {
-    const network = await this.#joinable(id);
     const container = this.#parts.containers.get(containerIn(fields));
+    const network = await this.#joinable(id, container);
     const endpoint = endpointIn(fields.object("EndpointConfig"));
-    if (network.name === "host") {
+    if (network === "host") {
       throw new InvalidArgumentError(
         "container cannot be disconnected from host network or connected to host network",
       );
     }
-    if (network.name === "none") {
+    if (network === "none") {
       throw new InvalidArgumentError(
         "container cannot be connected to multiple networks with one of the networks in private (none) mode",
       );
     }
-    await this.#parts.containers.connectNetwork(container.id, network.name, endpoint);
+    await this.#parts.containers.connectNetwork(container.id, network, endpoint);
   }
 
   async disconnect(id: string, fields: Fields): Promise<void> {
-    const network = await this.#joinable(id);
     const force = fields.bool("Force");
     const wanted = containerIn(fields);
     let container: ContainerRecord;
@@ -205,18 +206,22 @@ class Networks {
       if (force && error instanceof NotFoundError) throw new NotFoundError(`endpoint ${wanted} not found`);
       throw error;
     }
-    await this.#parts.containers.disconnectNetwork(container.id, network.name, { force });
+    const network = await this.#joinable(id, container);
+    await this.#parts.containers.disconnectNetwork(container.id, network, { force });
   }
 
-  /** @throws {NotFoundError}; {NotImplementedError} it is the cluster's. */
-  async #joinable(id: string): Promise<LocalNetworkRecord> {
+  /**
+   * @returns its name. Of a running container in a cluster the managers decide, who know all networks.
+   * @throws {NotFoundError}
+   */
+  async #joinable(id: string, container: ContainerRecord): Promise<string> {
     const own = this.#parts.local?.find(id);
-    if (own !== undefined) return own;
-    const ofCluster = (await this.#cluster.list()).some(
+    if (own !== undefined) return own.name;
+    const ofCluster = (await this.#cluster.list()).find(
       (network) => network.id === id || network.spec?.annotations?.name === id,
     );
-    if (ofCluster)
-      throw new NotImplementedError(`network ${id} is the cluster's: plain containers cannot be on it yet`);
+    if (ofCluster !== undefined) return ofCluster.spec?.annotations?.name ?? ofCluster.id;
+    if (container.state === "running" || container.state === "paused") return id;
     throw new NotFoundError(`network ${id} not found`);
   }
 
@@ -229,8 +234,16 @@ class Networks {
     return (await local.create(request)).id;
   }
 
+  /** @throws {NotFoundError} */
+  #settings(name: string): LocalNetworkRecord {
+    const record = this.#parts.local?.list().find((one) => one.configOnly === true && one.name === name);
+    if (record === undefined)
+      throw new NotFoundError(`configuration network ${JSON.stringify(name)} does not exist`);
+    return record;
+  }
+
   async #createInCluster(fields: Fields): Promise<string> {
-    const spec = clusterNetworkIn(fields);
+    const spec = clusterNetworkIn(fields, (settings) => this.#settings(settings));
     const name = spec.annotations?.name ?? "";
     if (this.#parts.local?.list().some((record) => record.name === name))
       throw new AlreadyExistsError(`network with name ${name} already exists`);
@@ -260,6 +273,10 @@ function containerIn(fields: Fields): string {
 function isOfCluster(fields: Fields): boolean {
   const driver = fields.string("Driver");
   const scope = fields.string("Scope");
+  if (fields.bool("ConfigOnly")) {
+    if (scope === "swarm" || fields.bool("Ingress")) throw new PermissionDeniedError(CONFIG_ONLY_RULE);
+    return false;
+  }
   if (driver === "overlay" || (driver === "" && (scope === "swarm" || fields.bool("Ingress")))) return true;
   if (fields.bool("Ingress"))
     throw new PermissionDeniedError("Ingress network can only be global scope network");

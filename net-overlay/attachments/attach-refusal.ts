@@ -2,7 +2,7 @@
  * Why a container could not be put on an overlay, in the words Docker has for it.
  * Pure. Source: what a Docker engine was seen to answer: status 500, the managers' answer quoted.
  */
-import { codeOf, type ErrorCode, InternalError, messageOf, NotFoundError } from "../../base/errors/errors.js";
+import { codeOf, type ErrorCode, InternalError, messageOf } from "../../base/errors/errors.js";
 
 /** As Go's gRPC names its codes. */
 const GRPC_WORDS: Record<ErrorCode, string> = {
@@ -30,7 +30,6 @@ export function attachRefusal(network: string, error: unknown): Error {
   const code = codeOf(error);
   const words = messageOf(error);
   if (words.startsWith(ALLOCATION_FAILED)) return new InternalError(words, { cause: error });
-  if (code === "not-found") return new NotFoundError(words, { cause: error });
   return new InternalError(
     `Could not attach to network ${network}: rpc error: code = ${GRPC_WORDS[code]} desc = ${words}`,
     { cause: error },

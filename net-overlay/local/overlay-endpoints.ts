@@ -66,6 +66,7 @@ export class OverlayEndpoints {
         ...{ ipv6Address: bare(address6), ipv6PrefixLength: prefix(address6) },
         macAddress: settings.macAddress.toLowerCase(),
         dnsNames: dnsNames(sandbox, settings),
+        isOfCluster: true,
       },
     };
   }

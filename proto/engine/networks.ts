@@ -60,6 +60,8 @@ export interface EndpointState {
   readonly macAddress: string;
   /** All names it is found by on this network. */
   readonly dnsNames: readonly string[];
+  /** The network is an overlay of the cluster, which gave the addresses. @default false */
+  readonly isOfCluster?: boolean;
 }
 
 export interface IpamConfiguration {
@@ -84,6 +86,10 @@ export interface LocalNetworkRequest {
   readonly ipam: readonly IpamConfiguration[];
   readonly options: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
+  /** It holds settings that others are made of, and nothing can be on it. @default false */
+  readonly configOnly?: boolean;
+  /** The one whose settings it is made of; nothing but driver, internal and attachable is asked for beside. */
+  readonly configFrom?: string;
 }
 
 export interface LocalNetworkRecord extends LocalNetworkRequest {

@@ -12,6 +12,7 @@ import {
   NotFoundError,
   PermissionDeniedError,
 } from "../../base/errors/errors.js";
+import { isAttachRefusal } from "../../net-overlay/attachments/attach-refusal.js";
 import type {
   ContainerNetworking,
   ContainerNetworks,
@@ -134,7 +135,9 @@ export class ContainerNetworkAccess {
       return await networks.open(sandboxRequest(record));
     } catch (error) {
       if (["not-found", "invalid-argument"].includes(codeOf(error))) throw error;
-      throw new InternalError(messageOf(error), { cause: error });
+      const words = messageOf(error);
+      const where = isAttachRefusal(words) ? "failed to set up container networking: " : "";
+      throw new InternalError(`${where}${words}`, { cause: error });
     }
   }
 
