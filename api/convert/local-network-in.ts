@@ -24,5 +24,7 @@ export function localNetworkIn(fields: Fields): LocalNetworkRequest {
     })),
     options: fields.stringMap("Options"),
     labels: fields.stringMap("Labels"),
+    configOnly: fields.bool("ConfigOnly"),
+    configFrom: fields.object("ConfigFrom")?.string("Network") ?? "",
   };
 }

@@ -239,6 +239,8 @@ export class ContainerSandboxes {
     const { overlays } = this.#init;
     const own = asked.map(({ network, settings }) => ({ network, settings, record: book.find(network) }));
     const other = own.find(({ record }) => record !== undefined && record.driver !== "bridge")?.record;
+    if (other?.configOnly === true)
+      throw new PermissionDeniedError("cannot create endpoint on configuration-only network");
     if (other !== undefined)
       throw new NotImplementedError(`a container cannot be on network ${other.name} beside others`);
     const ofCluster = own.filter(({ record }) => record === undefined);

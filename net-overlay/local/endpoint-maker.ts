@@ -24,6 +24,9 @@ const SYSCTLS_OPTION = "com.docker.network.endpoint.sysctls";
 const SHORT_ID_LENGTH = 12;
 const LINK_NAME_BYTES_MAX = 15;
 
+/** Of 169.254.0.0/16 and fe80::/64, whatever the address is, as Docker does. */
+const LINK_LOCAL_PREFIX_LENGTH = { v4: 16, v6: 64 } as const;
+
 export interface PlannedEndpoint {
   /** hostIndex is 0 until it is attached. */
   readonly endpoint: LocalEndpoint;
@@ -64,8 +67,6 @@ export class EndpointMaker {
     const chosen = [settings.ipv4Address, settings.ipv6Address].filter((address) => address !== "");
     if (chosen.length > 0 && network.isDefault)
       throw new InvalidArgumentError("user specified IP address is supported on user defined networks only");
-    if ((settings.linkLocalAddresses?.length ?? 0) > 0)
-      throw new InvalidArgumentError("link-local addresses are not supported");
     for (const address of chosen) {
       const parsed = parseAddress(address);
       if (network.automatic.includes(parsed.family)) {
@@ -166,6 +167,10 @@ export class EndpointMaker {
     const addresses = [
       { address: state.ipv4Address, prefixLength: state.ipv4PrefixLength },
       { address: state.ipv6Address, prefixLength: state.ipv6PrefixLength },
+      ...(settings.linkLocalAddresses ?? []).map((address) => ({
+        address,
+        prefixLength: address.includes(":") ? LINK_LOCAL_PREFIX_LENGTH.v6 : LINK_LOCAL_PREFIX_LENGTH.v4,
+      })),
     ];
     return {
       network,

@@ -31,6 +31,7 @@ import type { LocalHost } from "./local-host.js";
 import type { LocalRecords } from "./local-records.js";
 import { publishedAddress } from "./local-sandbox.js";
 import { type LocalNetworkOptions, NetworkBook } from "./network-book.js";
+import { withSettings } from "./network-settings.js";
 import { OverlayEndpoints } from "./overlay-endpoints.js";
 import type { OverlayNetworks } from "./overlay-networks.js";
 import { EphemeralPorts } from "./port-plan.js";
@@ -105,13 +106,16 @@ export class NodeLocalNetworks implements LocalNetworks, ContainerNetworks {
 
   create(request: LocalNetworkRequest): Promise<LocalNetworkRecord> {
     return attempt(() => {
-      const link = request.options[BRIDGE_OPTION.name] ?? "";
+      const { options, configOnly } = withSettings(request, this.#book.list());
+      const link = configOnly === true ? "" : (options[BRIDGE_OPTION.name] ?? "");
       checkLinkName(link); // before the kernel is asked about it
       this.#mustNotBeForeign(link);
       const record = this.#book.create(request);
       try {
-        this.#ground.ensureBridge(record);
-        this.#ground.applyFirewall();
+        if (record.driver === "bridge") {
+          this.#ground.ensureBridge(record);
+          this.#ground.applyFirewall();
+        }
       } catch (error) {
         this.#book.remove(record.id);
         this.#ground.removeBridge(record);
@@ -131,8 +135,10 @@ export class NodeLocalNetworks implements LocalNetworks, ContainerNetworks {
         );
       }
       const record = this.#book.remove(id);
-      this.#ground.removeBridge(record);
-      this.#ground.applyFirewall();
+      if (record.driver === "bridge") {
+        this.#ground.removeBridge(record);
+        this.#ground.applyFirewall();
+      }
       this.#ground.tell("destroy", record);
     });
   }

@@ -21,6 +21,7 @@ import type {
 } from "../../proto/engine/networks.js";
 import { type Cidr, cidrsOverlap, formatAddress, formatCidr, parseCidr } from "../ipam/cidr.js";
 import { BRIDGE_OPTION, bridgeNetwork } from "./bridge-network.js";
+import { refuseUsedSettings, withSettings } from "./network-settings.js";
 import { type AddressPoolOption, chooseSubnet, DEFAULT_POOLS } from "./subnet-leases.js";
 
 export const DEFAULT_LINK = "skein0";
@@ -93,14 +94,22 @@ export class NetworkBook {
   }
 
   /** @throws {AlreadyExistsError} name; {PermissionDeniedError} overlapping subnet; {InvalidArgumentError} */
-  create(request: LocalNetworkRequest): LocalNetworkRecord {
-    this.#admit(request);
+  create(asked: LocalNetworkRequest): LocalNetworkRecord {
+    this.#admitName(asked.name);
+    const request = withSettings(asked, this.#records);
     const id = newHexId(this.#parts.random);
+    const made = { id, createdMs: this.#parts.nowMs() };
+    if (request.configOnly === true) {
+      for (const { subnet } of request.ipam) if (subnet !== "") subnetOf(subnet);
+      const record: LocalNetworkRecord = { ...request, ...made, driver: "null" };
+      this.#keep([...this.#records, record]);
+      return record;
+    }
+    this.#admit(request);
     const record: LocalNetworkRecord = {
       ...request,
+      ...made,
       driver: "bridge",
-      id,
-      createdMs: this.#parts.nowMs(),
       ipam: this.#completeIpam(request),
     };
     const { link } = bridgeNetwork(record);
@@ -120,6 +129,7 @@ export class NetworkBook {
     const record = this.get(idOrName);
     if (isPredefined(record.name))
       throw new PermissionDeniedError(`${record.name} is a pre-defined network and cannot be removed`);
+    if (record.configOnly === true) refuseUsedSettings(record, this.#records);
     this.#keep(this.#records.filter(({ id }) => id !== record.id));
     return record;
   }
@@ -133,11 +143,16 @@ export class NetworkBook {
     return this.#records.filter(({ driver }) => driver === "bridge").map(bridgeNetwork);
   }
 
-  #admit(request: LocalNetworkRequest): void {
-    const { name, driver } = request;
+  #admitName(name: string): void {
     if (name.trim() === "") throw new InternalError(`invalid name: ${name}`);
     if (isPredefined(name) || name === "default")
       throw new PermissionDeniedError(`operation is not permitted on predefined ${name} network `);
+    if (this.#records.some((record) => record.name === name))
+      throw new AlreadyExistsError(`network with name ${name} already exists`);
+  }
+
+  #admit(request: LocalNetworkRequest): void {
+    const { driver } = request;
     if (driver === "host" || driver === "null")
       throw new PermissionDeniedError(`only one instance of "${driver}" network is allowed`);
     if (driver === "macvlan" || driver === "ipvlan")
@@ -148,8 +163,6 @@ export class NetworkBook {
       throw new NotFoundError(`plugin ${JSON.stringify(driver)} not found`);
     if (request.ipamDriver !== "" && request.ipamDriver !== "default")
       throw new NotFoundError(`plugin ${JSON.stringify(request.ipamDriver)} not found`);
-    if (this.#records.some((record) => record.name === name))
-      throw new AlreadyExistsError(`network with name ${name} already exists`);
   }
 
   /** Subnets that were chosen, checked, and one for each family that wants one and has none. */

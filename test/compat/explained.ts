@@ -362,21 +362,6 @@ const PARTS: readonly Explanation[] = [
     command: /network ls -f dangling/,
   },
   {
-    reason: "Networks of the configuration and link-local addresses",
-    difference: /./,
-    command: /--config-(only|from)|conf fromconf|network rm conf$|--network conf /,
-  },
-  {
-    reason: "Networks of the configuration and link-local addresses",
-    difference: /./,
-    command: /--link-local-ip|NetworkSettings\.Networks\.b\.IPAMConfig/,
-  },
-  {
-    reason: "Networks of the configuration and link-local addresses",
-    difference: /^docker out: .*\bconf\b/,
-    command: /network ls/,
-  },
-  {
     reason: "No network is for life",
     difference: /exit code: docker 0, skein 1|with one of the networks in private \(none\) mode/,
     command: /disconnect none c5$/,
