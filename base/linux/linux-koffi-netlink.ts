@@ -8,9 +8,10 @@ import { InternalError } from "../errors/errors.js";
 import { cRecv, cSend, cSetsockopt, cSocket, EINTR, lastErrno, refusal } from "./linux-koffi-calls.js";
 import { inNetns } from "./linux-koffi-netns.js";
 import type { NetlinkSocket } from "./linux-ports.js";
+import type { NetlinkAnswers } from "./netlink-answers.js";
 import { readNetlinkAnswers, readNetlinkRefusals } from "./netlink-answers.js";
 
-const PROTOCOLS = { route: 0, netfilter: 12, generic: 16 } as const;
+const PROTOCOLS = { route: 0, sockets: 4, netfilter: 12, generic: 16 } as const;
 const AF_NETLINK = 16;
 const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0o2000000;
@@ -97,15 +98,15 @@ export function openNetlink(
     }
   };
 
-  const ask = (request: Buffer, target: string): { payloads: Uint8Array[]; interrupted: boolean } => {
+  /** One request's answer, datagram by datagram. */
+  function* parts(request: Buffer, target: string): Generator<NetlinkAnswers, void> {
     receiveBuffer ??= Buffer.alloc(RECEIVE_BYTES);
     const buffer = receiveBuffer;
     sequence = sequence === SEQUENCE_MAX ? 1 : sequence + 1;
-    request.writeUInt32LE(sequence, 8);
+    const own = sequence;
+    request.writeUInt32LE(own, 8);
     const sent = uninterrupted(() => cSend(fd, request, request.length, 0));
     if (sent.value < 0) throw refusal(sent.errno, "netlink send", target);
-    const payloads: Uint8Array[] = [];
-    let interrupted = false;
     for (;;) {
       // MSG_TRUNC: the true length, also of a datagram that did not fit
       const received = uninterrupted(() => cRecv(fd, buffer, buffer.length, MSG_TRUNC));
@@ -116,12 +117,21 @@ export function openNetlink(
           `netlink answer to ${target} must have at most ${buffer.length} bytes, got ${received.value}`,
         );
       }
-      const answers = readNetlinkAnswers(buffer.subarray(0, received.value), sequence);
+      const answers = readNetlinkAnswers(buffer.subarray(0, received.value), own);
+      if (answers.end.kind === "refused") throw refusal(answers.end.errno, "netlink request", target);
+      yield answers;
+      if (answers.end.kind === "done") return;
+    }
+  }
+
+  const ask = (request: Buffer, target: string): { payloads: Uint8Array[]; interrupted: boolean } => {
+    const payloads: Uint8Array[] = [];
+    let interrupted = false;
+    for (const answers of parts(request, target)) {
       for (const payload of answers.payloads) payloads.push(payload);
       interrupted ||= answers.interrupted;
-      if (answers.end.kind === "refused") throw refusal(answers.end.errno, "netlink request", target);
-      if (answers.end.kind === "done") return { payloads, interrupted };
     }
+    return { payloads, interrupted };
   };
 
   return {
@@ -137,6 +147,18 @@ export function openNetlink(
       throw new InternalError(
         `netlink dump of ${target} was interrupted by changes ${DUMP_ATTEMPTS_MAX} times`,
       );
+    },
+    *dump(message): Generator<readonly Uint8Array[], void> {
+      if (!open) throw new InternalError("netlink socket is closed");
+      const request = Buffer.from(message);
+      request.writeUInt32LE(request.length, 0);
+      let isWhole = false;
+      try {
+        for (const { payloads } of parts(request, `type ${request.readUInt16LE(4)}`)) yield payloads;
+        isWhole = true;
+      } finally {
+        if (!isWhole && open) drain(Buffer.alloc(RECEIVE_BYTES));
+      }
     },
     requestAll(messages): { index: number; error: InternalError }[] {
       if (!open) throw new InternalError("netlink socket is closed");

@@ -42,6 +42,13 @@ export interface NetlinkSocket {
    */
   request(message: Uint8Array): Uint8Array[];
   /**
+   * A dump as it comes, some hundred rows at a time, so that a large table need not be read in one go: the
+   * caller may do other things between, but ask nothing else of this socket. Rows of what changes meanwhile
+   * may be missing or come twice. Ends early when the caller stops.
+   * @throws {InternalError} as `request`.
+   */
+  dump(message: Uint8Array): Iterable<readonly Uint8Array[]>;
+  /**
    * Sends several changes at once, together at most 128 KiB, which the kernel works through within the call:
    * a batch of nfnetlink, which is one transaction and has happened in whole or not at all, or messages of
    * which each stands for itself. Acknowledgements are not asked for.
@@ -78,10 +85,13 @@ export interface Linux {
   nft(netnsPath: string | undefined): NftContext;
   /**
    * @param protocol route: links, addresses, routes; netfilter: connection tracking; generic: families that
-   * have a name, e.g. wireguard.
+   * have a name, e.g. wireguard; sockets: those of the namespace's processes.
    * @default route
    */
-  netlink(netnsPath: string | undefined, protocol?: "route" | "netfilter" | "generic"): NetlinkSocket;
+  netlink(
+    netnsPath: string | undefined,
+    protocol?: "route" | "netfilter" | "generic" | "sockets",
+  ): NetlinkSocket;
   /**
    * A netlink socket that hears what the namespace's kernel tells these multicast groups. Each read gives
    * whole messages; ENOBUFS says that some were lost. Absent where only commands can be run.
