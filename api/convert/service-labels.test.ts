@@ -76,3 +76,22 @@ test("balance and idle timeout survive the way in and out; what is usual is not 
   assert.deepEqual(through({ Balance: "roundrobin", IdleTimeout: 0 }), { Mode: "vip" });
   assert.throws(() => through({ Balance: "lc" }), InvalidArgumentError);
 });
+
+test("a virtual address is chosen by label or by field", () => {
+  assert.deepEqual(specWith({ "skein.vip": "10.0.1.50, fd00::50" }).endpoint?.virtualAddresses, [
+    "10.0.1.50",
+    "fd00::50",
+  ]);
+  assert.throws(
+    () => specWith({ "skein.vip": "10.0.1.50/24" }),
+    /must hold IP addresses, got "10.0.1.50\/24"/,
+  );
+  const spec = serviceSpecIn(
+    Fields.of({
+      Name: "w",
+      TaskTemplate: { ContainerSpec: { Image: "i" } },
+      EndpointSpec: { VirtualAddresses: ["10.0.1.50"] },
+    }),
+  );
+  assert.deepEqual(serviceSpecOut(spec)["EndpointSpec"], { Mode: "vip", VirtualAddresses: ["10.0.1.50"] });
+});

@@ -6,6 +6,7 @@
  *   skein.devices              CDI names of devices, with commas: "vendor.com/gpu=0, vendor.com/gpu=1"
  *   skein.balance              roundrobin, sourcehash or localfirst; absent: EndpointSpec.Balance
  *   skein.idle-timeout         a duration of Go, "90s"; "0": the kernel's; absent: EndpointSpec.IdleTimeout
+ *   skein.vip                  chosen virtual addresses, with commas, each in a subnet of a network of the service
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import {
@@ -15,11 +16,13 @@ import {
   PlacementStrategy,
   type TaskSpec,
 } from "../../proto/gen/skein/v1/types.js";
+import { isIp } from "./ip-text.js";
 
 export const STRATEGY_LABEL = "skein.placement.strategy";
 export const DEVICES_LABEL = "skein.devices";
 export const BALANCE_LABEL = "skein.balance";
 export const IDLE_TIMEOUT_LABEL = "skein.idle-timeout";
+export const VIP_LABEL = "skein.vip";
 
 export const BALANCE_POLICIES = {
   roundrobin: BalancePolicy.ROUND_ROBIN,
@@ -56,14 +59,30 @@ export function withEndpointLabels(
   endpoint: EndpointSpec | undefined,
   labels: Readonly<Record<string, string>>,
 ): EndpointSpec | undefined {
-  const [policy, timeout] = [labels[BALANCE_LABEL], labels[IDLE_TIMEOUT_LABEL]];
-  if (policy === undefined && timeout === undefined) return endpoint;
+  const [policy, timeout, vip] = [BALANCE_LABEL, IDLE_TIMEOUT_LABEL, VIP_LABEL].map((key) => labels[key]);
+  if (policy === undefined && timeout === undefined && vip === undefined) return endpoint;
   const out = endpoint ?? EndpointSpec.fromPartial({});
   return {
     ...out,
     ...(policy === undefined ? {} : { balance: balanceIn(policy) }),
     ...(timeout === undefined ? {} : { idleTimeoutMs: timeoutIn(timeout) }),
+    ...(vip === undefined ? {} : { virtualAddresses: addressesIn(vip) }),
   };
+}
+
+function addressesIn(text: string): readonly string[] {
+  const addresses = wordsOf(text);
+  const bad = addresses.find((address) => !isIp(address));
+  if (bad !== undefined)
+    throw new InvalidArgumentError(`label ${VIP_LABEL} must hold IP addresses, got "${bad}"`);
+  return addresses;
+}
+
+function wordsOf(text: string): readonly string[] {
+  return text
+    .split(",")
+    .map((word) => word.trim())
+    .filter((word) => word !== "");
 }
 
 function balanceIn(text: string): BalancePolicy {
@@ -103,10 +122,7 @@ function strategyIn(text: string | undefined): PlacementStrategy | undefined {
 }
 
 function devicesIn(text: string | undefined): readonly string[] {
-  const names = (text ?? "")
-    .split(",")
-    .map((name) => name.trim())
-    .filter((name) => name !== "");
+  const names = wordsOf(text ?? "");
   for (const name of names) {
     if (DEVICE.test(name)) continue;
     throw new InvalidArgumentError(

@@ -111,6 +111,7 @@ function endpointSpecOut(endpoint: ServiceSpec["endpoint"]): JsonObject {
     Mode: endpoint?.mode === EndpointMode.DNSRR ? "dnsrr" : "vip",
     ...omitEmpty({
       Ports: endpoint?.ports.map(portOut),
+      VirtualAddresses: endpoint?.virtualAddresses,
       Balance: BALANCE_WORDS[endpoint?.balance ?? ""],
       IdleTimeout: endpoint?.idleTimeoutMs === undefined ? undefined : nanoseconds(endpoint.idleTimeoutMs),
     }),

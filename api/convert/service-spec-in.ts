@@ -58,6 +58,7 @@ function endpointIn(fields: Fields | undefined): EndpointSpec | undefined {
   return EndpointSpec.fromPartial({
     mode: fields.oneOf("Mode", ENDPOINT_MODES),
     balance: fields.oneOf("Balance", BALANCE_POLICIES),
+    virtualAddresses: fields.strings("VirtualAddresses"),
     ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
     ports: fields.objects("Ports").map((port) => ({
       name: port.string("Name"),

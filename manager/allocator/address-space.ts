@@ -7,7 +7,7 @@
  */
 import { InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
 import { AddressPool } from "../../net-overlay/ipam/address-pool.js";
-import { type IpFamily, parseCidr } from "../../net-overlay/ipam/cidr.js";
+import { formatAddress, type IpFamily, parseAddress, parseCidr } from "../../net-overlay/ipam/cidr.js";
 import { IntegerPool } from "../../net-overlay/ipam/integer-pool.js";
 import { SubnetPool } from "../../net-overlay/ipam/subnet-pool.js";
 import { NODE_NUMBER_MAX, NODE_NUMBER_MIN } from "../../net-overlay/vxlan/transit.js";
@@ -127,23 +127,16 @@ export class AddressSpace {
     return this.#networks.get(networkId)?.pools;
   }
 
-  /**
-   * Takes an address of each family the network has, from the first subnet with room.
-   * @returns CIDRs, or the reason in words.
-   */
-  takeAddresses(owner: string, networkId: string): { addresses: readonly string[] } | { refusal: string } {
+  /** Of an allocated network. */
+  families(networkId: string): readonly IpFamily[] {
     const pools = this.pools(networkId) ?? [];
-    const addresses: string[] = [];
-    for (const family of [4, 6] as const) {
-      if (pools.every((pool) => pool.cidr.family !== family)) continue;
-      const taken = this.takeAddress(owner, networkId, family);
-      if ("refusal" in taken) return taken;
-      addresses.push(taken.address);
-    }
-    return { addresses };
+    return ([4, 6] as const).filter((family) => pools.some(({ cidr }) => cidr.family === family));
   }
 
-  /** As above, of one family. */
+  /**
+   * Takes an address of a family, from the first subnet with room.
+   * @returns a CIDR, or the reason in words.
+   */
   takeAddress(owner: string, networkId: string, family: IpFamily): { address: string } | { refusal: string } {
     const own = (this.pools(networkId) ?? []).filter((pool) => pool.cidr.family === family);
     const address = firstDefined(own, (pool) => pool.take(owner));
@@ -156,10 +149,11 @@ export class AddressSpace {
   reserveAddress(owner: string, lease: Lease): { address: string } | { refusal: string } {
     const bare = lease.address.replace(/\/.*$/, "");
     try {
+      const { family, value } = parseAddress(bare);
       const pool = this.#poolOf(lease);
       if (pool === undefined) return { refusal: `address ${bare} is in no subnet of the network` };
       if (!pool.reserve(bare, owner)) return { refusal: `address ${bare} is already in use` };
-      const address = `${bare}/${pool.cidr.prefix}`;
+      const address = `${formatAddress(family, value)}/${pool.cidr.prefix}`;
       this.#hold(owner, { networkId: lease.networkId, address });
       return { address };
     } catch (error) {

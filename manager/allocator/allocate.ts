@@ -4,7 +4,7 @@
  * Invariant: a refusal names the bound and its figures.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
-import type { IpFamily } from "../../net-overlay/ipam/cidr.js";
+import { formatAddress, type IpFamily, parseAddress } from "../../net-overlay/ipam/cidr.js";
 import type { Network, Service, Task } from "../../proto/gen/skein/v1/objects.js";
 import {
   type Endpoint,
@@ -218,14 +218,12 @@ function allocateVips(
   const unplaced = new Set(service.spec?.endpoint?.virtualAddresses ?? []);
   const virtualIps: VirtualIp[] = [];
   for (const networkId of networkIds) {
-    const pools = space.pools(networkId) ?? [];
-    for (const family of [4, 6] as const) {
-      const own = pools.filter(({ cidr }) => cidr.family === family);
-      if (own.length === 0) continue;
+    for (const family of space.families(networkId)) {
+      const own = (space.pools(networkId) ?? []).filter(({ cidr }) => cidr.family === family);
       const chosen = [...unplaced].find((address) => own.some((pool) => pool.contains(address)));
       if (chosen !== undefined) unplaced.delete(chosen);
       const kept = vipOf(service.endpoint, networkId, family);
-      if (kept !== undefined && (chosen === undefined || kept.address.split("/")[0] === chosen)) {
+      if (kept !== undefined && (chosen === undefined || isSameAddress(kept.address, chosen))) {
         virtualIps.push(kept);
         continue;
       }
@@ -243,6 +241,12 @@ function allocateVips(
     "no-address",
     `virtual address ${nowhere} is in no subnet of the service's networks, or one of them has another`,
   );
+}
+
+/** @param cidr written as the allocator does. */
+function isSameAddress(cidr: string, chosen: string): boolean {
+  const { family, value } = parseAddress(chosen);
+  return cidr.split("/")[0] === formatAddress(family, value);
 }
 
 function allocatePorts(
@@ -315,20 +319,24 @@ export function allocateTask(
   return attachments;
 }
 
+/** The chosen addresses, and one of the pools for each family that chose none. */
 function addressesFor(
   space: AddressSpace,
   taskId: string,
   attachment: NetworkAttachmentConfig,
 ): readonly string[] | Refusal {
-  if (attachment.addresses.length === 0) {
-    const taken = space.takeAddresses(taskId, attachment.target);
-    return "refusal" in taken ? new Refusal("no-address", taken.refusal) : taken.addresses;
-  }
+  const networkId = attachment.target;
   const addresses: string[] = [];
   for (const address of attachment.addresses) {
-    const reserved = space.reserveAddress(taskId, { networkId: attachment.target, address });
+    const reserved = space.reserveAddress(taskId, { networkId, address });
     if ("refusal" in reserved) return new Refusal("no-address", reserved.refusal);
     addresses.push(reserved.address);
+  }
+  for (const family of space.families(networkId)) {
+    if (addresses.some((address) => familyOf(address) === family)) continue;
+    const taken = space.takeAddress(taskId, networkId, family);
+    if ("refusal" in taken) return new Refusal("no-address", taken.refusal);
+    addresses.push(taken.address);
   }
   return addresses;
 }

@@ -3,6 +3,7 @@
  * Pure.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
+import { parseAddress } from "../../net-overlay/ipam/cidr.js";
 import { isAddress, isInterfaceName, isSubnet } from "../../net-overlay/ipam/host-addresses.js";
 import {
   BalancePolicy,
@@ -37,6 +38,7 @@ export function checkServiceSpec(spec: ServiceSpec): void {
   checkUpdateConfig(spec.rollback, "rollback");
   checkEndpoint(spec.endpoint);
   checkBalance(spec.endpoint);
+  checkVirtualAddresses(spec.endpoint);
 }
 
 function checkMode(spec: ServiceSpec): void {
@@ -85,6 +87,15 @@ function checkUpdateConfig(config: UpdateConfig | undefined, name: "update" | "r
       "TaskSpec: a failed rollback cannot be rolled back: want pause or continue",
     );
   }
+}
+
+function checkVirtualAddresses(endpoint: EndpointSpec | undefined): void {
+  const { mode, virtualAddresses = [] } = endpoint ?? {};
+  if (virtualAddresses.length > 0 && mode === EndpointMode.DNSRR)
+    throw new InvalidArgumentError("EndpointSpec: a service in dnsrr mode has no virtual address to choose");
+  const values = new Set(virtualAddresses.map((address) => parseAddress(address).value));
+  if (values.size < virtualAddresses.length)
+    throw new InvalidArgumentError("EndpointSpec: a virtual address is given more than once");
 }
 
 function checkBalance(endpoint: EndpointSpec | undefined): void {

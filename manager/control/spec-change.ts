@@ -183,6 +183,7 @@ function endpointParts(before: ServiceSpec, after: ServiceSpec): string[] {
   const parts: string[] = [];
   if (!deepEqual(old["ports"], next["ports"])) parts.push("published ports");
   if (old["mode"] !== next["mode"]) parts.push("endpoint mode");
+  if (!deepEqual(old["virtualAddresses"], next["virtualAddresses"])) parts.push("virtual addresses");
   return parts;
 }
 
