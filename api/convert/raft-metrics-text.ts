@@ -12,7 +12,7 @@ type Labels = Readonly<Record<string, string>>;
 
 const ROLES = ["follower", "pre-candidate", "candidate", "leader", "learner"] as const;
 
-function labelText(labels: Labels): string {
+export function labelText(labels: Labels): string {
   const escaped = (value: string): string =>
     value.replace(/\\/g, "\\\\").replace(/"/g, '\\"').replace(/\n/g, "\\n");
   const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`);

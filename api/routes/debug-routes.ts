@@ -2,10 +2,25 @@
  * What this node's manager says of its Raft member: /skein/v1/debug/raft as JSON, /metrics for Prometheus.
  * Edge: to the manager's Debug service.
  */
+import { codeOf } from "../../base/errors/errors.js";
+import { networkMetricsText } from "../convert/network-metrics-text.js";
 import { METRICS_CONTENT_TYPE, raftMetricsText } from "../convert/raft-metrics-text.js";
 import type { JsonObject } from "../convert/shape.js";
 import type { ManagerClients } from "../manager-clients.js";
 import type { Route } from "./route.js";
+
+async function managerMetrics(clients: ManagerClients): Promise<string> {
+  const raft = await clients.inspectRaft();
+  if (raft.role !== "leader") return raftMetricsText(raft);
+  try {
+    const { networks } = await clients.call((control) => control.listNetworkUse, {});
+    return raftMetricsText(raft) + networkMetricsText(networks);
+  } catch (error) {
+    if (["unavailable", "not-leader", "deadline-exceeded"].includes(codeOf(error)))
+      return raftMetricsText(raft);
+    throw error; // it led when it was asked, and does not any more: the next leader tells
+  }
+}
 
 export function debugRoutes(clients: ManagerClients, isManager: () => boolean): Route[] {
   return [
@@ -23,7 +38,7 @@ export function debugRoutes(clients: ManagerClients, isManager: () => boolean): 
       path: "/metrics",
       handle: async ({ response }) => {
         // A worker has nothing to tell yet: an empty page, so that one scrape configuration serves all nodes.
-        const text = isManager() ? raftMetricsText(await clients.inspectRaft()) : "";
+        const text = isManager() ? await managerMetrics(clients) : "";
         response.writeHead(200, { "content-type": METRICS_CONTENT_TYPE });
         response.end(text);
         return undefined;
