@@ -13,11 +13,14 @@ import { isAddress } from "../ipam/host-addresses.js";
 import { isTransitAddressOf } from "../vxlan/transit.js";
 import type { MeshFamily } from "./mesh-family.js";
 import { REFUSED_CHAIN, SNAT_MARK } from "./mesh-frame.js";
-import { backendChoice } from "./nft-text.js";
+import type { BackendChoice } from "./nft-text.js";
+import { choiceText, chooseAmong } from "./nft-text.js";
 
 export interface PortChain {
   readonly name: string;
   readonly rules: readonly string[];
+  /** When this is all that the chain does, so that it need not be said in text: each `address . port`. */
+  readonly choice?: BackendChoice;
 }
 
 /** Where the map of ports leads to. */
@@ -34,13 +37,20 @@ export function innerChainOf({ protocol, publishedPort }: MeshPort): string {
 export function chainsOfPort(port: MeshPort, plan: MeshPlan, family: MeshFamily): PortChain[] {
   const targets = targetsOf(port, family);
   if (targets.length === 0) return [];
-  const rules = [...admission(port, family), ...delivery(port, targets, plan, family)];
+  const choice = choiceOf(port, targets, plan, family);
+  const { protocol, publishedPort } = port;
+  const rules = [
+    ...admission(port, family),
+    ...(port.isSnat === true ? [`meta mark set meta mark or ${SNAT_MARK}`] : []),
+    `${protocol} dport ${publishedPort} dnat to ${choiceText(choice, family.word)}`,
+  ];
   const gates = gatesOf(port, family);
-  if (gates === undefined) return [{ name: chainOf(port), rules }];
+  const plain = rules.length === 1 ? { choice } : {};
+  if (gates === undefined) return [{ name: chainOf(port), rules, ...plain }];
   if (gates.length === 0) return [];
   const inner = innerChainOf(port);
   return [
-    { name: inner, rules },
+    { name: inner, rules, ...plain },
     { name: chainOf(port), rules: gates.map((gate) => `${gate} goto ${inner}`) },
   ];
 }
@@ -71,20 +81,18 @@ function admission({ allowedSources }: MeshPort, family: MeshFamily): string[] {
   return [`${family.word} saddr != { ${subnets.join(", ")} } goto ${REFUSED_CHAIN}`];
 }
 
-function delivery(port: MeshPort, targets: readonly string[], plan: MeshPlan, family: MeshFamily): string[] {
-  const local = new Set(
-    port.balance === BalancePolicy.LOCAL_FIRST
-      ? port.backends
-          .filter(({ address }) => isTransitAddressOf(plan.nodeNumber, address))
-          .map((backend) => `${family.transitOf(backend.address)} . ${backend.port}`)
-      : [],
-  );
-  const { balance = BalancePolicy.ROUND_ROBIN } = port;
-  const choice = backendChoice(balance, targets, { local, family: family.word });
-  return [
-    ...(port.isSnat === true ? [`meta mark set meta mark or ${SNAT_MARK}`] : []),
-    `${port.protocol} dport ${port.publishedPort} dnat to ${choice}`,
-  ];
+function choiceOf(
+  port: MeshPort,
+  targets: readonly string[],
+  plan: MeshPlan,
+  family: MeshFamily,
+): BackendChoice {
+  const { balance = BalancePolicy.ROUND_ROBIN, backends, relay } = port;
+  if (relay !== undefined || balance !== BalancePolicy.LOCAL_FIRST)
+    return chooseAmong(balance, targets, new Set());
+  const here = backends.filter(({ address }) => isTransitAddressOf(plan.nodeNumber, address));
+  const local = here.map((backend) => `${family.transitOf(backend.address)} . ${backend.port}`);
+  return chooseAmong(balance, targets, new Set(local));
 }
 
 /** Subnets without host bits, none of which lies in another: nft refuses sets that overlap. */

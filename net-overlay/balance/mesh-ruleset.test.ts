@@ -90,12 +90,13 @@ test("tasks may not speak the tunnel's protocol to nodes: they would be in every
 });
 
 const port = base.ports[0] ?? assert.fail();
+const CHOICE = { by: "turn", values: ["100.64.2.5 . 80"] };
 const LEAD = "tcp dport 8080 dnat to numgen inc mod 1 map { 0 : 100.64.2.5 . 80 }";
 
 test("a port on chosen places is open there alone: on addresses, or for what comes by an interface", () => {
   const chosen = { ...port, hostAddresses: ["10.99.0.1", "eth1", "fd00::1"] };
   assert.deepEqual(chainsOfPort(chosen, base, MESH_IPV4), [
-    { name: "to_tcp_8080", rules: [LEAD] },
+    { name: "to_tcp_8080", rules: [LEAD], choice: CHOICE },
     {
       name: "port_tcp_8080",
       rules: ["ip daddr { 10.99.0.1 } goto to_tcp_8080", 'iifname { "eth1" } goto to_tcp_8080'],
@@ -108,7 +109,7 @@ test("a port on chosen places is open there alone: on addresses, or for what com
   );
   assert.deepEqual(chainsOfPort({ ...port, hostAddresses: [] }, base, MESH_IPV4), []);
   const all = chainsOfPort({ ...port, hostAddresses: ["0.0.0.0"] }, base, MESH_IPV4);
-  assert.deepEqual(all, [{ name: "port_tcp_8080", rules: [LEAD] }]);
+  assert.deepEqual(all, [{ name: "port_tcp_8080", rules: [LEAD], choice: CHOICE }]);
 });
 
 test("a port for chosen clients refuses the others, and all when the list has none of the family", () => {

@@ -47,7 +47,7 @@ export function renderMeshFill(
   const { table } = family;
   const empty = emptied(next);
   const frame = chains === undefined ? renderHead(next, family) : renderFrame(next, family);
-  const sets = setsOf(empty, next, family);
+  const sets = renderSets(empty, next, family);
   const slices = [
     [
       ...frame,
@@ -74,7 +74,7 @@ export function renderMeshFill(
     if (weight >= SLICE_WEIGHT) cut();
   }
   cut();
-  const { added } = portChanges(empty, next, family);
+  const { added } = portTexts(portChanges(empty, next, family), family);
   slices.push([`flush map ${table} ports`, `flush map ${table} node_ports`, ...added].join("\n"));
   // what leads to another chain goes first
   const stale = [...(chains ?? [])].filter((chain) => !wanted.has(chain)).sort();
@@ -90,7 +90,7 @@ export function renderMeshFill(
 }
 
 /** Whether one may be changed into the other: the frame holds number and port. */
-function isSameFrame(a: MeshPlan, b: MeshPlan): boolean {
+export function isSameFrame(a: MeshPlan, b: MeshPlan): boolean {
   return a.nodeNumber === b.nodeNumber && a.vxlanUdpPort === b.vxlanUdpPort;
 }
 
@@ -115,19 +115,25 @@ function gatewayElement(plan: MeshPlan, { table, gatewayOf }: MeshFamily): strin
 }
 
 function changes(previous: MeshPlan, next: MeshPlan, family: MeshFamily): string[] {
-  const { removed, filled, freed, added } = portChanges(previous, next, family);
-  return [...setsOf(previous, next, family), ...removed, ...filled, ...freed, ...added];
+  const ports = portTexts(portChanges(previous, next, family), family);
+  return [...renderSets(previous, next, family), ...ports.removed, ...ports.filled, ...ports.added];
 }
 
-interface PortChanges {
-  readonly removed: readonly string[];
-  readonly filled: readonly string[];
+/** What changes of ports, in the order in which it is to happen. */
+export interface PortChanges {
+  /** Elements by map: a port that leads nowhere any more, or elsewhere. */
+  readonly removed: Readonly<Record<PortMap, readonly MeshPort[]>>;
+  readonly filled: readonly PortChain[];
+  /** Names of chains. */
   readonly freed: readonly string[];
-  readonly added: readonly string[];
+  readonly added: Readonly<Record<PortMap, readonly MeshPort[]>>;
 }
 
-function portChanges(previous: MeshPlan, next: MeshPlan, family: MeshFamily): PortChanges {
-  const { table } = family;
+export type PortMap = "ports" | "node_ports";
+export const PORT_MAPS: readonly PortMap[] = ["ports", "node_ports"];
+
+/** Both plans have the same frame. */
+export function portChanges(previous: MeshPlan, next: MeshPlan, family: MeshFamily): PortChanges {
   const before = new Map(previous.ports.map((port) => [chainOf(port), port]));
   const after = new Map(next.ports.map((port) => [chainOf(port), port]));
   const changed: { old: MeshPort | undefined; now: MeshPort | undefined }[] = [];
@@ -136,28 +142,44 @@ function portChanges(previous: MeshPlan, next: MeshPlan, family: MeshFamily): Po
     if (old !== now) changed.push({ old, now });
   }
   for (const [key, old] of before) if (!after.has(key)) changed.push({ old, now: undefined });
-  const filled: string[] = [];
+  const filled: PortChain[] = [];
   const freed: string[] = [];
-  const maps = { ports: mapPair(), node_ports: mapPair() };
+  const removed: Record<PortMap, MeshPort[]> = { ports: [], node_ports: [] };
+  const added: Record<PortMap, MeshPort[]> = { ports: [], node_ports: [] };
   for (const { old, now } of changed) {
     const had = old === undefined ? [] : chainsOfPort(old, previous, family);
     const has = now === undefined ? [] : chainsOfPort(now, next, family);
-    for (const { name, rules } of has) {
-      if (!isSame(had, name, rules)) filled.push(...replaceChain(name, rules, table));
-    }
-    for (const { name } of [...had].reverse()) {
-      if (!has.some((chain) => chain.name === name)) freed.push(...removeChain(name, table));
-    }
-    if (old !== undefined && had.length > 0) enter(maps[mapOf(old)].before, old);
-    if (now !== undefined && has.length > 0) enter(maps[mapOf(now)].after, now);
+    filled.push(...has.filter(({ name, rules }) => !isSame(had, name, rules)));
+    const names = new Set(has.map(({ name }) => name));
+    for (const { name } of [...had].reverse()) if (!names.has(name)) freed.push(name);
+    const from = old === undefined || had.length === 0 ? undefined : mapOf(old);
+    const to = now === undefined || has.length === 0 ? undefined : mapOf(now);
+    if (from === to) continue;
+    if (old !== undefined && from !== undefined) removed[from].push(old);
+    if (now !== undefined && to !== undefined) added[to].push(now);
   }
-  const ports = diffMap("ports", maps.ports.before, maps.ports.after, table);
-  const nodePorts = diffMap("node_ports", maps.node_ports.before, maps.node_ports.after, table);
+  return { removed, filled, freed, added };
+}
+
+interface PortTexts {
+  readonly removed: readonly string[];
+  readonly filled: readonly string[];
+  readonly added: readonly string[];
+}
+
+function portTexts({ removed, filled, freed, added }: PortChanges, { table }: MeshFamily): PortTexts {
+  const key = ({ protocol, publishedPort }: MeshPort): string => `${protocol} . ${publishedPort}`;
+  const texts = (verb: string, of: PortChanges["added"], say: (port: MeshPort) => string): string[] =>
+    PORT_MAPS.filter((map) => of[map].length > 0).map(
+      (map) => `${verb} element ${table} ${map} { ${of[map].map(say).join(", ")} }`,
+    );
   return {
-    removed: [...ports.removals, ...nodePorts.removals],
-    filled,
-    freed,
-    added: [...ports.additions, ...nodePorts.additions],
+    removed: texts("delete", removed, key),
+    filled: [
+      ...filled.flatMap(({ name, rules }) => replaceChain(name, rules, table)),
+      ...freed.flatMap((name) => removeChain(name, table)),
+    ],
+    added: texts("add", added, (port) => `${key(port)} : goto ${chainOf(port)}`),
   };
 }
 
@@ -167,16 +189,8 @@ function isSame(chains: readonly PortChain[], name: string, rules: readonly stri
 }
 
 /** Mesh ports are every node's; a node's own lead to it alone, or a task could not reach another node's. */
-function mapOf(port: MeshPort): "ports" | "node_ports" {
+function mapOf(port: MeshPort): PortMap {
   return port.isNodeOnly === true ? "node_ports" : "ports";
-}
-
-function mapPair(): { readonly before: Map<string, string>; readonly after: Map<string, string> } {
-  return { before: new Map(), after: new Map() };
-}
-
-function enter(map: Map<string, string>, port: MeshPort): void {
-  map.set(`${port.protocol} . ${port.publishedPort}`, `goto ${chainOf(port)}`);
 }
 
 /** Sets and maps of the frame but those of ports, in the order in which a fill empties them. */
@@ -189,7 +203,8 @@ const SETS = [
   ["map", "entry_zone"],
 ] as const;
 
-function setsOf(previous: MeshPlan, next: MeshPlan, family: MeshFamily): string[] {
+/** Lines that change all but ports; none when all is as it was. Both plans have the same frame. */
+export function renderSets(previous: MeshPlan, next: MeshPlan, family: MeshFamily): string[] {
   const { table } = family;
   const lines = [
     ...(previous.peers === next.peers && previous.localAddress === next.localAddress

@@ -6,28 +6,37 @@
  * Source: docs/design/network-ingress.md, "Cost".
  */
 import { messageOf } from "../../base/errors/errors.js";
-import type { NftContext } from "../../base/linux/linux-ports.js";
+import type { NetlinkSocket, NftContext } from "../../base/linux/linux-ports.js";
 import { nextTurn } from "../../base/loop/process-turn.js";
 import type { MeshFamily } from "../balance/mesh-family.js";
 import { versionChain } from "../balance/mesh-frame.js";
-import { renderMeshFill, renderMeshRuleset } from "../balance/mesh-ruleset.js";
+import {
+  isSameFrame,
+  portChanges,
+  renderMeshFill,
+  renderMeshRuleset,
+  renderSets,
+} from "../balance/mesh-ruleset.js";
 import type { MeshPlan } from "../endpoints/mesh-plan.js";
+import { portBatch } from "./mesh-batch.js";
 
 export class LinuxMeshTable {
   readonly #nft: NftContext;
+  readonly #socket: NetlinkSocket;
   readonly #family: MeshFamily;
 
-  constructor(nft: NftContext, family: MeshFamily) {
-    this.#nft = nft;
+  /** @param ways both into the same namespace; the caller closes them. */
+  constructor(ways: { readonly nft: NftContext; readonly socket: NetlinkSocket }, family: MeshFamily) {
+    this.#nft = ways.nft;
+    this.#socket = ways.socket;
     this.#family = family;
   }
 
   /** @param previous what the table holds; undefined: not known. */
   async apply(previous: MeshPlan | undefined, next: MeshPlan): Promise<void> {
     const family = this.#family;
-    if (previous !== undefined) {
-      const text = renderMeshRuleset(previous, next, family);
-      if (text !== "") this.#nft.run(text);
+    if (previous !== undefined && isSameFrame(previous, next)) {
+      this.#change(previous, next);
       return;
     }
     const chains = this.#listChains();
@@ -40,6 +49,24 @@ export class LinuxMeshTable {
       this.#nft.run(slice);
       await nextTurn();
     }
+  }
+
+  /**
+   * nft(8)'s library reads every chain before it adds a rule; where backends alone change, the kernel is told
+   * directly.
+   */
+  #change(previous: MeshPlan, next: MeshPlan): void {
+    const family = this.#family;
+    if (renderSets(previous, next, family).length === 0) {
+      const messages = portBatch(portChanges(previous, next, family), family);
+      if (messages !== undefined) {
+        const [refused] = messages.length === 0 ? [] : this.#socket.requestAll(messages);
+        if (refused !== undefined) throw refused.error;
+        return;
+      }
+    }
+    const text = renderMeshRuleset(previous, next, family);
+    if (text !== "") this.#nft.run(text);
   }
 
   isThere(): boolean {

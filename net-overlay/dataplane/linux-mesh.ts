@@ -7,7 +7,7 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import { FailedPreconditionError, messageOf } from "../../base/errors/errors.js";
-import type { Linux, NftContext } from "../../base/linux/linux-ports.js";
+import type { Linux, NetlinkSocket, NftContext } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
 import type { WantedFacts } from "../audit/facts.js";
 import { MESH_IPV4 } from "../balance/mesh-family.js";
@@ -51,6 +51,7 @@ export class LinuxMesh {
   readonly #netnsPath: string | undefined;
   readonly #socket: RouteSocket;
   readonly #nft: NftContext;
+  readonly #netfilter: NetlinkSocket;
   readonly #table: LinuxMeshTable;
   readonly #conntrack: LinuxConntrack;
   #applied: Applied | undefined;
@@ -65,7 +66,8 @@ export class LinuxMesh {
     this.#netnsPath = options.netnsPath;
     this.#socket = options.socket;
     this.#nft = linux.nft(options.netnsPath);
-    this.#table = new LinuxMeshTable(this.#nft, MESH_IPV4);
+    this.#netfilter = linux.netlink(options.netnsPath, "netfilter");
+    this.#table = new LinuxMeshTable({ nft: this.#nft, socket: this.#netfilter }, MESH_IPV4);
     this.#conntrack = new LinuxConntrack(linux, options);
   }
 
@@ -77,7 +79,7 @@ export class LinuxMesh {
   /** What a task's packet may have: the underlay's MTU less the tunnel's header. */
   tunnelMtuBytes(localAddress: string): number {
     if (this.#underlayMtuBytes === undefined) {
-      const index = this.#socket.listAddresses().find(({ address }) => address === localAddress)?.index;
+      const index = this.#socket.listAddresses("all").find(({ address }) => address === localAddress)?.index;
       const link = this.#socket.listLinks().find((candidate) => candidate.index === index);
       if (link === undefined)
         throw new FailedPreconditionError(
@@ -238,6 +240,7 @@ export class LinuxMesh {
 
   close(): void {
     this.#conntrack.close();
+    this.#netfilter.close();
     this.#nft.close();
   }
 

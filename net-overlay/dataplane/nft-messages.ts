@@ -49,6 +49,7 @@ const ELEMENTS = { table: 1, set: 2, list: 3, setId: 4 } as const;
 const ELEMENT = { key: 1, data: 2 } as const;
 const DATA = { value: 1, verdict: 2 } as const;
 const VERDICT = { code: 1, chain: 2 } as const;
+const META_L4PROTO = 16;
 const NFT_GOTO = 0xffff_fffc;
 const SET_ANONYMOUS_CONSTANT_MAP = 1 | 2 | 8;
 const TYPE_INTEGER = 4;
@@ -99,6 +100,21 @@ export function loadPayload(options: {
     be32(3, options.offset),
     be32(4, options.bytes),
   ]);
+}
+
+/** Goes on for this transport protocol and destination port alone. Leaves its traces in the register. */
+export function matchPort(options: { register: number; protocol: number; port: number }): Expression[] {
+  const { register, protocol, port } = options;
+  const equals = (bytes: Uint8Array): Expression =>
+    expression("cmp", [be32(1, register), be32(2, 0), nest(3, [{ type: DATA.value, value: bytes }])]);
+  const portBytes = Buffer.alloc(2);
+  portBytes.writeUInt16BE(port, 0);
+  return [
+    expression("meta", [be32(2, META_L4PROTO), be32(1, register)]),
+    equals(Uint8Array.of(protocol)),
+    loadPayload({ register, base: 2, offset: 2, bytes: 2 }),
+    equals(portBytes),
+  ];
 }
 
 /** Each packet the next number below `modulus`. */

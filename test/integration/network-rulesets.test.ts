@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { openKoffiLinux } from "../../base/linux/linux-koffi.js";
-import type { NftContext } from "../../base/linux/linux-ports.js";
+import type { NetlinkSocket, NftContext } from "../../base/linux/linux-ports.js";
 import type { Random } from "../../base/random/random.js";
 import { SeededRandom } from "../../base/random/seeded-random.js";
 import { MESH_IPV4, MESH_IPV6 } from "../../net-overlay/balance/mesh-family.js";
@@ -16,7 +16,7 @@ import { NFT_TABLE } from "../../net-overlay/balance/nft-text.js";
 import type { OverlayBalance } from "../../net-overlay/balance/overlay-ruleset.js";
 import { renderOverlayRuleset } from "../../net-overlay/balance/overlay-ruleset.js";
 import { LinuxMeshTable } from "../../net-overlay/dataplane/linux-mesh-table.js";
-import type { MeshPlan } from "../../net-overlay/endpoints/mesh-plan.js";
+import type { MeshPlan, MeshPort } from "../../net-overlay/endpoints/mesh-plan.js";
 import { BalancePolicy } from "../../proto/gen/skein/v1/types.js";
 
 const STEPS = 60;
@@ -30,6 +30,17 @@ function freshNft(): NftContext {
   linux.createNetns(path);
   paths.push(path);
   return linux.nft(path);
+}
+
+function freshTable(): { nft: NftContext; socket: NetlinkSocket } {
+  const nft = freshNft();
+  return { nft, socket: linux.netlink(paths.at(-1), "netfilter") };
+}
+
+/** What the kernel can be told without text. */
+function withoutAdmission(port: MeshPort): MeshPort {
+  const { hostAddresses: _places, allowedSources: _sources, isSnat: _snat, ...rest } = port;
+  return rest;
 }
 
 after(async () => {
@@ -138,16 +149,38 @@ for (const family of [MESH_IPV4, MESH_IPV6]) {
   test(`the mesh's ruleset of ${family.word} changed step by step equals one made at once`, () =>
     check(randomMesh, render, table));
 
+  test(`the mesh's table of ${family.word}, changed as ports change, equals one made at once`, async () => {
+    const random = new SeededRandom(5);
+    const [stepwise, atOnce] = [freshTable(), freshTable()];
+    const changed = new LinuxMeshTable(stepwise, family);
+    let previous = randomMesh(random);
+    await changed.apply(undefined, previous);
+    for (let step = 0; step < STEPS; step += 1) {
+      const drawn = randomMesh(random);
+      const next = random.float() < 0.3 ? drawn : { ...previous, ports: drawn.ports.map(withoutAdmission) };
+      await changed.apply(previous, next);
+      atOnce.nft.run(render(undefined, next));
+      assert.deepEqual(listed(stepwise.nft, table), listed(atOnce.nft, table), `step ${step}`);
+      previous = next;
+    }
+    for (const { nft, socket } of [stepwise, atOnce]) {
+      nft.close();
+      socket.close();
+    }
+  });
+
   test(`the mesh's ruleset of ${family.word} filled in slices, over whatever is there, equals one made at once`, async () => {
     const random = new SeededRandom(9);
-    const [sliced, atOnce] = [freshNft(), freshNft()];
+    const [ways, atOnce] = [freshTable(), freshNft()];
+    const sliced = ways.nft;
     for (let step = 0; step < STEPS / 4; step += 1) {
       const next = randomMesh(random);
-      await new LinuxMeshTable(sliced, family).apply(undefined, next);
+      await new LinuxMeshTable(ways, family).apply(undefined, next);
       atOnce.run(render(undefined, next));
       assert.deepEqual(listed(sliced, table), listed(atOnce, table), `step ${step}`);
     }
     sliced.close();
+    ways.socket.close();
     atOnce.close();
   });
 }
