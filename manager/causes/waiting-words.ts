@@ -32,7 +32,8 @@ function beforeNode(task: Task, view: CauseView): Sentence {
 }
 
 const ALLOCATION_ADVICE: Readonly<Record<string, string>> = {
-  "no-address": "remove services from the network, or move some to a network with a larger subnet",
+  "no-address":
+    "give the network another subnet: skein network update NETWORK --subnet-add CIDR; or remove services from it",
   "no-port": "stop publishing ports that nobody needs",
   "port-in-use": "publish another port, or stop the service that has it",
   "network-not-found": "make the network again, or take it from the service: --network-rm",
