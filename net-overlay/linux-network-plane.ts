@@ -13,6 +13,7 @@ import { FileSandboxRecords } from "./dataplane/file-sandbox-records.js";
 import { createLinuxDataPlane } from "./dataplane/linux-data-plane.js";
 import { LinuxSandboxDns } from "./discovery/linux-sandbox-dns.js";
 import { createUpstream } from "./discovery/udp-upstream.js";
+import { LinuxIdleSockets } from "./idle/linux-idle-sockets.js";
 import type { NetworkPlane } from "./network-plane.js";
 import { NodeNetwork } from "./node-network.js";
 import { createPortHolders } from "./paths/fs-port-holder.js";
@@ -69,6 +70,13 @@ export function createNetworkPlane(options: NetworkPlaneOptions): NetworkPlane {
       ofPort: (port) => holders.holderOf("udp", port),
       ofMesh: () => holders.holderOfName(MESH_CLAIM),
     },
+    idleSockets: new LinuxIdleSockets({
+      linux,
+      sandboxPath: (taskId) => dataPlane.sandboxPath(taskId),
+      overlayPath: (networkId) => join(dir, "ns", `net-${networkId}`),
+      hostNetns,
+      log,
+    }),
     clock,
     random: options.random,
     probes: new LinuxProbeTunnel(linux, { path: join(dir, "ns", "paths"), hostNetns, clock, log }),

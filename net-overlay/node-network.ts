@@ -22,6 +22,8 @@ import type { AskerView } from "./discovery/resolve.js";
 import { isPortPublished } from "./endpoints/host-ports.js";
 import type { NftProtocol } from "./endpoints/sandbox.js";
 import { nftProtocol } from "./endpoints/sandbox.js";
+import type { IdleSockets } from "./idle/idle-sockets.js";
+import { IdleWatch } from "./idle/idle-watch.js";
 import type { NetworkGround } from "./network-ground.js";
 import { createNetworkGround } from "./network-ground.js";
 import type {
@@ -56,6 +58,8 @@ export interface NodeNetworkOptions {
   readonly log: Logger;
   /** Who has what this node needs. */
   readonly holders?: CollisionHolders;
+  /** Absent: connections may be idle until the kernel forgets them. */
+  readonly idleSockets?: IdleSockets;
   /** Absent: no path is looked at. */
   readonly probes?: ProbeTunnel;
 }
@@ -73,6 +77,7 @@ export class NodeNetwork implements NetworkPlane {
   readonly #onDescribed = new Set<() => void>();
   readonly #paths: NodePaths | undefined;
   readonly #auditor: Auditor | undefined;
+  readonly #idle: IdleWatch | undefined;
   readonly containers: ContainerPlugs;
   /** Whether resources were ever told in this life. */
   #isInformed = false;
@@ -91,6 +96,10 @@ export class NodeNetwork implements NetworkPlane {
       const onMtu = (pathMtuBytes: number): void => this.#followPathMtu(pathMtuBytes);
       this.#paths = new NodePaths(this.#ground, { tunnel, random: random.child("paths"), onMtu });
     }
+    const { clock, log, sandboxes } = this.#ground;
+    const { idleSockets: sockets } = options;
+    if (sockets !== undefined)
+      this.#idle = new IdleWatch({ sockets, sandboxes: () => sandboxes.values(), clock, log });
     this.#plans = new DirtyPlans(this.#ground, { tryAgain: () => this.#tryAgain(), holders });
     this.#sandboxes = new TaskSandboxes({
       ground: this.#ground,
@@ -181,6 +190,7 @@ export class NodeNetwork implements NetworkPlane {
       }
       this.#appliedRevision = this.#knownRevision;
       this.containers.told();
+      this.#idle?.learn(changes);
     });
   }
 
@@ -236,6 +246,7 @@ export class NodeNetwork implements NetworkPlane {
       await this.#paths?.remove();
       this.#sandboxes.forgetAll();
       this.containers.clear();
+      this.#idle?.clear();
       this.#ground.state.apply({ complete: true, upserts: [], removals: [] });
       this.#plans.clear();
       this.#ground.identity = undefined;
@@ -252,6 +263,7 @@ export class NodeNetwork implements NetworkPlane {
     if (this.#closed) return;
     this.#closed = true;
     this.#auditor?.stop();
+    this.#idle?.stop();
     await this.#turns.idle();
     this.#hostCheck?.cancel();
     this.#plans.stop();

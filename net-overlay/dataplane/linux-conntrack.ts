@@ -9,6 +9,8 @@ import type { Logger } from "../../base/log/logger.js";
 import { deleteFlow, dumpUdpFlowsOf, dumpUdpFlowsTo } from "./conntrack-messages.js";
 import { isRefusal } from "./linux-route-socket.js";
 
+const FAMILIES = [4, 6] as const;
+
 export class LinuxConntrack {
   readonly #linux: Linux;
   readonly #netnsPath: string | undefined;
@@ -35,7 +37,7 @@ export class LinuxConntrack {
   /** A flow that came before its port was published goes on to where it went. */
   forgetUdpFlowsTo(ports: readonly number[]): void {
     try {
-      for (const port of ports) this.#forget(dumpUdpFlowsTo(port));
+      for (const port of ports) for (const family of FAMILIES) this.#forget(dumpUdpFlowsTo(port, family));
     } catch (error) {
       this.#log.warn("UDP flows to a published port were not removed", { ports, error: messageOf(error) });
     }
