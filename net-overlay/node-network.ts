@@ -74,7 +74,7 @@ export class NodeNetwork implements NetworkPlane {
   readonly #plans: DirtyPlans;
   readonly #sandboxes: TaskSandboxes;
   readonly #turns: Turns;
-  readonly #onDescribed = new Set<() => void>();
+  readonly #onPathMtu = new Set<() => void>();
   readonly #paths: NodePaths | undefined;
   readonly #auditor: Auditor | undefined;
   readonly #idle: IdleWatch | undefined;
@@ -125,12 +125,14 @@ export class NodeNetwork implements NetworkPlane {
   }
 
   get pathMtuBytes(): number {
-    return 0;
+    return this.#paths?.mtuBytes ?? 0;
   }
 
   onDescribed(listener: () => void): () => void {
     const stops = [this.#ground.troubles.onChange(listener), this.#ground.encryption.onFacts(listener)];
+    this.#onPathMtu.add(listener);
     return () => {
+      this.#onPathMtu.delete(listener);
       for (const stop of stops) stop();
     };
   }
@@ -304,7 +306,7 @@ export class NodeNetwork implements NetworkPlane {
 
   /** Tunnels and interfaces to be made take what passes between nodes. */
   #followPathMtu(pathMtuBytes: number): void {
-    for (const listener of [...this.#onDescribed]) listener();
+    for (const listener of [...this.#onPathMtu]) listener();
     void this.#turns.take(async () => {
       if (this.#ground.identity === undefined || this.#closed) return;
       const { dataPlane, state, sandboxes, clock } = this.#ground;
