@@ -1,5 +1,6 @@
 /**
- * Requests to the kernel's connection table: list UDP flows that a server answers, find a TCP flow, delete one.
+ * Requests to the kernel's connection table: list UDP flows that a server answers, find a TCP flow, delete
+ * one.
  * Pure. Source: linux/netfilter/nfnetlink_conntrack.h; filters need Linux 5.8.
  */
 import type { Attribute } from "./rtnetlink-codec.js";

@@ -11,6 +11,8 @@ export const DNS_SERVED_PORT = 65_353;
 const QUESTIONS_PER_SECOND = 30_000;
 const QUESTIONS_BURST = 10_000;
 
+const FLOOD = `limit rate over ${QUESTIONS_PER_SECOND}/second burst ${QUESTIONS_BURST} packets`;
+
 export const DNS_REDIRECT_TABLE = "ip skein_dns";
 /**
  * Asked at port 53, served at another: a task may run a name server of its own on 0.0.0.0:53. What a sandbox
@@ -24,6 +26,6 @@ export const DNS_REDIRECT = `table ${DNS_REDIRECT_TABLE} {
   }
   chain flood {
     type filter hook output priority filter; policy accept;
-    ip daddr ${DNS_ADDRESS} udp dport ${DNS_SERVED_PORT} limit rate over ${QUESTIONS_PER_SECOND}/second burst ${QUESTIONS_BURST} packets drop
+    ip daddr ${DNS_ADDRESS} udp dport ${DNS_SERVED_PORT} ${FLOOD} drop
   }
 }`;

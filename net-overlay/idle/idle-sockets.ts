@@ -7,11 +7,11 @@ import type { TcpSocket } from "./sock-diag-messages.js";
 export interface IdleSockets {
   /** Established TCP connections of a sandbox, some at a time. A sandbox that is gone has none. */
   list(sandbox: WatchedSandbox): Iterable<readonly TcpSocket[]>;
-  /** What can be had of a limit where the connection is translated, in milliseconds: the kernel's is the most. */
+  /** What can be had of a limit where the connection is translated, in milliseconds. */
   limitMs(place: Watched["place"], askedMs: number): number;
   /**
-   * How long nothing at all passed on a connection, keepalive probes included, in milliseconds; undefined when
-   * the kernel has forgotten it.
+   * How long nothing at all passed on a connection, keepalive probes included, in milliseconds; undefined
+   * when the kernel has forgotten it.
    */
   quietMs(socket: TcpSocket, place: Watched["place"]): number | undefined;
   /** Resets both ends. */

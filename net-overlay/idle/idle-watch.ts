@@ -1,10 +1,10 @@
 /**
  * Connections that were idle too long are reset, so that both ends know it, before the kernel forgets them in
  * silence.
- * Pure (sockets and time are handed in). Invariants: no connection is reset before its limit, and each at most
- * one look later (a fiftieth of the shortest limit, a second at least, a minute at most); a sandbox is looked
- * at only when a connection of it can be due, so that nothing is polled; the event loop has a turn after every
- * portion of sockets.
+ * Pure (sockets and time are handed in). Invariants: no connection is reset before its limit, and each at
+ * most one look later (a fiftieth of the shortest limit, a second at least, a minute at most); a sandbox is
+ * looked at only when a connection of it can be due, so that nothing is polled; the event loop has a turn
+ * after every portion of sockets.
  * Source: docs/design/network-idle.md.
  */
 import type { Clock, Timer } from "../../base/clock/clock.js";

@@ -15,8 +15,8 @@ import type { TcpSocket } from "./sock-diag-messages.js";
 import { decodeSocket, destroySocket, dumpEstablished } from "./sock-diag-messages.js";
 
 /**
- * Seconds a flow has left when data or a window's opening is waited for (nf_conntrack_tcp_timeout_unacknowledged,
- * _max_retrans): then it is younger than that.
+ * Seconds a flow has left when an acknowledgement or a window's opening is waited for
+ * (nf_conntrack_tcp_timeout_unacknowledged, _max_retrans): then it is younger than that.
  */
 const UNACKED_SECONDS = 300;
 const ESTABLISHED_SYSCTL = "net.netfilter.nf_conntrack_tcp_timeout_established";
