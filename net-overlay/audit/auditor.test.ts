@@ -81,7 +81,7 @@ test("everything is looked at when it starts, and every period", async () => {
   assert.equal(clock.pendingCount, 0);
 });
 
-test("what another process did to a ruleset is looked at at once; a storm of changes is looked at now and then", async () => {
+test("others' transactions are looked at at once, a storm of changes now and then", async () => {
   const { clock, kernel, auditor, settled } = setUp();
   auditor.start();
   await settled();

@@ -68,6 +68,7 @@ export class Auditor {
 
   stop(): void {
     this.#isStopped = true;
+    this.#isListening = false; // who takes the kernel's state away stops hearing of it, too
     this.#period?.cancel();
     this.#waiting?.cancel();
     this.#waiting = undefined;

@@ -25,7 +25,7 @@ export interface KernelAudit {
   places(sandboxes: Sandboxes): readonly string[];
   /**
    * Compares and mends. To be called in turn with what applies plans.
-   * @param options.kinds facts: all but rulesets, which are read only when somebody else may have changed them.
+   * @param options.kinds facts: all but rulesets.
    * @returns undefined when the place is not there, or changed while it was looked at.
    */
   audit(

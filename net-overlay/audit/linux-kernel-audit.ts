@@ -20,6 +20,8 @@ export interface AuditedPlace {
   readonly netnsPath: string | undefined;
   /** Whether changes are listened to. A task may change its own namespace as often as it likes. */
   readonly isHeard: boolean;
+  /** What is done to others' rulesets for ours to work. */
+  readonly prepare?: () => void;
   /** undefined: nothing was applied yet. */
   readonly wanted: () => WantedFacts | undefined;
   readonly remake: () => void;
@@ -61,6 +63,7 @@ export class LinuxKernelAudit implements KernelAudit {
     if (place === undefined || wanted === undefined) return undefined;
     const { netnsPath } = place;
     if (netnsPath !== undefined && !existsSync(netnsPath)) return undefined;
+    if (kinds === "all") place.prepare?.();
     const facts = await auditFacts(wanted, { linux, netnsPath });
     const rulesets =
       kinds === "all" ? await this.#rulesets.compare(wanted.tables, { place: name, netnsPath }) : [];

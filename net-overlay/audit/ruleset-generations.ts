@@ -28,6 +28,14 @@ export class RulesetGenerations {
     return {
       ...linux,
       nft: (netnsPath) => this.#watch(linux.nft(netnsPath), netnsPath),
+      netlink: (netnsPath, protocol) => {
+        const socket = linux.netlink(netnsPath, protocol);
+        if (protocol !== "netfilter") return socket;
+        return {
+          ...socket,
+          requestAll: (messages) => this.#transact(netnsPath, () => socket.requestAll(messages)),
+        };
+      },
       createNetns: (path) => {
         linux.createNetns(path);
         this.trust(path, this.read(path)); // nobody was here before us
@@ -63,15 +71,15 @@ export class RulesetGenerations {
   }
 
   #watch(nft: NftContext, netnsPath: string | undefined): NftContext {
-    return {
-      ...nft,
-      run: (text) => {
-        const before = this.read(netnsPath);
-        const wasTrusted = this.isTrusted(netnsPath, before);
-        nft.run(text);
-        const after = this.read(netnsPath);
-        if (wasTrusted && before !== undefined && after === before + 1) this.trust(netnsPath, after);
-      },
-    };
+    return { ...nft, run: (text) => this.#transact(netnsPath, () => nft.run(text)) };
+  }
+
+  #transact<T>(netnsPath: string | undefined, work: () => T): T {
+    const before = this.read(netnsPath);
+    const wasTrusted = this.isTrusted(netnsPath, before);
+    const result = work();
+    const after = this.read(netnsPath);
+    if (wasTrusted && before !== undefined && after === before + 1) this.trust(netnsPath, after);
+    return result;
   }
 }

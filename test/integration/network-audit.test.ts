@@ -1,0 +1,77 @@
+/**
+ * What others do to a node's network is seen, told by its name, and repaired, on a real kernel: every kind of
+ * entry once.
+ */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { NETWORK_BREAKS } from "../support/network-breaks.js";
+import { patient } from "../support/patience.js";
+import type { PublishedWorld } from "../support/published-world.js";
+import { createPublishedWorld } from "../support/published-world.js";
+
+const REPAIR_MS_MAX = 1_000;
+
+let published: PublishedWorld;
+
+before(async () => {
+  published = await createPublishedWorld();
+});
+
+after(async () => {
+  await published.world.close();
+});
+
+/** Listings of everything of a place that can be listed, in an order of its own. */
+async function stateOf(netnsPath: string): Promise<string[]> {
+  const script = [
+    "ip -o -d link | sed 's/^[0-9]*: //; s/@[^:]*//; s/link-netns.*//; s/promiscuity.*//' | sort",
+    "ip -4 -o addr | sed 's/^[0-9]*: //' | sort",
+    "ip -4 route show table all | sort",
+    "ip rule",
+    "ip neigh show nud permanent | sort",
+    "bridge fdb | sort",
+    "nft -s list ruleset",
+  ].join("; ");
+  const { out } = await published.world.run(netnsPath, "sh", "-c", script);
+  return out.split("\n");
+}
+
+/** Lines that only one of them has. */
+function diffOf(before: readonly string[], now: readonly string[]): string[] {
+  const [old, fresh] = [new Set(before), new Set(now)];
+  return [
+    ...before.filter((line) => !fresh.has(line)).map((line) => `gone: ${line}`),
+    ...now.filter((line) => !old.has(line)).map((line) => `new: ${line}`),
+  ];
+}
+
+test("nothing is found where nothing was done, and both ways serve", async () => {
+  const report = await published.host.plane.inspect?.();
+  assert.deepEqual([report?.differencesByKind, report?.standing], [{}, []]);
+  assert.ok((report?.audits ?? 0) >= 3, "host, network and task");
+  assert.match(await published.askMesh(), /^task/);
+  assert.match(await published.askVip(), /^task/);
+});
+
+for (const { what, place, kind, commands } of NETWORK_BREAKS) {
+  test(`${place}: ${what}: told and repaired`, async () => {
+    const { host, ground, netnsOf, world } = published;
+    const before = await stateOf(netnsOf(place));
+    const known = (await host.plane.inspect?.())?.differencesByKind[kind] ?? 0;
+    const { out, code } = await world.run(netnsOf(place), "sh", "-c", commands(ground));
+    assert.equal(code, 0, out);
+    const startMs = performance.now();
+    // a task's own namespace is looked at now and then, others when something is heard
+    if (place === "task") await host.plane.inspect?.();
+    let diff = ["not looked at"];
+    while (diff.length > 0 && performance.now() - startMs < patient(REPAIR_MS_MAX)) {
+      diff = diffOf(before, await stateOf(netnsOf(place)));
+    }
+    assert.deepEqual(diff, [], JSON.stringify(host.log.lines.slice(-4), undefined, 1));
+    const report = await host.plane.inspect?.();
+    assert.ok((report?.differencesByKind[kind] ?? 0) > known, `no ${kind} was told`);
+    assert.deepEqual(report?.standing, []);
+    assert.match(await published.askMesh(), /^task/);
+    assert.match(await published.askVip(), /^task/);
+  });
+}
