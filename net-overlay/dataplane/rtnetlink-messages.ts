@@ -84,12 +84,12 @@ function newLink(
   kind: string,
   attributes: readonly Attribute[],
   data: readonly Attribute[],
-  up: boolean,
+  header: { up: boolean; index?: number },
 ): Uint8Array {
   return encodeMessage({
     type: RTM.newLink,
     flags: NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
-    fixed: linkHeader({ up }),
+    fixed: linkHeader(header),
     attributes: [
       ...attributes,
       nested(IFLA.linkInfo, [text(IFLA_INFO.kind, kind), nested(IFLA_INFO.data, data)]),
@@ -108,7 +108,8 @@ export interface VethEnd {
  * it can only be opened when both exist.
  */
 export function newVeth(options: {
-  host: VethEnd;
+  /** With its own index, or the peer gets another one than asked for. */
+  host: VethEnd & { index?: number };
   peer: VethEnd & { index: number; netnsFd: number };
 }): Uint8Array {
   const { host, peer } = options;
@@ -119,7 +120,10 @@ export function newVeth(options: {
   ];
   const peerAttributes = [...end(peer), u32(IFLA.netnsFd, peer.netnsFd)];
   const data = nested(VETH_INFO_PEER, peerAttributes, linkHeader({ index: peer.index }));
-  return newLink("veth", end(host), [data], true);
+  return newLink("veth", end(host), [data], {
+    up: true,
+    ...(host.index === undefined ? {} : { index: host.index }),
+  });
 }
 
 /**
@@ -149,7 +153,7 @@ export function newVxlan(options: {
     u8(IFLA_VXLAN.learning, 0),
     ...(options.dontFragment === true ? [u8(IFLA_VXLAN.dontFragment, 1)] : []),
   ];
-  return newLink("vxlan", attributes, data, true);
+  return newLink("vxlan", attributes, data, { up: true });
 }
 
 export function setLinkUp(index: number): Uint8Array {

@@ -59,11 +59,11 @@ function linkHeader(options: { family?: number; index?: number; up?: boolean }):
   return bytes;
 }
 
-function newLink(attributes: readonly Attribute[]): Uint8Array {
+function newLink(attributes: readonly Attribute[], index = 0): Uint8Array {
   return encodeMessage({
     type: RTM.newLink,
     flags: NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
-    fixed: linkHeader({ up: true }),
+    fixed: linkHeader({ up: true, index }),
     attributes,
   });
 }
@@ -81,7 +81,8 @@ export function newBridge(options: { name: string; mac: string; mtuBytes: number
 export function newBridgePort(options: {
   bridgeIndex: number;
   mtuBytes: number;
-  host: { readonly name: string };
+  /** With its own index, or the peer gets another one than asked for. */
+  host: { readonly name: string; readonly index: number };
   peer: { readonly name: string; readonly mac: string; readonly index: number; readonly netnsFd: number };
 }): Uint8Array {
   const { host, peer, mtuBytes } = options;
@@ -93,12 +94,13 @@ export function newBridgePort(options: {
     u32(IFLA.netnsFd, peer.netnsFd),
   ];
   const data = nested(VETH_INFO_PEER, peerAttributes, linkHeader({ index: peer.index }));
-  return newLink([
+  const attributes = [
     text(IFLA.name, host.name),
     u32(IFLA.mtu, mtuBytes),
     u32(IFLA.master, options.bridgeIndex),
     nested(IFLA.linkInfo, [text(IFLA_INFO.kind, "veth"), nested(IFLA_INFO.data, [data])]),
-  ]);
+  ];
+  return newLink(attributes, host.index);
 }
 
 function setPort(index: number, attributes: readonly Attribute[]): Uint8Array {

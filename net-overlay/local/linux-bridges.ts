@@ -7,6 +7,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { InternalError } from "../../base/errors/errors.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
+import { hostEndIndex, LINK_INDEX_ATTEMPTS } from "../dataplane/link-index.js";
 import { isRefusal, RouteSocket } from "../dataplane/linux-route-socket.js";
 import { deleteLink } from "../dataplane/rtnetlink-messages.js";
 import { type Cidr, parseCidr } from "../ipam/cidr.js";
@@ -98,23 +99,27 @@ export class LinuxBridges {
   /** @returns the index of the host end. */
   attach(network: BridgeNetwork, end: PortEnd): number {
     const { hostName, ...peer } = end;
-    const request = (): Uint8Array =>
-      newBridgePort({
-        bridgeIndex: this.ensure(network),
-        mtuBytes: network.mtuBytes,
-        host: { name: hostName },
-        peer,
-      });
+    const make = (): number => {
+      for (let attempt = 0; ; attempt += 1) {
+        const host = { name: hostName, index: hostEndIndex(hostName, attempt) };
+        try {
+          const bridgeIndex = this.ensure(network);
+          this.#socket.send(newBridgePort({ bridgeIndex, mtuBytes: network.mtuBytes, host, peer }));
+          return host.index;
+        } catch (error) {
+          if (!isRefusal(error, "EEXIST") || attempt === LINK_INDEX_ATTEMPTS) throw error;
+        }
+      }
+    };
+    let index: number;
     try {
-      this.#socket.send(request());
+      index = make();
     } catch (error) {
       // somebody took the bridge away
       if (!isRefusal(error, "ENODEV", "EINVAL", "ENXIO") || this.hasLink(network.link)) throw error;
       this.#ready.delete(network.link);
-      this.#socket.send(request());
+      index = make();
     }
-    const index = this.#socket.findLink(hostName)?.index;
-    if (index === undefined) throw new InternalError(`interface ${hostName} is not where it was made`);
     const hairpin = this.#filtersBridges();
     if (!network.icc || hairpin) this.#socket.send(setPortFlags(index, { isolated: !network.icc, hairpin }));
     return index;
