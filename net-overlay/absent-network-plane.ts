@@ -19,6 +19,7 @@ export function createAbsentNetworkPlane(reason: string): NetworkPlane {
     },
     trouble: reason,
     pathMtuBytes: 0,
+    nodeAddresses: [],
     onDescribed: () => () => undefined,
     attachTask: async () => {
       throw new FailedPreconditionError(`this node has no networks: ${reason}`);

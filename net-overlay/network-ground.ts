@@ -9,6 +9,7 @@ import type { Random } from "../base/random/random.js";
 import type { DataPlane } from "./dataplane/data-plane.js";
 import { NodeEncryption } from "./encryption/node-encryption.js";
 import { NetworkState } from "./endpoints/network-state.js";
+import { OwnAddresses } from "./endpoints/own-addresses.js";
 import type { Sandbox } from "./endpoints/sandbox.js";
 import type { NodeNetworkIdentity } from "./network-plane.js";
 import { NetworkTroubles } from "./paths/network-troubles.js";
@@ -21,6 +22,8 @@ export interface NetworkGround {
   readonly encryption: NodeEncryption;
   /** By task id. */
   readonly sandboxes: Map<string, Sandbox>;
+  /** What others know this node by. */
+  readonly ownAddresses: OwnAddresses;
   /** What is wrong, in words. */
   readonly troubles: NetworkTroubles;
   /** Undefined until the cluster gave the node its number. */
@@ -42,6 +45,7 @@ export function createNetworkGround(options: {
     state: new NetworkState(),
     encryption: new NodeEncryption({ underlay, clock, random, log }),
     sandboxes: new Map(),
+    ownAddresses: new OwnAddresses(),
     troubles: new NetworkTroubles(log),
     identity: undefined,
   };

@@ -83,7 +83,9 @@ export interface NetworkPlane {
   readonly trouble: string;
   /** The largest IP packet that passes between this node and all others it measured; 0: not yet. */
   readonly pathMtuBytes: number;
-  /** Calls back when `trouble` or `pathMtuBytes` has changed. @returns what stops it. */
+  /** Of the data path's interface, both families, sorted; empty: not known yet. */
+  readonly nodeAddresses: readonly string[];
+  /** Calls back when one of these has changed. @returns what stops it. */
   onDescribed(listener: () => void): () => void;
   /**
    * Resolves when the task that this one takes over from, if it is here, has given up the host ports that

@@ -128,8 +128,17 @@ export class NodeNetwork implements NetworkPlane {
     return this.#paths?.mtuBytes ?? 0;
   }
 
+  get nodeAddresses(): readonly string[] {
+    return this.#ground.ownAddresses.list;
+  }
+
   onDescribed(listener: () => void): () => void {
-    const stops = [this.#ground.troubles.onChange(listener), this.#ground.encryption.onFacts(listener)];
+    const { troubles, encryption, ownAddresses } = this.#ground;
+    const stops = [
+      troubles.onChange(listener),
+      encryption.onFacts(listener),
+      ownAddresses.onChange(listener),
+    ];
     this.#onPathMtu.add(listener);
     return () => {
       this.#onPathMtu.delete(listener);

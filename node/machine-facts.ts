@@ -87,6 +87,7 @@ export function describeNode(
     readonly encryption: { readonly publicKey: string; readonly udpPort: number };
     readonly networkTrouble: string;
     readonly pathMtuBytes: number;
+    readonly nodeAddresses: readonly string[];
     readonly tls: TlsHashes;
   },
 ): NodeDescription {
@@ -120,6 +121,7 @@ export function describeNode(
     wireguardUdpPort: now.encryption.udpPort,
     networkTrouble: now.networkTrouble,
     pathMtuBytes: now.pathMtuBytes,
+    nodeAddresses: [...now.nodeAddresses],
     tlsIssuerPublicKeySha256: now.tls.issuer,
     tlsTrustRootSha256: now.tls.trust,
   });

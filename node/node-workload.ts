@@ -249,6 +249,7 @@ export class NodeWorkload {
           managerTrouble: request.managerTrouble(),
           networkTrouble: this.network.trouble,
           pathMtuBytes: this.network.pathMtuBytes,
+          nodeAddresses: this.network.nodeAddresses,
           encryption: this.network.encryptionFacts(),
           tls: tlsHashes(request.channels.identity),
         }),

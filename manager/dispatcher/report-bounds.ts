@@ -1,11 +1,12 @@
 /**
  * What an agent may say, and how much. Reports of many agents travel to the leader together: one that did not
  * fit would hold up all of them; and an address that is none would reach the kernels of all nodes.
- * Pure. Invariants: an address that passes is IPv4; what passes fits, in the largest delivery there is, into
+ * Pure. Invariants: an address that passes is one, a task's is IPv4; what passes fits, in the largest delivery there is, into
  * one message to the leader.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import { isIpv4 } from "../../net-overlay/ipam/cidr.js";
+import { isAddress } from "../../net-overlay/ipam/host-addresses.js";
 import { TaskStatusUpdate } from "../../proto/gen/skein/v1/dispatcher.js";
 import { NodeDescription } from "../../proto/gen/skein/v1/types.js";
 
@@ -16,6 +17,8 @@ export const UPDATE_BYTES_MAX = 3 * 1024;
 /** UTF-8 bytes that are kept of an error, which may be a registry's own words, and of a message. */
 export const ERR_BYTES_MAX = 2 * 1024;
 export const MESSAGE_BYTES_MAX = 512;
+/** They stand in the ruleset of every node. */
+const NODE_ADDRESSES_MAX = 16;
 /** Encoded bytes. */
 export const DESCRIPTION_BYTES_MAX = 64 * 1024;
 
@@ -69,7 +72,17 @@ export function boundedUpdates(updates: readonly TaskStatusUpdate[]): readonly T
 
 /** @throws {InvalidArgumentError} */
 export function checkDescription(description: NodeDescription | undefined): void {
-  checkAddress("the data path address of a node", description?.dataPathAddress ?? "");
+  const { dataPathAddress = "", nodeAddresses = [] } = description ?? {};
+  if (nodeAddresses.length > NODE_ADDRESSES_MAX) {
+    throw new InvalidArgumentError(
+      `a node may have ${NODE_ADDRESSES_MAX} addresses, got ${nodeAddresses.length}`,
+    );
+  }
+  for (const address of [dataPathAddress, ...nodeAddresses]) {
+    if (address === "" || isAddress(address)) continue;
+    const told = JSON.stringify(address.slice(0, 64));
+    throw new InvalidArgumentError(`an address of a node must be an IPv4 or IPv6 address, got ${told}`);
+  }
   const bytes = description === undefined ? 0 : NodeDescription.encode(description).finish().length;
   if (bytes > DESCRIPTION_BYTES_MAX) {
     throw new InvalidArgumentError(

@@ -157,6 +157,7 @@ export function peerResourceOf(node: Node, vxlanUdpPort: number): PeerResource |
     wireguardPublicKey: node.description?.wireguardPublicKey ?? "",
     wireguardUdpPort: node.description?.wireguardUdpPort ?? 0,
     pathMtuBytes: node.description?.pathMtuBytes ?? 0,
+    nodeAddresses: [...(node.description?.nodeAddresses ?? [])],
     away: node.status?.state === NodeState.DOWN || node.status?.state === NodeState.DISCONNECTED,
   };
 }

@@ -3,6 +3,7 @@
  * Pure. Source: docs/design/network-ingress.md, "IPv6".
  */
 
+import type { MeshBackend } from "../endpoints/mesh-plan.js";
 import { isIpv4 } from "../ipam/cidr.js";
 import { isIpv6 } from "../ipam/host-addresses.js";
 import { transitGateway } from "../vxlan/node-addresses.js";
@@ -21,6 +22,8 @@ export interface MeshFamily {
   gatewayOf(nodeNumber: number): string;
   subnetOf(nodeNumber: number): string;
   isOwn(address: string): boolean;
+  /** Whether a task has an address of the family. */
+  reaches(backend: MeshBackend): boolean;
   /** A task's transit address, told as IPv4. */
   transitOf(address: string): string;
   /** Lines for the `arrival` chain that only this family needs. */
@@ -36,6 +39,7 @@ export const MESH_IPV4: MeshFamily = {
   gatewayOf: transitGateway,
   subnetOf: transitSubnet,
   isOwn: isIpv4,
+  reaches: () => true,
   transitOf: (address) => address,
   arrivalOf: () => [],
 };
@@ -49,6 +53,7 @@ export const MESH_IPV6: MeshFamily = {
   gatewayOf: (nodeNumber) => transitIpv6(transitGateway(nodeNumber)),
   subnetOf: transitSubnetIpv6,
   isOwn: isIpv6,
+  reaches: ({ hasIpv6 }) => hasIpv6 === true,
   transitOf: transitIpv6,
   // a task is no router
   arrivalOf: (taskLinks) => [

@@ -57,7 +57,7 @@ export function chainsOfPort(port: MeshPort, plan: MeshPlan, family: MeshFamily)
 
 function targetsOf({ backends, relay }: MeshPort, family: MeshFamily): string[] {
   if (backends.length === 0) return [];
-  return (relay === undefined ? backends : [relay]).map(
+  return (relay === undefined ? backends.filter((each) => family.reaches(each)) : [relay]).map(
     ({ address, port }) => `${family.transitOf(address)} . ${port}`,
   );
 }
@@ -90,7 +90,9 @@ function choiceOf(
   const { balance = BalancePolicy.ROUND_ROBIN, backends, relay } = port;
   if (relay !== undefined || balance !== BalancePolicy.LOCAL_FIRST)
     return chooseAmong(balance, targets, new Set());
-  const here = backends.filter(({ address }) => isTransitAddressOf(plan.nodeNumber, address));
+  const here = backends.filter(
+    (each) => family.reaches(each) && isTransitAddressOf(plan.nodeNumber, each.address),
+  );
   const local = here.map((backend) => `${family.transitOf(backend.address)} . ${backend.port}`);
   return chooseAmong(balance, targets, new Set(local));
 }

@@ -12,6 +12,8 @@ const base: MeshPlan = {
   localAddress: "10.99.0.1",
   vxlanUdpPort: 4789,
   peers: new Map([[2, "10.99.0.2"]]),
+  nodeAddresses: ["10.99.0.1", "10.99.0.2"],
+  hasIpv6: false,
   ports: [{ protocol: "tcp", publishedPort: 8080, backends: [{ address: "100.64.2.5", port: 80 }] }],
   localTasks: ["100.65.44.2"],
   exposed: [{ address: "100.65.44.2", protocol: "tcp", port: 80 }],
@@ -113,8 +115,9 @@ test("a port on chosen places is open there alone: on addresses, or for what com
 });
 
 test("a port for chosen clients refuses the others, and all when the list has none of the family", () => {
+  const backends = port.backends.map((backend) => ({ ...backend, hasIpv6: true }));
   const rulesFor = (allowedSources: string[], family = MESH_IPV4): readonly string[] =>
-    chainsOfPort({ ...port, allowedSources }, base, family)[0]?.rules ?? [];
+    chainsOfPort({ ...port, backends, allowedSources }, base, family)[0]?.rules ?? [];
   assert.deepEqual(rulesFor(["10.1.0.0/16", "10.0.0.0/8", "192.168.1.7/24"]), [
     "ip saddr != { 10.0.0.0/8, 192.168.1.0/24 } goto refused",
     LEAD,
@@ -135,10 +138,13 @@ test("a port with SNAT marks its first packet, a relay has the connections inste
 });
 
 test("backends are chosen as the service says; a task's IPv6 address follows from its other one", () => {
-  const backends = ["100.64.2.5", "100.65.44.7"].map((address) => ({ address, port: 80 }));
+  const backends = ["100.64.2.5", "100.65.44.7"].map((address) => ({ address, port: 80, hasIpv6: true }));
   const ruleFor = (balance: BalancePolicy): string =>
     chainsOfPort({ ...port, backends, balance }, base, MESH_IPV6)[0]?.rules.at(-1) ?? "";
   assert.match(ruleFor(BalancePolicy.SOURCE_HASH), /jhash ip6 saddr mod 2 seed \S+ map/);
+  assert.match(ruleFor(BalancePolicy.ROUND_ROBIN), /numgen inc mod 2 map/);
+  const [old] = backends.map(({ address }) => ({ address, port: 80 }));
+  assert.deepEqual(chainsOfPort({ ...port, backends: old === undefined ? [] : [old] }, base, MESH_IPV6), []);
   assert.match(ruleFor(BalancePolicy.LOCAL_FIRST), /mod 1 map \{ 0 : fd53:6b65:696e:12c::7 \. 80 \}$/);
 });
 

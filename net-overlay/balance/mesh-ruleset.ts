@@ -95,7 +95,7 @@ export function isSameFrame(a: MeshPlan, b: MeshPlan): boolean {
 }
 
 function emptied(plan: MeshPlan): MeshPlan {
-  return { ...plan, localAddress: "", peers: new Map(), ports: [], localTasks: [], exposed: [] };
+  return { ...plan, peers: new Map(), nodeAddresses: [], ports: [], localTasks: [], exposed: [] };
 }
 
 function renderHead(plan: MeshPlan, family: MeshFamily): string[] {
@@ -207,7 +207,7 @@ const SETS = [
 export function renderSets(previous: MeshPlan, next: MeshPlan, family: MeshFamily): string[] {
   const { table } = family;
   const lines = [
-    ...(previous.peers === next.peers && previous.localAddress === next.localAddress
+    ...(previous.nodeAddresses === next.nodeAddresses
       ? []
       : diffSet("nodes", nodes(previous, family), nodes(next, family), table)),
     ...diffSet("tasks", tasks(previous, family), tasks(next, family), table),
@@ -231,7 +231,7 @@ function zoneMap(plan: MeshPlan): Map<string, string> {
 }
 
 function nodes(plan: MeshPlan, family: MeshFamily): string[] {
-  return [plan.localAddress, ...plan.peers.values()].filter((address) => family.isOwn(address));
+  return plan.nodeAddresses.filter((address) => family.isOwn(address));
 }
 
 function tasks(plan: MeshPlan, family: MeshFamily): string[] {

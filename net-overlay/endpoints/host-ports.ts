@@ -7,7 +7,7 @@ import { FailedPreconditionError } from "../../base/errors/errors.js";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import type { PortConfig } from "../../proto/gen/skein/v1/types.js";
 import { PublishMode } from "../../proto/gen/skein/v1/types.js";
-import { isAddress } from "../ipam/host-addresses.js";
+import { canonicalPlace, isAddress } from "../ipam/host-addresses.js";
 import type { NetworkState } from "./network-state.js";
 import type { NftProtocol, Sandbox } from "./sandbox.js";
 import { nftProtocol, portText } from "./sandbox.js";
@@ -64,7 +64,9 @@ export function hasPlace(
   { hostAddresses }: { readonly hostAddresses?: readonly string[] },
   places: ReadonlySet<string>,
 ): boolean {
-  return (hostAddresses ?? WILDCARDS).some((place) => WILDCARDS.includes(place) || places.has(place));
+  return (hostAddresses ?? WILDCARDS).some(
+    (place) => WILDCARDS.includes(place) || places.has(canonicalPlace(place)),
+  );
 }
 
 /** Where a process would be in the way; an interface has any address. */

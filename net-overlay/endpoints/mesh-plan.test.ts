@@ -77,3 +77,26 @@ test("a node speaks for its own transit subnet alone: other addresses, and texts
   assert.deepEqual(plan.ports[0]?.backends, [{ address: "100.64.2.7", port: 80 }]);
   assert.deepEqual([...plan.peers], [[2, "10.99.0.2"]]);
 });
+
+test("a task has IPv6 where its node has; nodes are known by all their addresses that mean something", () => {
+  const twofold = PeerResource.fromPartial({
+    nodeId: "node2",
+    number: 2,
+    dataPathAddress: "10.99.0.2",
+    nodeAddresses: ["10.99.0.2", "fd99::2", "fe80::2", "127.0.0.1", "::1 }; flush ruleset"],
+  });
+  const state = stateOf(
+    service({ ports }),
+    { resource: { $case: "peer", value: twofold } },
+    peer(3),
+    endpoint(21),
+    endpoint(31),
+  );
+  const plan = planMesh(state, { identity, sandboxes: new Map(), ownAddresses: ["10.99.0.1", "fd99::1"] });
+  assert.deepEqual(plan.ports[0]?.backends, [
+    { address: "100.64.2.21", port: 80, hasIpv6: true },
+    { address: "100.64.3.31", port: 80 },
+  ]);
+  assert.deepEqual(plan.nodeAddresses, ["10.99.0.1", "10.99.0.2", "10.99.0.3", "fd99::1", "fd99::2"]);
+  assert.equal(plan.hasIpv6, true);
+});

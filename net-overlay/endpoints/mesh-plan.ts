@@ -9,16 +9,19 @@
 import { EndpointState } from "../../proto/gen/skein/v1/dispatcher.js";
 import type { PortConfig } from "../../proto/gen/skein/v1/types.js";
 import { BalancePolicy, PublishMode, SourceMode } from "../../proto/gen/skein/v1/types.js";
-import { isAddress, isInterfaceName, isSubnet } from "../ipam/host-addresses.js";
+import { canonicalPlace, isAddress, isInterfaceName, isSubnet } from "../ipam/host-addresses.js";
 import type { NodeNetworkIdentity } from "../network-plane.js";
 import { isPeerNumber, isTransitAddressOf } from "../vxlan/transit.js";
 import type { NetworkState } from "./network-state.js";
+import { hasIpv6, isGlobal } from "./own-addresses.js";
 import type { NftProtocol, Sandbox } from "./sandbox.js";
 import { nftProtocol } from "./sandbox.js";
 
 export interface MeshBackend {
   readonly address: string;
   readonly port: number;
+  /** Whether the address has its IPv6 twin. @default false */
+  readonly hasIpv6?: boolean;
 }
 
 export interface MeshPort {
@@ -54,6 +57,10 @@ export interface MeshPlan {
   readonly vxlanUdpPort: number;
   /** Node number -> VTEP of every other node. */
   readonly peers: ReadonlyMap<number, string>;
+  /** What nodes are known by, this one too: of both families, sorted. */
+  readonly nodeAddresses: readonly string[];
+  /** Whether this node has IPv6; without it there is no IPv6 in the mesh here, and nothing is lost. */
+  readonly hasIpv6: boolean;
   readonly ports: readonly MeshPort[];
   /** Gateway addresses of tasks here. */
   readonly localTasks: readonly string[];
@@ -70,6 +77,8 @@ export interface MeshOptions {
    * ("80/tcp"). Without one such a port is closed.
    */
   readonly relays?: ReadonlyMap<string, MeshBackend>;
+  /** Of the data path's interface. @default none */
+  readonly ownAddresses?: readonly string[];
 }
 
 /** What one service has of the mesh. */
@@ -81,44 +90,58 @@ export interface ServiceShare {
 /** The plan, made anew from everything. `MeshPlanner` gives an equal one, step by step. */
 export function planMesh(state: NetworkState, options: MeshOptions): MeshPlan {
   const shares = [...state.services.keys()].sort().map((id) => shareOf(state, id, options));
-  return assemble(shares, { ...options, peers: peersOf(state, options.identity) });
+  return assemble(shares, { ...options, nodes: nodesOf(state, options) });
 }
 
-export function peersOf(state: NetworkState, identity: NodeNetworkIdentity): Map<number, string> {
+export interface MeshNodes {
+  /** Node number -> VTEP of every other node. */
+  readonly peers: ReadonlyMap<number, string>;
+  readonly addresses: readonly string[];
+}
+
+export function nodesOf(state: NetworkState, { identity, ownAddresses = [] }: MeshOptions): MeshNodes {
   const peers = new Map<number, string>();
+  const addresses = new Set([identity.dataPathAddress, ...ownAddresses].filter(isAddress));
   for (const nodeId of [...state.peers.keys()].sort()) {
     const peer = state.peers.get(nodeId);
     if (peer === undefined || nodeId === identity.nodeId || peer.number === identity.number) continue;
     if (isPeerNumber(peer.number) && isAddress(peer.dataPathAddress)) {
       peers.set(peer.number, peer.dataPathAddress);
+      addresses.add(peer.dataPathAddress);
+      for (const address of peer.nodeAddresses)
+        if (isAddress(address) && isGlobal(address)) addresses.add(address);
     }
   }
-  return peers;
+  return { peers, addresses: [...addresses].sort() };
 }
 
 /** The published ports of a service, and where its tasks here may be reached. */
 export function shareOf(state: NetworkState, serviceId: string, options: MeshOptions): ServiceShare {
-  const { identity, sandboxes } = options;
+  const { identity, sandboxes, ownAddresses = [] } = options;
   const service = state.services.get(serviceId);
   const configs = (service?.ports ?? []).filter(
     ({ publishMode, publishedPort }) => publishMode === PublishMode.INGRESS && publishedPort !== 0,
   );
   if (service === undefined || configs.length === 0) return { ports: [], exposed: [] };
-  const ready: string[] = [];
+  const ready: Omit<MeshBackend, "port">[] = [];
   const local: string[] = [];
   for (const endpoint of state.endpointsOfService(serviceId)) {
     const sandbox = sandboxes.get(endpoint.taskId);
     const address = endpoint.gatewayAddress || sandbox?.gatewayAddress || "";
-    const number =
-      endpoint.nodeId === identity.nodeId ? identity.number : state.peers.get(endpoint.nodeId)?.number;
+    const peer = state.peers.get(endpoint.nodeId);
+    const isHere = endpoint.nodeId === identity.nodeId;
+    const number = isHere ? identity.number : peer?.number;
     if (number === undefined || !isTransitAddressOf(number, address)) continue;
-    if (endpoint.state === EndpointState.READY) ready.push(address);
+    if (endpoint.state === EndpointState.READY) {
+      const isTwofold = hasIpv6(isHere ? ownAddresses : (peer?.nodeAddresses ?? []));
+      ready.push({ address, ...(isTwofold ? { hasIpv6: true } : {}) });
+    }
     if (sandbox !== undefined) local.push(address);
   }
   const ports = configs.map((config): MeshPort => {
     const protocol = nftProtocol(config.protocol);
     const { publishedPort, targetPort: port } = config;
-    const backends = ready.map((address) => ({ address, port }));
+    const backends = ready.map((target) => ({ ...target, port }));
     const isProxied = config.sourceMode === SourceMode.PROXY;
     const relay = isProxied ? options.relays?.get(`${publishedPort}/${protocol}`) : undefined;
     return {
@@ -139,9 +162,10 @@ export function shareOf(state: NetworkState, serviceId: string, options: MeshOpt
 /** Of several services with one port the first has it. @param shares in the order of the services' ids. */
 export function assemble(
   shares: Iterable<ServiceShare>,
-  options: MeshOptions & { readonly peers: ReadonlyMap<number, string> },
+  options: MeshOptions & { readonly nodes: MeshNodes },
 ): MeshPlan {
-  const { identity, sandboxes } = options;
+  const { identity, sandboxes, nodes, ownAddresses = [] } = options;
+  const isTwofold = hasIpv6(ownAddresses);
   const ports = new Map<string, MeshPort>();
   const exposed = new Map<string, ExposedPort>();
   const expose = (port: ExposedPort): void => {
@@ -160,7 +184,10 @@ export function assemble(
     if (sandbox?.gatewayAddress === undefined) continue;
     localTasks.push(sandbox.gatewayAddress);
     for (const config of sandbox.hostPorts) {
-      const port = hostPort(config, sandbox.gatewayAddress);
+      const port = hostPort(config, {
+        address: sandbox.gatewayAddress,
+        ...(isTwofold ? { hasIpv6: true } : {}),
+      });
       ports.set(`${port.protocol} ${port.publishedPort}`, port);
       expose({ address: sandbox.gatewayAddress, protocol: port.protocol, port: config.targetPort });
     }
@@ -169,18 +196,20 @@ export function assemble(
     nodeNumber: identity.number,
     localAddress: identity.dataPathAddress,
     vxlanUdpPort: identity.vxlanUdpPort,
-    peers: options.peers,
+    peers: nodes.peers,
+    nodeAddresses: nodes.addresses,
+    hasIpv6: isTwofold,
     ports: sortedValues(ports),
     localTasks: localTasks.sort(),
     exposed: sortedValues(exposed),
   };
 }
 
-function hostPort(config: PortConfig, address: string): MeshPort {
+function hostPort(config: PortConfig, target: Omit<MeshBackend, "port">): MeshPort {
   return {
     protocol: nftProtocol(config.protocol),
     publishedPort: config.publishedPort,
-    backends: [{ address, port: config.targetPort }],
+    backends: [{ ...target, port: config.targetPort }],
     isNodeOnly: true,
     ...admissionOf(config),
   };
@@ -195,7 +224,7 @@ function admissionOf(config: PortConfig): Pick<MeshPort, "hostAddresses" | "allo
   return {
     ...(config.hostAddresses.length === 0
       ? {}
-      : { hostAddresses: config.hostAddresses.filter(isPlace).sort() }),
+      : { hostAddresses: config.hostAddresses.filter(isPlace).map(canonicalPlace).sort() }),
     ...(config.allowedSources.length === 0
       ? {}
       : { allowedSources: config.allowedSources.filter(isSubnet).sort() }),

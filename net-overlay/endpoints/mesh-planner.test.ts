@@ -31,7 +31,7 @@ function tell(planner: MeshPlanner, touched: Touched): void {
 }
 
 function randomChange(random: SeededRandom): { upserts: NodeResource[]; removals: ResourceKey[] } {
-  const kind = random.int(0, 6);
+  const kind = random.int(0, 7);
   const id = `svc${random.int(1, 5)}`;
   const number = random.int(1, 4);
   const task = number * 10 + random.int(1, 4);
@@ -56,6 +56,7 @@ function randomChange(random: SeededRandom): { upserts: NodeResource[]; removals
       nodeId: `node${number}`,
       number: random.float() < 0.8 ? number : number + 1,
       dataPathAddress: `10.99.${random.int(0, 2)}.${number}`,
+      nodeAddresses: random.float() < 0.5 ? [] : [`fd99::${number}`, "no address", "fe80::1"],
     });
     return { ...none, upserts: [{ resource: { $case: "peer", value } }] };
   }
@@ -71,6 +72,7 @@ test("a plan made step by step equals one made anew", () => {
     const state = stateOf();
     const sandboxes = new Map<string, Sandbox>();
     const planner = new MeshPlanner();
+    let ownAddresses: readonly string[] = [];
     for (let step = 0; step < STEPS; step += 1) {
       if (random.float() < 0.15) {
         const taskId = `task1${random.int(1, 4)}`;
@@ -88,7 +90,11 @@ test("a plan made step by step equals one made anew", () => {
         for (const serviceId of [(known ?? made).serviceId, state.endpoints.get(taskId)?.serviceId])
           if (serviceId !== undefined) planner.touchService(serviceId);
       } else tell(planner, state.apply({ complete: false, ...randomChange(random) }));
-      const options: MeshOptions = { identity, sandboxes };
+      if (random.float() < 0.05) {
+        ownAddresses = ownAddresses.length === 0 ? ["10.99.0.1", "fd99::1"] : [];
+        planner.touchAll();
+      }
+      const options: MeshOptions = { identity, sandboxes, ownAddresses };
       assert.deepEqual(planner.plan(state, options), planMesh(state, options), `seed ${seed}, step ${step}`);
     }
   }

@@ -6,20 +6,22 @@
  * Cost of a step: the changed services' endpoints, and one look at each service and published port.
  * Source: docs/design/network-ingress.md, "Cost".
  */
-import type { MeshOptions, MeshPlan, ServiceShare } from "./mesh-plan.js";
-import { assemble, peersOf, shareOf } from "./mesh-plan.js";
+import type { PeerResource } from "../../proto/gen/skein/v1/dispatcher.js";
+import type { MeshNodes, MeshOptions, MeshPlan, ServiceShare } from "./mesh-plan.js";
+import { assemble, nodesOf, shareOf } from "./mesh-plan.js";
 import type { NetworkState } from "./network-state.js";
+import { hasIpv6 } from "./own-addresses.js";
 
 export class MeshPlanner {
   readonly #shares = new Map<string, ServiceShare>();
   readonly #services = new Set<string>();
   readonly #nodes = new Set<string>();
-  /** Node numbers as the shares saw them, by node id. */
-  readonly #numbers = new Map<string, number>();
-  #peers: ReadonlyMap<number, string> = new Map();
+  /** What the shares saw of nodes, by node id: number, and whether there is IPv6. */
+  readonly #seen = new Map<string, string>();
+  #known: MeshNodes = { peers: new Map(), addresses: [] };
   #isWhole = true;
 
-  /** Everything is to be looked at: identity, a complete set of resources, relays. */
+  /** Everything is to be looked at: identity, own addresses, a complete set of resources, relays. */
   touchAll(): void {
     this.#isWhole = true;
   }
@@ -40,15 +42,15 @@ export class MeshPlanner {
     this.#services.clear();
     this.#nodes.clear();
     this.#isWhole = false;
-    return assemble(this.#shares.values(), { ...options, peers: this.#peers });
+    return assemble(this.#shares.values(), { ...options, nodes: this.#known });
   }
 
   #planAll(state: NetworkState, options: MeshOptions): void {
     this.#shares.clear();
     for (const id of [...state.services.keys()].sort()) this.#setShare(state, id, options);
-    this.#numbers.clear();
-    for (const [nodeId, { number }] of state.peers) this.#numbers.set(nodeId, number);
-    this.#peers = peersOf(state, options.identity);
+    this.#seen.clear();
+    for (const [nodeId, peer] of state.peers) this.#seen.set(nodeId, seenOf(peer));
+    this.#known = nodesOf(state, options);
   }
 
   #planTouched(state: NetworkState, options: MeshOptions): void {
@@ -61,20 +63,24 @@ export class MeshPlanner {
     for (const [id, share] of sorted) this.#shares.set(id, share);
   }
 
-  /** A node whose number changed, also from or to none, changes the services that have tasks there. */
+  /** A node whose number or IPv6 changed, also from or to none, changes the services that have tasks there. */
   #planNodes(state: NetworkState, options: MeshOptions): void {
-    const peers = peersOf(state, options.identity);
+    const { peers, addresses } = nodesOf(state, options);
+    const before = this.#known;
     const isSame =
-      peers.size === this.#peers.size &&
-      [...peers].every(([number, vtep]) => this.#peers.get(number) === vtep);
-    if (!isSame) this.#peers = peers;
+      peers.size === before.peers.size && [...peers].every(([n, vtep]) => before.peers.get(n) === vtep);
+    this.#known = {
+      peers: isSame ? before.peers : peers,
+      addresses: addresses.join() === before.addresses.join() ? before.addresses : addresses,
+    };
     const moved = new Set<string>();
     for (const nodeId of this.#nodes) {
-      const number = state.peers.get(nodeId)?.number;
-      if (number === this.#numbers.get(nodeId)) continue;
+      const peer = state.peers.get(nodeId);
+      const seen = peer === undefined ? undefined : seenOf(peer);
+      if (seen === this.#seen.get(nodeId)) continue;
       moved.add(nodeId);
-      if (number === undefined) this.#numbers.delete(nodeId);
-      else this.#numbers.set(nodeId, number);
+      if (seen === undefined) this.#seen.delete(nodeId);
+      else this.#seen.set(nodeId, seen);
     }
     if (moved.size === 0) return;
     for (const { nodeId, serviceId } of state.endpoints.values()) {
@@ -93,4 +99,8 @@ export class MeshPlanner {
     this.#shares.set(id, share);
     return !isKnown;
   }
+}
+
+function seenOf({ number, nodeAddresses }: PeerResource): string {
+  return `${number} ${hasIpv6(nodeAddresses)}`;
 }

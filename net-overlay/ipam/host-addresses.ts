@@ -5,7 +5,7 @@
  * (`dev_valid_name`); of its names those that need no quoting are taken.
  */
 import { codeOf } from "../../base/errors/errors.js";
-import { isIpv4, parseAddress, parseCidr } from "./cidr.js";
+import { formatAddress, isIpv4, parseAddress, parseCidr } from "./cidr.js";
 
 /** An IPv4 or IPv6 address without zone or prefix. */
 export function isAddress(text: string): boolean {
@@ -19,6 +19,12 @@ export function isIpv6(text: string): boolean {
 /** At most 15 characters; a name never looks like an address. */
 export function isInterfaceName(text: string): boolean {
   return /^[A-Za-z0-9_.@-]{1,15}$/.test(text) && !/^\.{1,2}$|^[\d.]+$/.test(text);
+}
+
+/** An address as the kernel writes it, a name as it is. */
+export function canonicalPlace(place: string): string {
+  if (!isIpv6(place)) return place;
+  return formatAddress(6, parseAddress(place).value);
 }
 
 /** ADDRESS/LENGTH of either family. */

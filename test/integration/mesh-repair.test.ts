@@ -21,6 +21,8 @@ const PLAN: MeshPlan = {
     [3, "10.97.0.3"],
   ]),
   ports: [{ protocol: "tcp", publishedPort: 8080, backends: [{ address: "100.64.1.5", port: 80 }] }],
+  nodeAddresses: ["10.97.0.1", "10.97.0.2", "10.97.0.3"],
+  hasIpv6: false,
   exposed: [],
   localTasks: [],
 };

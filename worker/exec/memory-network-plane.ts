@@ -27,6 +27,7 @@ export class MemoryNetworkPlane implements NetworkPlane {
   appliedRevision = 0;
   readonly trouble = "";
   readonly pathMtuBytes = 0;
+  readonly nodeAddresses: readonly string[] = [];
   /** Thrown by the next apply. */
   failApply: Error | undefined;
 

@@ -333,6 +333,8 @@ export interface PeerResource {
   readonly wireguardUdpPort: number;
   /** as in NodeDescription */
   readonly pathMtuBytes: number;
+  /** as in NodeDescription */
+  readonly nodeAddresses: readonly string[];
   /** it is down, or its daemon stopped: it answers no probes */
   readonly away: boolean;
 }
@@ -1793,6 +1795,7 @@ function createBasePeerResource(): PeerResource {
     wireguardPublicKey: "",
     wireguardUdpPort: 0,
     pathMtuBytes: 0,
+    nodeAddresses: [],
     away: false,
   };
 }
@@ -1822,6 +1825,9 @@ export const PeerResource = {
     }
     if (message.pathMtuBytes !== 0) {
       writer.uint32(56).uint32(message.pathMtuBytes);
+    }
+    for (const v of message.nodeAddresses) {
+      writer.uint32(82).string(v!);
     }
     if (message.away !== false) {
       writer.uint32(72).bool(message.away);
@@ -1892,6 +1898,13 @@ export const PeerResource = {
 
           message.pathMtuBytes = reader.uint32();
           continue;
+        case 10:
+          if (tag !== 82) {
+            break;
+          }
+
+          message.nodeAddresses.push(reader.string());
+          continue;
         case 9:
           if (tag !== 72) {
             break;
@@ -1921,6 +1934,7 @@ export const PeerResource = {
     message.wireguardPublicKey = object.wireguardPublicKey ?? "";
     message.wireguardUdpPort = object.wireguardUdpPort ?? 0;
     message.pathMtuBytes = object.pathMtuBytes ?? 0;
+    message.nodeAddresses = object.nodeAddresses?.map((e) => e) || [];
     message.away = object.away ?? false;
     return message;
   },

@@ -969,6 +969,8 @@ export interface NodeDescription {
    * 0: not yet. A tunnel's MTU is that less its overhead.
    */
   readonly pathMtuBytes: number;
+  /** Of the data path's interface, both families. One of IPv6 among them: its tasks have one on the transit network. */
+  readonly nodeAddresses: readonly string[];
   /** why the node's manager is not healthy, in words; empty: it is, or there is none */
   readonly managerTrouble: string;
 }
@@ -2053,6 +2055,7 @@ function createBaseNodeDescription(): NodeDescription {
     networkTrouble: "",
     wireguardUdpPort: 0,
     pathMtuBytes: 0,
+    nodeAddresses: [],
     managerTrouble: "",
   };
 }
@@ -2100,6 +2103,9 @@ export const NodeDescription = {
     }
     if (message.pathMtuBytes !== 0) {
       writer.uint32(112).uint32(message.pathMtuBytes);
+    }
+    for (const v of message.nodeAddresses) {
+      writer.uint32(130).string(v!);
     }
     if (message.managerTrouble !== "") {
       writer.uint32(74).string(message.managerTrouble);
@@ -2215,6 +2221,13 @@ export const NodeDescription = {
 
           message.pathMtuBytes = reader.uint32();
           continue;
+        case 16:
+          if (tag !== 130) {
+            break;
+          }
+
+          message.nodeAddresses.push(reader.string());
+          continue;
         case 9:
           if (tag !== 74) {
             break;
@@ -2262,6 +2275,7 @@ export const NodeDescription = {
     message.networkTrouble = object.networkTrouble ?? "";
     message.wireguardUdpPort = object.wireguardUdpPort ?? 0;
     message.pathMtuBytes = object.pathMtuBytes ?? 0;
+    message.nodeAddresses = object.nodeAddresses?.map((e) => e) || [];
     message.managerTrouble = object.managerTrouble ?? "";
     return message;
   },
