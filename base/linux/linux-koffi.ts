@@ -57,6 +57,8 @@ const DEEP_QUEUE_BYTES = Buffer.from([0, 0, 0x20, 0]);
 const IPPROTO_IP = 0;
 const IP_MTU_DISCOVER = 10;
 const IP_PMTUDISC_PROBE = 3;
+/** Also of IPv6 sockets, by the name of the older family. */
+const IP_FREEBIND = 15;
 /** Connections not yet accepted; the kernel drops further ones, whose clients try again. */
 const LISTEN_BACKLOG = 64;
 
@@ -181,6 +183,8 @@ function bindSocket(options: {
       // where it is refused (no CAP_NET_ADMIN there), the usual length must do
       cSetsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, DEEP_QUEUE_BYTES, DEEP_QUEUE_BYTES.length);
     }
+    if (traits.includes("free-bind") && cSetsockopt(fd, IPPROTO_IP, IP_FREEBIND, yes, yes.length) !== 0)
+      throw closing("setsockopt");
     if (traits.includes("probe-mtu")) {
       const probe = Buffer.from([IP_PMTUDISC_PROBE, 0, 0, 0]);
       if (cSetsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, probe, probe.length) !== 0)

@@ -65,7 +65,7 @@ export interface NetlinkSocket {
  * refused. unlistened: a TCP socket that is to connect. deep-queue: holds thousands of datagrams (4 MiB) while
  * its reader is busy, where the kernel lets us.
  */
-export type SocketTrait = "no-checksum" | "probe-mtu" | "unlistened" | "deep-queue";
+export type SocketTrait = "no-checksum" | "probe-mtu" | "unlistened" | "free-bind";
 
 export interface Linux {
   mount(options: MountOptions): void;

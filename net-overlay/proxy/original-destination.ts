@@ -1,0 +1,35 @@
+/**
+ * Where a connection was opened to before its address was translated, from the kernel's connection table.
+ * Pure. Source: linux/netfilter/nfnetlink_conntrack.h.
+ */
+import { familyOf, findTcpFlow } from "../dataplane/conntrack-messages.js";
+import { decodeAttributes, decodePayload, readIpv4 } from "../dataplane/rtnetlink-codec.js";
+import { formatAddress } from "../ipam/cidr.js";
+import type { ProxyEnd } from "./proxy-header.js";
+
+const HEADER_BYTES = 4;
+const CTA_TUPLE_ORIGINAL = 1;
+const TUPLE = { ip: 1, proto: 2 } as const;
+const DESTINATION = { 4: 2, 6: 4 } as const;
+const PROTO_DESTINATION_PORT = 3;
+
+/** @param ends as the accepted socket has them. */
+export function askOriginal(ends: { readonly client: ProxyEnd; readonly local: ProxyEnd }): Uint8Array {
+  return findTcpFlow({ direction: "reply", from: ends.local, to: ends.client });
+}
+
+/** @returns undefined when the answer says nothing of it. */
+export function originalDestination(flow: Uint8Array, client: string): ProxyEnd | undefined {
+  const tuple = decodePayload(flow, HEADER_BYTES).attributes.get(CTA_TUPLE_ORIGINAL);
+  if (tuple === undefined) return undefined;
+  const parts = decodeAttributes(tuple);
+  const address = decodeAttributes(parts.get(TUPLE.ip) ?? Buffer.alloc(0)).get(DESTINATION[familyOf(client)]);
+  const port = decodeAttributes(parts.get(TUPLE.proto) ?? Buffer.alloc(0)).get(PROTO_DESTINATION_PORT);
+  if (address === undefined || port?.length !== 2) return undefined;
+  const text = readIpv4(address) ?? (address.length === 16 ? ipv6Text(address) : undefined);
+  return text === undefined ? undefined : { address: text, port: port.readUInt16BE(0) };
+}
+
+function ipv6Text(bytes: Buffer): string {
+  return formatAddress(6, (bytes.readBigUInt64BE(0) << 64n) | bytes.readBigUInt64BE(8));
+}
