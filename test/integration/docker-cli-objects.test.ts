@@ -275,10 +275,7 @@ describe("objects by the stock docker CLI", { skip: skipWithoutDocker }, () => {
       "mine",
       ...STAYING,
     );
-    assert.match(
-      await refused("network", "rm", "mine"),
-      /network mine is in use by the following service: netuser/,
-    );
+    assert.match(await refused("network", "rm", "mine"), /network mine is in use by service netuser/);
     await running(host, "netuser", 1);
     await docker("service", "rm", "netuser");
     assert.deepEqual(

@@ -212,7 +212,7 @@ export const LOOKING: readonly CommandRow[] = [
   row("config inspect --format {{.Spec.Name}} m-config", "--format", { prints: /^m-config\n$/ }),
   row("config inspect --pretty m-config", "--pretty", { prints: /Name:\s+m-config[\s\S]*colour=blue/ }),
   row("network ls --filter driver=overlay --filter name=m- --format {{.Name}}", "--filter --format", {
-    prints: /^m-net\nm-other\n$/,
+    prints: /^m-net\nm-other\nm-six-wide\n$/,
   }),
   row("network ls --filter scope=swarm --filter label=a=b --no-trunc --quiet", "--no-trunc --quiet", {
     prints: new RegExp(`^${ID}\n$`),
