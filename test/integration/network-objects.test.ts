@@ -79,15 +79,18 @@ describe("networks as objects", { skip: skipWithoutDocker }, () => {
     });
     assert.equal(seen.Id, id);
     // the command tells them in any order
-    assert.deepEqual([...seen.IPAM.Config].sort((a, b) => (a.Subnet < b.Subnet ? -1 : 1)), [
-      {
-        Subnet: "10.30.0.0/24",
-        IPRange: "10.30.0.128/25",
-        Gateway: "10.30.0.9",
-        AuxiliaryAddresses: { spare: "10.30.0.130" },
-      },
-      { Subnet: "10.31.0.0/24", Gateway: "10.31.0.1" },
-    ]);
+    assert.deepEqual(
+      [...seen.IPAM.Config].sort((a, b) => (a.Subnet < b.Subnet ? -1 : 1)),
+      [
+        {
+          Subnet: "10.30.0.0/24",
+          IPRange: "10.30.0.128/25",
+          Gateway: "10.30.0.9",
+          AuxiliaryAddresses: { spare: "10.30.0.130" },
+        },
+        { Subnet: "10.31.0.0/24", Gateway: "10.31.0.1" },
+      ],
+    );
     assert.deepEqual(seen.Options, {
       "com.docker.network.driver.mtu": "1350",
       "com.docker.network.driver.overlay.vxlanid_list": "7007",
