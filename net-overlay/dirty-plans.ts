@@ -10,13 +10,15 @@ import { hasPlace } from "./endpoints/host-ports.js";
 import type { MeshPort } from "./endpoints/mesh-plan.js";
 import { MeshPlanner } from "./endpoints/mesh-planner.js";
 import type { Touched } from "./endpoints/network-state.js";
-import { planOverlay } from "./endpoints/overlay-plan.js";
 import type { Sandbox } from "./endpoints/sandbox.js";
 import { portText } from "./endpoints/sandbox.js";
 import { isAddress } from "./ipam/host-addresses.js";
 import type { NetworkGround } from "./network-ground.js";
+import { OverlayPlans } from "./overlay-plans.js";
 import { CollisionError } from "./paths/collision.js";
 import { type CollisionHolders, CollisionWatch } from "./paths/collision-watch.js";
+import { MeshRelays } from "./proxy/mesh-relays.js";
+import type { PortRelays } from "./proxy/port-relays.js";
 
 /** After a failure to apply; the next change tries again, too. */
 const RETRY_DELAY_MS = 1_000;
@@ -35,6 +37,8 @@ export class DirtyPlans {
   /** Encrypted networks that have a namespace here. */
   readonly #encrypted = new Set<string>();
   readonly #planner = new MeshPlanner();
+  readonly #relays: MeshRelays;
+  readonly #overlays: OverlayPlans;
   #mesh = false;
   #encryption = false;
   #retry: Timer | undefined;
@@ -42,9 +46,15 @@ export class DirtyPlans {
   /** `tryAgain` asks for a turn in which `apply` is called once more. */
   constructor(
     ground: NetworkGround,
-    { tryAgain, holders }: { tryAgain: () => void; holders: CollisionHolders },
+    {
+      tryAgain,
+      holders,
+      relays,
+    }: { tryAgain: () => void; holders: CollisionHolders; relays?: () => Promise<PortRelays> },
   ) {
     this.#ground = ground;
+    this.#relays = new MeshRelays(relays);
+    this.#overlays = new OverlayPlans(ground);
     this.#tryAgain = tryAgain;
     const { troubles, clock, log } = ground;
     const retry = (collided: readonly string[]): void => {
@@ -68,11 +78,12 @@ export class DirtyPlans {
     this.#planner.touchAll();
   }
 
-  /** What of the mesh the changes touch. */
+  /** What of the mesh and of the overlays the changes touch; the networks are marked by `markNetwork`. */
   markChanges(touched: Touched): void {
     this.#mesh ||= touched.mesh;
     for (const serviceId of touched.meshServiceIds) this.#planner.touchService(serviceId);
     for (const nodeId of touched.peerNodeIds) this.#planner.touchNode(nodeId);
+    this.#overlays.touch(touched);
   }
 
   markEncryption(): void {
@@ -133,29 +144,35 @@ export class DirtyPlans {
     }
     if (sandbox.overlays.some(({ networkId }) => this.#ground.state.networks.get(networkId)?.encrypted))
       await this.#applyEncryption();
-    for (const { networkId } of sandbox.overlays) this.#applyOverlayNow(networkId);
+    for (const { networkId } of sandbox.overlays) await this.#applyOverlayNow(networkId);
   }
 
-  /** Plans no further attempt. */
+  /** Plans no further attempt, and ends the relays with their connections. */
   stop(): void {
     this.#retry?.cancel();
     this.#retry = undefined;
     this.#collisions.stop();
+    this.#relays.close();
   }
 
   clear(): void {
     this.stop();
+    this.#overlays.clear();
     this.#networks.clear();
     this.#encrypted.clear();
     this.#encryption = false;
   }
 
   async #applyMesh(): Promise<void> {
-    const { identity, state, sandboxes, dataPlane, clock, log } = this.#ground;
+    const { identity, state, sandboxes, ownAddresses, dataPlane, clock, log } = this.#ground;
     if (identity === undefined) return;
     this.#mesh = true;
-    const plan = this.#planner.plan(state, { identity, sandboxes });
+    this.#lookAtAddresses();
+    if (await this.#relays.listen(state, identity)) this.#planner.touchAll();
+    const { places: relays } = this.#relays;
+    const plan = this.#planner.plan(state, { identity, sandboxes, ownAddresses: ownAddresses.list, relays });
     await dataPlane.applyMesh(plan);
+    this.#relays.aim(plan);
     this.#mesh = false;
     this.#tellClosed(plan.ports);
     const local = new Set([...sandboxes.values()].flatMap(({ hostPorts }) => hostPorts.map(portText)));
@@ -177,6 +194,15 @@ export class DirtyPlans {
     }
   }
 
+  /** @returns whether the node's addresses changed; then all of the mesh is marked. */
+  #lookAtAddresses(): boolean {
+    const { identity, ownAddresses, dataPlane } = this.#ground;
+    if (identity === undefined) return false;
+    const isChanged = ownAddresses.learn(dataPlane.nodeAddresses(identity.dataPathAddress));
+    if (isChanged) this.markMesh();
+    return isChanged;
+  }
+
   /** Says once of each port that is open on none of this node's addresses and interfaces. */
   #tellClosed(ports: readonly MeshPort[]): void {
     const chosen = ports.filter(({ hostAddresses }) => hostAddresses !== undefined);
@@ -194,11 +220,12 @@ export class DirtyPlans {
     this.#closedPorts = closed;
   }
 
-  #applyOverlay(networkId: string): Promise<void> | void {
-    const { identity, state, sandboxes, dataPlane, encryption } = this.#ground;
-    if (identity === undefined) return undefined;
+  async #applyOverlay(networkId: string): Promise<void> {
+    const { identity, dataPlane, encryption } = this.#ground;
+    if (identity === undefined) return;
     this.#networks.add(networkId);
-    const plan = planOverlay(state, { networkId, identity, sandboxes: sandboxes.values() });
+    const planned = await this.#overlays.plan(networkId);
+    const plan = planned?.plan;
     // Where the kernel cannot, a task that wants the network is refused.
     const isOpen = plan?.encrypted !== true;
     if (
@@ -206,28 +233,31 @@ export class DirtyPlans {
       (isOpen || (this.#hasPart(networkId) && encryption.whyUnable() === undefined))
     ) {
       if (!isOpen) this.#encrypted.add(networkId);
-      dataPlane.applyOverlay(plan);
+      await dataPlane.applyOverlay(plan, planned?.changes);
+      this.#overlays.carriedOut(plan);
       this.#networks.delete(networkId);
-      return undefined;
+      return;
     }
-    if (this.#isUsed(networkId)) return undefined; // stays until its last task here is gone
+    if (this.#isUsed(networkId)) return; // stays until its last task here is gone
     this.#networks.delete(networkId);
     if (this.#encrypted.delete(networkId)) this.markEncryption();
-    return dataPlane.removeOverlay(networkId);
+    await dataPlane.removeOverlay(networkId);
   }
 
-  #applyOverlayNow(networkId: string): void {
-    const { identity, state, sandboxes, dataPlane, encryption } = this.#ground;
+  async #applyOverlayNow(networkId: string): Promise<void> {
+    const { identity, dataPlane, encryption } = this.#ground;
     if (identity === undefined) return;
-    const plan = planOverlay(state, { networkId, identity, sandboxes: sandboxes.values() });
-    if (plan === undefined)
+    const planned = await this.#overlays.plan(networkId);
+    if (planned === undefined)
       throw new FailedPreconditionError(`network ${networkId} is not ready on this node`);
+    const { plan, changes } = planned;
     if (plan.encrypted) {
       encryption.demand();
       this.#encrypted.add(networkId);
     }
     this.#networks.add(networkId);
-    dataPlane.applyOverlay(plan);
+    await dataPlane.applyOverlay(plan, changes);
+    this.#overlays.carriedOut(plan);
     this.#networks.delete(networkId);
   }
 

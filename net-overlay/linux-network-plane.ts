@@ -79,6 +79,10 @@ export function createNetworkPlane(options: NetworkPlaneOptions): NetworkPlane {
     }),
     clock,
     random: options.random,
+    relays: async () => {
+      const { LinuxPortRelays } = await import("./proxy/linux-port-relays.js"); // seldom needed
+      return new LinuxPortRelays(linux, { netnsPath: hostNetns, log });
+    },
     probes: new LinuxProbeTunnel(linux, { path: join(dir, "ns", "paths"), hostNetns, clock, log }),
     log,
   });

@@ -38,6 +38,7 @@ import type {
 import type { CollisionHolders } from "./paths/collision-watch.js";
 import { NodePaths } from "./paths/node-paths.js";
 import type { ProbeTunnel } from "./paths/probe-tunnel.js";
+import type { PortRelays } from "./proxy/port-relays.js";
 import type { SandboxDns } from "./task-sandboxes.js";
 import { TaskSandboxes } from "./task-sandboxes.js";
 import { Turns } from "./turns.js";
@@ -62,6 +63,8 @@ export interface NodeNetworkOptions {
   readonly idleSockets?: IdleSockets;
   /** Absent: no path is looked at. */
   readonly probes?: ProbeTunnel;
+  /** Absent: published ports with PROXY protocol are closed. */
+  readonly relays?: () => Promise<PortRelays>;
 }
 
 const UNKNOWN_HOLDERS: CollisionHolders = {
@@ -100,7 +103,12 @@ export class NodeNetwork implements NetworkPlane {
     const { idleSockets: sockets } = options;
     if (sockets !== undefined)
       this.#idle = new IdleWatch({ sockets, sandboxes: () => sandboxes.values(), clock, log });
-    this.#plans = new DirtyPlans(this.#ground, { tryAgain: () => this.#tryAgain(), holders });
+    const tryAgain = (): void => this.#tryAgain();
+    const { relays } = options;
+    this.#plans = new DirtyPlans(this.#ground, {
+      ...{ tryAgain, holders },
+      ...(relays === undefined ? {} : { relays }),
+    });
     this.#sandboxes = new TaskSandboxes({
       ground: this.#ground,
       plans: this.#plans,
