@@ -211,7 +211,7 @@ class Networks {
   }
 
   /**
-   * @returns its name. Of a running container in a cluster the managers decide, who know all networks.
+   * @returns its name. In a cluster the managers decide, who know all networks: now, or at the start.
    * @throws {NotFoundError}
    */
   async #joinable(id: string, container: ContainerRecord): Promise<string> {
@@ -221,7 +221,8 @@ class Networks {
       (network) => network.id === id || network.spec?.annotations?.name === id,
     );
     if (ofCluster !== undefined) return ofCluster.spec?.annotations?.name ?? ofCluster.id;
-    if (container.state === "running" || container.state === "paused") return id;
+    const isUp = container.state === "running" || container.state === "paused";
+    if (isUp || this.#parts.known?.() !== undefined) return id;
     throw new NotFoundError(`network ${id} not found`);
   }
 
