@@ -62,6 +62,16 @@ test("the cluster's own pools are used", async () => {
   await lab.close();
 });
 
+test("subnets of each family come from the cluster's pools of that family", () => {
+  const defaultAddressPool = ["172.30.0.0/16", "fd00:9::/48"];
+  const space = new AddressSpace(Cluster.fromPartial({ defaultAddressPool, subnetSize: 28 }));
+  assert.deepEqual(
+    [space.takeSubnet("a", 4), space.takeSubnet("a", 6), space.takeSubnet("b", 6)],
+    ["172.30.0.0/28", "fd00:9::/64", "fd00:9:0:1::/64"],
+  );
+  assert.equal(new AddressSpace(undefined).takeSubnet("a", 6), "fd53:6b65:696f::/64");
+});
+
 test("a service without VIP mode has no virtual address; a task has one address per network", async () => {
   const lab = new ControlLab();
   await lab.addNodes("n1");

@@ -8,6 +8,8 @@ import { InvalidArgumentError } from "../../base/errors/errors.js";
 import { createKeyAndCsr } from "../../base/pki/x509-csr.js";
 import { newId } from "../../base/random/ids.js";
 import type { Random } from "../../base/random/random.js";
+import { cidrsOverlap, formatCidr, parseCidr } from "../../net-overlay/ipam/cidr.js";
+import { SubnetPool } from "../../net-overlay/ipam/subnet-pool.js";
 import { Cluster, Network, Node } from "../../proto/gen/skein/v1/objects.js";
 import {
   type ClusterSpec,
@@ -80,6 +82,7 @@ export async function bootstrapCluster(options: BootstrapOptions): Promise<Boots
     random,
   });
   const pools = options.addressPools ?? [];
+  checkPools(pools, options.subnetSize || DEFAULT_SUBNET_SIZE);
   const cluster = Cluster.fromPartial({
     id: clusterId,
     spec,
@@ -107,6 +110,19 @@ export async function bootstrapCluster(options: BootstrapOptions): Promise<Boots
     certificatePem,
   });
   return { cluster, node, ingress: ingressNetwork(random), keyPem, certificatePem, caCertPem: root.certPem };
+}
+
+/** @throws {InvalidArgumentError} what is no subnet, too small for one network, or meets another. */
+function checkPools(pools: readonly string[], subnetSize: number): void {
+  new SubnetPool({ pools, subnetSize }); // looks at each
+  const cidrs = pools.map(parseCidr);
+  for (const [at, cidr] of cidrs.entries()) {
+    const other = cidrs.slice(0, at).find((before) => cidrsOverlap(before, cidr));
+    if (other === undefined) continue;
+    throw new InvalidArgumentError(
+      `default address pools overlap: ${formatCidr(other)} and ${formatCidr(cidr)}`,
+    );
+  }
 }
 
 /** A root of the user's own: with its key, because the first manager's certificate is signed here. */

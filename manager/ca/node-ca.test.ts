@@ -111,6 +111,24 @@ test("bootstrap makes a cluster whose first node is a manager with a valid certi
   assert.equal(ingress?.spec?.ingress, true);
 });
 
+test("default address pools that are none, too small or overlap are refused", async () => {
+  const { random } = createTestStore();
+  const founded = (addressPools: readonly string[]) =>
+    bootstrapCluster({
+      ...{ random, nowMs: new ManualClock().nowMs(), spec: ClusterSpec.fromPartial({}) },
+      ...{ availability: NodeAvailability.ACTIVE, advertiseIp: "", addressPools, subnetSize: 24 },
+      vxlanUdpPort: 0,
+    });
+  await assert.rejects(founded(["nonsense"]), /"nonsense" is not a subnet/);
+  await assert.rejects(founded(["10.0.0.0/26"]), /subnet size must be a prefix length from that of the pool/);
+  await assert.rejects(
+    founded(["10.0.0.0/8", "10.9.0.0/16"]),
+    /default address pools overlap: 10\.0\.0\.0\/8/,
+  );
+  const { cluster } = await founded(["10.0.0.0/8", "fd00:9::/48"]);
+  assert.deepEqual(cluster.defaultAddressPool, ["10.0.0.0/8", "fd00:9::/48"]);
+});
+
 test("bootstrap with autolock has an unlock key", async () => {
   const { random } = createTestStore();
   const { cluster } = await bootstrapCluster({
