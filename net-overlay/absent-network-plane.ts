@@ -19,6 +19,7 @@ export function createAbsentNetworkPlane(reason: string): NetworkPlane {
     },
     trouble: reason,
     pathMtuBytes: 0,
+    paths: () => [],
     nodeAddresses: [],
     onDescribed: () => () => undefined,
     attachTask: async () => {

@@ -70,6 +70,17 @@ export interface NetworkChangeSet {
   readonly removals: readonly ResourceKey[];
 }
 
+/** The way to another node, as it was measured. */
+export interface PathReport {
+  readonly hostname: string;
+  /** Its VTEP. */
+  readonly address: string;
+  /** The largest IP packet of the underlay that passes; 0: not yet. */
+  readonly mtuBytes: number;
+  /** What is wrong, in words; "": nothing. */
+  readonly trouble: string;
+}
+
 export interface NetworkPlane {
   /** Must be called before the rest, and again when a fact changes. */
   configure(identity: NodeNetworkIdentity): Promise<void>;
@@ -83,6 +94,8 @@ export interface NetworkPlane {
   readonly trouble: string;
   /** The largest IP packet that passes between this node and all others it measured; 0: not yet. */
   readonly pathMtuBytes: number;
+  /** To each node that is looked at, by node number. */
+  paths(): readonly PathReport[];
   /** Of the data path's interface, both families, sorted; empty: not known yet. */
   readonly nodeAddresses: readonly string[];
   /** Calls back when one of these has changed. @returns what stops it. */

@@ -32,6 +32,7 @@ import type {
   NetworkChangeSet,
   NetworkPlane,
   NodeNetworkIdentity,
+  PathReport,
   TaskNetwork,
   TaskSandbox,
 } from "./network-plane.js";
@@ -138,6 +139,10 @@ export class NodeNetwork implements NetworkPlane {
 
   get nodeAddresses(): readonly string[] {
     return this.#ground.ownAddresses.list;
+  }
+
+  paths(): readonly PathReport[] {
+    return this.#paths?.report() ?? [];
   }
 
   onDescribed(listener: () => void): () => void {

@@ -9,6 +9,7 @@ import type { Timer } from "../../base/clock/clock.js";
 import { messageOf } from "../../base/errors/errors.js";
 import type { Random } from "../../base/random/random.js";
 import type { NetworkGround } from "../network-ground.js";
+import type { PathReport } from "../network-plane.js";
 import { isPeerNumber } from "../vxlan/transit.js";
 import { PathMonitor } from "./path-monitor.js";
 import { ALL_PEERS_MAX, peersToCheck } from "./path-peers.js";
@@ -48,6 +49,17 @@ export class NodePaths {
   /** The largest IP packet of the underlay that passes on every path; 0: none was measured. */
   get mtuBytes(): number {
     return this.#mtuBytes;
+  }
+
+  report(): PathReport[] {
+    const { facts } = this.#monitor;
+    if (facts === undefined) return [];
+    return this.#monitor.paths().map((path) => ({
+      hostname: path.peer.hostname,
+      address: path.peer.vtep,
+      mtuBytes: pathMtuOf([path], facts),
+      trouble: [...pathTroubles([path], facts).values()].join("; "),
+    }));
   }
 
   /** Resources or identity may have changed. */

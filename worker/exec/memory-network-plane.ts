@@ -9,6 +9,7 @@ import type {
   NetworkChangeSet,
   NetworkPlane,
   NodeNetworkIdentity,
+  PathReport,
   TaskNetwork,
   TaskSandbox,
 } from "../../net-overlay/network-plane.js";
@@ -55,6 +56,10 @@ export class MemoryNetworkPlane implements NetworkPlane {
     this.appliedRevision = changes.revision;
     this.trace.push(`apply ${changes.revision}${changes.complete ? " complete" : ""}`);
     return Promise.resolve();
+  }
+
+  paths(): readonly PathReport[] {
+    return [];
   }
 
   onDescribed(): () => void {
