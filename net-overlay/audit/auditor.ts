@@ -12,7 +12,7 @@ import type { AuditReport } from "./audit-report.js";
 import { AuditBook } from "./audit-report.js";
 import type { Difference } from "./compare.js";
 import { differenceText } from "./compare.js";
-import type { Change, KernelAudit, Sandboxes } from "./kernel-audit.js";
+import type { Change, KernelAudit, PlaceAudit, Sandboxes } from "./kernel-audit.js";
 
 export const AUDIT_PERIOD_MS = 30_000;
 /** Between two audits of a place that changes were heard of. */
@@ -160,11 +160,15 @@ export class Auditor {
       if (kinds === "all") this.#book.stand(place, []);
       return;
     }
-    if (found.isToBeRemade) {
-      kernel.remake(place, sandboxes);
+    const again = async (fromNothing: boolean): Promise<PlaceAudit | undefined> => {
+      kernel.remake(place, { sandboxes, fromNothing });
       await reapply(place);
-    }
-    const after = await kernel.audit(place, { kinds: "all", sandboxes });
+      return kernel.audit(place, { kinds: "all", sandboxes });
+    };
+    let after = found.isToBeRemade
+      ? await again(false)
+      : await kernel.audit(place, { kinds: "all", sandboxes });
+    if ((after?.differences.length ?? 0) > 0) after = await again(true);
     const standing = after?.differences ?? [];
     this.#book.stand(place, standing);
     log.warn("the network's state was changed by somebody else and is repaired", {

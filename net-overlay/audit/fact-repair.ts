@@ -73,7 +73,7 @@ function setting(fact: Fact, { indexOf }: RepairContext): Uint8Array | undefined
       return route === undefined ? undefined : setRoute(route);
     }
     case "rule":
-      return addRule(fact.rule);
+      return addRule(fact.rule, fact.family);
     case "neighbour":
     case "forwarding": {
       const linkIndex = indexOf(fact.link);
@@ -99,7 +99,7 @@ function removal(fact: Fact, { indexOf }: RepairContext): Uint8Array | undefined
       return route === undefined ? undefined : deleteRoute(route);
     }
     case "rule":
-      return deleteRule(fact.rule);
+      return deleteRule(fact.rule, fact.family);
     case "neighbour":
     case "forwarding": {
       const linkIndex = indexOf(fact.link);

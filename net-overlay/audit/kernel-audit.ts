@@ -32,8 +32,11 @@ export interface KernelAudit {
     place: string,
     options: { readonly kinds: "facts" | "all"; readonly sandboxes: Sandboxes },
   ): Promise<PlaceAudit | undefined>;
-  /** The next time the place's plan is applied, the kernel is read first. A task's interfaces are made now. */
-  remake(place: string, sandboxes: Sandboxes): void;
+  /**
+   * The next time the place's plan is applied, the kernel is read first. A task's interfaces are made now.
+   * @param options.fromNothing also takes our tables of nftables away: for what reading did not mend.
+   */
+  remake(place: string, options: { readonly sandboxes: Sandboxes; readonly fromNothing: boolean }): void;
   /** Calls back at every change that is heard, until closed. Once. */
   listen(onChange: (place: string, change: Change) => void): void;
 }

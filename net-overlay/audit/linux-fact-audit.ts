@@ -5,6 +5,7 @@
  * us owns is left alone; the event loop is given back between kinds and within long lists.
  */
 import { readFileSync } from "node:fs";
+import { codeOf } from "../../base/errors/errors.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import { sysctlPath } from "../../base/linux/sysctl-path.js";
 import { nextTurn } from "../../base/loop/process-turn.js";
@@ -58,10 +59,7 @@ export async function auditFacts(
     const settle = (found: readonly FactDifference[]): void => {
       for (const difference of found) {
         differences.push(difference);
-        const message = repairMessage(difference, context);
-        if (message === undefined) unmended.push(difference);
-        else if (difference.problem === "foreign") socket.discard(message);
-        else socket.ensure(message);
+        if (!mend(socket, difference, context)) unmended.push(difference);
       }
     };
     readLinks();
@@ -105,6 +103,20 @@ export async function auditFacts(
     return { differences, unmended };
   } finally {
     socket.close();
+  }
+}
+
+/** @returns false when what it stands on is to be made first. */
+function mend(socket: RouteSocket, difference: FactDifference, context: RepairContext): boolean {
+  const message = repairMessage(difference, context);
+  if (message === undefined) return false;
+  try {
+    if (difference.problem === "foreign") socket.discard(message);
+    else socket.ensure(message);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === "internal") return false; // the kernel refused
+    throw error;
   }
 }
 

@@ -3,6 +3,7 @@
  * namespace that no part states facts for; a place whose namespace is gone is nobody's.
  */
 import { existsSync } from "node:fs";
+import { messageOf } from "../../base/errors/errors.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
 import { tellDifference } from "./compare.js";
@@ -63,7 +64,7 @@ export class LinuxKernelAudit implements KernelAudit {
     if (place === undefined || wanted === undefined) return undefined;
     const { netnsPath } = place;
     if (netnsPath !== undefined && !existsSync(netnsPath)) return undefined;
-    if (kinds === "all") place.prepare?.();
+    if (kinds === "all") this.#prepare(place);
     const facts = await auditFacts(wanted, { linux, netnsPath });
     const rulesets =
       kinds === "all" ? await this.#rulesets.compare(wanted.tables, { place: name, netnsPath }) : [];
@@ -74,8 +75,19 @@ export class LinuxKernelAudit implements KernelAudit {
     };
   }
 
-  remake(name: string, sandboxes: Sandboxes): void {
-    this.#find(name, sandboxes)?.remake();
+  remake(name: string, options: { sandboxes: Sandboxes; fromNothing: boolean }): void {
+    const place = this.#find(name, options.sandboxes);
+    if (place === undefined) return;
+    if (options.fromNothing) {
+      const nft = this.#options.linux.nft(place.netnsPath);
+      try {
+        for (const { name: table } of place.wanted()?.tables ?? [])
+          nft.run(`table ${table}\ndelete table ${table}`);
+      } finally {
+        nft.close();
+      }
+    }
+    place.remake();
   }
 
   listen(onChange: (place: string, change: Change) => void): void {
@@ -93,6 +105,14 @@ export class LinuxKernelAudit implements KernelAudit {
     this.#watches.clear();
     this.#onChange = undefined;
     await this.#rulesets.close({ isLeaving });
+  }
+
+  #prepare({ prepare }: AuditedPlace): void {
+    try {
+      prepare?.();
+    } catch (error) {
+      this.#options.log.warn("a foreign chain could not be opened for ours", { error: messageOf(error) });
+    }
   }
 
   #find(name: string, sandboxes: Sandboxes): AuditedPlace | undefined {

@@ -7,6 +7,7 @@ import type { WantedFacts } from "../audit/facts.js";
 import { HOST_PLACE } from "../audit/kernel-audit.js";
 import type { AuditedPlace } from "../audit/linux-kernel-audit.js";
 import { GATEWAY_LINK_PREFIX } from "../balance/mesh-frame.js";
+import type { MeshPlan } from "../endpoints/mesh-plan.js";
 import type { Sandbox } from "../endpoints/sandbox.js";
 import { overlayAddresses } from "../endpoints/sandbox.js";
 import { taskMac } from "../vxlan/node-addresses.js";
@@ -20,6 +21,8 @@ interface Audited<Ends> {
   forget(): void;
 }
 
+type AuditedOverlay = Audited<OverlayFactsOptions["ends"]> & { readonly subnets: readonly string[] };
+
 type AuditedMesh = Audited<MeshFactsOptions["ends"]> & {
   /** Lets our packets through others' filters. */
   openForwarding(): void;
@@ -29,10 +32,10 @@ export interface AuditedPlacesOptions {
   /** undefined: the mesh is another's. */
   readonly mesh: AuditedMesh | undefined;
   readonly hostNetns: string | undefined;
-  /** The node's end of gateway interfaces; undefined: not set up. */
-  readonly gateway: string | undefined;
+  /** Undefined: not set up. */
+  readonly plan: MeshPlan | undefined;
   /** By network id. */
-  readonly overlays: ReadonlyMap<string, Audited<OverlayFactsOptions["ends"]>>;
+  readonly overlays: ReadonlyMap<string, AuditedOverlay>;
   readonly overlayPath: (networkId: string) => string;
   readonly sandboxes: readonly Sandbox[];
   readonly sandboxPath: (taskId: string) => string;
@@ -43,7 +46,7 @@ export interface AuditedPlacesOptions {
 }
 
 export function auditedPlaces(options: AuditedPlacesOptions): AuditedPlace[] {
-  const { mesh, overlays, sandboxes, gateway, rewire } = options;
+  const { mesh, overlays, sandboxes, plan, rewire } = options;
   const host: AuditedPlace = {
     name: HOST_PLACE,
     netnsPath: options.hostNetns,
@@ -75,7 +78,11 @@ export function auditedPlaces(options: AuditedPlacesOptions): AuditedPlace[] {
         name: `task ${sandbox.taskId}`,
         netnsPath: options.sandboxPath(sandbox.taskId),
         isHeard: false,
-        wanted: () => sandboxFacts(sandbox, gateway),
+        wanted: () =>
+          sandboxFacts(sandbox, {
+            mesh: plan,
+            subnetsOf: (networkId) => overlays.get(networkId)?.subnets ?? [],
+          }),
         remake: () => rewire(sandbox),
       }),
     );

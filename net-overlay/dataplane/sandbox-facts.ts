@@ -8,19 +8,30 @@ import type { Fact, WantedFacts } from "../audit/facts.js";
 import { DNS_REDIRECT, DNS_REDIRECT_TABLE } from "../discovery/dns-address.js";
 import type { Sandbox } from "../endpoints/sandbox.js";
 import { overlayAddresses } from "../endpoints/sandbox.js";
-import { taskMac } from "../vxlan/node-addresses.js";
+import { taskMac, transitGateway, transitGatewayIpv6 } from "../vxlan/node-addresses.js";
+import { transitIpv6 } from "../vxlan/transit.js";
 
-/** @param gateway the node's end, undefined when the mesh is not set up. */
-export function sandboxFacts(sandbox: Sandbox, gateway: string | undefined): WantedFacts {
+export interface SandboxSurroundings {
+  /** Undefined: not set up. */
+  readonly mesh: { readonly nodeNumber: number; readonly hasIpv6: boolean } | undefined;
+  /** Of a network. */
+  readonly subnetsOf: (networkId: string) => readonly string[];
+}
+
+export function sandboxFacts(sandbox: Sandbox, { mesh, subnetsOf }: SandboxSurroundings): WantedFacts {
   const facts: Fact[] = [{ kind: "link", name: "lo", isUp: true }];
   for (const [index, overlay] of sandbox.overlays.entries()) {
     const link = `eth${index}`;
     const { address, prefixLength, mac = taskMac(overlayAddresses(overlay)[0] ?? "") } = overlay;
     facts.push({ kind: "link", name: link, isUp: true, mac });
-    if (address !== "") facts.push({ kind: "address", link, address, prefixLength });
+    if (address === "") continue;
+    facts.push({ kind: "address", link, address, prefixLength });
+    for (const destination of subnetsOf(overlay.networkId))
+      if (!destination.includes(":")) facts.push({ kind: "route", destination, link, source: address });
   }
   const { gatewayAddress: address } = sandbox;
-  if (address !== undefined && gateway !== undefined) {
+  if (address !== undefined && mesh !== undefined) {
+    const gateway = transitGateway(mesh.nodeNumber);
     const link = `eth${sandbox.overlays.length}`;
     facts.push(
       { kind: "link", name: link, isUp: true, mac: taskMac(address) },
@@ -28,6 +39,14 @@ export function sandboxFacts(sandbox: Sandbox, gateway: string | undefined): Wan
       { kind: "neighbour", link, address: gateway, mac: taskMac(gateway) },
       { kind: "route", destination: "0.0.0.0/0", link, gateway, source: address },
     );
+    const [source, gatewayIpv6] = [transitIpv6(address), transitGatewayIpv6(mesh.nodeNumber)];
+    if (mesh.hasIpv6) {
+      facts.push(
+        { kind: "address", link, address: source, prefixLength: 128 },
+        { kind: "neighbour", link, address: gatewayIpv6, mac: taskMac(gateway) },
+        { kind: "route", destination: "::/0", link, gateway: gatewayIpv6, source },
+      );
+    }
   }
   return {
     facts,

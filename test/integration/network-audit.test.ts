@@ -26,7 +26,7 @@ async function stateOf(netnsPath: string): Promise<string[]> {
   const script = [
     "ip -o -d link | sed 's/^[0-9]*: //; s/@[^:]*//; s/link-netns.*//; s/promiscuity.*//' | sort",
     "ip -4 -o addr | sed 's/^[0-9]*: //' | sort",
-    "ip -4 route show table all | sort",
+    "ip -4 route show table all | sed 's/ proto [^ ]*//' | sort", // the kernel may be quicker with its own
     "ip rule",
     "ip neigh show nud permanent | sort",
     "bridge fdb | sort",

@@ -28,6 +28,15 @@ export interface PublishedWorld {
 
 export async function createPublishedWorld(): Promise<PublishedWorld> {
   const world = await createTestWorld(2);
+  try {
+    return await fill(world);
+  } catch (error) {
+    await world.close();
+    throw error;
+  }
+}
+
+async function fill(world: TestWorld): Promise<PublishedWorld> {
   const [host, other] = world.hosts;
   assert.ok(host !== undefined && other !== undefined);
   const resources = [
