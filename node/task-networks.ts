@@ -1,5 +1,6 @@
 /**
- * The networks of a task here as the API shows them: what its sandbox has, and what the cluster gave and was asked.
+ * The networks of a task here as the API shows them: what its sandbox has, and what the cluster gave and was
+ * asked.
  * Pure.
  */
 import type { EngineContainerNetwork } from "../api/engine-ports.js";

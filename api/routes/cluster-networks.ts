@@ -1,7 +1,7 @@
 /**
  * The cluster's networks as this node's API shows and changes them. Edge: to the manager's control API.
- * A manager asks the cluster; a worker, and a manager without a leader, shows what the node has been told: the
- * networks it takes part in, and those it may come to.
+ * A manager asks the cluster; a worker, and a manager without a leader, shows what the node has been told:
+ * the networks it takes part in, and those it may come to.
  */
 import { codeOf, InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
 import type { ContainerManager } from "../../proto/engine/containers.js";

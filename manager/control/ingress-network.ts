@@ -1,5 +1,6 @@
 /**
- * The network that stands for the routing mesh: at most one, and a service that publishes by the mesh needs it.
+ * The network that stands for the routing mesh: at most one, and a service that publishes by the mesh needs
+ * it.
  * Pure over a read of the store. Source: SwarmKit's rules and words.
  */
 import { AlreadyExistsError, FailedPreconditionError } from "../../base/errors/errors.js";

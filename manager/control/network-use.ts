@@ -1,6 +1,7 @@
 /**
  * How many addresses of a network are in use, as the store says.
- * Pure over reads of the store. Invariant: counted as the allocator leases them: what it would refuse is in use here.
+ * Pure over reads of the store. Invariant: counted as the allocator leases them: what it would refuse is in
+ * use here.
  * Cost: one look at each task and service of the network, in slices.
  */
 import type { Clock } from "../../base/clock/clock.js";

@@ -1,6 +1,7 @@
 /**
- * Networks of the swarm as objects, by the stock docker command on three hosts: what they are made with, what is shown
- * of them where, the ingress network replaced, a full network given another subnet, removal and a deploy at once.
+ * Networks of the swarm as objects, by the stock docker command on three hosts: what they are made with, what
+ * is shown of them where, the ingress network replaced, a full network given another subnet, removal and a
+ * deploy at once.
  */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
