@@ -87,8 +87,8 @@ export class AddressSpace {
   }
 
   /**
-   * What a new leader reads off the store beside the leases: who got an address last, so that the round goes on
-   * where the last leader was.
+   * What a new leader reads off the store beside the leases: who got an address last, so that the round goes
+   * on where the last leader was.
    */
   recall(object: Service | Task): void {
     const at = object.meta?.createdAtMs ?? 0;

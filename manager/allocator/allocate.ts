@@ -189,8 +189,8 @@ function vipOf(endpoint: Endpoint | undefined, networkId: string, family: IpFami
 }
 
 /**
- * @returns the endpoint with every port, and a virtual address per network and family; what the service had, it
- * keeps, unless it chose another.
+ * @returns the endpoint with every port, and a virtual address per network and family; what the service had,
+ * it keeps, unless it chose another.
  */
 export function allocateEndpoint(
   space: AddressSpace,

@@ -116,8 +116,9 @@ class Allocator {
     for (const table of ["node", "network", "service", "task"] as const) {
       const objects = store.view((tx) => tx.list(table));
       await this.#forEach(objects, ({ id }) => store.view((tx) => this.#sync(tx, table, id)));
-      if (table === "service" || table === "task")
-        await this.#forEach(objects as readonly (Service | Task)[], (object) => this.#space.recall(object)); // of the table
+      if (table !== "service" && table !== "task") continue;
+      const holders = objects as readonly (Service | Task)[]; // of the table
+      await this.#forEach(holders, (object) => this.#space.recall(object));
     }
   }
 

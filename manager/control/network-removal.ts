@@ -1,6 +1,6 @@
 /**
  * How a network goes. One that services use is refused. One whose tasks still stop gives its name back at
- * once, keeps its VXLAN identifier and addresses, and goes with the last of them; who removes it waits a while.
+ * once, keeps its VXLAN identifier and addresses, and goes with the last of them; who removes it waits.
  * Pure over the store. Invariant: a name that was given back can be taken at once, with the same subnets.
  */
 import type { Clock } from "../../base/clock/clock.js";

@@ -1,8 +1,8 @@
 /**
  * Addresses of one subnet, leased to owners; the network address, IPv4's broadcast address,
  * the gateway and reserved addresses are never handed out.
- * Pure. Invariant: an address has at most one owner. Handed out is at most the first 2^24 of the subnet or of its
- * range; any other address of the subnet can be chosen.
+ * Pure. Invariant: an address has at most one owner. Handed out is at most the first 2^24 of the subnet or of
+ * its range; any other address of the subnet can be chosen.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import {
@@ -125,8 +125,8 @@ export class AddressPool {
   }
 
   /**
-   * Somebody had this address: of all that were seen the newest, by `at`, is where the next search begins, so that
-   * what was freed last is given last, also by a pool that was made anew.
+   * Somebody had this address: of all that were seen the newest, by `at`, is where the next search begins, so
+   * that what was freed last is given last, also by a pool that was made anew.
    */
   seen(address: string, at: number): void {
     if (at < this.#seenAt) return;

@@ -50,7 +50,7 @@ export function knownCluster(
   const all = <C extends Case>($case: C): readonly ValueOf<C>[] =>
     book
       .resources()
-      .flatMap(({ resource }) => (resource?.$case === $case ? [resource.value as ValueOf<C>] : [])); // of the case
+      .flatMap(({ resource }) => (resource?.$case === $case ? [resource.value as ValueOf<C>] : [])); // of it
   const addressesOf = (): ReadonlyMap<string, string> => {
     const peers: readonly PeerResource[] = all("peer");
     const { nodeId, address } = self();
