@@ -14,7 +14,7 @@ export const NFT_TABLE_IP6 = "ip6 skein";
  * The same on every node, or a client would get another task by another node. Without one the kernel takes
  * one at random.
  */
-const SOURCE_HASH_SEED = "0x736b6569";
+export const SOURCE_HASH_SEED = 0x736b_6569;
 
 /** Lines that turn one set of elements into another. */
 export function diffSet(
@@ -86,13 +86,29 @@ export function backendChoice(
   backends: readonly string[],
   options: { readonly local: ReadonlySet<string>; readonly family?: "ip" | "ip6" },
 ): string {
-  if (policy === BalancePolicy.SOURCE_HASH) {
-    const { family = "ip" } = options;
-    return choice(`jhash ${family} saddr`, backends, ` seed ${SOURCE_HASH_SEED}`);
-  }
-  const here =
-    policy === BalancePolicy.LOCAL_FIRST ? backends.filter((backend) => options.local.has(backend)) : [];
-  return choice("numgen inc", here.length > 0 ? here : backends);
+  return choiceText(chooseAmong(policy, backends, options.local), options.family);
+}
+
+/** How a new connection's backend is found: the next in turn, or by the client's address. */
+export interface BackendChoice {
+  readonly by: "turn" | "source";
+  readonly values: readonly string[];
+}
+
+/** @param local those of the backends that are on this node. */
+export function chooseAmong(
+  policy: BalancePolicy,
+  backends: readonly string[],
+  local: ReadonlySet<string>,
+): BackendChoice {
+  if (policy === BalancePolicy.SOURCE_HASH) return { by: "source", values: backends };
+  const here = policy === BalancePolicy.LOCAL_FIRST ? backends.filter((backend) => local.has(backend)) : [];
+  return { by: "turn", values: here.length > 0 ? here : backends };
+}
+
+export function choiceText({ by, values }: BackendChoice, family: "ip" | "ip6" = "ip"): string {
+  if (by === "turn") return choice("numgen inc", values);
+  return choice(`jhash ${family} saddr`, values, ` seed 0x${SOURCE_HASH_SEED.toString(16)}`);
 }
 
 function choice(by: string, values: readonly string[], suffix = ""): string {

@@ -7,6 +7,7 @@ import type { KernelAudit } from "../audit/kernel-audit.js";
 import type { EncryptedUnderlay } from "../encryption/encrypted-underlay.js";
 import type { MeshPlan } from "../endpoints/mesh-plan.js";
 import type { OverlayPlan } from "../endpoints/overlay-plan.js";
+import type { OverlayChanges } from "../endpoints/overlay-planner.js";
 import type { NftProtocol, Sandbox } from "../endpoints/sandbox.js";
 import type { TunnelCollision } from "../paths/collision.js";
 
@@ -16,8 +17,11 @@ export interface DataPlane {
    * later ones change what differs from the call before.
    */
   applyMesh(plan: MeshPlan): Promise<void>;
-  /** Creates the network's namespace when it is not there. First call as above. */
-  applyOverlay(plan: OverlayPlan): void;
+  /**
+   * Creates the network's namespace when it is not there. The plan's maps may change after the call.
+   * @param changes since the plan of the call before; undefined: not known, everything is compared.
+   */
+  applyOverlay(plan: OverlayPlan, changes?: OverlayChanges): Promise<void>;
   /** WireGuard, inside of which the tunnels of encrypted networks run. */
   readonly encryption: EncryptedUnderlay;
   /** What fits into it. @param dataPathAddress of this node. */

@@ -19,6 +19,7 @@ import { wireguardOverheadBytes } from "../encryption/encryption-plan.js";
 import { LinuxWireguard, WIREGUARD_LINK } from "../encryption/linux-wireguard.js";
 import type { MeshPlan } from "../endpoints/mesh-plan.js";
 import type { OverlayPlan } from "../endpoints/overlay-plan.js";
+import type { OverlayChanges } from "../endpoints/overlay-planner.js";
 import type { NftProtocol, OverlayAttachment, Sandbox } from "../endpoints/sandbox.js";
 import type { TunnelCollision } from "../paths/collision.js";
 import { MeshClaim } from "../paths/linux-mesh-claim.js";
@@ -103,7 +104,7 @@ class LinuxDataPlane implements DataPlane {
     this.#meshPlan = plan;
   }
 
-  applyOverlay(plan: OverlayPlan): void {
+  async applyOverlay(plan: OverlayPlan, changes?: OverlayChanges): Promise<void> {
     let overlay = this.#overlays.get(plan.networkId);
     if (overlay === undefined) {
       overlay = new LinuxOverlay(this.#linux, {
@@ -113,15 +114,17 @@ class LinuxDataPlane implements DataPlane {
       this.#overlays.set(plan.networkId, overlay);
       this.audit.rewatch();
     }
+    const sandboxPath = (taskId: string): string => this.sandboxPath(taskId);
     if (!plan.encrypted) {
       const underlayMtuBytes = this.#mesh.tunnelMtuBytes(plan.localAddress);
-      overlay.apply(plan, { underlay: this.#host, underlayMtuBytes });
+      await overlay.apply(plan, changes, { underlay: this.#host, underlayMtuBytes, sandboxPath });
       return;
     }
     const underlay = this.encryption.socket();
     const mtuBytes = underlay.findLink(WIREGUARD_LINK)?.mtuBytes;
     if (mtuBytes === undefined) throw new InternalError("encryption is not set up on this node yet");
-    overlay.apply(plan, { underlay, underlayMtuBytes: mtuBytes - vxlanOverheadBytes(4) });
+    const underlayMtuBytes = mtuBytes - vxlanOverheadBytes(4);
+    await overlay.apply(plan, changes, { underlay, underlayMtuBytes, sandboxPath });
   }
 
   encryptionMtuBytes(dataPathAddress: string): number {
@@ -340,11 +343,7 @@ class LinuxDataPlane implements DataPlane {
   ): string {
     const network = this.#overlays.get(overlay.networkId);
     if (network === undefined) throw new InternalError(`overlay ${overlay.networkId} has no namespace yet`);
-    const { index } = end;
-    const mac = network.attach(overlay, { hostName: linkName("v", taskId), ...end });
-    inside.send(setLinkUp(index));
-    inside.send(setAddress({ index, address: overlay.address, prefixLength: overlay.prefixLength }));
-    return mac;
+    return network.attach(overlay, { hostName: linkName("v", taskId), inside, ...end });
   }
 
   #attachGateway(inside: RouteSocket, sandbox: Sandbox, end: { index: number; netnsFd: number }): void {

@@ -1,40 +1,52 @@
 /**
  * One overlay network on this node: a namespace that routes between the tasks here and the VXLAN device.
  * Edge: to the kernel by the Linux port. Invariants: after `apply` the kernel holds what the plan says;
- * after a failure, or a restart, the next `apply` reads the kernel first; local tasks' routes belong to their
- * interfaces and vanish with them.
- * Source: docs/design/network.md, "Overlay".
+ * a step touches what changed; after a failure, or a restart, the next `apply` reads the kernel first; local
+ * tasks' routes belong to their interfaces and vanish with them.
+ * Source: docs/design/network-overlay.md.
  */
 import { closeSync, existsSync, openSync, unlinkSync } from "node:fs";
-import { InternalError } from "../../base/errors/errors.js";
-import type { Linux, NftContext } from "../../base/linux/linux-ports.js";
+import { FailedPreconditionError, InternalError, messageOf } from "../../base/errors/errors.js";
+import type { Linux } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
+import { inSlices } from "../../base/loop/process-slices.js";
 import type { WantedFacts } from "../audit/facts.js";
-import { renderOverlayRuleset } from "../balance/overlay-ruleset.js";
-import type { OverlayPlan } from "../endpoints/overlay-plan.js";
+import type { AddressFamily } from "../balance/overlay-table.js";
+import type { BalancedService, LocalTask, OverlayPlan } from "../endpoints/overlay-plan.js";
+import type { OverlayChanges } from "../endpoints/overlay-planner.js";
 import type { OverlayAttachment } from "../endpoints/sandbox.js";
+import { overlayAddresses } from "../endpoints/sandbox.js";
 import type { TunnelCollision } from "../paths/collision.js";
 import { taskMac, tunnelAddress } from "../vxlan/node-addresses.js";
+import { vxlanOverheadBytes } from "../vxlan/vni.js";
+import { hostEndIndex, LINK_INDEX_ATTEMPTS } from "./link-index.js";
 import { LinuxConntrack, leavers } from "./linux-conntrack.js";
+import { OverlayTables } from "./linux-overlay-tables.js";
 import { isRefusal, RouteSocket } from "./linux-route-socket.js";
-import { type EnsuredTunnel, ensureTunnel, readPeers, syncPeers } from "./linux-tunnel.js";
+import { type EnsuredTunnel, ensureTunnel } from "./linux-tunnel.js";
 import { type OverlayFactsOptions, overlayFacts } from "./overlay-facts.js";
+import { insideMessages } from "./overlay-inside.js";
+import type { OverlayRoutes } from "./overlay-routes.js";
+import { readRoutes, routeMessages, sendRoutes } from "./overlay-routes.js";
 import {
-  deleteAddress,
   deleteLink,
-  deleteRoute,
   newVeth,
   setAddress,
   setLinkMtu,
   setLinkUp,
   setNeighbour,
   setRoute,
+  type VethEnd,
 } from "./rtnetlink-messages.js";
 
 const TUNNEL_LINK = "vx0";
+/** Host ends of tasks' interfaces begin so. */
+const TASK_LINK_PREFIX = "v";
 const LOOPBACK_INDEX = 1;
 /** The same on all host ends, so that a task that moves leaves no stale entry in its peers. */
 const HOST_END_MAC = "02:42:00:00:00:01";
+/** Below it the kernel takes IPv6 away from a link. Source: RFC 8200, section 5. */
+const IPV6_MTU_MIN = 1280;
 
 /** Set before any interface exists, so that each is born with them. */
 const SYSCTLS = {
@@ -47,23 +59,44 @@ const SYSCTLS = {
   "net.ipv4.conf.all.arp_ignore": "0",
   "net.ipv4.conf.default.proxy_arp": "1",
 };
+/** The same for IPv6: interfaces have no addresses, believe no router, and ask for nobody. */
+const SYSCTLS_IPV6 = {
+  "net.ipv6.conf.all.disable_ipv6": "0",
+  "net.ipv6.conf.default.disable_ipv6": "0",
+  "net.ipv6.conf.all.forwarding": "1",
+  "net.ipv6.conf.default.forwarding": "1",
+  "net.ipv6.conf.default.accept_ra": "0",
+  "net.ipv6.conf.default.accept_dad": "0",
+  "net.ipv6.conf.default.addr_gen_mode": "1",
+};
 
 /** What the kernel is known to hold. */
 interface Applied {
-  readonly plan: OverlayPlan | undefined;
+  readonly plan: OverlayPlan;
+  /** What of the plan, and of the underlay, a step cannot change. */
+  readonly frame: string;
   readonly tunnelIndex: number;
-  readonly loopbackAddresses: ReadonlySet<string>;
-  readonly peers: ReadonlyMap<number, string>;
-  readonly remoteTasks: ReadonlyMap<string, number>;
+}
+
+export interface OverlayUnderlay {
+  /** Of the namespace where the tunnel's socket lives. */
+  readonly underlay: RouteSocket;
+  /** What a task's packet may have there. */
+  readonly underlayMtuBytes: number;
+  /** Of a task's sandbox. */
+  readonly sandboxPath: (taskId: string) => string;
 }
 
 export class LinuxOverlay {
   readonly #linux: Linux;
   readonly #path: string;
+  readonly #log: Logger;
   readonly #socket: RouteSocket;
-  readonly #nft: NftContext;
+  readonly #tables: OverlayTables;
   readonly #conntrack: LinuxConntrack;
+  readonly #hasIpv6 = existsSync("/proc/sys/net/ipv6");
   #applied: Applied | undefined;
+  #subnets: readonly string[] = [];
   #mtuBytes: number | undefined;
   #taken: EnsuredTunnel["taken"];
 
@@ -72,20 +105,16 @@ export class LinuxOverlay {
     const { path, log } = options;
     this.#linux = linux;
     this.#path = path;
+    this.#log = log;
     if (existsSync(path) && !isNetns(linux, path)) unlinkSync(path);
     if (!existsSync(path)) {
       linux.createNetns(path);
-      linux.setSysctls(path, SYSCTLS);
+      linux.setSysctls(path, this.#settings());
     }
     this.#socket = new RouteSocket(linux, path);
-    this.#nft = linux.nft(path);
+    this.#tables = new OverlayTables(linux, path);
     this.#conntrack = new LinuxConntrack(linux, { netnsPath: path, log });
     this.#socket.send(setLinkUp(LOOPBACK_INDEX));
-  }
-
-  /** What interfaces of tasks are to have, and the socket that reaches their other ends. */
-  get size(): { readonly outside: RouteSocket; readonly mtuBytes: number } | undefined {
-    return this.#mtuBytes === undefined ? undefined : { outside: this.#socket, mtuBytes: this.#mtuBytes };
   }
 
   /** What of the tunnel somebody else has: the next `apply` tries again. */
@@ -95,49 +124,88 @@ export class LinuxOverlay {
     return { vni: plan.vni, udpPort: plan.vxlanUdpPort, taken: this.#taken };
   }
 
-  apply(plan: OverlayPlan, options: { underlay: RouteSocket; underlayMtuBytes: number }): void {
-    const before = this.#ensureTunnel(plan, options);
+  /** What interfaces of tasks are to have, and where their host ends are. */
+  get size(): { readonly outside: RouteSocket; readonly mtuBytes: number } | undefined {
+    return this.#mtuBytes === undefined ? undefined : { outside: this.#socket, mtuBytes: this.#mtuBytes };
+  }
+
+  /** @param changes since the plan of the last call; undefined: not known, everything is compared. */
+  async apply(
+    plan: OverlayPlan,
+    changes: OverlayChanges | undefined,
+    underlay: OverlayUnderlay,
+  ): Promise<void> {
+    const last = this.#applied;
+    const mtuBytes = this.#mtuOf(plan, underlay);
+    const frame = JSON.stringify([mtuBytes, headOf(plan)]);
     this.#applied = undefined; // until everything below is done
-    const socket = this.#socket;
-    const { tunnelIndex } = before;
-    const loopbackAddresses = new Set([
-      ...(plan.gateway === "" ? [] : [plan.gateway]),
-      ...plan.services.flatMap(({ vips }) => vips),
-    ]);
-    for (const address of before.loopbackAddresses) {
-      if (!loopbackAddresses.has(address))
-        socket.discard(deleteAddress({ index: LOOPBACK_INDEX, address, prefixLength: 32 }));
+    if (last === undefined || changes === undefined || last.frame !== frame || this.#taken !== undefined) {
+      const tunnelIndex = await inSlices(this.#compare(plan, { ...underlay, mtuBytes }));
+      this.#applied = { plan, frame, tunnelIndex };
+      return;
     }
-    for (const address of loopbackAddresses) {
-      if (!before.loopbackAddresses.has(address))
-        socket.send(setAddress({ index: LOOPBACK_INDEX, address, prefixLength: 32 }));
-    }
-    for (const [address, number] of before.remoteTasks) {
-      if (plan.remoteTasks.get(address) === number) continue;
-      const gateway = tunnelAddress(number);
-      socket.discard(deleteRoute({ destination: `${address}/32`, linkIndex: tunnelIndex, gateway }));
-    }
-    syncPeers(socket, {
-      linkIndex: tunnelIndex,
-      before: before.peers,
-      after: plan.remoteNodes,
-      nextHopOf: tunnelAddress,
-    });
-    for (const [address, number] of plan.remoteTasks) {
-      if (before.remoteTasks.get(address) === number) continue;
-      const gateway = tunnelAddress(number);
-      socket.send(setRoute({ destination: `${address}/32`, linkIndex: tunnelIndex, gateway, onlink: true }));
-    }
-    const ruleset = renderOverlayRuleset(before.plan, plan);
-    if (ruleset !== "") this.#nft.run(ruleset);
-    this.#conntrack.forgetUdpFlowsOf(leavers(backendsOf(before.plan), backendsOf(plan)));
-    this.#applied = {
-      plan,
-      tunnelIndex,
-      loopbackAddresses,
+    this.#step(plan, changes, last.tunnelIndex);
+    this.#applied = { plan, frame, tunnelIndex: last.tunnelIndex };
+  }
+
+  #step(plan: OverlayPlan, changes: OverlayChanges, tunnelIndex: number): void {
+    const before = [...changes.services.values()].flatMap((service) => service ?? []);
+    const after = [...changes.services.keys()].flatMap((id) => plan.services.get(id) ?? []);
+    const ipv6 = this.#isIpv6(plan);
+    const messages = routeMessages(
+      {
+        loopback: vipsOf(before),
+        peers: known(changes.remoteNodes),
+        tasks: known(changes.remoteTasks),
+      },
+      this.#carried({
+        loopback: vipsOf(after),
+        peers: part(plan.remoteNodes, changes.remoteNodes.keys()),
+        tasks: part(plan.remoteTasks, changes.remoteTasks.keys()),
+      }),
+      { tunnelIndex, ipv6 },
+    );
+    for (const step of sendRoutes(this.#socket, messages)) if (step !== undefined) continue;
+    this.#tables.step(plan, changes, this.#families(plan));
+    this.#conntrack.forgetUdpFlowsOf(leavers(backendsOf(before), backendsOf(after)));
+  }
+
+  /** @returns the tunnel's index. */
+  *#compare(
+    plan: OverlayPlan,
+    options: OverlayUnderlay & { readonly mtuBytes: number },
+  ): Generator<undefined, number> {
+    const isResized = this.#mtuBytes !== options.mtuBytes;
+    this.#mtuBytes = options.mtuBytes;
+    this.#subnets = plan.subnets;
+    if (isResized) this.#resizeLinks(options.mtuBytes);
+    const tunnelIndex = this.#ensureTunnel(plan, options);
+    const ipv6 = this.#isIpv6(plan);
+    if (ipv6) this.#linux.setSysctls(this.#path, SYSCTLS_IPV6); // of namespaces made by versions before IPv6
+    yield;
+    const found = yield* readRoutes(this.#socket, tunnelIndex);
+    const before = ipv6
+      ? { ...found, peers: new Map([...found.peers].map(([number]) => [number, ""])) }
+      : found;
+    const after = this.#carried({
+      loopback: new Set([...plan.gateways, ...vipsOf(plan.services.values())]),
       peers: plan.remoteNodes,
-      remoteTasks: plan.remoteTasks,
-    };
+      tasks: plan.remoteTasks,
+    });
+    const messages = routeMessages(before, after, { tunnelIndex, ipv6 });
+    yield;
+    yield* sendRoutes(this.#socket, messages);
+    yield* this.#tables.fill(plan, this.#families(plan));
+    for (const local of plan.locals) {
+      this.#refreshInside(local, options);
+      yield;
+    }
+    return tunnelIndex;
+  }
+
+  /** Of the plan that was applied. */
+  get subnets(): readonly string[] {
+    return this.#subnets;
   }
 
   /** For the audit. @returns undefined: nothing was applied yet. */
@@ -146,8 +214,10 @@ export class LinuxOverlay {
     const mtuBytes = this.#mtuBytes;
     if (plan === undefined || mtuBytes === undefined) return undefined;
     return overlayFacts({
-      ...{ plan, ends, mtuBytes, link: TUNNEL_LINK, settings: SYSCTLS, hostEndMac: HOST_END_MAC },
+      ...{ plan, ends, mtuBytes, link: TUNNEL_LINK, hostEndMac: HOST_END_MAC },
+      settings: this.#isIpv6(plan) ? this.#settings() : SYSCTLS,
       isStandIn: this.#taken !== undefined,
+      hasIpv6: this.#isIpv6(plan),
     });
   }
 
@@ -157,24 +227,46 @@ export class LinuxOverlay {
   }
 
   /**
-   * An interface of a task: its end is born in the sandbox under the index given, down, with MAC and MTU.
-   * @returns its MAC.
+   * An interface of a task: its end is born in the sandbox under the index given, with MAC and MTU, and set up
+   * there with its addresses and the ways to the network's other subnets.
+   * @returns its MAC. @throws {FailedPreconditionError} for IPv6 alone on a kernel without it.
    */
   attach(
     overlay: OverlayAttachment,
-    end: { hostName: string; name: string; index: number; netnsFd: number },
+    end: { hostName: string; name: string; index: number; netnsFd: number; inside: RouteSocket },
   ): string {
     const mtuBytes = this.#mtuBytes;
     if (mtuBytes === undefined) throw new InternalError(`overlay ${this.#path} has no tunnel yet`);
-    const mac = overlay.mac ?? taskMac(overlay.address);
+    const addresses = overlayAddresses(overlay).filter((address) => this.#hasIpv6 || !address.includes(":"));
+    const [first] = addresses;
+    if (first === undefined)
+      throw new FailedPreconditionError(
+        `network ${overlay.networkId} has addresses of IPv6 alone, which this node's kernel does not speak`,
+      );
+    const mac = overlay.mac ?? taskMac(first);
     const linkIndex = makeVeth(this.#socket, {
       host: { name: end.hostName, mac: HOST_END_MAC, mtuBytes },
       peer: { name: end.name, mac, mtuBytes, index: end.index, netnsFd: end.netnsFd },
     });
     // Outside the first namespace there is no default to set before.
     this.#linux.setSysctls(this.#path, { [`net.ipv4.neigh.${end.hostName}.proxy_delay`]: "0" });
-    this.#socket.send(setNeighbour({ linkIndex, address: overlay.address, mac }));
-    this.#socket.send(setRoute({ destination: `${overlay.address}/32`, linkIndex }));
+    for (const address of addresses) {
+      this.#socket.send(setNeighbour({ linkIndex, address, mac }));
+      this.#socket.send(
+        setRoute({ destination: `${address}/${address.includes(":") ? 128 : 32}`, linkIndex }),
+      );
+    }
+    end.inside.send(setLinkUp(end.index));
+    const { index } = end;
+    if (overlay.address !== "")
+      end.inside.send(setAddress({ index, address: overlay.address, prefixLength: overlay.prefixLength }));
+    const { address6 = "", prefixLength6 = 128 } = overlay;
+    if (address6 !== "" && this.#hasIpv6) {
+      const address = { index, address: address6, prefixLength: prefixLength6, withoutRoute: true };
+      end.inside.send(setAddress(address));
+    }
+    const ways = { linkIndex: index, addresses, subnets: this.#subnets, routerMac: HOST_END_MAC };
+    for (const message of insideMessages(ways)) end.inside.send(message);
     return mac;
   }
 
@@ -197,34 +289,28 @@ export class LinuxOverlay {
   close(): void {
     this.#socket.close();
     this.#conntrack.close();
-    this.#nft.close();
+    this.#tables.close();
   }
 
-  #ensureTunnel(plan: OverlayPlan, options: { underlay: RouteSocket; underlayMtuBytes: number }): Applied {
+  /** What the network asks for, or else the least of underlay and measured paths. */
+  #mtuOf(plan: OverlayPlan, { underlayMtuBytes }: OverlayUnderlay): number {
+    if (plan.mtuBytes > 0) return plan.mtuBytes;
+    // an encrypted network's underlay is what WireGuard was given, from the same measurement
+    const overhead = vxlanOverheadBytes(plan.localAddress.includes(":") ? 6 : 4);
+    const path = plan.encrypted || plan.pathMtuBytes === 0 ? underlayMtuBytes : plan.pathMtuBytes - overhead;
+    const least = Math.min(underlayMtuBytes, path);
+    return this.#isIpv6(plan) ? Math.max(IPV6_MTU_MIN, least) : least;
+  }
+
+  #ensureTunnel(plan: OverlayPlan, options: OverlayUnderlay & { readonly mtuBytes: number }): number {
     const tunnel = {
       name: TUNNEL_LINK,
       vni: plan.vni,
       localAddress: plan.localAddress,
       udpPort: plan.vxlanUdpPort,
       nodeNumber: plan.nodeNumber,
-      mtuBytes: plan.mtuBytes || options.underlayMtuBytes,
+      mtuBytes: options.mtuBytes,
     };
-    const last = this.#applied?.plan;
-    if (
-      this.#applied !== undefined &&
-      last?.vni === plan.vni &&
-      last.localAddress === plan.localAddress &&
-      last.vxlanUdpPort === plan.vxlanUdpPort &&
-      last.nodeNumber === plan.nodeNumber &&
-      last.mtuBytes === plan.mtuBytes &&
-      this.#taken === undefined
-    ) {
-      if (this.#mtuBytes !== tunnel.mtuBytes)
-        this.#socket.send(setLinkMtu(this.#applied.tunnelIndex, tunnel.mtuBytes));
-      this.#mtuBytes = tunnel.mtuBytes;
-      return this.#applied;
-    }
-    this.#mtuBytes = tunnel.mtuBytes;
     const netnsFd = openSync(this.#path, "r");
     try {
       const { linkIndex, taken } = ensureTunnel(tunnel, {
@@ -235,36 +321,97 @@ export class LinuxOverlay {
       this.#taken = taken;
       const address = tunnelAddress(plan.nodeNumber);
       this.#socket.send(setAddress({ index: linkIndex, address, prefixLength: 32 }));
-      return this.#readKernel(linkIndex);
+      return linkIndex;
     } finally {
       closeSync(netnsFd);
     }
   }
 
-  #readKernel(tunnelIndex: number): Applied {
-    const socket = this.#socket;
-    const remoteTasks = new Map<string, number>();
-    for (const route of socket.listRoutes()) {
-      if (route.linkIndex !== tunnelIndex || !route.isOurs || route.gateway === undefined) continue;
-      const [, , high, low] = route.gateway.split(".").map(Number);
-      remoteTasks.set(route.destination.replace(/\/32$/, ""), (high ?? 0) * 256 + (low ?? 0));
+  /** The host ends of tasks; the tunnel is resized where it is found. */
+  #resizeLinks(mtuBytes: number): void {
+    for (const link of this.#socket.listLinks()) {
+      const isTask = link.vxlan === undefined && link.name.startsWith(TASK_LINK_PREFIX);
+      if (isTask && link.mtuBytes !== mtuBytes) this.#socket.discard(setLinkMtu(link.index, mtuBytes));
     }
-    const loopbackAddresses = socket
-      .listAddresses()
-      .filter(({ index, address }) => index === LOOPBACK_INDEX && !address.startsWith("127."))
-      .map(({ address }) => address);
+  }
+
+  /** MTU and ways of an interface in a sandbox that may be older than they are. */
+  #refreshInside(
+    local: LocalTask,
+    { mtuBytes, sandboxPath }: OverlayUnderlay & { readonly mtuBytes: number },
+  ): void {
+    const path = local.netnsPath ?? sandboxPath(local.taskId);
+    if (!existsSync(path)) return;
+    try {
+      const inside = new RouteSocket(this.#linux, path);
+      try {
+        const link = inside.findLink(local.linkName);
+        if (link === undefined) return; // not made yet
+        if (link.mtuBytes !== mtuBytes) inside.discard(setLinkMtu(link.index, mtuBytes));
+        const { addresses } = local;
+        const ways = { linkIndex: link.index, addresses, subnets: this.#subnets, routerMac: HOST_END_MAC };
+        inside.sendAll(insideMessages(ways));
+      } finally {
+        inside.close();
+      }
+    } catch (error) {
+      // its container may go at any moment, and with it the namespace
+      this.#log.warn("an interface was not told its network's size and subnets", {
+        taskId: local.taskId,
+        error: messageOf(error),
+      });
+    }
+  }
+
+  #settings(): Record<string, string> {
+    return this.#hasIpv6 ? { ...SYSCTLS, ...SYSCTLS_IPV6 } : SYSCTLS;
+  }
+
+  #isIpv6(plan: OverlayPlan): boolean {
+    return this.#hasIpv6 && plan.subnets.some((subnet) => subnet.includes(":"));
+  }
+
+  #families(plan: OverlayPlan): readonly AddressFamily[] {
+    return this.#isIpv6(plan) ? ["ip", "ip6"] : ["ip"];
+  }
+
+  /** What of a state this kernel can hold. */
+  #carried(state: OverlayRoutes): OverlayRoutes {
+    if (this.#hasIpv6) return state;
+    const isV4 = (address: string): boolean => !address.includes(":");
     return {
-      plan: undefined,
-      tunnelIndex,
-      loopbackAddresses: new Set(loopbackAddresses),
-      peers: readPeers(socket, tunnelIndex),
-      remoteTasks,
+      ...state,
+      loopback: new Set([...state.loopback].filter(isV4)),
+      tasks: new Map([...state.tasks].filter(([address]) => isV4(address))),
     };
   }
 }
 
-function backendsOf(plan: OverlayPlan | undefined): string[] {
-  return (plan?.services ?? []).flatMap(({ backends }) => backends);
+/** What seldom changes of a plan. */
+function headOf(plan: OverlayPlan): unknown {
+  const { services, remoteNodes, remoteTasks, localTasks, locals, unreachable, pathMtuBytes, ...head } = plan;
+  return head;
+}
+
+function vipsOf(services: Iterable<BalancedService>): Set<string> {
+  return new Set([...services].flatMap(({ vips }) => vips));
+}
+
+function backendsOf(services: readonly BalancedService[]): string[] {
+  return services.flatMap(({ backends }) => backends);
+}
+
+function known<K, V>(map: ReadonlyMap<K, V | undefined>): Map<K, V> {
+  return new Map([...map].flatMap(([key, value]): [K, V][] => (value === undefined ? [] : [[key, value]])));
+}
+
+function part<K, V>(map: ReadonlyMap<K, V>, keys: Iterable<K>): Map<K, V> {
+  return new Map(
+    [...keys].flatMap((key): [K, V][] => {
+      const value = map.get(key);
+      return value === undefined ? [] : [[key, value]];
+    }),
+  );
 }
 
 /** Whether the file is a living namespace: after a reboot it may be a plain one. */
@@ -279,17 +426,20 @@ export function isNetns(linux: Linux, path: string): boolean {
 }
 
 /** Makes a veth pair; a leftover of the same name is removed first. @returns the index of the host end. */
-export function makeVeth(socket: RouteSocket, options: Parameters<typeof newVeth>[0]): number {
-  const { name } = options.host;
-  try {
-    socket.send(newVeth(options));
-  } catch (error) {
-    const leftover = isRefusal(error, "EEXIST") ? socket.findLink(name) : undefined;
-    if (leftover === undefined) throw error;
-    socket.discard(deleteLink(leftover.index));
-    socket.send(newVeth(options));
+export function makeVeth(
+  socket: RouteSocket,
+  { host, peer }: { host: VethEnd; peer: Parameters<typeof newVeth>[0]["peer"] },
+): number {
+  const { name } = host;
+  for (let attempt = 0; ; attempt += 1) {
+    const index = hostEndIndex(name, attempt);
+    try {
+      socket.send(newVeth({ host: { ...host, index }, peer }));
+      return index;
+    } catch (error) {
+      if (!isRefusal(error, "EEXIST") || attempt === LINK_INDEX_ATTEMPTS) throw error;
+      const leftover = socket.findLink(name);
+      if (leftover !== undefined) socket.discard(deleteLink(leftover.index));
+    }
   }
-  const link = socket.findLink(name);
-  if (link === undefined) throw new InternalError(`interface ${name} is not where it was made`);
-  return link.index;
 }

@@ -28,7 +28,7 @@ export class MemoryDataPlane implements DataPlane {
     this.mesh = plan;
   }
 
-  applyOverlay(plan: OverlayPlan): void {
+  async applyOverlay(plan: OverlayPlan): Promise<void> {
     this.#failOnce();
     this.overlays.set(plan.networkId, plan);
   }

@@ -23,9 +23,17 @@ export interface NetworkChanges {
   readonly removals: readonly ResourceKey[];
 }
 
+/** What of an overlay network is to be looked at again. */
+export interface TouchedOverlay {
+  readonly taskIds: Set<string>;
+  readonly serviceIds: Set<string>;
+}
+
 /** What must be planned anew. */
 export interface Touched {
   readonly networkIds: Set<string>;
+  /** By network; one of `networkIds` that is not here changed itself, or nodes did. */
+  readonly overlays: Map<string, TouchedOverlay>;
   mesh: boolean;
   /** Services whose published ports, or the tasks behind them, changed. */
   readonly meshServiceIds: Set<string>;
@@ -48,6 +56,16 @@ export class NetworkState {
   /** Endpoints attached to a network, by task id. */
   endpointsOf(networkId: string): EndpointResource[] {
     return pick(this.#endpointsByNetwork.get(networkId), this.endpoints);
+  }
+
+  /** Tasks with an endpoint on a network, in no order. */
+  taskIdsOf(networkId: string): Iterable<string> {
+    return this.#endpointsByNetwork.get(networkId) ?? [];
+  }
+
+  /** Services with a VIP or an alias on a network, in no order. */
+  serviceIdsOf(networkId: string): Iterable<string> {
+    return this.#servicesByNetwork.get(networkId) ?? [];
   }
 
   /** Nodes with an endpoint on a network, in no order. Cost: its endpoints. */
@@ -77,6 +95,7 @@ export class NetworkState {
   apply(changes: NetworkChanges): Touched {
     const touched: Touched = {
       networkIds: new Set(),
+      overlays: new Map(),
       mesh: false,
       meshServiceIds: new Set(),
       peerNodeIds: new Set(),
@@ -149,7 +168,11 @@ export class NetworkState {
   #setEndpoint(taskId: string, next: EndpointResource | undefined, touched: Touched): void {
     for (const endpoint of [this.endpoints.get(taskId), next]) {
       if (endpoint === undefined) continue;
-      for (const { networkId } of endpoint.attachments) touched.networkIds.add(networkId);
+      for (const { networkId } of endpoint.attachments) {
+        const overlay = overlayIn(touched, networkId);
+        overlay.taskIds.add(taskId);
+        overlay.serviceIds.add(endpoint.serviceId);
+      }
       if ((this.services.get(endpoint.serviceId)?.ports.length ?? 0) > 0)
         touched.meshServiceIds.add(endpoint.serviceId);
     }
@@ -169,11 +192,12 @@ export class NetworkState {
     const old = this.services.get(id);
     for (const service of [old, next]) {
       if (service === undefined) continue;
-      for (const networkId of networksOf(service)) touched.networkIds.add(networkId);
+      for (const networkId of networksOf(service)) overlayIn(touched, networkId).serviceIds.add(id);
       if (service.ports.length > 0) touched.meshServiceIds.add(id);
     }
-    for (const endpoint of this.endpointsOfService(id)) {
-      for (const { networkId } of endpoint.attachments) touched.networkIds.add(networkId);
+    for (const taskId of this.#endpointsByService.get(id) ?? []) {
+      for (const { networkId } of this.endpoints.get(taskId)?.attachments ?? [])
+        overlayIn(touched, networkId).serviceIds.add(id);
     }
     if (old !== undefined)
       for (const networkId of networksOf(old)) unindex(this.#servicesByNetwork, networkId, id);
@@ -193,6 +217,16 @@ export class NetworkState {
     touched.peerNodeIds.add(nodeId);
     for (const networkId of this.networks.keys()) touched.networkIds.add(networkId);
   }
+}
+
+function overlayIn({ networkIds, overlays }: Touched, networkId: string): TouchedOverlay {
+  networkIds.add(networkId);
+  let overlay = overlays.get(networkId);
+  if (overlay === undefined) {
+    overlay = { taskIds: new Set(), serviceIds: new Set() };
+    overlays.set(networkId, overlay);
+  }
+  return overlay;
 }
 
 /** Whether what the planners read of a peer is the same: a node that is away keeps its place. */

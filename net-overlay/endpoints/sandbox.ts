@@ -15,9 +15,12 @@ import type { NetworkState } from "./network-state.js";
 
 export interface OverlayAttachment {
   readonly networkId: string;
-  /** IPv4 without prefix. */
+  /** IPv4 without prefix; "" on a network of IPv6 alone. */
   readonly address: string;
+  /** 0 without an address of IPv4. */
   readonly prefixLength: number;
+  readonly address6?: string;
+  readonly prefixLength6?: number;
   /** Chosen; @default that of the address. */
   readonly mac?: string;
 }
@@ -57,8 +60,23 @@ export function nftProtocol(protocol: PortProtocol): NftProtocol {
   }
 }
 
+/** Of both families. */
+export function overlayAddresses({ address, address6 }: OverlayAttachment): string[] {
+  return [address, address6 ?? ""].filter((each) => each !== "");
+}
+
+/** The interfaces of a sandbox to its overlays, in their order. */
+export function overlayLinks(
+  sandbox: Pick<Sandbox, "overlays" | "plug">,
+): { readonly overlay: OverlayAttachment; readonly linkName: string }[] {
+  return sandbox.overlays.map((overlay, index) => ({
+    overlay,
+    linkName: sandbox.plug?.linkName ?? `eth${index}`,
+  }));
+}
+
 /**
- * A task's IPv4 attachments, in the task's order.
+ * A task's attachments, in the task's order: of each family the first address.
  * @throws {FailedPreconditionError} for a network this node does not know.
  */
 export function overlaysOf(
@@ -72,12 +90,16 @@ export function overlaysOf(
         `network ${attachment.networkId} of task ${task.id} is not known on this node`,
       );
     }
-    for (const cidr of attachment.addresses) {
-      const [address = "", prefix = "32"] = cidr.split("/");
-      if (address === "" || address.includes(":")) continue; // IPv6 inside overlays is not built yet
-      overlays.push({ networkId: attachment.networkId, address, prefixLength: Number(prefix) });
-      break;
-    }
+    const cidrs = attachment.addresses.filter((cidr) => cidr !== "");
+    const [address = "", prefix = "0"] = cidrs.find((cidr) => !cidr.includes(":"))?.split("/") ?? [];
+    const [address6 = "", prefix6 = "128"] = cidrs.find((cidr) => cidr.includes(":"))?.split("/") ?? [];
+    if (address === "" && address6 === "") continue;
+    overlays.push({
+      networkId: attachment.networkId,
+      address,
+      prefixLength: Number(prefix),
+      ...(address6 === "" ? {} : { address6, prefixLength6: Number(prefix6) }),
+    });
   }
   return overlays;
 }

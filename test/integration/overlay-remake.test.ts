@@ -18,10 +18,16 @@ const PLAN: OverlayPlan = {
   nodeNumber: 1,
   localAddress: "10.97.0.1",
   gateway: "10.0.1.1",
-  services: [],
+  gateway6: "",
+  gateways: ["10.0.1.1"],
+  subnets: ["10.0.1.0/24"],
+  pathMtuBytes: 0,
+  services: new Map(),
   remoteNodes: new Map(),
   remoteTasks: new Map(),
   localTasks: [],
+  locals: [],
+  unreachable: [],
 };
 
 test("an overlay that is given up can be made anew at once: its VNI is free", async () => {
@@ -36,7 +42,7 @@ test("an overlay that is given up can be made anew at once: its VNI is free", as
     const hostNetns = `/run/netns/${host}`;
     const plane = createLinuxDataPlane({ linux, netnsDir: join(dir, "ns"), hostNetns, log: silentLogger });
     for (let round = 0; round < 5; round++) {
-      plane.applyOverlay(PLAN);
+      await plane.applyOverlay(PLAN);
       await plane.removeOverlay(PLAN.networkId);
     }
     assert.deepEqual(plane.listOverlays(), []);

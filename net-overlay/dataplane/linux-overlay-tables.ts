@@ -1,0 +1,124 @@
+/**
+ * The nft tables of one overlay network in its namespace, one per family.
+ * Edge: to nftables by the Linux port. Invariants: a step is one transaction per family and costs what it
+ * touches; what is filled in slices keeps every VIP working that had a backend before and after.
+ * Source: docs/design/network-overlay.md, "Balancing" and "Cost".
+ */
+import { messageOf } from "../../base/errors/errors.js";
+import type { Linux, NetlinkSocket } from "../../base/linux/linux-ports.js";
+import { NO_TABLE, overlayFrame, tableName } from "../balance/overlay-ruleset.js";
+import type { AddressFamily, OverlayTable } from "../balance/overlay-table.js";
+import { changeBetween, overlayTable, partsOf } from "../balance/overlay-table.js";
+import type { OverlayPlan } from "../endpoints/overlay-plan.js";
+import type { OverlayChanges } from "../endpoints/overlay-planner.js";
+import { decodeChain, decodeElements, dumpChains, dumpElements } from "./nft-messages.js";
+import { familyNumber, overlayBatch } from "./overlay-batch.js";
+import { readIp } from "./rtnetlink-codec.js";
+
+const TABLE = "skein";
+/** A service with a hundred backends is a few milliseconds' work for the kernel. */
+const CHAINS_AT_ONCE = 40;
+
+export class OverlayTables {
+  readonly #linux: Linux;
+  readonly #path: string;
+  readonly #socket: NetlinkSocket;
+
+  constructor(linux: Linux, path: string) {
+    this.#linux = linux;
+    this.#path = path;
+    this.#socket = linux.netlink(path, "netfilter");
+  }
+
+  /** @param changes since the plan that the tables hold. @throws {InternalError} naming the family. */
+  step(plan: OverlayPlan, changes: OverlayChanges, families: readonly AddressFamily[]): void {
+    const ids = [...changes.services.keys()];
+    const before = [...changes.services.values()].flatMap((service) => service ?? []);
+    const after = ids.flatMap((id) => plan.services.get(id) ?? []);
+    for (const family of families) {
+      const [old, next] = [
+        overlayTable(family, { services: before, localTasks: changes.localTasks }),
+        overlayTable(family, { services: after, localTasks: plan.localTasks }),
+      ];
+      this.#send(overlayBatch(changeBetween(old, next), family));
+    }
+  }
+
+  /** Brings the tables to the plan, whatever they hold. Pauses are between slices. */
+  *fill(plan: OverlayPlan, families: readonly AddressFamily[]): Generator<undefined, void> {
+    for (const family of families) {
+      this.#makeFrame(family, family === "ip" ? plan.gateway : plan.gateway6);
+      yield;
+      const before = this.#read(family);
+      const services = plan.services.values();
+      const after = overlayTable(family, { services, localTasks: plan.localTasks });
+      yield;
+      for (const part of partsOf(changeBetween(before, after), CHAINS_AT_ONCE)) {
+        this.#send(overlayBatch(part, family));
+        yield;
+      }
+    }
+  }
+
+  /** Takes a family's table away; missing is fine. */
+  remove(family: AddressFamily): void {
+    const table = tableName(family);
+    this.#run(`table ${table}\ndelete table ${table}`);
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+
+  #makeFrame(family: AddressFamily, gateway: string): void {
+    const frame = overlayFrame(family, gateway);
+    try {
+      this.#run(frame);
+    } catch (error) {
+      if (!/refused/.test(messageOf(error))) throw error;
+      // sets or chains of another shape, by another version of ours: at once, because nothing of it can stay
+      const table = tableName(family);
+      this.#run(`table ${table}\ndelete table ${table}\n${frame}`);
+    }
+  }
+
+  /** Opened for each use: its library keeps what it read. */
+  #run(text: string): void {
+    const nft = this.#linux.nft(this.#path);
+    try {
+      nft.run(text);
+    } finally {
+      nft.close();
+    }
+  }
+
+  /** Which backends a chain has is not read: it is filled again. */
+  #read(family: AddressFamily): OverlayTable {
+    const number = familyNumber(family);
+    const elements = (set: string): ReturnType<typeof decodeElements> =>
+      this.#socket.request(dumpElements({ family: number, table: TABLE, set })).flatMap(decodeElements);
+    const chains = this.#socket
+      .request(dumpChains(number))
+      .map(decodeChain)
+      .filter(({ table, name }) => table === TABLE && name.startsWith("svc_"));
+    const nobody = { by: "turn", values: [] } as const;
+    const half = (key: Uint8Array): string => addressOf(key.subarray(0, key.length / 2));
+    return {
+      ...NO_TABLE,
+      chains: new Map(chains.map(({ name }) => [name, nobody])),
+      vips: new Map(elements("vips").map(({ key, chain = "" }) => [addressOf(key), chain])),
+      idleVips: new Set(elements("idle_vips").map(({ key }) => addressOf(key))),
+      hairpins: new Set(elements("hairpins").map(({ key }) => half(key))),
+    };
+  }
+
+  #send(messages: readonly Uint8Array[]): void {
+    if (messages.length === 0) return;
+    const [refused] = this.#socket.requestAll(messages);
+    if (refused !== undefined) throw refused.error;
+  }
+}
+
+function addressOf(bytes: Uint8Array): string {
+  return readIp(Buffer.from(bytes)) ?? "";
+}

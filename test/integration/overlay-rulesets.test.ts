@@ -1,0 +1,172 @@
+/**
+ * An overlay's tables on a real kernel: changed step by step, or filled in slices over whatever is there, they
+ * equal those that text makes at once.
+ */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { openKoffiLinux } from "../../base/linux/linux-koffi.js";
+import type { NftContext } from "../../base/linux/linux-ports.js";
+import type { Random } from "../../base/random/random.js";
+import { SeededRandom } from "../../base/random/seeded-random.js";
+import { renderOverlayRuleset, tableName } from "../../net-overlay/balance/overlay-ruleset.js";
+import type { AddressFamily } from "../../net-overlay/balance/overlay-table.js";
+import { OverlayTables } from "../../net-overlay/dataplane/linux-overlay-tables.js";
+import type { BalancedService, OverlayPlan } from "../../net-overlay/endpoints/overlay-plan.js";
+import type { OverlayChanges } from "../../net-overlay/endpoints/overlay-planner.js";
+import { BalancePolicy } from "../../proto/gen/skein/v1/types.js";
+
+const STEPS = 60;
+const FAMILIES: readonly AddressFamily[] = ["ip", "ip6"];
+const POLICIES = [BalancePolicy.ROUND_ROBIN, BalancePolicy.SOURCE_HASH, BalancePolicy.LOCAL_FIRST];
+const linux = await openKoffiLinux();
+const dir = mkdtempSync(join(tmpdir(), "skein-nft-"));
+const paths: string[] = [];
+
+after(async () => {
+  for (const path of paths) await linux.deleteNetns(path);
+  rmSync(dir, { recursive: true });
+});
+
+interface Place {
+  readonly nft: NftContext;
+  readonly tables: OverlayTables;
+}
+
+function freshPlace(): Place {
+  const path = join(dir, `n${paths.length}`);
+  linux.createNetns(path);
+  paths.push(path);
+  return { nft: linux.nft(path), tables: new OverlayTables(linux, path) };
+}
+
+function close(...places: readonly Place[]): void {
+  for (const { nft, tables } of places) {
+    nft.close();
+    tables.close();
+  }
+}
+
+/** The tables as text in which neither the order of elements nor of chains matters. */
+function listed({ nft }: Place): string[] {
+  return FAMILIES.flatMap((family) =>
+    nft
+      .list(`list table ${tableName(family)}`)
+      .replaceAll(/\s+/g, " ")
+      .replaceAll(
+        /elements = \{([^}]*)\}/g,
+        (_all, list: string) =>
+          `elements = {${list
+            .split(",")
+            .map((item) => item.trim())
+            .sort()
+            .join()}}`,
+      )
+      .split(/ (?=chain |map |set )/)
+      .map((block) => block.trim().replace(/[ }]+$/, ""))
+      .sort(),
+  );
+}
+
+function some<T>(random: Random, from: readonly T[]): T[] {
+  return from.filter(() => random.float() < 0.5);
+}
+
+function randomPlan(random: Random, gateway6 = "fd00::1"): OverlayPlan {
+  const addresses = Array.from({ length: 6 }, (_, i) => [`10.0.1.${i + 10}`, `fd00::1${i}`]).flat();
+  const services = some(random, ["a", "b", "c", "d"]).map((id, i): [string, BalancedService] => {
+    const number = random.float() < 0.8 ? id.charCodeAt(0) : 200 + i;
+    const backends = random.float() < 0.3 ? [] : some(random, addresses);
+    return [
+      id,
+      {
+        id,
+        vips: [`10.0.1.${number}`, `fd00::${number}`],
+        backends,
+        balance: POLICIES[random.int(0, 2)] ?? BalancePolicy.ROUND_ROBIN,
+        local: some(random, backends),
+      },
+    ];
+  });
+  return {
+    networkId: "n1",
+    encrypted: false,
+    vni: 4097,
+    mtuBytes: 0,
+    pathMtuBytes: 0,
+    vxlanUdpPort: 4789,
+    nodeNumber: 1,
+    localAddress: "10.99.0.1",
+    gateway: "10.0.1.1",
+    gateway6,
+    gateways: [],
+    subnets: ["10.0.1.0/24", "fd00::/64"],
+    services: new Map(services),
+    remoteNodes: new Map(),
+    remoteTasks: new Map(),
+    localTasks: some(random, addresses),
+    locals: [],
+    unreachable: [],
+  };
+}
+
+function changesBetween(before: OverlayPlan, next: OverlayPlan): OverlayChanges {
+  const ids = new Set([...before.services.keys(), ...next.services.keys()]);
+  return {
+    services: new Map([...ids].map((id) => [id, before.services.get(id)])),
+    remoteNodes: new Map(),
+    remoteTasks: new Map(),
+    localTasks: before.localTasks,
+  };
+}
+
+function fill({ tables }: Place, plan: OverlayPlan): void {
+  const work = tables.fill(plan, FAMILIES);
+  while (work.next().done !== true);
+}
+
+function makeAtOnce({ nft }: Place, plan: OverlayPlan): void {
+  for (const family of FAMILIES) nft.run(renderOverlayRuleset(undefined, plan, family));
+}
+
+test("tables changed step by step equal tables made at once", () => {
+  const random = new SeededRandom(7);
+  const [stepwise, atOnce] = [freshPlace(), freshPlace()];
+  let previous: OverlayPlan | undefined;
+  for (let step = 0; step < STEPS; step += 1) {
+    const next = randomPlan(random);
+    if (previous === undefined) fill(stepwise, next);
+    else stepwise.tables.step(next, changesBetween(previous, next), FAMILIES);
+    makeAtOnce(atOnce, next);
+    assert.deepEqual(listed(stepwise), listed(atOnce), `step ${step}`);
+    previous = next;
+  }
+  close(stepwise, atOnce);
+});
+
+test("tables filled in slices, over whatever is there, equal tables made at once", () => {
+  const random = new SeededRandom(9);
+  const [sliced, atOnce] = [freshPlace(), freshPlace()];
+  for (let step = 0; step < STEPS; step += 1) {
+    const next = randomPlan(random, step % 3 === 0 ? "" : "fd00::1");
+    if (step % 5 === 4) sliced.nft.run("flush ruleset");
+    else if (step % 7 === 6) sliced.nft.run("flush map ip skein vips; flush set ip6 skein idle_vips");
+    fill(sliced, next);
+    makeAtOnce(atOnce, next);
+    assert.deepEqual(listed(sliced), listed(atOnce), `step ${step}`);
+  }
+  close(sliced, atOnce);
+});
+
+test("a table of another shape is made anew", () => {
+  const place = freshPlace();
+  place.nft.run("table ip skein { map vips { type inet_service : verdict; }; chain old { }; }");
+  const plan = randomPlan(new SeededRandom(3));
+  fill(place, plan);
+  const atOnce = freshPlace();
+  makeAtOnce(atOnce, plan);
+  assert.deepEqual(listed(place), listed(atOnce));
+  close(place, atOnce);
+});
