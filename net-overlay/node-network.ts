@@ -292,6 +292,7 @@ export class NodeNetwork implements NetworkPlane {
     this.#hostCheck?.cancel();
     this.#plans.stop();
     this.#sandboxes.close();
+    this.#paths?.close();
     this.#ground.encryption.close();
     this.#ground.dataPlane.close();
   }
