@@ -277,6 +277,25 @@ export const CONNECTING: readonly CommandRow[] = [
       { args: ["inspect", "-f", "{{len .NetworkSettings.Networks}}", "m-beside"], prints: /^1\n$/ },
     ],
   }),
+  // overlays of the cluster: one that is attachable, one that is not
+  row("network connect --alias wide m-net m-beside", "--alias", {
+    afterwards: [
+      { args: ["exec", "m-beside", "nslookup", "-type=a", "wide", "127.0.0.11"], prints: /Address: 10\./ },
+      { args: ["network", "inspect", "-f", "{{json .Containers}}", "m-net"], prints: /"Name":"m-beside"/ },
+    ],
+  }),
+  {
+    flags: [],
+    args: ["network", "disconnect", "m-net", "m-beside"],
+    afterwards: [
+      { args: ["inspect", "-f", "{{len .NetworkSettings.Networks}}", "m-beside"], prints: /^1\n$/ },
+    ],
+  },
+  {
+    flags: [],
+    args: ["network", "connect", "m-other", "m-beside"],
+    fails: /Could not attach to network m-other: .* network m-other not manually attachable/,
+  },
   { flags: [], args: ["rm", "-f", "m-linked", "m-beside"] },
   row("network rm --force m-missing", "--force", { prints: /^$/ }),
   { flags: [], args: ["network", "create", "--label", "idle=yes", "m-idle"] },
