@@ -6,7 +6,7 @@
  *   skein.devices              CDI names of devices, with commas: "vendor.com/gpu=0, vendor.com/gpu=1"
  *   skein.balance              roundrobin, sourcehash or localfirst; absent: EndpointSpec.Balance
  *   skein.idle-timeout         a duration of Go, "90s"; "0": the kernel's; absent: EndpointSpec.IdleTimeout
- *   skein.vip                  chosen virtual addresses, with commas, each in a subnet of the service's networks
+ *   skein.vip                  virtual addresses with commas, each in a subnet of the service's networks
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import {

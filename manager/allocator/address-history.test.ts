@@ -1,6 +1,6 @@
 /**
- * Addresses over random histories of networks, services, tasks and leaders: none has two owners, none is lost,
- * and what was freed last is given last.
+ * Addresses over random histories of networks, services, tasks and leaders: none has two owners, none is
+ * lost, and what was freed last is given last.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
