@@ -16,6 +16,7 @@ interface SeenNetworks {
   readonly [name: string]: {
     readonly IPAddress: string;
     readonly IPPrefixLen: number;
+    readonly GlobalIPv6Address: string;
     readonly Gateway: string;
     readonly MacAddress: string;
     readonly NetworkID: string;
@@ -306,6 +307,36 @@ test(
   },
 );
 
+test("a container whose policy starts it with the daemon gets its place again", options, async () => {
+  const before = (await attachments()).length;
+  await runs(2, "always", "--restart", "always", "--network", "mesh");
+  const [pid = ""] = await docker(2, "inspect", "always", "--format", "{{.State.Pid}}");
+  await lab.host(2).killDaemon();
+  process.kill(Number(pid), "SIGKILL");
+  await lab.host(2).start();
+  await until("it runs again", 20_000, async () => {
+    const [state] = await docker(2, "inspect", "always", "--format", "{{.State.Status}}");
+    return state === "running" ? true : undefined;
+  });
+  await reaches(3, "three", "always");
+  await until("it has one place", 10_000, async () =>
+    (await attachments()).length === before + 1 ? true : undefined,
+  );
+  await removed([2, "always"]);
+});
+
+test("a network of both families gives both addresses", options, async () => {
+  await docker(1, "network", "create", "-d", "overlay", "--attachable", "--ipv6", "six");
+  await runs(2, "six2", "--network", "six");
+  await runs(3, "six3");
+  await docker(3, "network", "connect", "six", "six3");
+  const seen = (await networksOf(3, "six3"))["six"];
+  assert.match(seen?.GlobalIPv6Address ?? "", /^fd53:6b65:696f:/);
+  await reaches(2, "six2", seen?.IPAddress ?? "");
+  await reaches(2, "six2", seen?.GlobalIPv6Address ?? "");
+  await removed([2, "six2"], [3, "six3"]);
+});
+
 test("without managers containers go on, and a start is refused in a bounded time", options, async () => {
   await lab.host(1).killDaemon();
   await reaches(3, "three", "two");
@@ -355,7 +386,7 @@ test("a node that leaves takes its places along; what is removed leaves no trace
     async () => (namespaces().length === 0 ? true : undefined),
     () => namespaces().join(),
   );
-  await docker(1, "network", "rm", "mesh", "side", "inner", "closed");
+  await docker(1, "network", "rm", "mesh", "side", "inner", "closed", "six");
   const [links = ""] = [(await lab.host(2).attempt("ip", ["-o", "link"])).stdout];
   assert.doesNotMatch(links, /skv|: v[0-9a-f]{14}/);
 });
