@@ -24,6 +24,8 @@ import type { PortRelays } from "./proxy/port-relays.js";
 const RETRY_DELAY_MS = 1_000;
 /** Ports that are tried, whether a process has them, before others have a turn. */
 const PORTS_PER_SLICE = 100;
+/** Sandboxes that are given IPv6 likewise. */
+const SANDBOXES_PER_SLICE = 8;
 
 export class DirtyPlans {
   readonly #ground: NetworkGround;
@@ -39,6 +41,7 @@ export class DirtyPlans {
   readonly #planner = new MeshPlanner();
   readonly #relays: MeshRelays;
   readonly #overlays: OverlayPlans;
+  #hasIpv6 = false;
   #mesh = false;
   #encryption = false;
   #retry: Timer | undefined;
@@ -173,6 +176,8 @@ export class DirtyPlans {
     const plan = this.#planner.plan(state, { identity, sandboxes, ownAddresses: ownAddresses.list, relays });
     await dataPlane.applyMesh(plan);
     this.#relays.aim(plan);
+    if (plan.hasIpv6 && !this.#hasIpv6) await this.#twinSandboxes();
+    this.#hasIpv6 = plan.hasIpv6;
     this.#mesh = false;
     this.#tellClosed(plan.ports);
     const local = new Set([...sandboxes.values()].flatMap(({ hostPorts }) => hostPorts.map(portText)));
@@ -191,6 +196,16 @@ export class DirtyPlans {
           },
         );
       }
+    }
+  }
+
+  /** Sandboxes from before the node, or this daemon, had IPv6. */
+  async #twinSandboxes(): Promise<void> {
+    const { sandboxes, dataPlane, clock } = this.#ground;
+    const all = [...sandboxes.values()];
+    for (let at = 0; at < all.length; at += SANDBOXES_PER_SLICE) {
+      dataPlane.twinSandboxes(all.slice(at, at + SANDBOXES_PER_SLICE));
+      if (at + SANDBOXES_PER_SLICE < all.length) await clock.sleep(0);
     }
   }
 

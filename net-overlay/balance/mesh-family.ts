@@ -6,7 +6,7 @@
 import type { MeshBackend } from "../endpoints/mesh-plan.js";
 import { isIpv4 } from "../ipam/cidr.js";
 import { isIpv6 } from "../ipam/host-addresses.js";
-import { transitGateway } from "../vxlan/node-addresses.js";
+import { transitGateway, transitGatewayIpv6 } from "../vxlan/node-addresses.js";
 import { transitIpv6, transitSubnet, transitSubnetIpv6 } from "../vxlan/transit.js";
 import { NFT_TABLE, NFT_TABLE_IP6 } from "./nft-text.js";
 
@@ -50,7 +50,7 @@ export const MESH_IPV6: MeshFamily = {
   addressType: "ipv6_addr",
   loopback: "::1",
   wildcard: "::",
-  gatewayOf: (nodeNumber) => transitIpv6(transitGateway(nodeNumber)),
+  gatewayOf: transitGatewayIpv6,
   subnetOf: transitSubnetIpv6,
   isOwn: isIpv6,
   reaches: ({ hasIpv6 }) => hasIpv6 === true,

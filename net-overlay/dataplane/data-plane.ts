@@ -47,6 +47,10 @@ export interface DataPlane {
   removeSandbox(taskId: string): Promise<void>;
   /** Whether a process on the node listens on the port. @param addresses of the node's own. @default any */
   isPortHeld(protocol: NftProtocol, port: number, addresses?: readonly string[]): boolean;
+  /** Of the interface with the data path: those that mean something to others. */
+  nodeAddresses(dataPathAddress: string): string[];
+  /** Gives living sandboxes the IPv6 half of their gateway interface, if the node has IPv6. Idempotent. */
+  twinSandboxes(sandboxes: readonly Sandbox[]): void;
   /** The node's addresses, as RFC 5952 writes them, and the names of its interfaces. */
   places(): ReadonlySet<string>;
   /**
@@ -62,6 +66,8 @@ export interface DataPlane {
    * and to the underlay's MTU as it is then. 0: not measured.
    */
   limitPath(pathMtuBytes: number): void;
+  /** Whether tunnels, also those made later, leave checksums to the network card. @default true */
+  setTxChecksum(isOn: boolean): void;
   /** Brings the interfaces of sandboxes that are there to the sizes of their networks. */
   resizeSandboxes(sandboxes: readonly Sandbox[]): void;
   /** Tunnels that somebody else is in the way of. To apply their plans again is to try again. */

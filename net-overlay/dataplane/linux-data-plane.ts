@@ -13,23 +13,26 @@ import type { Logger } from "../../base/log/logger.js";
 import type { Sandboxes } from "../audit/kernel-audit.js";
 import { type AuditedPlace, LinuxKernelAudit } from "../audit/linux-kernel-audit.js";
 import { RulesetGenerations } from "../audit/ruleset-generations.js";
-import { GATEWAY_LINK_PREFIX } from "../balance/mesh-frame.js";
+import { GATEWAY_LINK_PREFIX, TRANSIT_LINK } from "../balance/mesh-frame.js";
 import { DNS_REDIRECT, DNS_REDIRECT_TABLE } from "../discovery/dns-address.js";
 import { wireguardOverheadBytes } from "../encryption/encryption-plan.js";
 import { LinuxWireguard, WIREGUARD_LINK } from "../encryption/linux-wireguard.js";
 import type { MeshPlan } from "../endpoints/mesh-plan.js";
 import type { OverlayPlan } from "../endpoints/overlay-plan.js";
 import type { OverlayChanges } from "../endpoints/overlay-planner.js";
+import { isGlobal } from "../endpoints/own-addresses.js";
 import type { NftProtocol, OverlayAttachment, Sandbox } from "../endpoints/sandbox.js";
 import type { TunnelCollision } from "../paths/collision.js";
 import { MeshClaim } from "../paths/linux-mesh-claim.js";
-import { transitGateway } from "../vxlan/node-addresses.js";
-import { TRANSIT_VNI } from "../vxlan/transit.js";
+import { setTxChecksum } from "../paths/linux-tx-checksum.js";
+import { taskMac, transitGateway, transitGatewayIpv6 } from "../vxlan/node-addresses.js";
+import { TRANSIT_VNI, transitIpv6 } from "../vxlan/transit.js";
 import { vxlanOverheadBytes } from "../vxlan/vni.js";
 import { auditedPlaces } from "./audited-places.js";
 import type { DataPlane } from "./data-plane.js";
 import { LinuxMesh } from "./linux-mesh.js";
-import { isNetns, LinuxOverlay } from "./linux-overlay.js";
+import { linkSettingsIpv6 } from "./linux-mesh-ipv6.js";
+import { isNetns, LinuxOverlay, OVERLAY_LINK } from "./linux-overlay.js";
 import { isRefusal, RouteSocket } from "./linux-route-socket.js";
 import { setAddress, setLinkMtu, setLinkUp, setNeighbour, setRoute } from "./rtnetlink-messages.js";
 
@@ -70,6 +73,7 @@ class LinuxDataPlane implements DataPlane {
    */
   readonly #removals = new Map<string, Promise<void>>();
   #meshPlan: MeshPlan | undefined;
+  #hasTxChecksum = true;
 
   constructor(options: { linux: Linux; netnsDir: string; hostNetns: string | undefined; log: Logger }) {
     const { netnsDir, hostNetns, log } = options;
@@ -101,6 +105,7 @@ class LinuxDataPlane implements DataPlane {
   async applyMesh(plan: MeshPlan): Promise<void> {
     this.#claim.take();
     await this.#mesh.apply(plan);
+    if (!this.#hasTxChecksum) this.#takeTxChecksum(TRANSIT_LINK, this.#hostNetns, false);
     this.#meshPlan = plan;
   }
 
@@ -118,6 +123,8 @@ class LinuxDataPlane implements DataPlane {
     if (!plan.encrypted) {
       const underlayMtuBytes = this.#mesh.tunnelMtuBytes(plan.localAddress);
       await overlay.apply(plan, changes, { underlay: this.#host, underlayMtuBytes, sandboxPath });
+      if (!this.#hasTxChecksum)
+        this.#takeTxChecksum(OVERLAY_LINK, this.#path(OVERLAY_PREFIX, plan.networkId), false);
       return;
     }
     const underlay = this.encryption.socket();
@@ -190,7 +197,15 @@ class LinuxDataPlane implements DataPlane {
     const netnsFd = openSync(netnsPath, "r");
     try {
       const chosen = mac === "" ? overlay : { ...overlay, mac };
-      return this.#attachOverlay(inside, taskId, chosen, { name, index, netnsFd });
+      // where a container's networks have no IPv6, its interfaces are born without
+      const born = (isDisabled: "0" | "1"): void => {
+        if ((overlay.address6 ?? "") === "" || !existsSync("/proc/sys/net/ipv6")) return;
+        this.#linux.setSysctls(netnsPath, { "net.ipv6.conf.default.disable_ipv6": isDisabled });
+      };
+      born("0");
+      const made = this.#attachOverlay(inside, taskId, chosen, { name, index, netnsFd });
+      born("1");
+      return made;
     } finally {
       closeSync(netnsFd);
       inside.close();
@@ -229,9 +244,15 @@ class LinuxDataPlane implements DataPlane {
     return tried.some((address) => this.#isHeldOn(address, protocol, port));
   }
 
+  nodeAddresses(dataPathAddress: string): string[] {
+    const all = this.#host.listAddresses("all");
+    const index = all.find(({ address }) => address === dataPathAddress)?.index;
+    return all.filter((each) => each.index === index && isGlobal(each.address)).map(({ address }) => address);
+  }
+
   places(): ReadonlySet<string> {
     return new Set([
-      ...this.#host.listAddresses().map(({ address }) => address),
+      ...this.#host.listAddresses("all").map(({ address }) => address),
       ...this.#host.listLinks().map(({ name }) => name),
     ]);
   }
@@ -261,6 +282,21 @@ class LinuxDataPlane implements DataPlane {
 
   limitPath(pathMtuBytes: number): void {
     this.#mesh.limitPath(pathMtuBytes);
+  }
+
+  setTxChecksum(isOn: boolean): void {
+    this.#hasTxChecksum = isOn;
+    this.#takeTxChecksum(TRANSIT_LINK, this.#hostNetns, isOn);
+    for (const id of this.#overlays.keys())
+      this.#takeTxChecksum(OVERLAY_LINK, this.#path(OVERLAY_PREFIX, id), isOn);
+  }
+
+  #takeTxChecksum(link: string, netnsPath: string | undefined, isOn: boolean): void {
+    try {
+      setTxChecksum(this.#linux, { netnsPath, link, isOn });
+    } catch (error) {
+      this.#log.warn("checksums stay where they are computed", { link, error: messageOf(error) });
+    }
   }
 
   resizeSandboxes(sandboxes: readonly Sandbox[]): void {
@@ -358,10 +394,45 @@ class LinuxDataPlane implements DataPlane {
       end: { name: `eth${linkIndex - 2}`, ...end },
     });
     const gateway = transitGateway(plan.nodeNumber);
+    const path = this.sandboxPath(sandbox.taskId);
+    if (plan.hasIpv6) this.#linux.setSysctls(path, linkSettingsIpv6(`eth${linkIndex - 2}`));
     inside.send(setLinkUp(linkIndex));
     inside.send(setAddress({ index: linkIndex, address, prefixLength: 32 }));
     inside.send(setNeighbour({ linkIndex, address: gateway, mac: gatewayMac }));
     inside.send(setRoute({ destination: "0.0.0.0/0", linkIndex, gateway, onlink: true, source: address }));
+    if (plan.hasIpv6) this.#twinGateway(inside, { address, linkIndex, nodeNumber: plan.nodeNumber });
+  }
+
+  /** The IPv6 address that goes with the other one, and the way out by it. */
+  #twinGateway(
+    inside: RouteSocket,
+    { address, linkIndex, nodeNumber }: { address: string; linkIndex: number; nodeNumber: number },
+  ): void {
+    const [source, gateway] = [transitIpv6(address), transitGatewayIpv6(nodeNumber)];
+    inside.send(setAddress({ index: linkIndex, address: source, prefixLength: 128 }));
+    inside.send(setNeighbour({ linkIndex, address: gateway, mac: taskMac(transitGateway(nodeNumber)) }));
+    inside.send(setRoute({ destination: "::/0", linkIndex, gateway, onlink: true, source }));
+  }
+
+  twinSandboxes(sandboxes: readonly Sandbox[]): void {
+    const plan = this.#meshPlan;
+    for (const { taskId, gatewayAddress: address, overlays, plug } of sandboxes) {
+      if (plan?.hasIpv6 !== true || address === undefined || plug !== undefined || !this.hasSandbox(taskId))
+        continue;
+      const { nodeNumber } = plan;
+      this.#mesh.attachIpv6(linkName(GATEWAY_LINK_PREFIX, taskId), { address, nodeNumber });
+      const path = this.sandboxPath(taskId);
+      const name = `eth${overlays.length}`;
+      const inside = new RouteSocket(this.#linux, path);
+      try {
+        const link = inside.findLink(name);
+        if (link === undefined) continue;
+        this.#linux.setSysctls(path, linkSettingsIpv6(name));
+        this.#twinGateway(inside, { address, linkIndex: link.index, nodeNumber });
+      } finally {
+        inside.close();
+      }
+    }
   }
 
   #places(sandboxes: Sandboxes): AuditedPlace[] {
@@ -369,7 +440,7 @@ class LinuxDataPlane implements DataPlane {
     return auditedPlaces({
       mesh: this.#claim.isHeld ? this.#mesh : undefined,
       hostNetns: this.#hostNetns,
-      gateway: plan === undefined ? undefined : transitGateway(plan.nodeNumber),
+      plan,
       overlays: this.#overlays,
       overlayPath: (networkId) => this.#path(OVERLAY_PREFIX, networkId),
       sandboxes: [...sandboxes.values()],

@@ -5,18 +5,21 @@
  * names, protocol number and table.
  * Source: docs/design/network.md, "Mesh".
  */
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { FailedPreconditionError, messageOf } from "../../base/errors/errors.js";
 import type { Linux, NetlinkSocket, NftContext } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
+import { inSlices } from "../../base/loop/process-slices.js";
 import type { WantedFacts } from "../audit/facts.js";
-import { MESH_IPV4 } from "../balance/mesh-family.js";
+import { MESH_IPV4, MESH_IPV6 } from "../balance/mesh-family.js";
 import { GATEWAY_LINK_PREFIX, TRANSIT_LINK } from "../balance/mesh-frame.js";
 import type { MeshPlan, MeshPort } from "../endpoints/mesh-plan.js";
 import { meshTable, taskMac, transitGateway } from "../vxlan/node-addresses.js";
-import { TRANSIT_VNI, transitSubnet } from "../vxlan/transit.js";
+import { isTransitAddress, TRANSIT_VNI, transitIpv6, transitSubnet } from "../vxlan/transit.js";
 import { vxlanOverheadBytes } from "../vxlan/vni.js";
+import type { UdpFlow } from "./conntrack-messages.js";
 import { LinuxConntrack, leavers } from "./linux-conntrack.js";
+import { LinuxMeshIpv6, linkSettingsIpv6, withoutIpv6 } from "./linux-mesh-ipv6.js";
 import { LinuxMeshTable } from "./linux-mesh-table.js";
 import { makeVeth } from "./linux-overlay.js";
 import type { RouteSocket } from "./linux-route-socket.js";
@@ -53,6 +56,7 @@ export class LinuxMesh {
   readonly #nft: NftContext;
   readonly #netfilter: NetlinkSocket;
   readonly #table: LinuxMeshTable;
+  readonly #ipv6: LinuxMeshIpv6;
   readonly #conntrack: LinuxConntrack;
   #applied: Applied | undefined;
   #underlayMtuBytes: number | undefined;
@@ -67,7 +71,9 @@ export class LinuxMesh {
     this.#socket = options.socket;
     this.#nft = linux.nft(options.netnsPath);
     this.#netfilter = linux.netlink(options.netnsPath, "netfilter");
-    this.#table = new LinuxMeshTable({ nft: this.#nft, socket: this.#netfilter }, MESH_IPV4);
+    const ways = { nft: this.#nft, socket: this.#netfilter };
+    this.#table = new LinuxMeshTable(ways, MESH_IPV4);
+    this.#ipv6 = new LinuxMeshIpv6(linux, { ...options, table: new LinuxMeshTable(ways, MESH_IPV6) });
     this.#conntrack = new LinuxConntrack(linux, options);
   }
 
@@ -112,7 +118,9 @@ export class LinuxMesh {
     for (const [key, rule] of before.rules) if (!rules.has(key)) socket.discard(deleteRule(rule));
     if (peers !== before.peers) this.#syncPeers(plan, before);
     await this.#table.apply(before.plan, plan);
-    this.#conntrack.forgetUdpFlowsOf(goneUdpBackends(before.plan, plan));
+    await this.#ipv6.apply(plan, tunnelIndex);
+    if (before.plan === undefined) await inSlices(this.#conntrack.forgetStrays(isStrayOf(plan)));
+    else this.#conntrack.forgetUdpFlowsOf(goneUdpBackends(before.plan, plan));
     this.#applied = { plan, tunnelIndex, peers, rules };
   }
 
@@ -144,10 +152,11 @@ export class LinuxMesh {
       mtuBytes: this.tunnelMtuBytes(plan.localAddress),
       isStandIn: this.#taken !== undefined,
       rules: [...FRAME_RULES, ...rules.values()],
-      families: [MESH_IPV4],
+      rulesIpv6: plan.hasIpv6 ? [...FRAME_RULES, ...(this.#ipv6.rules?.values() ?? [])] : [],
       settings: {
-        ...this.#transitSettings(),
-        ...Object.assign({}, ...ends.map(({ hostName }) => endSettings(hostName))),
+        ...this.#transitSettings(plan),
+        ...(plan.hasIpv6 ? this.#ipv6.settings() : {}),
+        ...Object.assign({}, ...ends.map(({ hostName }) => endSettings(hostName, plan))),
       },
     });
   }
@@ -155,6 +164,7 @@ export class LinuxMesh {
   /** Nothing is known of the kernel any more: the next `apply` reads it. */
   forget(): void {
     this.#applied = undefined;
+    this.#ipv6.forget();
   }
 
   /**
@@ -162,7 +172,7 @@ export class LinuxMesh {
    * the task's end is born in its namespace under the index given.
    */
   attach(options: {
-    plan: { readonly nodeNumber: number; readonly localAddress: string };
+    plan: Pick<MeshPlan, "nodeNumber" | "localAddress" | "hasIpv6">;
     address: string;
     hostName: string;
     end: { name: string; index: number; netnsFd: number };
@@ -176,10 +186,19 @@ export class LinuxMesh {
       host: { name: hostName, mac: gatewayMac, mtuBytes },
       peer: { ...end, mac, mtuBytes },
     });
-    this.#linux.setSysctls(this.#netnsPath, endSettings(hostName));
+    this.#linux.setSysctls(this.#netnsPath, endSettings(hostName, plan));
     this.#socket.send(setNeighbour({ linkIndex, address, mac }));
     this.#socket.send(setRoute({ destination: `${address}/32`, linkIndex, source: gateway }));
+    if (plan.hasIpv6) this.#ipv6.attach(linkIndex, { address, nodeNumber: plan.nodeNumber });
     return { gatewayMac };
+  }
+
+  /** The host end of an interface from before the node had IPv6. Missing is fine. */
+  attachIpv6(hostName: string, options: { address: string; nodeNumber: number }): void {
+    const link = this.#socket.findLink(hostName);
+    if (link === undefined) return;
+    this.#linux.setSysctls(this.#netnsPath, linkSettingsIpv6(hostName));
+    this.#ipv6.attach(link.index, options);
   }
 
   /**
@@ -205,8 +224,8 @@ export class LinuxMesh {
    * one, systemd-networkd removes the others when it starts. If not, the next `apply` makes them anew.
    */
   isInPlace(): boolean {
-    if (this.#table.isThere() && this.#hasRules()) return true;
-    this.#applied = undefined;
+    if (this.#table.isThere() && this.#hasRules() && this.#ipv6.isInPlace()) return true;
+    this.forget();
     return false;
   }
 
@@ -224,6 +243,7 @@ export class LinuxMesh {
     for (const handle of forward?.ownHandles ?? [])
       this.#nft.run(`delete rule ip filter FORWARD handle ${handle}`);
     this.#table.remove();
+    this.#ipv6.removeAll();
     for (const { isOurs, rule } of socket.listRules()) if (isOurs) socket.discard(deleteRule(rule));
     for (const { name, index } of socket.listLinks()) {
       if (name === TRANSIT_LINK || name.startsWith(GATEWAY_LINK_PREFIX)) socket.discard(deleteLink(index));
@@ -273,7 +293,7 @@ export class LinuxMesh {
       { underlay: socket, inside: socket },
     );
     this.#taken = taken;
-    this.#linux.setSysctls(this.#netnsPath, this.#transitSettings());
+    this.#linux.setSysctls(this.#netnsPath, this.#transitSettings(plan));
     socket.send(setAddress({ index: linkIndex, address: transitGateway(plan.nodeNumber), prefixLength: 32 }));
     // no loop for a task that is gone
     socket.send(setRoute({ destination: transitSubnet(plan.nodeNumber), type: "unreachable" }));
@@ -299,12 +319,12 @@ export class LinuxMesh {
     return { plan: undefined, tunnelIndex: linkIndex, peers, rules };
   }
 
-  #transitSettings(): Record<string, string> {
+  #transitSettings({ hasIpv6 }: MeshPlan): Record<string, string> {
     return {
       "net.ipv4.ip_forward": "1",
       [`net.ipv4.conf.${TRANSIT_LINK}.rp_filter`]: this.#reversePathFilter(),
       [`net.ipv4.conf.${TRANSIT_LINK}.route_localnet`]: "1",
-      ...withoutIpv6(TRANSIT_LINK),
+      ...(hasIpv6 ? {} : withoutIpv6(TRANSIT_LINK)),
     };
   }
 
@@ -342,18 +362,19 @@ export function readForwardChain(listed: string): { policy: string; ownHandles: 
   };
 }
 
-function endSettings(hostName: string): Record<string, string> {
-  return { [`net.ipv4.conf.${hostName}.route_localnet`]: "1", ...withoutIpv6(hostName) };
+function endSettings(hostName: string, { hasIpv6 }: Pick<MeshPlan, "hasIpv6">): Record<string, string> {
+  const ipv6 = hasIpv6 ? linkSettingsIpv6(hostName) : withoutIpv6(hostName);
+  return { [`net.ipv4.conf.${hostName}.route_localnet`]: "1", ...ipv6 };
 }
 
-/**
- * A host end with IPv6 would believe a task's router advertisements, and so hand it the host's IPv6 traffic.
- */
-function withoutIpv6(link: string): Record<string, string> {
-  return existsSync("/proc/sys/net/ipv6") ? { [`net.ipv6.conf.${link}.disable_ipv6`]: "1" } : {};
+/** Flows that were led to a task's gateway interface to which no published port leads now. */
+function isStrayOf({ ports }: MeshPlan): (flow: UdpFlow) => boolean {
+  const staying = new Set(addressesOf(ports));
+  return ({ server, destination }) =>
+    server !== destination && isTransitAddress(server) && !staying.has(server);
 }
 
-/** UDP backends that no port has any more. Looks at all ports only when one has lost a backend. */
+/** UDP backends that no port has any more, by both their addresses. Looks at all ports only when one has lost a backend. */
 function goneUdpBackends(before: MeshPlan | undefined, after: MeshPlan): string[] {
   const staying = new Set<MeshPort>(after.ports);
   const changed = (before?.ports ?? []).filter((port) => port.protocol === "udp" && !staying.has(port));
@@ -363,7 +384,7 @@ function goneUdpBackends(before: MeshPlan | undefined, after: MeshPlan): string[
 function addressesOf(ports: readonly MeshPort[]): string[] {
   return ports
     .filter(({ protocol }) => protocol === "udp")
-    .flatMap(({ backends }) => backends.map(({ address }) => address));
+    .flatMap(({ backends }) => backends.flatMap(({ address }) => [address, transitIpv6(address)]));
 }
 
 function peerRoutes(number: number, linkIndex: number): Route[] {

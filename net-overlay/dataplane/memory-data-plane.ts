@@ -16,8 +16,13 @@ export class MemoryDataPlane implements DataPlane {
   readonly plugs = new Map<string, Sandbox>();
   /** "8080/tcp": ports that a process on the node is said to hold. */
   readonly heldPorts = new Set<string>();
+  /** Of the data path's interface, beside its own. */
+  moreAddresses: readonly string[] = [];
+  /** Tasks that have the IPv6 half of their gateway interface. */
+  readonly twinned = new Set<string>();
   readonly hostPlaces = new Set<string>(["10.99.0.1", "eth0"]);
   pathMtuBytes = 0;
+  hasTxChecksum = true;
   /** What somebody else has. */
   collided: readonly TunnelCollision[] = [];
   /** Thrown by the next `applyOverlay`, `applyMesh`, `createSandbox` or `plug`, once. */
@@ -83,6 +88,14 @@ export class MemoryDataPlane implements DataPlane {
     return this.heldPorts.has(held) || addresses.some((address) => this.heldPorts.has(`${address} ${held}`));
   }
 
+  nodeAddresses(dataPathAddress: string): string[] {
+    return [dataPathAddress, ...this.moreAddresses];
+  }
+
+  twinSandboxes(sandboxes: readonly Sandbox[]): void {
+    for (const { taskId } of sandboxes) if (this.mesh?.hasIpv6 === true) this.twinned.add(taskId);
+  }
+
   places(): ReadonlySet<string> {
     return this.hostPlaces;
   }
@@ -93,6 +106,10 @@ export class MemoryDataPlane implements DataPlane {
 
   limitPath(pathMtuBytes: number): void {
     this.pathMtuBytes = pathMtuBytes;
+  }
+
+  setTxChecksum(isOn: boolean): void {
+    this.hasTxChecksum = isOn;
   }
 
   resizeSandboxes(): void {

@@ -4,12 +4,18 @@
  * Source: docs/design/network-audit.md.
  */
 import type { Fact, WantedFacts } from "../audit/facts.js";
-import type { MeshFamily } from "../balance/mesh-family.js";
+import { MESH_IPV4, MESH_IPV6 } from "../balance/mesh-family.js";
 import { TRANSIT_LINK } from "../balance/mesh-frame.js";
 import { renderMeshRuleset } from "../balance/mesh-ruleset.js";
 import type { MeshPlan } from "../endpoints/mesh-plan.js";
-import { meshTable, nodeNumberOfTable, taskMac, transitGateway } from "../vxlan/node-addresses.js";
-import { TRANSIT_VNI, transitSubnet, vtepMac } from "../vxlan/transit.js";
+import {
+  meshTable,
+  nodeNumberOfTable,
+  taskMac,
+  transitGateway,
+  transitGatewayIpv6,
+} from "../vxlan/node-addresses.js";
+import { TRANSIT_VNI, transitIpv6, transitSubnet, transitSubnetIpv6, vtepMac } from "../vxlan/transit.js";
 import type { MarkRule } from "./rtnetlink-messages.js";
 
 export interface MeshFactsOptions {
@@ -18,9 +24,9 @@ export interface MeshFactsOptions {
   /** A stand-in has the tunnel's place: its identifier and port are its own. */
   readonly isStandIn: boolean;
   readonly rules: Iterable<MarkRule>;
+  /** None where the node has no IPv6. */
+  readonly rulesIpv6: Iterable<MarkRule>;
   readonly settings: Readonly<Record<string, string>>;
-  /** Those that have a table. */
-  readonly families: readonly MeshFamily[];
   /** The host ends of the tasks' gateway interfaces. */
   readonly ends: readonly { readonly hostName: string; readonly address: string }[];
 }
@@ -62,15 +68,43 @@ export function meshFacts(options: MeshFactsOptions): WantedFacts {
       { kind: "route", destination: `${address}/32`, link: hostName, source },
     );
   }
+  if (plan.hasIpv6) facts.push(...factsIpv6(options));
   const names = new Set(ends.map(({ hostName }) => hostName));
   return {
     facts,
-    tables: options.families.map((family) => ({
+    tables: (plan.hasIpv6 ? [MESH_IPV4, MESH_IPV6] : [MESH_IPV4]).map((family) => ({
       name: family.table,
       text: () => renderMeshRuleset(undefined, plan, family),
     })),
     owns: (found) => isMeshEntry(found, names),
   };
+}
+
+/** The same in the other family, but what both share. */
+function factsIpv6({ plan, rulesIpv6, ends }: MeshFactsOptions): Fact[] {
+  const link = TRANSIT_LINK;
+  const source = transitGatewayIpv6(plan.nodeNumber);
+  const facts: Fact[] = [
+    { kind: "address", link, address: source, prefixLength: 128 },
+    { kind: "route", destination: transitSubnetIpv6(plan.nodeNumber) },
+    ...[...rulesIpv6].map((rule) => ({ kind: "rule", rule, family: 6 }) as const),
+  ];
+  for (const number of plan.peers.keys()) {
+    const gateway = transitGatewayIpv6(number);
+    facts.push(
+      { kind: "neighbour", link, address: gateway, mac: vtepMac(number) },
+      { kind: "route", destination: transitSubnetIpv6(number), link, gateway, source },
+      { kind: "route", destination: "::/0", table: meshTable(number), link, gateway, source },
+    );
+  }
+  for (const { hostName, address } of ends) {
+    const twin = transitIpv6(address);
+    facts.push(
+      { kind: "neighbour", link: hostName, address: twin, mac: taskMac(address) },
+      { kind: "route", destination: `${twin}/128`, link: hostName, source },
+    );
+  }
+  return facts;
 }
 
 /** Routes by a task's interface go with it: those of tasks that are on their way are left alone. */
@@ -84,11 +118,11 @@ function isMeshEntry(found: Fact, ends: ReadonlySet<string>): boolean {
       return (
         found.link === TRANSIT_LINK ||
         (found.link !== undefined && ends.has(found.link)) ||
-        (found.link === undefined && found.destination.startsWith("100.")) ||
+        (found.link === undefined && /^(100\.|fd53:6b65:696e:)/.test(found.destination)) ||
         nodeNumberOfTable(found.table ?? 0) !== undefined
       );
     case "rule":
-      return found.family !== 6;
+      return true;
     case "link":
     case "setting":
       return false;

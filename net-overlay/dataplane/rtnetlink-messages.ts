@@ -57,6 +57,8 @@ const NUD_PERMANENT = 0x80;
 const NTF_SELF = 2;
 const RTNH_F_ONLINK = 4;
 const RT_TABLE_MAIN = 254;
+export const RT_TABLE_LOCAL = 255;
+const ROUTE_TYPES = { unicast: 1, local: 2, unreachable: 7 } as const;
 /** Marks routes and rules as ours. Source: values 4-255 are free for daemons, see /etc/iproute2/rt_protos. */
 export const SKEIN_PROTOCOL = 83;
 
@@ -64,7 +66,7 @@ const IFLA = { address: 1, name: 3, mtu: 4, linkInfo: 18, netnsFd: 28 } as const
 const IFLA_INFO = { kind: 1, data: 2 } as const;
 const IFLA_VXLAN = { id: 1, local: 4, learning: 7, port: 15, local6: 17, dontFragment: 29 } as const;
 const VETH_INFO_PEER = 1;
-const RTA = { dst: 1, oif: 4, gateway: 5, prefSrc: 7, table: 15 } as const;
+const RTA = { dst: 1, oif: 4, gateway: 5, priority: 6, prefSrc: 7, table: 15 } as const;
 const NDA = { dst: 1, lladdr: 2 } as const;
 const FRA = { goto: 4, priority: 6, fwmark: 10, table: 15, fwmask: 16, protocol: 21 } as const;
 const FR_ACTION = { table: 1, goto: 2, nop: 3 } as const;
@@ -283,7 +285,7 @@ export function decodeAddress(payload: Uint8Array): LinkAddress {
 export interface Route {
   /** "10.0.1.0/24"; "0.0.0.0/0" and "::/0" are the default routes. */
   readonly destination: string;
-  readonly type?: "unicast" | "unreachable";
+  readonly type?: "unicast" | "unreachable" | "local";
   readonly linkIndex?: number;
   readonly gateway?: string;
   /** The gateway need not be on a subnet of the link. */
@@ -291,6 +293,8 @@ export interface Route {
   readonly source?: string;
   /** @default main */
   readonly table?: number;
+  /** Tells routes to one destination apart. @default the kernel's */
+  readonly metric?: number;
 }
 
 function route(type: number, flags: number, options: Route): Uint8Array {
@@ -298,7 +302,7 @@ function route(type: number, flags: number, options: Route): Uint8Array {
   const family = familyOf(prefix);
   const isUniverse = options.gateway !== undefined || options.type === "unreachable" || family === AF_INET6;
   const scope = isUniverse ? 0 : 253; // 253: link
-  const kind = options.type === "unreachable" ? 7 : 1;
+  const kind = ROUTE_TYPES[options.type ?? "unicast"];
   const fixed = Buffer.from([family, Number(length), 0, 0, 0, SKEIN_PROTOCOL, scope, kind, 0, 0, 0, 0]);
   if (options.onlink === true) fixed.writeUInt32LE(RTNH_F_ONLINK, 8);
   return encodeMessage({
@@ -308,6 +312,7 @@ function route(type: number, flags: number, options: Route): Uint8Array {
     attributes: [
       ...(length === "0" ? [] : [ip(RTA.dst, prefix)]),
       u32(RTA.table, options.table ?? RT_TABLE_MAIN),
+      ...(options.metric === undefined ? [] : [u32(RTA.priority, options.metric)]),
       ...(options.gateway === undefined ? [] : [ip(RTA.gateway, options.gateway)]),
       ...(options.linkIndex === undefined ? [] : [u32(RTA.oif, options.linkIndex)]),
       ...(options.source === undefined ? [] : [ip(RTA.prefSrc, options.source)]),

@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { transitIpv6 } from "../../net-overlay/vxlan/transit.js";
 import type { NodeResource } from "../../proto/gen/skein/v1/dispatcher.js";
 import {
   EndpointResource,
@@ -14,7 +15,7 @@ import {
 import { Task } from "../../proto/gen/skein/v1/objects.js";
 import { BalancePolicy, PublishMode, SourceMode } from "../../proto/gen/skein/v1/types.js";
 import type { TestHost, TestWorld } from "../support/network-world.js";
-import { createTestWorld } from "../support/network-world.js";
+import { createTestWorld, ipv6Of } from "../support/network-world.js";
 
 const ENTRY = 8080;
 let world: TestWorld;
@@ -51,6 +52,7 @@ async function start(host: TestHost, slot: number): Promise<void> {
   const sandbox = await host.plane.attachTask(task, { hostname: id, extraHosts: [] });
   netns.set(id, sandbox.netnsPath);
   world.greet(sandbox.netnsPath, 80, id);
+  world.greet(sandbox.netnsPath, 80, id, "::");
   endpoints.push(
     EndpointResource.fromPartial({
       taskId: id,
@@ -63,12 +65,18 @@ async function start(host: TestHost, slot: number): Promise<void> {
 }
 
 before(async () => {
-  world = await createTestWorld(3);
+  world = await createTestWorld(3, { ipv6: true });
   const peers = world.hosts.map(
     ({ nodeId, number, address }): NodeResource => ({
       resource: {
         $case: "peer",
-        value: PeerResource.fromPartial({ nodeId, number, dataPathAddress: address, vxlanUdpPort: 4789 }),
+        value: PeerResource.fromPartial({
+          nodeId,
+          number,
+          dataPathAddress: address,
+          nodeAddresses: [address, ipv6Of(address)],
+          vxlanUdpPort: 4789,
+        }),
       },
     }),
   );
@@ -206,11 +214,6 @@ test("by source hash a client stays with its task, through every node; local fir
   assert.deepEqual(await seenAt(2), ["task11", "task21", "task22"], "none here: all of them");
 });
 
-test("a port that tasks are told of by PROXY is closed while nobody relays it", async () => {
-  await publish({ sourceMode: SourceMode.PROXY });
-  await refused(world.clientNetns, hostAt(0).address);
-});
-
 test("a host-mode port has chosen places and clients, too", async () => {
   const host = hostAt(2);
   const attach = (hostAddresses: string[], allowedSources: string[] = []): Promise<unknown> => {
@@ -224,4 +227,74 @@ test("a host-mode port has chosen places and clients, too", async () => {
   world.greet(netnsPath, 80, "task31");
   assert.equal(await greeting(world.clientNetns, host.address, 9090), "task31 10.99.0.100");
   assert.equal(await greeting(hostAt(0).netns, host.address, 9090), "");
+});
+
+test("by IPv6: every task through every node, and each sees the client's address", async () => {
+  await publish({});
+  const client = ipv6Of(world.clientAddress);
+  for (const host of world.hosts) {
+    const told = await greetings(world.clientNetns, ipv6Of(host.address), 6);
+    assert.deepEqual(
+      [...new Set(told)].sort(),
+      ["task11", "task21", "task22"].map((id) => `${id} ${client}`),
+    );
+  }
+  assert.deepEqual(hostAt(0).plane.nodeAddresses, [hostAt(0).address, ipv6Of(hostAt(0).address)]);
+});
+
+test("by IPv6: nodes, their own loopback, and tasks are clients, too", async () => {
+  const fromNode = await greetings(hostAt(2).netns, ipv6Of(hostAt(0).address), 6);
+  assert.deepEqual(
+    new Set(fromNode.map((greeted) => greeted.split(" ")[1])),
+    new Set(["fd53:6b65:696e:12c::1"]),
+  );
+  for (const host of world.hosts) {
+    const own = await greetings(host.netns, "::1", 6);
+    assert.deepEqual([...new Set(own.map(taskIn))].sort(), ["task11", "task21", "task22"], host.nodeId);
+  }
+  const gateway = endpoints.find(({ taskId }) => taskId === "task21")?.gatewayAddress ?? "";
+  const fromTask = await greetings(netns.get("task21") ?? "", ipv6Of(hostAt(2).address), 6);
+  assert.ok(fromTask.includes(`task11 ${transitIpv6(gateway)}`), fromTask.join());
+});
+
+test("by IPv6: chosen addresses, clients and SNAT", async () => {
+  const [address, client] = [ipv6Of(hostAt(0).address), ipv6Of(world.clientAddress)];
+  await publish({ hostAddresses: [address] });
+  assert.notEqual(await greeting(world.clientNetns, address), "");
+  await refused(world.clientNetns, ipv6Of(hostAt(1).address));
+  await refused(world.clientNetns, hostAt(0).address);
+  await publish({ allowedSources: [`${client}/128`] });
+  assert.notEqual(await greeting(world.clientNetns, address), "");
+  await refused(world.clientNetns, hostAt(0).address);
+  await refused(hostAt(1).netns, address);
+  await publish({ sourceMode: SourceMode.SNAT });
+  assert.match(await greeting(world.clientNetns, address), / fd53:6b65:696e:1::1$/);
+});
+
+test("by IPv6: a task goes out under its node's address, and is reached by no way round", async () => {
+  world.greet(world.clientNetns, 7000, "outside", "::");
+  const out = await greeting(netns.get("task21") ?? "", ipv6Of(world.clientAddress), 7000);
+  assert.equal(out, `outside ${ipv6Of(hostAt(1).address)}`);
+  const { out: routes } = await world.run(netns.get("task11") ?? "", "ip", "-6", "route");
+  const twin = transitIpv6(endpoints.find(({ taskId }) => taskId === "task21")?.gatewayAddress ?? "");
+  assert.match(routes, /default via fd53:6b65:696e:1::1/);
+  const { code } = await world.run(netns.get("task11") ?? "", "busybox", "nc", "-w", "3", twin, "80");
+  assert.notEqual(code, 0);
+});
+
+test("the audit finds nothing amiss, and leaving takes both families away", async () => {
+  await publish({});
+  for (const host of world.hosts) {
+    const report = await host.plane.inspect?.();
+    assert.deepEqual([report?.standing, report?.recent], [[], []], host.nodeId);
+  }
+  const host = hostAt(2);
+  await host.plane.removeAll();
+  const { out } = await world.run(
+    host.netns,
+    "sh",
+    "-c",
+    "nft list ruleset; ip -6 rule; ip -6 route show table all; ip rule; ip -o link",
+  );
+  assert.doesNotMatch(out, /skein|skg|proto 83|fd53|2200/);
 });

@@ -44,7 +44,7 @@ export interface TestWorld {
    * Listens in a sandbox and greets every connection with `<name> <peer address>`,
    * then repeats what it is told.
    */
-  greet(netnsPath: string, port: number, name: string): void;
+  greet(netnsPath: string, port: number, name: string, address?: string): void;
   /** The same by UDP, or whatever `reply` makes of a datagram. */
   greetUdp(netnsPath: string, port: number, reply: (message: Buffer, from: string) => Buffer | string): void;
   /** A client's datagram socket. Resolves with the answer, "" after a second. */
@@ -52,7 +52,11 @@ export interface TestWorld {
   close(): Promise<void>;
 }
 
-export async function createTestWorld(hostCount: number): Promise<TestWorld> {
+/** @param options.ipv6 hosts and client have an address of IPv6, too: 10.99.0.2 goes with fd99::2. */
+export async function createTestWorld(
+  hostCount: number,
+  { ipv6 = false }: { ipv6?: boolean } = {},
+): Promise<TestWorld> {
   const linux = await openKoffiLinux();
   const prefix = `sknt${process.pid}`;
   const ip = (...args: string[]): string => execFileSync("ip", args, { encoding: "utf8" });
@@ -82,6 +86,7 @@ export async function createTestWorld(hostCount: number): Promise<TestWorld> {
     ip("-n", bridge, "link", "set", `p${name}`, "master", "br0", "up");
     ip("-n", netns, "addr", "add", `${address}/24`, "dev", "eth0");
     ip("-n", netns, "link", "set", "eth0", "up");
+    if (ipv6) ip("-n", netns, "addr", "add", `${ipv6Of(address)}/64`, "dev", "eth0", "nodad");
   };
   joinBridge("c", "10.99.0.100");
   for (let index = 1; index <= hostCount; index += 1) {
@@ -122,8 +127,8 @@ export async function createTestWorld(hostCount: number): Promise<TestWorld> {
     clientNetns: `/run/netns/${prefix}c`,
     clientAddress: "10.99.0.100",
     run: runInside,
-    greet(netnsPath, port, name): void {
-      const fd = linux.bindSocket({ netnsPath, kind: "tcp", address: "0.0.0.0", port });
+    greet(netnsPath, port, name, address = "0.0.0.0"): void {
+      const fd = linux.bindSocket({ netnsPath, kind: "tcp", address, port });
       const server = createServer({ allowHalfOpen: false }, (socket) => {
         socket.on("error", () => socket.destroy());
         socket.write(`${name} ${socket.remoteAddress}\n`);
@@ -163,6 +168,11 @@ export async function createTestWorld(hostCount: number): Promise<TestWorld> {
     },
     close,
   };
+}
+
+/** Of a world with IPv6. */
+export function ipv6Of(address: string): string {
+  return `fd99::${address.split(".").at(-1)}`;
 }
 
 function openPlane(options: { linux: Linux; runDir: string; hostNetns: string; log: Logger }): NetworkPlane {
