@@ -170,7 +170,7 @@ export class DirtyPlans {
     const { identity, state, sandboxes, ownAddresses, dataPlane, clock, log } = this.#ground;
     if (identity === undefined) return;
     this.#mesh = true;
-    this.#lookAtAddresses();
+    this.lookAtAddresses();
     if (await this.#relays.listen(state, identity)) this.#planner.touchAll();
     const { places: relays } = this.#relays;
     const plan = this.#planner.plan(state, { identity, sandboxes, ownAddresses: ownAddresses.list, relays });
@@ -180,6 +180,7 @@ export class DirtyPlans {
     this.#hasIpv6 = plan.hasIpv6;
     this.#mesh = false;
     this.#tellClosed(plan.ports);
+    this.#tellUnspoken(plan.ports);
     const local = new Set([...sandboxes.values()].flatMap(({ hostPorts }) => hostPorts.map(portText)));
     for (const { protocol, publishedPort, hostAddresses } of plan.ports) {
       const port = `${publishedPort}/${protocol}`;
@@ -199,6 +200,15 @@ export class DirtyPlans {
     }
   }
 
+  /** Rules for a protocol load in any kernel; tasks that cannot listen are another matter. */
+  #tellUnspoken(ports: readonly MeshPort[]): void {
+    const { dataPlane, troubles } = this.#ground;
+    const port = ports.find(({ protocol }) => protocol === "sctp");
+    if (port === undefined || dataPlane.speaksSctp()) return troubles.clear("sctp");
+    const words = `port ${port.publishedPort}/sctp is published, but this kernel has no SCTP (module sctp)`;
+    troubles.set("sctp", words);
+  }
+
   /** Sandboxes from before the node, or this daemon, had IPv6. */
   async #twinSandboxes(): Promise<void> {
     const { sandboxes, dataPlane, clock } = this.#ground;
@@ -210,7 +220,7 @@ export class DirtyPlans {
   }
 
   /** @returns whether the node's addresses changed; then all of the mesh is marked. */
-  #lookAtAddresses(): boolean {
+  lookAtAddresses(): boolean {
     const { identity, ownAddresses, dataPlane } = this.#ground;
     if (identity === undefined) return false;
     const isChanged = ownAddresses.learn(dataPlane.nodeAddresses(identity.dataPathAddress));

@@ -6,7 +6,7 @@ import { SeededRandom } from "../base/random/seeded-random.js";
 import type { NodeResource } from "../proto/gen/skein/v1/dispatcher.js";
 import { ResourceKind } from "../proto/gen/skein/v1/dispatcher.js";
 import { Task } from "../proto/gen/skein/v1/objects.js";
-import { PublishMode } from "../proto/gen/skein/v1/types.js";
+import { PortProtocol, PublishMode } from "../proto/gen/skein/v1/types.js";
 import { MemoryDataPlane } from "./dataplane/memory-data-plane.js";
 import { MemorySandboxRecords } from "./dataplane/sandbox-records.js";
 import { endpoint, identity, network, peer, service } from "./endpoints/network-fixtures.js";
@@ -191,6 +191,33 @@ test("a port on chosen places: refused where there is none for a task's own, tol
     warnings.map(({ message }) => message),
     ["a published port is not open on this node, which has none of its addresses"],
   );
+});
+
+test("IPv6 that comes to the node later comes to the mesh, and to tasks that are there already", async () => {
+  const world = await open();
+  await tell(world, network());
+  await world.plane.attachTask(taskOf(11), attachment);
+  assert.equal(world.dataPlane.mesh?.hasIpv6, false);
+  let told = 0;
+  world.plane.onDescribed(() => {
+    told += 1;
+  });
+  world.dataPlane.moreAddresses = ["fd99::1"];
+  world.clock.advance(30_000);
+  await world.plane.detachTask("none"); // behind it in the queue
+  assert.equal(world.dataPlane.mesh?.hasIpv6, true);
+  assert.deepEqual([...world.dataPlane.twinned], ["task11"]);
+  assert.deepEqual([world.plane.nodeAddresses, told], [["10.99.0.1", "fd99::1"], 1]);
+});
+
+test("a port of SCTP on a kernel without it is a trouble with its cause", async () => {
+  const world = await open();
+  world.dataPlane.hasSctp = false;
+  const ports = [{ targetPort: 80, publishedPort: 3868, protocol: PortProtocol.SCTP }];
+  await tell(world, service({ ports }));
+  assert.match(world.plane.trouble, /port 3868\/sctp is published, but this kernel has no SCTP/);
+  await tell(world, service());
+  assert.equal(world.plane.trouble, "");
 });
 
 test("a successor waits until its predecessor has given up their host port, and nobody else's", async () => {

@@ -11,9 +11,10 @@ import type { Logger } from "../base/log/logger.js";
 import type { Random } from "../base/random/random.js";
 import type { PortBinding } from "../proto/engine/networks.js";
 import type { Task } from "../proto/gen/skein/v1/objects.js";
-import { AuditBook, type AuditReport } from "./audit/audit-report.js";
+import { AuditBook, type NetworkInspection } from "./audit/audit-report.js";
 import { Auditor } from "./audit/auditor.js";
 import { HOST_PLACE } from "./audit/kernel-audit.js";
+import { stateDigests } from "./audit/state-digest.js";
 import { ContainerPlugs } from "./container-plugs.js";
 import type { DataPlane } from "./dataplane/data-plane.js";
 import type { SandboxRecords } from "./dataplane/sandbox-records.js";
@@ -89,6 +90,7 @@ export class NodeNetwork implements NetworkPlane {
   #appliedRevision = 0;
   #knownRevision = 0;
   #hostCheck: Timer | undefined;
+  #addressCheck: Timer | undefined;
   #closed = false;
 
   constructor(options: NodeNetworkOptions) {
@@ -98,7 +100,11 @@ export class NodeNetwork implements NetworkPlane {
     const { holders = UNKNOWN_HOLDERS, probes: tunnel, random } = options;
     if (tunnel !== undefined) {
       const onMtu = (pathMtuBytes: number): void => this.#followPathMtu(pathMtuBytes);
-      this.#paths = new NodePaths(this.#ground, { tunnel, random: random.child("paths"), onMtu });
+      const onTxChecksum = (isOn: boolean): void => this.#ground.dataPlane.setTxChecksum(isOn);
+      this.#paths = new NodePaths(this.#ground, {
+        ...{ tunnel, onMtu, onTxChecksum },
+        random: random.child("paths"),
+      });
     }
     const { clock, log, sandboxes } = this.#ground;
     const { idleSockets: sockets } = options;
@@ -125,8 +131,14 @@ export class NodeNetwork implements NetworkPlane {
     });
   }
 
-  inspect(): Promise<AuditReport> {
-    return this.#auditor?.auditAll() ?? Promise.resolve(new AuditBook().read());
+  async inspect(): Promise<NetworkInspection> {
+    const report = (await this.#auditor?.auditAll()) ?? new AuditBook().read();
+    return {
+      appliedRevision: this.#appliedRevision,
+      toldRevision: this.#knownRevision,
+      report,
+      digests: stateDigests(this.#ground.state),
+    };
   }
 
   get trouble(): string {
@@ -266,6 +278,8 @@ export class NodeNetwork implements NetworkPlane {
     return this.#turns.take(async () => {
       this.#hostCheck?.cancel();
       this.#hostCheck = undefined;
+      this.#addressCheck?.cancel();
+      this.#addressCheck = undefined;
       this.#auditor?.stop();
       await this.#paths?.remove();
       this.#sandboxes.forgetAll();
@@ -290,6 +304,7 @@ export class NodeNetwork implements NetworkPlane {
     this.#idle?.stop();
     await this.#turns.idle();
     this.#hostCheck?.cancel();
+    this.#addressCheck?.cancel();
     this.#plans.stop();
     this.#sandboxes.close();
     this.#paths?.close();
@@ -321,10 +336,21 @@ export class NodeNetwork implements NetworkPlane {
     if (this.#auditor === undefined)
       this.#hostCheck ??= this.#ground.clock.setInterval(HOST_CHECK_PERIOD_MS, () => this.#checkHost());
     else this.#auditor.start(); // its first look has to wait for this turn's end
+    this.#addressCheck ??= this.#ground.clock.setInterval(HOST_CHECK_PERIOD_MS, () =>
+      this.#followAddresses(),
+    );
     const isFirst = !this.#isHostChecked;
     this.#paths?.follow();
     await this.#plans.apply();
     if (isFirst) this.#checkHost();
+  }
+
+  /** An address of IPv6 may come by advertisement, long after the node has started. */
+  #followAddresses(): void {
+    void this.#turns.take(async () => {
+      if (this.#ground.identity === undefined || this.#closed) return;
+      if (this.#plans.lookAtAddresses()) await this.#plans.apply({ failing: "log" });
+    });
   }
 
   /** Tunnels and interfaces to be made take what passes between nodes. */
@@ -339,7 +365,7 @@ export class NodeNetwork implements NetworkPlane {
       await this.#plans.apply({ failing: "log" });
       const all = [...sandboxes.values()];
       for (let at = 0; at < all.length; at += RESIZED_AT_ONCE) {
-        dataPlane.resizeSandboxes(all.slice(at, at + RESIZED_AT_ONCE));
+        dataPlane.resizeGateways(all.slice(at, at + RESIZED_AT_ONCE));
         await clock.sleep(0);
       }
     });

@@ -47,6 +47,8 @@ export interface DataPlane {
   removeSandbox(taskId: string): Promise<void>;
   /** Whether a process on the node listens on the port. @param addresses of the node's own. @default any */
   isPortHeld(protocol: NftProtocol, port: number, addresses?: readonly string[]): boolean;
+  /** Whether the kernel has SCTP, perhaps as a module that it loads now. */
+  speaksSctp(): boolean;
   /** Of the interface with the data path: those that mean something to others. */
   nodeAddresses(dataPathAddress: string): string[];
   /** Gives living sandboxes the IPv6 half of their gateway interface, if the node has IPv6. Idempotent. */
@@ -68,8 +70,8 @@ export interface DataPlane {
   limitPath(pathMtuBytes: number): void;
   /** Whether tunnels, also those made later, leave checksums to the network card. @default true */
   setTxChecksum(isOn: boolean): void;
-  /** Brings the interfaces of sandboxes that are there to the sizes of their networks. */
-  resizeSandboxes(sandboxes: readonly Sandbox[]): void;
+  /** Brings the gateway interfaces of sandboxes to the transit tunnel's size. */
+  resizeGateways(sandboxes: readonly Sandbox[]): void;
   /** Tunnels that somebody else is in the way of. To apply their plans again is to try again. */
   collisions(): readonly TunnelCollision[];
   removeAll(): Promise<void>;

@@ -244,6 +244,17 @@ class LinuxDataPlane implements DataPlane {
     return tried.some((address) => this.#isHeldOn(address, protocol, port));
   }
 
+  speaksSctp(): boolean {
+    const netnsPath = this.#hostNetns ?? "/proc/self/ns/net";
+    try {
+      closeSync(this.#linux.bindSocket({ netnsPath, kind: "sctp", address: "127.0.0.1", port: 0 }));
+      return true;
+    } catch (error) {
+      if (isRefusal(error, "EPROTONOSUPPORT", "ESOCKTNOSUPPORT")) return false;
+      throw error;
+    }
+  }
+
   nodeAddresses(dataPathAddress: string): string[] {
     const all = this.#host.listAddresses("all");
     const index = all.find(({ address }) => address === dataPathAddress)?.index;
@@ -258,7 +269,7 @@ class LinuxDataPlane implements DataPlane {
   }
 
   #isHeldOn(address: string, protocol: NftProtocol, port: number): boolean {
-    if (protocol === "sctp") return false;
+    if (protocol === "sctp" && !this.speaksSctp()) return false;
     const netnsPath = this.#hostNetns ?? "/proc/self/ns/net";
     try {
       closeSync(this.#linux.bindSocket({ netnsPath, kind: protocol, address, port }));
@@ -299,39 +310,20 @@ class LinuxDataPlane implements DataPlane {
     }
   }
 
-  resizeSandboxes(sandboxes: readonly Sandbox[]): void {
-    for (const sandbox of sandboxes) {
+  resizeGateways(sandboxes: readonly Sandbox[]): void {
+    if (this.#meshPlan === undefined) return;
+    const mtuBytes = this.#mesh.tunnelMtuBytes(this.#meshPlan.localAddress);
+    for (const { taskId, overlays, gatewayAddress } of sandboxes) {
+      if (gatewayAddress === undefined) continue;
       try {
-        this.#resize(sandbox);
+        const inside = new RouteSocket(this.#linux, this.sandboxPath(taskId));
+        setLinkSize(inside, `eth${overlays.length}`, mtuBytes);
+        inside.close();
+        setLinkSize(this.#host, linkName(GATEWAY_LINK_PREFIX, taskId), mtuBytes);
       } catch (error) {
-        this.#log.warn("interfaces keep the size they had", {
-          sandbox: sandbox.taskId,
-          error: messageOf(error),
-        });
+        // it may go at any moment
+        this.#log.warn("an interface keeps the size it had", { taskId, error: messageOf(error) });
       }
-    }
-  }
-
-  #resize({ taskId, overlays, gatewayAddress, plug }: Sandbox): void {
-    const ends: { outside: RouteSocket; hostName: string; name: string; mtuBytes: number }[] = [];
-    for (const [index, { networkId }] of overlays.entries()) {
-      const network = this.#overlays.get(networkId);
-      if (network?.size === undefined) continue;
-      ends.push({ ...network.size, hostName: linkName("v", taskId), name: plug?.linkName ?? `eth${index}` });
-    }
-    if (gatewayAddress !== undefined && this.#meshPlan !== undefined) {
-      const mtuBytes = this.#mesh.tunnelMtuBytes(this.#meshPlan.localAddress);
-      const hostName = linkName(GATEWAY_LINK_PREFIX, taskId);
-      ends.push({ outside: this.#host, hostName, name: `eth${overlays.length}`, mtuBytes });
-    }
-    const inside = new RouteSocket(this.#linux, plug?.netnsPath ?? this.sandboxPath(taskId));
-    try {
-      for (const { outside, hostName, name, mtuBytes } of ends) {
-        setLinkSize(inside, name, mtuBytes);
-        setLinkSize(outside, hostName, mtuBytes);
-      }
-    } finally {
-      inside.close();
     }
   }
 

@@ -20,6 +20,7 @@ export class MemoryDataPlane implements DataPlane {
   moreAddresses: readonly string[] = [];
   /** Tasks that have the IPv6 half of their gateway interface. */
   readonly twinned = new Set<string>();
+  hasSctp = true;
   readonly hostPlaces = new Set<string>(["10.99.0.1", "eth0"]);
   pathMtuBytes = 0;
   hasTxChecksum = true;
@@ -88,6 +89,10 @@ export class MemoryDataPlane implements DataPlane {
     return this.heldPorts.has(held) || addresses.some((address) => this.heldPorts.has(`${address} ${held}`));
   }
 
+  speaksSctp(): boolean {
+    return this.hasSctp;
+  }
+
   nodeAddresses(dataPathAddress: string): string[] {
     return [dataPathAddress, ...this.moreAddresses];
   }
@@ -112,7 +117,7 @@ export class MemoryDataPlane implements DataPlane {
     this.hasTxChecksum = isOn;
   }
 
-  resizeSandboxes(): void {
+  resizeGateways(): void {
     // they have no sizes here
   }
 

@@ -286,7 +286,7 @@ test("the audit finds nothing amiss, and leaving takes both families away", asyn
   await publish({});
   for (const host of world.hosts) {
     const report = await host.plane.inspect?.();
-    assert.deepEqual([report?.standing, report?.recent], [[], []], host.nodeId);
+    assert.deepEqual([report?.report.standing, report?.report.recent], [[], []], host.nodeId);
   }
   const host = hostAt(2);
   await host.plane.removeAll();
