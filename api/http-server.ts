@@ -22,6 +22,7 @@ import { Exchange, sendError, sendReply } from "./http-exchange.js";
 import { type UpgradeParts, upgradedResponse } from "./http-hijack.js";
 import { type ListenOptions, listenAll } from "./http-listeners.js";
 import { ManagerClients } from "./manager-clients.js";
+import { REPORT_PATH } from "./net/node-network-report.js";
 import type { EngineBackend } from "./ports.js";
 import { ContainerAccess } from "./reach/container-access.js";
 import { namedCall } from "./reach/container-calls.js";
@@ -42,6 +43,7 @@ import { execRoutes } from "./routes/exec-routes.js";
 import { imageRoutes } from "./routes/image-routes.js";
 import { imageTransferRoutes } from "./routes/image-transfer-routes.js";
 import { logRoutes } from "./routes/log-routes.js";
+import { netRoutes } from "./routes/net-routes.js";
 import { networkRoutes } from "./routes/network-routes.js";
 import { nodeRoutes } from "./routes/node-routes.js";
 import { planRoutes } from "./routes/plan-routes.js";
@@ -105,6 +107,7 @@ function routesOf(backend: EngineBackend, clients: ManagerClients, events: Engin
     ...logRoutes(clients),
     ...secretRoutes(clients),
     ...configRoutes(clients),
+    ...netRoutes(clients, backend),
     ...networkRoutes(clients, {
       local: backend.localNetworks,
       containers: backend.containers,
@@ -216,8 +219,8 @@ export async function openApiServer(backend: EngineBackend, options: ListenOptio
     try {
       let path = unversioned(url.pathname);
       const named = namedCall(path);
-      if (tunnelled) access.assertTunnelled(method, named);
-      else if (named !== undefined && access.isElsewhere(named)) {
+      if (tunnelled && (method !== "GET" || path !== REPORT_PATH)) access.assertTunnelled(method, named);
+      else if (!tunnelled && named !== undefined && access.isElsewhere(named)) {
         reach ??= new (await import("./reach/container-reach.js")).ContainerReach(backend);
         const far = await reach.serve({ named, request, response, upgrade });
         if (far.kind === "answered") return;

@@ -15,6 +15,7 @@ import type { EngineSettings } from "../proto/engine/settings.js";
 import type { ContainerStreams } from "../proto/engine/streams.js";
 import type { ClusterSpec, GenericResource, NodeAvailability } from "../proto/gen/skein/v1/types.js";
 import type { ContainerBackend, EngineContainerNetwork, ImageBackend, KnownCluster } from "./engine-ports.js";
+import type { NodeNetworkReport } from "./net/node-network-report.js";
 
 export type LocalNodeState = "inactive" | "pending" | "active" | "error" | "locked";
 
@@ -205,6 +206,8 @@ export interface EngineBackend {
   networksOfTask(taskId: string): readonly EngineContainerNetwork[];
   /** Its host-mode ports. @default none */
   portsOfTask?(taskId: string): readonly PortBinding[];
+  /** This node's part of the cluster's network, compared with the kernel now. @default it has none */
+  inspectNetwork?(): Promise<NodeNetworkReport | undefined>;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;

@@ -58,6 +58,11 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
     load: async () => (await import("./commands/network-commands.js")).addNetworkCommands,
   },
   {
+    heading: CLUSTER,
+    commands: { net: "Look at the network of the swarm's nodes" },
+    load: async () => (await import("./commands/net-commands.js")).addNetCommands,
+  },
+  {
     heading: NODE,
     commands: {
       images: "List images",

@@ -9,7 +9,7 @@ import type { PortBinding } from "../proto/engine/networks.js";
 import type { NodeResource, ResourceKey } from "../proto/gen/skein/v1/dispatcher.js";
 import type { Task } from "../proto/gen/skein/v1/objects.js";
 import type { PortConfig } from "../proto/gen/skein/v1/types.js";
-import type { AuditReport } from "./audit/audit-report.js";
+import type { NetworkInspection } from "./audit/audit-report.js";
 import type { ContainerPlugs } from "./container-plugs.js";
 
 /** What a node tells about its part in encrypted networks. */
@@ -58,9 +58,11 @@ export interface TaskNetwork {
   readonly networkId: string;
   /** "" when the network is gone from the store. */
   readonly name: string;
-  /** IPv4 without prefix. */
+  /** IPv4 without prefix; "" on a network of IPv6 alone. */
   readonly address: string;
   readonly prefixLength: number;
+  readonly address6?: string;
+  readonly prefixLength6?: number;
 }
 
 export interface NetworkChangeSet {
@@ -125,7 +127,7 @@ export interface NetworkPlane {
   /** Containers that are no tasks on the node's overlays. Absent: this node has no networks. */
   readonly containers?: ContainerPlugs;
   /** Compares all of it with the kernel now, repairs, and tells. Absent: this node has no networks. */
-  readonly inspect?: () => Promise<AuditReport>;
+  readonly inspect?: () => Promise<NetworkInspection>;
   /** Removes the sandbox. Missing is fine. */
   detachTask(taskId: string): Promise<void>;
   /** Sandboxes found after a restart that no task claims are removed. */

@@ -25,6 +25,17 @@ export interface AuditReport {
   readonly standing: readonly Difference[];
 }
 
+/** A node's network, as it is just now. */
+export interface NetworkInspection {
+  /** The newest revision that kernel, balancer and DNS have. */
+  readonly appliedRevision: number;
+  /** The newest that this node was told. */
+  readonly toldRevision: number;
+  readonly report: AuditReport;
+  /** Of what the node was told, by scope: see state-digest.ts. */
+  readonly digests: Readonly<Record<string, string>>;
+}
+
 export class AuditBook {
   readonly #counts = new Map<string, number>();
   readonly #standing = new Map<string, readonly Difference[]>();

@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import type { AuditReport } from "../../net-overlay/audit/audit-report.js";
 import { NETWORK_BREAKS } from "../support/network-breaks.js";
 import { patient } from "../support/patience.js";
 import type { PublishedWorld } from "../support/published-world.js";
@@ -20,6 +21,10 @@ before(async () => {
 after(async () => {
   await published.world.close();
 });
+
+async function reportOf(): Promise<AuditReport | undefined> {
+  return (await published.host.plane.inspect?.())?.report;
+}
 
 /** Listings of everything of a place that can be listed, in an order of its own. */
 async function stateOf(netnsPath: string): Promise<string[]> {
@@ -46,7 +51,7 @@ function diffOf(before: readonly string[], now: readonly string[]): string[] {
 }
 
 test("nothing is found where nothing was done, and both ways serve", async () => {
-  const report = await published.host.plane.inspect?.();
+  const report = await reportOf();
   assert.deepEqual([report?.differencesByKind, report?.standing], [{}, []]);
   assert.ok((report?.audits ?? 0) >= 3, "host, network and task");
   assert.match(await published.askMesh(), /^task/);
@@ -57,18 +62,18 @@ for (const { what, place, kind, commands } of NETWORK_BREAKS) {
   test(`${place}: ${what}: told and repaired`, async () => {
     const { host, ground, netnsOf, world } = published;
     const before = await stateOf(netnsOf(place));
-    const known = (await host.plane.inspect?.())?.differencesByKind[kind] ?? 0;
+    const known = (await reportOf())?.differencesByKind[kind] ?? 0;
     const { out, code } = await world.run(netnsOf(place), "sh", "-c", commands(ground));
     assert.equal(code, 0, out);
     const startMs = performance.now();
     // a task's own namespace is looked at now and then, others when something is heard
-    if (place === "task") await host.plane.inspect?.();
+    if (place === "task") await reportOf();
     let diff = ["not looked at"];
     while (diff.length > 0 && performance.now() - startMs < patient(REPAIR_MS_MAX)) {
       diff = diffOf(before, await stateOf(netnsOf(place)));
     }
     assert.deepEqual(diff, [], JSON.stringify(host.log.lines.slice(-4), undefined, 1));
-    const report = await host.plane.inspect?.();
+    const report = await reportOf();
     assert.ok((report?.differencesByKind[kind] ?? 0) > known, `no ${kind} was told`);
     assert.deepEqual(report?.standing, []);
     assert.match(await published.askMesh(), /^task/);

@@ -1,0 +1,38 @@
+/**
+ * A node's network in the words of the API. Pure over the network plane.
+ * Invariant: what is wrong now stands apart from what was wrong and is repaired.
+ */
+import type { NodeNetworkReport, PairState } from "../api/net/node-network-report.js";
+import { differenceText } from "../net-overlay/audit/compare.js";
+import type { EncryptedPair, NetworkPlane } from "../net-overlay/network-plane.js";
+
+/** @returns undefined where there is no network to look at. */
+export async function networkReport(
+  network: NetworkPlane,
+  node: { readonly nodeId: string; readonly hostname: string },
+): Promise<NodeNetworkReport | undefined> {
+  const inspection = await network.inspect?.();
+  if (inspection === undefined) return undefined;
+  const { report, appliedRevision, toldRevision, digests } = inspection;
+  return {
+    ...node,
+    ...{ appliedRevision, toldRevision, digests },
+    wrong: [...report.standing.map(differenceText), ...(network.trouble === "" ? [] : [network.trouble])],
+    repaired: report.recent.map(differenceText),
+    differences: report.differencesByKind,
+    pairs: network.encryptedPairs().map(encryptionState),
+  };
+}
+
+function encryptionState({ nodeId, hostname, handshakeAgeMs, generation, stale }: EncryptedPair): PairState {
+  const age =
+    handshakeAgeMs === undefined
+      ? "no handshake yet"
+      : `handshake ${Math.round(handshakeAgeMs / 1_000)} s ago`;
+  return {
+    kind: "encryption",
+    with: hostname || nodeId,
+    isGood: !stale,
+    state: `${age}, key generation ${generation}${stale ? ", what is sent is not answered" : ""}`,
+  };
+}
