@@ -19,6 +19,7 @@ import { overlayAddresses } from "../endpoints/sandbox.js";
 import type { TunnelCollision } from "../paths/collision.js";
 import { taskMac, tunnelAddress } from "../vxlan/node-addresses.js";
 import { vxlanOverheadBytes } from "../vxlan/vni.js";
+import type { UdpFlow } from "./conntrack-messages.js";
 import { hostEndIndex, LINK_INDEX_ATTEMPTS } from "./link-index.js";
 import { LinuxConntrack, leavers } from "./linux-conntrack.js";
 import { OverlayTables } from "./linux-overlay-tables.js";
@@ -39,7 +40,8 @@ import {
   type VethEnd,
 } from "./rtnetlink-messages.js";
 
-const TUNNEL_LINK = "vx0";
+/** The tunnel, in each network's namespace. */
+export const OVERLAY_LINK = "vx0";
 /** Host ends of tasks' interfaces begin so. */
 const TASK_LINK_PREFIX = "v";
 const LOOPBACK_INDEX = 1;
@@ -124,11 +126,6 @@ export class LinuxOverlay {
     return { vni: plan.vni, udpPort: plan.vxlanUdpPort, taken: this.#taken };
   }
 
-  /** What interfaces of tasks are to have, and where their host ends are. */
-  get size(): { readonly outside: RouteSocket; readonly mtuBytes: number } | undefined {
-    return this.#mtuBytes === undefined ? undefined : { outside: this.#socket, mtuBytes: this.#mtuBytes };
-  }
-
   /** @param changes since the plan of the last call; undefined: not known, everything is compared. */
   async apply(
     plan: OverlayPlan,
@@ -196,6 +193,8 @@ export class LinuxOverlay {
     yield;
     yield* sendRoutes(this.#socket, messages);
     yield* this.#tables.fill(plan, this.#families(plan));
+    yield* this.#forgetStrays(plan);
+    yield* this.#conntrack.forgetStrays(isStrayOf(plan));
     for (const local of plan.locals) {
       this.#refreshInside(local, options);
       yield;
@@ -208,13 +207,22 @@ export class LinuxOverlay {
     return this.#subnets;
   }
 
+  /** Of UDP flows to our VIPs: those to backends that left while nobody looked. */
+  *#forgetStrays(plan: OverlayPlan): Generator<undefined, void> {
+    const services = [...plan.services.values()];
+    const [vips, backends] = [vipsOf(services), new Set(backendsOf(services))];
+    yield* this.#conntrack.forgetStrays(
+      ({ destination, server }) => vips.has(destination) && !backends.has(server),
+    );
+  }
+
   /** For the audit. @returns undefined: nothing was applied yet. */
   wanted(ends: OverlayFactsOptions["ends"]): WantedFacts | undefined {
     const plan = this.#applied?.plan;
     const mtuBytes = this.#mtuBytes;
     if (plan === undefined || mtuBytes === undefined) return undefined;
     return overlayFacts({
-      ...{ plan, ends, mtuBytes, link: TUNNEL_LINK, hostEndMac: HOST_END_MAC },
+      ...{ plan, ends, mtuBytes, link: OVERLAY_LINK, hostEndMac: HOST_END_MAC },
       settings: this.#isIpv6(plan) ? this.#settings() : SYSCTLS,
       isStandIn: this.#taken !== undefined,
       hasIpv6: this.#isIpv6(plan),
@@ -281,7 +289,7 @@ export class LinuxOverlay {
    * and until then the VNI would be taken: the overlay could not be made anew.
    */
   removeTunnel(): void {
-    const tunnel = this.#socket.findLink(TUNNEL_LINK);
+    const tunnel = this.#socket.findLink(OVERLAY_LINK);
     if (tunnel !== undefined) this.#socket.discard(deleteLink(tunnel.index));
     this.#applied = undefined;
   }
@@ -304,7 +312,7 @@ export class LinuxOverlay {
 
   #ensureTunnel(plan: OverlayPlan, options: OverlayUnderlay & { readonly mtuBytes: number }): number {
     const tunnel = {
-      name: TUNNEL_LINK,
+      name: OVERLAY_LINK,
       vni: plan.vni,
       localAddress: plan.localAddress,
       udpPort: plan.vxlanUdpPort,
@@ -395,6 +403,16 @@ function headOf(plan: OverlayPlan): unknown {
 
 function vipsOf(services: Iterable<BalancedService>): Set<string> {
   return new Set([...services].flatMap(({ vips }) => vips));
+}
+
+/** Flows to a VIP that are answered by what is no backend of it: it left while nobody looked. */
+function isStrayOf({ services }: OverlayPlan): (flow: UdpFlow) => boolean {
+  const byVip = new Map<string, ReadonlySet<string>>();
+  for (const { vips, backends } of services.values()) {
+    const staying = new Set(backends);
+    for (const vip of vips) byVip.set(vip, staying);
+  }
+  return ({ destination, server }) => byVip.get(destination)?.has(server) === false;
 }
 
 function backendsOf(services: readonly BalancedService[]): string[] {

@@ -7,11 +7,12 @@
  * Source: docs/design/network-paths.md, "Probes".
  */
 
-import { createSocket, type Socket } from "node:dgram";
+import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { closeSync, existsSync, openSync, unlinkSync } from "node:fs";
+import type { Server } from "node:net";
 import type { Clock } from "../../base/clock/clock.js";
 import { FailedPreconditionError } from "../../base/errors/errors.js";
-import type { Linux } from "../../base/linux/linux-ports.js";
+import type { Linux, SocketTrait } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
 import { isNetns } from "../dataplane/linux-overlay.js";
 import { RouteSocket } from "../dataplane/linux-route-socket.js";
@@ -19,13 +20,17 @@ import { ensureTunnel, syncPeers } from "../dataplane/linux-tunnel.js";
 import { deleteLink, setAddress, setLinkUp } from "../dataplane/rtnetlink-messages.js";
 import { tunnelAddress } from "../vxlan/node-addresses.js";
 import { PROBE_VNI, vxlanOverheadBytes } from "../vxlan/vni.js";
+import { serveTransfers, transfer } from "./linux-probe-transfer.js";
+import { setTxChecksum } from "./linux-tx-checksum.js";
 import { decodeProbe, encodeProbe } from "./probe-message.js";
 import type { ProbeQuestion, ProbeTunnel, ProbeTunnelOptions } from "./probe-tunnel.js";
 
 const TUNNEL_LINK = "vx0";
 const LOOPBACK_INDEX = 1;
-/** The namespace has no other sockets. */
+/** The namespace has no other sockets. Questions without a checksum come and go here, and transfers. */
 const PROBE_PORT = 7;
+/** Questions with a checksum come from here; their answers come back here. */
+const CHECKED_PORT = 8;
 /** All nodes' addresses in the tunnel are neighbours. */
 const TUNNEL_PREFIX_LENGTH = 16;
 export const ANSWERS_PER_SECOND = 1_000;
@@ -52,6 +57,8 @@ export class LinuxProbeTunnel implements ProbeTunnel {
   #host: RouteSocket | undefined;
   #inside: RouteSocket | undefined;
   #socket: Socket | undefined;
+  #checkedSocket: Socket | undefined;
+  #transfers: Server | undefined;
   #open: Open | undefined;
   #underlayLink = "";
   #second = 0;
@@ -105,11 +112,14 @@ export class LinuxProbeTunnel implements ProbeTunnel {
         { underlay: this.#host, inside, netnsFd },
       );
       if (isNew) this.#entered.clear();
+      else this.setTxChecksum(true); // a life before this one may have turned it off
       this.#open = undefined;
       if (taken !== undefined) return undefined;
       const address = tunnelAddress(nodeNumber);
       inside.send(setAddress({ index: linkIndex, address, prefixLength: TUNNEL_PREFIX_LENGTH }));
-      this.#socket ??= this.#serve();
+      this.#socket ??= this.#serve(PROBE_PORT, ["probe-mtu", "no-checksum"]);
+      this.#checkedSocket ??= this.#serve(CHECKED_PORT, ["probe-mtu"]);
+      this.#transfers ??= serveTransfers(this.#linux, { netnsPath: this.#path, port: PROBE_PORT });
       this.#open = { options, fullBytes, linkIndex };
       return { fullBytes, overheadBytes };
     } finally {
@@ -117,9 +127,21 @@ export class LinuxProbeTunnel implements ProbeTunnel {
     }
   }
 
-  ask({ number, vtep, nonce, packetBytes }: ProbeQuestion): void {
+  ask({ number, vtep, nonce, packetBytes, isChecked = false }: ProbeQuestion): void {
     this.#reach(number, vtep);
-    this.#send(number, encodeProbe({ kind: "question", nonce, packetBytes }));
+    const socket = isChecked ? this.#checkedSocket : this.#socket;
+    const to = { number, port: PROBE_PORT };
+    this.#send(socket, to, encodeProbe({ kind: "question", nonce, packetBytes }));
+  }
+
+  transfer({ number, vtep }: Pick<ProbeQuestion, "number" | "vtep">): Promise<boolean> {
+    this.#reach(number, vtep);
+    const to = { netnsPath: this.#path, address: tunnelAddress(number), port: PROBE_PORT };
+    return transfer(this.#linux, to);
+  }
+
+  setTxChecksum(isOn: boolean): void {
+    setTxChecksum(this.#linux, { netnsPath: this.#path, link: TUNNEL_LINK, isOn });
   }
 
   close(): void {
@@ -127,6 +149,10 @@ export class LinuxProbeTunnel implements ProbeTunnel {
     this.#entered.clear();
     this.#socket?.close();
     this.#socket = undefined;
+    this.#checkedSocket?.close();
+    this.#checkedSocket = undefined;
+    this.#transfers?.close();
+    this.#transfers = undefined;
     this.#inside?.close();
     this.#inside = undefined;
     this.#host?.close();
@@ -152,25 +178,25 @@ export class LinuxProbeTunnel implements ProbeTunnel {
     return this.#inside;
   }
 
-  #serve(): Socket {
+  #serve(port: number, traits: readonly SocketTrait[]): Socket {
     const socket = createSocket("udp4");
     socket.on("error", (error) => this.#log.warn("probes' socket failed", { error: error.message }));
-    socket.on("message", (message, from) => this.#received(message, from.address));
+    socket.on("message", (message, from) => this.#received(message, from));
     const fd = this.#linux.bindSocket({
       netnsPath: this.#path,
       kind: "udp",
       address: "0.0.0.0",
-      port: PROBE_PORT,
-      traits: ["probe-mtu"],
+      port,
+      traits,
     });
     socket.bind({ fd, exclusive: true });
     socket.unref();
     return socket;
   }
 
-  #received(message: Buffer, from: string): void {
+  #received(message: Buffer, from: RemoteInfo): void {
     const probe = decodeProbe(message);
-    const number = numberOf(from);
+    const number = numberOf(from.address);
     if (probe === undefined || number === undefined) return;
     const { nonce, packetBytes } = probe;
     if (probe.kind === "answer") {
@@ -181,7 +207,8 @@ export class LinuxProbeTunnel implements ProbeTunnel {
     if (vtep === undefined || !this.#mayAnswer()) return;
     try {
       this.#reach(number, vtep);
-      this.#send(number, encodeProbe({ kind: "answer", nonce, packetBytes }));
+      const to = { number, port: from.port };
+      this.#send(this.#socket, to, encodeProbe({ kind: "answer", nonce, packetBytes }));
     } catch (error) {
       this.#log.debug("a probe was not answered", { to: vtep, error: String(error) });
     }
@@ -211,8 +238,9 @@ export class LinuxProbeTunnel implements ProbeTunnel {
   }
 
   /** What does not go out is lost, like what is lost on its way. */
-  #send(number: number, message: Buffer): void {
-    this.#socket?.send(message, PROBE_PORT, tunnelAddress(number), (error) => {
+  #send(socket: Socket | undefined, to: { number: number; port: number }, message: Buffer): void {
+    const { number, port } = to;
+    socket?.send(message, port, tunnelAddress(number), (error) => {
       if (error !== null) this.#log.debug("a probe was not sent", { number, error: error.message });
     });
   }

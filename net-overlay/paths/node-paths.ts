@@ -13,8 +13,9 @@ import type { PathReport } from "../network-plane.js";
 import { isPeerNumber } from "../vxlan/transit.js";
 import { PathMonitor } from "./path-monitor.js";
 import { ALL_PEERS_MAX, peersToCheck } from "./path-peers.js";
-import { pathMtuOf, pathTroubles } from "./path-words.js";
+import { type PathState, pathMtuOf, pathTroubles } from "./path-words.js";
 import type { ProbeTunnel } from "./probe-tunnel.js";
+import { SegmentWatch } from "./segment-watch.js";
 
 /** The underlay's MTU may change, and a port become free, without a word. */
 const LOOK_PERIOD_MS = 5_000;
@@ -26,6 +27,7 @@ export class NodePaths {
   readonly #ground: NetworkGround;
   readonly #tunnel: ProbeTunnel;
   readonly #monitor: PathMonitor;
+  readonly #segments: SegmentWatch;
   readonly #onMtu: (pathMtuBytes: number) => void;
   #mtuBytes = 0;
   #following: Timer | undefined;
@@ -34,16 +36,20 @@ export class NodePaths {
   /** @param parts onMtu: the largest packet that passes everywhere is another one, of the underlay's size. */
   constructor(
     ground: NetworkGround,
-    parts: { tunnel: ProbeTunnel; random: Random; onMtu: (pathMtuBytes: number) => void },
+    parts: {
+      tunnel: ProbeTunnel;
+      random: Random;
+      onMtu: (pathMtuBytes: number) => void;
+      onTxChecksum: (isOn: boolean) => void;
+    },
   ) {
     this.#ground = ground;
     this.#tunnel = parts.tunnel;
     this.#onMtu = parts.onMtu;
-    const { clock, log } = ground;
-    this.#monitor = new PathMonitor({
-      ...{ tunnel: parts.tunnel, random: parts.random, clock, log },
-      onChange: () => this.#tell(),
-    });
+    const { tunnel, random, onTxChecksum } = parts;
+    const common = { tunnel, random, clock: ground.clock, log: ground.log };
+    this.#monitor = new PathMonitor({ ...common, onChange: () => this.#tell() });
+    this.#segments = new SegmentWatch({ ...common, onTxChecksum, onChange: () => this.#tell() });
   }
 
   /** The largest IP packet of the underlay that passes on every path; 0: none was measured. */
@@ -54,7 +60,7 @@ export class NodePaths {
   report(): PathReport[] {
     const { facts } = this.#monitor;
     if (facts === undefined) return [];
-    return this.#monitor.paths().map((path) => ({
+    return this.#states().map((path) => ({
       hostname: path.peer.hostname,
       address: path.peer.vtep,
       mtuBytes: pathMtuOf([path], facts),
@@ -99,6 +105,7 @@ export class NodePaths {
     this.#looking?.cancel();
     this.#looking = undefined;
     this.#monitor.close();
+    this.#segments.close();
   }
 
   /** The same, and takes the tunnel away. */
@@ -110,10 +117,18 @@ export class NodePaths {
     await this.#tunnel.remove();
   }
 
+  #states(): PathState[] {
+    return this.#monitor
+      .paths()
+      .map((path) => ({ ...path, fault: this.#segments.faultOf(path.peer.number) }));
+  }
+
   #tell(): void {
     const { facts } = this.#monitor;
     if (facts === undefined) return;
-    const paths = this.#monitor.paths();
+    const reached = this.#monitor.paths().filter(({ isSilent, mtuBytes }) => !isSilent && mtuBytes > 0);
+    this.#segments.watch(reached.map(({ peer }) => peer));
+    const paths = this.#states();
     const { troubles } = this.#ground;
     const found = pathTroubles(paths, facts);
     troubles.retain(PREFIX, new Set([...found.keys()].map((key) => PREFIX + key)));

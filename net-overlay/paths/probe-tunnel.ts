@@ -17,6 +17,8 @@ export interface ProbeQuestion {
   readonly nonce: bigint;
   /** Of the inner IP packet; its answer has the same size. */
   readonly packetBytes: number;
+  /** It carries a checksum, which who receives it verifies. Answers carry none. @default false */
+  readonly isChecked?: boolean;
 }
 
 export interface ProbeTunnel {
@@ -32,6 +34,10 @@ export interface ProbeTunnel {
   /** @throws when the kernel does not take it. */
   ask(question: ProbeQuestion): void;
   onAnswer(listener: (answer: { number: number; nonce: bigint; packetBytes: number }) => void): void;
+  /** Sends more than a segment by TCP. @returns whether all of it came over unharmed, in bounded time. */
+  transfer(to: Pick<ProbeQuestion, "number" | "vtep">): Promise<boolean>;
+  /** Whether the tunnel leaves checksums to the network card. @throws what the kernel refuses. */
+  setTxChecksum(isOn: boolean): void;
   /** Whom answers may go to, by node number. */
   setPeers(peers: ReadonlyMap<number, string>): void;
   /** Stops asking and answering; the tunnel stays. */

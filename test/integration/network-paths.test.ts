@@ -12,6 +12,7 @@ import { MemoryLogger } from "../../base/log/logger.js";
 import { systemRandom } from "../../base/random/system-random.js";
 import { createNetworkPlane } from "../../net-overlay/linux-network-plane.js";
 import type { TaskSandbox } from "../../net-overlay/network-plane.js";
+import { SMALL_BYTES } from "../../net-overlay/paths/path-check.js";
 import {
   EndpointResource,
   EndpointState,
@@ -163,6 +164,36 @@ test("a port that another program has is named with the program; what stays on t
   closeSync(fd);
   await until(() => other.plane.trouble === "");
   await until(() => world.hosts.every(({ plane }) => plane.trouble === "" && plane.pathMtuBytes === 1_500));
+});
+
+/** What the kernel leaves to the card: the sum over addresses, protocol and length alone. */
+function unfinishedChecksum(source: string, destination: string, udpBytes: number): number {
+  const words = [source, destination].flatMap((address) => {
+    const [a = 0, b = 0, c = 0, d = 0] = address.split(".").map(Number);
+    return [a * 256 + b, c * 256 + d];
+  });
+  let sum = words.reduce((total, word) => total + word, 17 + udpBytes);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  return sum;
+}
+
+test("where checksums left to the card are wrong they are computed by the node, and it is told", async () => {
+  const [first, second] = [hostAt(0), hostAt(1)];
+  // as a card that does not fill them in: packets with the kernel's unfinished sum are not taken
+  const wrong = unfinishedChecksum("169.254.0.1", "169.254.0.2", SMALL_BYTES - 20);
+  nft(
+    second.netns,
+    `table inet card { chain in { type filter hook input priority -300; udp dport 4789 @th,448,16 ${wrong} drop; }; }`,
+  );
+  await first.restart();
+  await tell([first]);
+  const words = "checksums of the network card are wrong, and are computed here instead, on the way to node2";
+  await until(() => first.plane.trouble.startsWith(words));
+  nft(second.netns, "delete table inet card");
+  await first.restart();
+  await tell([first]);
+  await until(() => first.plane.pathMtuBytes === 1_500);
+  assert.equal(first.plane.trouble, "");
 });
 
 test("two daemons in one namespace: the second says so and leaves the first alone", async () => {

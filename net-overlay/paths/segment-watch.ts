@@ -1,0 +1,173 @@
+/**
+ * Whole segments and their checksums on paths that let datagrams through: one path at a time, seldom.
+ * Pure (the world comes as ports). What fails with the work left to the network card and passes without it is
+ * the card's fault, or its driver's: then, and only then, it is taken from it; that costs more than half of
+ * the throughput. Invariants: a fault counts only when it was found twice; a trial that changed nothing is
+ * taken back.
+ * Source: docs/design/network-paths.md, "Checksums".
+ */
+import type { Clock, Timer } from "../../base/clock/clock.js";
+import { messageOf } from "../../base/errors/errors.js";
+import type { Logger } from "../../base/log/logger.js";
+import type { Random } from "../../base/random/random.js";
+import { SMALL_BYTES } from "./path-check.js";
+import type { PathPeer } from "./path-peers.js";
+import type { ProbeTunnel } from "./probe-tunnel.js";
+
+/** Between two looks at one path; cards and drivers seldom change. */
+export const SEGMENT_PERIOD_MS = 600_000;
+/** Between the looks at two paths. */
+const PAUSE_MS = 100;
+const CHECKED_ATTEMPTS = 3;
+const CHECKED_WAIT_MS = 400;
+
+type Finding = "well" | "checksums" | "segments";
+
+const WORDS: Readonly<Record<Exclude<Finding, "well">, string>> = {
+  checksums: "packets with a checksum vanish on the way",
+  segments: "TCP stalls, or is damaged, on the way",
+};
+const TURNED_OFF = "checksums of the network card are wrong, and are computed here instead, on the way";
+
+export interface SegmentWatchParts {
+  readonly tunnel: ProbeTunnel;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  /** Faults have changed. */
+  readonly onChange: () => void;
+  /** Tunnels are to leave checksums to the card, or not. */
+  readonly onTxChecksum: (isOn: boolean) => void;
+}
+
+export class SegmentWatch {
+  readonly #parts: SegmentWatchParts;
+  /** By node number: when its path is to be looked at. */
+  readonly #dueAtMs = new Map<number, number>();
+  readonly #faults = new Map<number, string>();
+  readonly #answers = new Map<bigint, () => void>();
+  #peers: readonly PathPeer[] = [];
+  #nonce: bigint;
+  #timer: Timer | undefined;
+  #isLooking = false;
+  /** What tunnels were told in this life. */
+  #isOn = false;
+  #isOff = false;
+  #life = 0;
+
+  constructor(parts: SegmentWatchParts) {
+    this.#parts = parts;
+    this.#nonce = BigInt(parts.random.uint32()) << 32n;
+    parts.tunnel.onAnswer(({ nonce }) => this.#answers.get(nonce)?.());
+  }
+
+  /** What is wrong on the path to the node; "": nothing. */
+  faultOf(number: number): string {
+    return this.#faults.get(number) ?? "";
+  }
+
+  /** The paths that let datagrams through now. New ones are looked at soon. */
+  watch(peers: readonly PathPeer[]): void {
+    this.#peers = peers;
+    const present = new Set(peers.map(({ number }) => number));
+    for (const number of [...this.#dueAtMs.keys()]) {
+      if (present.has(number)) continue;
+      this.#dueAtMs.delete(number);
+      this.#faults.delete(number);
+    }
+    const nowMs = this.#parts.clock.monotonicMs();
+    for (const number of present) if (!this.#dueAtMs.has(number)) this.#dueAtMs.set(number, nowMs);
+    this.#schedule();
+  }
+
+  close(): void {
+    this.#life += 1;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#peers = [];
+    this.#dueAtMs.clear();
+    this.#faults.clear();
+  }
+
+  #schedule(): void {
+    if (this.#isLooking) return;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    const dueAtMs = Math.min(...this.#dueAtMs.values());
+    if (dueAtMs === Number.POSITIVE_INFINITY) return;
+    const { clock, log } = this.#parts;
+    this.#timer = clock.setTimer(Math.max(PAUSE_MS, dueAtMs - clock.monotonicMs()), () => {
+      this.#timer = undefined;
+      this.#isLooking = true;
+      this.#lookAtNext()
+        .catch((error: unknown) => log.debug("a path was not looked at", { error: messageOf(error) }))
+        .finally(() => {
+          this.#isLooking = false;
+          this.#schedule();
+        });
+    });
+  }
+
+  async #lookAtNext(): Promise<void> {
+    const { clock, random, onChange } = this.#parts;
+    const nowMs = clock.monotonicMs();
+    const due = [...this.#dueAtMs].sort(([, a], [, b]) => a - b)[0];
+    const peer = this.#peers.find(({ number }) => number === due?.[0]);
+    if (due === undefined || peer === undefined || due[1] > nowMs) return;
+    this.#dueAtMs.set(peer.number, nowMs + SEGMENT_PERIOD_MS * (0.8 + 0.4 * random.float()));
+    const life = this.#life;
+    const fault = await this.#faultOn(peer);
+    if (life !== this.#life || !this.#dueAtMs.has(peer.number) || fault === this.faultOf(peer.number)) return;
+    if (fault === "") this.#faults.delete(peer.number);
+    else this.#faults.set(peer.number, fault);
+    onChange();
+  }
+
+  async #faultOn(peer: PathPeer): Promise<string> {
+    if ((await this.#find(peer)) === "well") {
+      if (this.#isOff) return this.faultOf(peer.number);
+      if (!this.#isOn) this.#parts.onTxChecksum(true); // a life before this one may have turned it off
+      this.#isOn = true;
+      return "";
+    }
+    const found = await this.#find(peer);
+    if (found === "well") return "";
+    if (this.#isOff) return WORDS[found];
+    const { tunnel, onTxChecksum } = this.#parts;
+    tunnel.setTxChecksum(false);
+    if ((await this.#find(peer)) === "well") {
+      this.#isOff = true;
+      onTxChecksum(false);
+      return TURNED_OFF;
+    }
+    tunnel.setTxChecksum(true);
+    return WORDS[found];
+  }
+
+  async #find(peer: PathPeer): Promise<Finding> {
+    if (!(await this.#isChecked(peer))) return "checksums";
+    return (await this.#parts.tunnel.transfer(peer)) ? "well" : "segments";
+  }
+
+  async #isChecked(peer: PathPeer): Promise<boolean> {
+    const { tunnel, clock } = this.#parts;
+    for (let attempt = 0; attempt < CHECKED_ATTEMPTS; attempt += 1) {
+      this.#nonce += 1n;
+      const nonce = this.#nonce;
+      const answered = new Promise<boolean>((resolve) => {
+        const timer = clock.setTimer(CHECKED_WAIT_MS, () => resolve(false));
+        this.#answers.set(nonce, () => {
+          timer.cancel();
+          resolve(true);
+        });
+      });
+      try {
+        tunnel.ask({ ...peer, nonce, packetBytes: SMALL_BYTES, isChecked: true });
+        if (await answered) return true;
+      } finally {
+        this.#answers.delete(nonce);
+      }
+    }
+    return false;
+  }
+}
