@@ -37,7 +37,7 @@ export class DueServices {
     for (const set of [this.#whole, this.#slots, this.#wakeAtMs, this.#global, this.#waiting]) set.clear();
     for (const service of tx.list("service")) this.#noteService(service.id, service);
     for (const [at, task] of tx.list("task").entries()) {
-      this.#whole.add(task.serviceId);
+      if (task.serviceId !== "") this.#whole.add(task.serviceId);
       if (at % PORTION_CHANGES === 0) yield;
     }
   }

@@ -72,6 +72,8 @@ export class NodeAttachments implements OverlayNetworks {
 
   /** What the managers count as this node's. */
   assigned({ complete, upserts, removals }: AttachmentNews): void {
+    const isNews = complete || upserts.length > 0 || removals.some((id) => this.#told.has(id));
+    if (!isNews) return; // most changes are of other things
     const before = new Set(this.#told.keys());
     if (complete) this.#told.clear();
     for (const id of removals) this.#told.delete(id);
