@@ -5,6 +5,7 @@
  */
 import type { Attribute } from "./rtnetlink-codec.js";
 import {
+  decodeAttributes,
   decodePayload,
   encodeMessage,
   ip,
@@ -12,6 +13,7 @@ import {
   NLM_F_DUMP,
   nested,
   port16,
+  readIp,
   u8,
   u32,
 } from "./rtnetlink-codec.js";
@@ -25,7 +27,8 @@ const TUPLE = { ip: 1, proto: 2 } as const;
 const IP_FIELD = { 4: { source: 1, destination: 2 }, 6: { source: 3, destination: 4 } } as const;
 const PROTO = { number: 1, sourcePort: 2, destinationPort: 3 } as const;
 const FILTER = { origFlags: 1, replyFlags: 2 } as const;
-const BY_SOURCE_AND_PROTOCOL = (1 << 0) | (1 << 3);
+const BY_PROTOCOL = 1 << 3;
+const BY_SOURCE_AND_PROTOCOL = (1 << 0) | BY_PROTOCOL;
 const BY_PROTOCOL_AND_PORT = (1 << 3) | (1 << 5);
 const IPPROTO_TCP = 6;
 const IPPROTO_UDP = 17;
@@ -41,20 +44,53 @@ function header(family: IpFamily): Uint8Array {
   return Uint8Array.of(family === 4 ? 2 : 10, 0, 0, 0);
 }
 
-/** UDP flows whose answers come from this address. */
-export function dumpUdpFlowsOf(server: string): Uint8Array {
-  const family = familyOf(server);
+/**
+ * UDP flows of a family.
+ * @param server only those whose answers come from this IPv4 address. There is none for IPv6, whose addresses
+ * the kernel (6.18 still) compares the wrong way round: it gives all flows but the ones that are meant.
+ */
+export function dumpUdpFlows(family: IpFamily, server?: string): Uint8Array {
+  const source = server === undefined ? [] : [ip(IP_FIELD[4].source, server)];
   const tuple = [
-    nested(TUPLE.ip | NESTED, [ip(IP_FIELD[family].source, server)]),
+    nested(TUPLE.ip | NESTED, source),
     nested(TUPLE.proto | NESTED, [u8(PROTO.number, IPPROTO_UDP)]),
   ];
-  const filter = [u32(FILTER.origFlags, 0), u32(FILTER.replyFlags, BY_SOURCE_AND_PROTOCOL)];
+  const by = server === undefined ? BY_PROTOCOL : BY_SOURCE_AND_PROTOCOL;
+  const filter = [u32(FILTER.origFlags, 0), u32(FILTER.replyFlags, by)];
   return encodeMessage({
     type: CT_GET,
     flags: NLM_F_DUMP,
     fixed: header(family),
     attributes: [nested(CTA.tupleReply | NESTED, tuple), nested(CTA.filter | NESTED, filter)],
   });
+}
+
+export interface UdpFlow {
+  /** Where its client sends. */
+  readonly destination: string;
+  readonly destinationPort: number;
+  /** Who answers. */
+  readonly server: string;
+}
+
+/** @returns undefined for what has no such ends. */
+export function decodeUdpFlow(payload: Uint8Array): UdpFlow | undefined {
+  const { fixed, attributes } = decodePayload(payload, HEADER_BYTES);
+  const field = IP_FIELD[fixed[0] === 2 ? 4 : 6];
+  const original = attributes.get(CTA.tupleOrig);
+  const reply = attributes.get(CTA.tupleReply);
+  if (original === undefined || reply === undefined) return undefined;
+  const sent = decodeAttributes(original);
+  const proto = sent.get(TUPLE.proto);
+  const port = proto === undefined ? undefined : decodeAttributes(proto).get(PROTO.destinationPort);
+  const destination = addressIn(sent.get(TUPLE.ip), field.destination);
+  const server = addressIn(decodeAttributes(reply).get(TUPLE.ip), field.source);
+  if (destination === undefined || server === undefined || port?.length !== 2) return undefined;
+  return { destination, destinationPort: port.readUInt16BE(0), server };
+}
+
+function addressIn(nest: Buffer | undefined, field: number): string | undefined {
+  return nest === undefined ? undefined : readIp(decodeAttributes(nest).get(field));
 }
 
 /** UDP flows that were opened to this port, wherever they ended. */

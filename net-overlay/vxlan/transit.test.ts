@@ -3,7 +3,15 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { NODE_NUMBER_MAX, nodeNumberOfMac, transitAddress, transitSubnet, vtepMac } from "./transit.js";
+import {
+  isTransitAddress,
+  NODE_NUMBER_MAX,
+  nodeNumberOfMac,
+  transitAddress,
+  transitIpv6,
+  transitSubnet,
+  vtepMac,
+} from "./transit.js";
 
 test("a node number gives its subnet, addresses and MAC", () => {
   assert.equal(transitSubnet(1), "100.64.1.0/24");
@@ -23,4 +31,13 @@ test("a MAC leads back to its number, a foreign one to none", () => {
 test("a number outside the range is refused", () => {
   for (const number of [0, NODE_NUMBER_MAX + 1, 1.5])
     assert.throws(() => transitSubnet(number), /node number/);
+});
+
+test("an address of the transit range is known in both families", () => {
+  for (const number of [1, 300, NODE_NUMBER_MAX]) {
+    assert.ok(isTransitAddress(transitAddress(number, 9)));
+    assert.ok(isTransitAddress(transitIpv6(transitAddress(number, 9))));
+  }
+  for (const foreign of ["100.63.0.1", "100.128.0.1", "10.64.0.1", "fd53:6b65:696f::1", "fd00::1"])
+    assert.ok(!isTransitAddress(foreign), foreign);
 });

@@ -65,6 +65,13 @@ export function transitIpv6(address: string): string {
   return `fd53:6b65:696e:${((high - 64) * 256 + low).toString(16)}::${host.toString(16)}`;
 }
 
+/** Whether an address is in the transit range of its family: some node's own, or of one of its tasks. */
+export function isTransitAddress(address: string): boolean {
+  if (address.includes(":")) return address.startsWith(TRANSIT_RANGE_IPV6.slice(0, -"/48".length - 1));
+  const [first, second] = address.split(".").map(Number);
+  return first === 100 && second !== undefined && second >= 64 && second < 128;
+}
+
 /** Whether the number can be a node's. */
 export function isPeerNumber(number: number): boolean {
   return Number.isInteger(number) && number >= NODE_NUMBER_MIN && number <= NODE_NUMBER_MAX;
