@@ -9,6 +9,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { skipWithoutDocker } from "../support/lab/docker-cli.js";
+import { BEHAVIOUR } from "./behaviour-rows.js";
 import { CONNECTING, ELSEWHERE, LOOKING, PREPARING, ROTATING } from "./command-rows.js";
 import { serviceBatches } from "./service-rows.js";
 
@@ -44,6 +45,13 @@ test("what is tested elsewhere is named there", () => {
     const words = command.split(" ").map((word) => `"${word}"`);
     assert.match(text, new RegExp(`${words.join(",\\s*")}|force-new-cluster|follow`), file);
     assert.deepEqual(missing, [], `${command} in ${file}`);
+  }
+});
+
+test("what a flag does, where no running task shows it, is tested where its row says", () => {
+  for (const { flags, field, file } of BEHAVIOUR) {
+    assert.match(readFileSync(join(PROJECT, file), "utf8"), new RegExp(field, "i"), `${field} in ${file}`);
+    for (const flag of flags) assert.ok(LISTED.includes(`service create --${flag}`), flag);
   }
 });
 
