@@ -1,7 +1,7 @@
 /**
  * The plans of this node's overlay networks, each kept from step to step, and their way to the data plane.
- * Pure (the world comes as ports). Invariants: the data plane hears of a step only when it has what was before;
- * after a failure, or as another node, it is given the whole plan without saying what changed.
+ * Pure (the world comes as ports). Invariants: the data plane hears of a step only when it has what was
+ * before; after a failure, or as another node, it is given the whole plan without saying what changed.
  * Source: docs/design/network-overlay.md, "Steps".
  */
 import type { Touched } from "./endpoints/network-state.js";

@@ -18,6 +18,7 @@ import {
   chooseGatewayHost,
   etcHostsOf,
   needsGateway,
+  overlayAddresses,
   overlaysOf,
   portText,
   resolvConfOf,
@@ -183,10 +184,8 @@ export class TaskSandboxes {
       this.#lastHost = chooseGatewayHost(taken, { number: identity.number, lastHost: this.#lastHost });
       gatewayAddress = transitAddress(identity.number, this.#lastHost);
     }
-    const addresses = [
-      ...overlays.map(({ address }) => address),
-      ...(gatewayAddress === undefined ? [] : [gatewayAddress]),
-    ];
+    const [first] = overlays;
+    const addresses = first === undefined ? [gatewayAddress ?? ""].filter(Boolean) : overlayAddresses(first);
     return {
       taskId: task.id,
       serviceId: task.serviceId,

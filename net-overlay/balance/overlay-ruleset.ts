@@ -1,6 +1,6 @@
 /**
- * The nft ruleset of one overlay network's namespace as text: VIPs to ready tasks, refusal where there is none,
- * hairpin, guard against spoofed sources. One table per family, of the same shape.
+ * The nft ruleset of one overlay network's namespace as text: VIPs to ready tasks, refusal where there is
+ * none, hairpin, guard against spoofed sources. One table per family, of the same shape.
  * Pure. Invariants: a change is one transaction and touches only what changed;
  * the client's address is kept, except when a task reaches itself through a VIP;
  * established connections are never moved.
@@ -75,6 +75,7 @@ export function tableName(family: AddressFamily): string {
 export function overlayFrame(family: AddressFamily, gateway: string): string {
   const table = tableName(family);
   const type = family === "ip" ? "ipv4_addr" : "ipv6_addr";
+  const source = gateway === "" ? "masquerade" : `snat to ${gateway}`;
   const chains: readonly (readonly [name: string, hook: string, rules: readonly string[]])[] = [
     ...(family === "ip"
       ? []
@@ -99,11 +100,15 @@ export function overlayFrame(family: AddressFamily, gateway: string): string {
       ],
     ],
     [
+      // where the path has become smaller than what a task was told when it was made
+      "clamp",
+      "type filter hook forward priority mangle",
+      ["tcp flags syn tcp option maxseg size set rt mtu"],
+    ],
+    [
       "hairpin",
       "type nat hook postrouting priority srcnat",
-      [
-        `ct status dnat ${family} saddr . ${family} daddr @hairpins ${gateway === "" ? "masquerade" : `snat to ${gateway}`}`,
-      ],
+      [`ct status dnat ${family} saddr . ${family} daddr @hairpins ${source}`],
     ],
   ];
   const names = chains.map(([name]) => name);

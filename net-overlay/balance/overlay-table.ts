@@ -1,8 +1,8 @@
 /**
- * What the nft table of one family holds for an overlay network, as data: VIPs, idle VIPs, hairpins, and a chain
- * per service with its backends; and the difference of two such tables, or of parts of them.
- * Pure. Invariants: tables of parts that share no service and no address add up; a change is carried out in the
- * order remove, fill, add, drop, so that no VIP leads nowhere.
+ * What the nft table of one family holds for an overlay network, as data: VIPs, idle VIPs, hairpins, and a
+ * chain per service with its backends; and the difference of two such tables, or of parts of them.
+ * Pure. Invariants: tables of parts that share no service and no address add up; a change is carried out in
+ * the order remove, fill, add, drop, so that no VIP leads nowhere.
  * Source: docs/design/network-overlay.md, "Balancing".
  */
 import { BalancePolicy } from "../../proto/gen/skein/v1/types.js";

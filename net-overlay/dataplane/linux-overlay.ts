@@ -235,8 +235,8 @@ export class LinuxOverlay {
   }
 
   /**
-   * An interface of a task: its end is born in the sandbox under the index given, with MAC and MTU, and set up
-   * there with its addresses and the ways to the network's other subnets.
+   * An interface of a task: its end is born in the sandbox under the index given, with MAC and MTU, and set
+   * up there with its addresses and the ways to the network's other subnets.
    * @returns its MAC. @throws {FailedPreconditionError} for IPv6 alone on a kernel without it.
    */
   attach(

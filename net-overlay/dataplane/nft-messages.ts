@@ -1,7 +1,8 @@
 /**
  * Netlink messages of nf_tables: elements, chains, and the expressions of rules that choose a backend.
- * nft(8)'s library reads all chains, and often all elements, before each transaction: with a thousand services
- * that takes longer than the change itself, so that what changes often is said to the kernel directly.
+ * nft(8)'s library reads all chains, and often all elements, before each transaction: with a thousand
+ * services that takes longer than the change itself, so that what changes often is said to the kernel
+ * directly.
  * Pure. Invariant: numbers are big-endian, addresses and ports as on the wire; what is written can be listed
  * by nft(8) like its own.
  * Source: linux/netfilter/nf_tables.h, linux/netfilter/nfnetlink.h.

@@ -1,6 +1,6 @@
 /**
- * What an overlay's namespace holds beside interfaces and nft: addresses of VIPs and gateways, peers, a route per
- * task elsewhere; and the messages that lead from one such state to another.
+ * What an overlay's namespace holds beside interfaces and nft: addresses of VIPs and gateways, peers, a route
+ * per task elsewhere; and the messages that lead from one such state to another.
  * Pure but for reading, which asks by a routing socket. Invariant: an entry is touched only when it differs.
  * Source: docs/design/network-overlay.md, "Ways".
  */

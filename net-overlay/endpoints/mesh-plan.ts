@@ -106,7 +106,9 @@ export function nodesOf(state: NetworkState, { identity, ownAddresses = [] }: Me
     const peer = state.peers.get(nodeId);
     if (peer === undefined || nodeId === identity.nodeId || peer.number === identity.number) continue;
     if (isPeerNumber(peer.number) && isAddress(peer.dataPathAddress)) {
-      peers.set(peer.number, peer.dataPathAddress);
+      // a tunnel is of one family: to a node of the other one there is no way, as overlays' troubles say
+      if (peer.dataPathAddress.includes(":") === identity.dataPathAddress.includes(":"))
+        peers.set(peer.number, peer.dataPathAddress);
       addresses.add(peer.dataPathAddress);
       for (const address of peer.nodeAddresses)
         if (isAddress(address) && isGlobal(address)) addresses.add(address);

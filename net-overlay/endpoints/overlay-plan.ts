@@ -166,8 +166,10 @@ function vtepOf(state: NetworkState, nodeId: string, { network, identity }: Plac
 export function unreachableOf(state: NetworkState, { network, identity }: Place): string[] {
   if (network.encrypted) return [];
   const others = [...state.peers.values()].filter(
-    ({ dataPathAddress }) =>
-      isAddress(dataPathAddress) && isV6(dataPathAddress) !== isV6(identity.dataPathAddress),
+    ({ nodeId, dataPathAddress }) =>
+      nodeId !== identity.nodeId &&
+      isAddress(dataPathAddress) &&
+      isV6(dataPathAddress) !== isV6(identity.dataPathAddress),
   );
   if (others.length === 0) return [];
   const here = state.nodesOf(network.id);

@@ -145,7 +145,10 @@ export function resolvConfOf(task: Task, hostResolvConf: string): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** @param options.extraHosts lines as in /etc/hosts: "IP name [name...]". */
+/**
+ * @param options.addresses of the container, on its first network; extraHosts: lines as in /etc/hosts,
+ * "IP name [name...]".
+ */
 export function etcHostsOf(options: {
   hostname: string;
   addresses: readonly string[];
@@ -160,8 +163,7 @@ export function etcHostsOf(options: {
     "ff02::2\tip6-allrouters",
     ...options.extraHosts.map((line) => line.trim().replace(/\s+/, "\t")),
   ];
-  const own = options.addresses[0];
-  if (own !== undefined && options.hostname !== "") lines.push(`${own}\t${options.hostname}`);
+  if (options.hostname !== "") for (const own of options.addresses) lines.push(`${own}\t${options.hostname}`);
   return `${lines.join("\n")}\n`;
 }
 

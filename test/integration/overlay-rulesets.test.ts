@@ -1,6 +1,6 @@
 /**
- * An overlay's tables on a real kernel: changed step by step, or filled in slices over whatever is there, they
- * equal those that text makes at once.
+ * An overlay's tables on a real kernel: changed step by step, or filled in slices over whatever is there,
+ * they equal those that text makes at once.
  */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
