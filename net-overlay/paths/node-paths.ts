@@ -126,8 +126,11 @@ export class NodePaths {
   #tell(): void {
     const { facts } = this.#monitor;
     if (facts === undefined) return;
-    const reached = this.#monitor.paths().filter(({ isSilent, mtuBytes }) => !isSilent && mtuBytes > 0);
-    this.#segments.watch(reached.map(({ peer }) => peer));
+    // where full-sized packets vanish, TCP through the full-sized tunnel of the probes would stall, too
+    const whole = this.#monitor
+      .paths()
+      .filter(({ isSilent, mtuBytes }) => !isSilent && mtuBytes === facts.fullBytes);
+    this.#segments.watch(whole.map(({ peer }) => peer));
     const paths = this.#states();
     const { troubles } = this.#ground;
     const found = pathTroubles(paths, facts);

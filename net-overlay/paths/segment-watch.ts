@@ -2,8 +2,9 @@
  * Whole segments and their checksums on paths that let datagrams through: one path at a time, seldom.
  * Pure (the world comes as ports). What fails with the work left to the network card and passes without it is
  * the card's fault, or its driver's: then, and only then, it is taken from it; that costs more than half of
- * the throughput. Invariants: a fault counts only when it was found twice; a trial that changed nothing is
- * taken back.
+ * the throughput. Invariants: a fault counts only when it was found twice while datagrams without a checksum
+ * passed, and is the card's only when it goes and comes with the card's part: a node that restarts meanwhile
+ * looks like a fault, and like its cure.
  * Source: docs/design/network-paths.md, "Checksums".
  */
 import type { Clock, Timer } from "../../base/clock/clock.js";
@@ -18,12 +19,17 @@ import type { ProbeTunnel } from "./probe-tunnel.js";
 export const SEGMENT_PERIOD_MS = 600_000;
 /** Between the looks at two paths. */
 const PAUSE_MS = 100;
-const CHECKED_ATTEMPTS = 3;
-const CHECKED_WAIT_MS = 400;
+/** Of a path with a fault. */
+const FAULT_PERIOD_MS = 60_000;
+/** After a look that said nothing. */
+const UNCLEAR_PERIOD_MS = 15_000;
+const ATTEMPTS = 3;
+const ANSWER_WAIT_MS = 400;
 
-type Finding = "well" | "checksums" | "segments";
+/** unclear: datagrams did not pass, either. */
+type Finding = "well" | "unclear" | "checksums" | "segments";
 
-const WORDS: Readonly<Record<Exclude<Finding, "well">, string>> = {
+const WORDS: Readonly<Record<Exclude<Finding, "well" | "unclear">, string>> = {
   checksums: "packets with a checksum vanish on the way",
   segments: "TCP stalls, or is damaged, on the way",
 };
@@ -66,7 +72,7 @@ export class SegmentWatch {
     return this.#faults.get(number) ?? "";
   }
 
-  /** The paths that let datagrams through now. New ones are looked at soon. */
+  /** The paths that let datagrams of full size through now. New ones are looked at soon. */
   watch(peers: readonly PathPeer[]): void {
     this.#peers = peers;
     const present = new Set(peers.map(({ number }) => number));
@@ -117,52 +123,68 @@ export class SegmentWatch {
     this.#dueAtMs.set(peer.number, nowMs + SEGMENT_PERIOD_MS * (0.8 + 0.4 * random.float()));
     const life = this.#life;
     const fault = await this.#faultOn(peer);
-    if (life !== this.#life || !this.#dueAtMs.has(peer.number) || fault === this.faultOf(peer.number)) return;
+    if (life !== this.#life || !this.#dueAtMs.has(peer.number)) return;
+    if (fault === undefined) {
+      this.#dueAtMs.set(peer.number, clock.monotonicMs() + UNCLEAR_PERIOD_MS);
+      return;
+    }
+    if (fault !== "") this.#dueAtMs.set(peer.number, clock.monotonicMs() + FAULT_PERIOD_MS);
+    if (fault === this.faultOf(peer.number)) return;
     if (fault === "") this.#faults.delete(peer.number);
     else this.#faults.set(peer.number, fault);
     onChange();
   }
 
-  async #faultOn(peer: PathPeer): Promise<string> {
-    if ((await this.#find(peer)) === "well") {
+  /** @returns undefined: it is unclear. */
+  async #faultOn(peer: PathPeer): Promise<string | undefined> {
+    const { tunnel, onTxChecksum } = this.#parts;
+    const first = await this.#find(peer);
+    if (first === "well") {
       if (this.#isOff) return this.faultOf(peer.number);
-      if (!this.#isOn) this.#parts.onTxChecksum(true); // a life before this one may have turned it off
+      if (!this.#isOn) onTxChecksum(true); // a life before this one may have turned it off
       this.#isOn = true;
       return "";
     }
-    const found = await this.#find(peer);
+    const found = first === "unclear" ? first : await this.#find(peer);
+    if (found === "unclear") return undefined;
     if (found === "well") return "";
     if (this.#isOff) return WORDS[found];
-    const { tunnel, onTxChecksum } = this.#parts;
     tunnel.setTxChecksum(false);
-    if ((await this.#find(peer)) === "well") {
-      this.#isOff = true;
-      onTxChecksum(false);
-      return TURNED_OFF;
-    }
+    const without = await this.#find(peer);
     tunnel.setTxChecksum(true);
-    return WORDS[found];
+    if (without === "unclear") return undefined;
+    if (without !== "well") return WORDS[found];
+    const again = await this.#find(peer);
+    if (again === "unclear") return undefined;
+    if (again === "well") return "";
+    tunnel.setTxChecksum(false);
+    this.#isOff = true;
+    onTxChecksum(false);
+    return TURNED_OFF;
   }
 
   async #find(peer: PathPeer): Promise<Finding> {
-    if (!(await this.#isChecked(peer))) return "checksums";
-    return (await this.#parts.tunnel.transfer(peer)) ? "well" : "segments";
+    if (await this.#isAnswered(peer, { isChecked: true })) {
+      if (await this.#parts.tunnel.transfer(peer)) return "well";
+      return (await this.#isAnswered(peer, { isChecked: true })) ? "segments" : "unclear";
+    }
+    return (await this.#isAnswered(peer, { isChecked: false })) ? "checksums" : "unclear";
   }
 
-  async #isChecked(peer: PathPeer): Promise<boolean> {
+  async #isAnswered(peer: PathPeer, { isChecked }: { isChecked: boolean }): Promise<boolean> {
     const { tunnel, clock } = this.#parts;
-    for (let attempt = 0; attempt < CHECKED_ATTEMPTS; attempt += 1) {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
       this.#nonce += 1n;
       const nonce = this.#nonce;
       const answered = new Promise<boolean>((resolve) => {
-        const timer = clock.setTimer(CHECKED_WAIT_MS, () => resolve(false));
+        const timer = clock.setTimer(ANSWER_WAIT_MS, () => resolve(false));
         this.#answers.set(nonce, () => {
           timer.cancel();
           resolve(true);
         });
       });
       try {
-        tunnel.ask({ ...peer, nonce, packetBytes: SMALL_BYTES, isChecked: true });
+        tunnel.ask({ ...peer, nonce, packetBytes: SMALL_BYTES, isChecked });
         if (await answered) return true;
       } finally {
         this.#answers.delete(nonce);
