@@ -149,7 +149,8 @@ services:
     "compose.yml:5: services.web.build: has no effect: images are not built here: build and push them first",
     "compose.yml:7: services.web.depends_on: has no effect: services start together, each as soon as it can",
     "compose.yml:8: services.web.ports[0]: host address 127.0.0.1 has no effect: " +
-      "a published port listens on all addresses of a node",
+      "a published port listens on all addresses of a node, " +
+      "unless the label skein.publish.<port>.addresses says where",
   ]);
 });
 

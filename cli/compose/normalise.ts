@@ -211,7 +211,8 @@ export class Normaliser {
           this.warnings.push(
             this.#finding(
               path,
-              `host address ${hostIp} has no effect: a published port listens on all addresses of a node`,
+              `host address ${hostIp} has no effect: a published port listens on all addresses of a node, ` +
+                "unless the label skein.publish.<port>.addresses says where",
             ),
           );
         return [...ports];

@@ -19,6 +19,8 @@ import { choiceText, chooseAmong } from "./nft-text.js";
 export interface PortChain {
   readonly name: string;
   readonly rules: readonly string[];
+  /** What nft has to take in: the chain and its backends. */
+  readonly weight: number;
   /** When this is all that the chain does, so that it need not be said in text: each `address . port`. */
   readonly choice?: BackendChoice;
 }
@@ -45,13 +47,13 @@ export function chainsOfPort(port: MeshPort, plan: MeshPlan, family: MeshFamily)
     `${protocol} dport ${publishedPort} dnat to ${choiceText(choice, family.word)}`,
   ];
   const gates = gatesOf(port, family);
-  const plain = rules.length === 1 ? { choice } : {};
+  const plain = { weight: 1 + targets.length, ...(rules.length === 1 ? { choice } : {}) };
   if (gates === undefined) return [{ name: chainOf(port), rules, ...plain }];
   if (gates.length === 0) return [];
   const inner = innerChainOf(port);
   return [
     { name: inner, rules, ...plain },
-    { name: chainOf(port), rules: gates.map((gate) => `${gate} goto ${inner}`) },
+    { name: chainOf(port), rules: gates.map((gate) => `${gate} goto ${inner}`), weight: 1 },
   ];
 }
 

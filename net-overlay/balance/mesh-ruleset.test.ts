@@ -98,10 +98,11 @@ const LEAD = "tcp dport 8080 dnat to numgen inc mod 1 map { 0 : 100.64.2.5 . 80 
 test("a port on chosen places is open there alone: on addresses, or for what comes by an interface", () => {
   const chosen = { ...port, hostAddresses: ["10.99.0.1", "eth1", "fd00::1"] };
   assert.deepEqual(chainsOfPort(chosen, base, MESH_IPV4), [
-    { name: "to_tcp_8080", rules: [LEAD], choice: CHOICE },
+    { name: "to_tcp_8080", rules: [LEAD], choice: CHOICE, weight: 2 },
     {
       name: "port_tcp_8080",
       rules: ["ip daddr { 10.99.0.1 } goto to_tcp_8080", 'iifname { "eth1" } goto to_tcp_8080'],
+      weight: 1,
     },
   ]);
   assert.deepEqual(
@@ -111,7 +112,7 @@ test("a port on chosen places is open there alone: on addresses, or for what com
   );
   assert.deepEqual(chainsOfPort({ ...port, hostAddresses: [] }, base, MESH_IPV4), []);
   const all = chainsOfPort({ ...port, hostAddresses: ["0.0.0.0"] }, base, MESH_IPV4);
-  assert.deepEqual(all, [{ name: "port_tcp_8080", rules: [LEAD], choice: CHOICE }]);
+  assert.deepEqual(all, [{ name: "port_tcp_8080", rules: [LEAD], choice: CHOICE, weight: 2 }]);
 });
 
 test("a port for chosen clients refuses the others, and all when the list has none of the family", () => {

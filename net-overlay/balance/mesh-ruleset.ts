@@ -65,12 +65,11 @@ export function renderMeshFill(
     weight = 0;
   };
   for (const port of next.ports) {
-    for (const { name, rules } of chainsOfPort(port, next, family)) {
-      wanted.add(name);
-      lines.push(...replaceChain(name, rules, table));
-      weight += 2;
+    for (const chain of chainsOfPort(port, next, family)) {
+      wanted.add(chain.name);
+      lines.push(...replaceChain(chain.name, chain.rules, table));
+      weight += chain.weight;
     }
-    weight += port.backends.length;
     if (weight >= SLICE_WEIGHT) cut();
   }
   cut();

@@ -12,6 +12,7 @@ import type { MeshFamily } from "../balance/mesh-family.js";
 import { versionChain } from "../balance/mesh-frame.js";
 import {
   isSameFrame,
+  type PortChanges,
   portChanges,
   renderMeshFill,
   renderMeshRuleset,
@@ -19,6 +20,9 @@ import {
 } from "../balance/mesh-ruleset.js";
 import type { MeshPlan } from "../endpoints/mesh-plan.js";
 import { portBatch } from "./mesh-batch.js";
+
+/** Chains and backends that change at once; more are filled in slices, as after a start. */
+const STEP_WEIGHT_MAX = 500;
 
 export class LinuxMeshTable {
   readonly #nft: NftContext;
@@ -36,8 +40,11 @@ export class LinuxMeshTable {
   async apply(previous: MeshPlan | undefined, next: MeshPlan): Promise<void> {
     const family = this.#family;
     if (previous !== undefined && isSameFrame(previous, next)) {
-      this.#change(previous, next);
-      return;
+      const changes = portChanges(previous, next, family);
+      if (weightOf(changes) <= STEP_WEIGHT_MAX) {
+        this.#change(previous, next, changes);
+        return;
+      }
     }
     const chains = this.#listChains();
     if (chains !== undefined && !chains.has(versionChain(next, family))) {
@@ -55,10 +62,10 @@ export class LinuxMeshTable {
    * nft(8)'s library reads every chain before it adds a rule; where backends alone change, the kernel is told
    * directly.
    */
-  #change(previous: MeshPlan, next: MeshPlan): void {
+  #change(previous: MeshPlan, next: MeshPlan, changes: PortChanges): void {
     const family = this.#family;
     if (renderSets(previous, next, family).length === 0) {
-      const messages = portBatch(portChanges(previous, next, family), family);
+      const messages = portBatch(changes, family);
       if (messages !== undefined) {
         const [refused] = messages.length === 0 ? [] : this.#socket.requestAll(messages);
         if (refused !== undefined) throw refused.error;
@@ -96,4 +103,8 @@ export class LinuxMeshTable {
     const names = parsed.nftables.flatMap(({ chain }) => (chain?.table === own ? [chain.name] : []));
     return names.length === 0 ? undefined : new Set(names);
   }
+}
+
+function weightOf({ filled, freed }: PortChanges): number {
+  return filled.reduce((sum, { weight }) => sum + weight, freed.length);
 }

@@ -41,6 +41,8 @@ import {
 } from "./rtnetlink-messages.js";
 
 /** The tunnel, in each network's namespace. */
+/** More services that change at once are compared in slices, as after a start: a step holds the event loop. */
+const STEP_SERVICES_MAX = 40;
 export const OVERLAY_LINK = "vx0";
 /** Host ends of tasks' interfaces begin so. */
 const TASK_LINK_PREFIX = "v";
@@ -136,7 +138,8 @@ export class LinuxOverlay {
     const mtuBytes = this.#mtuOf(plan, underlay);
     const frame = JSON.stringify([mtuBytes, headOf(plan)]);
     this.#applied = undefined; // until everything below is done
-    if (last === undefined || changes === undefined || last.frame !== frame || this.#taken !== undefined) {
+    const isStep = changes !== undefined && changes.services.size <= STEP_SERVICES_MAX;
+    if (last === undefined || !isStep || last.frame !== frame || this.#taken !== undefined) {
       const tunnelIndex = await inSlices(this.#compare(plan, { ...underlay, mtuBytes }));
       this.#applied = { plan, frame, tunnelIndex };
       return;
