@@ -54,6 +54,35 @@ const remove = async (name: string): Promise<void> => {
   await docker("service", "rm", name);
 };
 
+interface Member {
+  readonly host: LabHost;
+  readonly id: string;
+  readonly address: string;
+}
+
+/** Every container on the network reaches the address of every other, whatever subnet and node it is on. */
+async function untilConnected(network: string, count: number): Promise<void> {
+  let last = "";
+  const probe = async (): Promise<true | undefined> => {
+    const members: Member[] = [];
+    for (const host of lab.hosts) {
+      for (const [id, { IPv4Address }] of Object.entries((await inspect(host, network)).Containers ?? {}))
+        members.push({ host, id, address: IPv4Address.replace(/\/.*$/, "") });
+    }
+    last = `${members.length} containers`;
+    if (members.length !== count) return undefined;
+    const addresses = members.map(({ address }) => address).join(" ");
+    const script = `for a in ${addresses}; do ping -c 1 -W 2 $a >/dev/null || echo $a; done`;
+    for (const { host, id, address } of members) {
+      const { code, stdout } = await host.docker(["exec", id, "sh", "-c", script], { timeoutMs: 60_000 });
+      last = `${address} does not reach ${stdout.trim()} (${code})`;
+      if (code !== 0 || stdout !== "") return undefined; // it was just replaced, or a node has not heard yet
+    }
+    return true;
+  };
+  await until("all reach each other", 60_000, probe, () => last);
+}
+
 describe("networks as objects", { skip: skipWithoutDocker }, () => {
   before(async () => {
     lab = await Lab.open({ hosts: 3 });
@@ -237,6 +266,7 @@ describe("networks as objects", { skip: skipWithoutDocker }, () => {
     );
     assert.deepEqual(grown.Labels, { grown: "yes" });
     assert.deepEqual(grown.Status?.IPAM.Subnets["10.51.0.0/24"], { IPsInUse: 5, DynamicIPsAvailable: 251 });
+    await untilConnected("narrow", 6);
     const metrics = (await manager.api("GET", "/metrics")).body;
     assert.match(metrics, /skein_network_addresses_used\{network="narrow",subnet="10\.51\.0\.0\/24"\} 5\n/);
     assert.match(metrics, /skein_network_addresses_total\{network="narrow",subnet="10\.50\.0\.0\/29"\} 8\n/);
