@@ -22,6 +22,7 @@ import { createTestWorld } from "../support/network-world.js";
 import { patient } from "../support/patience.js";
 
 const VIP = "10.0.1.2";
+const VIP6 = "fd00:1::2";
 const LIMIT_MS = 3_000;
 let world: TestWorld;
 let revision = 0;
@@ -35,13 +36,16 @@ const network = NetworkResource.fromPartial({
   id: "net1",
   name: "front",
   vni: 4097,
-  ipam: [{ subnet: "10.0.1.0/24", gateway: "10.0.1.1" }],
+  ipam: [
+    { subnet: "10.0.1.0/24", gateway: "10.0.1.1" },
+    { subnet: "fd00:1::/64", gateway: "fd00:1::1" },
+  ],
 });
 const web = (idleTimeoutMs: number): ServiceResource =>
   ServiceResource.fromPartial({
     id: "svcweb",
     name: "web",
-    virtualIps: [{ networkId: "net1", address: `${VIP}/24` }],
+    virtualIps: [`${VIP}/24`, `${VIP6}/64`].map((address) => ({ networkId: "net1", address })),
     ports: [{ targetPort: 80, publishedPort: 8080 }],
     idleTimeoutMs,
   });
@@ -55,7 +59,7 @@ async function tell(upserts: NodeResource[], complete = false): Promise<void> {
 
 async function attach(host: TestHost, id: string, address: string, serviceId: string): Promise<TaskSandbox> {
   const ports = serviceId === "" ? [] : [{ targetPort: 80, publishedPort: 8080 }];
-  const networks = [{ networkId: "net1", addresses: [`${address}/24`] }];
+  const networks = [{ networkId: "net1", addresses: addressesOf(address) }];
   const task = Task.fromPartial({
     id,
     serviceId,
@@ -71,13 +75,17 @@ async function attach(host: TestHost, id: string, address: string, serviceId: st
     serviceId,
     nodeId: host.nodeId,
     state: EndpointState.READY,
-    attachments: [{ networkId: "net1", addresses: [`${address}/24`] }],
+    attachments: [{ networkId: "net1", addresses: addressesOf(address) }],
     gatewayAddress: sandbox.gatewayAddress,
     hostname: id,
     slot: 1,
   });
   await tell([{ resource: { $case: "endpoint", value } }]);
   return sandbox;
+}
+
+function addressesOf(address: string): string[] {
+  return [`${address}/24`, `fd00:1::${address.split(".")[3]}/64`];
 }
 
 /** How a connection ends: the error's code, or "end". */
@@ -99,7 +107,7 @@ async function connect(
   const fd = world.linux.bindSocket({
     netnsPath,
     kind: "tcp",
-    address: "0.0.0.0",
+    address: address.includes(":") ? "::" : "0.0.0.0",
     port: 0,
     traits: ["unlistened"],
   });
@@ -139,21 +147,18 @@ before(async () => {
   assert.ok(first && second);
   client = await attach(first, "client", "10.0.1.50", "");
   server = await attach(second, "server", "10.0.1.21", "svcweb");
-  const fd = world.linux.bindSocket({
-    netnsPath: server.netnsPath,
-    kind: "tcp",
-    address: "0.0.0.0",
-    port: 80,
-  });
-  const listener = createServer((socket) => {
-    served.push({ from: socket.remoteAddress ?? "", ended: endOf(socket) });
-    socket.on("data", (data) => {
-      if (data.toString() === "keep") socket.setKeepAlive(true, 1_000);
-      socket.write(data);
+  for (const address of ["0.0.0.0", "::"]) {
+    const fd = world.linux.bindSocket({ netnsPath: server.netnsPath, kind: "tcp", address, port: 80 });
+    const listener = createServer((socket) => {
+      served.push({ from: socket.remoteAddress ?? "", ended: endOf(socket) });
+      socket.on("data", (data) => {
+        if (data.toString() === "keep") socket.setKeepAlive(true, 1_000);
+        socket.write(data);
+      });
     });
-  });
-  listener.listen({ fd });
-  closers.push(() => listener.close());
+    listener.listen({ fd });
+    closers.push(() => listener.close());
+  }
 });
 
 after(async () => {
@@ -164,6 +169,7 @@ after(async () => {
 test("idle connections are reset at both ends, through VIP and mesh; others stay", async () => {
   const entry = world.hosts[0]?.address ?? "";
   const byVip = await connect(client.netnsPath, VIP, 80);
+  const byVip6 = await connect(client.netnsPath, VIP6, 80);
   const byMesh = await connect(world.clientNetns, entry, 8080);
   const direct = await connect(client.netnsPath, "10.0.1.21", 80);
   const busy = await connect(client.netnsPath, VIP, 80);
@@ -176,11 +182,14 @@ test("idle connections are reset at both ends, through VIP and mesh; others stay
     });
   }
   await tell([{ resource: { $case: "service", value: web(LIMIT_MS) } }]);
-  const all = Promise.all([byVip.ended, byVip.peer, byMesh.peer, byMesh.ended]);
+  const all = Promise.all([byVip.ended, byVip6.ended, byMesh.peer, byVip.peer, byVip6.peer, byMesh.ended]);
   const ends = await within("resets", all);
   assert.ok((firstEndAtMs ?? 0) - byVip.openedAtMs >= LIMIT_MS, "not before their time");
   // the end whose socket was closed sees an abort, the other one a reset
-  assert.deepEqual(ends, ["ECONNABORTED", "ECONNRESET", "ECONNABORTED", "ECONNRESET"]);
+  assert.deepEqual(ends, [
+    ...["ECONNABORTED", "ECONNABORTED", "ECONNABORTED"],
+    ...["ECONNRESET", "ECONNRESET", "ECONNRESET"],
+  ]);
   direct.socket.write("still there");
   await within("the direct connection's answer", once(direct.socket, "data"));
   busy.socket.write("still there");
