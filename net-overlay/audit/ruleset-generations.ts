@@ -5,7 +5,7 @@
  * was last known to be right was our own.
  * Source: linux/netfilter/nf_tables.h, NFT_MSG_GETGEN.
  */
-import type { Linux, NftContext } from "../../base/linux/linux-ports.js";
+import type { Linux, NetlinkSocket, NftContext } from "../../base/linux/linux-ports.js";
 import { decodeAttributes, encodeMessage, NLM_F_ACK } from "../dataplane/rtnetlink-codec.js";
 
 const GET_GENERATION = (10 << 8) | 16;
@@ -13,6 +13,11 @@ const NFGENMSG_BYTES = 4;
 const NFTA_GEN_ID = 1;
 /** The host's own namespace has no path. */
 const HOST = "";
+
+interface WatchedPlace {
+  readonly netnsPath: string | undefined;
+  readonly socket: () => NetlinkSocket;
+}
 
 export class RulesetGenerations {
   readonly #linux: Linux;
@@ -33,7 +38,8 @@ export class RulesetGenerations {
         if (protocol !== "netfilter") return socket;
         return {
           ...socket,
-          requestAll: (messages) => this.#transact(netnsPath, () => socket.requestAll(messages)),
+          requestAll: (messages) =>
+            this.#transact({ netnsPath, socket: () => socket }, () => socket.requestAll(messages)),
         };
       },
       createNetns: (path) => {
@@ -52,11 +58,7 @@ export class RulesetGenerations {
     if (this.#linux.joinNetlinkGroups === undefined) return undefined; // commands alone
     const socket = this.#linux.netlink(netnsPath, "netfilter");
     try {
-      const fixed = new Uint8Array(NFGENMSG_BYTES);
-      const [answer] = socket.request(encodeMessage({ type: GET_GENERATION, flags: NLM_F_ACK, fixed }));
-      if (answer === undefined) return undefined;
-      const bytes = Buffer.from(answer.buffer, answer.byteOffset, answer.byteLength);
-      return decodeAttributes(bytes.subarray(NFGENMSG_BYTES)).get(NFTA_GEN_ID)?.readUInt32BE(0);
+      return generationBy(socket);
     } finally {
       socket.close();
     }
@@ -71,15 +73,43 @@ export class RulesetGenerations {
   }
 
   #watch(nft: NftContext, netnsPath: string | undefined): NftContext {
-    return { ...nft, run: (text) => this.#transact(netnsPath, () => nft.run(text)) };
+    let socket: NetlinkSocket | undefined;
+    const place = {
+      netnsPath,
+      socket: () => {
+        socket ??= this.#linux.netlink(netnsPath, "netfilter");
+        return socket;
+      },
+    };
+    return {
+      ...nft,
+      run: (text) => this.#transact(place, () => nft.run(text)),
+      close: () => {
+        socket?.close();
+        nft.close();
+      },
+    };
   }
 
-  #transact<T>(netnsPath: string | undefined, work: () => T): T {
-    const before = this.read(netnsPath);
+  /**
+   * @param place.socket a lasting one: to close one of nf_tables after a transaction waits until the kernel has
+   * let go of what that removed, which takes many milliseconds.
+   */
+  #transact<T>({ netnsPath, socket }: WatchedPlace, work: () => T): T {
+    if (this.#linux.joinNetlinkGroups === undefined) return work(); // commands alone
+    const before = generationBy(socket());
     const wasTrusted = this.isTrusted(netnsPath, before);
     const result = work();
-    const after = this.read(netnsPath);
+    const after = generationBy(socket());
     if (wasTrusted && before !== undefined && after === before + 1) this.trust(netnsPath, after);
     return result;
   }
+}
+
+function generationBy(socket: NetlinkSocket): number | undefined {
+  const fixed = new Uint8Array(NFGENMSG_BYTES);
+  const [answer] = socket.request(encodeMessage({ type: GET_GENERATION, flags: NLM_F_ACK, fixed }));
+  if (answer === undefined) return undefined;
+  const bytes = Buffer.from(answer.buffer, answer.byteOffset, answer.byteLength);
+  return decodeAttributes(bytes.subarray(NFGENMSG_BYTES)).get(NFTA_GEN_ID)?.readUInt32BE(0);
 }
