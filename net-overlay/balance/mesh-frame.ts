@@ -153,6 +153,8 @@ function chainsOf({ nodeNumber, vxlanUdpPort }: MeshPlan, family: MeshFamily): F
       name: "guard",
       hook: hook("filter", "forward", "filter"),
       rules: [
+        // clients and tasks do not know what passes between nodes
+        `oifname ${transit} tcp flags syn tcp option maxseg size set rt mtu`,
         // a task reaches another by the mesh or an overlay, never by its transit address
         `iifname ${task} ct state new ct status ! dnat jump strangers`,
         `oifname ${task} ct state new meta l4proto != { tcp, udp, sctp } drop`,
