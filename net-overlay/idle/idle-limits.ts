@@ -33,8 +33,8 @@ export interface LimitChanges {
 interface NetworkLimits {
   /** VIP -> milliseconds. */
   readonly byVip: Map<string, number>;
-  /** The least of them; undefined: to be looked for. */
-  shortestMs: number | undefined;
+  /** The least and the greatest of them; undefined: to be looked for. */
+  span: readonly [number, number] | undefined;
 }
 
 export class IdleLimits {
@@ -79,20 +79,30 @@ export class IdleLimits {
       : { limitMs: limitOf(service), place: { kind: "host" } };
   }
 
-  /** The shortest limit any connection of the sandbox can have; undefined: none has one. */
-  shortestMs(sandbox: WatchedSandbox): number | undefined {
-    const limits = sandbox.overlays.flatMap(({ networkId }) => this.#shortestOf(networkId) ?? []);
+  /** The shortest and the longest limit that connections of the sandbox can have, for each place. */
+  spans(sandbox: WatchedSandbox): readonly Watched[] {
+    const spans: Watched[] = [];
+    for (const { networkId } of sandbox.overlays)
+      for (const limitMs of this.#spanOf(networkId))
+        spans.push({ limitMs, place: { kind: "network", networkId } });
     const service = this.#services.get(sandbox.serviceId);
     if (service !== undefined && service.ports.length > 0 && sandbox.gatewayAddress !== undefined)
-      limits.push(limitOf(service));
-    return limits.length === 0 ? undefined : Math.min(...limits);
+      spans.push({ limitMs: limitOf(service), place: { kind: "host" } });
+    return spans;
   }
 
-  #shortestOf(networkId: string): number | undefined {
+  #spanOf(networkId: string): readonly number[] {
     const limits = this.#networks.get(networkId);
-    if (limits === undefined) return undefined;
-    limits.shortestMs ??= Math.min(...limits.byVip.values());
-    return limits.shortestMs;
+    if (limits === undefined) return [];
+    if (limits.span === undefined) {
+      let [least, greatest] = [Number.POSITIVE_INFINITY, 0];
+      for (const limitMs of limits.byVip.values()) {
+        least = Math.min(least, limitMs);
+        greatest = Math.max(greatest, limitMs);
+      }
+      limits.span = [least, greatest];
+    }
+    return limits.span;
   }
 
   #set(id: string, after: ServiceResource | undefined): boolean {
@@ -100,7 +110,7 @@ export class IdleLimits {
     for (const { networkId, address } of before?.virtualIps ?? []) {
       const limits = this.#networks.get(networkId);
       limits?.byVip.delete(plain(address));
-      if (limits !== undefined) limits.shortestMs = undefined;
+      if (limits !== undefined) limits.span = undefined;
       if (limits?.byVip.size === 0) this.#networks.delete(networkId);
     }
     if (after === undefined) {
@@ -111,11 +121,11 @@ export class IdleLimits {
     for (const { networkId, address } of after.virtualIps) {
       const limits = this.#networks.get(networkId) ?? {
         byVip: new Map<string, number>(),
-        shortestMs: undefined,
+        span: undefined,
       };
       this.#networks.set(networkId, limits);
       limits.byVip.set(plain(address), limitOf(after));
-      limits.shortestMs = undefined;
+      limits.span = undefined;
     }
     return limitOf(after) < (before === undefined ? DEFAULT_IDLE_MS : limitOf(before));
   }

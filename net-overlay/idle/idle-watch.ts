@@ -78,7 +78,7 @@ export class IdleWatch {
     const seen = new Set<string>();
     let next = Number.POSITIVE_INFINITY;
     for (const sandbox of this.#options.sandboxes()) {
-      const shortestMs = this.#limits.shortestMs(sandbox);
+      const shortestMs = this.#shortestMs(sandbox);
       if (shortestMs === undefined) continue;
       seen.add(sandbox.taskId);
       let due = this.#due.get(sandbox.taskId);
@@ -93,6 +93,14 @@ export class IdleWatch {
     this.#timer?.cancel();
     const delayMs = Math.min(SLEEP_MAX_MS, Math.max(0, next - now));
     this.#timer = this.#options.clock.setTimer(delayMs, () => this.#look());
+  }
+
+  /** The shortest limit any connection of the sandbox can have; undefined: none has one. */
+  #shortestMs(sandbox: WatchedSandbox): number | undefined {
+    const limits = this.#limits
+      .spans(sandbox)
+      .map(({ limitMs, place }) => this.#options.sockets.limitMs(place, limitMs));
+    return limits.length === 0 ? undefined : Math.min(...limits);
   }
 
   #look(): void {
@@ -112,7 +120,7 @@ export class IdleWatch {
     );
     for (const sandbox of due) {
       if (this.#isStopped) return;
-      const shortestMs = this.#limits.shortestMs(sandbox);
+      const shortestMs = this.#shortestMs(sandbox);
       if (shortestMs === undefined) continue;
       // said first: a sandbox that cannot be looked at waits as one without connections
       this.#due.set(sandbox.taskId, now + shortestMs);

@@ -60,13 +60,18 @@ export class LinuxIdleSockets implements IdleSockets {
   /** A network's namespace is ours: there the kernel keeps connections as long as is asked. */
   limitMs(place: Watched["place"], askedMs: number): number {
     const neededSeconds = Math.ceil(askedMs / 1_000) + MARGIN_SECONDS;
-    let seconds = this.#establishedSeconds(place);
-    if (place.kind === "network" && seconds < neededSeconds) {
-      this.#options.linux.setSysctls(this.#pathOf(place), { [ESTABLISHED_SYSCTL]: String(neededSeconds) });
-      this.#established.clear();
-      seconds = neededSeconds;
+    try {
+      let seconds = this.#establishedSeconds(place);
+      if (place.kind === "network" && seconds < neededSeconds) {
+        this.#options.linux.setSysctls(this.#pathOf(place), { [ESTABLISHED_SYSCTL]: String(neededSeconds) });
+        this.#established.clear();
+        seconds = neededSeconds;
+      }
+      return Math.min(askedMs, (seconds - Math.min(MARGIN_SECONDS, seconds / 2)) * 1_000);
+    } catch (error) {
+      this.#options.log.debug("the kernel's own limit is not known", { error: messageOf(error) });
+      return askedMs; // no namespace, no connections
     }
-    return Math.min(askedMs, (seconds - Math.min(MARGIN_SECONDS, seconds / 2)) * 1_000);
   }
 
   quietMs(socket: TcpSocket, place: Watched["place"]): number | undefined {

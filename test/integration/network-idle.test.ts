@@ -216,6 +216,15 @@ test("keepalive probes of either end alone keep a connection", async () => {
   }
 });
 
+test("a limit beyond the kernel's own is had in the network's namespace", async () => {
+  await tell([{ resource: { $case: "service", value: web(10 * 86_400_000) } }]);
+  const overlay = `${world.hosts[0]?.runDir}/net/ns/net-net1`;
+  const file = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established";
+  const { out } = await world.run(overlay, "cat", file);
+  assert.equal(out, String(10 * 86_400 + 600));
+  await tell([{ resource: { $case: "service", value: web(LIMIT_MS) } }]);
+});
+
 test("a namespace that is gone meanwhile is no trouble", async () => {
   const [first] = world.hosts;
   const last = await connect(client.netnsPath, VIP, 80);
