@@ -19,6 +19,8 @@ import { compareListings, readTableListing } from "./ruleset-listing.js";
 const REMEMBERED_MAX = 8;
 const REMEMBERED_TEXT_LENGTH = 2_000;
 
+const NO_ITEMS: TableListing = new Map();
+
 export class LinuxRulesetAudit {
   readonly #linux: Linux;
   readonly #generations: RulesetGenerations;
@@ -42,9 +44,10 @@ export class LinuxRulesetAudit {
     if (tables.length === 0 || this.#generations.isTrusted(netnsPath, generation)) return [];
     const differences: Difference[] = [];
     for (const { name, text } of tables) {
-      const wanted = this.#canonical(name, text());
-      await nextTurn();
       const found = this.#list(netnsPath, name);
+      await nextTurn();
+      // a table that is gone, as after a flush, has nothing to be compared with
+      const wanted = found === undefined ? NO_ITEMS : this.#canonical(name, text());
       await nextTurn();
       differences.push(...compareListings(wanted, found, { place, table: name }));
       await nextTurn();

@@ -6,7 +6,7 @@
  * Source: docs/design/network.md, "Mesh".
  */
 import { readFileSync } from "node:fs";
-import { FailedPreconditionError, messageOf } from "../../base/errors/errors.js";
+import { FailedPreconditionError } from "../../base/errors/errors.js";
 import type { Linux, NetlinkSocket, NftContext } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
 import { inSlices } from "../../base/loop/process-slices.js";
@@ -19,6 +19,7 @@ import { isTransitAddress, TRANSIT_VNI, transitIpv6, transitSubnet } from "../vx
 import { vxlanOverheadBytes } from "../vxlan/vni.js";
 import type { UdpFlow } from "./conntrack-messages.js";
 import { LinuxConntrack, leavers } from "./linux-conntrack.js";
+import { LinuxForeignFilters } from "./linux-foreign-filters.js";
 import { LinuxMeshIpv6, linkSettingsIpv6, withoutIpv6 } from "./linux-mesh-ipv6.js";
 import { LinuxMeshTable } from "./linux-mesh-table.js";
 import { makeVeth } from "./linux-overlay.js";
@@ -57,6 +58,7 @@ export class LinuxMesh {
   readonly #netfilter: NetlinkSocket;
   readonly #table: LinuxMeshTable;
   readonly #ipv6: LinuxMeshIpv6;
+  readonly #foreign: LinuxForeignFilters;
   readonly #conntrack: LinuxConntrack;
   #applied: Applied | undefined;
   #underlayMtuBytes: number | undefined;
@@ -70,6 +72,7 @@ export class LinuxMesh {
     this.#netnsPath = options.netnsPath;
     this.#socket = options.socket;
     this.#nft = linux.nft(options.netnsPath);
+    this.#foreign = new LinuxForeignFilters(this.#nft, options.log);
     this.#netfilter = linux.netlink(options.netnsPath, "netfilter");
     const ways = { nft: this.#nft, socket: this.#netfilter };
     this.#table = new LinuxMeshTable(ways, MESH_IPV4);
@@ -201,22 +204,9 @@ export class LinuxMesh {
     this.#ipv6.attach(link.index, options);
   }
 
-  /**
-   * Adds accept rules to iptables' FORWARD chain when its policy is drop. Repeated,
-   * because docker makes the chain anew.
-   */
+  /** Lets our packets through the filters of docker, ufw and firewalld. Repeated, because they make theirs anew. */
   openForwarding(): void {
-    const chain = this.#listForward();
-    if (chain === undefined || chain.policy !== "drop" || chain.ownHandles.length > 0) return;
-    const matches = [TRANSIT_LINK, `${GATEWAY_LINK_PREFIX}*`].flatMap((name) => [
-      `iifname "${name}"`,
-      `oifname "${name}"`,
-    ]);
-    this.#nft.run(
-      matches
-        .map((match) => `insert rule ip filter FORWARD ${match} counter accept comment "skein"`)
-        .join("\n"),
-    );
+    this.#foreign.open();
   }
 
   /**
@@ -239,9 +229,7 @@ export class LinuxMesh {
 
   removeAll(): void {
     const socket = this.#socket;
-    const forward = this.#listForward();
-    for (const handle of forward?.ownHandles ?? [])
-      this.#nft.run(`delete rule ip filter FORWARD handle ${handle}`);
+    this.#foreign.removeAll();
     this.#table.remove();
     this.#ipv6.removeAll();
     for (const { isOurs, rule } of socket.listRules()) if (isOurs) socket.discard(deleteRule(rule));
@@ -337,29 +325,6 @@ export class LinuxMesh {
     const all = this.#netnsPath === undefined ? read() : this.#linux.inNetns(this.#netnsPath, read);
     return all === "1" ? "2" : "0";
   }
-
-  #listForward(): { policy: string; ownHandles: number[] } | undefined {
-    let listed: string;
-    try {
-      listed = this.#nft.list("list chain ip filter FORWARD", { json: true });
-    } catch (error) {
-      if (/No such file/.test(messageOf(error))) return undefined;
-      throw error;
-    }
-    return readForwardChain(listed);
-  }
-}
-
-/** @param listed libnftables' JSON of the chain. */
-export function readForwardChain(listed: string): { policy: string; ownHandles: number[] } {
-  const parsed = JSON.parse(listed) as {
-    nftables: { chain?: { policy?: string }; rule?: { handle: number; comment?: string } }[];
-  }; // the shape is libnftables-json(5)'s
-  const ownHandles = parsed.nftables.flatMap(({ rule }) => (rule?.comment === "skein" ? [rule.handle] : []));
-  return {
-    policy: parsed.nftables.find(({ chain }) => chain !== undefined)?.chain?.policy ?? "accept",
-    ownHandles,
-  };
 }
 
 function endSettings(hostName: string, { hasIpv6 }: Pick<MeshPlan, "hasIpv6">): Record<string, string> {

@@ -23,6 +23,8 @@ export interface PublishedWorld {
   readonly netnsOf: (place: NetworkBreak["place"]) => string;
   /** The first word of the greeting: which task answered; "" when none did. */
   readonly askMesh: () => Promise<string>;
+  /** The same by an address of a node. */
+  readonly askMeshAt: (address: string) => Promise<string>;
   readonly askVip: () => Promise<string>;
 }
 
@@ -100,6 +102,7 @@ async function fill(world: TestWorld): Promise<PublishedWorld> {
     netnsOf: (place) =>
       place === "host" ? host.netns : place === "network" ? netns("net-net1") : netns("task-task11"),
     askMesh: () => greeting(world.clientNetns, host.address, PUBLISHED_PORT),
+    askMeshAt: (address) => greeting(world.clientNetns, address, PUBLISHED_PORT),
     askVip: () => greeting(netns("task-task11"), VIP, 80),
   };
 }
