@@ -41,6 +41,7 @@ import type { CollisionHolders } from "./paths/collision-watch.js";
 import { NodePaths } from "./paths/node-paths.js";
 import type { ProbeTunnel } from "./paths/probe-tunnel.js";
 import type { PortRelays } from "./proxy/port-relays.js";
+import { inSlices } from "./slices.js";
 import type { SandboxDns } from "./task-sandboxes.js";
 import { TaskSandboxes } from "./task-sandboxes.js";
 import { Turns } from "./turns.js";
@@ -111,6 +112,10 @@ export class NodeNetwork implements NetworkPlane {
     if (sockets !== undefined)
       this.#idle = new IdleWatch({ sockets, sandboxes: () => sandboxes.values(), clock, log });
     const tryAgain = (): void => this.#tryAgain();
+    this.#ground.encryption.onBroken(() => {
+      this.#plans.markEncryption();
+      this.#tryAgain();
+    });
     const { relays } = options;
     this.#plans = new DirtyPlans(this.#ground, {
       ...{ tryAgain, holders },
@@ -120,6 +125,7 @@ export class NodeNetwork implements NetworkPlane {
       ground: this.#ground,
       plans: this.#plans,
       records: options.records,
+      networksIn: (netnsPath) => this.containers.networksIn(netnsPath),
       dns: options.dns,
       hostResolvConf: options.hostResolvConf,
     });
@@ -203,7 +209,8 @@ export class NodeNetwork implements NetworkPlane {
 
   apply(changes: NetworkChangeSet): Promise<void> {
     return this.#turns.take(async () => {
-      const touched = this.#ground.state.apply(changes);
+      const { state, clock } = this.#ground;
+      const touched = await inSlices(state.applySteps(changes), clock);
       for (const networkId of touched.networkIds) {
         this.#plans.markNetwork(networkId);
       }

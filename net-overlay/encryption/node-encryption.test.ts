@@ -216,3 +216,33 @@ test("a pair whose renewal fails tries the generation before, and is named when 
   const words = JSON.stringify([log.lines, encryption.pairs()]);
   for (const secret of secrets) assert.equal(words.includes(secret), false);
 });
+
+test("what somebody else changed at the device is made again", async () => {
+  const { underlay, encryption, clock, log } = world();
+  const state = stateOf(ENCRYPTED, encryptedPeer(2), endpoint(21), networkKey(1));
+  encryption.onBroken(() => void encryption.apply(state, MTU));
+  await encryption.apply(state, MTU);
+  const text = publicKeyText(keyOfNode(2));
+  const whole = structuredClone(underlay.peers.get(text));
+  assert.ok(whole !== undefined);
+  const breaks = [
+    () => underlay.peers.delete(text),
+    () => underlay.peers.set(text, { ...whole, presharedKey: new Uint8Array(32) }),
+    () => underlay.peers.set(text, { ...whole, insideAddresses: ["169.254.0.2", "169.254.0.3"] }),
+    () => {
+      underlay.device = undefined;
+      underlay.peers.clear();
+    },
+  ];
+  for (const [at, damage] of breaks.entries()) {
+    damage();
+    clock.advance(10_000);
+    await setImmediate();
+    assert.deepEqual(underlay.peers.get(text), whole, `break ${at}`);
+    assert.ok(underlay.device !== undefined);
+  }
+  assert.equal(
+    log.lines.filter(({ message }) => /changed by somebody else/.test(message)).length,
+    breaks.length,
+  );
+});

@@ -47,6 +47,7 @@ export class NodeEncryption {
   readonly #options: NodeEncryptionOptions;
   readonly #pairs = new Map<string, Pair>();
   readonly #listeners = new Set<() => void>();
+  readonly #onBroken = new Set<() => void>();
   #keyPair: KeyPair | undefined;
   #unable: string | undefined;
   #udpPort = 0;
@@ -75,6 +76,11 @@ export class NodeEncryption {
     return () => {
       this.#listeners.delete(listener);
     };
+  }
+
+  /** @param listener called when the kernel differs from what was applied: then `apply` mends it. */
+  onBroken(listener: () => void): void {
+    this.#onBroken.add(listener);
   }
 
   /**
@@ -247,7 +253,15 @@ export class NodeEncryption {
     const generations = this.#keys.map(({ generation }) => generation);
     if (generations.length === 0 || this.#pairs.size === 0) return;
     try {
-      const kernel = byKey(underlay.read());
+      const device = underlay.read();
+      const wrong = whatDiffers(device, this.#pairs.values());
+      if (wrong !== undefined) {
+        log.warn("the kernel's encryption was changed by somebody else and is made again", { wrong });
+        this.#applied = undefined;
+        for (const listener of this.#onBroken) listener();
+        return;
+      }
+      const kernel = byKey(device);
       const nowMs = clock.nowMs();
       const changes: PeerChange[] = [];
       for (const [nodeId, pair] of this.#pairs) {
@@ -280,6 +294,23 @@ function keyName(key: NetworkKey | undefined): string {
 
 function byKey(device: KernelDevice | undefined): Map<string, KernelPeer> {
   return new Map((device?.peers ?? []).map((peer) => [publicKeyText(peer.publicKey), peer]));
+}
+
+/** @returns what of the device is not as it was made; undefined: all of it is. No secret is in it. */
+function whatDiffers(device: KernelDevice | undefined, pairs: Iterable<Pair>): string | undefined {
+  if (device === undefined) return "the device is gone";
+  const kernel = byKey(device);
+  for (const { peer, presharedKey } of pairs) {
+    if (presharedKey === undefined) continue; // not set up before a manager has told the key
+    const found = kernel.get(publicKeyText(peer.publicKey));
+    if (found === undefined) return `peer ${peer.hostname || peer.nodeId} is gone`;
+    const isSame =
+      Buffer.compare(found.presharedKey, presharedKey) === 0 &&
+      found.insideAddresses.length === 1 &&
+      found.insideAddresses[0] === peer.insideAddress;
+    if (!isSame) return `peer ${peer.hostname || peer.nodeId} has another key or address`;
+  }
+  return undefined;
 }
 
 /** Everything a plan says, to see whether another one says the same. No secret is in it. */
