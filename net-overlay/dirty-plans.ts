@@ -109,17 +109,21 @@ export class DirtyPlans {
 
   /** Applies what is marked. @throws the first failure, unless it is only to be logged. */
   async apply(options: { failing: "throw" | "log" } = { failing: "throw" }): Promise<void> {
-    const { log, clock } = this.#ground;
+    const { log, clock, troubles } = this.#ground;
     const failures: unknown[] = [];
     const attempt = async (what: string, work: () => Promise<void> | void): Promise<void> => {
+      const key = `apply ${what}`;
       try {
         await work();
+        troubles.clear(key);
       } catch (error) {
         if (error instanceof CollisionError) {
+          troubles.clear(key);
           this.#refusal = error.message;
           return; // told by the watch, which tries again; nobody waits for it
         }
         log.error("network state was not applied", { what, error: messageOf(error) });
+        troubles.set(key, `${what}: ${messageOf(error)}`);
         failures.push(error);
       }
     };
@@ -164,6 +168,7 @@ export class DirtyPlans {
     this.#networks.clear();
     this.#encrypted.clear();
     this.#encryption = false;
+    this.#ground.troubles.retain("apply ", new Set());
   }
 
   async #applyMesh(): Promise<void> {
@@ -188,7 +193,7 @@ export class DirtyPlans {
       this.#warnedPorts.add(port); // looked at once
       if (this.#warnedPorts.size % PORTS_PER_SLICE === 0) await clock.sleep(0);
       const addresses = (hostAddresses ?? []).filter(isAddress);
-      if (addresses.length < (hostAddresses ?? []).length) continue; // by an interface: only what comes in by it
+      if (addresses.length < (hostAddresses ?? []).length) continue; // by an interface: what comes in
       if (dataPlane.isPortHeld(protocol, publishedPort, addresses)) {
         log.warn(
           "a process on this node listens on a published port; the routing mesh takes its connections",

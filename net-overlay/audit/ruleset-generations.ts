@@ -92,8 +92,8 @@ export class RulesetGenerations {
   }
 
   /**
-   * @param place.socket a lasting one: to close one of nf_tables after a transaction waits until the kernel has
-   * let go of what that removed, which takes many milliseconds.
+   * @param place.socket a lasting one: to close one of nf_tables after a transaction waits until the kernel
+   * has let go of what that removed, which takes many milliseconds.
    */
   #transact<T>({ netnsPath, socket }: WatchedPlace, work: () => T): T {
     if (this.#linux.joinNetlinkGroups === undefined) return work(); // commands alone

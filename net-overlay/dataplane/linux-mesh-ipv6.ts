@@ -1,8 +1,8 @@
 /**
- * The IPv6 half of the routing mesh in the host's namespace, beside the IPv4 one on the same tunnel and the same
- * gateway interfaces. Only where the node has IPv6: elsewhere nothing of it is there, and nothing is lost.
- * Edge: to the kernel by the Linux port. Invariants: as of LinuxMesh; router advertisements that the host lived
- * by it goes on living by, although it forwards.
+ * The IPv6 half of the routing mesh in the host's namespace, beside the IPv4 one on the same tunnel and the
+ * same gateway interfaces. Only where the node has IPv6: elsewhere nothing of it is there, and nothing is lost.
+ * Edge: to the kernel by the Linux port. Invariants: as of LinuxMesh; router advertisements that the host
+ * lived by it goes on living by, although it forwards.
  * Source: docs/design/network-ingress.md, "IPv6"; ip-sysctl of Linux.
  */
 import { existsSync, readFileSync } from "node:fs";
@@ -189,8 +189,8 @@ export class LinuxMeshIpv6 {
   }
 
   /**
-   * A host that forwards takes no router advertisements any more, unless told to: it would lose the address or
-   * the default route that it has by them.
+   * A host that forwards takes no router advertisements any more, unless told to: it would lose the address
+   * or the default route that it has by them.
    */
   #forward(): void {
     const read = (): string[] => {
@@ -226,12 +226,12 @@ export function withoutIpv6(link: string): Record<string, string> {
 }
 
 /**
- * A process of this node that asks a port of ::1 is answered by a task, and the answer, which NAT has led back
- * to ::1, comes in by one of our links. The kernel takes what goes to loopback only by a route of the link it
- * came in by. What bears that address on the wire is dropped before.
+ * A process of this node that asks a port of ::1 is answered by a task, and the answer, which NAT has led
+ * back to ::1, comes in by one of our links. The kernel takes what goes to loopback only by a route of the
+ * link it came in by. What bears that address on the wire is dropped before.
  */
 function loopbackBy(linkIndex: number): Route {
-  const metric = LOOPBACK_METRIC + linkIndex; // with one metric for all, the last link would have the only one
+  const metric = LOOPBACK_METRIC + linkIndex; // with one for all, the last link would have the only route
   return { destination: "::1/128", type: "local", table: RT_TABLE_LOCAL, linkIndex, metric };
 }
 

@@ -339,7 +339,10 @@ function isStrayOf({ ports }: MeshPlan): (flow: UdpFlow) => boolean {
     server !== destination && isTransitAddress(server) && !staying.has(server);
 }
 
-/** UDP backends that no port has any more, by both their addresses. Looks at all ports only when one has lost a backend. */
+/**
+ * UDP backends that no port has any more, by both their addresses. Looks at all ports only when one has lost a
+ * backend.
+ */
 function goneUdpBackends(before: MeshPlan | undefined, after: MeshPlan): string[] {
   const staying = new Set<MeshPort>(after.ports);
   const changed = (before?.ports ?? []).filter((port) => port.protocol === "udp" && !staying.has(port));

@@ -1,7 +1,7 @@
 /**
  * Which host-mode ports a task gets on this node.
- * Pure. Invariants: a port has one owner: a task here, the routing mesh, or a process of the node; one that is
- * to be open on chosen places is refused where there is none of them, never opened wider.
+ * Pure. Invariants: a port has one owner: a task here, the routing mesh, or a process of the node; one that
+ * is to be open on chosen places is refused where there is none of them, never opened wider.
  */
 import { FailedPreconditionError } from "../../base/errors/errors.js";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";

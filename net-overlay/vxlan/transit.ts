@@ -80,7 +80,7 @@ export function isPeerNumber(number: number): boolean {
 /** Whether the text is an address that this node may give to a task. */
 export function isTransitAddressOf(number: number, address: string): boolean {
   if (!isPeerNumber(number)) return false;
-  const subnet = `100.${64 + (number >> 8)}.${number & 255}.`; // asked ten thousand times in a row: no arithmetic
+  const subnet = `100.${64 + (number >> 8)}.${number & 255}.`; // no arithmetic: asked very often
   if (!address.startsWith(subnet)) return false;
   const host = address.slice(subnet.length);
   return /^(0|[1-9]\d{0,2})$/.test(host) && Number(host) <= 255;

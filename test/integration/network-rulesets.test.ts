@@ -159,7 +159,7 @@ for (const family of [MESH_IPV4, MESH_IPV6]) {
     }
   });
 
-  test(`the mesh's ruleset of ${family.word} filled in slices, over whatever is there, equals one made at once`, async () => {
+  test(`the mesh's ruleset of ${family.word} in slices, over anything, equals one made at once`, async () => {
     const random = new SeededRandom(9);
     const [ways, atOnce] = [freshTable(), freshNft()];
     const sliced = ways.nft;
