@@ -148,10 +148,14 @@ export class DirtyPlans {
     if (sandbox.gatewayAddress !== undefined) {
       this.#planner.touchService(sandbox.serviceId);
       await this.#applyMesh();
+      this.#ground.troubles.clear("apply mesh");
     }
     if (sandbox.overlays.some(({ networkId }) => this.#ground.state.networks.get(networkId)?.encrypted))
       await this.#applyEncryption();
-    for (const { networkId } of sandbox.overlays) await this.#applyOverlayNow(networkId);
+    for (const { networkId } of sandbox.overlays) {
+      await this.#applyOverlayNow(networkId);
+      this.#ground.troubles.clear(`apply overlay ${networkId}`);
+    }
   }
 
   /** Plans no further attempt, and ends the relays with their connections. */
