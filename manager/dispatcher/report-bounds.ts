@@ -1,8 +1,8 @@
 /**
  * What an agent may say, and how much. Reports of many agents travel to the leader together: one that did not
  * fit would hold up all of them; and an address that is none would reach the kernels of all nodes.
- * Pure. Invariants: an address that passes is one, a task's is IPv4; what passes fits, in the largest delivery
- * there is, into one message to the leader.
+ * Pure. Invariants: an address that passes is one, a task's is IPv4; what passes fits, in the largest
+ * delivery there is, into one message to the leader.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import { isIpv4 } from "../../net-overlay/ipam/cidr.js";

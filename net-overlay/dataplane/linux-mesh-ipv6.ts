@@ -1,6 +1,6 @@
 /**
  * The IPv6 half of the routing mesh in the host's namespace, beside the IPv4 one on the same tunnel and the
- * same gateway interfaces. Only where the node has IPv6: elsewhere nothing of it is there, and nothing is lost.
+ * same gateway interfaces. Only where the node has IPv6: elsewhere nothing of it is there.
  * Edge: to the kernel by the Linux port. Invariants: as of LinuxMesh; router advertisements that the host
  * lived by it goes on living by, although it forwards.
  * Source: docs/design/network-ingress.md, "IPv6"; ip-sysctl of Linux.
@@ -208,7 +208,7 @@ export class LinuxMeshIpv6 {
   }
 }
 
-/** No address of its own making, no belief in advertisements: neighbours of ours are no routers for the host. */
+/** No address of its own making, no belief in advertisements: our neighbours are no routers for the host. */
 export function linkSettingsIpv6(link: string): Record<string, string> {
   return {
     [`net.ipv6.conf.${link}.addr_gen_mode`]: "1",

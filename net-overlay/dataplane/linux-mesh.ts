@@ -340,8 +340,8 @@ function isStrayOf({ ports }: MeshPlan): (flow: UdpFlow) => boolean {
 }
 
 /**
- * UDP backends that no port has any more, by both their addresses. Looks at all ports only when one has lost a
- * backend.
+ * UDP backends that no port has any more, by both their addresses. Looks at all ports only when one has lost
+ * a backend.
  */
 function goneUdpBackends(before: MeshPlan | undefined, after: MeshPlan): string[] {
   const staying = new Set<MeshPort>(after.ports);
