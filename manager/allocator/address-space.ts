@@ -45,6 +45,8 @@ export class AddressSpace {
   readonly #networks = new Map<string, NetworkPools>();
   /** Leases whose network has no pools yet or no more are kept as well: they count again when it has. */
   readonly #leases = new Map<string, readonly Lease[]>();
+  /** By network: who has leases on it. */
+  readonly #ownersOf = new Map<string, Set<string>>();
   readonly #ports = new Map<string, IntegerPool>();
   readonly #portsOf = new Map<string, readonly PortConfig[]>();
   readonly #numberOf = new Map<string, number>();
@@ -80,8 +82,10 @@ export class AddressSpace {
       (config, at) => before?.pools[before.keys.indexOf(keys[at] ?? "")] ?? poolOf(config),
     );
     this.#networks.set(id, { keys, pools });
-    for (const [owner, leases] of this.#leases) {
-      for (const lease of leases)
+    // Pools that stayed have their leases, and nobody has an address outside of them.
+    if (before?.keys.every((key) => keys.includes(key)) === true) return;
+    for (const owner of this.#ownersOf.get(id) ?? []) {
+      for (const lease of this.#leases.get(owner) ?? [])
         if (lease.networkId === id) this.#poolOf(lease)?.reserve(lease.address, owner);
     }
   }
@@ -212,7 +216,22 @@ export class AddressSpace {
   }
 
   #hold(owner: string, lease: Lease): void {
-    this.#leases.set(owner, [...(this.#leases.get(owner) ?? []), lease]);
+    this.#setLeases(owner, [...(this.#leases.get(owner) ?? []), lease]);
+  }
+
+  #setLeases(owner: string, leases: readonly Lease[]): void {
+    for (const { networkId } of this.#leases.get(owner) ?? []) {
+      const owners = this.#ownersOf.get(networkId);
+      owners?.delete(owner);
+      if (owners?.size === 0) this.#ownersOf.delete(networkId);
+    }
+    for (const { networkId } of leases) {
+      const owners = this.#ownersOf.get(networkId);
+      if (owners === undefined) this.#ownersOf.set(networkId, new Set([owner]));
+      else owners.add(owner);
+    }
+    if (leases.length === 0) this.#leases.delete(owner);
+    else this.#leases.set(owner, leases);
   }
 
   #poolOf(lease: Lease): AddressPool | undefined {
@@ -240,8 +259,7 @@ export class AddressSpace {
   #replaceLeases(owner: string, leases: readonly Lease[]): void {
     for (const old of this.#leases.get(owner) ?? []) this.#poolOf(old)?.release(old.address, owner);
     for (const lease of leases) this.#poolOf(lease)?.reserve(lease.address, owner);
-    if (leases.length === 0) this.#leases.delete(owner);
-    else this.#leases.set(owner, leases);
+    this.#setLeases(owner, leases);
   }
 }
 

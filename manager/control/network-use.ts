@@ -7,7 +7,7 @@
 import type { Clock } from "../../base/clock/clock.js";
 import { nextTurn } from "../../base/loop/process-turn.js";
 import type { NetworkUse, SubnetUse } from "../../proto/gen/skein/v1/control.js";
-import type { Network } from "../../proto/gen/skein/v1/objects.js";
+import type { Network, Service, Task } from "../../proto/gen/skein/v1/objects.js";
 import { poolOf } from "../allocator/address-space.js";
 import { isTerminal } from "../orchestrator/task-state.js";
 import type { ReadStore } from "../store/types.js";
@@ -15,7 +15,8 @@ import { isLeaving } from "./find-object.js";
 
 /** Nothing may hold the event loop for more than 20 ms. */
 const SLICE_MS = 6;
-const ADDRESSES_PER_LOOK = 64;
+/** Between two looks at the clock. */
+const HOLDERS_PER_LOOK = 64;
 
 interface Parts {
   readonly store: ReadStore;
@@ -26,27 +27,15 @@ export async function subnetUseOf({ store, clock }: Parts, network: Network): Pr
   if (network.ipam.length === 0) return [];
   const pools = network.ipam.map(poolOf);
   const lookup = { by: "networkId", networkId: network.id } as const;
-  const held = store.view((tx) => [
-    ...tx
-      .list("service", lookup)
-      .flatMap(({ id, endpoint }) =>
-        (endpoint?.virtualIps ?? [])
-          .filter((vip) => vip.networkId === network.id)
-          .map(({ address }) => ({ owner: id, address })),
-      ),
-    ...tx
-      .list("task", lookup)
-      .filter((task) => !isTerminal(task))
-      .flatMap(({ id, networks }) =>
-        networks
-          .filter(({ networkId }) => networkId === network.id)
-          .flatMap(({ addresses }) => addresses.map((address) => ({ owner: id, address }))),
-      ),
+  const holders: readonly (Service | Task)[] = store.view((tx) => [
+    ...tx.list("service", lookup),
+    ...tx.list("task", lookup),
   ]);
   let sliceEndMs = clock.monotonicMs() + SLICE_MS;
-  for (const [at, { owner, address }] of held.entries()) {
-    for (const pool of pools) if (pool.reserve(address, owner)) break;
-    if (at % ADDRESSES_PER_LOOK !== 0 || clock.monotonicMs() < sliceEndMs) continue;
+  for (const [at, holder] of holders.entries()) {
+    for (const address of addressesOf(holder, network.id))
+      for (const pool of pools) if (pool.reserve(address, holder.id)) break;
+    if (at % HOLDERS_PER_LOOK !== 0 || clock.monotonicMs() < sliceEndMs) continue;
     await nextTurn();
     sliceEndMs = clock.monotonicMs() + SLICE_MS;
   }
@@ -55,6 +44,17 @@ export async function subnetUseOf({ store, clock }: Parts, network: Network): Pr
     inUse: pool.unavailableCount,
     available: pool.capacity - pool.usedCount,
   }));
+}
+
+/** CIDRs it holds on the network: virtual addresses of a service, those of a task that may still run. */
+function addressesOf(holder: Service | Task, networkId: string): readonly string[] {
+  if ("networks" in holder) {
+    if (isTerminal(holder)) return [];
+    return holder.networks.filter((one) => one.networkId === networkId).flatMap((one) => one.addresses);
+  }
+  return (holder.endpoint?.virtualIps ?? [])
+    .filter((vip) => vip.networkId === networkId)
+    .map(({ address }) => address);
 }
 
 /** Of all networks that have addresses. */
