@@ -41,6 +41,8 @@ export interface ContainerPlugsOptions {
 export class ContainerPlugs {
   readonly #options: ContainerPlugsOptions;
   readonly #ids = new Set<string>();
+  /** Networks of plugs, by the namespace they lead to. */
+  readonly #networksIn = new Map<string, readonly string[]>();
   /** Who waits for news of a network. */
   readonly #waiting = new Set<() => void>();
 
@@ -56,6 +58,11 @@ export class ContainerPlugs {
     return this.#options.namesOf(networkId);
   }
 
+  /** What was plugged into a namespace besides what its owner put there. */
+  networksIn(netnsPath: string): readonly string[] {
+    return this.#networksIn.get(netnsPath) ?? [];
+  }
+
   /**
    * Waits until the node knows the network. @returns the MAC of the container's end.
    * @throws {DeadlineExceededError} it was not told in time.
@@ -65,8 +72,7 @@ export class ContainerPlugs {
     const { ground, plans, turns } = this.#options;
     return turns.take(async () => {
       const sandbox = sandboxOf(plug, ground);
-      this.#ids.add(plug.attachmentId);
-      ground.sandboxes.set(plug.attachmentId, sandbox);
+      this.#put(sandbox);
       try {
         await plans.applyFor(sandbox);
         return ground.dataPlane.plug(sandbox);
@@ -79,8 +85,7 @@ export class ContainerPlugs {
 
   /** After a restart of the daemon: it is there. To be called before the node is configured. */
   adopt(plug: ContainerPlug): void {
-    this.#ids.add(plug.attachmentId);
-    this.#options.ground.sandboxes.set(plug.attachmentId, sandboxOf(plug, undefined));
+    this.#put(sandboxOf(plug, undefined));
   }
 
   /** Missing is fine. @param live whether its interface must be taken away: else its namespace goes. */
@@ -101,12 +106,28 @@ export class ContainerPlugs {
 
   clear(): void {
     this.#ids.clear();
+    this.#networksIn.clear();
+  }
+
+  #put(sandbox: Sandbox): void {
+    this.#ids.add(sandbox.taskId);
+    this.#options.ground.sandboxes.set(sandbox.taskId, sandbox);
+    this.#count(sandbox, (networkIds) => [...networkIds, ...networksOf(sandbox)]);
+  }
+
+  #count({ plug }: Sandbox, change: (networkIds: readonly string[]) => readonly string[]): void {
+    const path = plug?.netnsPath ?? "";
+    const changed = change(this.networksIn(path));
+    if (changed.length === 0) this.#networksIn.delete(path);
+    else this.#networksIn.set(path, changed);
   }
 
   async #takeOut(sandbox: Sandbox): Promise<void> {
     const { ground, plans } = this.#options;
     this.#ids.delete(sandbox.taskId);
     ground.sandboxes.delete(sandbox.taskId);
+    const left = networksOf(sandbox);
+    this.#count(sandbox, (networkIds) => networkIds.filter((id) => !left.includes(id)));
     plans.markSandbox(sandbox);
     await plans.apply({ failing: "log" });
   }
@@ -136,6 +157,10 @@ export class ContainerPlugs {
       this.#waiting.add(look);
     });
   }
+}
+
+function networksOf({ overlays }: Sandbox): readonly string[] {
+  return overlays.map(({ networkId }) => networkId);
 }
 
 /** @param ground undefined: the network need not be known. */

@@ -36,6 +36,8 @@ export interface SandboxDns {
 }
 
 export interface TaskSandboxesOptions {
+  /** Networks that a task's container joined by itself, by its namespace. */
+  readonly networksIn: (netnsPath: string) => readonly string[];
   readonly ground: NetworkGround;
   readonly plans: DirtyPlans;
   readonly records: SandboxRecords;
@@ -49,6 +51,7 @@ export class TaskSandboxes {
   readonly #ground: NetworkGround;
   readonly #plans: DirtyPlans;
   readonly #records: SandboxRecords;
+  readonly #networksIn: TaskSandboxesOptions["networksIn"];
   readonly #dns: SandboxDns;
   /** Who waits for a sandbox to go. */
   readonly #onForget = new Set<() => void>();
@@ -59,6 +62,7 @@ export class TaskSandboxes {
     this.#ground = options.ground;
     this.#plans = options.plans;
     this.#records = options.records;
+    this.#networksIn = options.networksIn;
     this.#hostResolvConf = options.hostResolvConf ?? (() => "");
     this.#dns = options.dns((taskId) => this.#viewOf(taskId));
   }
@@ -219,7 +223,9 @@ export class TaskSandboxes {
   #viewOf(taskId: string): AskerView | undefined {
     const sandbox = this.#ground.sandboxes.get(taskId);
     if (sandbox === undefined) return undefined;
-    const networks = sandbox.overlays.map(({ networkId }) => ({
+    const joined = this.#networksIn(this.#ground.dataPlane.sandboxPath(taskId));
+    const networkIds = [...sandbox.overlays.map(({ networkId }) => networkId), ...joined];
+    const networks = networkIds.map((networkId) => ({
       name: this.#ground.state.networks.get(networkId)?.name ?? "",
       names: this.#names.of(networkId),
     }));

@@ -104,9 +104,17 @@ export function networksOut(
   }
   if (network.kind === "netns") {
     const known = parts.networksOfTask(labels[TASK_LABEL] ?? "");
-    return Object.fromEntries(
-      known.map((one) => [one.name || one.networkId, taskEndpointOut(one, apiMinor)]),
-    );
+    const joined = Object.entries(container.endpoints ?? {}).map(([name, state]): [string, JsonObject] => {
+      const { networkId, dnsNames } = state;
+      return [name, endpointOut({ state, networkId, dnsNames }, [], apiMinor)];
+    });
+    return Object.fromEntries([
+      ...known.map((one): [string, JsonObject] => [
+        one.name || one.networkId,
+        taskEndpointOut(one, apiMinor),
+      ]),
+      ...(isUp(container) ? joined : []),
+    ]);
   }
   const asked = networking?.endpoints ?? {};
   const states = container.endpoints ?? {};

@@ -26,6 +26,7 @@ import { BRIDGE_OPTION, checkLinkName } from "./bridge-network.js";
 import { ContainerSandboxes } from "./container-sandboxes.js";
 import { admitPorts, EndpointMaker } from "./endpoint-maker.js";
 import { GATEWAY_NETWORK, gatewayMemberName } from "./gateway-network.js";
+import { GuestSandboxes } from "./guest-sandboxes.js";
 import { LocalGround } from "./local-ground.js";
 import type { LocalHost } from "./local-host.js";
 import type { LocalRecords } from "./local-records.js";
@@ -58,6 +59,7 @@ export class NodeLocalNetworks implements LocalNetworks, ContainerNetworks {
   readonly #book: NetworkBook;
   readonly #ground: LocalGround;
   readonly #sandboxes: ContainerSandboxes;
+  readonly #guests: GuestSandboxes;
 
   constructor(components: LocalNetworkComponents, init: LocalNetworkInit = {}) {
     const { host, records, overlays, clock, random, log } = components;
@@ -73,15 +75,18 @@ export class NodeLocalNetworks implements LocalNetworks, ContainerNetworks {
     );
     const maker = new EndpointMaker(random.child("endpoints"));
     this.#ground = new LocalGround({ host, records, book: this.#book, maker, overlays, clock, log });
+    const endpoints =
+      overlays === undefined ? undefined : new OverlayEndpoints(overlays, random.child("overlay-endpoints"));
     this.#sandboxes = new ContainerSandboxes(this.#ground, {
       ephemeral: new EphemeralPorts(init.ephemeralPorts ?? { min: 32_768, max: 60_999 }),
       hostGateways: init.hostGateways ?? [],
-      overlays:
-        overlays === undefined
-          ? undefined
-          : new OverlayEndpoints(overlays, random.child("overlay-endpoints")),
+      overlays: endpoints,
     });
-    for (const sandbox of records.loadSandboxes()) this.#sandboxes.takeOver(sandbox);
+    this.#guests = new GuestSandboxes(this.#ground, endpoints);
+    for (const sandbox of records.loadSandboxes()) {
+      if (sandbox.guestOf === undefined) this.#sandboxes.takeOver(sandbox);
+      else this.#guests.takeOver(sandbox);
+    }
   }
 
   list(): readonly LocalNetworkRecord[] {
@@ -158,7 +163,11 @@ export class NodeLocalNetworks implements LocalNetworks, ContainerNetworks {
   }
 
   adopt(request: SandboxRequest, sandbox: Sandbox): Promise<void> {
-    return attempt(() => this.#sandboxes.adopt(request, sandbox));
+    const { containerId } = request;
+    return attempt(() => {
+      if (this.#guests.has(containerId)) this.#guests.adopt(containerId);
+      else this.#sandboxes.adopt(request, sandbox);
+    });
   }
 
   close(containerId: string): Promise<void> {
@@ -167,6 +176,7 @@ export class NodeLocalNetworks implements LocalNetworks, ContainerNetworks {
 
   async retain(containerIds: ReadonlySet<string>): Promise<void> {
     await this.#sandboxes.retain(containerIds);
+    await this.#guests.retain(containerIds);
     const { host, maker } = this.#ground.parts;
     for (const record of this.#book.list()) {
       if (record.driver === "bridge" && host.hasLink(maker.networkOf(record).link))
@@ -179,7 +189,20 @@ export class NodeLocalNetworks implements LocalNetworks, ContainerNetworks {
     return this.#sandboxes.connect(containerId, network, endpoint);
   }
 
+  connectGuest(
+    request: SandboxRequest,
+    netnsPath: string,
+    joining: { readonly network: string; readonly settings: EndpointSettings },
+  ): Promise<Sandbox> {
+    return this.#guests.connect(request, netnsPath, joining);
+  }
+
+  closeGuest(containerId: string): Promise<void> {
+    return this.#guests.close(containerId);
+  }
+
   disconnect(containerId: string, network: string): Promise<Sandbox> {
+    if (this.#guests.has(containerId)) return this.#guests.disconnect(containerId, network);
     return this.#sandboxes.disconnect(containerId, network);
   }
 

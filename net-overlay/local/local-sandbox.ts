@@ -37,6 +37,8 @@ export interface LocalSandbox {
   /** In the order of their interfaces. */
   readonly endpoints: readonly LocalEndpoint[];
   readonly ports: readonly PortBinding[];
+  /** The namespace is somebody else's, here: a task's container on further networks. */
+  readonly guestOf?: string;
 }
 
 export const NO_SETTINGS: EndpointSettings = {

@@ -145,3 +145,29 @@ test("a new name is told to the cluster; a restarted daemon takes over what it f
   await node.networks.leaveOverlays();
   assert.equal(node.networks.find(GATEWAY_NETWORK), undefined);
 });
+
+test("a task's container joins overlays beside its own networks, and no bridge", async () => {
+  const node = new Node();
+  const request = node.request("task", []);
+  const joining = { network: "mesh", settings: NO_SETTINGS };
+  const joined = await node.networks.connectGuest(request, "/run/task", joining);
+  assert.deepEqual(Object.keys(joined.endpoints), ["mesh"]);
+  const [end] = [...node.overlays.ends.values()];
+  assert.deepEqual([end?.netnsPath, end?.linkName, end?.linkIndex], ["/run/task", "eth16", 64]);
+  assert.deepEqual(node.gatewayMembers(), []);
+  assert.deepEqual(node.host.listSandboxes(), []);
+  await assert.rejects(
+    node.networks.connectGuest(request, "/run/task", { network: "bridge", settings: NO_SETTINGS }),
+    { code: "permission-denied" },
+  );
+  node.overlays.leases.clear();
+  await node.start().retain(new Set([request.containerId]));
+  await node.networks.adopt(request, joined);
+  assert.equal(node.overlays.leases.size, 1);
+  await node.networks.connectGuest(request, "/run/task", { network: "side", settings: NO_SETTINGS });
+  assert.equal([...node.overlays.ends.values()].at(-1)?.linkIndex, 65);
+  await node.networks.disconnect(request.containerId, "mesh");
+  await node.networks.closeGuest(request.containerId);
+  assert.deepEqual([...node.overlays.leases], []);
+  assert.deepEqual([...node.records.sandboxes], []);
+});

@@ -168,6 +168,17 @@ export interface ContainerNetworks {
   close(containerId: string): Promise<void>;
   /** Sandboxes of containers that are not in the set are removed: what a killed daemon left. */
   retain(containerIds: ReadonlySet<string>): Promise<void>;
+  /**
+   * Live, a container whose namespace is somebody else's (a task's), onto an overlay. @returns what it joined
+   * so far; files and ports are none of it. Absent: not served.
+   */
+  connectGuest?(
+    request: SandboxRequest,
+    netnsPath: string,
+    joining: { readonly network: string; readonly settings: EndpointSettings },
+  ): Promise<Sandbox>;
+  /** At its end; none is fine. */
+  closeGuest?(containerId: string): Promise<void>;
   /** Live. @returns the whole sandbox as it is then. */
   connect(containerId: string, network: string, endpoint: EndpointSettings): Promise<Sandbox>;
   disconnect(containerId: string, network: string): Promise<Sandbox>;

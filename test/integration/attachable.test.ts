@@ -193,6 +193,47 @@ test("a task's container finds plain ones by their names", options, async () => 
   await reaches(index, name, "three");
 });
 
+test(
+  "a task's container joins further overlays, keeps its own, and leaves nothing when it is replaced",
+  options,
+  async () => {
+    const [placed = ""] = await docker(1, "service", "ps", "web", "--format", "{{.Node}}");
+    const index = Number(placed.replace("host", ""));
+    const [name = ""] = await docker(
+      index,
+      "ps",
+      "--filter",
+      "label=com.docker.swarm.service.name=web",
+      "-q",
+    );
+    await runs(3, "aside", "--network", "side");
+    const before = (await attachments()).length;
+    await docker(index, "network", "connect", "--alias", "guest", "side", name);
+    assert.deepEqual(Object.keys(await networksOf(index, name)).sort(), ["mesh", "side"]);
+    await reaches(index, name, "aside");
+    await reaches(3, "aside", "guest");
+    await reaches(index, name, "two");
+    await lab.host(index).killDaemon();
+    await lab.host(index).start();
+    await reaches(3, "aside", "guest");
+    await reaches(index, name, "aside");
+    assert.match(
+      await refused(index, "network", "connect", "bridge", name),
+      /attachable overlay networks only/,
+    );
+    await docker(index, "network", "disconnect", "side", name);
+    await until("its place was given back", 10_000, async () =>
+      (await attachments()).length === before ? true : undefined,
+    );
+    await docker(index, "network", "connect", "side", name);
+    await docker(1, "service", "update", "--force", "-d", "web");
+    await until("the old one's place was given back", 30_000, async () =>
+      (await attachments()).length === before ? true : undefined,
+    );
+    await removed([3, "aside"]);
+  },
+);
+
 test("what cannot be attached is refused in Docker's words", options, async () => {
   const start = "failed to set up container networking: ";
   assert.match(
@@ -348,6 +389,9 @@ test("without managers containers go on, and a start is refused in a bounded tim
   assert.ok(Date.now() - began < 30_000);
   await docker(3, "stop", "-t", "0", "three");
   await lab.host(1).start();
+  await until("a manager answers", 30_000, async () =>
+    (await lab.host(1).api("GET", "/nodes")).status === 200 ? true : undefined,
+  );
   await until("the place of the one that stopped was given back", 30_000, async () => {
     const left = await attachments();
     return left.length === 1 ? true : undefined;
@@ -382,7 +426,7 @@ test("a node that leaves takes its places along; what is removed leaves no trace
   };
   await until(
     "host2 has no overlay",
-    10_000,
+    30_000,
     async () => (namespaces().length === 0 ? true : undefined),
     () => namespaces().join(),
   );

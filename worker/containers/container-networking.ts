@@ -71,7 +71,9 @@ export class ContainerNetworkAccess {
   /** Missing is fine. */
   async close(entry: ContainerEntry): Promise<void> {
     const { specification } = entry.stored.record;
-    if (specification.network.kind === "networks") await this.#parts.networks?.close(entry.id);
+    const { networks } = this.#parts;
+    if (specification.network.kind === "networks") await networks?.close(entry.id);
+    if (specification.network.kind === "netns") await networks?.closeGuest?.(entry.id);
   }
 
   /** After a restart of the daemon: served again as it was. */
@@ -81,6 +83,11 @@ export class ContainerNetworkAccess {
   }
 
   async connect(entry: ContainerEntry, network: string, endpoint: EndpointSettings): Promise<void> {
+    const { network: own } = entry.stored.record.specification;
+    if (own.kind === "netns" && entry.live) {
+      await this.#connectGuest(entry, own.path, { network, settings: endpoint });
+      return;
+    }
     const networks = this.#changeable(entry);
     const before = networkingOf(entry.stored.record.specification);
     const networking = { ...before, endpoints: { ...before.endpoints, [network]: endpoint } };
@@ -98,6 +105,11 @@ export class ContainerNetworkAccess {
   }
 
   async disconnect(entry: ContainerEntry, network: string, options: { force: boolean }): Promise<void> {
+    if (entry.stored.record.specification.network.kind === "netns" && entry.stored.sandbox !== undefined) {
+      const sandbox = await this.#parts.networks?.disconnect(entry.id, network);
+      if (sandbox !== undefined) await this.#takeGuest(entry, sandbox);
+      return;
+    }
     const networks = this.#changeable(entry, "disconnect");
     const before = networkingOf(entry.stored.record.specification);
     const { [network]: left, ...endpoints } = before.endpoints;
@@ -185,6 +197,24 @@ export class ContainerNetworkAccess {
     throw new PermissionDeniedError(
       "container cannot be connected to multiple networks with one of the networks in private (none) mode",
     );
+  }
+
+  /** A task's container: its own network is its service's, and stays as it is. */
+  async #connectGuest(
+    entry: ContainerEntry,
+    netnsPath: string,
+    joining: { readonly network: string; readonly settings: EndpointSettings },
+  ): Promise<void> {
+    const { networks } = this.#parts;
+    if (networks?.connectGuest === undefined) throw new InternalError("this node has no local networks");
+    const request = sandboxRequest(entry.stored.record);
+    await this.#takeGuest(entry, await networks.connectGuest(request, netnsPath, joining));
+  }
+
+  async #takeGuest(entry: ContainerEntry, sandbox: Sandbox): Promise<void> {
+    entry.stored = { ...entry.stored, sandbox };
+    entry.change({ endpoints: sandbox.endpoints });
+    await this.#parts.state.save(entry.stored);
   }
 
   async #take(
