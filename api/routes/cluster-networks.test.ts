@@ -100,3 +100,11 @@ test("what is asked of a live network, and nothing else", async () => {
   ]);
   await assert.rejects(networks.update("front", Fields.of({ Internal: true })), /Internal cannot be changed/);
 });
+
+test("a network that a service or a node here is on does not dangle", async () => {
+  const services = [{ spec: { task: { networks: [{ target: "net2" }] } } }];
+  const nets = [NET, Network.fromPartial({ id: "net2" }), Network.fromPartial({ id: "net3" })];
+  const known = { ...KNOWN, peers: (id: string) => (id === NET.id ? KNOWN.peers(id) : []) };
+  const networks = networksOf(() => Promise.resolve({ services }), { known: () => known });
+  assert.deepEqual(await networks.used(nets), [NET.id, "net2"]);
+});

@@ -47,6 +47,24 @@ export class ClusterNetworks {
     }
   }
 
+  /** Those of them that a service, or a container here or elsewhere, is on. */
+  async used(networks: readonly Network[]): Promise<readonly string[]> {
+    const known = this.#parts.known?.();
+    const used = networks.map(({ id }) => id).filter((id) => (known?.peers(id).length ?? 0) > 0);
+    if (!this.#parts.isManager()) return used;
+    try {
+      const request = { filters: undefined, modes: [], status: false };
+      const { services } = await this.#clients.call((control) => control.listServices, request);
+      return [
+        ...used,
+        ...services.flatMap(({ spec }) => spec?.task?.networks.map((one) => one.target) ?? []),
+      ];
+    } catch (error) {
+      if (isSilence(error)) return used;
+      throw error;
+    }
+  }
+
   /** @throws {NotFoundError} */
   async inspect(id: string, options: { readonly verbose: boolean }): Promise<JsonObject> {
     if (!this.#parts.isManager()) return this.#inspectKnown(id, options);
