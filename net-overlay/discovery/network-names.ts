@@ -12,7 +12,7 @@ import type { EndpointResource, ServiceResource } from "../../proto/gen/skein/v1
 import { EndpointState } from "../../proto/gen/skein/v1/dispatcher.js";
 import { EndpointMode } from "../../proto/gen/skein/v1/types.js";
 import { formatAddress, parseAddress } from "../ipam/cidr.js";
-import { NameRecords } from "./name-records.js";
+import { ADDRESSES_MAX, NameRecords } from "./name-records.js";
 import type { NameTable } from "./resolve.js";
 
 /** A task on this network. */
@@ -224,11 +224,13 @@ export function networksOfService(service: ServiceResource): Set<string> {
 
 function addressesOf(sources: readonly (TaskSource | ServiceSource)[]): string[] {
   const addresses = new Set<string>();
-  const ofServices = sources.filter((source) => source.kind !== "task");
-  if (ofServices.length > 0) {
-    for (const source of ofServices) for (const address of addressesOfService(source)) addresses.add(address);
-    return [...addresses];
+  let hasService = false;
+  for (const source of sources) {
+    if (source.kind === "task") continue;
+    hasService = true;
+    addService(addresses, source);
   }
+  if (hasService) return [...addresses];
   const tasks = sources.filter((source) => source.kind === "task");
   const staying = tasks.filter(({ state }) => state !== EndpointState.DRAINING);
   for (const task of staying.length > 0 ? staying : tasks)
@@ -236,17 +238,19 @@ function addressesOf(sources: readonly (TaskSource | ServiceSource)[]): string[]
   return [...addresses];
 }
 
-function addressesOfService({ kind, member }: ServiceSource): readonly string[] {
+/** No more than an answer can hold, of each family: the rest would never be told. */
+function addService(addresses: Set<string>, { kind, member }: ServiceSource): void {
   const { vips, tasks } = member;
-  if (kind === "balanced") {
-    if (vips.length > 0) return vips;
-    return [...tasks.values()]
-      .filter(({ state }) => state === EndpointState.READY)
-      .flatMap(({ addresses }) => addresses);
+  if (kind === "balanced" && vips.length > 0) {
+    for (const vip of vips) addresses.add(vip);
+    return;
   }
-  return [...tasks.values()]
-    .filter(({ state }) => state !== EndpointState.DRAINING)
-    .flatMap(({ addresses }) => addresses);
+  for (const task of tasks.values()) {
+    if (addresses.size >= 2 * ADDRESSES_MAX) return;
+    const isMeant =
+      kind === "balanced" ? task.state === EndpointState.READY : task.state !== EndpointState.DRAINING;
+    if (isMeant) for (const address of task.addresses) addresses.add(address);
+  }
 }
 
 function vipsOf(service: ServiceResource, networkId: string): string[] {
