@@ -199,9 +199,11 @@ elif mode=="flood":
         if got>=n or now>end+2: break
     print(sent-got,got/(t()-a),0)
 else:
-    i=0;end=t()+n
+    i=0;end=t()+n;s.settimeout(0.02)
     while t()<end:
-        i+=1;s.send(q(i));r=s.recv(2048)
+        i+=1;s.send(q(i))
+        try: r=s.recv(2048)
+        except TimeoutError: continue
         if r[3]&15==0 and r[7]>0: print(time.time()*1000,0,0);break
         time.sleep(0.001)
 `;
