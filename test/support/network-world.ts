@@ -52,10 +52,13 @@ export interface TestWorld {
   close(): Promise<void>;
 }
 
-/** @param options.ipv6 hosts and client have an address of IPv6, too: 10.99.0.2 goes with fd99::2. */
+/**
+ * @param options.ipv6 hosts and client have an address of IPv6, too: 10.99.0.2 goes with fd99::2.
+ * underlay: the family of the data path.
+ */
 export async function createTestWorld(
   hostCount: number,
-  { ipv6 = false }: { ipv6?: boolean } = {},
+  { ipv6 = false, underlay = 4 }: { ipv6?: boolean; underlay?: 4 | 6 } = {},
 ): Promise<TestWorld> {
   const linux = await openKoffiLinux();
   const prefix = `sknt${process.pid}`;
@@ -97,7 +100,8 @@ export async function createTestWorld(
     const log = new MemoryLogger();
     const runDir = join(dir, `h${index}`);
     const open = (): NetworkPlane => openPlane({ linux, runDir, hostNetns: netns, log });
-    const identity = { nodeId: `node${index}`, number, dataPathAddress: address, vxlanUdpPort: 4789 };
+    const dataPathAddress = underlay === 6 ? ipv6Of(address) : address;
+    const identity = { nodeId: `node${index}`, number, dataPathAddress, vxlanUdpPort: 4789 };
     const host: TestHost = {
       index,
       number,
