@@ -62,8 +62,8 @@ export interface NetlinkSocket {
 /**
  * What a socket may be beyond its address. no-checksum: its datagrams (IPv4) carry none. probe-mtu: they are
  * never fragmented, whatever the kernel believes of the path, and one larger than the interface's MTU is
- * refused. unlistened: a TCP socket that is to connect. deep-queue: holds thousands of datagrams (4 MiB) while
- * its reader is busy, where the kernel lets us. free-bind: its address need not be the machine's yet.
+ * refused. unlistened: a TCP socket that is to connect. deep-queue: holds thousands of datagrams (4 MiB)
+ * while its reader is busy, where the kernel lets us. free-bind: its address need not be the machine's yet.
  */
 export type SocketTrait = "no-checksum" | "probe-mtu" | "unlistened" | "deep-queue" | "free-bind";
 

@@ -1,8 +1,8 @@
 /**
  * What is wrong with the node's network, in words: who finds something says it under a key, and takes it
  * back.
- * Pure. Invariants: the text depends on what is wrong alone, not on the order in which it was found; it has at
- * most `TEXT_CHARACTERS_MAX`; listeners hear of changes of the text only.
+ * Pure. Invariants: the text depends on what is wrong alone, not on the order in which it was found; it has
+ * at most `TEXT_CHARACTERS_MAX`; listeners hear of changes of the text only.
  */
 import type { Logger } from "../../base/log/logger.js";
 

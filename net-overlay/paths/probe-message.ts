@@ -3,7 +3,8 @@
  * Pure. Invariants: a message is as long as it says; what was changed on its way is no message: the
  * checksum over all of it finds that out where the kernel's was left out or wrong.
  *
- *   magic (4) | version (1) | kind (1) | reserved (2) | nonce (8) | CRC-32 of all else (4) | length (2) | pattern
+ *   magic (4) | version (1) | kind (1) | reserved (2) | nonce (8) | CRC-32 of all else (4) | length (2)
+ *   | pattern
  */
 import { crc32 } from "node:zlib";
 

@@ -2,8 +2,8 @@
  * Takes connections of a published port to its tasks, each with a header that says who the client is.
  * Edge: to node:net, to the kernel's connection table by the Linux port.
  * The mesh leads a port's connections here with the client's address; they listen on the node's transit
- * address alone. Invariants: a connection that nobody led here is reset, so that no list of allowed sources is
- * passed by; the header goes before the first byte; what one side resets is reset on the other; at most
+ * address alone. Invariants: a connection that nobody led here is reset, so that no list of allowed sources
+ * is passed by; the header goes before the first byte; what one side resets is reset on the other; at most
  * `RELAYED_CONNECTIONS_MAX`.
  * Source: docs/design/network-proxy.md.
  */

@@ -1,5 +1,6 @@
 /**
- * The relays as the mesh's plan needs them: where they listen before, where they lead to after it was applied.
+ * The relays as the mesh's plan needs them: where they listen before, where they lead to after it was
+ * applied.
  * Pure (the world comes as ports). Invariant: nothing is loaded while no port needs one.
  * Source: docs/design/network-proxy.md.
  */

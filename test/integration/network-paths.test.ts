@@ -181,10 +181,8 @@ test("where checksums left to the card are wrong they are computed by the node, 
   const [first, second] = [hostAt(0), hostAt(1)];
   // as a card that does not fill them in: packets with the kernel's unfinished sum are not taken
   const wrong = unfinishedChecksum("169.254.0.1", "169.254.0.2", SMALL_BYTES - 20);
-  nft(
-    second.netns,
-    `table inet card { chain in { type filter hook input priority -300; udp dport 4789 @th,448,16 ${wrong} drop; }; }`,
-  );
+  const rule = `udp dport 4789 @th,448,16 ${wrong} drop`;
+  nft(second.netns, `table inet card { chain in { type filter hook input priority -300; ${rule}; }; }`);
   await first.restart();
   await tell([first]);
   const words = "checksums of the network card are wrong, and are computed here instead, on the way to node2";
