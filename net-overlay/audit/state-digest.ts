@@ -1,6 +1,6 @@
 /**
- * What a node was told, as short marks that can be laid beside other nodes': one per network and one for the
- * published ports. Pure.
+ * What a node was told, as short marks that can be laid beside other nodes': one per network one per other
+ * node and one for the published ports. Pure.
  * Invariant: two nodes that were told the same of a scope have the same mark, in whatever order it came.
  */
 import { createHash } from "node:crypto";
@@ -12,10 +12,10 @@ import {
 } from "../../proto/gen/skein/v1/dispatcher.js";
 import type { NetworkState } from "../endpoints/network-state.js";
 
-/** The scope of published ports and nodes, which every node is told. */
+/** The scope of published ports, which every node is told. */
 export const MESH_SCOPE = "published ports";
 
-/** By scope: "published ports", "network ID". */
+/** By scope: "published ports", "network ID", "node ID". */
 export function stateDigests(state: NetworkState): Record<string, string> {
   const digests: Record<string, string> = {};
   for (const [id, network] of [...state.networks].sort(byKey)) {
@@ -33,15 +33,17 @@ export function stateDigests(state: NetworkState): Record<string, string> {
     [...state.services.values()].filter(({ ports }) => ports.length > 0),
     ({ id }) => id,
   );
-  digests[MESH_SCOPE] = digestOf([
-    ...[...state.peers].sort(byKey).map(([, peer]) => PeerResource.encode(peer).finish()),
-    ...published.flatMap((service) => [
+  // each by itself, because no node is told of itself
+  for (const [nodeId, peer] of [...state.peers].sort(byKey))
+    digests[`node ${nodeId}`] = digestOf([PeerResource.encode(peer).finish()]);
+  digests[MESH_SCOPE] = digestOf(
+    published.flatMap((service) => [
       ServiceResource.encode(service).finish(),
       ...sortedById(state.endpointsOfService(service.id), ({ taskId }) => taskId).map((endpoint) =>
         EndpointResource.encode(endpoint).finish(),
       ),
     ]),
-  ]);
+  );
   return digests;
 }
 
