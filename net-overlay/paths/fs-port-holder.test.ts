@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { openKoffiLinux } from "../../base/linux/linux-koffi.js";
 import { createPortHolders, inodesOfName, inodesOfPort } from "./fs-port-holder.js";
 
-const UDP = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref
+const UDP = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
   100: 00000000:12B5 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4711 2 0000 0
   101: 0100007F:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000   101        0 4712 2 0000 0
 `;

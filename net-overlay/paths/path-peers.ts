@@ -1,9 +1,9 @@
 /**
  * Whose path is looked at, and how often.
  * Pure. A small cluster looks at everybody; in a large one a node looks at those that traffic goes to: who
- * has a task on a network it knows or behind a published port; and at some others, so that a node without tasks
- * learns whether it would reach anybody. Invariant: however many there are, at most `CHECKS_PER_SECOND` begin
- * in a second on average.
+ * has a task on a network it knows or behind a published port; and at some others, so that a node without
+ * tasks learns whether it would reach anybody. Invariant: however many there are, at most
+ * `CHECKS_PER_SECOND` begin in a second on average.
  * Source: docs/design/network-paths.md.
  */
 import type { NetworkState } from "../endpoints/network-state.js";
