@@ -5,10 +5,15 @@
 import type { ServiceError } from "@grpc/grpc-js";
 import { type ErrorCode, type SkeinError, UnavailableError } from "../base/errors/errors.js";
 import { fromGrpcError } from "../base/grpc/grpc-errors.js";
+import { AttachmentsService } from "../proto/gen/skein/v1/attachments.js";
 import { ControlService } from "../proto/gen/skein/v1/control.js";
 
-const CONTROL_METHODS: ReadonlyMap<string, string> = new Map(
-  Object.values(ControlService).map(({ path }) => [path, path.slice(path.lastIndexOf("/") + 1)]),
+/** Those of people, and those of nodes that ask on behalf of people. */
+const METHODS: ReadonlyMap<string, string> = new Map(
+  [...Object.values(ControlService), ...Object.values(AttachmentsService)].map(({ path }) => [
+    path,
+    path.slice(path.lastIndexOf("/") + 1),
+  ]),
 );
 const TOLD_BY_STATE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "not-found",
@@ -42,7 +47,7 @@ export function isNotLeader(error: unknown): boolean {
  * made.
  */
 export function isToldByState(path: string, error: unknown): boolean {
-  const method = CONTROL_METHODS.get(path);
+  const method = METHODS.get(path);
   if (method === undefined || !(error instanceof Error || isStatus(error))) return false;
   const { code } = fromGrpcError(error as ServiceError); // a status has the fields that are read
   return TOLD_BY_STATE.has(code) && !(code === "not-found" && method.startsWith("Create"));
