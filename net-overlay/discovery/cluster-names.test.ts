@@ -142,10 +142,14 @@ test("a change among ten thousand endpoints costs microseconds, not a table", ()
     }
   }
   names.apply({ complete: true, upserts, removals: [] });
-  const changed = upserts.filter(({ resource }) => resource?.$case === "endpoint").slice(0, 1_000);
+  const changed = upserts.flatMap(({ resource }): NodeResource[] => {
+    if (resource?.$case !== "endpoint") return [];
+    return [{ resource: { $case: "endpoint", value: { ...resource.value, state: EndpointState.JOINING } } }];
+  });
   const before = process.hrtime.bigint();
-  for (const upsert of changed) names.apply({ complete: false, upserts: [upsert], removals: [] });
-  const perChangeMs = Number(process.hrtime.bigint() - before) / 1e6 / changed.length;
+  for (const upsert of changed.slice(0, 1_000))
+    names.apply({ complete: false, upserts: [upsert], removals: [] });
+  const perChangeMs = Number(process.hrtime.bigint() - before) / 1e6 / 1_000;
   assert.ok(perChangeMs < 1, `${perChangeMs} ms a change`);
   assert.equal(names.of("net1").find("tasks.web7")?.addresses.length, 10);
 });
