@@ -176,6 +176,7 @@ const plain = ({ bound, envFile }: Places): Batch => ({
         [`${T}/Networks/0/Aliases`]: ["other-name"],
         [`${T}/Networks/0/DriverOpts`]: { a: "b" },
       },
+      container: { "NetworkSettings/Networks/m-net/DriverOpts": { a: "b" } },
       inside: { "nslookup -type=a other-name 127.0.0.11 2>&1": /Address.*10\./ },
     }),
     create("publish", "published=8081,target=80,protocol=tcp,mode=ingress", {
