@@ -4,7 +4,7 @@
  */
 import type { NodeNetworkReport, PairState } from "../api/net/node-network-report.js";
 import { differenceText } from "../net-overlay/audit/compare.js";
-import type { EncryptedPair, NetworkPlane } from "../net-overlay/network-plane.js";
+import type { EncryptedPair, NetworkPlane, PathReport } from "../net-overlay/network-plane.js";
 
 /** @returns undefined where there is no network to look at. */
 export async function networkReport(
@@ -14,14 +14,22 @@ export async function networkReport(
   const inspection = await network.inspect?.();
   if (inspection === undefined) return undefined;
   const { report, appliedRevision, toldRevision, digests } = inspection;
+  const paths = network.paths();
+  const ofPaths = new Set(paths.flatMap(({ trouble }) => trouble.split("; ")));
+  const troubles = network.trouble.split("; ").filter((words) => !ofPaths.has(words) && words !== "");
   return {
     ...node,
     ...{ appliedRevision, toldRevision, digests },
-    wrong: [...report.standing.map(differenceText), ...(network.trouble === "" ? [] : [network.trouble])],
+    wrong: [...report.standing.map(differenceText), ...troubles],
     repaired: report.recent.map(differenceText),
     differences: report.differencesByKind,
-    pairs: network.encryptedPairs().map(encryptionState),
+    pairs: [...network.encryptedPairs().map(encryptionState), ...paths.map(pathState)],
   };
+}
+
+function pathState({ hostname, address, mtuBytes, trouble }: PathReport): PairState {
+  const measured = mtuBytes === 0 ? "not measured yet" : `packets of ${mtuBytes} bytes pass`;
+  return { kind: "path", with: hostname || address, isGood: trouble === "", state: trouble || measured };
 }
 
 function encryptionState({ nodeId, hostname, handshakeAgeMs, generation, stale }: EncryptedPair): PairState {
