@@ -225,11 +225,11 @@ export class NodeNetwork implements NetworkPlane {
       // after a restart the kernel has what names lead to; later a name must not come before its way
       const isFirst = !this.#isInformed;
       this.#isInformed = true;
-      if (isFirst) this.#sandboxes.learnNames(changes);
+      if (isFirst) await this.#sandboxes.learnNames(changes);
       try {
         await this.#applyKnown();
       } finally {
-        if (!isFirst) this.#sandboxes.learnNames(changes);
+        if (!isFirst) await this.#sandboxes.learnNames(changes);
       }
       this.#appliedRevision = this.#knownRevision;
       this.containers.told();

@@ -10,9 +10,8 @@ import type { OverlayChanges } from "./endpoints/overlay-planner.js";
 import { OverlayPlanner } from "./endpoints/overlay-planner.js";
 import type { NetworkGround } from "./network-ground.js";
 import type { NodeNetworkIdentity } from "./network-plane.js";
+import { inSlices } from "./slices.js";
 
-/** How long planning holds the event loop before others have a turn. */
-const HOLD_MAX_MS = 8;
 const TROUBLE_PREFIX = "overlay ";
 
 interface Kept {
@@ -48,7 +47,7 @@ export class OverlayPlans {
    * @returns undefined when the network is unknown, has no VNI yet, or the node no identity.
    */
   async plan(networkId: string): Promise<PlannedOverlay | undefined> {
-    const { identity, state, sandboxes } = this.#ground;
+    const { identity, state, sandboxes, clock } = this.#ground;
     if (identity === undefined) return undefined;
     if (this.#identity !== identity) this.#kept.clear();
     this.#identity = identity;
@@ -60,7 +59,7 @@ export class OverlayPlans {
     const { isCarriedOut } = kept;
     kept.isCarriedOut = false;
     const options = { networkId, identity, sandboxes: sandboxes.values() };
-    const planned = await this.#inSlices(kept.planner.step(state, options));
+    const planned = await inSlices(kept.planner.step(state, options), clock);
     if (planned === undefined) {
       this.#kept.delete(networkId);
       this.#ground.troubles.clear(`${TROUBLE_PREFIX}${networkId}`);
@@ -75,7 +74,10 @@ export class OverlayPlans {
     if (kept !== undefined) kept.isCarriedOut = true;
     const { troubles, state } = this.#ground;
     const key = `${TROUBLE_PREFIX}${networkId}`;
-    if (unreachable.length === 0) return troubles.clear(key);
+    if (unreachable.length === 0) {
+      troubles.clear(key);
+      return;
+    }
     const name = state.networks.get(networkId)?.name || networkId;
     const others = unreachable.length === 1 ? "" : ` and ${unreachable.length - 1} more`;
     troubles.set(
@@ -86,17 +88,5 @@ export class OverlayPlans {
 
   clear(): void {
     this.#kept.clear();
-  }
-
-  async #inSlices<T>(work: Generator<undefined, T>): Promise<T> {
-    const { clock } = this.#ground;
-    let sinceMs = clock.monotonicMs();
-    for (;;) {
-      const step = work.next();
-      if (step.done === true) return step.value;
-      if (clock.monotonicMs() - sinceMs < HOLD_MAX_MS) continue;
-      await clock.sleep(0);
-      sinceMs = clock.monotonicMs();
-    }
   }
 }

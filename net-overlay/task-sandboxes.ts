@@ -25,6 +25,7 @@ import {
 } from "./endpoints/sandbox.js";
 import type { NetworkGround } from "./network-ground.js";
 import type { TaskSandbox } from "./network-plane.js";
+import { inSlices } from "./slices.js";
 import { transitAddress } from "./vxlan/transit.js";
 
 /** Serves names inside sandboxes. */
@@ -136,8 +137,8 @@ export class TaskSandboxes {
   }
 
   /** What tasks may ask for from now on. */
-  learnNames(changes: NameChanges): void {
-    this.#names.apply(changes);
+  async learnNames(changes: NameChanges): Promise<void> {
+    await inSlices(this.#names.applySteps(changes), this.#ground.clock);
   }
 
   /** undefined: we have not been told yet what there is. */

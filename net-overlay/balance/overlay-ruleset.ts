@@ -122,7 +122,11 @@ ${names.map((name) => `flush chain ${table} ${name}`).join("\n")}
 ${chains.flatMap(([name, , rules]) => rules.map((rule) => `add rule ${table} ${name} ${rule}`)).join("\n")}`;
 }
 
-function changeText({ removed, filled, added, dropped }: TableChange, family: AddressFamily): string[] {
+/** Lines of one transaction. */
+export function changeText(
+  { removed, filled, added, dropped }: TableChange,
+  family: AddressFamily,
+): string[] {
   const table = tableName(family);
   const pair = (address: string): string => `${address} . ${address}`;
   const goto = new Map([...added.vips].map(([vip, chain]) => [vip, `goto ${chain}`]));

@@ -93,8 +93,8 @@ export function changeBetween(before: OverlayTable, after: OverlayTable): TableC
 }
 
 /**
- * The same change in parts of at most so many chains or elements each, to be carried out in their order; at
- * every moment between them each service has its old backends or its new ones.
+ * The same change in parts of about so many backends each, to be carried out in their order; at every moment
+ * between them each service has its old backends or its new ones.
  */
 export function* partsOf(change: TableChange, size: number): Generator<TableChange> {
   const nothing = emptyChange();
@@ -120,8 +120,10 @@ export function* partsOf(change: TableChange, size: number): Generator<TableChan
     },
   };
   const rest = chains.filter((chain) => !isMoved(chain));
-  for (let from = 0; from < rest.length; from += size) {
-    const part = rest.slice(from, from + size);
+  for (const part of portionsOf(rest, {
+    size,
+    weight: (chain) => change.filled.get(chain)?.values.length ?? 0,
+  })) {
     yield {
       ...nothing,
       filled: new Map(part.flatMap((chain) => entry(change.filled, chain))),
@@ -131,6 +133,26 @@ export function* partsOf(change: TableChange, size: number): Generator<TableChan
   yield { ...nothing, added: { ...nothing.added, hairpins: change.added.hairpins } };
   for (let from = 0; from < change.dropped.length; from += size)
     yield { ...nothing, dropped: change.dropped.slice(from, from + size) };
+}
+
+/** At least one in each, and no more than `size` together where that is possible. */
+function* portionsOf<T>(
+  items: readonly T[],
+  { size, weight }: { readonly size: number; readonly weight: (item: T) => number },
+): Generator<T[]> {
+  let portion: T[] = [];
+  let sum = 0;
+  for (const item of items) {
+    const own = 1 + weight(item);
+    if (portion.length > 0 && sum + own > size) {
+      yield portion;
+      portion = [];
+      sum = 0;
+    }
+    portion.push(item);
+    sum += own;
+  }
+  if (portion.length > 0) yield portion;
 }
 
 function entry<V>(map: ReadonlyMap<string, V>, key: string): [string, V][] {

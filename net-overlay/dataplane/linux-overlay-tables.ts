@@ -1,13 +1,14 @@
 /**
  * The nft tables of one overlay network in its namespace, one per family.
- * Edge: to nftables by the Linux port. Invariants: a step is one transaction per family and costs what it
- * touches; what is filled in slices keeps every VIP working that had a backend before and after.
+ * Edge: to nftables by the Linux port. Invariants: a step costs what it touches, and is one transaction per
+ * family unless it is large; what is filled in slices keeps every VIP working that had a backend before and
+ * after.
  * Source: docs/design/network-overlay.md, "Balancing" and "Cost".
  */
 import { messageOf } from "../../base/errors/errors.js";
 import type { Linux, NetlinkSocket } from "../../base/linux/linux-ports.js";
-import { NO_TABLE, overlayFrame, tableName } from "../balance/overlay-ruleset.js";
-import type { AddressFamily, OverlayTable } from "../balance/overlay-table.js";
+import { changeText, NO_TABLE, overlayFrame, tableName } from "../balance/overlay-ruleset.js";
+import type { AddressFamily, OverlayTable, TableChange } from "../balance/overlay-table.js";
 import { changeBetween, overlayTable, partsOf } from "../balance/overlay-table.js";
 import type { OverlayPlan } from "../endpoints/overlay-plan.js";
 import type { OverlayChanges } from "../endpoints/overlay-planner.js";
@@ -16,8 +17,12 @@ import { familyNumber, overlayBatch } from "./overlay-batch.js";
 import { readIp } from "./rtnetlink-codec.js";
 
 const TABLE = "skein";
-/** A service with a hundred backends is a few milliseconds' work for the kernel. */
-const CHAINS_AT_ONCE = 40;
+/** Some milliseconds' work, for us and for the kernel. */
+const BACKENDS_AT_ONCE = 400;
+/** A change of more services is carried out in parts, which is not one transaction. */
+const CHAINS_PER_STEP_MAX = 40;
+/** What is sent at once has at most 128 KiB; more goes by text, whose library knows how. */
+const BATCH_BYTES_MAX = 120 * 1024;
 
 export class OverlayTables {
   readonly #linux: Linux;
@@ -31,7 +36,11 @@ export class OverlayTables {
   }
 
   /** @param changes since the plan that the tables hold. @throws {InternalError} naming the family. */
-  step(plan: OverlayPlan, changes: OverlayChanges, families: readonly AddressFamily[]): void {
+  *step(
+    plan: OverlayPlan,
+    changes: OverlayChanges,
+    families: readonly AddressFamily[],
+  ): Generator<undefined, void> {
     const ids = [...changes.services.keys()];
     const before = [...changes.services.values()].flatMap((service) => service ?? []);
     const after = ids.flatMap((id) => plan.services.get(id) ?? []);
@@ -40,7 +49,15 @@ export class OverlayTables {
         overlayTable(family, { services: before, localTasks: changes.localTasks }),
         overlayTable(family, { services: after, localTasks: plan.localTasks }),
       ];
-      this.#send(overlayBatch(changeBetween(old, next), family));
+      const change = changeBetween(old, next);
+      if (change.filled.size <= CHAINS_PER_STEP_MAX) {
+        this.#carryOut(change, family);
+        continue;
+      }
+      for (const part of partsOf(change, BACKENDS_AT_ONCE)) {
+        this.#carryOut(part, family);
+        yield;
+      }
     }
   }
 
@@ -53,8 +70,8 @@ export class OverlayTables {
       const services = plan.services.values();
       const after = overlayTable(family, { services, localTasks: plan.localTasks });
       yield;
-      for (const part of partsOf(changeBetween(before, after), CHAINS_AT_ONCE)) {
-        this.#send(overlayBatch(part, family));
+      for (const part of partsOf(changeBetween(before, after), BACKENDS_AT_ONCE)) {
+        this.#carryOut(part, family);
         yield;
       }
     }
@@ -112,8 +129,13 @@ export class OverlayTables {
     };
   }
 
-  #send(messages: readonly Uint8Array[]): void {
+  #carryOut(change: TableChange, family: AddressFamily): void {
+    const messages = overlayBatch(change, family);
     if (messages.length === 0) return;
+    if (messages.reduce((sum, { length }) => sum + length + 3, 0) > BATCH_BYTES_MAX) {
+      this.#run(changeText(change, family).join("\n"));
+      return;
+    }
     const [refused] = this.#socket.requestAll(messages);
     if (refused !== undefined) throw refused.error;
   }

@@ -144,11 +144,11 @@ export class LinuxOverlay {
       this.#applied = { plan, frame, tunnelIndex };
       return;
     }
-    this.#step(plan, changes, last.tunnelIndex);
+    await inSlices(this.#step(plan, changes, last.tunnelIndex));
     this.#applied = { plan, frame, tunnelIndex: last.tunnelIndex };
   }
 
-  #step(plan: OverlayPlan, changes: OverlayChanges, tunnelIndex: number): void {
+  *#step(plan: OverlayPlan, changes: OverlayChanges, tunnelIndex: number): Generator<undefined, void> {
     const before = [...changes.services.values()].flatMap((service) => service ?? []);
     const after = [...changes.services.keys()].flatMap((id) => plan.services.get(id) ?? []);
     const ipv6 = this.#isIpv6(plan);
@@ -165,8 +165,8 @@ export class LinuxOverlay {
       }),
       { tunnelIndex, ipv6 },
     );
-    for (const step of sendRoutes(this.#socket, messages)) if (step !== undefined) continue;
-    this.#tables.step(plan, changes, this.#families(plan));
+    yield* sendRoutes(this.#socket, messages);
+    yield* this.#tables.step(plan, changes, this.#families(plan));
     this.#conntrack.forgetUdpFlowsOf(leavers(backendsOf(before), backendsOf(after)));
   }
 

@@ -26,6 +26,7 @@ import {
 
 const LOOPBACK_INDEX = 1;
 const READ_AT_ONCE = 250;
+const SENT_AT_ONCE = 100;
 
 export interface OverlayRoutes {
   /** VIPs and gateways. */
@@ -38,48 +39,57 @@ export interface OverlayRoutes {
 
 export interface RouteMessages {
   /** First; what is gone already is fine. */
-  readonly discards: readonly Uint8Array[];
-  readonly changes: readonly Uint8Array[];
+  readonly discards: Iterable<Uint8Array>;
+  readonly changes: Iterable<Uint8Array>;
 }
 
-/**
- * @param before of both only what may differ, for a step. options.ipv6: whether peers have next hops of IPv6.
- */
-export function routeMessages(
+interface Place {
+  readonly tunnelIndex: number;
+  /** Whether peers have next hops of IPv6. */
+  readonly ipv6: boolean;
+}
+
+/** Each is written when it is asked for. @param before of both only what may differ, for a step. */
+export function routeMessages(before: OverlayRoutes, after: OverlayRoutes, place: Place): RouteMessages {
+  return { discards: discardsOf(before, after, place), changes: changesOf(before, after, place) };
+}
+
+function* discardsOf(
   before: OverlayRoutes,
   after: OverlayRoutes,
-  { tunnelIndex: linkIndex, ipv6 }: { readonly tunnelIndex: number; readonly ipv6: boolean },
-): RouteMessages {
-  const discards: Uint8Array[] = [];
-  const changes: Uint8Array[] = [];
-  const nextHops = (number: number): string[] => [
-    tunnelAddress(number),
-    ...(ipv6 ? [tunnelAddress6(number)] : []),
-  ];
+  { tunnelIndex: linkIndex }: Place,
+): Generator<Uint8Array> {
   for (const address of before.loopback)
-    if (!after.loopback.has(address)) discards.push(deleteAddress(onLoopback(address)));
-  for (const address of after.loopback)
-    if (!before.loopback.has(address)) changes.push(setAddress(onLoopback(address)));
+    if (!after.loopback.has(address)) yield deleteAddress(onLoopback(address));
   for (const [address, number] of before.tasks)
-    if (after.tasks.get(address) !== number) discards.push(deleteRoute(routeTo(address, number, linkIndex)));
+    if (after.tasks.get(address) !== number) yield deleteRoute(routeTo(address, number, linkIndex));
   for (const [number, vtep] of before.peers) {
     if (after.peers.has(number)) continue;
     const mac = vtepMac(number);
-    if (vtep !== "") discards.push(deleteForwarding({ linkIndex, mac, address: vtep }));
+    if (vtep !== "") yield deleteForwarding({ linkIndex, mac, address: vtep });
     for (const address of [tunnelAddress(number), tunnelAddress6(number)])
-      discards.push(deleteNeighbour({ linkIndex, mac, address }));
+      yield deleteNeighbour({ linkIndex, mac, address });
   }
+}
+
+function* changesOf(
+  before: OverlayRoutes,
+  after: OverlayRoutes,
+  { tunnelIndex: linkIndex, ipv6 }: Place,
+): Generator<Uint8Array> {
+  for (const address of after.loopback)
+    if (!before.loopback.has(address)) yield setAddress(onLoopback(address));
   for (const [number, vtep] of after.peers) {
     if (before.peers.get(number) === vtep) continue;
     const mac = vtepMac(number);
-    changes.push(setForwarding({ linkIndex, mac, address: vtep }));
-    for (const address of nextHops(number)) changes.push(setNeighbour({ linkIndex, mac, address }));
+    yield setForwarding({ linkIndex, mac, address: vtep });
+    yield setNeighbour({ linkIndex, mac, address: tunnelAddress(number) });
+    if (ipv6) yield setNeighbour({ linkIndex, mac, address: tunnelAddress6(number) });
   }
   for (const [address, number] of after.tasks) {
     if (before.tasks.get(address) === number) continue;
-    changes.push(setRoute({ ...routeTo(address, number, linkIndex), onlink: true }));
+    yield setRoute({ ...routeTo(address, number, linkIndex), onlink: true });
   }
-  return { discards, changes };
 }
 
 /** Carries them out, with a pause after each slice. */
@@ -88,10 +98,15 @@ export function* sendRoutes(
   { discards, changes }: RouteMessages,
 ): Generator<undefined, void> {
   for (const [messages, isDiscarding] of [[discards, true] as const, [changes, false] as const]) {
-    for (let from = 0; from < messages.length; from += READ_AT_ONCE) {
-      socket.sendAll(messages.slice(from, from + READ_AT_ONCE), { discards: isDiscarding });
-      if (messages.length > READ_AT_ONCE) yield;
+    let slice: Uint8Array[] = [];
+    for (const message of messages) {
+      slice.push(message);
+      if (slice.length < SENT_AT_ONCE) continue;
+      socket.sendAll(slice, { discards: isDiscarding });
+      slice = [];
+      yield;
     }
+    if (slice.length > 0) socket.sendAll(slice, { discards: isDiscarding });
   }
 }
 

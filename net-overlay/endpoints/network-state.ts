@@ -16,12 +16,15 @@ import type {
   ServiceResource,
 } from "../../proto/gen/skein/v1/dispatcher.js";
 import { ResourceKind } from "../../proto/gen/skein/v1/dispatcher.js";
+import { atOnce } from "../slices.js";
 
 export interface NetworkChanges {
   readonly complete: boolean;
   readonly upserts: readonly NodeResource[];
   readonly removals: readonly ResourceKey[];
 }
+
+const CHANGES_AT_ONCE = 200;
 
 /** What of an overlay network is to be looked at again. */
 export interface TouchedOverlay {
@@ -93,6 +96,11 @@ export class NetworkState {
   }
 
   apply(changes: NetworkChanges): Touched {
+    return atOnce(this.applySteps(changes));
+  }
+
+  /** The same with pauses: between them the state is that of some of the changes. */
+  *applySteps(changes: NetworkChanges): Generator<undefined, Touched> {
     const touched: Touched = {
       networkIds: new Set(),
       overlays: new Map(),
@@ -103,7 +111,10 @@ export class NetworkState {
     };
     if (changes.complete) this.#removeAllBut(changes.upserts, touched);
     for (const removal of changes.removals) this.#remove(removal, touched);
-    for (const upsert of changes.upserts) this.#upsert(upsert, touched);
+    for (const [index, upsert] of changes.upserts.entries()) {
+      this.#upsert(upsert, touched);
+      if (index % CHANGES_AT_ONCE === CHANGES_AT_ONCE - 1) yield;
+    }
     touched.mesh = touched.meshServiceIds.size > 0 || touched.peerNodeIds.size > 0;
     return touched;
   }
@@ -166,6 +177,7 @@ export class NetworkState {
   }
 
   #setEndpoint(taskId: string, next: EndpointResource | undefined, touched: Touched): void {
+    if (isSame(this.endpoints.get(taskId), next)) return;
     for (const endpoint of [this.endpoints.get(taskId), next]) {
       if (endpoint === undefined) continue;
       for (const { networkId } of endpoint.attachments) {
@@ -190,6 +202,7 @@ export class NetworkState {
 
   #setService(id: string, next: ServiceResource | undefined, touched: Touched): void {
     const old = this.services.get(id);
+    if (isSame(old, next)) return;
     for (const service of [old, next]) {
       if (service === undefined) continue;
       for (const networkId of networksOf(service)) overlayIn(touched, networkId).serviceIds.add(id);
@@ -227,6 +240,11 @@ function overlayIn({ networkIds, overlays }: Touched, networkId: string): Touche
     overlays.set(networkId, overlay);
   }
   return overlay;
+}
+
+/** A complete set tells again what is known. */
+function isSame<T>(before: T | undefined, next: T | undefined): boolean {
+  return before !== undefined && next !== undefined && isDeepStrictEqual(before, next);
 }
 
 /** Whether what the planners read of a peer is the same: a node that is away keeps its place. */

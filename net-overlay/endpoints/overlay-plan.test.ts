@@ -4,6 +4,7 @@ import { SeededRandom } from "../../base/random/seeded-random.js";
 import type { NodeResource, ResourceKey } from "../../proto/gen/skein/v1/dispatcher.js";
 import { EndpointState, PeerResource, ResourceKind } from "../../proto/gen/skein/v1/dispatcher.js";
 import { BalancePolicy, EndpointMode } from "../../proto/gen/skein/v1/types.js";
+import { atOnce } from "../slices.js";
 import { endpoint, identity, network, peer, service, stateOf } from "./network-fixtures.js";
 import type { OverlayPlan } from "./overlay-plan.js";
 import { planOverlay } from "./overlay-plan.js";
@@ -168,7 +169,7 @@ test("a plan kept step by step equals one made anew, and its changes lead from o
       if (overlay !== undefined) planner.touch(overlay);
       for (const nodeId of touched.peerNodeIds) planner.touchNode(nodeId);
       if (random.float() < 0.3) continue; // several changes, one step
-      const planned = finish(planner.step(state, options));
+      const planned = atOnce(planner.step(state, options));
       const anew = planOverlay(state, options);
       if (planned === undefined || anew === undefined) {
         assert.equal(planned, anew);
@@ -200,10 +201,3 @@ test("a plan kept step by step equals one made anew, and its changes lead from o
     }
   }
 });
-
-function finish<T>(work: Generator<undefined, T>): T {
-  for (;;) {
-    const step = work.next();
-    if (step.done === true) return step.value;
-  }
-}

@@ -133,6 +133,7 @@ export class OverlayPlanner {
   ): void {
     const last = this.#services.get(id);
     if (last === undefined && next === undefined) return;
+    if (last !== undefined && next !== undefined && isSameService(last, next)) return;
     if (!before.has(id)) before.set(id, last);
     if (next === undefined) this.#services.delete(id);
     else this.#services.set(id, next);
@@ -163,10 +164,9 @@ export class OverlayPlanner {
 
   #release(address: string, taskId: string, before: Before): void {
     const rivals = this.#rivals.get(address);
-    if (rivals === undefined) return this.#own(address, undefined, before);
-    rivals.delete(taskId);
-    if (rivals.size === 1) this.#rivals.delete(address);
-    this.#own(address, [...rivals].sort().at(-1), before);
+    rivals?.delete(taskId);
+    if (rivals?.size === 1) this.#rivals.delete(address);
+    this.#own(address, [...(rivals ?? [])].sort().at(-1), before);
   }
 
   #own(address: string, owner: string | undefined, { remoteTasks }: Before): void {
@@ -210,12 +210,24 @@ interface Before {
   readonly remoteTasks: Map<string, number | undefined>;
 }
 
+function isSameService(a: BalancedService, b: BalancedService): boolean {
+  return (
+    a.balance === b.balance &&
+    isSameList(a.vips, b.vips) &&
+    isSameList(a.backends, b.backends) &&
+    isSameList(a.local ?? [], b.local ?? [])
+  );
+}
+
+function isSameList(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((value, index) => value === b[index]);
+}
+
 function isSameRemote(a: RemoteTask, b: RemoteTask): boolean {
   return (
     a.nodeId === b.nodeId &&
     a.number === b.number &&
     a.vtep === b.vtep &&
-    a.addresses.length === b.addresses.length &&
-    a.addresses.every((address, index) => address === b.addresses[index])
+    isSameList(a.addresses, b.addresses)
   );
 }

@@ -16,6 +16,7 @@ import type { AddressFamily } from "../../net-overlay/balance/overlay-table.js";
 import { OverlayTables } from "../../net-overlay/dataplane/linux-overlay-tables.js";
 import type { BalancedService, OverlayPlan } from "../../net-overlay/endpoints/overlay-plan.js";
 import type { OverlayChanges } from "../../net-overlay/endpoints/overlay-planner.js";
+import { atOnce } from "../../net-overlay/slices.js";
 import { BalancePolicy } from "../../proto/gen/skein/v1/types.js";
 
 const STEPS = 60;
@@ -123,8 +124,7 @@ function changesBetween(before: OverlayPlan, next: OverlayPlan): OverlayChanges 
 }
 
 function fill({ tables }: Place, plan: OverlayPlan): void {
-  const work = tables.fill(plan, FAMILIES);
-  while (work.next().done !== true);
+  atOnce(tables.fill(plan, FAMILIES));
 }
 
 function makeAtOnce({ nft }: Place, plan: OverlayPlan): void {
@@ -133,31 +133,31 @@ function makeAtOnce({ nft }: Place, plan: OverlayPlan): void {
 
 test("tables changed step by step equal tables made at once", () => {
   const random = new SeededRandom(7);
-  const [stepwise, atOnce] = [freshPlace(), freshPlace()];
+  const [stepwise, reference] = [freshPlace(), freshPlace()];
   let previous: OverlayPlan | undefined;
   for (let step = 0; step < STEPS; step += 1) {
     const next = randomPlan(random);
     if (previous === undefined) fill(stepwise, next);
-    else stepwise.tables.step(next, changesBetween(previous, next), FAMILIES);
-    makeAtOnce(atOnce, next);
-    assert.deepEqual(listed(stepwise), listed(atOnce), `step ${step}`);
+    else atOnce(stepwise.tables.step(next, changesBetween(previous, next), FAMILIES));
+    makeAtOnce(reference, next);
+    assert.deepEqual(listed(stepwise), listed(reference), `step ${step}`);
     previous = next;
   }
-  close(stepwise, atOnce);
+  close(stepwise, reference);
 });
 
 test("tables filled in slices, over whatever is there, equal tables made at once", () => {
   const random = new SeededRandom(9);
-  const [sliced, atOnce] = [freshPlace(), freshPlace()];
+  const [sliced, reference] = [freshPlace(), freshPlace()];
   for (let step = 0; step < STEPS; step += 1) {
     const next = randomPlan(random, step % 3 === 0 ? "" : "fd00::1");
     if (step % 5 === 4) sliced.nft.run("flush ruleset");
     else if (step % 7 === 6) sliced.nft.run("flush map ip skein vips; flush set ip6 skein idle_vips");
     fill(sliced, next);
-    makeAtOnce(atOnce, next);
-    assert.deepEqual(listed(sliced), listed(atOnce), `step ${step}`);
+    makeAtOnce(reference, next);
+    assert.deepEqual(listed(sliced), listed(reference), `step ${step}`);
   }
-  close(sliced, atOnce);
+  close(sliced, reference);
 });
 
 test("a table of another shape is made anew", () => {
@@ -165,8 +165,23 @@ test("a table of another shape is made anew", () => {
   place.nft.run("table ip skein { map vips { type inet_service : verdict; }; chain old { }; }");
   const plan = randomPlan(new SeededRandom(3));
   fill(place, plan);
-  const atOnce = freshPlace();
-  makeAtOnce(atOnce, plan);
-  assert.deepEqual(listed(place), listed(atOnce));
-  close(place, atOnce);
+  const reference = freshPlace();
+  makeAtOnce(reference, plan);
+  assert.deepEqual(listed(place), listed(reference));
+  close(place, reference);
+});
+
+test("a service of thousands of tasks, more than fits into one message, is carried out like any other", () => {
+  const [place, reference] = [freshPlace(), freshPlace()];
+  const base = randomPlan(new SeededRandom(4));
+  const backends = Array.from({ length: 5_000 }, (_, i) => `10.1.${i >> 8}.${i & 255}`);
+  const many = { id: "many", vips: ["10.0.1.250"], backends };
+  const plan = { ...base, services: new Map<string, BalancedService>([...base.services, ["many", many]]) };
+  fill(place, base);
+  atOnce(place.tables.step(plan, changesBetween(base, plan), FAMILIES));
+  makeAtOnce(reference, plan);
+  assert.deepEqual(listed(place), listed(reference));
+  fill(place, plan);
+  assert.deepEqual(listed(place), listed(reference));
+  close(place, reference);
 });
