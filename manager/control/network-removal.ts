@@ -18,8 +18,7 @@ const WAIT_MS = 10_000;
 export function removeNetwork(tx: WriteTx, network: Network): "gone" | "going" {
   refuseUsed(tx, network);
   const tasks = tx.list("task", usersOf(network)).filter((task) => !isTerminal(task));
-  const services = tx.list("service", usersOf(network)); // those that are left are on their way out
-  if (tasks.length === 0 && services.length === 0) {
+  if (tasks.length === 0) {
     tx.remove("network", network.id);
     return "gone";
   }
@@ -65,13 +64,13 @@ const usersOf = (network: Network) => ({ by: "networkId", networkId: network.id 
 function refuseUsed(tx: ReadTx, network: Network): void {
   const name = network.spec?.annotations?.name ?? network.id;
   if (network.spec?.ingress === true) {
-    const user = tx.list("service").find((service) => !service.pendingDelete && needsIngress(service.spec));
+    const user = tx.list("service").find(({ spec }) => needsIngress(spec));
     if (user === undefined) return;
     throw new FailedPreconditionError(
       `ingress network cannot be removed because service ${nameOf(user)} depends on it`,
     );
   }
-  const users = tx.list("service", usersOf(network)).filter(({ pendingDelete }) => !pendingDelete);
+  const users = tx.list("service", usersOf(network));
   if (users.length > 0) {
     const names = users.map(nameOf).sort();
     const noun = names.length === 1 ? "service" : "services";

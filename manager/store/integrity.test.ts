@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AlreadyExistsError, FailedPreconditionError } from "../../base/errors/errors.js";
-import { Secret, Service } from "../../proto/gen/skein/v1/objects.js";
+import { Network, Secret, Service } from "../../proto/gen/skein/v1/objects.js";
 import { PublishMode } from "../../proto/gen/skein/v1/types.js";
 import { createTestStore } from "../../test/support/test-store.js";
 
@@ -35,6 +35,35 @@ test("a secret in use cannot be removed, an unknown one not be used, even when b
     store.update((tx) => tx.create("service", user)),
     /secret x1 not found/,
   );
+});
+
+test("a network that is going takes no new service, and one in use does not go, even when both are in flight", async () => {
+  const { store } = createTestStore({ delay: () => Promise.resolve() });
+  const network = (pendingDelete: boolean): Network =>
+    Network.fromPartial({ ...store.view((tx) => tx.get("network", "n1")), id: "n1", pendingDelete });
+  await store.update((tx) => tx.create("network", network(false)));
+  const user = Service.fromPartial({
+    id: "s1",
+    spec: { annotations: { name: "web" }, task: { networks: [{ target: "n1" }] } },
+  });
+  const first = await Promise.allSettled([
+    store.update((tx) => tx.create("service", user)),
+    store.update((tx) => tx.update("network", network(true))),
+  ]);
+  assert.deepEqual(
+    first.map(({ status }) => status),
+    ["fulfilled", "rejected"],
+  );
+  await store.update((tx) => tx.remove("service", "s1"));
+  const second = await Promise.allSettled([
+    store.update((tx) => tx.update("network", network(true))),
+    store.update((tx) => tx.create("service", user)),
+  ]);
+  assert.deepEqual(
+    second.map(({ status }) => status),
+    ["fulfilled", "rejected"],
+  );
+  await store.update((tx) => tx.update("network", { ...network(true), vni: 7 })); // going on goes on
 });
 
 test("a rollback to a secret that is gone is not voided: its tasks say what is missing", async () => {

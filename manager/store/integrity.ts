@@ -128,9 +128,13 @@ function brokenByPut(review: Review, final: FinalObject): Violation | undefined 
   if (name !== "" && renamed && otherHolder(review, { table, key: nameKey(name), id }) !== undefined) {
     return { kind: "name", message: nameTakenMessage(table, name) };
   }
-  return table === "service"
-    ? brokenByService(review, { before: state.get("service", id), after })
-    : undefined;
+  if (table === "service") return brokenByService(review, { before: state.get("service", id), after });
+  return isGoing(after) && (before === undefined || !isGoing(before)) ? usedBy(review, final) : undefined;
+}
+
+/** It waits for its removal: nothing new may refer to it. */
+function isGoing(object: object): boolean {
+  return "pendingDelete" in object && object.pendingDelete === true;
 }
 
 function brokenByService(
@@ -155,8 +159,9 @@ function brokenByService(
   for (const [table, id] of references) {
     if (had.has(`${table}:${id}`)) continue;
     const final = finals.get(storeKey(table, id));
-    const exists = final === undefined ? state.get(table, id) !== undefined : final.after !== undefined;
-    if (!exists) return { kind: "reference", message: `${table} ${id} not found` };
+    const found = final === undefined ? state.get(table, id) : final.after;
+    if (found === undefined || isGoing(found))
+      return { kind: "reference", message: `${table} ${id} not found` };
   }
   for (const port of chosenPorts(after.spec)) {
     if (had.has(portKey(port))) continue;
@@ -174,8 +179,11 @@ function brokenByService(
 }
 
 function brokenByRemoval(review: Review, final: FinalObject): Violation | undefined {
-  const { table, id } = final;
-  if (table !== "network" && table !== "secret" && table !== "config") return undefined;
+  const { table } = final;
+  return table === "network" || table === "secret" || table === "config" ? usedBy(review, final) : undefined;
+}
+
+function usedBy(review: Review, { table, id }: Pick<FinalObject, "table" | "id">): Violation | undefined {
   const user = otherHolder(review, { table: "service", key: `${table}:${id}`, id: "" });
   return user === undefined
     ? undefined
