@@ -85,6 +85,10 @@ test("ufw is enabled, reloaded and disabled beside", { timeout: patient(120_000)
     for (const word of ["enable", "reload", "disable", "enable", "disable"]) {
       await ufw.command(...(word === "enable" ? ["--force"] : []), word);
       await serves(`ufw ${word}`);
+      if (word === "enable")
+        await inHost(
+          "iptables -S FORWARD | grep -q 'P FORWARD DROP'; nft list chain ip filter FORWARD | grep -q skg",
+        );
     }
   } finally {
     await ufw.close();
@@ -97,6 +101,7 @@ test("firewalld starts, reloads and ends beside", { timeout: patient(120_000) },
   const firewalld = await openFirewalld(published.host.netns);
   try {
     await serves("firewalld's start");
+    await inHost("nft list chain inet firewalld filter_FORWARD | grep -q skein-vxt");
     await firewalld.command("--reload");
     await serves("firewalld's reload");
     await firewalld.command("--complete-reload");
