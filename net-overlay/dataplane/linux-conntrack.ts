@@ -56,8 +56,8 @@ export class LinuxConntrack {
   }
 
   /**
-   * Looks through all UDP flows, in slices, for those that lead to a backend which left while nobody looked, as
-   * before a restart.
+   * Looks through all UDP flows, in slices, for those that lead to a backend which left while nobody looked,
+   * as before a restart.
    */
   *forgetStrays(isStray: (flow: UdpFlow) => boolean): Generator<undefined, void> {
     for (const family of FAMILIES) {

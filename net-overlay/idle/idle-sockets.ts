@@ -8,8 +8,8 @@ export interface IdleSockets {
   /** Established TCP connections of a sandbox, some at a time. A sandbox that is gone has none. */
   list(sandbox: WatchedSandbox): Iterable<readonly TcpSocket[]>;
   /**
-   * What can be had of a limit where connections are translated, in milliseconds; they are kept that long from
-   * now on.
+   * What can be had of a limit where connections are translated, in milliseconds; they are kept that long
+   * from now on.
    */
   limitMs(place: Watched["place"], askedMs: number): number;
   /**

@@ -39,12 +39,15 @@ class World {
   readonly connections: Connection[] = [];
   readonly resets: string[] = [];
   looks = 0;
+  readonly failing = new Set<string>();
+  readonly log = new MemoryLogger();
   readonly watch = new IdleWatch({
     sandboxes: () => this.sandboxes,
     clock: this.clock,
-    log: new MemoryLogger(),
+    log: this.log,
     sockets: {
       list: (sandbox) => {
+        if (this.failing.has(sandbox.taskId)) throw new Error("no sockets are told");
         this.looks += 1;
         const own = this.connections.filter((one) => one.sandbox.taskId === sandbox.taskId);
         return own.map((one) => [this.#socketOf(one)]);
@@ -216,4 +219,17 @@ test("after stop nothing is looked at", async () => {
   world.connect();
   await world.pass(5_000);
   assert.deepEqual([world.looks, world.resets.length], [0, 0]);
+});
+
+test("a sandbox that cannot be looked at is said and keeps no other from being looked at", async () => {
+  const world = new World();
+  world.sandboxes.unshift({ ...CLIENT, taskId: "broken" });
+  world.failing.add("broken");
+  world.limit(5_000);
+  await world.settle();
+  world.connect();
+  await world.pass(30_000);
+  assert.equal(world.resets.length, 1);
+  const warnings = world.log.lines.filter(({ level }) => level === "warn");
+  assert.ok(warnings.length >= 1 && warnings.length <= 7, `${warnings.length} warnings`);
 });

@@ -37,6 +37,7 @@ export class IdleWatch {
   /** At the start, as sandboxes and connections are older than we are, and when a limit became shorter. */
   #isAllDue = true;
   #isLooking = false;
+  #isFailing = false;
   #isStopped = false;
   #resetCount = 0;
 
@@ -104,14 +105,11 @@ export class IdleWatch {
   }
 
   #look(): void {
-    const { clock, log } = this.#options;
     this.#isLooking = true;
-    this.#lookAtDue(clock.monotonicMs())
-      .catch((error: unknown) => log.warn("idle connections were not looked at", { error: messageOf(error) }))
-      .finally(() => {
-        this.#isLooking = false;
-        this.#plan();
-      });
+    void this.#lookAtDue(this.#options.clock.monotonicMs()).finally(() => {
+      this.#isLooking = false;
+      this.#plan();
+    });
   }
 
   async #lookAtDue(now: number): Promise<void> {
@@ -124,9 +122,23 @@ export class IdleWatch {
       if (shortestMs === undefined) continue;
       // said first: a sandbox that cannot be looked at waits as one without connections
       this.#due.set(sandbox.taskId, now + shortestMs);
-      const leastMs = await this.#lookAt(sandbox, shortestMs);
+      const leastMs = await this.#tryLookAt(sandbox, shortestMs);
       const gapMs = Math.min(GAP_MAX_MS, Math.max(GAP_MIN_MS, shortestMs / GAPS_PER_LIMIT));
       this.#due.set(sandbox.taskId, this.#options.clock.monotonicMs() + Math.max(gapMs, leastMs));
+    }
+  }
+
+  async #tryLookAt(sandbox: WatchedSandbox, shortestMs: number): Promise<number> {
+    try {
+      const leastMs = await this.#lookAt(sandbox, shortestMs);
+      this.#isFailing = false;
+      return leastMs;
+    } catch (error) {
+      const { log } = this.#options;
+      const fields = { taskId: sandbox.taskId, error: messageOf(error) };
+      if (!this.#isFailing) log.warn("idle connections were not looked at", fields);
+      this.#isFailing = true; // said once, until one succeeds
+      return shortestMs;
     }
   }
 
