@@ -81,6 +81,8 @@ export interface PathReport {
   readonly mtuBytes: number;
   /** What is wrong, in words; "": nothing. */
   readonly trouble: string;
+  /** Whether traffic passes: also where large packets vanish, because networks keep to smaller ones. */
+  readonly isUsable: boolean;
 }
 
 export interface NetworkPlane {

@@ -27,9 +27,9 @@ export async function networkReport(
   };
 }
 
-function pathState({ hostname, address, mtuBytes, trouble }: PathReport): PairState {
+function pathState({ hostname, address, mtuBytes, trouble, isUsable }: PathReport): PairState {
   const measured = mtuBytes === 0 ? "not measured yet" : `packets of ${mtuBytes} bytes pass`;
-  return { kind: "path", with: hostname || address, isGood: trouble === "", state: trouble || measured };
+  return { kind: "path", with: hostname || address, isGood: isUsable, state: trouble || measured };
 }
 
 function encryptionState({ nodeId, hostname, handshakeAgeMs, generation, stale }: EncryptedPair): PairState {

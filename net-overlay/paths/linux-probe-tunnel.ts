@@ -18,6 +18,7 @@ import { isNetns } from "../dataplane/linux-overlay.js";
 import { RouteSocket } from "../dataplane/linux-route-socket.js";
 import { ensureTunnel, syncPeers } from "../dataplane/linux-tunnel.js";
 import { deleteLink, setAddress, setLinkUp } from "../dataplane/rtnetlink-messages.js";
+import { atOnce } from "../slices.js";
 import { tunnelAddress } from "../vxlan/node-addresses.js";
 import { PROBE_VNI, vxlanOverheadBytes } from "../vxlan/vni.js";
 import { serveTransfers, transfer } from "./linux-probe-transfer.js";
@@ -228,12 +229,14 @@ export class LinuxProbeTunnel implements ProbeTunnel {
       throw new FailedPreconditionError("the probes' tunnel is not open");
     const known = this.#entered.get(number);
     if (known === vtep) return;
-    syncPeers(this.#inside, {
-      linkIndex,
-      before: new Map(known === undefined ? [] : [[number, known]]),
-      after: new Map([[number, vtep]]),
-      nextHopOf: tunnelAddress,
-    });
+    atOnce(
+      syncPeers(this.#inside, {
+        linkIndex,
+        before: new Map(known === undefined ? [] : [[number, known]]),
+        after: new Map([[number, vtep]]),
+        nextHopOf: tunnelAddress,
+      }),
+    );
     this.#entered.set(number, vtep);
   }
 

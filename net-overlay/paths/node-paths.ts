@@ -65,6 +65,7 @@ export class NodePaths {
       address: path.peer.vtep,
       mtuBytes: pathMtuOf([path], facts),
       trouble: [...pathTroubles([path], facts).values()].join("; "),
+      isUsable: !path.isSilent && path.fault === "",
     }));
   }
 

@@ -17,10 +17,10 @@ import type { ProbeTunnel, ProbeTunnelOptions } from "./probe-tunnel.js";
 export const CHECKS_MAX = 16;
 /** Longer than a daemon takes to restart, and than a manager takes to say that a node is down. */
 export const SILENT_AFTER_MS = 5_000;
-/** After a silent look, while it is not decided. */
-const SILENT_RETRY_MS = 200;
-/** Of a path known to be silent or small, at least: when it is well again that is seen soon. */
-const BAD_PERIOD_MS = 2_000;
+/** Between the looks at a silent path: when it is well again that is seen within a second. */
+const SILENT_PERIOD_MS = 250;
+/** The same for one on which large packets vanish, at least. */
+const SMALL_PERIOD_MS = 2_000;
 
 interface Watched {
   peer: PathPeer;
@@ -235,9 +235,13 @@ export class PathMonitor {
       watched.mtuBytes = outcome.mtuBytes;
     }
     const usualMs = periodMs(this.#watched.size, random.float());
-    const isBad = watched.isSilent || watched.mtuBytes < this.#facts.fullBytes;
-    const isUndecided = watched.silentSinceMs !== undefined && !watched.isSilent;
-    const delayMs = isUndecided ? SILENT_RETRY_MS : isBad ? Math.min(usualMs, BAD_PERIOD_MS) : usualMs;
+    const isSmall = watched.mtuBytes < this.#facts.fullBytes;
+    const delayMs =
+      watched.silentSinceMs !== undefined
+        ? SILENT_PERIOD_MS
+        : isSmall
+          ? Math.min(usualMs, SMALL_PERIOD_MS)
+          : usualMs;
     watched.nextAtMs = nowMs + delayMs;
     if (before.mtuBytes !== watched.mtuBytes || before.isSilent !== watched.isSilent) onChange();
   }

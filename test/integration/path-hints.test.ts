@@ -48,8 +48,14 @@ test("measured paths, a blocked port and its end show in node inspect and node l
   );
   const { stderr } = await first.skein(["node", "ls"]);
   assert.ok(stderr.includes(`network: ${words}`), stderr);
+  const verified = await first.skein(["net", "verify"]);
+  assert.equal(verified.code, 1);
+  assert.ok(verified.stdout.includes(`${first.name}: path with ${second.name}: ${words}`), verified.stdout);
   nft("delete table inet block");
   await until("the trouble is over", 30_000, async () =>
     (await extras(first)).NetworkTrouble === undefined ? true : undefined,
+  );
+  await until("the network is well", 10_000, async () =>
+    (await first.skein(["net", "verify"])).stdout.startsWith("yes: revision") ? true : undefined,
   );
 });
