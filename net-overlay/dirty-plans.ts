@@ -19,6 +19,7 @@ import { CollisionError } from "./paths/collision.js";
 import { type CollisionHolders, CollisionWatch } from "./paths/collision-watch.js";
 import { MeshRelays } from "./proxy/mesh-relays.js";
 import type { PortRelays } from "./proxy/port-relays.js";
+import { inSlices } from "./slices.js";
 
 /** After a failure to apply; the next change tries again, too. */
 const RETRY_DELAY_MS = 1_000;
@@ -182,7 +183,8 @@ export class DirtyPlans {
     this.lookAtAddresses();
     if (await this.#relays.listen(state, identity)) this.#planner.touchAll();
     const { places: relays } = this.#relays;
-    const plan = this.#planner.plan(state, { identity, sandboxes, ownAddresses: ownAddresses.list, relays });
+    const options = { identity, sandboxes, ownAddresses: ownAddresses.list, relays };
+    const plan = await inSlices(this.#planner.plan(state, options), clock);
     await dataPlane.applyMesh(plan);
     this.#relays.aim(plan);
     if (plan.hasIpv6 && !this.#hasIpv6) await this.#twinSandboxes();
@@ -213,7 +215,10 @@ export class DirtyPlans {
   #tellUnspoken(ports: readonly MeshPort[]): void {
     const { dataPlane, troubles } = this.#ground;
     const port = ports.find(({ protocol }) => protocol === "sctp");
-    if (port === undefined || dataPlane.speaksSctp()) return troubles.clear("sctp");
+    if (port === undefined || dataPlane.speaksSctp()) {
+      troubles.clear("sctp");
+      return;
+    }
     const words = `port ${port.publishedPort}/sctp is published, but this kernel has no SCTP (module sctp)`;
     troubles.set("sctp", words);
   }

@@ -39,53 +39,47 @@ export function renderMeshRuleset(
  * @param options.chains those of the table in the kernel; undefined: there is no table, or one whose frame
  * differs, which is replaced.
  */
-export function renderMeshFill(
+export function* renderMeshFill(
   next: MeshPlan,
   options: { readonly chains: ReadonlySet<string> | undefined; readonly family?: MeshFamily },
-): string[] {
+): Generator<string, void> {
   const { chains, family = MESH_IPV4 } = options;
   const { table } = family;
-  const empty = emptied(next);
   const frame = chains === undefined ? renderHead(next, family) : renderFrame(next, family);
-  const sets = renderSets(empty, next, family);
-  const slices = [
-    [
-      ...frame,
-      ...SETS.map(([kind, name]) => `flush ${kind} ${table} ${name}`),
-      gatewayElement(next, family),
-      ...sets,
-    ].join("\n"),
-  ];
+  yield [
+    ...frame,
+    ...SETS.map(([kind, name]) => `flush ${kind} ${table} ${name}`),
+    gatewayElement(next, family),
+    ...renderSets(emptied(next), next, family),
+  ].join("\n");
   const wanted = new Set([...frameChains(next, family), versionChain(next, family)]);
+  const added: Record<PortMap, MeshPort[]> = { ports: [], node_ports: [] };
   let lines: string[] = [];
   let weight = 0;
-  const cut = (): void => {
-    if (lines.length > 0) slices.push(lines.join("\n"));
-    lines = [];
-    weight = 0;
-  };
   for (const port of next.ports) {
-    for (const chain of chainsOfPort(port, next, family)) {
+    const own = chainsOfPort(port, next, family);
+    if (own.length > 0) added[mapOf(port)].push(port);
+    for (const chain of own) {
       wanted.add(chain.name);
       lines.push(...replaceChain(chain.name, chain.rules, table));
       weight += chain.weight;
     }
-    if (weight >= SLICE_WEIGHT) cut();
+    if (weight < SLICE_WEIGHT) continue;
+    yield lines.join("\n");
+    lines = [];
+    weight = 0;
   }
-  cut();
-  const { added } = portTexts(portChanges(empty, next, family), family);
-  slices.push([`flush map ${table} ports`, `flush map ${table} node_ports`, ...added].join("\n"));
+  if (lines.length > 0) yield lines.join("\n");
+  const flushed = PORT_MAPS.map((map) => `flush map ${table} ${map}`);
+  yield [...flushed, ...mapTexts("add", added, family)].join("\n");
   // what leads to another chain goes first
   const stale = [...(chains ?? [])].filter((chain) => !wanted.has(chain)).sort();
   for (let at = 0; at < stale.length; at += SLICE_WEIGHT) {
-    slices.push(
-      stale
-        .slice(at, at + SLICE_WEIGHT)
-        .flatMap((chain) => removeChain(chain, table))
-        .join("\n"),
-    );
+    yield stale
+      .slice(at, at + SLICE_WEIGHT)
+      .flatMap((chain) => removeChain(chain, table))
+      .join("\n");
   }
-  return slices;
 }
 
 /** Whether one may be changed into the other: the frame holds number and port. */
@@ -166,20 +160,26 @@ interface PortTexts {
   readonly added: readonly string[];
 }
 
-function portTexts({ removed, filled, freed, added }: PortChanges, { table }: MeshFamily): PortTexts {
-  const key = ({ protocol, publishedPort }: MeshPort): string => `${protocol} . ${publishedPort}`;
-  const texts = (verb: string, of: PortChanges["added"], say: (port: MeshPort) => string): string[] =>
-    PORT_MAPS.filter((map) => of[map].length > 0).map(
-      (map) => `${verb} element ${table} ${map} { ${of[map].map(say).join(", ")} }`,
-    );
+function portTexts({ removed, filled, freed, added }: PortChanges, family: MeshFamily): PortTexts {
+  const { table } = family;
   return {
-    removed: texts("delete", removed, key),
+    removed: mapTexts("delete", removed, family),
     filled: [
       ...filled.flatMap(({ name, rules }) => replaceChain(name, rules, table)),
       ...freed.flatMap((name) => removeChain(name, table)),
     ],
-    added: texts("add", added, (port) => `${key(port)} : goto ${chainOf(port)}`),
+    added: mapTexts("add", added, family),
   };
+}
+
+function mapTexts(verb: "add" | "delete", ports: PortChanges["added"], { table }: MeshFamily): string[] {
+  const text = (port: MeshPort): string => {
+    const key = `${port.protocol} . ${port.publishedPort}`;
+    return verb === "delete" ? key : `${key} : goto ${chainOf(port)}`;
+  };
+  return PORT_MAPS.filter((map) => ports[map].length > 0).map(
+    (map) => `${verb} element ${table} ${map} { ${ports[map].map(text).join(", ")} }`,
+  );
 }
 
 function isSame(chains: readonly PortChain[], name: string, rules: readonly string[]): boolean {

@@ -7,11 +7,13 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import type { Linux } from "../../base/linux/linux-ports.js";
+import { inSlices } from "../../base/loop/process-slices.js";
 import { GATEWAY_LINK_PREFIX, TRANSIT_LINK } from "../balance/mesh-frame.js";
 import type { MeshPlan } from "../endpoints/mesh-plan.js";
 import { meshTable, nodeNumberOfTable, taskMac, transitGatewayIpv6 } from "../vxlan/node-addresses.js";
 import { transitIpv6, transitSubnetIpv6, vtepMac } from "../vxlan/transit.js";
 import type { LinuxMeshTable } from "./linux-mesh-table.js";
+import { syncRules } from "./linux-return-rules.js";
 import type { RouteSocket } from "./linux-route-socket.js";
 import { FRAME_RULES, returnRules, ruleKey } from "./return-rules.js";
 import type { MarkRule, Route } from "./rtnetlink-messages.js";
@@ -77,8 +79,10 @@ export class LinuxMeshIpv6 {
     this.#applied = undefined; // until everything below is done
     this.#isAbsent = false;
     const known = before?.rules ?? this.#ensure(plan, tunnelIndex);
-    const rules = this.#syncRules(plan, before, known);
-    if (plan.peers !== before?.plan.peers) this.#syncPeers(plan, { before: before?.plan, tunnelIndex });
+    const rules = rulesOf(plan, before, known);
+    if (rules !== known) await inSlices(syncRules(this.#socket, { before: known, after: rules, family: 6 }));
+    if (plan.peers !== before?.plan.peers)
+      await inSlices(this.#syncPeers(plan, { before: before?.plan, tunnelIndex }));
     await this.#table.apply(before?.plan, plan);
     this.#applied = { plan, tunnelIndex, rules };
   }
@@ -147,38 +151,28 @@ export class LinuxMeshIpv6 {
     return rules;
   }
 
-  #syncRules(
+  *#syncPeers(
     plan: MeshPlan,
-    before: Applied | undefined,
-    known: ReadonlyMap<string, MarkRule>,
-  ): ReadonlyMap<string, MarkRule> {
-    const isPublishing = plan.ports.length > 0;
-    if (before?.plan.peers === plan.peers && before.plan.ports.length > 0 === isPublishing) return known;
-    const rules = returnRules(isPublishing ? plan.peers.keys() : []);
-    for (const [key, rule] of rules) if (!known.has(key)) this.#socket.ensure(addRule(rule, 6));
-    for (const [key, rule] of known) if (!rules.has(key)) this.#socket.discard(deleteRule(rule, 6));
-    return rules;
-  }
-
-  #syncPeers(plan: MeshPlan, options: { before: MeshPlan | undefined; tunnelIndex: number }): void {
+    options: { before: MeshPlan | undefined; tunnelIndex: number },
+  ): Generator<undefined, void> {
     const { before, tunnelIndex: linkIndex } = options;
     const numbers = before === undefined ? this.#readPeers(linkIndex) : new Set(before.peers.keys());
-    const gone = [...numbers].filter((number) => !plan.peers.has(number));
-    this.#socket.sendAll(
-      gone.flatMap((number) => [
-        ...peerRoutes(number, linkIndex).map(deleteRoute),
+    const socket = this.#socket;
+    for (const number of numbers) {
+      if (plan.peers.has(number)) continue;
+      for (const route of peerRoutes(number, linkIndex)) socket.discard(deleteRoute(route));
+      socket.discard(
         deleteNeighbour({ linkIndex, address: transitGatewayIpv6(number), mac: vtepMac(number) }),
-      ]),
-      { discards: true },
-    );
+      );
+      yield;
+    }
     const source = transitGatewayIpv6(plan.nodeNumber);
-    const added = [...plan.peers.keys()].filter((number) => before === undefined || !numbers.has(number));
-    this.#socket.sendAll(
-      added.flatMap((number) => [
-        setNeighbour({ linkIndex, address: transitGatewayIpv6(number), mac: vtepMac(number) }),
-        ...peerRoutes(number, linkIndex).map((route) => setRoute({ ...route, source })),
-      ]),
-    );
+    for (const number of plan.peers.keys()) {
+      if (before !== undefined && numbers.has(number)) continue;
+      socket.send(setNeighbour({ linkIndex, address: transitGatewayIpv6(number), mac: vtepMac(number) }));
+      for (const route of peerRoutes(number, linkIndex)) socket.send(setRoute({ ...route, source }));
+      yield;
+    }
   }
 
   #readPeers(linkIndex: number): Set<number> {
@@ -233,6 +227,17 @@ export function withoutIpv6(link: string): Record<string, string> {
 function loopbackBy(linkIndex: number): Route {
   const metric = LOOPBACK_METRIC + linkIndex; // with one for all, the last link would have the only route
   return { destination: "::1/128", type: "local", table: RT_TABLE_LOCAL, linkIndex, metric };
+}
+
+/** The same map while nothing changes. */
+function rulesOf(
+  plan: MeshPlan,
+  before: Applied | undefined,
+  known: ReadonlyMap<string, MarkRule>,
+): ReadonlyMap<string, MarkRule> {
+  const isPublishing = plan.ports.length > 0;
+  if (before?.plan.peers === plan.peers && before.plan.ports.length > 0 === isPublishing) return known;
+  return returnRules(isPublishing ? plan.peers.keys() : []);
 }
 
 function peerRoutes(number: number, linkIndex: number): Route[] {

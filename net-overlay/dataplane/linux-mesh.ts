@@ -23,6 +23,7 @@ import { LinuxForeignFilters } from "./linux-foreign-filters.js";
 import { LinuxMeshIpv6, linkSettingsIpv6, withoutIpv6 } from "./linux-mesh-ipv6.js";
 import { LinuxMeshTable } from "./linux-mesh-table.js";
 import { makeVeth } from "./linux-overlay.js";
+import { syncRules } from "./linux-return-rules.js";
 import type { RouteSocket } from "./linux-route-socket.js";
 import { type EnsuredTunnel, ensureTunnel, readPeers, syncPeers } from "./linux-tunnel.js";
 import { type MeshFactsOptions, meshFacts } from "./mesh-facts.js";
@@ -117,9 +118,8 @@ export class LinuxMesh {
     const isPublishing = plan.ports.length > 0;
     const isSameTree = peers === before.plan?.peers && isPublishing === before.plan.ports.length > 0;
     const rules = isSameTree ? before.rules : returnRules(isPublishing ? peers.keys() : []);
-    for (const [key, rule] of rules) if (!before.rules.has(key)) socket.ensure(addRule(rule));
-    for (const [key, rule] of before.rules) if (!rules.has(key)) socket.discard(deleteRule(rule));
-    if (peers !== before.peers) this.#syncPeers(plan, before);
+    if (rules !== before.rules) await inSlices(syncRules(socket, { before: before.rules, after: rules }));
+    if (peers !== before.peers) await inSlices(this.#syncPeers(plan, before));
     await this.#table.apply(before.plan, plan);
     await this.#ipv6.apply(plan, tunnelIndex);
     if (before.plan === undefined) await inSlices(this.#conntrack.forgetStrays(isStrayOf(plan)));
@@ -127,22 +127,25 @@ export class LinuxMesh {
     this.#applied = { plan, tunnelIndex, peers, rules };
   }
 
-  #syncPeers(plan: MeshPlan, before: Applied): void {
+  *#syncPeers(plan: MeshPlan, before: Applied): Generator<undefined, void> {
     const { tunnelIndex } = before;
     const socket = this.#socket;
     for (const number of before.peers.keys()) {
-      if (!plan.peers.has(number))
-        for (const route of peerRoutes(number, tunnelIndex)) socket.discard(deleteRoute(route));
+      if (plan.peers.has(number)) continue;
+      for (const route of peerRoutes(number, tunnelIndex)) socket.discard(deleteRoute(route));
+      yield;
     }
-    const changed = syncPeers(socket, {
+    const changed = yield* syncPeers(socket, {
       linkIndex: tunnelIndex,
       before: before.peers,
       after: plan.peers,
       nextHopOf: transitGateway,
     });
     const source = transitGateway(plan.nodeNumber);
-    for (const number of changed)
+    for (const number of changed) {
       for (const route of peerRoutes(number, tunnelIndex)) socket.send(setRoute({ ...route, source }));
+      yield;
+    }
   }
 
   /** For the audit. @returns undefined: nothing was applied yet. */

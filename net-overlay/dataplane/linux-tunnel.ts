@@ -128,8 +128,8 @@ export function readPeers(socket: RouteSocket, linkIndex: number): Map<number, s
   return peers;
 }
 
-/** @returns numbers of the peers that were added or moved. */
-export function syncPeers(
+/** A peer is a slice. @returns numbers of the peers that were added or moved. */
+export function* syncPeers(
   socket: RouteSocket,
   options: {
     linkIndex: number;
@@ -137,7 +137,7 @@ export function syncPeers(
     after: ReadonlyMap<number, string>;
     nextHopOf: (number: number) => string;
   },
-): number[] {
+): Generator<undefined, number[]> {
   const { linkIndex, before, after, nextHopOf } = options;
   const changed: number[] = [];
   for (const [number, vtep] of before) {
@@ -145,6 +145,7 @@ export function syncPeers(
     const mac = vtepMac(number);
     if (vtep !== "") socket.discard(deleteForwarding({ linkIndex, mac, address: vtep }));
     socket.discard(deleteNeighbour({ linkIndex, mac, address: nextHopOf(number) }));
+    yield;
   }
   for (const [number, vtep] of after) {
     if (before.get(number) === vtep) continue;
@@ -152,6 +153,7 @@ export function syncPeers(
     socket.send(setForwarding({ linkIndex, mac, address: vtep }));
     socket.send(setNeighbour({ linkIndex, mac, address: nextHopOf(number) }));
     changed.push(number);
+    yield;
   }
   return changed;
 }

@@ -4,6 +4,7 @@ import { SeededRandom } from "../../base/random/seeded-random.js";
 import type { NodeResource, ResourceKey } from "../../proto/gen/skein/v1/dispatcher.js";
 import { EndpointState, PeerResource, ResourceKind } from "../../proto/gen/skein/v1/dispatcher.js";
 import { BalancePolicy, PortConfig, PublishMode, SourceMode } from "../../proto/gen/skein/v1/types.js";
+import { atOnce } from "../slices.js";
 import type { MeshOptions } from "./mesh-plan.js";
 import { planMesh } from "./mesh-plan.js";
 import { MeshPlanner } from "./mesh-planner.js";
@@ -95,7 +96,11 @@ test("a plan made step by step equals one made anew", () => {
         planner.touchAll();
       }
       const options: MeshOptions = { identity, sandboxes, ownAddresses };
-      assert.deepEqual(planner.plan(state, options), planMesh(state, options), `seed ${seed}, step ${step}`);
+      assert.deepEqual(
+        atOnce(planner.plan(state, options)),
+        planMesh(state, options),
+        `seed ${seed}, step ${step}`,
+      );
     }
   }
 });
@@ -131,7 +136,7 @@ test("one changed endpoint leaves the other services' ports the objects they wer
   const state = bigState();
   const planner = new MeshPlanner();
   const options: MeshOptions = { identity: { ...identity, number: 5_000 }, sandboxes: new Map() };
-  const before = planner.plan(state, options);
+  const before = atOnce(planner.plan(state, options));
   assert.equal(before.ports.length, 1_000);
   const changed = endpoint(21, {
     taskId: "t7.3",
@@ -140,7 +145,7 @@ test("one changed endpoint leaves the other services' ports the objects they wer
     state: EndpointState.DRAINING,
   });
   tell(planner, state.apply({ complete: false, upserts: [changed], removals: [] }));
-  const after = planner.plan(state, options);
+  const after = atOnce(planner.plan(state, options));
   assert.deepEqual(
     after.ports.filter((port, at) => port !== before.ports[at]).map(({ publishedPort }) => publishedPort),
     [10_007],
@@ -152,14 +157,14 @@ test("a node that says something new of itself, but keeps number and address, ch
   const state = bigState();
   const planner = new MeshPlanner();
   const options: MeshOptions = { identity: { ...identity, number: 5_000 }, sandboxes: new Map() };
-  const before = planner.plan(state, options);
+  const before = atOnce(planner.plan(state, options));
   const same = state.peers.get("n2");
   assert.ok(same);
   const upserts: NodeResource[] = [{ resource: { $case: "peer", value: { ...same, pathMtuBytes: 1_400 } } }];
   tell(planner, state.apply({ complete: false, upserts, removals: [] }));
-  const after = planner.plan(state, options);
+  const after = atOnce(planner.plan(state, options));
   assert.equal(after.peers, before.peers);
   assert.ok(after.ports.every((port, at) => port === before.ports[at]));
   tell(planner, state.apply({ complete: false, upserts: [peer(2)], removals: [] }));
-  assert.notEqual(planner.plan(state, options).peers, before.peers);
+  assert.notEqual(atOnce(planner.plan(state, options)).peers, before.peers);
 });

@@ -36,27 +36,34 @@ export class MeshPlanner {
     this.#nodes.add(nodeId);
   }
 
-  plan(state: NetworkState, options: MeshOptions): MeshPlan {
-    if (this.#isWhole) this.#planAll(state, options);
-    else this.#planTouched(state, options);
+  /** In slices, between which state and sandboxes must not change. */
+  *plan(state: NetworkState, options: MeshOptions): Generator<undefined, MeshPlan> {
+    if (this.#isWhole) yield* this.#planAll(state, options);
+    else yield* this.#planTouched(state, options);
     this.#services.clear();
     this.#nodes.clear();
     this.#isWhole = false;
     return assemble(this.#shares.values(), { ...options, nodes: this.#known });
   }
 
-  #planAll(state: NetworkState, options: MeshOptions): void {
+  *#planAll(state: NetworkState, options: MeshOptions): Generator<undefined, void> {
     this.#shares.clear();
-    for (const id of [...state.services.keys()].sort()) this.#setShare(state, id, options);
+    for (const id of [...state.services.keys()].sort()) {
+      this.#setShare(state, id, options);
+      yield;
+    }
     this.#seen.clear();
     for (const [nodeId, peer] of state.peers) this.#seen.set(nodeId, seenOf(peer));
     this.#known = nodesOf(state, options);
   }
 
-  #planTouched(state: NetworkState, options: MeshOptions): void {
+  *#planTouched(state: NetworkState, options: MeshOptions): Generator<undefined, void> {
     if (this.#nodes.size > 0) this.#planNodes(state, options);
     let isGrown = false;
-    for (const id of this.#services) isGrown = this.#setShare(state, id, options) || isGrown;
+    for (const id of this.#services) {
+      isGrown = this.#setShare(state, id, options) || isGrown;
+      yield;
+    }
     if (!isGrown) return;
     const sorted = [...this.#shares].sort(([a], [b]) => (a < b ? -1 : 1));
     this.#shares.clear();
