@@ -96,7 +96,7 @@ function routesOf(backend: EngineBackend, clients: ManagerClients, events: Engin
     events.journal.add(pruneEvent(type, bytes, backend.clock.nowMs()));
   return [
     ...systemRoutes(backend, clients),
-    ...debugRoutes(clients, isManager),
+    ...debugRoutes(clients, isManager, () => backend.networkAudits?.()),
     ...swarmRoutes(clients, backend.swarm, () => backend.settings().swarmDefaultAdvertiseAddr),
     ...backupRoutes(clients, backend.swarm),
     ...nodeRoutes(clients),

@@ -14,6 +14,7 @@ import type { LocalNetworks, PortBinding } from "../proto/engine/networks.js";
 import type { EngineSettings } from "../proto/engine/settings.js";
 import type { ContainerStreams } from "../proto/engine/streams.js";
 import type { ClusterSpec, GenericResource, NodeAvailability } from "../proto/gen/skein/v1/types.js";
+import type { AuditCounts } from "./convert/audit-metrics-text.js";
 import type { ContainerBackend, EngineContainerNetwork, ImageBackend, KnownCluster } from "./engine-ports.js";
 import type { NodeNetworkReport } from "./net/node-network-report.js";
 
@@ -208,6 +209,8 @@ export interface EngineBackend {
   portsOfTask?(taskId: string): readonly PortBinding[];
   /** This node's part of the cluster's network, compared with the kernel now. @default it has none */
   inspectNetwork?(): Promise<NodeNetworkReport | undefined>;
+  /** What its audits found until now. @default it has none */
+  networkAudits?(): AuditCounts | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;

@@ -9,7 +9,7 @@ import type { PortBinding } from "../proto/engine/networks.js";
 import type { NodeResource, ResourceKey } from "../proto/gen/skein/v1/dispatcher.js";
 import type { Task } from "../proto/gen/skein/v1/objects.js";
 import type { PortConfig } from "../proto/gen/skein/v1/types.js";
-import type { NetworkInspection } from "./audit/audit-report.js";
+import type { AuditReport, NetworkInspection } from "./audit/audit-report.js";
 import type { ContainerPlugs } from "./container-plugs.js";
 
 /** What a node tells about its part in encrypted networks. */
@@ -130,6 +130,8 @@ export interface NetworkPlane {
   readonly containers?: ContainerPlugs;
   /** Compares all of it with the kernel now, repairs, and tells. Absent: this node has no networks. */
   readonly inspect?: () => Promise<NetworkInspection>;
+  /** What its audits found until now. */
+  readonly audits?: () => AuditReport;
   /** Removes the sandbox. Missing is fine. */
   detachTask(taskId: string): Promise<void>;
   /** Sandboxes found after a restart that no task claims are removed. */

@@ -11,7 +11,7 @@ import type { Logger } from "../base/log/logger.js";
 import type { Random } from "../base/random/random.js";
 import type { PortBinding } from "../proto/engine/networks.js";
 import type { Task } from "../proto/gen/skein/v1/objects.js";
-import { AuditBook, type NetworkInspection } from "./audit/audit-report.js";
+import { AuditBook, type AuditReport, type NetworkInspection } from "./audit/audit-report.js";
 import { Auditor } from "./audit/auditor.js";
 import { HOST_PLACE } from "./audit/kernel-audit.js";
 import { stateDigests } from "./audit/state-digest.js";
@@ -135,6 +135,10 @@ export class NodeNetwork implements NetworkPlane {
       turns: this.#turns,
       namesOf: (networkId) => this.#sandboxes.namesOf(networkId),
     });
+  }
+
+  audits(): AuditReport {
+    return this.#auditor?.report ?? new AuditBook().read();
   }
 
   async inspect(): Promise<NetworkInspection> {

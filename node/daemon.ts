@@ -25,7 +25,7 @@ import { lockDataDir } from "./data-dir-lock.js";
 import type { LiveSettings } from "./live-settings.js";
 import { LocalManager } from "./local-manager.js";
 import { readMachineFacts } from "./machine-facts.js";
-import { networkReport } from "./network-report.js";
+import { networkAudits, networkReport } from "./network-report.js";
 import { NodeLock } from "./node-lock.js";
 import { NodeWorkload } from "./node-workload.js";
 import { SwarmFiles } from "./swarm-files.js";
@@ -131,6 +131,7 @@ export class Daemon {
           taskNetworks(workload.network.taskNetworks(taskId), workload.known?.task(taskId)),
         known: () => workload.known,
         portsOfTask: (taskId) => workload.network.taskPorts(taskId),
+        networkAudits: () => networkAudits(workload.network),
         inspectNetwork: () =>
           networkReport(workload.network, { nodeId: swarm.info().nodeId, hostname: facts.hostname }),
         clock,

@@ -2,6 +2,7 @@
  * A node's network in the words of the API. Pure over the network plane.
  * Invariant: what is wrong now stands apart from what was wrong and is repaired.
  */
+import type { AuditCounts } from "../api/convert/audit-metrics-text.js";
 import type { NodeNetworkReport, PairState } from "../api/net/node-network-report.js";
 import { differenceText } from "../net-overlay/audit/compare.js";
 import type { EncryptedPair, NetworkPlane, PathReport } from "../net-overlay/network-plane.js";
@@ -30,6 +31,14 @@ export async function networkReport(
 function pathState({ hostname, address, mtuBytes, trouble, isUsable }: PathReport): PairState {
   const measured = mtuBytes === 0 ? "not measured yet" : `packets of ${mtuBytes} bytes pass`;
   return { kind: "path", with: hostname || address, isGood: isUsable, state: trouble || measured };
+}
+
+/** @returns undefined where there is no network to look at. */
+export function networkAudits(network: NetworkPlane): AuditCounts | undefined {
+  const report = network.audits?.();
+  if (report === undefined) return undefined;
+  const { audits, differencesByKind, standing } = report;
+  return { audits, differencesByKind, standing: standing.length };
 }
 
 function encryptionState({ nodeId, hostname, handshakeAgeMs, generation, stale }: EncryptedPair): PairState {

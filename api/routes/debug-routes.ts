@@ -3,6 +3,7 @@
  * Edge: to the manager's Debug service.
  */
 import { codeOf } from "../../base/errors/errors.js";
+import { type AuditCounts, auditMetricsText } from "../convert/audit-metrics-text.js";
 import { networkMetricsText } from "../convert/network-metrics-text.js";
 import { METRICS_CONTENT_TYPE, raftMetricsText } from "../convert/raft-metrics-text.js";
 import type { JsonObject } from "../convert/shape.js";
@@ -22,7 +23,12 @@ async function managerMetrics(clients: ManagerClients): Promise<string> {
   }
 }
 
-export function debugRoutes(clients: ManagerClients, isManager: () => boolean): Route[] {
+/** @param differences found by this node's audits, by kind; undefined: it has no networks. */
+export function debugRoutes(
+  clients: ManagerClients,
+  isManager: () => boolean,
+  differences: () => AuditCounts | undefined,
+): Route[] {
   return [
     {
       method: "GET",
@@ -37,8 +43,10 @@ export function debugRoutes(clients: ManagerClients, isManager: () => boolean): 
       method: "GET",
       path: "/metrics",
       handle: async ({ response }) => {
-        // A worker has nothing to tell yet: an empty page, so that one scrape configuration serves all nodes.
-        const text = isManager() ? await managerMetrics(clients) : "";
+        // Of every node its own audits, so that one scrape configuration serves all.
+        const counts = differences();
+        const own = counts === undefined ? "" : auditMetricsText(counts);
+        const text = (isManager() ? await managerMetrics(clients) : "") + own;
         response.writeHead(200, { "content-type": METRICS_CONTENT_TYPE });
         response.end(text);
         return undefined;

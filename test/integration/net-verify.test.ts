@@ -40,7 +40,8 @@ async function stateOf(host: LabHost): Promise<string[]> {
     "ip neigh show nud permanent",
     "bridge fdb",
     "nft -s list ruleset",
-    "sysctl -a 2>/dev/null | grep -E '^net\\.(ipv4|ipv6)\\.' | grep -vE 'random|secret|entries|_id |nr_|neigh.*(gc|time)'",
+    "sysctl -a 2>/dev/null | grep -E '^net\\.ipv[46]\\.'" +
+      " | grep -vE 'random|secret|entries|_id |nr_|neigh.*(gc|time)'",
     "ss -Hlnu | sed 's/  */ /g'",
   ].join("; ");
   const { stdout } = await host.attempt("sh", ["-c", script]);
