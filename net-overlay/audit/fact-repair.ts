@@ -66,7 +66,7 @@ function setting(fact: Fact, { indexOf }: RepairContext): Uint8Array | undefined
   switch (fact.kind) {
     case "address": {
       const index = indexOf(fact.link);
-      return index === undefined ? undefined : setAddress({ ...fact, index });
+      return index === undefined ? undefined : setAddress({ ...fact, index, withoutRoute: isIpv6(fact) });
     }
     case "route": {
       const route = routeOf(fact, indexOf);
@@ -128,4 +128,9 @@ function routeOf(fact: RouteFact, indexOf: RepairContext["indexOf"]): Route | un
   const linkIndex = indexOf(fact.link);
   if (linkIndex === undefined) return undefined;
   return { ...rest, linkIndex, ...(gateway === undefined ? {} : { gateway, onlink: true }) };
+}
+
+/** Addresses of IPv6 give no route to their prefix: whoever wants one says so. */
+function isIpv6({ address }: { readonly address: string }): boolean {
+  return address.includes(":");
 }

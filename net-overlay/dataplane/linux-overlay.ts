@@ -26,7 +26,7 @@ import { OverlayTables } from "./linux-overlay-tables.js";
 import { isRefusal, RouteSocket } from "./linux-route-socket.js";
 import { type EnsuredTunnel, ensureTunnel } from "./linux-tunnel.js";
 import { type OverlayFactsOptions, overlayFacts } from "./overlay-facts.js";
-import { insideMessages } from "./overlay-inside.js";
+import { HOST_END_MAC, insideMessages } from "./overlay-inside.js";
 import type { OverlayRoutes } from "./overlay-routes.js";
 import { readRoutes, routeMessages, sendRoutes } from "./overlay-routes.js";
 import {
@@ -47,8 +47,6 @@ export const OVERLAY_LINK = "vx0";
 /** Host ends of tasks' interfaces begin so. */
 const TASK_LINK_PREFIX = "v";
 const LOOPBACK_INDEX = 1;
-/** The same on all host ends, so that a task that moves leaves no stale entry in its peers. */
-const HOST_END_MAC = "02:42:00:00:00:01";
 /** Below it the kernel takes IPv6 away from a link. Source: RFC 8200, section 5. */
 const IPV6_MTU_MIN = 1280;
 
@@ -207,7 +205,7 @@ export class LinuxOverlay {
 
   /** Of the plan that was applied. */
   get subnets(): readonly string[] {
-    return this.#subnets;
+    return this.#subnets.filter((subnet) => this.#hasIpv6 || !subnet.includes(":"));
   }
 
   /** Of UDP flows to our VIPs: those to backends that left while nobody looked. */

@@ -9,6 +9,9 @@ import { setNeighbour, setRoute } from "./rtnetlink-messages.js";
 /** The host end of a task's interface, as the task's next hop of IPv6. It has no such address, nor needs one. */
 export const OVERLAY_ROUTER_IPV6 = "fe80::ffff";
 
+/** The same on all host ends, so that a task that moves leaves no stale entry in its peers. */
+export const HOST_END_MAC = "02:42:00:00:00:01";
+
 export interface InsideOptions {
   readonly linkIndex: number;
   /** Of the task on this network. */

@@ -6,10 +6,11 @@
  */
 import type { Fact, WantedFacts } from "../audit/facts.js";
 import { DNS_REDIRECT, DNS_REDIRECT_TABLE } from "../discovery/dns-address.js";
-import type { Sandbox } from "../endpoints/sandbox.js";
+import type { OverlayAttachment, Sandbox } from "../endpoints/sandbox.js";
 import { overlayAddresses } from "../endpoints/sandbox.js";
 import { taskMac, transitGateway, transitGatewayIpv6 } from "../vxlan/node-addresses.js";
 import { transitIpv6 } from "../vxlan/transit.js";
+import { HOST_END_MAC, OVERLAY_ROUTER_IPV6 } from "./overlay-inside.js";
 
 export interface SandboxSurroundings {
   /** Undefined: not set up. */
@@ -24,10 +25,13 @@ export function sandboxFacts(sandbox: Sandbox, { mesh, subnetsOf }: SandboxSurro
     const link = `eth${index}`;
     const { address, prefixLength, mac = taskMac(overlayAddresses(overlay)[0] ?? "") } = overlay;
     facts.push({ kind: "link", name: link, isUp: true, mac });
-    if (address === "") continue;
-    facts.push({ kind: "address", link, address, prefixLength });
-    for (const destination of subnetsOf(overlay.networkId))
-      if (!destination.includes(":")) facts.push({ kind: "route", destination, link, source: address });
+    const subnets = subnetsOf(overlay.networkId);
+    if (address !== "") {
+      facts.push({ kind: "address", link, address, prefixLength });
+      for (const destination of subnets)
+        if (!destination.includes(":")) facts.push({ kind: "route", destination, link, source: address });
+    }
+    facts.push(...ipv6Facts(overlay, { link, subnets: subnets.filter((subnet) => subnet.includes(":")) }));
   }
   const { gatewayAddress: address } = sandbox;
   if (address !== undefined && mesh !== undefined) {
@@ -53,4 +57,18 @@ export function sandboxFacts(sandbox: Sandbox, { mesh, subnetsOf }: SandboxSurro
     tables: [{ name: DNS_REDIRECT_TABLE, text: () => DNS_REDIRECT }],
     owns: () => false,
   };
+}
+
+/** @param options.subnets of IPv6; none where the kernel does not speak it. */
+function ipv6Facts(
+  { address6 = "", prefixLength6 = 128 }: OverlayAttachment,
+  { link, subnets }: { link: string; subnets: readonly string[] },
+): Fact[] {
+  if (address6 === "" || subnets.length === 0) return [];
+  const gateway = OVERLAY_ROUTER_IPV6;
+  return [
+    { kind: "address", link, address: address6, prefixLength: prefixLength6 },
+    { kind: "neighbour", link, address: gateway, mac: HOST_END_MAC },
+    ...subnets.map((destination): Fact => ({ kind: "route", destination, link, gateway, source: address6 })),
+  ];
 }
