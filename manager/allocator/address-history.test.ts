@@ -301,3 +301,38 @@ test("a network of both families gives one address of each, chosen ones included
   assert.match(lab.tasks("lost")[0]?.status?.err ?? "", /virtual address 192\.0\.2\.1 is in no subnet/);
   await lab.close();
 });
+
+test("a chosen VXLAN identifier that a network which is going still has is waited for", async () => {
+  const lab = new ControlLab();
+  await lab.addNodes("n1");
+  const spec = {
+    annotations: { name: "old" },
+    driver: "overlay",
+    driverOptions: { "com.docker.network.driver.overlay.vxlanid_list": "77" },
+  };
+  const { store } = lab.test;
+  const vniOf = (id: string) => store.view((tx) => tx.get("network", id))?.vni;
+  await store.update((tx) => tx.create("network", Network.fromPartial({ id: "old", spec })));
+  await lab.settle();
+  await lab.createService("web", { task: { networks: [{ target: "old" }] } });
+  const [task] = lab.running("web");
+  assert.equal(vniOf("old"), 77);
+  lab.silent.add("n1"); // its task takes its time
+  await store.update((tx) => {
+    tx.remove("service", "web");
+    const old = tx.get("network", "old");
+    if (old !== undefined) assert.equal(removeNetwork(tx, old), "going");
+    tx.create("network", Network.fromPartial({ id: "new", spec: { ...spec, annotations: { name: "new" } } }));
+  });
+  await lab.createService("next", { task: { networks: [{ target: "new" }] } });
+  assert.match(
+    lab.tasks("next")[0]?.status?.err ?? "",
+    /network new: VXLAN network identifier 77 is in use by another network/,
+  );
+  lab.silent.delete("n1");
+  await lab.crash(task?.id ?? "");
+  await lab.advance(1_000);
+  assert.deepEqual([vniOf("old"), vniOf("new")], [undefined, 77]);
+  assert.equal(lab.running("next").length, 1);
+  await lab.close();
+});
