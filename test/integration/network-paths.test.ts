@@ -7,6 +7,7 @@ import { closeSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { isDeepStrictEqual } from "node:util";
 import { systemClock } from "../../base/clock/system-clock.js";
 import { MemoryLogger } from "../../base/log/logger.js";
 import { systemRandom } from "../../base/random/system-random.js";
@@ -216,4 +217,35 @@ test("two daemons in one namespace: the second says so and leaves the first alon
     await second.close();
     rmSync(dir, { recursive: true, force: true });
   }
+});
+
+test("paths are measured over IPv6, too", async () => {
+  const [first, second] = [hostAt(0), hostAt(1)];
+  const upserts = [first, second].map(({ nodeId, number, index }): NodeResource => {
+    const dataPathAddress = `fd99::${index}`;
+    return {
+      resource: {
+        $case: "peer",
+        value: PeerResource.fromPartial({
+          nodeId,
+          hostname: nodeId,
+          number,
+          dataPathAddress,
+          vxlanUdpPort: 4789,
+        }),
+      },
+    };
+  });
+  for (const { netns, index } of [first, second])
+    await world.run(netns, "ip", "addr", "add", `fd99::${index}/64`, "dev", "eth0", "nodad");
+  revision += 1;
+  for (const { plane, nodeId, number, index } of [first, second]) {
+    await plane.configure({ nodeId, number, dataPathAddress: `fd99::${index}`, vxlanUdpPort: 4789 });
+    await plane.apply({ complete: true, revision, upserts, removals: [] });
+  }
+  const measured = [{ hostname: "node2", address: "fd99::2", mtuBytes: 1_500, trouble: "", isUsable: true }];
+  await until(() => isDeepStrictEqual(first.plane.paths(), measured));
+  setMiddleMtu(1_400);
+  await until(() => first.plane.trouble === "packets above 1400 bytes to node2 (fd99::2) vanish");
+  setMiddleMtu(1_500);
 });

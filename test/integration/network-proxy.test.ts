@@ -93,7 +93,8 @@ function talk(
   text: string | Buffer,
   options: { keepsOpen?: boolean } = {},
 ): Promise<{ port: number; heard: string; failure: string }> {
-  const local = { netnsPath, kind: "tcp", address: "0.0.0.0", port: 0, traits: ["unlistened"] } as const;
+  const address = to.host.includes(":") ? "::" : "0.0.0.0";
+  const local = { netnsPath, kind: "tcp", address, port: 0, traits: ["unlistened"] } as const;
   const fd = world.linux.bindSocket(local);
   const given = { fd, allowHalfOpen: true, readable: true, writable: true, manualStart: true };
   const socket = new Socket(given).connect(to);
@@ -138,6 +139,23 @@ test("a task on another node is told the client and where it connected to", asyn
     assert.equal(failure, "");
     assert.equal(heard, `task1 ${world.clientAddress} ${port} ${host.address} 8080\nhello`);
   }
+});
+
+test("a client that comes by IPv6 is told as one", async () => {
+  const [host] = world.hosts;
+  assert.ok(host);
+  for (const [netnsPath, address] of [
+    [host.netns, "fd99::1/64"],
+    [world.clientNetns, "fd99::100/64"],
+  ] as const) {
+    const { code, out } = await world.run(netnsPath, "ip", "addr", "add", address, "dev", "eth0", "nodad");
+    assert.equal(code, 0, out);
+  }
+  await tell(); // the node looks at its addresses
+  const to = { host: "fd99::1", port: 8080 };
+  const { port, heard, failure } = await talk(world.clientNetns, to, "hello");
+  assert.equal(failure, "");
+  assert.equal(heard, `task1 fd99::100 ${port} fd99::1 8080\nhello`);
 });
 
 test("bytes pass both ways, with each side ending its half", async () => {
