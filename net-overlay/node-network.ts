@@ -147,7 +147,7 @@ export class NodeNetwork implements NetworkPlane {
       appliedRevision: this.#appliedRevision,
       toldRevision: this.#knownRevision,
       report,
-      digests: stateDigests(this.#ground.state),
+      digests: await stateDigests(this.#ground.state, () => this.#ground.clock.sleep(0)),
     };
   }
 

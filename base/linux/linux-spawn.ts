@@ -50,8 +50,8 @@ function mount(options: MountOptions): void {
   run(attempt, ["mount", "-i", "-n", ...typed, ...(words === "" ? [] : ["-o", words]), "--", source, target]);
 }
 
-function unmount(target: string, options: { detach?: boolean } = {}): Promise<void> {
-  return runAside({ call: "umount", target }, [
+async function unmount(target: string, options: { detach?: boolean } = {}): Promise<void> {
+  await runAside({ call: "umount", target }, [
     "umount",
     "-i",
     "-n",

@@ -108,19 +108,36 @@ export function run(attempt: Attempt, argv: readonly [string, ...string[]], inpu
   return stdout;
 }
 
-/** The same without stopping the event loop. */
-export function runAside(attempt: Attempt, argv: readonly [string, ...string[]]): Promise<void> {
+/** The same without stopping the event loop. @returns what it wrote. */
+export function runAside(
+  attempt: Attempt,
+  argv: readonly [string, ...string[]],
+  input = "",
+): Promise<string> {
   const [command, ...args] = argv;
   return new Promise((resolve, reject) => {
-    execFile(
+    const child = execFile(
       command,
       args,
       { env: ENVIRONMENT, timeout: TIMEOUT_MS, maxBuffer: OUTPUT_BYTES_MAX, killSignal: "SIGKILL" },
-      (error, _stdout, stderr) => {
-        if (error === null) resolve();
+      (error, stdout, stderr) => {
+        if (error === null) resolve(stdout);
         else if (typeof error.code === "number") reject(refusalOf(attempt, stderr));
         else reject(notRun(attempt, command, error));
       },
     );
+    child.stdin?.on("error", () => undefined); // it ended before it read all: its words say why
+    child.stdin?.end(input);
   });
+}
+
+/** nft(8) in a namespace, for texts that would hold the event loop. @returns what it wrote. */
+export function nftAside(
+  netnsPath: string | undefined,
+  args: readonly string[],
+  input = "",
+): Promise<string> {
+  const enter = netnsPath === undefined ? [] : ["nsenter", `--net=${netnsPath}`];
+  const [command = "nft", ...rest] = [...enter, "nft", ...args];
+  return runAside({ call: "nft", target: netnsPath ?? "this network namespace" }, [command, ...rest], input);
 }

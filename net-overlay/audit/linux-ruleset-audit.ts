@@ -8,6 +8,7 @@
 import { existsSync } from "node:fs";
 import { messageOf } from "../../base/errors/errors.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
+import { nftAside } from "../../base/linux/process-command.js";
 import { nextTurn } from "../../base/loop/process-turn.js";
 import type { Difference } from "./compare.js";
 import type { WantedTable } from "./facts.js";
@@ -19,6 +20,8 @@ import { compareListings, readTableListing } from "./ruleset-listing.js";
 const REMEMBERED_MAX = 8;
 const REMEMBERED_TEXT_LENGTH = 2_000;
 
+/** What nft takes in or lists within some milliseconds; more is done by a process of its own. */
+const INSIDE_TEXT_LENGTH = 32 * 1024;
 const NO_ITEMS: TableListing = new Map();
 
 export class LinuxRulesetAudit {
@@ -43,11 +46,19 @@ export class LinuxRulesetAudit {
     const generation = this.#generations.read(netnsPath);
     if (tables.length === 0 || this.#generations.isTrusted(netnsPath, generation)) return [];
     const differences: Difference[] = [];
-    for (const { name, text } of tables) {
-      const found = this.#list(netnsPath, name);
+    for (const { name, text: render } of tables) {
+      const text = render();
+      await nextTurn();
+      const isLarge = text.length > INSIDE_TEXT_LENGTH;
+      const found = isLarge ? await listAside(netnsPath, name) : this.#list(netnsPath, name);
       await nextTurn();
       // a table that is gone, as after a flush, has nothing to be compared with
-      const wanted = found === undefined ? NO_ITEMS : this.#canonical(name, text());
+      const wanted =
+        found === undefined
+          ? NO_ITEMS
+          : isLarge
+            ? await this.#canonicalAside(name, text)
+            : this.#canonical(name, text);
       await nextTurn();
       differences.push(...compareListings(wanted, found, { place, table: name }));
       await nextTurn();
@@ -78,6 +89,14 @@ export class LinuxRulesetAudit {
     }
   }
 
+  async #canonicalAside(name: string, text: string): Promise<TableListing> {
+    if (!existsSync(this.#scratchPath)) this.#linux.createNetns(this.#scratchPath);
+    await nftAside(this.#scratchPath, ["-f", "-"], `flush ruleset\n${text}\n`);
+    const listing = readTableListing(await nftAside(this.#scratchPath, listWords(name)));
+    await nftAside(this.#scratchPath, ["flush", "ruleset"]);
+    return listing;
+  }
+
   #list(netnsPath: string | undefined, name: string): TableListing | undefined {
     const nft = this.#linux.nft(netnsPath);
     try {
@@ -89,4 +108,17 @@ export class LinuxRulesetAudit {
       nft.close();
     }
   }
+}
+
+async function listAside(netnsPath: string | undefined, name: string): Promise<TableListing | undefined> {
+  try {
+    return readTableListing(await nftAside(netnsPath, listWords(name)));
+  } catch (error) {
+    if (/No such file|ENOENT/.test(messageOf(error))) return undefined;
+    throw error;
+  }
+}
+
+function listWords(name: string): string[] {
+  return ["list", "table", ...name.split(" ")];
 }

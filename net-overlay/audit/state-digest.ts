@@ -15,41 +15,47 @@ import type { NetworkState } from "../endpoints/network-state.js";
 /** The scope of published ports, which every node is told. */
 export const MESH_SCOPE = "published ports";
 
-/** By scope: "published ports", "network ID", "node ID". */
-export function stateDigests(state: NetworkState): Record<string, string> {
+/** Resources hashed before others have a turn: a millisecond or two. */
+const SLICE_LENGTH = 250;
+
+/** By scope: "published ports", "network ID". @param pause gives others a turn. */
+export async function stateDigests(
+  state: NetworkState,
+  pause: () => Promise<void>,
+): Promise<Record<string, string>> {
   const digests: Record<string, string> = {};
-  for (const [id, network] of [...state.networks].sort(byKey)) {
-    digests[`network ${id}`] = digestOf([
-      NetworkResource.encode(network).finish(),
-      ...sortedById(state.servicesOf(id), ({ id: serviceId }) => serviceId).map((service) =>
-        ServiceResource.encode(service).finish(),
-      ),
-      ...sortedById(state.endpointsOf(id), ({ taskId }) => taskId).map((endpoint) =>
-        EndpointResource.encode(endpoint).finish(),
-      ),
-    ]);
-  }
-  const published = sortedById(
-    [...state.services.values()].filter(({ ports }) => ports.length > 0),
-    ({ id }) => id,
-  );
-  // each by itself, because no node is told of itself
-  for (const [nodeId, peer] of [...state.peers].sort(byKey))
-    digests[`node ${nodeId}`] = digestOf([PeerResource.encode(peer).finish()]);
-  digests[MESH_SCOPE] = digestOf(
-    published.flatMap((service) => [
-      ServiceResource.encode(service).finish(),
-      ...sortedById(state.endpointsOfService(service.id), ({ taskId }) => taskId).map((endpoint) =>
-        EndpointResource.encode(endpoint).finish(),
-      ),
-    ]),
-  );
+  for (const [id, network] of [...state.networks].sort(byKey))
+    digests[`network ${id}`] = await digestOf(networkParts(state, id, network), pause);
+  digests[MESH_SCOPE] = await digestOf(meshParts(state), pause);
   return digests;
 }
 
-function digestOf(parts: readonly Uint8Array[]): string {
+function* networkParts(state: NetworkState, id: string, network: NetworkResource): Generator<Uint8Array> {
+  yield NetworkResource.encode(network).finish();
+  for (const service of sortedById(state.servicesOf(id), ({ id: serviceId }) => serviceId))
+    yield ServiceResource.encode(service).finish();
+  for (const endpoint of sortedById(state.endpointsOf(id), ({ taskId }) => taskId))
+    yield EndpointResource.encode(endpoint).finish();
+}
+
+function* meshParts(state: NetworkState): Generator<Uint8Array> {
+  for (const [, peer] of [...state.peers].sort(byKey)) yield PeerResource.encode(peer).finish();
+  const published = [...state.services.values()].filter(({ ports }) => ports.length > 0);
+  for (const service of sortedById(published, ({ id }) => id)) {
+    yield ServiceResource.encode(service).finish();
+    for (const endpoint of sortedById(state.endpointsOfService(service.id), ({ taskId }) => taskId))
+      yield EndpointResource.encode(endpoint).finish();
+  }
+}
+
+async function digestOf(parts: Iterable<Uint8Array>, pause: () => Promise<void>): Promise<string> {
   const hash = createHash("sha256");
-  for (const part of parts) hash.update(`${part.length}:`).update(part);
+  let count = 0;
+  for (const part of parts) {
+    hash.update(`${part.length}:`).update(part);
+    count += 1;
+    if (count % SLICE_LENGTH === 0) await pause();
+  }
   return hash.digest("hex").slice(0, 16);
 }
 
