@@ -156,7 +156,7 @@ function chainsOf({ nodeNumber, vxlanUdpPort }: MeshPlan, family: MeshFamily): F
         // clients and tasks do not know what passes between nodes
         `oifname ${transit} tcp flags syn tcp option maxseg size set rt mtu`,
         // a task reaches another by the mesh or an overlay, never by its transit address
-        `iifname ${task} ct state new ct status ! dnat jump strangers`,
+        `iifname ${task} ct state new ct status & dnat == 0 jump strangers`,
         `oifname ${task} ct state new meta l4proto != { tcp, udp, sctp } drop`,
         `oifname ${task} ct state new ${word} daddr . meta l4proto . th dport != @exposed goto ${REFUSED_CHAIN}`,
       ],

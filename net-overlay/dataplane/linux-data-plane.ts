@@ -104,9 +104,8 @@ class LinuxDataPlane implements DataPlane {
 
   async applyMesh(plan: MeshPlan): Promise<void> {
     this.#claim.take();
-    await this.#mesh.apply(plan);
+    this.#meshPlan = await this.#mesh.apply(plan);
     if (!this.#hasTxChecksum) this.#takeTxChecksum(TRANSIT_LINK, this.#hostNetns, false);
-    this.#meshPlan = plan;
   }
 
   async applyOverlay(plan: OverlayPlan, changes?: OverlayChanges): Promise<void> {

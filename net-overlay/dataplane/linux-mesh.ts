@@ -43,6 +43,9 @@ import {
 /** A path that passes less is no path; IPv4 promises 576. */
 const TUNNEL_MTU_MIN = 576;
 
+/** A link of less has no IPv6. Source: RFC 8200, section 5. */
+const IPV6_MTU_MIN = 1_280;
+
 interface Applied {
   readonly plan: MeshPlan | undefined;
   readonly tunnelIndex: number;
@@ -107,7 +110,10 @@ export class LinuxMesh {
     this.#underlayMtuBytes = undefined;
   }
 
-  async apply(plan: MeshPlan): Promise<void> {
+  /** @returns the plan as it was carried out: without IPv6, where the path is too small for it. */
+  async apply(asked: MeshPlan): Promise<MeshPlan> {
+    const isLarge = this.tunnelMtuBytes(asked.localAddress) >= IPV6_MTU_MIN;
+    const plan = isLarge || !asked.hasIpv6 ? asked : { ...asked, hasIpv6: false };
     const before = this.#ensureTransit(plan);
     this.#applied = undefined; // until everything below is done
     const { tunnelIndex } = before;
@@ -125,6 +131,7 @@ export class LinuxMesh {
     if (before.plan === undefined) await inSlices(this.#conntrack.forgetStrays(isStrayOf(plan)));
     else this.#conntrack.forgetUdpFlowsOf(goneUdpBackends(before.plan, plan));
     this.#applied = { plan, tunnelIndex, peers, rules };
+    return plan;
   }
 
   *#syncPeers(plan: MeshPlan, before: Applied): Generator<undefined, void> {
