@@ -51,21 +51,17 @@ export class OverlayPlans {
     if (identity === undefined) return undefined;
     if (this.#identity !== identity) this.#kept.clear();
     this.#identity = identity;
-    let kept = this.#kept.get(networkId);
-    if (kept === undefined) {
-      kept = { planner: new OverlayPlanner(networkId), isCarriedOut: false };
-      this.#kept.set(networkId, kept);
-    }
-    const { isCarriedOut } = kept;
-    kept.isCarriedOut = false;
+    const last = this.#kept.get(networkId);
+    this.#kept.delete(networkId); // a step that fails half way is not gone on with
+    const planner = last?.planner ?? new OverlayPlanner(networkId);
     const options = { networkId, identity, sandboxes: sandboxes.values() };
-    const planned = await inSlices(kept.planner.step(state, options), clock);
+    const planned = await inSlices(planner.step(state, options), clock);
     if (planned === undefined) {
-      this.#kept.delete(networkId);
       this.#ground.troubles.clear(`${TROUBLE_PREFIX}${networkId}`);
       return undefined;
     }
-    return { plan: planned.plan, changes: isCarriedOut ? planned.changes : undefined };
+    this.#kept.set(networkId, { planner, isCarriedOut: false });
+    return { plan: planned.plan, changes: last?.isCarriedOut === true ? planned.changes : undefined };
   }
 
   /** The data plane has the network's last plan. */

@@ -257,6 +257,15 @@ test("a network of IPv6 alone works", async () => {
   assert.equal(await ask("s1", "fd00:6::21"), "s2 fd00:6::11");
 });
 
+test("an audit finds nothing to mend", async () => {
+  for (const host of world.hosts) {
+    const found = await host.plane.inspect?.();
+    assert.ok(found);
+    assert.deepEqual(found.report.recent, []);
+    assert.deepEqual(found.report.standing, []);
+  }
+});
+
 test("a smaller path is taken live: by tunnels, by interfaces of tasks, on both ends", async () => {
   const netns = sandboxes.get("a1")?.netnsPath ?? "";
   assert.equal(linkOf(netns, "eth0").mtu, 1_450);
