@@ -37,7 +37,7 @@ test("a secret in use cannot be removed, an unknown one not be used, even when b
   );
 });
 
-test("a network that is going takes no new service, and one in use does not go, even when both are in flight", async () => {
+test("a going network takes no new service, and one in use does not go, even when both are in flight", async () => {
   const { store } = createTestStore({ delay: () => Promise.resolve() });
   const network = (pendingDelete: boolean): Network =>
     Network.fromPartial({ ...store.view((tx) => tx.get("network", "n1")), id: "n1", pendingDelete });
