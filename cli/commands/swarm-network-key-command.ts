@@ -1,6 +1,6 @@
 /**
- * `skein swarm network-key`: the key of encrypted networks; which generation it is, and a new one. Edge: to the
- * API. Invariant: the key itself is never shown; no command can ask for it.
+ * `skein swarm network-key`: the key of encrypted networks; which generation it is, and a new one. Edge: to
+ * the API. Invariant: the key itself is never shown; no command can ask for it.
  */
 import type { Command } from "commander";
 import { InvalidArgumentError } from "../../base/errors/errors.js";

@@ -1,7 +1,7 @@
 /**
  * The cluster: its settings, join tokens and unlock key.
- * Pure over the store. Invariant: the CA key and the networks' keys are never answered, the unlock key only by
- * its own RPC.
+ * Pure over the store. Invariant: the CA key and the networks' keys are never answered, the unlock key
+ * only by its own RPC.
  */
 import {
   FailedPreconditionError,

@@ -1,7 +1,7 @@
 /**
  * The rtnetlink requests for a WireGuard interface.
- * Pure. Source: rtnetlink(7), drivers/net/wireguard/device.c of Linux: the UDP socket belongs to the namespace
- * that the request came from.
+ * Pure. Source: rtnetlink(7), drivers/net/wireguard/device.c of Linux: the UDP socket belongs to the
+ * namespace that the request came from.
  */
 import {
   encodeMessage,

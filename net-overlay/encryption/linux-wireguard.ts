@@ -2,8 +2,8 @@
  * The WireGuard device of this node: born in the host's namespace, where its UDP socket stays, it lives in a
  * namespace of its own. What comes out of it is in no place where anything else could be taken for it, and no
  * firewall of the host sees what is inside.
- * Edge: to the kernel by the Linux port. Invariant: an existing device keeps its key and thereby its sessions;
- * keys go to the kernel by netlink alone.
+ * Edge: to the kernel by the Linux port. Invariant: an existing device keeps its key and thereby its
+ * sessions; keys go to the kernel by netlink alone.
  * Source: wireguard(8), linux/wireguard.h; docs/design/network-encryption.md.
  */
 import { closeSync, existsSync, openSync, unlinkSync } from "node:fs";

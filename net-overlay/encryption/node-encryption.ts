@@ -1,8 +1,8 @@
 /**
- * The encryption of this node: a key pair, one WireGuard device while an encrypted network is here, a key shared
- * with each other node, and a look at pairs whose keys do not fit.
- * Pure (kernel and clock come as ports). Invariants: what is not known to have changed is not touched, so that
- * sessions live through restarts and rotations; keys are in no plan, log or report; without a key of the
+ * The encryption of this node: a key pair, one WireGuard device while an encrypted network is here, a key
+ * shared with each other node, and a look at pairs whose keys do not fit.
+ * Pure (kernel and clock come as ports). Invariants: what is not known to have changed is not touched, so
+ * that sessions live through restarts and rotations; keys are in no plan, log or report; without a key of the
  * cluster nothing new is set up, and what the kernel has stays.
  * Source: docs/design/network-encryption.md.
  */

@@ -1,6 +1,7 @@
 /**
- * An encrypted overlay on a real kernel: two hosts as namespaces, a task on each. Where the kernel has WireGuard,
- * traffic flows and none of it is plain VXLAN; where it has not, the node says so and refuses the task.
+ * An encrypted overlay on a real kernel: two hosts as namespaces, a task on each. Where the kernel has
+ * WireGuard, traffic flows and none of it is plain VXLAN; where it has not, the node says so and refuses the
+ * task.
  */
 import assert from "node:assert/strict";
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
@@ -111,7 +112,11 @@ function watch(host: TestHost): () => { vxlan: number; wireguard: number } {
   nft(`table inet watch {
     counter vxlan {}
     counter wireguard {}
-    chain out { type filter hook output priority 0; udp dport 4789 counter name vxlan; udp dport 4790 counter name wireguard; }
+    chain out {
+      type filter hook output priority 0
+      udp dport 4789 counter name vxlan
+      udp dport 4790 counter name wireguard
+    }
   }`);
   return () => {
     const packets = (name: string): number => {
