@@ -18,12 +18,12 @@ import type { SandboxDns } from "../task-sandboxes.js";
 import { DNS_ADDRESS, DNS_SERVED_PORT } from "./dns-address.js";
 import type { Transport } from "./dns-answer.js";
 import { DnsDesk } from "./dns-desk.js";
+import { DnsFrames, framed } from "./dns-frames.js";
 import type { AskerView } from "./resolve.js";
 import type { Upstream } from "./upstream.js";
 
 export const TCP_CONNECTIONS_MAX = 32;
 const TCP_IDLE_MS = 10_000;
-const TCP_QUERY_MAX_BYTES = 4_096;
 /** Answers that a task has not read yet; past that its connection ends. */
 const TCP_UNREAD_MAX_BYTES = 256 * 1024;
 
@@ -109,29 +109,20 @@ export class LinuxSandboxDns implements SandboxDns {
   }
 
   #serveTcp(taskId: string, served: Served, socket: Socket): void {
-    let received = Buffer.alloc(0);
+    const frames = new DnsFrames();
     served.connections.add(socket);
     socket.setTimeout(TCP_IDLE_MS, () => socket.destroy());
     socket.on("error", () => socket.destroy()); // the asker went away
     socket.on("close", () => served.connections.delete(socket));
     const reply = (answer: Buffer): void => {
-      const length = Buffer.alloc(2);
-      length.writeUInt16BE(answer.length, 0);
       if (socket.writableLength > TCP_UNREAD_MAX_BYTES) socket.destroy();
-      if (!socket.destroyed) socket.write(Buffer.concat([length, answer]));
+      if (!socket.destroyed) socket.write(framed(answer));
     };
     socket.on("data", (chunk) => {
-      received = Buffer.concat([received, chunk]);
-      while (received.length >= 2 && !socket.destroyed) {
-        const length = received.readUInt16BE(0);
-        if (length > TCP_QUERY_MAX_BYTES) {
-          socket.destroy();
-          return;
-        }
-        if (received.length < length + 2) return;
-        const message = Buffer.from(received.subarray(2, length + 2));
-        received = received.subarray(length + 2);
-        this.#handle(taskId, { message, transport: "tcp" }, reply);
+      const messages = frames.take(chunk);
+      if (messages === undefined) socket.destroy();
+      for (const message of messages ?? []) {
+        if (!socket.destroyed) this.#handle(taskId, { message, transport: "tcp" }, reply);
       }
     });
   }
