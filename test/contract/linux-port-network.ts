@@ -7,6 +7,9 @@ import { closeSync, existsSync, readFileSync, readlinkSync, statSync, writeFileS
 import { join } from "node:path";
 import { assertLeaksNothing, errno, inside, type Promised } from "./linux-port-lab.js";
 
+const GENL_ID_CTRL = 16;
+const CTRL_CMD_GETFAMILY = 3;
+const CTRL_ATTR_FAMILY_NAME = 2;
 const NLM_F_REQUEST = 1;
 const NLM_F_ACK = 4;
 const NLM_F_DUMP = 0x300;
@@ -179,6 +182,31 @@ export function networkPromises(promise: Promised): void {
       socket.close();
     }
   });
+
+  promise(
+    "netlink",
+    "a generic family is found by its name, one that is not there by none",
+    ({ linux, netns }) => {
+      const socket = linux.netlink(netns, "generic");
+      const family = (name: string): Uint8Array[] => {
+        const text = Buffer.from(`${name}\0`.padEnd(12, "\0"));
+        const message = Buffer.alloc(16 + 4 + 4 + text.length);
+        message.writeUInt16LE(GENL_ID_CTRL, 4);
+        message.writeUInt16LE(NLM_F_REQUEST | NLM_F_ACK, 6);
+        message.set([CTRL_CMD_GETFAMILY, 1], 16);
+        message.writeUInt16LE(4 + name.length + 1, 20);
+        message.writeUInt16LE(CTRL_ATTR_FAMILY_NAME, 22);
+        text.copy(message, 24);
+        return socket.request(message);
+      };
+      try {
+        assert.ok(Buffer.from(family("nlctrl")[0] ?? []).includes("nlctrl\0"));
+        assert.throws(() => family("skein-none"), errno("ENOENT"));
+      } finally {
+        socket.close();
+      }
+    },
+  );
 
   promise(
     "netlink",
