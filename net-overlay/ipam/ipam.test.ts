@@ -88,6 +88,51 @@ test("an IPv6 subnet gives addresses too", () => {
   assert.equal(new AddressPool({ subnet: "fd00:1::/64" }).take("a"), "fd00:1::2/64");
 });
 
+test("any address of a large subnet can be chosen, and its range is handed out wherever it lies", () => {
+  const pool = new AddressPool({ subnet: "fd00:1::/64", range: "fd00:1::abcd:0:0:0/126" });
+  assert.deepEqual(
+    [1, 2, 3, 4, 5].map((i) => pool.take(`t${i}`)),
+    [
+      "fd00:1:0:0:abcd::/64",
+      "fd00:1::abcd:0:0:1/64",
+      "fd00:1::abcd:0:0:2/64",
+      "fd00:1::abcd:0:0:3/64",
+      undefined,
+    ],
+  );
+  assert.ok(pool.reserve("fd00:1::ffff:ffff:ffff:ffff", "a"));
+  assert.ok(!pool.reserve("fd00:1::ffff:ffff:ffff:ffff", "b"));
+  assert.equal(pool.ownerOf("fd00:1::ffff:ffff:ffff:ffff"), "a");
+  pool.release("fd00:1::ffff:ffff:ffff:ffff", "b");
+  assert.equal(pool.unavailableCount, 7, "4 of the range, the gateway, the network address and a's");
+  pool.release("fd00:1::ffff:ffff:ffff:ffff", "a");
+  assert.equal(pool.unavailableCount, 6);
+  assert.ok(!pool.reserve("fd00:1::", "a"), "the network's own");
+  const small = new AddressPool({ subnet: "10.0.1.0/29" });
+  assert.ok(!small.reserve("10.0.1.7", "a"), "the broadcast address");
+  assert.ok(!small.reserve("10.0.2.1", "a"), "of another subnet");
+});
+
+test("the search goes on behind the newest address that was seen", () => {
+  const pool = new AddressPool({ subnet: "10.0.1.0/29" });
+  pool.seen("10.0.1.4/29", 10);
+  pool.seen("10.0.1.3/29", 5);
+  pool.seen("10.0.2.3/24", 20);
+  assert.equal(pool.take("a"), "10.0.1.5/29");
+  pool.seen("10.0.1.6/29", 11);
+  assert.equal(pool.take("b"), "10.0.1.2/29", "round again");
+});
+
+test("subnets of one family never come from pools of the other", () => {
+  const pool = new SubnetPool({ pools: ["10.0.0.0/23", "fd00::/63"], subnetSize: 24 });
+  assert.deepEqual(
+    [pool.take("a", 6), pool.take("a", 4), pool.take("b", 6), pool.take("b", 6), pool.take("b", 4)],
+    ["fd00::/64", "10.0.0.0/24", "fd00:0:0:1::/64", undefined, "10.0.1.0/24"],
+  );
+  assert.deepEqual([pool.leaseCount(4), pool.leaseCount(6)], [2, 2]);
+  assert.equal(pool.describe(6), "fd00::/63 cut into /64");
+});
+
 test("subnets come lowest first and skip those that users chose", () => {
   const pool = new SubnetPool({ pools: ["10.0.0.0/8"], subnetSize: 24 });
   pool.reserve("10.0.1.0/25", "user");
