@@ -92,6 +92,7 @@ export class ManagerLogBroker implements LogBroker {
     if (this.#feeds.size >= SUBSCRIPTIONS_MAX) {
       throw new ResourceExhaustedError(`log subscriptions: ${SUBSCRIPTIONS_MAX} are open at this manager`);
     }
+    this.#pass(); // or a task that went just now would be neither in the store nor among the removed
     const selector = request.selector ?? { serviceIds: [], taskIds: [] };
     const removed = this.#removed;
     const tasks = store.view((view) => selectedTasks(view, selector, { strict: true, removed }));
@@ -123,6 +124,7 @@ export class ManagerLogBroker implements LogBroker {
 
   /** Tasks that were removed not long ago, or still stop, oldest first. @throws {NotFoundError} none is meant. */
   findRemoved(reference: string): readonly Task[] {
+    this.#pass();
     const gone = this.#removed.find(reference);
     const leaving = this.#components.store.view((view) => tasksOfRemovedService(view, reference));
     const serviceId = (leaving.at(-1) ?? gone.at(-1))?.serviceId;

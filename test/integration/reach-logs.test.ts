@@ -121,6 +121,10 @@ test("logs of removed tasks and services answer for a while", { skip }, async ()
     command: ["sh", "-c", "echo said by $HOSTNAME; sleep 1000"],
   });
   const tasks = await untilRunning(one, "short", 2);
+  await until("both have spoken", 20_000, async () => {
+    const { stdout } = await one.docker(["service", "logs", "short"]);
+    return stdout.match(/said by/g)?.length === 2 ? true : undefined;
+  });
   const spec = await call<{ Version: { Index: number }; Spec: { Mode: unknown } }>(
     one,
     "GET",
@@ -147,10 +151,11 @@ test("logs of removed tasks and services answer for a while", { skip }, async ()
       ? true
       : undefined,
   );
-  await new Promise((wake) => setTimeout(wake, 1_500));
-  const removed = await two.docker(["service", "logs", "short"]);
-  assert.equal(removed.code, 0, removed.stderr);
-  assert.equal(removed.stdout.match(/said by/g)?.length, 2, `${removed.stdout}${removed.stderr}`);
+  await until("both say what they said", 20_000, async () => {
+    const removed = await two.docker(["service", "logs", "short"]);
+    assert.equal(removed.code, 0, removed.stderr);
+    return removed.stdout.match(/said by/g)?.length === 2 ? true : undefined;
+  });
   const task = await one.docker(["service", "logs", "--raw", tasks[0]?.ID ?? ""]);
   assert.match(task.stdout, /^said by \w+\n$/);
   assert.match((await one.docker(["service", "logs", "nothing"])).stderr, /no such task or service: nothing/);
@@ -174,29 +179,31 @@ test("a node that is gone is named, and nobody waits for it", { skip }, async ()
 test("events have one number at every manager, and go on behind it at another", { skip }, async (t) => {
   const seen = (host: LabHost, after: string): Following => {
     const url = `http://skein/skein/v1/events?after=${after}&filters=${encodeURIComponent('{"type":["secret"]}')}`;
-    const follower = new Following("curl", ["-sN", "--unix-socket", host.socketPath, url]);
+    const follower = new Following("curl", ["-svN", "--unix-socket", host.socketPath, url]);
     t.after(() => follower.end());
     return follower;
   };
+  const events = (lines: readonly string[]): readonly string[] =>
+    lines.filter((line) => line.startsWith(`{"`));
   const first = seen(one, "");
-  await new Promise((wake) => setTimeout(wake, 500));
+  await first.says("the answer's head", (lines) => lines.some((line) => line.startsWith("< HTTP/"))); // from here on events come
   const create = (name: string): Promise<unknown> =>
     call(one, "POST", "/secrets/create", { Name: name, Data: "YQ==" });
   for (const name of ["e1", "e2", "e3"]) await create(name);
-  await first.says("three events", (lines) => lines.length === 3);
+  await first.says("three events", (lines) => events(lines).length === 3);
   type Told = { Actor: { Attributes: { name: string; index: string } } };
   const told = (follower: Following): string[] =>
-    follower.lines().map((line) => {
+    events(follower.lines()).map((line) => {
       const { name, index } = (JSON.parse(line) as Told).Actor.Attributes;
       return `${index} ${name}`;
     });
   const [, second = ""] = told(first);
   const other = seen(two, second.split(" ")[0] ?? "");
-  await other.says("the third", (lines) => lines.length === 1);
+  await other.says("the third", (lines) => events(lines).length === 1);
   await create("e4");
   await Promise.all([
-    first.says("four", (lines) => lines.length === 4),
-    other.says("two", (lines) => lines.length === 2),
+    first.says("four", (lines) => events(lines).length === 4),
+    other.says("two", (lines) => events(lines).length === 2),
   ]);
   assert.deepEqual(told(other), told(first).slice(2));
   await new Promise((wake) => setTimeout(wake, 1_200)); // the command cuts times to whole seconds

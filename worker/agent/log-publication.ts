@@ -49,9 +49,13 @@ export class LogPublication {
     const tail = subscription.options?.tail ?? -1;
     const stop = follow ? tasks.onAdded((manager) => this.#begin(ofManager(manager), -1)) : () => undefined;
     try {
-      for (const manager of tasks.managers()) this.#begin(ofManager(manager), tail);
-      for (const gone of removed === undefined ? [] : ofRemoved(removed))
-        if (tasks.get(gone.taskId) === undefined) this.#begin(gone, tail);
+      // A log is kept before its container goes: from then on it is read there, and not from under the removal.
+      const kept = new Map(
+        removed === undefined ? [] : ofRemoved(removed).map((gone) => [gone.taskId, gone]),
+      );
+      for (const manager of tasks.managers())
+        if (!kept.has(manager.task.id)) this.#begin(ofManager(manager), tail);
+      for (const gone of kept.values()) this.#begin(gone, tail);
       if (follow) await fired(signal);
       while (this.#readers.size > 0) await Promise.all(this.#readers);
       await this.#flushed();
