@@ -134,7 +134,22 @@ test(
   "containers of two workers and a service find each other on an attachable network",
   options,
   async () => {
-    await docker(1, ...["service", "create", "-d", "--name", "web", "--network", "mesh", IMAGE, ...HTTPD]);
+    await docker(
+      1,
+      ...[
+        "service",
+        "create",
+        "-d",
+        "--name",
+        "web",
+        "--stop-grace-period",
+        "1s",
+        "--network",
+        "mesh",
+        IMAGE,
+        ...HTTPD,
+      ],
+    );
     await runs(2, "two", "--network", "mesh", "--network-alias", "zwei", "--hostname", "twohost");
     await runs(3, "three", "--network", "mesh");
     for (const name of ["three", "10.77.0.1"]) await reaches(2, "two", name);
@@ -227,8 +242,16 @@ test(
     );
     await docker(index, "network", "connect", "side", name);
     await docker(1, "service", "update", "--force", "-d", "web");
-    await until("the old one's place was given back", 30_000, async () =>
-      (await attachments()).length === before ? true : undefined,
+    let last = "";
+    await until(
+      "the old one's place was given back",
+      60_000,
+      async () => {
+        const left = await attachments();
+        last = [...left, ...(await docker(1, "service", "ps", "web", "--no-trunc"))].join("\n");
+        return left.length === before ? true : undefined;
+      },
+      () => last,
     );
     await removed([3, "aside"]);
   },
