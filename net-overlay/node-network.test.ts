@@ -15,8 +15,11 @@ import type { SandboxDns } from "./task-sandboxes.js";
 
 class MemoryDns implements SandboxDns {
   readonly served = new Set<string>();
+  /** Somebody in the sandbox has it. */
+  isPortTaken = false;
 
   open({ taskId }: { taskId: string }): void {
+    if (this.isPortTaken) throw new Error("port 65353 is taken");
     this.served.add(taskId);
   }
 
@@ -129,6 +132,21 @@ test("a sandbox that cannot be made leaves nothing behind", async () => {
     world.plane.attachTask(taskOf(12, { networks: [{ networkId: "none" }] }), attachment),
     /network none/,
   );
+});
+
+test("a running task that has taken the port of names goes on without them until it is free", async () => {
+  const world = await open();
+  await tell(world, network());
+  await world.plane.attachTask(taskOf(11), attachment);
+  world.dns.closeSandbox("task11");
+  world.dns.isPortTaken = true;
+  await world.plane.attachTask(taskOf(11), attachment);
+  assert.equal(world.plane.trouble, "names are not served to task task11: port 65353 is taken");
+  world.clock.advance(5_000);
+  world.dns.isPortTaken = false;
+  world.clock.advance(5_000);
+  assert.deepEqual([...world.dns.served], ["task11"]);
+  assert.equal(world.plane.trouble, "");
 });
 
 test("a sandbox is recorded only when it is whole: one cut short by a crash is not adopted", async () => {

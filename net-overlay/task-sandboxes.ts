@@ -4,6 +4,7 @@
  * says "whole", so that a daemon killed half way adopts no half-made sandbox.
  * Source: docs/design/network.md.
  */
+import type { Timer } from "../base/clock/clock.js";
 import { FailedPreconditionError, messageOf } from "../base/errors/errors.js";
 import type { Task } from "../proto/gen/skein/v1/objects.js";
 import { PublishMode } from "../proto/gen/skein/v1/types.js";
@@ -27,6 +28,9 @@ import type { NetworkGround } from "./network-ground.js";
 import type { TaskSandbox } from "./network-plane.js";
 import { inSlices } from "./slices.js";
 import { transitAddress } from "./vxlan/transit.js";
+
+/** Between two attempts to serve names where their port is taken. */
+const NAMES_RETRY_MS = 5_000;
 
 /** Serves names inside sandboxes. */
 export interface SandboxDns {
@@ -57,6 +61,8 @@ export class TaskSandboxes {
   /** Who waits for a sandbox to go. */
   readonly #onForget = new Set<() => void>();
   readonly #names = new ClusterNames();
+  /** When names are tried again in sandboxes where they could not be served, by task. */
+  readonly #nameless = new Map<string, Timer>();
   #lastHost = 1;
 
   constructor(options: TaskSandboxesOptions) {
@@ -76,7 +82,7 @@ export class TaskSandboxes {
     const { dataPlane, sandboxes } = this.#ground;
     const known = sandboxes.get(task.id);
     if (known !== undefined && dataPlane.hasSandbox(task.id)) {
-      this.#dns.open(known);
+      this.#serveNames(known);
       return this.#handOut(known);
     }
     const sandbox = known ?? this.#plan(task, options);
@@ -97,9 +103,26 @@ export class TaskSandboxes {
     return this.#handOut(sandbox);
   }
 
+  /** A task that runs and has taken the port meanwhile loses names, not its life. It is tried again. */
+  #serveNames(sandbox: Sandbox): void {
+    const { sandboxes, troubles, clock } = this.#ground;
+    const { taskId } = sandbox;
+    const key = `names ${taskId}`;
+    this.#nameless.get(taskId)?.cancel();
+    this.#nameless.delete(taskId);
+    try {
+      if (sandboxes.get(taskId) === sandbox) this.#dns.open(sandbox);
+      troubles.clear(key);
+    } catch (error) {
+      troubles.set(key, `names are not served to task ${taskId}: ${messageOf(error)}`);
+      const again = (): void => this.#serveNames(sandbox);
+      this.#nameless.set(taskId, clock.setTimer(NAMES_RETRY_MS, again));
+    }
+  }
+
   /** Takes over the sandboxes of the daemon's life before this one. Call it in turn. */
   async adopt(): Promise<void> {
-    const { dataPlane, sandboxes, log } = this.#ground;
+    const { dataPlane, sandboxes } = this.#ground;
     for (const sandbox of this.#records.list()) {
       if (!dataPlane.hasSandbox(sandbox.taskId)) {
         this.#records.remove(sandbox.taskId);
@@ -108,15 +131,7 @@ export class TaskSandboxes {
       }
       sandboxes.set(sandbox.taskId, sandbox);
       this.#lastHost = Math.max(this.#lastHost, Number(sandbox.gatewayAddress?.split(".")[3] ?? 0));
-      try {
-        this.#dns.open(sandbox);
-      } catch (error) {
-        // attachTask, which adopts it, tries again
-        log.error("names are not served in an adopted sandbox", {
-          taskId: sandbox.taskId,
-          error: messageOf(error),
-        });
-      }
+      this.#serveNames(sandbox);
     }
   }
 
@@ -169,6 +184,8 @@ export class TaskSandboxes {
   }
 
   close(): void {
+    for (const retry of this.#nameless.values()) retry.cancel();
+    this.#nameless.clear();
     this.#dns.close();
   }
 
