@@ -16,6 +16,8 @@ export interface NetWatchOptions {
   readonly linux: Linux;
   readonly netnsPath: string | undefined;
   readonly log: Logger;
+  /** @default both */
+  readonly changes?: readonly Change[];
   readonly onChange: (change: Change) => void;
 }
 
@@ -26,8 +28,7 @@ export class LinuxNetWatch {
 
   constructor(options: NetWatchOptions) {
     this.#options = options;
-    this.#open("routes");
-    this.#open("ruleset");
+    for (const change of options.changes ?? (["routes", "ruleset"] as const)) this.#open(change);
   }
 
   close(): void {

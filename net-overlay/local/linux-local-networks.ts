@@ -7,6 +7,7 @@ import type { Clock } from "../../base/clock/clock.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
 import type { Random } from "../../base/random/random.js";
+import { LinuxNetWatch } from "../audit/linux-net-watch.js";
 import { LinuxSandboxDns } from "../discovery/linux-sandbox-dns.js";
 import { createUpstream } from "../discovery/udp-upstream.js";
 import { nodeResolvers } from "../linux-network-plane.js";
@@ -16,6 +17,9 @@ import { LinuxLocalHost } from "./linux-local-host.js";
 import { type LocalNetworkInit, NodeLocalNetworks } from "./local-networks.js";
 import type { OverlayNetworks } from "./overlay-networks.js";
 import type { HostPort } from "./port-plan.js";
+
+/** What comes together is looked at once. */
+const LOOK_DELAY_MS = 20;
 
 export interface OpenLocalNetworksOptions {
   readonly linux: Linux;
@@ -73,9 +77,24 @@ export function openLocalNetworks(options: OpenLocalNetworksOptions): {
     { host, records, clock, random, log, ...(overlays === undefined ? {} : { overlays }) },
     options.init,
   );
+  // a flush, or whatever else others do to rulesets, is looked at at once; the timer remains for what was not heard
+  let isLooking = false;
+  const watch = new LinuxNetWatch({
+    ...{ linux, netnsPath: hostNetns, log },
+    changes: ["ruleset"],
+    onChange: () => {
+      if (isLooking) return;
+      isLooking = true;
+      clock.setTimer(LOOK_DELAY_MS, () => {
+        isLooking = false;
+        networks.lookAtFirewall();
+      });
+    },
+  });
   return {
     networks,
     close: () => {
+      watch.close();
       networks.stop();
       return Promise.resolve();
     },

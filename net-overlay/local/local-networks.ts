@@ -238,6 +238,11 @@ export class NodeLocalNetworks implements LocalNetworks, ContainerNetworks {
     return sandbox === undefined ? undefined : publishedAddress(sandbox, 4) || undefined;
   }
 
+  /** Somebody changed the host's rulesets: ours are looked at, and made again where they are gone. */
+  lookAtFirewall(): void {
+    this.#ground.checkFirewall();
+  }
+
   /** Stops serving; leaves the kernel as it is. */
   stop(): void {
     this.#ground.close();

@@ -3,6 +3,7 @@
  * entry once.
  */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { after, before, test } from "node:test";
 import type { AuditReport } from "../../net-overlay/audit/audit-report.js";
 import { NETWORK_BREAKS } from "../support/network-breaks.js";
@@ -38,7 +39,8 @@ async function stateOf(netnsPath: string): Promise<string[]> {
     "bridge fdb | sort",
     "nft -s list ruleset",
   ].join("; ");
-  const { out } = await published.world.run(netnsPath, "sh", "-c", script);
+  // ip(8) complains of namespaces of others that end just then
+  const { out } = await published.world.run(netnsPath, "sh", "-c", `(${script}) 2>/dev/null`);
   return out.split("\n");
 }
 
@@ -81,3 +83,44 @@ for (const { what, place, kind, commands } of NETWORK_BREAKS) {
     assert.match(await published.askVip(), /^task/);
   });
 }
+
+test("established connections, by the mesh and by a VIP, outlive what is broken and repaired", async () => {
+  const { host, ground, netnsOf, world } = published;
+  const talk = (netnsPath: string, address: string, port: number) => {
+    const nc = spawn("nsenter", [`--net=${netnsPath}`, "busybox", "nc", address, `${port}`]);
+    let heard = "";
+    nc.stdout.on("data", (data: Buffer) => {
+      heard += data.toString();
+    });
+    const says = async (pattern: RegExp): Promise<void> => {
+      const deadlineMs = performance.now() + patient(10_000);
+      while (!pattern.test(heard) && performance.now() < deadlineMs)
+        await new Promise((resolve) => setImmediate(resolve));
+      assert.match(heard, pattern);
+    };
+    return { nc, says };
+  };
+  const open = [
+    talk(world.clientNetns, host.address, ground.publishedPort),
+    talk(netnsOf("task"), ground.vip, 80),
+  ];
+  try {
+    for (const { says } of open) await says(/^task\d+/);
+    for (const what of [
+      "all rulesets are flushed",
+      "the tunnel is gone",
+      "the overlay's ruleset is flushed",
+    ]) {
+      const { place, commands } = NETWORK_BREAKS.find((each) => each.what === what) ?? {};
+      assert.ok(place !== undefined && commands !== undefined, what);
+      await world.run(netnsOf(place), "sh", "-c", commands(ground));
+      await reportOf();
+      for (const { nc, says } of open) {
+        nc.stdin.write(`after ${what}\n`);
+        await says(new RegExp(`after ${what}\n`));
+      }
+    }
+  } finally {
+    for (const { nc } of open) nc.kill("SIGKILL");
+  }
+});
