@@ -188,6 +188,13 @@ class World {
         }
     }
     const server = this.#server?.task;
+    if (server !== undefined) {
+      // the server's host must know the way back
+      const attachments = [{ networkId: NETWORK, addresses: ["10.16.0.11/12"] }];
+      const { nodeId } = this.host(0);
+      const value = EndpointResource.fromPartial({ taskId: "client", nodeId, attachments });
+      all.push({ resource: { $case: "endpoint", value } });
+    }
     if (server !== undefined)
       for (let slot = 0; slot < size.backends; slot++) {
         // all of them lead to the one task: what is measured is the choice
