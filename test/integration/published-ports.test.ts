@@ -1,6 +1,6 @@
 /**
- * Published ports as users ask for them, by skein's command and by the stock one with labels: where, for whom,
- * what a task sees; changed without restarting a task.
+ * Published ports as users ask for them, by skein's command and by the stock one with labels: where, for
+ * whom, what a task sees; changed without restarting a task.
  */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
