@@ -77,7 +77,7 @@ export function openLocalNetworks(options: OpenLocalNetworksOptions): {
     { host, records, clock, random, log, ...(overlays === undefined ? {} : { overlays }) },
     options.init,
   );
-  // a flush, or whatever else others do to rulesets, is looked at at once; the timer remains for what was not heard
+  // what others do to rulesets is looked at at once; the timer remains for what was not heard
   let isLooking = false;
   const watch = new LinuxNetWatch({
     ...{ linux, netnsPath: hostNetns, log },
