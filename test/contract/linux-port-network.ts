@@ -220,6 +220,21 @@ export function networkPromises(promise: Promised): void {
     },
   );
 
+  promise("bindSocket", "sockets have the traits that were asked for", async ({ linux, netns }) => {
+    inside(netns, ["ip", "link", "set", "lo", "up"]);
+    await assertLeaksNothing(() => {
+      const absent = { netnsPath: netns, kind: "tcp", address: "192.0.2.7", port: 0 } as const;
+      assert.throws(() => linux.bindSocket(absent), errno("EADDRNOTAVAIL"));
+      closeSync(linux.bindSocket({ ...absent, traits: ["free-bind"] }));
+      closeSync(linux.bindSocket({ ...absent, address: "2001:db8::7", traits: ["free-bind"] }));
+      const local = { netnsPath: netns, address: "127.0.0.1", port: 5354 } as const;
+      closeSync(linux.bindSocket({ ...local, kind: "udp", traits: ["no-checksum", "probe-mtu"] }));
+      const quiet = linux.bindSocket({ ...local, kind: "tcp", traits: ["unlistened"] });
+      assert.equal(inside(netns, ["sh", "-c", "grep -c ' 0A ' /proc/net/tcp || true"]).trim(), "0");
+      closeSync(quiet);
+    });
+  });
+
   promise(
     "bindSocket",
     "sockets stand in their namespace; a taken port is refused by name",
