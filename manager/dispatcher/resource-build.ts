@@ -56,8 +56,8 @@ export function isToStop(task: Task): boolean {
 }
 
 /**
- * `<service>.<slot>.<task id>`, with the node's id for the slot of a global task; the container's own name for
- * an attachment.
+ * `<service>.<slot>.<task id>`, with the node's id for the slot of a global task; the container's own name
+ * for an attachment.
  */
 export function taskName(task: Task): string {
   if (task.attached !== undefined) return task.attached.name;
