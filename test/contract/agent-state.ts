@@ -18,6 +18,9 @@ const task = (id: string, pullAuth = ""): NodeResource =>
   NodeResource.fromPartial({
     resource: { $case: "task", value: { id, spec: { container: { image: "i", pullAuth } } } },
   });
+const networkKey = NodeResource.fromPartial({
+  resource: { $case: "networkKey", value: { id: "1", generation: 1, key: Buffer.from("hush") } },
+});
 const secret = NodeResource.fromPartial({
   resource: { $case: "secret", value: { id: "s", data: Buffer.from("hush") } },
 });
@@ -34,7 +37,7 @@ export function agentStateContract(name: string, make: () => Promise<AgentStateW
     const world = await make();
     const first = await world.open();
     assert.deepEqual((await first.load()).revision, 0);
-    const upserts = [task("a", "credentials"), task("b"), secret, endpoint];
+    const upserts = [task("a", "credentials"), task("b"), secret, networkKey, endpoint];
     await first.saveResources({ complete: true, revision: 7, upserts, removals: [] });
     const status: TaskStatusUpdate = {
       taskId: "a",
