@@ -185,6 +185,10 @@ test("a node without WireGuard says so and refuses; one that ends leaves nothing
     code: "failed-precondition",
     message: "this node cannot take part in an encrypted network: the kernel has no WireGuard",
   });
+  underlay.unable = undefined;
+  await assert.rejects(encryption.apply(state, MTU), /kernel has no WireGuard/, "not asked again and again");
+  assert.notEqual(encryption.facts().publicKey, "", "the module has come, and the next description tells it");
+  await encryption.apply(state, MTU);
   const able = world();
   await able.encryption.apply(state, MTU);
   const { publicKey } = able.encryption.facts();

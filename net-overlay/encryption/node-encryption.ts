@@ -50,6 +50,8 @@ export class NodeEncryption {
   readonly #onBroken = new Set<() => void>();
   #keyPair: KeyPair | undefined;
   #unable: string | undefined;
+  /** Whether the kernel's answer to that is known. */
+  #isAsked = false;
   #udpPort = 0;
   #keys: readonly NetworkKey[] = [];
   #nodeId = "";
@@ -61,8 +63,9 @@ export class NodeEncryption {
     this.#options = options;
   }
 
-  /** Asks the kernel at the first call. */
+  /** Asks the kernel at the first call, and again while it cannot: the module may have come. */
   facts(): EncryptionFacts {
+    this.#isAsked = false;
     const keyPair = this.#ownKeyPair();
     return {
       publicKey: keyPair === undefined ? "" : publicKeyText(keyPair.publicKey),
@@ -170,7 +173,7 @@ export class NodeEncryption {
   async removeAll(): Promise<void> {
     await this.end();
     this.#keyPair = undefined;
-    this.#unable = undefined;
+    this.#isAsked = false;
   }
 
   /** Stops looking; the kernel goes on. */
@@ -181,11 +184,14 @@ export class NodeEncryption {
 
   /** The kernel's, when a daemon's life before this one made it: its sessions go on. */
   #ownKeyPair(): KeyPair | undefined {
-    if (this.#keyPair !== undefined || this.#unable !== undefined) return this.#keyPair;
+    if (this.#keyPair !== undefined || this.#isAsked) return this.#keyPair;
     const { underlay, random, log } = this.#options;
+    const before = this.#unable;
     this.#unable = underlay.whyUnable();
+    this.#isAsked = true;
     if (this.#unable !== undefined) {
-      log.info("this node takes no part in encrypted networks", { reason: this.#unable });
+      if (this.#unable !== before)
+        log.info("this node takes no part in encrypted networks", { reason: this.#unable });
       return undefined;
     }
     const device = underlay.read();
