@@ -199,7 +199,7 @@ describe("every flag with the stock command", { skip: skipWithoutDocker }, () =>
   test("two more services", async () => {
     const image = ["--no-resolve-image", "--stop-grace-period", "0s", "skein-hello:latest"];
     const brief = ["--update-monitor", "100ms", "--rollback-monitor", "100ms"];
-    const said = ["--log-opt", "labels=word", "--container-label", "word=up"];
+    const said = ["--log-driver", "json-file", "--log-opt", "labels=word", "--container-label", "word=up"];
     await Promise.all([
       must(docker(["service", "create", "-d", "--name", "m-said", ...said, ...image, "sh", "-c", SAYS])),
       must(docker(["service", "create", "-d", "--name", "m-scaled", ...brief, ...image, ...STAYING])),
