@@ -1,6 +1,6 @@
 /**
- * How the costs of a packet, of a connection and of a change grow with services, backends and nodes: two hosts
- * with real sandboxes and a cluster that exists in the resources alone. Edge: to the kernel and tools.
+ * How the costs of a packet, of a connection and of a change grow with services, backends and nodes: two
+ * hosts with real sandboxes and a cluster that exists in the resources alone. Edge: to the kernel and tools.
  */
 import { performance } from "node:perf_hooks";
 import type { TaskSandbox } from "../net-overlay/network-plane.js";

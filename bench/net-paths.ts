@@ -323,7 +323,8 @@ async function nameSamples(skein: SwarmSide, docker: SwarmSide): Promise<readonl
     }
     console.error(
       `  names, us: skein ${p50.skein.at(-1)} (p99 ${p99.skein.at(-1)}), docker ${p50.docker.at(-1)} ` +
-        `(p99 ${p99.docker.at(-1)}); lost ${lost.at(-1)}; new after ${delay.skein.at(-1)} ms, docker ${delay.docker.at(-1)} ms`,
+        `(p99 ${p99.docker.at(-1)}); lost ${lost.at(-1)}; new after ${delay.skein.at(-1)} ms, ` +
+        `docker ${delay.docker.at(-1)} ms`,
     );
   }
   const peer = median(p50.docker);

@@ -86,7 +86,10 @@ while True:
     c.close()
 `;
 
-/** Connections end by a reset, or the ports in TIME_WAIT would be what is measured. Prints microseconds, in order: requests on one connection, or connections opened and closed. */
+/**
+ * Prints microseconds, in order: requests on one connection, or connections opened and closed. They end by a
+ * reset, or the ports in TIME_WAIT would be what is measured.
+ */
 const ASK = `
 import socket,struct,sys,time
 a=(sys.argv[1],int(sys.argv[2]));n=int(sys.argv[4]);t=time.perf_counter;v=[]

@@ -288,8 +288,12 @@ const PARTS: readonly Explanation[] = [
   },
   {
     reason: "A build's platform counts",
-    difference:
-      /^docker out: +---> Using cache$|^skein out: (both: Pulling from |<ID12>: |Digest: |Status: Downloaded newer| +---> Running in |Removing intermediate)|"word":"(one|arm)"/,
+    difference: anyOf(
+      /^docker out: +---> Using cache$/,
+      /^skein out: (both: Pulling from |<ID12>: |Digest: |Status: Downloaded newer)/,
+      /^skein out: ( +---> Running in |Removing intermediate)/,
+      /"word":"(one|arm)"/,
+    ),
     command: /^build --platform linux\/arm64|Architecture\}\} \{\{json \.Config\.Labels\}\}' built$/,
   },
   {
@@ -322,8 +326,11 @@ const PARTS: readonly Explanation[] = [
   },
   {
     reason: "The root of a container is made at its first start",
-    difference:
-      /No such (container|object): badwd$|Cannot mkdir: \/etc\/motto\/x|exit code: docker 1, skein 0|^docker out: $|^skein out: created 128$/,
+    difference: anyOf(
+      /No such (container|object): badwd$/,
+      /Cannot mkdir: \/etc\/motto\/x/,
+      /exit code: docker 1, skein 0|^docker out: $|^skein out: created 128$/,
+    ),
     command: /badwd/,
   },
   {
@@ -400,5 +407,8 @@ const MACHINE: readonly Explanation[] = [
     command: CAPABILITIES,
   },
 ];
+
+const anyOf = (...patterns: readonly RegExp[]): RegExp =>
+  new RegExp(patterns.map(({ source }) => source).join("|"));
 
 export const EXPLAINED: readonly Explanation[] = [...NEWER, ...PARTS, ...MACHINE];

@@ -186,7 +186,8 @@ test("events have one number at every manager, and go on behind it at another", 
   const events = (lines: readonly string[]): readonly string[] =>
     lines.filter((line) => line.startsWith(`{"`));
   const first = seen(one, "");
-  await first.says("the answer's head", (lines) => lines.some((line) => line.startsWith("< HTTP/"))); // from here on events come
+  // from its head on, an answer tells what happens
+  await first.says("the answer's head", (lines) => lines.some((line) => line.startsWith("< HTTP/")));
   const create = (name: string): Promise<unknown> =>
     call(one, "POST", "/secrets/create", { Name: name, Data: "YQ==" });
   for (const name of ["e1", "e2", "e3"]) await create(name);

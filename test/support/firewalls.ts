@@ -1,6 +1,7 @@
 /**
  * Debian's ufw and firewalld in a network namespace, with folders of their own.
- * Edge: to processes and mounts. Nothing of the machine's own firewall is touched: each command has a mount namespace of its own.
+ * Edge: to processes and mounts. Nothing of the machine's own firewall is touched: each command has a mount
+ * namespace of its own.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";

@@ -49,7 +49,7 @@ export class LogPublication {
     const tail = subscription.options?.tail ?? -1;
     const stop = follow ? tasks.onAdded((manager) => this.#begin(ofManager(manager), -1)) : () => undefined;
     try {
-      // A log is kept before its container goes: from then on it is read there, and not from under the removal.
+      // A log is kept before its container goes: from then on it is read there, not from under the removal.
       const kept = new Map(
         removed === undefined ? [] : ofRemoved(removed).map((gone) => [gone.taskId, gone]),
       );
