@@ -408,7 +408,8 @@ const MACHINE: readonly Explanation[] = [
   },
 ];
 
-const anyOf = (...patterns: readonly RegExp[]): RegExp =>
-  new RegExp(patterns.map(({ source }) => source).join("|"));
-
 export const EXPLAINED: readonly Explanation[] = [...NEWER, ...PARTS, ...MACHINE];
+
+function anyOf(...patterns: readonly RegExp[]): RegExp {
+  return new RegExp(patterns.map(({ source }) => source).join("|"));
+}
