@@ -109,8 +109,14 @@ test("every node knows of the networks it may come to take part in, while they a
   assert.deepEqual(told(store, "n3"), ["networkObject back", "peer n1", "peer n2"]);
   await change({ spec: { ingress: true } });
   assert.deepEqual(told(store, "n3"), ["networkObject back", "peer n1", "peer n2"]);
-  await change({ pendingDelete: true });
-  assert.deepEqual(told(store, "n3"), ["peer n1", "peer n2"]);
+  // one that services use does not begin to go
+  const lone = Network.fromPartial({ ...store.view((tx) => tx.get("network", "back")), id: "lone" });
+  await store.update((tx) => tx.create("network", { ...lone, vni: 4200 }));
+  assert.ok(told(store, "n3").includes("networkObject lone"));
+  await store.update((tx) =>
+    tx.update("network", Network.fromPartial({ ...tx.get("network", "lone"), pendingDelete: true })),
+  );
+  assert.deepEqual(told(store, "n3"), ["networkObject back", "peer n1", "peer n2"]);
 });
 
 test("the key of encrypted networks is told to the nodes with a task on one, and taken back", async () => {

@@ -363,7 +363,10 @@ test("an address that is none ends the agent's own session unheard", async () =>
     const agent = begin(dispatcher);
     const count = sink.told;
     agent.say(message);
-    assert.match(String(Reflect.get(agent.line.error ?? {}, "details")), /must be an IPv4 address, got "10/);
+    assert.match(
+      String(Reflect.get(agent.line.error ?? {}, "details")),
+      /must be an IPv4( or IPv6)? address, got "10/,
+    );
     assert.equal(sink.told, count);
   }
   await dispatcher.close();
