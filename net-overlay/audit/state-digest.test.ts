@@ -10,7 +10,7 @@ const PORTS = { ports: [{ targetPort: 80, publishedPort: 8080 }] };
 test("nodes that were told the same have the same marks, in whatever order it came", async () => {
   const told = [network(), service(PORTS), peer(1), peer(2), endpoint(21), endpoint(22)];
   const marks = await digests(...told);
-  assert.deepEqual(Object.keys(marks).sort(), ["network net1", MESH_SCOPE]);
+  assert.deepEqual(Object.keys(marks).sort(), ["network net1", "node node1", "node node2", MESH_SCOPE]);
   assert.deepEqual(await digests(...told.toReversed()), marks);
 });
 
@@ -22,5 +22,6 @@ test("one endpoint more, or another peer, is another mark of its scope", async (
   assert.notEqual(more[MESH_SCOPE], marks[MESH_SCOPE]);
   const others = await digests(...told, peer(2));
   assert.equal(others["network net1"], marks["network net1"]);
-  assert.notEqual(others[MESH_SCOPE], marks[MESH_SCOPE]);
+  assert.equal(others[MESH_SCOPE], marks[MESH_SCOPE]);
+  assert.deepEqual([others["node node1"], marks["node node2"]], [marks["node node1"], undefined]);
 });

@@ -15,10 +15,12 @@ import type { NetworkState } from "../endpoints/network-state.js";
 /** The scope of published ports, which every node is told. */
 export const MESH_SCOPE = "published ports";
 
+/** Nodes of a cluster in which what is told of each is compared, too. */
+const PEERS_MAX = 100;
 /** Resources hashed before others have a turn: a millisecond or two. */
 const SLICE_LENGTH = 250;
 
-/** By scope: "published ports", "network ID". @param pause gives others a turn. */
+/** By scope: "published ports", "network ID", "node ID". @param pause gives others a turn. */
 export async function stateDigests(
   state: NetworkState,
   pause: () => Promise<void>,
@@ -27,6 +29,10 @@ export async function stateDigests(
   for (const [id, network] of [...state.networks].sort(byKey))
     digests[`network ${id}`] = await digestOf(networkParts(state, id, network), pause);
   digests[MESH_SCOPE] = await digestOf(meshParts(state), pause);
+  // one each, because a node is not told of itself
+  if (state.peers.size <= PEERS_MAX)
+    for (const [id, peer] of [...state.peers].sort(byKey))
+      digests[`node ${id}`] = await digestOf([PeerResource.encode(peer).finish()], pause);
   return digests;
 }
 
@@ -39,7 +45,6 @@ function* networkParts(state: NetworkState, id: string, network: NetworkResource
 }
 
 function* meshParts(state: NetworkState): Generator<Uint8Array> {
-  for (const [, peer] of [...state.peers].sort(byKey)) yield PeerResource.encode(peer).finish();
   const published = [...state.services.values()].filter(({ ports }) => ports.length > 0);
   for (const service of sortedById(published, ({ id }) => id)) {
     yield ServiceResource.encode(service).finish();
