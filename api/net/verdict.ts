@@ -30,9 +30,17 @@ export function judge(answers: readonly NodeAnswer[]): Verdict {
   return { isGood: nodes.every(({ problems }) => problems.length === 0), revision, nodes };
 }
 
-/** Nodes whose answer would have to be asked for again: they were behind, or told something else. */
-export function isLagging({ nodes }: Verdict): boolean {
-  return nodes.some(({ problems }) => problems.some((problem) => problem.startsWith(LAG)));
+/**
+ * Whether asking again a moment later may be answered better: a node was behind, told something else or just
+ * not connected; or a pair of nodes is in trouble, which sees within about a second that it is well again.
+ */
+export function mayPass({ nodes }: Verdict): boolean {
+  return nodes.some(
+    ({ answer: { report }, problems }) =>
+      report === undefined ||
+      report.pairs.some(({ isGood }) => !isGood) ||
+      problems.some((problem) => problem.startsWith(LAG)),
+  );
 }
 
 const LAG = "behind: ";

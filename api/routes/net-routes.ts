@@ -11,7 +11,7 @@ import { NodeState } from "../../proto/gen/skein/v1/types.js";
 import type { ManagerClients } from "../manager-clients.js";
 import type { NodeNetworkReport } from "../net/node-network-report.js";
 import { REPORT_PATH, reportOut } from "../net/node-network-report.js";
-import { isLagging, judge, verdictOut } from "../net/verdict.js";
+import { judge, mayPass, verdictOut } from "../net/verdict.js";
 import type { EngineBackend } from "../ports.js";
 import type { Route } from "./route.js";
 
@@ -46,7 +46,7 @@ export function netRoutes(clients: ManagerClients, backend: NetBackend): Route[]
         const { clock } = backend;
         const deadlineMs = clock.monotonicMs() + SETTLE_MS;
         let verdict = await ask();
-        while (!verdict.isGood && isLagging(verdict) && clock.monotonicMs() < deadlineMs) {
+        while (!verdict.isGood && mayPass(verdict) && clock.monotonicMs() < deadlineMs) {
           await clock.sleep(PAUSE_MS);
           verdict = await ask();
         }
