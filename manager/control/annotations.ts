@@ -7,7 +7,8 @@ import type { Annotations } from "../../proto/gen/skein/v1/types.js";
 import { versionOf } from "../store/tables.js";
 import type { TableName, Tables } from "../store/types.js";
 
-const DNS_NAME = /^[a-zA-Z0-9](?:[-_]*[A-Za-z0-9]+)*$/;
+/** One way to read each name: an ambiguous pattern takes exponential time for names that do not match. */
+const DNS_NAME = /^[a-zA-Z0-9](?:[-_]*[A-Za-z0-9])*$/;
 const FILE_NAME = /^[a-zA-Z0-9]+(?:[a-zA-Z0-9\-_.]*[a-zA-Z0-9])?$/;
 const NETWORK_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 /** Bytes of all label keys and values of one object. */

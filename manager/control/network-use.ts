@@ -23,21 +23,38 @@ interface Parts {
   readonly clock: Clock;
 }
 
-export async function subnetUseOf({ store, clock }: Parts, network: Network): Promise<SubnetUse[]> {
+export function subnetUseOf(parts: Parts, network: Network): Promise<SubnetUse[]> {
+  return countIn(parts, network, sliceOf(parts.clock));
+}
+
+/** Gives others a turn when its time is up; one for a whole answer, however many networks that has. */
+function sliceOf(clock: Clock): () => Promise<void> | undefined {
+  let endMs = clock.monotonicMs() + SLICE_MS;
+  return () => {
+    if (clock.monotonicMs() < endMs) return undefined;
+    return nextTurn().then(() => {
+      endMs = clock.monotonicMs() + SLICE_MS;
+    });
+  };
+}
+
+async function countIn(
+  { store }: Parts,
+  network: Network,
+  pause: () => Promise<void> | undefined,
+): Promise<SubnetUse[]> {
   if (network.ipam.length === 0) return [];
+  await pause();
   const pools = network.ipam.map(poolOf);
   const lookup = { by: "networkId", networkId: network.id } as const;
   const holders: readonly (Service | Task)[] = store.view((tx) => [
     ...tx.list("service", lookup),
     ...tx.list("task", lookup),
   ]);
-  let sliceEndMs = clock.monotonicMs() + SLICE_MS;
   for (const [at, holder] of holders.entries()) {
     for (const address of addressesOf(holder, network.id))
       for (const pool of pools) if (pool.reserve(address, holder.id)) break;
-    if (at % HOLDERS_PER_LOOK !== 0 || clock.monotonicMs() < sliceEndMs) continue;
-    await nextTurn();
-    sliceEndMs = clock.monotonicMs() + SLICE_MS;
+    if (at % HOLDERS_PER_LOOK === 0) await pause();
   }
   return pools.map((pool) => ({
     subnet: pool.subnet,
@@ -60,9 +77,10 @@ function addressesOf(holder: Service | Task, networkId: string): readonly string
 /** Of all networks that have addresses. */
 export async function networkUse(parts: Parts): Promise<NetworkUse[]> {
   const out: NetworkUse[] = [];
+  const pause = sliceOf(parts.clock);
   for (const network of parts.store.view((tx) => tx.list("network"))) {
     if (isLeaving(network) || network.ipam.length === 0) continue;
-    const subnets = await subnetUseOf(parts, network);
+    const subnets = await countIn(parts, network, pause);
     out.push({ id: network.id, name: network.spec?.annotations?.name ?? "", subnets });
   }
   return out;

@@ -33,6 +33,9 @@ const PREFIXES: Record<IpFamily, { readonly min: number; readonly max: number }>
   6: { min: 16, max: 125 },
 };
 
+/** Of one network, those of a live one counted: every address looks for its subnet among them. */
+const SUBNETS_MAX = 256;
+
 interface Surroundings {
   readonly networks: readonly Network[];
   readonly nodes: () => readonly Node[];
@@ -139,6 +142,9 @@ function checkSubnets(
   },
 ): void {
   const { spec } = around;
+  const count = configs.length + around.own.length;
+  if (count > SUBNETS_MAX)
+    throw new InvalidArgumentError(`a network may have at most ${SUBNETS_MAX} subnets, got ${count}`);
   const taken: { readonly name: string; readonly cidr: Cidr }[] = around.networks
     .filter((network) => !isLeaving(network))
     .flatMap((network) => subnetsOf(network).map((cidr) => ({ name: `network ${nameOf(network)}`, cidr })));

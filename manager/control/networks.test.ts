@@ -229,6 +229,9 @@ test("a live network gets subnets and labels, and nothing that does not fit", as
   );
   await assert.rejects(update({ subnetsAdded: [{ subnet: "" }] }), /must be given as ADDRESS\/LENGTH/);
   await assert.rejects(update({ subnetsAdded: [{ subnet: "fd00::/64" }] }), /IPv6 is not enabled/);
+  const many = Array.from({ length: 256 }, (_, at) => ({ subnet: `10.10.${at}.0/24` }));
+  await assert.rejects(update({ subnetsAdded: many }), /at most 256 subnets, got 258/);
+  await assert.rejects(update({ labelsSet: { "": "y" } }), /a label must have a key/);
   await assert.rejects(update({ version: 999, labelsSet: { x: "y" } }), /update out of sequence/);
   await assert.rejects(
     t.ask(

@@ -14,7 +14,7 @@ import type {
   UpdateNetworkRequest,
 } from "../../proto/gen/skein/v1/control.js";
 import { Network } from "../../proto/gen/skein/v1/objects.js";
-import { checkVersion } from "./annotations.js";
+import { checkLabels, checkVersion } from "./annotations.js";
 import type { ControlComponents } from "./control-components.js";
 import { findObject, isLeaving } from "./find-object.js";
 import { refuseSecondIngress } from "./ingress-network.js";
@@ -81,11 +81,13 @@ export class NetworkControl {
       checkAddedSubnets(request.subnetsAdded, { network, networks: tx.list("network") });
       const labels = { ...spec.annotations?.labels, ...request.labelsSet };
       for (const label of request.labelsRemoved) delete labels[label];
+      const annotations = { name: "", ...spec.annotations, labels };
+      checkLabels(annotations);
       tx.update("network", {
         ...network,
         spec: {
           ...spec,
-          annotations: { name: "", ...spec.annotations, labels },
+          annotations,
           ipamConfigs: [...spec.ipamConfigs, ...request.subnetsAdded],
         },
       });

@@ -38,7 +38,7 @@ export function checkServiceSpec(spec: ServiceSpec): void {
   checkUpdateConfig(spec.rollback, "rollback");
   checkEndpoint(spec.endpoint);
   checkBalance(spec.endpoint);
-  checkVirtualAddresses(spec.endpoint);
+  checkVirtualAddresses(spec);
 }
 
 function checkMode(spec: ServiceSpec): void {
@@ -89,10 +89,13 @@ function checkUpdateConfig(config: UpdateConfig | undefined, name: "update" | "r
   }
 }
 
-function checkVirtualAddresses(endpoint: EndpointSpec | undefined): void {
+function checkVirtualAddresses({ endpoint, task }: ServiceSpec): void {
   const { mode, virtualAddresses = [] } = endpoint ?? {};
-  if (virtualAddresses.length > 0 && mode === EndpointMode.DNSRR)
+  if (virtualAddresses.length === 0) return;
+  if (mode === EndpointMode.DNSRR)
     throw new InvalidArgumentError("EndpointSpec: a service in dnsrr mode has no virtual address to choose");
+  if ((task?.networks.length ?? 0) === 0)
+    throw new InvalidArgumentError("EndpointSpec: a virtual address needs a network of the service");
   const values = new Set(virtualAddresses.map((address) => parseAddress(address).value));
   if (values.size < virtualAddresses.length)
     throw new InvalidArgumentError("EndpointSpec: a virtual address is given more than once");

@@ -77,6 +77,7 @@ test("specifications that break a rule are refused, naming it", async () => {
     ["", {}, /name must be provided/],
     ["web.1", {}, /valid as a DNS name component/],
     ["x".repeat(64), {}, /63 characters or fewer/],
+    [`${"x".repeat(62)}.`, {}, /valid as a DNS name component/], // and at once
     ["web", { task: { container: { image: "" } } }, /image reference must be provided/],
     ["web", { task: { container: { image: "Bad Image" } } }, /is not a valid repository\/tag/],
     ["web", { task: { container: { image: "library/Upper" } } }, /is not a valid repository\/tag/],
@@ -172,6 +173,7 @@ test("specifications that break a rule are refused, naming it", async () => {
       { endpoint: { mode: EndpointMode.DNSRR, balance: BalancePolicy.LOCAL_FIRST } },
       /balance can't be chosen with dnsrr mode/,
     ],
+    ["web", { endpoint: { virtualAddresses: ["10.9.0.9"] } }, /needs a network of the service/],
     ["web", { endpoint: { idleTimeoutMs: 500 } }, /idle timeout must be from 1s to 480h, got 500 ms/],
     ["web", { endpoint: { mode: EndpointMode.DNSRR, idleTimeoutMs: 5_000 } }, /there are none/],
     [

@@ -63,13 +63,15 @@ export class TaskControl {
   }
 }
 
-/** service.slot.id, and for global services service.node.id, as containers are named. */
+/** service.slot.id, and for global services service.node.id, as containers are named; its own of an attachment. */
 export function taskName(task: Task): string {
+  if (task.attached !== undefined) return task.attached.name;
   return `${task.serviceAnnotations?.name ?? task.serviceId}.${task.slot === 0 ? task.nodeId : task.slot}.${task.id}`;
 }
 
 function taskNames(task: Task): readonly string[] {
   const full = taskName(task);
+  if (task.attached !== undefined) return [full];
   return [full, full.slice(0, full.length - task.id.length - 1)];
 }
 

@@ -4,7 +4,6 @@
  * container id, then beginnings of either id that fit one task only. Of the tasks of a slot the one that runs
  * counts, else the newest that has a container.
  */
-
 import { FailedPreconditionError, InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import type { ContainerPlace } from "../../proto/gen/skein/v1/reach.js";
