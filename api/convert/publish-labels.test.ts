@@ -56,5 +56,6 @@ test("a label that means no port, or says nothing known, is refused by name", ()
   );
   refused("skein.publish.8080/udp.allow", "10.0.0.0/8", /publishes no port 8080\/udp/);
   refused("skein.publish.8080.source", "nat", /must be one of keep, snat, proxy, got "nat"/);
+  refused("skein.publish.8080.allow", " , ", /skein\.publish\.8080\.allow names nothing/);
   refused("skein.publish.web.allow", "10.0.0.0/8", /must be skein\.publish\.<port>/);
 });

@@ -6,6 +6,7 @@
  *   skein.publish.<port>[/<protocol>].allow       subnets or addresses of clients, with commas
  *   skein.publish.<port>[/<protocol>].source      keep, snat or proxy
  *
+ * A label without a value is refused: whether it means nobody or everybody is no matter for a guess.
  * The port is the published one; without a protocol it means all. What a label says counts, whatever stands
  * in the field: a stock client sends back the one, not the other.
  */
@@ -67,6 +68,8 @@ function changeOf(name: string, what: string, text: string): Partial<PortConfig>
     .split(",")
     .map((item) => item.trim())
     .filter((item) => item !== "");
+  if (what !== "source" && list.length === 0)
+    throw new InvalidArgumentError(`label ${name} names nothing: give a value, or remove the label`);
   if (what === "addresses") return { hostAddresses: list };
   if (what === "allow") return { allowedSources: list.map(subnetOf) };
   const mode = Object.entries(SOURCE_MODES).find(([word]) => word === text)?.[1];

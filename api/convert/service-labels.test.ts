@@ -58,6 +58,7 @@ test("balance and idle timeout come from labels, which count more than the field
     /label skein.balance must be one of roundrobin, sourcehash, localfirst, got "random"/,
   );
   assert.throws(() => specWith({ "skein.idle-timeout": "90" }), /must be a duration such as 90s/);
+  assert.throws(() => specWith({ "skein.idle-timeout": "9".repeat(200_000) }), /got "9{64}"/, "and at once");
 });
 
 test("balance and idle timeout survive the way in and out; what is usual is not shown", () => {

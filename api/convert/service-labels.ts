@@ -94,14 +94,17 @@ function balanceIn(text: string): BalancePolicy {
   return policy;
 }
 
+/** Longer than any duration is written; what looks for one in a text takes time by its square. */
+const DURATION_CHARACTERS_MAX = 64;
 const DURATION_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
 
 /** @returns undefined for "0". */
 function timeoutIn(text: string): number | undefined {
-  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)];
+  const shown = text.slice(0, DURATION_CHARACTERS_MAX);
+  const parts = [...shown.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)];
   if (text !== "0" && (parts.length === 0 || parts.map(([part]) => part).join("") !== text)) {
     throw new InvalidArgumentError(
-      `label ${IDLE_TIMEOUT_LABEL} must be a duration such as 90s or 1h30m, got "${text}"`,
+      `label ${IDLE_TIMEOUT_LABEL} must be a duration such as 90s or 1h30m, got "${shown}"`,
     );
   }
   const ms = parts.reduce(

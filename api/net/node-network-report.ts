@@ -8,8 +8,10 @@ import type { JsonObject } from "../convert/shape.js";
 /** Asked of a node, by whoever asks it here or through a tunnel. */
 export const REPORT_PATH = "/skein/v1/net/report";
 
-/** Words of one kind that are taken from a node. */
+/** Words, and pairs, of one kind that are told by a node, and taken from it. */
 const WORDS_MAX = 256;
+/** Characters that are taken of one text. */
+const TEXT_MAX = 1_024;
 
 export interface NodeNetworkReport {
   readonly nodeId: string;
@@ -39,6 +41,7 @@ export interface PairState {
   readonly state: string;
 }
 
+/** @returns with more than WORDS_MAX pairs those first that are not good: none of them may be left out. */
 export function reportOut(report: NodeNetworkReport): JsonObject {
   return {
     NodeID: report.nodeId,
@@ -49,13 +52,18 @@ export function reportOut(report: NodeNetworkReport): JsonObject {
     Repaired: report.repaired.slice(0, WORDS_MAX),
     Differences: report.differences,
     Digests: report.digests,
-    Pairs: report.pairs.map((pair) => ({
+    Pairs: badFirst(report.pairs).map((pair) => ({
       Kind: pair.kind,
       With: pair.with,
       Good: pair.isGood,
       State: pair.state,
     })),
   };
+}
+
+function badFirst(pairs: readonly PairState[]): readonly PairState[] {
+  if (pairs.length <= WORDS_MAX) return pairs;
+  return [...pairs].sort((a, b) => Number(a.isGood) - Number(b.isGood)).slice(0, WORDS_MAX);
 }
 
 /** @throws {InternalError} it is no report. */
@@ -72,7 +80,7 @@ export function reportIn(text: string): NodeNetworkReport {
   if (fields === undefined || typeof fields["NodeID"] !== "string")
     throw new InternalError("the node's answer is no report of its network");
   return {
-    nodeId: fields["NodeID"],
+    nodeId: textIn(fields["NodeID"]),
     hostname: textIn(fields["Hostname"]),
     appliedRevision: numberIn(fields["AppliedRevision"]),
     toldRevision: numberIn(fields["ToldRevision"]),
@@ -96,7 +104,7 @@ function fieldsOf(value: unknown): Record<string, unknown> | undefined {
 }
 
 function textIn(value: unknown): string {
-  return typeof value === "string" ? value : "";
+  return typeof value === "string" ? value.slice(0, TEXT_MAX) : "";
 }
 
 function numberIn(value: unknown): number {

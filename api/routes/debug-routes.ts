@@ -23,11 +23,11 @@ async function managerMetrics(clients: ManagerClients): Promise<string> {
   }
 }
 
-/** @param differences found by this node's audits, by kind; undefined: it has no networks. */
+/** @param audits of this node's network; undefined: it has none. */
 export function debugRoutes(
   clients: ManagerClients,
   isManager: () => boolean,
-  differences: () => AuditCounts | undefined,
+  audits: () => AuditCounts | undefined,
 ): Route[] {
   return [
     {
@@ -44,7 +44,7 @@ export function debugRoutes(
       path: "/metrics",
       handle: async ({ response }) => {
         // Of every node its own audits, so that one scrape configuration serves all.
-        const counts = differences();
+        const counts = audits();
         const own = counts === undefined ? "" : auditMetricsText(counts);
         const text = (isManager() ? await managerMetrics(clients) : "") + own;
         response.writeHead(200, { "content-type": METRICS_CONTENT_TYPE });

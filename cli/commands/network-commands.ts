@@ -141,6 +141,14 @@ export function networkUpdateBody(flags: NetworkUpdateFlags): Json {
   };
 }
 
+const UPDATE_HELP = `
+Tasks that run are not touched; those that waited for an address start. A subnet cannot be taken away again.
+
+Examples:
+  skein network update front --subnet-add 10.20.0.0/24
+  skein network update front --subnet-add 10.21.0.0/16 --ip-range 10.21.4.0/22 --gateway 10.21.0.254
+  skein network update front --label-add team=shop --label-rm draft`;
+
 function addUpdate(network: Command, context: Context): void {
   network
     .command("update")
@@ -152,6 +160,7 @@ function addUpdate(network: Command, context: Context): void {
     .addOption(listOption("--aux-address <name=ip>", "address of an added subnet to leave alone"))
     .addOption(listOption("--label-add <key=value>", "add or change a label"))
     .addOption(listOption("--label-rm <key>", "remove a label"))
+    .addHelpText("after", UPDATE_HELP)
     .action(async (name: string, flags: NetworkUpdateFlags) => {
       const path = `/networks/${encodeURIComponent(name)}/update`;
       await context.client().call("POST", path, { body: networkUpdateBody(flags) });

@@ -26,6 +26,9 @@ export function addSwarmNetworkKeyCommand(swarm: Command, context: Context): voi
   swarm
     .command("network-key")
     .description("Show the generation of the key of encrypted networks, or make a new key")
-    .option("--rotate", "make a new key now; it is done every 12 hours anyway")
+    .option(
+      "--rotate",
+      "make a new key now, besides those of swarm update --network-key-period (default 12h)",
+    )
     .action((flags: { rotate?: boolean }) => show(context, flags));
 }

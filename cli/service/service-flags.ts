@@ -32,7 +32,10 @@ const COMMON: readonly (readonly [flags: string, description: string])[] = [
     "--balance <policy>",
     "how connections are spread: roundrobin, sourcehash or localfirst (default roundrobin)",
   ],
-  ["--idle-timeout <duration>", "end connections that are idle for that long; 0: as the kernel does"],
+  [
+    "--idle-timeout <duration>",
+    "end connections that are idle for that long: 1s to 480h, such as 15m (default 0: as the kernel does)",
+  ],
   ["--isolation <mode>", "Windows only"],
   ["--stop-signal <signal>", "signal that asks the container to stop"],
   ["--stop-grace-period <duration>", "wait before it is killed (default 10s)"],
