@@ -44,15 +44,12 @@ test("the last backend's end turns the VIP into one that refuses", () => {
     `delete element ip skein vips { 10.0.1.2 }
 flush chain ip skein svc_web1
 delete chain ip skein svc_web1
-add element ip skein idle_vips { 10.0.1.2 }`,
+add element ip skein vips { 10.0.1.2 : goto refused }`,
   );
 });
 
 test("a service that goes takes its VIP with it; equal states give no text", () => {
-  assert.equal(
-    renderOverlayRuleset(balance(web()), balance()),
-    "delete element ip skein idle_vips { 10.0.1.2 }",
-  );
+  assert.equal(renderOverlayRuleset(balance(web()), balance()), "delete element ip skein vips { 10.0.1.2 }");
   assert.equal(renderOverlayRuleset(balance(web("10.0.1.5")), balance(web("10.0.1.5"))), "");
 });
 
@@ -84,7 +81,14 @@ test("a VIP of a family in which no task has an address is idle", () => {
     },
     "ip6",
   );
-  assert.match(text, /add element ip6 skein idle_vips \{ fd00::2 \}/);
+  assert.match(text, /add element ip6 skein vips \{ fd00::2 : goto refused \}/);
+});
+
+test("segment sizes are looked at only where a path is small", () => {
+  const [plain, clamped] = [balance(), { ...balance(), isClamped: true }];
+  assert.doesNotMatch(renderOverlayRuleset(undefined, plain), /maxseg|forward/);
+  assert.match(renderOverlayRuleset(undefined, clamped), /maxseg size set rt mtu/);
+  assert.match(renderOverlayRuleset(plain, clamped), /^table ip skein\ndelete table/, "another frame");
 });
 
 test("a change in parts is the change", () => {
@@ -103,8 +107,8 @@ test("a change in parts is the change", () => {
     assert.deepEqual(new Map(parts.flatMap(({ filled }) => [...filled])), change.filled);
     assert.deepEqual(new Map(parts.flatMap(({ added }) => [...added.vips])), change.added.vips);
     assert.deepEqual(
-      parts.flatMap(({ removed }) => removed.idleVips),
-      change.removed.idleVips,
+      parts.flatMap(({ removed }) => removed.vips),
+      change.removed.vips,
     );
     assert.deepEqual(
       parts.flatMap(({ dropped }) => dropped),
@@ -116,6 +120,6 @@ test("a change in parts is the change", () => {
     );
   }
   const [first] = partsOf(changeBetween(middle, after), 1);
-  assert.deepEqual(first?.removed.idleVips, ["10.0.1.3"]);
-  assert.deepEqual([...(first?.added.vips.keys() ?? [])], ["10.0.1.3"], "never out of both");
+  assert.deepEqual(first?.removed.vips, ["10.0.1.2", "10.0.1.3"]);
+  assert.deepEqual([...(first?.added.vips.keys() ?? [])], ["10.0.1.3"], "never without a chain");
 });

@@ -17,13 +17,15 @@ import {
   replaceChain,
 } from "./nft-text.js";
 import type { AddressFamily, OverlayTable, TableChange } from "./overlay-table.js";
-import { changeBetween, overlayTable } from "./overlay-table.js";
+import { changeBetween, overlayTable, REFUSED_CHAIN } from "./overlay-table.js";
 
 export interface OverlayBalance {
   /** "" without one of IPv4. */
   readonly gateway: string;
   /** @default none of IPv6 */
   readonly gateway6?: string;
+  /** See `overlayFrame`. @default false */
+  readonly isClamped?: boolean;
   readonly services: ReadonlyMap<string, BalancedService>;
   readonly localTasks: readonly string[];
 }
@@ -31,7 +33,6 @@ export interface OverlayBalance {
 export const NO_TABLE: OverlayTable = {
   chains: new Map(),
   vips: new Map(),
-  idleVips: new Set(),
   hairpins: new Set(),
 };
 
@@ -45,11 +46,12 @@ export function renderOverlayRuleset(
   family: AddressFamily = "ip",
 ): string {
   const after = tableOf(next, family);
-  if (previous === undefined || gatewayOf(previous, family) !== gatewayOf(next, family)) {
+  const frame = frameOf(next, family);
+  if (previous === undefined || frameOf(previous, family) !== frame) {
     const table = tableName(family);
     return [
       `table ${table}\ndelete table ${table}`,
-      overlayFrame(family, gatewayOf(next, family)),
+      frame,
       ...changeText(changeBetween(NO_TABLE, after), family),
     ].join("\n");
   }
@@ -60,66 +62,90 @@ function tableOf({ services, localTasks }: OverlayBalance, family: AddressFamily
   return overlayTable(family, { services: services.values(), localTasks });
 }
 
-function gatewayOf({ gateway, gateway6 = "" }: OverlayBalance, family: AddressFamily): string {
-  return family === "ip" ? gateway : gateway6;
+function frameOf(
+  { gateway, gateway6 = "", isClamped = false }: OverlayBalance,
+  family: AddressFamily,
+): string {
+  return overlayFrame(family, { gateway: family === "ip" ? gateway : gateway6, isClamped });
 }
 
 export function tableName(family: AddressFamily): string {
   return family === "ip" ? NFT_TABLE : NFT_TABLE_IP6;
 }
 
+export interface OverlayFrameOptions {
+  /** Of this family; "": none. */
+  readonly gateway: string;
+  /**
+   * Whether the SYN's segment size is looked at, where the path may have become smaller than what a task was
+   * told when it was made. Each hook costs every packet some 60 ns.
+   */
+  readonly isClamped: boolean;
+}
+
+interface FrameChain {
+  readonly name: string;
+  /** "": others lead to it. */
+  readonly hook: string;
+  readonly rules: readonly string[];
+}
+
 /**
- * Sets, maps, hooks and their rules; fine when they are there, whose elements stay.
+ * Maps, sets, hooks and their rules; fine when they are there, whose elements stay.
  * IPv4's sources are checked by the reverse path filter; IPv6 has none, so that its table looks itself.
  */
-export function overlayFrame(family: AddressFamily, gateway: string): string {
+export function overlayFrame(family: AddressFamily, options: OverlayFrameOptions): string {
   const table = tableName(family);
   const type = family === "ip" ? "ipv4_addr" : "ipv6_addr";
-  const source = gateway === "" ? "masquerade" : `snat to ${gateway}`;
-  const chains: readonly (readonly [name: string, hook: string, rules: readonly string[]])[] = [
-    ...(family === "ip"
-      ? []
-      : [
-          [
-            "guard",
-            "type filter hook prerouting priority raw",
-            ["fib saddr . iif oif missing drop"],
-          ] as const,
-        ]),
-    [
-      "balance",
-      "type nat hook prerouting priority dstnat",
-      [`meta l4proto { tcp, udp, sctp } ${family} daddr vmap @vips`],
-    ],
-    [
-      "refuse",
-      "type filter hook prerouting priority filter",
-      [
-        `${family} daddr @idle_vips meta l4proto tcp reject with tcp reset`,
-        `${family} daddr @idle_vips meta l4proto { udp, sctp } reject`,
-      ],
-    ],
-    [
-      // where the path has become smaller than what a task was told when it was made
-      "clamp",
-      "type filter hook forward priority mangle",
-      ["tcp flags syn tcp option maxseg size set rt mtu"],
-    ],
-    [
-      "hairpin",
-      "type nat hook postrouting priority srcnat",
-      [`ct status dnat ${family} saddr . ${family} daddr @hairpins ${source}`],
-    ],
-  ];
-  const names = chains.map(([name]) => name);
+  const chains = chainsOf(family, options);
+  const declared = ({ name, hook }: FrameChain): string =>
+    hook === "" ? `  chain ${name} { }` : `  chain ${name} { ${hook}; policy accept; }`;
   return `table ${table} {
   map vips { type ${type} : verdict; }
-  set idle_vips { type ${type}; }
   set hairpins { type ${type} . ${type}; }
-${chains.map(([name, hook]) => `  chain ${name} { ${hook}; policy accept; }`).join("\n")}
+${chains.map(declared).join("\n")}
 }
-${names.map((name) => `flush chain ${table} ${name}`).join("\n")}
-${chains.flatMap(([name, , rules]) => rules.map((rule) => `add rule ${table} ${name} ${rule}`)).join("\n")}`;
+${chains.map(({ name }) => `flush chain ${table} ${name}`).join("\n")}
+${chains.flatMap(({ name, rules }) => rules.map((rule) => `add rule ${table} ${name} ${rule}`)).join("\n")}`;
+}
+
+/** Names of the frame's chains: all others are services'. */
+export function overlayFrameChains(family: AddressFamily, options: OverlayFrameOptions): string[] {
+  return chainsOf(family, options).map(({ name }) => name);
+}
+
+function chainsOf(family: AddressFamily, { gateway, isClamped }: OverlayFrameOptions): FrameChain[] {
+  const guard: FrameChain = {
+    name: "guard",
+    hook: "type filter hook prerouting priority raw",
+    rules: ["fib saddr . iif oif missing drop"],
+  };
+  const clamp: FrameChain = {
+    name: "clamp",
+    hook: "type filter hook forward priority mangle",
+    rules: ["tcp flags syn tcp option maxseg size set rt mtu"],
+  };
+  const source = gateway === "" ? "masquerade" : `snat to ${gateway}`;
+  return [
+    ...(family === "ip" ? [] : [guard]),
+    {
+      // only first packets come here: to refuse costs the others nothing
+      name: REFUSED_CHAIN,
+      hook: "",
+      rules: ["meta l4proto tcp reject with tcp reset", "reject"],
+    },
+    {
+      name: "balance",
+      hook: "type nat hook prerouting priority dstnat",
+      rules: [`meta l4proto { tcp, udp, sctp } ${family} daddr vmap @vips`],
+    },
+    ...(isClamped ? [clamp] : []),
+    {
+      name: "hairpin",
+      hook: "type nat hook postrouting priority srcnat",
+      rules: [`ct status dnat ${family} saddr . ${family} daddr @hairpins ${source}`],
+    },
+  ];
 }
 
 /** Lines of one transaction. */
@@ -137,7 +163,6 @@ export function changeText(
     ),
     ...dropped.flatMap((chain) => removeChain(chain, table)),
     ...diffMap("vips", new Map(), goto, table).additions,
-    ...diffSet("idle_vips", removed.idleVips, added.idleVips, table),
     ...diffSet("hairpins", removed.hairpins.map(pair), added.hairpins.map(pair), table),
   ];
 }

@@ -1,6 +1,6 @@
 /**
- * What the nft table of one family holds for an overlay network, as data: VIPs, idle VIPs, hairpins, and a
- * chain per service with its backends; and the difference of two such tables, or of parts of them.
+ * What the nft table of one family holds for an overlay network, as data: VIPs, hairpins, and a chain per
+ * service with its backends; and the difference of two such tables, or of parts of them.
  * Pure. Invariants: tables of parts that share no service and no address add up; a change is carried out in
  * the order remove, fill, add, drop, so that no VIP leads nowhere.
  * Source: docs/design/network-overlay.md, "Balancing".
@@ -12,11 +12,15 @@ import { chainWord, chooseAmong } from "./nft-text.js";
 
 export type AddressFamily = "ip" | "ip6";
 
+/** Names of services' chains begin so. */
+export const SERVICE_PREFIX = "svc_";
+/** Of the frame: what is led there is refused at once. */
+export const REFUSED_CHAIN = "refused";
+
 export interface OverlayTable {
   readonly chains: ReadonlyMap<string, BackendChoice>;
-  /** Address -> chain. */
+  /** Address -> chain: the service's, or REFUSED_CHAIN while no task is ready. */
   readonly vips: ReadonlyMap<string, string>;
-  readonly idleVips: ReadonlySet<string>;
   /** Addresses of tasks here. */
   readonly hairpins: ReadonlySet<string>;
 }
@@ -24,13 +28,11 @@ export interface OverlayTable {
 export interface TableChange {
   readonly removed: {
     readonly vips: readonly string[];
-    readonly idleVips: readonly string[];
     readonly hairpins: readonly string[];
   };
   readonly filled: ReadonlyMap<string, BackendChoice>;
   readonly added: {
     readonly vips: ReadonlyMap<string, string>;
-    readonly idleVips: readonly string[];
     readonly hairpins: readonly string[];
   };
   readonly dropped: readonly string[];
@@ -41,7 +43,7 @@ export function isOfFamily(address: string, family: AddressFamily): boolean {
 }
 
 export function serviceChain(serviceId: string): string {
-  return `svc_${chainWord(serviceId)}`;
+  return `${SERVICE_PREFIX}${chainWord(serviceId)}`;
 }
 
 export function overlayTable(
@@ -51,13 +53,12 @@ export function overlayTable(
   const isOurs = (address: string): boolean => isOfFamily(address, family);
   const chains = new Map<string, BackendChoice>();
   const vips = new Map<string, string>();
-  const idleVips = new Set<string>();
   for (const service of part.services) {
     const backends = service.backends.filter(isOurs);
     const ownVips = service.vips.filter(isOurs);
     if (ownVips.length === 0) continue;
     if (backends.length === 0) {
-      for (const vip of ownVips) idleVips.add(vip);
+      for (const vip of ownVips) vips.set(vip, REFUSED_CHAIN);
       continue;
     }
     const chain = serviceChain(service.id);
@@ -65,7 +66,7 @@ export function overlayTable(
     chains.set(chain, chooseAmong(balance, backends, new Set(local)));
     for (const vip of ownVips) vips.set(vip, chain);
   }
-  return { chains, vips, idleVips, hairpins: new Set([...part.localTasks].filter(isOurs)) };
+  return { chains, vips, hairpins: new Set([...part.localTasks].filter(isOurs)) };
 }
 
 export function changeBetween(before: OverlayTable, after: OverlayTable): TableChange {
@@ -79,13 +80,11 @@ export function changeBetween(before: OverlayTable, after: OverlayTable): TableC
   return {
     removed: {
       vips: [...before.vips.keys()].filter((vip) => before.vips.get(vip) !== after.vips.get(vip)),
-      idleVips: missing(before.idleVips, after.idleVips),
       hairpins: missing(before.hairpins, after.hairpins),
     },
     filled,
     added: {
       vips: addedVips,
-      idleVips: missing(after.idleVips, before.idleVips),
       hairpins: missing(after.hairpins, before.hairpins),
     },
     dropped: [...before.chains.keys()].filter((chain) => !after.chains.has(chain)),
@@ -104,8 +103,8 @@ export function* partsOf(change: TableChange, size: number): Generator<TableChan
     if (!change.filled.has(chain)) others.set(vip, chain);
     else vipsOf.set(chain, [...(vipsOf.get(chain) ?? []), [vip, chain]]);
   }
-  // a VIP that moves is out of one set and in the other at once: those go first, together
-  const moved = new Set([...change.removed.vips, ...change.removed.idleVips]);
+  // a VIP that moves is never without a chain: those go first, together
+  const moved = new Set(change.removed.vips);
   const isMoved = (chain: string): boolean => (vipsOf.get(chain) ?? []).some(([vip]) => moved.has(vip));
   const chains = [...change.filled.keys()];
   const first = chains.filter(isMoved);
@@ -116,7 +115,6 @@ export function* partsOf(change: TableChange, size: number): Generator<TableChan
     added: {
       ...nothing.added,
       vips: new Map([...others, ...first.flatMap((chain) => vipsOf.get(chain) ?? [])]),
-      idleVips: change.added.idleVips,
     },
   };
   const rest = chains.filter((chain) => !isMoved(chain));
@@ -162,9 +160,9 @@ function entry<V>(map: ReadonlyMap<string, V>, key: string): [string, V][] {
 
 function emptyChange(): TableChange {
   return {
-    removed: { vips: [], idleVips: [], hairpins: [] },
+    removed: { vips: [], hairpins: [] },
     filled: new Map(),
-    added: { vips: new Map(), idleVips: [], hairpins: [] },
+    added: { vips: new Map(), hairpins: [] },
     dropped: [],
   };
 }

@@ -121,7 +121,9 @@ class LinuxDataPlane implements DataPlane {
     const sandboxPath = (taskId: string): string => this.sandboxPath(taskId);
     if (!plan.encrypted) {
       const underlayMtuBytes = this.#mesh.tunnelMtuBytes(plan.localAddress);
-      await overlay.apply(plan, changes, { underlay: this.#host, underlayMtuBytes, sandboxPath });
+      const { isPathSmall } = this.#mesh;
+      const underlay = { underlay: this.#host, underlayMtuBytes, isPathSmall, sandboxPath };
+      await overlay.apply(plan, changes, underlay);
       if (!this.#hasTxChecksum)
         this.#takeTxChecksum(OVERLAY_LINK, this.#path(OVERLAY_PREFIX, plan.networkId), false);
       return;
@@ -130,7 +132,8 @@ class LinuxDataPlane implements DataPlane {
     const mtuBytes = underlay.findLink(WIREGUARD_LINK)?.mtuBytes;
     if (mtuBytes === undefined) throw new InternalError("encryption is not set up on this node yet");
     const underlayMtuBytes = mtuBytes - vxlanOverheadBytes(4);
-    await overlay.apply(plan, changes, { underlay, underlayMtuBytes, sandboxPath });
+    const { isPathSmall } = this.#mesh;
+    await overlay.apply(plan, changes, { underlay, underlayMtuBytes, isPathSmall, sandboxPath });
   }
 
   encryptionMtuBytes(dataPathAddress: string): number {
@@ -316,8 +319,11 @@ class LinuxDataPlane implements DataPlane {
       if (gatewayAddress === undefined) continue;
       try {
         const inside = new RouteSocket(this.#linux, this.sandboxPath(taskId));
-        setLinkSize(inside, `eth${overlays.length}`, mtuBytes);
-        inside.close();
+        try {
+          setLinkSize(inside, `eth${overlays.length}`, mtuBytes);
+        } finally {
+          inside.close();
+        }
         setLinkSize(this.#host, linkName(GATEWAY_LINK_PREFIX, taskId), mtuBytes);
       } catch (error) {
         // it may go at any moment

@@ -104,6 +104,11 @@ export class LinuxMesh {
     return Math.max(TUNNEL_MTU_MIN, passesBytes - vxlanOverheadBytes(localAddress.includes(":") ? 6 : 4));
   }
 
+  /** Whether less passes between nodes than the underlay's interface takes. */
+  get isPathSmall(): boolean {
+    return this.#underlayMtuBytes !== undefined && this.#pathMtuBytes < this.#underlayMtuBytes;
+  }
+
   /** What passes between nodes, as measured; 0: not yet. The underlay is read anew. */
   limitPath(pathMtuBytes: number): void {
     this.#pathMtuBytes = pathMtuBytes > 0 ? pathMtuBytes : Number.POSITIVE_INFINITY;

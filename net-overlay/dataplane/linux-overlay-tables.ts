@@ -7,9 +7,17 @@
  */
 import { messageOf } from "../../base/errors/errors.js";
 import type { Linux, NetlinkSocket } from "../../base/linux/linux-ports.js";
-import { changeText, NO_TABLE, overlayFrame, tableName } from "../balance/overlay-ruleset.js";
+import { removeChain } from "../balance/nft-text.js";
+import type { OverlayFrameOptions } from "../balance/overlay-ruleset.js";
+import {
+  changeText,
+  NO_TABLE,
+  overlayFrame,
+  overlayFrameChains,
+  tableName,
+} from "../balance/overlay-ruleset.js";
 import type { AddressFamily, OverlayTable, TableChange } from "../balance/overlay-table.js";
-import { changeBetween, overlayTable, partsOf } from "../balance/overlay-table.js";
+import { changeBetween, overlayTable, partsOf, SERVICE_PREFIX } from "../balance/overlay-table.js";
 import type { OverlayPlan } from "../endpoints/overlay-plan.js";
 import type { OverlayChanges } from "../endpoints/overlay-planner.js";
 import { decodeChain, decodeElements, dumpChains, dumpElements } from "./nft-messages.js";
@@ -21,6 +29,8 @@ const TABLE = "skein";
 const BACKENDS_AT_ONCE = 400;
 /** A change of more services is carried out in parts, which is not one transaction. */
 const CHAINS_PER_STEP_MAX = 40;
+/** Of versions that looked at each packet for what is to be refused. */
+const FORMER = { chain: "refuse", set: "idle_vips" } as const;
 /** What is sent at once has at most 128 KiB; more goes by text, whose library knows how. */
 const BATCH_BYTES_MAX = 120 * 1024;
 
@@ -61,10 +71,16 @@ export class OverlayTables {
     }
   }
 
-  /** Brings the tables to the plan, whatever they hold. Pauses are between slices. */
-  *fill(plan: OverlayPlan, families: readonly AddressFamily[]): Generator<undefined, void> {
+  /**
+   * Brings the tables to the plan, whatever they hold. Pauses are between slices.
+   * @param options.isClamped as of `overlayFrame`.
+   */
+  *fill(
+    plan: OverlayPlan,
+    { families, isClamped }: { families: readonly AddressFamily[]; isClamped: boolean },
+  ): Generator<undefined, void> {
     for (const family of families) {
-      this.#makeFrame(family, family === "ip" ? plan.gateway : plan.gateway6);
+      this.#makeFrame(family, { gateway: family === "ip" ? plan.gateway : plan.gateway6, isClamped });
       yield;
       const before = this.#read(family);
       const services = plan.services.values();
@@ -87,14 +103,20 @@ export class OverlayTables {
     this.#socket.close();
   }
 
-  #makeFrame(family: AddressFamily, gateway: string): void {
-    const frame = overlayFrame(family, gateway);
+  #makeFrame(family: AddressFamily, options: OverlayFrameOptions): void {
+    const frame = overlayFrame(family, options);
+    const wanted = new Set(overlayFrameChains(family, options));
+    const stale = this.#chains(family).filter(
+      (name) => !name.startsWith(SERVICE_PREFIX) && !wanted.has(name),
+    );
+    const table = tableName(family);
+    const removals = stale.flatMap((name) => removeChain(name, table));
+    if (stale.includes(FORMER.chain)) removals.push(`delete set ${table} ${FORMER.set}`);
     try {
-      this.#run(frame);
+      this.#run([...removals, frame].join("\n"));
     } catch (error) {
       if (!/refused/.test(messageOf(error))) throw error;
       // sets or chains of another shape, by another version of ours: at once, because nothing of it can stay
-      const table = tableName(family);
       this.#run(`table ${table}\ndelete table ${table}\n${frame}`);
     }
   }
@@ -114,19 +136,22 @@ export class OverlayTables {
     const number = familyNumber(family);
     const elements = (set: string): ReturnType<typeof decodeElements> =>
       this.#socket.request(dumpElements({ family: number, table: TABLE, set })).flatMap(decodeElements);
-    const chains = this.#socket
-      .request(dumpChains(number))
-      .map(decodeChain)
-      .filter(({ table, name }) => table === TABLE && name.startsWith("svc_"));
+    const chains = this.#chains(family).filter((name) => name.startsWith(SERVICE_PREFIX));
     const nobody = { by: "turn", values: [] } as const;
     const half = (key: Uint8Array): string => addressOf(key.subarray(0, key.length / 2));
     return {
       ...NO_TABLE,
-      chains: new Map(chains.map(({ name }) => [name, nobody])),
+      chains: new Map(chains.map((name) => [name, nobody])),
       vips: new Map(elements("vips").map(({ key, chain = "" }) => [addressOf(key), chain])),
-      idleVips: new Set(elements("idle_vips").map(({ key }) => addressOf(key))),
       hairpins: new Set(elements("hairpins").map(({ key }) => half(key))),
     };
+  }
+
+  #chains(family: AddressFamily): string[] {
+    return this.#socket
+      .request(dumpChains(familyNumber(family)))
+      .map(decodeChain)
+      .flatMap(({ table, name }) => (table === TABLE ? [name] : []));
   }
 
   #carryOut(change: TableChange, family: AddressFamily): void {

@@ -40,9 +40,9 @@ import {
   type VethEnd,
 } from "./rtnetlink-messages.js";
 
-/** The tunnel, in each network's namespace. */
 /** More services that change at once are compared in slices, as after a start: a step holds the event loop. */
 const STEP_SERVICES_MAX = 40;
+/** The tunnel, in each network's namespace. */
 export const OVERLAY_LINK = "vx0";
 /** Host ends of tasks' interfaces begin so. */
 const TASK_LINK_PREFIX = "v";
@@ -85,6 +85,8 @@ export interface OverlayUnderlay {
   readonly underlay: RouteSocket;
   /** What a task's packet may have there. */
   readonly underlayMtuBytes: number;
+  /** Whether less was measured to pass than the underlay's interface takes. */
+  readonly isPathSmall: boolean;
   /** Of a task's sandbox. */
   readonly sandboxPath: (taskId: string) => string;
 }
@@ -100,6 +102,7 @@ export class LinuxOverlay {
   #applied: Applied | undefined;
   #subnets: readonly string[] = [];
   #mtuBytes: number | undefined;
+  #isClamped = false;
   #taken: EnsuredTunnel["taken"];
 
   /** Opens the namespace, making it when it is missing or dead. */
@@ -134,7 +137,8 @@ export class LinuxOverlay {
   ): Promise<void> {
     const last = this.#applied;
     const mtuBytes = this.#mtuOf(plan, underlay);
-    const frame = JSON.stringify([mtuBytes, headOf(plan)]);
+    this.#isClamped = isClamped(plan, { ...underlay, mtuBytes });
+    const frame = JSON.stringify([mtuBytes, this.#isClamped, headOf(plan)]);
     this.#applied = undefined; // until everything below is done
     const isStep = changes !== undefined && changes.services.size <= STEP_SERVICES_MAX;
     if (last === undefined || !isStep || last.frame !== frame || this.#taken !== undefined) {
@@ -193,7 +197,7 @@ export class LinuxOverlay {
     const messages = routeMessages(before, after, { tunnelIndex, ipv6 });
     yield;
     yield* sendRoutes(this.#socket, messages);
-    yield* this.#tables.fill(plan, this.#families(plan));
+    yield* this.#tables.fill(plan, { families: this.#families(plan), isClamped: this.#isClamped });
     yield* this.#forgetStrays(plan);
     yield* this.#conntrack.forgetStrays(isStrayOf(plan));
     for (const local of plan.locals) {
@@ -224,6 +228,7 @@ export class LinuxOverlay {
     if (plan === undefined || mtuBytes === undefined) return undefined;
     return overlayFacts({
       ...{ plan, ends, mtuBytes, link: OVERLAY_LINK, hostEndMac: HOST_END_MAC },
+      isClamped: this.#isClamped,
       settings: this.#isIpv6(plan) ? this.#settings() : SYSCTLS,
       isStandIn: this.#taken !== undefined,
       hasIpv6: this.#isIpv6(plan),
@@ -394,6 +399,17 @@ export class LinuxOverlay {
       tasks: new Map([...state.tasks].filter(([address]) => isV4(address))),
     };
   }
+}
+
+/**
+ * Whether tasks may have been told more than passes: some path, or another member's, is smaller than the
+ * interfaces. Inside of WireGuard the interface itself has the measured size.
+ */
+function isClamped(
+  { encrypted, mtuBytes: asked }: OverlayPlan,
+  { isPathSmall, mtuBytes, underlayMtuBytes }: OverlayUnderlay & { readonly mtuBytes: number },
+): boolean {
+  return asked === 0 && (encrypted || isPathSmall || mtuBytes < underlayMtuBytes);
 }
 
 /** What seldom changes of a plan. */

@@ -32,7 +32,6 @@ export function overlayBatch(change: TableChange, family: AddressFamily): Uint8A
   const batch = new NftBatch(familyNumber(family), TABLE);
   const { removed, filled, added, dropped } = change;
   batch.deleteElements("vips", removed.vips.map(bytesOf));
-  batch.deleteElements("idle_vips", removed.idleVips.map(bytesOf));
   batch.deleteElements("hairpins", removed.hairpins.map(pairOf));
   for (const [chain, choice] of filled) {
     batch.addChain(chain).flushChain(chain);
@@ -42,10 +41,6 @@ export function overlayBatch(change: TableChange, family: AddressFamily): Uint8A
     ([vip, chain]): Element => ({ key: bytesOf(vip), data: { kind: "goto", chain } }),
   );
   batch.addElements("vips", vips);
-  batch.addElements(
-    "idle_vips",
-    added.idleVips.map((vip) => ({ key: bytesOf(vip) })),
-  );
   batch.addElements(
     "hairpins",
     added.hairpins.map((address) => ({ key: pairOf(address) })),

@@ -16,6 +16,8 @@ export interface OverlayFactsOptions {
   /** Name of the VXLAN device. */
   readonly link: string;
   readonly mtuBytes: number;
+  /** As of `overlayFrame`. */
+  readonly isClamped: boolean;
   /** A stand-in has the tunnel's place: its identifier and port are its own. */
   readonly isStandIn: boolean;
   readonly settings: Readonly<Record<string, string>>;
@@ -31,7 +33,8 @@ export interface OverlayFactsOptions {
 }
 
 export function overlayFacts(options: OverlayFactsOptions): WantedFacts {
-  const { plan, link, mtuBytes, ends, hasIpv6 } = options;
+  const { plan, link, mtuBytes, ends, hasIpv6, isClamped } = options;
+  const balance = { ...plan, isClamped };
   const isCarried = (address: string): boolean => hasIpv6 || !address.includes(":");
   const facts: Fact[] = [
     { kind: "link", name: "lo", isUp: true },
@@ -80,8 +83,10 @@ export function overlayFacts(options: OverlayFactsOptions): WantedFacts {
   return {
     facts,
     tables: [
-      { name: NFT_TABLE, text: () => renderOverlayRuleset(undefined, plan) },
-      ...(hasIpv6 ? [{ name: NFT_TABLE_IP6, text: () => renderOverlayRuleset(undefined, plan, "ip6") }] : []),
+      { name: NFT_TABLE, text: () => renderOverlayRuleset(undefined, balance) },
+      ...(hasIpv6
+        ? [{ name: NFT_TABLE_IP6, text: () => renderOverlayRuleset(undefined, balance, "ip6") }]
+        : []),
     ],
     owns: (found) => {
       if (found.kind === "link" || found.kind === "setting") return false;

@@ -123,12 +123,12 @@ function changesBetween(before: OverlayPlan, next: OverlayPlan): OverlayChanges 
   };
 }
 
-function fill({ tables }: Place, plan: OverlayPlan): void {
-  atOnce(tables.fill(plan, FAMILIES));
+function fill({ tables }: Place, plan: OverlayPlan, isClamped = false): void {
+  atOnce(tables.fill(plan, { families: FAMILIES, isClamped }));
 }
 
-function makeAtOnce({ nft }: Place, plan: OverlayPlan): void {
-  for (const family of FAMILIES) nft.run(renderOverlayRuleset(undefined, plan, family));
+function makeAtOnce({ nft }: Place, plan: OverlayPlan, isClamped = false): void {
+  for (const family of FAMILIES) nft.run(renderOverlayRuleset(undefined, { ...plan, isClamped }, family));
 }
 
 test("tables changed step by step equal tables made at once", () => {
@@ -152,9 +152,9 @@ test("tables filled in slices, over whatever is there, equal tables made at once
   for (let step = 0; step < STEPS; step += 1) {
     const next = randomPlan(random, step % 3 === 0 ? "" : "fd00::1");
     if (step % 5 === 4) sliced.nft.run("flush ruleset");
-    else if (step % 7 === 6) sliced.nft.run("flush map ip skein vips; flush set ip6 skein idle_vips");
-    fill(sliced, next);
-    makeAtOnce(reference, next);
+    else if (step % 7 === 6) sliced.nft.run("flush map ip skein vips; flush set ip6 skein hairpins");
+    fill(sliced, next, step % 2 === 0);
+    makeAtOnce(reference, next, step % 2 === 0);
     assert.deepEqual(listed(sliced), listed(reference), `step ${step}`);
   }
   close(sliced, reference);
@@ -166,6 +166,23 @@ test("a table of another shape is made anew", () => {
   const plan = randomPlan(new SeededRandom(3));
   fill(place, plan);
   const reference = freshPlace();
+  makeAtOnce(reference, plan);
+  assert.deepEqual(listed(place), listed(reference));
+  close(place, reference);
+});
+
+test("what a former version refused by goes, and no VIP of the table with it", () => {
+  const [place, reference] = [freshPlace(), freshPlace()];
+  const plan = randomPlan(new SeededRandom(5));
+  fill(place, plan);
+  place.nft.run(`add set ip skein idle_vips { type ipv4_addr; }
+add element ip skein idle_vips { 10.0.1.99 }
+add chain ip skein refuse { type filter hook prerouting priority filter; }
+add rule ip skein refuse ip daddr @idle_vips drop
+add set ip skein witness { type ipv4_addr; }`);
+  fill(place, plan);
+  assert.match(place.nft.list("list table ip skein"), /set witness/, "not made anew");
+  place.nft.run("delete set ip skein witness");
   makeAtOnce(reference, plan);
   assert.deepEqual(listed(place), listed(reference));
   close(place, reference);
