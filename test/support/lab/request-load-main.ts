@@ -1,11 +1,11 @@
 /**
- * A client that asks again and again, each time on a connection of its own: `node request-load-main.js RATE
- * URL...`.
+ * A client that asks again and again, each time on a connection of its own, or on KEPT ones that it keeps:
+ * `node request-load-main.js RATE KEPT URL...`.
  * Edge: to node:http and the process; its starter puts it into a network namespace. On SIGTERM it waits for
  * what is under way and prints a `LoadResult` as one line of JSON, after the first line, which says that it
  * has begun. A request counts as failed that has no whole answer of status 200 within 5 s.
  */
-import { get } from "node:http";
+import { Agent, get } from "node:http";
 
 export interface LoadResult {
   readonly sent: number;
@@ -19,7 +19,8 @@ const ANSWER_WAIT_MS = 5_000;
 const FAILURES_TOLD_MAX = 40;
 const BURST_MAX = 3;
 
-const [rate = "100", ...urls] = process.argv.slice(2);
+const [rate = "100", kept = "0", ...urls] = process.argv.slice(2);
+const agent = Number(kept) > 0 ? new Agent({ keepAlive: true, maxTotalSockets: Number(kept) }) : false;
 const startedMs = Date.now();
 const failures: string[] = [];
 let nextMs = startedMs;
@@ -49,7 +50,7 @@ function ask(url: string): void {
     clearTimeout(timer);
     finished(begunMs, url, error);
   };
-  const request = get(url, { agent: false }, (response) => {
+  const request = get(url, { agent }, (response) => {
     response.resume();
     response.on("end", () => over(response.statusCode === 200 ? undefined : `status ${response.statusCode}`));
     response.on("error", (error) => over(`in the answer: ${error.message}`));

@@ -9,6 +9,13 @@ import type { LoadResult } from "./request-load-main.js";
 
 const MAIN = join(dirname(fileURLToPath(import.meta.url)), "request-load-main.js");
 
+export interface RequestLoadOptions {
+  readonly perSecond: number;
+  /** So many connections, kept and used again. @default 0: a new one for each request */
+  readonly connectionsKept?: number;
+  readonly urls: readonly string[];
+}
+
 export class RequestLoad {
   readonly #child: ChildProcess;
   /** It is asking. */
@@ -16,8 +23,9 @@ export class RequestLoad {
   #output = "";
 
   /** @param namespace as nsenter names it: `--net=/run/netns/x` or `--net=/proc/1/ns/net`. */
-  constructor(namespace: string, options: { readonly perSecond: number; readonly urls: readonly string[] }) {
-    const args = [namespace, process.execPath, MAIN, String(options.perSecond), ...options.urls];
+  constructor(namespace: string, options: RequestLoadOptions) {
+    const { perSecond, connectionsKept = 0, urls } = options;
+    const args = [namespace, process.execPath, MAIN, `${perSecond}`, `${connectionsKept}`, ...urls];
     this.#child = spawn("nsenter", args, { stdio: ["ignore", "pipe", "inherit"] });
     this.begun = new Promise((resolve, reject) => {
       this.#child.stdout?.on("data", (chunk: Buffer) => {
