@@ -6,13 +6,11 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { after, before, test } from "node:test";
 import type { AuditReport } from "../../net-overlay/audit/audit-report.js";
+import { auditReportOf, breakAndRepair } from "../support/break-and-repair.js";
 import { NETWORK_BREAKS } from "../support/network-breaks.js";
 import { patient } from "../support/patience.js";
 import type { PublishedWorld } from "../support/published-world.js";
 import { createPublishedWorld } from "../support/published-world.js";
-
-/** It takes some hundred milliseconds; on a busy machine more. What is not heard would take half a minute. */
-const REPAIR_MS_MAX = 10_000;
 
 let published: PublishedWorld;
 
@@ -24,34 +22,7 @@ after(async () => {
   await published.world.close();
 });
 
-async function reportOf(): Promise<AuditReport | undefined> {
-  return (await published.host.plane.inspect?.())?.report;
-}
-
-/** Listings of everything of a place that can be listed, in an order of its own. */
-async function stateOf(netnsPath: string): Promise<string[]> {
-  const script = [
-    "ip -o -d link | sed 's/^[0-9]*: //; s/@[^:]*//; s/link-netns.*//; s/promiscuity.*//' | sort",
-    "ip -4 -o addr | sed 's/^[0-9]*: //' | sort",
-    "ip -4 route show table all | sed 's/ proto [^ ]*//' | sort", // the kernel may be quicker with its own
-    "ip rule",
-    "ip neigh show nud permanent | sort",
-    "bridge fdb | sort",
-    "nft -s list ruleset",
-  ].join("; ");
-  // ip(8) complains of namespaces of others that end just then
-  const { out } = await published.world.run(netnsPath, "sh", "-c", `(${script}) 2>/dev/null`);
-  return out.split("\n");
-}
-
-/** Lines that only one of them has. */
-function diffOf(before: readonly string[], now: readonly string[]): string[] {
-  const [old, fresh] = [new Set(before), new Set(now)];
-  return [
-    ...before.filter((line) => !fresh.has(line)).map((line) => `gone: ${line}`),
-    ...now.filter((line) => !old.has(line)).map((line) => `new: ${line}`),
-  ];
-}
+const reportOf = (): Promise<AuditReport | undefined> => auditReportOf(published);
 
 test("nothing is found where nothing was done, and both ways serve", async () => {
   const report = await reportOf();
@@ -61,26 +32,9 @@ test("nothing is found where nothing was done, and both ways serve", async () =>
   assert.match(await published.askVip(), /^task/);
 });
 
-for (const { what, place, kind, commands } of NETWORK_BREAKS) {
-  test(`${place}: ${what}: told and repaired`, async () => {
-    const { host, ground, netnsOf, world } = published;
-    const before = await stateOf(netnsOf(place));
-    const known = (await reportOf())?.differencesByKind[kind] ?? 0;
-    const { out, code } = await world.run(netnsOf(place), "sh", "-c", commands(ground));
-    assert.equal(code, 0, out);
-    const startMs = performance.now();
-    // a task's own namespace is looked at now and then, others when something is heard
-    if (place === "task") await reportOf();
-    let diff = ["not looked at"];
-    while (diff.length > 0 && performance.now() - startMs < patient(REPAIR_MS_MAX)) {
-      diff = diffOf(before, await stateOf(netnsOf(place)));
-    }
-    assert.deepEqual(diff, [], JSON.stringify(host.log.lines.slice(-4), undefined, 1));
-    const report = await reportOf();
-    assert.ok((report?.differencesByKind[kind] ?? 0) > known, `no ${kind} was told`);
-    assert.deepEqual(report?.standing, []);
-    assert.match(await published.askMesh(), /^task/);
-    assert.match(await published.askVip(), /^task/);
+for (const row of NETWORK_BREAKS) {
+  test(`${row.place}: ${row.what}: told and repaired`, async () => {
+    assert.deepEqual(await breakAndRepair(published, row), []);
   });
 }
 
