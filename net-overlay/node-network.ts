@@ -230,14 +230,15 @@ export class NodeNetwork implements NetworkPlane {
       const isFirst = !this.#isInformed;
       this.#isInformed = true;
       if (isFirst) await this.#sandboxes.learnNames(changes);
+      // what fails to apply is tried again, but what is told is told once
+      this.#idle?.learn(changes);
+      this.containers.told();
       try {
         await this.#applyKnown();
       } finally {
         if (!isFirst) await this.#sandboxes.learnNames(changes);
       }
       this.#appliedRevision = this.#knownRevision;
-      this.containers.told();
-      this.#idle?.learn(changes);
     });
   }
 
@@ -358,8 +359,7 @@ export class NodeNetwork implements NetworkPlane {
 
   /** An address of IPv6 may come by advertisement, long after the node has started. */
   #followAddresses(): void {
-    void this.#turns.take(async () => {
-      if (this.#ground.identity === undefined || this.#closed) return;
+    this.#later(async () => {
       if (this.#plans.lookAtAddresses()) await this.#plans.apply({ failing: "log" });
     });
   }
@@ -367,8 +367,7 @@ export class NodeNetwork implements NetworkPlane {
   /** Tunnels and interfaces to be made take what passes between nodes. */
   #followPathMtu(pathMtuBytes: number): void {
     for (const listener of [...this.#onPathMtu]) listener();
-    void this.#turns.take(async () => {
-      if (this.#ground.identity === undefined || this.#closed) return;
+    this.#later(async () => {
       const { dataPlane, state, sandboxes, clock } = this.#ground;
       dataPlane.limitPath(pathMtuBytes);
       this.#plans.markMesh();
@@ -383,10 +382,19 @@ export class NodeNetwork implements NetworkPlane {
   }
 
   #tryAgain(): void {
-    void this.#turns.take(async () => {
-      if (this.#ground.identity === undefined || this.#closed) return;
+    this.#later(async () => {
       await this.#plans.apply({ failing: "log" });
       if (!this.#plans.isRetrying) this.#appliedRevision = this.#knownRevision;
+    });
+  }
+
+  /** In turn, for nobody who waits for it: what fails is logged. */
+  #later(work: () => Promise<void>): void {
+    const turn = this.#turns.take(async () => {
+      if (this.#ground.identity !== undefined && !this.#closed) await work();
+    });
+    turn.catch((error: unknown) => {
+      this.#ground.log.warn("the network could not be looked after", { error: messageOf(error) });
     });
   }
 

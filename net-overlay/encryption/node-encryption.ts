@@ -258,6 +258,7 @@ export class NodeEncryption {
     const { underlay, clock, log } = this.#options;
     const generations = this.#keys.map(({ generation }) => generation);
     if (generations.length === 0 || this.#pairs.size === 0) return;
+    if (this.#applied === undefined) return; // half way, or to be tried again: it differs by right
     try {
       const device = underlay.read();
       const wrong = whatDiffers(device, this.#pairs.values());

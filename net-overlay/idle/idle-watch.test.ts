@@ -116,6 +116,18 @@ class World {
   }
 }
 
+test("a limit that becomes shorter while a look goes on holds for who was looked at, too", async () => {
+  const world = new World();
+  world.limit(10_000);
+  world.connect();
+  world.connect({ atMs: 0 }); // two portions: between them others have a turn
+  world.clock.advance(0);
+  await nextTurn(); // the first look has begun, and waits
+  world.limit(2_000);
+  await world.pass(4_000);
+  assert.equal(world.resets.length, 2, world.resets.join());
+});
+
 test("a connection to a VIP is reset when its limit is over, not before", async () => {
   const world = new World();
   world.limit(60_000);

@@ -117,12 +117,13 @@ export class IdleWatch {
       ({ taskId }) => (this.#due.get(taskId) ?? Number.POSITIVE_INFINITY) <= now,
     );
     for (const sandbox of due) {
-      if (this.#isStopped) return;
+      if (this.#isStopped || this.#isAllDue) return;
       const shortestMs = this.#shortestMs(sandbox);
       if (shortestMs === undefined) continue;
       // said first: a sandbox that cannot be looked at waits as one without connections
       this.#due.set(sandbox.taskId, now + shortestMs);
       const leastMs = await this.#tryLookAt(sandbox, shortestMs);
+      if (this.#isAllDue) return; // a limit became shorter meanwhile: this one is due again
       const gapMs = Math.min(GAP_MAX_MS, Math.max(GAP_MIN_MS, shortestMs / GAPS_PER_LIMIT));
       this.#due.set(sandbox.taskId, this.#options.clock.monotonicMs() + Math.max(gapMs, leastMs));
     }

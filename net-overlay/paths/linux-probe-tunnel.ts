@@ -180,9 +180,6 @@ export class LinuxProbeTunnel implements ProbeTunnel {
   }
 
   #serve(port: number, traits: readonly SocketTrait[]): Socket {
-    const socket = createSocket("udp4");
-    socket.on("error", (error) => this.#log.warn("probes' socket failed", { error: error.message }));
-    socket.on("message", (message, from) => this.#received(message, from));
     const fd = this.#linux.bindSocket({
       netnsPath: this.#path,
       kind: "udp",
@@ -190,6 +187,9 @@ export class LinuxProbeTunnel implements ProbeTunnel {
       port,
       traits,
     });
+    const socket = createSocket("udp4"); // when there is a descriptor for it: it is tried again and again
+    socket.on("error", (error) => this.#log.warn("probes' socket failed", { error: error.message }));
+    socket.on("message", (message, from) => this.#received(message, from));
     socket.bind({ fd, exclusive: true });
     socket.unref();
     return socket;

@@ -149,9 +149,7 @@ export class SegmentWatch {
     if (found === "unclear") return undefined;
     if (found === "well") return "";
     if (this.#isOff) return WORDS[found];
-    tunnel.setTxChecksum(false);
-    const without = await this.#find(peer);
-    tunnel.setTxChecksum(true);
+    const without = await this.#findWithoutCard(peer);
     if (without === "unclear") return undefined;
     if (without !== "well") return WORDS[found];
     const again = await this.#find(peer);
@@ -161,6 +159,17 @@ export class SegmentWatch {
     this.#isOff = true;
     onTxChecksum(false);
     return TURNED_OFF;
+  }
+
+  /** With checksums computed here. The card has its part again, whatever happens meanwhile. */
+  async #findWithoutCard(peer: PathPeer): Promise<Finding> {
+    const { tunnel } = this.#parts;
+    tunnel.setTxChecksum(false);
+    try {
+      return await this.#find(peer);
+    } finally {
+      tunnel.setTxChecksum(true);
+    }
   }
 
   async #find(peer: PathPeer): Promise<Finding> {

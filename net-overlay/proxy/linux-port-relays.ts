@@ -97,7 +97,10 @@ export class LinuxPortRelays implements PortRelays {
     try {
       const first = this.#serve(publishedPort, address, 0);
       const bound = first.address();
-      if (bound === null || typeof bound === "string") return undefined;
+      if (bound === null || typeof bound === "string") {
+        first.close();
+        return undefined;
+      }
       const { port } = bound;
       const relay: Relay = {
         servers: [first, ...this.#serveIpv6(publishedPort, transitIpv6(address), port)],
@@ -147,14 +150,13 @@ export class LinuxPortRelays implements PortRelays {
       client.resetAndDestroy();
       return;
     }
-    if (remoteAddress === undefined || remotePort === undefined) return; // gone already
-    if (localAddress === undefined || localPort === undefined) return;
-    const source: ProxyEnd = { address: remoteAddress, port: remotePort };
-    const destination = this.#destinationOf(
-      source,
-      { address: localAddress, port: localPort },
-      publishedPort,
-    );
+    const source = endOf(remoteAddress, remotePort);
+    const local = endOf(localAddress, localPort);
+    if (source === undefined || local === undefined) {
+      client.destroy(); // gone already; it is not read yet, so that nothing else would end it
+      return;
+    }
+    const destination = this.#destinationOf(source, local, publishedPort);
     if (destination === undefined) {
       client.resetAndDestroy();
       return;
@@ -234,7 +236,8 @@ export class LinuxPortRelays implements PortRelays {
       const found = flow === undefined ? undefined : originalDestination(flow, client.address);
       return found?.address === local.address && found.port === local.port ? undefined : found;
     } catch (error) {
-      if (isRefusal(error, "ENOENT")) return undefined;
+      // what the kernel is short of for a moment says nothing of who led the connection here
+      if (isRefusal(error, "ENOENT", "ENOBUFS", "ENOMEM", "EMFILE", "ENFILE")) return undefined;
       this.#isBlind = true;
       this.#log.warn("where clients connect to is not known: the node's address and port are told", {
         error: messageOf(error),
@@ -242,6 +245,12 @@ export class LinuxPortRelays implements PortRelays {
       return fallback;
     }
   }
+}
+
+/** An address of the link is told with its interface, which is no part of it. @returns undefined: unknown. */
+function endOf(address: string | undefined, port: number | undefined): ProxyEnd | undefined {
+  if (address === undefined || port === undefined) return undefined;
+  return { address: address.split("%")[0] ?? "", port };
 }
 
 /** Bytes go both ways as fast as the slower side takes them; each side may end its own half. */
