@@ -3,6 +3,7 @@
  * Pure. Source: the patterns Docker documents and enforces for services, networks, secrets and configs.
  */
 import { AbortedError, InvalidArgumentError } from "../../base/errors/errors.js";
+import type { Node, Service } from "../../proto/gen/skein/v1/objects.js";
 import type { Annotations } from "../../proto/gen/skein/v1/types.js";
 import { versionOf } from "../store/tables.js";
 import type { TableName, Tables } from "../store/types.js";
@@ -76,6 +77,16 @@ export function checkVersion<K extends TableName>(object: Tables[K], version: nu
   if (versionOf(object) !== version) throw outOfSequence();
 }
 
-export function outOfSequence(): AbortedError {
+/**
+ * Any version since the specification last changed will do: others write to the object, too, and nobody's
+ * change of the specification can be lost.
+ * @throws {AbortedError} somebody changed the specification since.
+ */
+export function checkSpecVersion(object: Service | Node, version: number): void {
+  const oldest = object.specVersion?.index ?? versionOf(object);
+  if (version < oldest || version > versionOf(object)) throw outOfSequence();
+}
+
+function outOfSequence(): AbortedError {
   return new AbortedError("update out of sequence");
 }

@@ -101,6 +101,27 @@ test("an update from an old version is out of sequence", async () => {
   });
 });
 
+test("what a node tells of itself puts nobody's update out of sequence; a change of its wishes does", async () => {
+  const t = await createTestControl();
+  const version = t.store.view((tx) => tx.get("node", "m1")?.meta?.version?.index ?? 0);
+  await t.store.update((tx) => {
+    const node = tx.get("node", "m1");
+    assert.ok(node);
+    tx.update("node", { ...node, clockSkewMs: 5_000 });
+  });
+  const update = (availability: NodeAvailability): Promise<unknown> =>
+    t.ask(
+      t.control.updateNode,
+      UpdateNodeRequest.fromPartial({
+        id: "m1",
+        version,
+        spec: { desiredRole: NodeRole.MANAGER, availability },
+      }),
+    );
+  await update(NodeAvailability.PAUSE);
+  await assert.rejects(update(NodeAvailability.DRAIN), { message: "update out of sequence" });
+});
+
 test("the last manager cannot be demoted", async () => {
   const t = await createTestControl({ managers: 1 });
   await assert.rejects(wish(t, "m1", { desiredRole: NodeRole.WORKER }), {

@@ -17,7 +17,7 @@ import type { Node } from "../../proto/gen/skein/v1/objects.js";
 import { NodeAvailability, NodeRole, type NodeSpec, NodeState } from "../../proto/gen/skein/v1/types.js";
 import type { RaftStatus } from "../../raft/host/raft-node.js";
 import type { ReadTx } from "../store/types.js";
-import { checkLabels, checkVersion } from "./annotations.js";
+import { checkLabels, checkSpecVersion } from "./annotations.js";
 import type { ControlComponents } from "./control-components.js";
 import { findObject } from "./find-object.js";
 import { hasLabels, matchesFilters } from "./list-filters.js";
@@ -73,7 +73,7 @@ export class NodeControl {
     }
     const id = await store.update((tx) => {
       const node = findObject(tx, "node", request.id);
-      checkVersion(node, request.version);
+      checkSpecVersion(node, request.version);
       const wasManager = node.spec?.desiredRole === NodeRole.MANAGER;
       if (wasManager && spec.desiredRole !== NodeRole.MANAGER) refuseDemotion(tx, node, raft.status());
       tx.update("node", {

@@ -24,7 +24,7 @@ import { Service } from "../../proto/gen/skein/v1/objects.js";
 import { type JobStatus, type ServiceSpec, UpdateState } from "../../proto/gen/skein/v1/types.js";
 import { versionOf } from "../store/tables.js";
 import type { ReadTx } from "../store/types.js";
-import { outOfSequence } from "./annotations.js";
+import { checkSpecVersion } from "./annotations.js";
 import type { ControlComponents } from "./control-components.js";
 import { findObject } from "./find-object.js";
 import { refuseWithoutIngress } from "./ingress-network.js";
@@ -116,7 +116,7 @@ export class ServiceControl {
     if (!request.rollback) checkServiceSpec(required(request.spec));
     const id = await store.update((tx) => {
       const service = findObject(tx, "service", request.id);
-      refuseStale(service, request.version);
+      checkSpecVersion(service, request.version);
       const changed = request.rollback ? this.#rolledBack(tx, service) : this.#changed(tx, service, request);
       if (changed !== undefined) tx.update("service", changed);
       return service.id;
@@ -229,16 +229,6 @@ function isPaused({ updateStatus }: Service): boolean {
 
 export function modeName(spec: ServiceSpec | undefined): string {
   return spec?.mode === undefined ? "" : MODE_NAMES[spec.mode.$case];
-}
-
-/**
- * Any version since the specification last changed will do:
- * the allocator and the orchestrator write to the object, too,
- * and nobody's change of the specification can be lost.
- */
-function refuseStale(service: Service, version: number): void {
-  const oldest = service.specVersion?.index ?? versionOf(service);
-  if (version < oldest || version > versionOf(service)) throw outOfSequence();
 }
 
 /** Credentials given with the request; else those of the current or the previous specification. */

@@ -4,8 +4,9 @@
  * versions are that index.
  */
 
+import { isDeepStrictEqual } from "node:util";
 import { DataLossError } from "../../base/errors/errors.js";
-import type { ObjectKey, Service, StoreObject, Transaction } from "../../proto/gen/skein/v1/objects.js";
+import type { Node, ObjectKey, Service, StoreObject, Transaction } from "../../proto/gen/skein/v1/objects.js";
 import { type FinalObject, FinalObjects, findViolation, type Violation } from "./integrity.js";
 import type { StoreState } from "./store-state.js";
 import { isTableName, type TableRow, versionOf } from "./tables.js";
@@ -98,10 +99,19 @@ function write(state: StoreState, final: FinalObject): StoreChange | undefined {
     // one table
     return { table: final.table, kind: "remove", id: final.id, before, after: undefined } as StoreChange;
   }
-  put(state, final);
+  const after =
+    final.table === "node" ? withSpecVersion(final.after, state.get("node", final.id)) : final.after;
+  put(state, { ...final, after } as FinalObject); // of the same table
   const kind = before === undefined ? "create" : "update";
   // before is of the same table
-  return { table: final.table, kind, id: final.id, before, after: final.after } as StoreChange;
+  return { table: final.table, kind, id: final.id, before, after } as StoreChange;
+}
+
+/** A node tells much of itself: who changes its specification is out of sequence by changes of that alone. */
+function withSpecVersion(after: Node, before: Node | undefined): Node {
+  const isSame = before !== undefined && isDeepStrictEqual(before.spec, after.spec);
+  const index = isSame ? (before.specVersion?.index ?? versionOf(before)) : versionOf(after);
+  return { ...after, specVersion: { index } };
 }
 
 function put<K extends FinalObject["table"]>(

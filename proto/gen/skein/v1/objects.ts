@@ -98,7 +98,11 @@ export interface RootRotation {
 export interface Node {
   readonly id: string;
   readonly meta: Meta | undefined;
-  readonly spec: NodeSpec | undefined;
+  readonly spec:
+    | NodeSpec
+    | undefined;
+  /** index at which spec last changed: the store's doing */
+  readonly specVersion: Version | undefined;
   readonly description: NodeDescription | undefined;
   readonly status:
     | NodeStatus
@@ -750,6 +754,7 @@ function createBaseNode(): Node {
     id: "",
     meta: undefined,
     spec: undefined,
+    specVersion: undefined,
     description: undefined,
     status: undefined,
     managerStatus: undefined,
@@ -771,6 +776,9 @@ export const Node = {
     }
     if (message.spec !== undefined) {
       NodeSpec.encode(message.spec, writer.uint32(26).fork()).ldelim();
+    }
+    if (message.specVersion !== undefined) {
+      Version.encode(message.specVersion, writer.uint32(98).fork()).ldelim();
     }
     if (message.description !== undefined) {
       NodeDescription.encode(message.description, writer.uint32(34).fork()).ldelim();
@@ -826,6 +834,13 @@ export const Node = {
           }
 
           message.spec = NodeSpec.decode(reader, reader.uint32());
+          continue;
+        case 12:
+          if (tag !== 98) {
+            break;
+          }
+
+          message.specVersion = Version.decode(reader, reader.uint32());
           continue;
         case 4:
           if (tag !== 34) {
@@ -900,6 +915,9 @@ export const Node = {
     message.id = object.id ?? "";
     message.meta = (object.meta !== undefined && object.meta !== null) ? Meta.fromPartial(object.meta) : undefined;
     message.spec = (object.spec !== undefined && object.spec !== null) ? NodeSpec.fromPartial(object.spec) : undefined;
+    message.specVersion = (object.specVersion !== undefined && object.specVersion !== null)
+      ? Version.fromPartial(object.specVersion)
+      : undefined;
     message.description = (object.description !== undefined && object.description !== null)
       ? NodeDescription.fromPartial(object.description)
       : undefined;
