@@ -220,9 +220,14 @@ test("a limit beyond the kernel's own is had in the network's namespace", async 
   await tell([{ resource: { $case: "service", value: web(10 * 86_400_000) } }]);
   const overlay = `${world.hosts[0]?.runDir}/net/ns/net-net1`;
   const file = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established";
-  const { out } = await world.run(overlay, "cat", file);
-  assert.equal(out, String(10 * 86_400 + 600));
+  const wanted = String(10 * 86_400 + 600);
+  let found = "";
+  for (let turn = 0; turn < patient(200) && found !== wanted; turn++) {
+    found = (await world.run(overlay, "cat", file)).out; // set beside the plan, not before it is applied
+    await systemClock.sleep(50);
+  }
   await tell([{ resource: { $case: "service", value: web(LIMIT_MS) } }]);
+  assert.equal(found, wanted);
 });
 
 test("a namespace that is gone meanwhile is no trouble", async () => {
