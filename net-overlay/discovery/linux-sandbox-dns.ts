@@ -2,8 +2,7 @@
  * DNS at 127.0.0.11 inside every sandbox, served by this process. Edge: to sockets made in the sandboxes'
  * namespaces by the Linux port.
  * Invariants: a descriptor has one owner, the socket object made from it; whatever a task sends, the
- * daemon goes on; a sandbox has TCP_CONNECTIONS_MAX connections at most, beyond that askers wait in the
- * listen queue.
+ * daemon goes on; a sandbox has TCP_CONNECTIONS_MAX connections at most, further ones are closed.
  */
 import type { Socket as UdpSocket } from "node:dgram";
 import { createSocket } from "node:dgram";

@@ -175,6 +175,7 @@ export class ContainerSandboxes {
     }
     const wanted = await this.#lookUp(sandbox, [{ network, settings }]);
     const joined = await this.#joined(sandbox, wanted);
+    this.#ground.keep(joined); // it is in the kernel, whatever fails from here on
     const changed = this.#withPorts(sandbox, await this.#withoutSpareGateway(joined));
     const added = changed.endpoints.filter((endpoint) => !sandbox.endpoints.includes(endpoint));
     for (const endpoint of added) this.#tell("connect", endpoint, containerId);
@@ -191,6 +192,7 @@ export class ContainerSandboxes {
         `container ${containerId} is not connected to network ${record?.name ?? network}`,
       );
     const rest = await this.#without(sandbox, left);
+    this.#ground.keep(rest);
     const wayOut = needsWayOut(rest.endpoints) ? await this.#joined(rest, []) : rest;
     const changed = this.#withPorts(sandbox, wayOut);
     this.#tell("disconnect", left, containerId);
@@ -203,9 +205,12 @@ export class ContainerSandboxes {
       const left = overlayEndpoints(sandbox);
       if (left.length === 0) continue;
       await this.#init.overlays?.releaseAll(sandbox);
+      const now = this.#ground.sandboxes.get(sandbox.containerId);
+      if (now === undefined) continue; // it has ended meanwhile
+      const leases = new Set(left.map(({ leaseId }) => leaseId));
       this.#ground.keep({
-        ...sandbox,
-        endpoints: sandbox.endpoints.filter((endpoint) => !left.includes(endpoint)),
+        ...now,
+        endpoints: now.endpoints.filter(({ leaseId }) => leaseId === undefined || !leases.has(leaseId)),
       });
     }
   }

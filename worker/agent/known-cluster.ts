@@ -32,6 +32,8 @@ export interface KnownService {
 export interface KnownCluster {
   /** Those this node takes part in, and those it may come to. */
   networks(): readonly Network[];
+  /** Ids of those this node takes part in that a task, or a container that joined, is on. */
+  used(): ReadonlySet<string>;
   /** Of this node. */
   task(id: string): Task | undefined;
   /** Of a network this node takes part in: the nodes with a task on it. */
@@ -60,6 +62,12 @@ export function knownCluster(
     all("endpoint").filter(({ attachments }) => attachments.some((one) => one.networkId === networkId));
   return {
     networks: () => all("networkObject"),
+    used: () => {
+      const ids = new Set<string>();
+      for (const { attachments } of all("endpoint"))
+        for (const { networkId } of attachments) ids.add(networkId);
+      return ids;
+    },
     task: (id) => {
       const resource = book.get(ResourceKind.TASK, id)?.resource;
       return resource?.$case === "task" ? resource.value : undefined;
@@ -71,7 +79,13 @@ export function knownCluster(
     },
     services: (networkId) => {
       const addresses = addressesOf();
-      const endpoints = endpointsOn(networkId).filter(({ state }) => state !== EndpointState.JOINING);
+      const tasksOf = new Map<string, EndpointResource[]>();
+      for (const endpoint of endpointsOn(networkId)) {
+        if (endpoint.state === EndpointState.JOINING) continue;
+        const tasks = tasksOf.get(endpoint.serviceId);
+        if (tasks === undefined) tasksOf.set(endpoint.serviceId, [endpoint]);
+        else tasks.push(endpoint);
+      }
       const services: readonly ServiceResource[] = all("service");
       return services
         .filter(({ virtualIps, aliases }) =>
@@ -83,15 +97,13 @@ export function knownCluster(
             .filter((vip) => vip.networkId === networkId)
             .map(({ address }) => address),
           ports: service.ports,
-          tasks: endpoints
-            .filter(({ serviceId }) => serviceId === service.id)
-            .map((endpoint) => ({
-              name: endpoint.taskName,
-              addresses: endpoint.attachments
-                .filter((one) => one.networkId === networkId)
-                .flatMap((one) => one.addresses),
-              hostAddress: addresses.get(endpoint.nodeId) ?? "",
-            })),
+          tasks: (tasksOf.get(service.id) ?? []).map((endpoint) => ({
+            name: endpoint.taskName,
+            addresses: endpoint.attachments
+              .filter((one) => one.networkId === networkId)
+              .flatMap((one) => one.addresses),
+            hostAddress: addresses.get(endpoint.nodeId) ?? "",
+          })),
         }));
     },
   };
