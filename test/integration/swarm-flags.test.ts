@@ -244,7 +244,7 @@ test("docker node update, promote, demote, rm: what is changed, and what is refu
   assert.deepEqual(at(drained, "Spec", "Skein"), { DrainDeadline: 120e9 });
   assert.equal(typeof at(drained, "Skein", "DrainStartedAt"), "string");
   await docker.lines("node", "update", "--availability", "active", "host3");
-  assert.equal(at(await node("host3"), "Skein"), undefined);
+  assert.equal(at(await node("host3"), "Skein", "DrainStartedAt"), undefined);
   const last = /attempting to demote the last manager of the swarm/;
   assert.match(await docker.refused("node", "demote", "host1"), last);
   assert.match(await docker.refused("node", "update", "--role", "worker", "host1"), last);
