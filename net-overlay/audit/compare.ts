@@ -2,8 +2,12 @@
  * What is wanted against what was found, as named differences. Pure.
  * Invariant: no difference between equal facts in whatever order; an entry that nobody owns is never foreign.
  */
+import { atOnce } from "../slices.js";
 import type { Fact, WantedFacts } from "./facts.js";
 import { contentOf, nameOf } from "./facts.js";
+
+/** Between two pauses. */
+const COMPARED_AT_ONCE = 500;
 
 export interface FoundFact {
   readonly fact: Fact;
@@ -16,12 +20,24 @@ export type FactDifference =
   | { readonly problem: "different"; readonly wanted: Fact; readonly found: Fact }
   | { readonly problem: "foreign"; readonly found: Fact };
 
-export function compareFacts(
-  wanted: { readonly facts: Iterable<Fact>; readonly owns: WantedFacts["owns"] },
+interface Wanted {
+  readonly facts: Iterable<Fact>;
+  readonly owns: WantedFacts["owns"];
+}
+
+export function compareFacts(wanted: Wanted, found: Iterable<FoundFact>): FactDifference[] {
+  return atOnce(compareSteps(wanted, found));
+}
+
+/** The same with pauses: a large network has tens of thousands. */
+export function* compareSteps(
+  wanted: Wanted,
   found: Iterable<FoundFact>,
-): FactDifference[] {
+): Generator<undefined, FactDifference[]> {
+  let count = 0;
   const byName = new Map<string, FoundFact[]>();
   for (const entry of found) {
+    if (++count % COMPARED_AT_ONCE === 0) yield;
     const key = `${entry.fact.kind} ${nameOf(entry.fact)}`;
     const same = byName.get(key);
     if (same === undefined) byName.set(key, [entry]);
@@ -30,6 +46,7 @@ export function compareFacts(
   const differences: FactDifference[] = [];
   const foreign: FoundFact[] = [];
   for (const fact of wanted.facts) {
+    if (++count % COMPARED_AT_ONCE === 0) yield;
     const key = `${fact.kind} ${nameOf(fact)}`;
     const entries = byName.get(key) ?? [];
     byName.delete(key);

@@ -8,10 +8,11 @@ import { readFileSync } from "node:fs";
 import { codeOf } from "../../base/errors/errors.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import { sysctlPath } from "../../base/linux/sysctl-path.js";
+import { inSlices } from "../../base/loop/process-slices.js";
 import { nextTurn } from "../../base/loop/process-turn.js";
 import { RouteSocket } from "../dataplane/linux-route-socket.js";
 import type { FactDifference, FoundFact } from "./compare.js";
-import { compareFacts } from "./compare.js";
+import { compareFacts, compareSteps } from "./compare.js";
 import type { RepairContext } from "./fact-repair.js";
 import { repairMessage } from "./fact-repair.js";
 import type { Fact, LinkFact, WantedFacts } from "./facts.js";
@@ -19,7 +20,7 @@ import type { DumpedKind } from "./kernel-dumps.js";
 import { dumpsOf, linkIndexOf, readFact } from "./kernel-dumps.js";
 
 /** Answers taken apart before others have a turn: some milliseconds. */
-const SLICE_LENGTH = 1_500;
+const SLICE_LENGTH = 1_000;
 /** What later kinds stand on comes first. */
 const KINDS: readonly DumpedKind[] = ["address", "neighbour", "forwarding", "route", "rule"];
 
@@ -43,6 +44,7 @@ export async function auditFacts(
     if (facts === undefined) byKind.set(fact.kind, [fact]);
     else facts.push(fact);
   }
+  await nextTurn(); // what is wanted was put together just now
   try {
     const links = new Map<number, LinkFact>();
     const readLinks = (): void => {
@@ -86,7 +88,8 @@ export async function auditFacts(
         }
       }
       await nextTurn();
-      settle(compareFacts({ facts: byKind.get(kind) ?? [], owns: wanted.owns }, found));
+      const asked = { facts: byKind.get(kind) ?? [], owns: wanted.owns };
+      settle(await inSlices(compareSteps(asked, found)));
     }
     const settings = (byKind.get("setting") ?? []).filter((fact) => fact.kind === "setting");
     const read = readSettings(

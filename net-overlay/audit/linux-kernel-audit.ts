@@ -12,6 +12,7 @@ import type { Change, KernelAudit, PlaceAudit, Sandboxes } from "./kernel-audit.
 import { auditFacts } from "./linux-fact-audit.js";
 import { LinuxNetWatch } from "./linux-net-watch.js";
 import { LinuxRulesetAudit } from "./linux-ruleset-audit.js";
+import type { Transaction } from "./netlink-events.js";
 import type { RulesetGenerations } from "./ruleset-generations.js";
 
 /** A namespace with what is wanted in it, and its maker's way to make it anew. */
@@ -128,11 +129,15 @@ export class LinuxKernelAudit implements KernelAudit {
       watch.close();
       this.#watches.delete(name);
     }
-    const { linux, log } = this.#options;
+    const { linux, log, generations } = this.#options;
     for (const [name, { netnsPath }] of heard) {
       if (this.#watches.has(name)) continue;
       const heardHere = (change: Change): void => onChange(name, change);
-      this.#watches.set(name, new LinuxNetWatch({ linux, netnsPath, log, onChange: heardHere }));
+      const onTransaction = (transaction: Transaction): void => generations.follow(netnsPath, transaction);
+      this.#watches.set(
+        name,
+        new LinuxNetWatch({ linux, netnsPath, log, onTransaction, onChange: heardHere }),
+      );
     }
   }
 }

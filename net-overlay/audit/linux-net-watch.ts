@@ -10,7 +10,8 @@ import { packetReader } from "../../base/linux/linux-packet-stream.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
 import type { Change } from "./kernel-audit.js";
-import { endsForeignTransaction, ROUTE_GROUPS, RULESET_GROUPS } from "./netlink-events.js";
+import type { Transaction } from "./netlink-events.js";
+import { ROUTE_GROUPS, RULESET_GROUPS, TransactionReader } from "./netlink-events.js";
 
 export interface NetWatchOptions {
   readonly linux: Linux;
@@ -19,6 +20,8 @@ export interface NetWatchOptions {
   /** @default both */
   readonly changes?: readonly Change[];
   readonly onChange: (change: Change) => void;
+  /** Of nftables, our own too, before `onChange`. */
+  readonly onTransaction?: (transaction: Transaction) => void;
 }
 
 export class LinuxNetWatch {
@@ -60,8 +63,18 @@ export class LinuxNetWatch {
     }
     this.#readers.set(change, reader);
     reader.unref();
+    const transactions = new TransactionReader(process.pid);
     reader.on("data", (datagram: Buffer) => {
-      if (change === "routes" || endsForeignTransaction(datagram, process.pid)) onChange(change);
+      if (change === "routes") {
+        onChange(change);
+        return;
+      }
+      let isForeign = false;
+      for (const transaction of transactions.read(datagram)) {
+        this.#options.onTransaction?.(transaction);
+        isForeign ||= !transaction.isOwn;
+      }
+      if (isForeign) onChange(change);
     });
     reader.on("error", (error) => log.debug("events of the network were lost", { error: error.message }));
     reader.once("close", () => {

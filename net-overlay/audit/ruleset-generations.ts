@@ -2,11 +2,12 @@
  * Whether a namespace's ruleset is as our own last transaction left it. The kernel numbers the rulesets of a
  * namespace one by one, so a number tells what a listing would.
  * Edge: to the kernel by the Linux port. Invariant: a ruleset is trusted only if every transaction since it
- * was last known to be right was our own.
+ * was last known to be right was our own, or left our tables alone.
  * Source: linux/netfilter/nf_tables.h, NFT_MSG_GETGEN.
  */
 import type { Linux, NetlinkSocket, NftContext } from "../../base/linux/linux-ports.js";
 import { decodeAttributes, encodeMessage, NLM_F_ACK } from "../dataplane/rtnetlink-codec.js";
+import type { Transaction } from "./netlink-events.js";
 
 const GET_GENERATION = (10 << 8) | 16;
 const NFGENMSG_BYTES = 4;
@@ -70,6 +71,12 @@ export class RulesetGenerations {
 
   trust(netnsPath: string | undefined, generation: number | undefined): void {
     if (generation !== undefined) this.#trusted.set(netnsPath ?? HOST, generation);
+  }
+
+  /** What was heard of a transaction: others change tables of their own all day long. */
+  follow(netnsPath: string | undefined, { generation, isOwn, touchesOurs }: Transaction): void {
+    if ((isOwn || !touchesOurs) && this.isTrusted(netnsPath, generation - 1))
+      this.trust(netnsPath, generation);
   }
 
   #watch(nft: NftContext, netnsPath: string | undefined): NftContext {
