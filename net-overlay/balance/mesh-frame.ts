@@ -7,13 +7,12 @@
 import type { MeshPlan } from "../endpoints/mesh-plan.js";
 import { MESH_MARK_FLAG, MESH_MARK_MASK } from "../vxlan/node-addresses.js";
 import type { MeshFamily } from "./mesh-family.js";
+import { REFUSED_CHAIN, REFUSED_RULES } from "./nft-text.js";
 
 export const TRANSIT_LINK = "skein-vxt";
 /** Host ends of the tasks' gateway interfaces begin so. */
 export const GATEWAY_LINK_PREFIX = "skg";
 
-/** Who is led here is refused at once. */
-export const REFUSED_CHAIN = "refused";
 /**
  * Set on the first packet of a connection to a port with SNAT, from the port's chain to `source`, within this
  * host. Bit 31: outside the mesh's mark.
@@ -85,7 +84,7 @@ function chainsOf({ nodeNumber, vxlanUdpPort }: MeshPlan, family: MeshFamily): F
     {
       name: REFUSED_CHAIN,
       hook: "",
-      rules: ["meta l4proto tcp reject with tcp reset", "reject"],
+      rules: REFUSED_RULES,
     },
     {
       name: "arrival",

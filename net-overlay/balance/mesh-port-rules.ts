@@ -12,9 +12,9 @@ import { cidrContains, formatCidr, parseCidr } from "../ipam/cidr.js";
 import { isAddress } from "../ipam/host-addresses.js";
 import { isTransitAddressOf } from "../vxlan/transit.js";
 import type { MeshFamily } from "./mesh-family.js";
-import { REFUSED_CHAIN, SNAT_MARK } from "./mesh-frame.js";
+import { SNAT_MARK } from "./mesh-frame.js";
 import type { BackendChoice } from "./nft-text.js";
-import { choiceText, chooseAmong } from "./nft-text.js";
+import { choiceText, chooseAmong, REFUSED_CHAIN } from "./nft-text.js";
 
 export interface PortChain {
   readonly name: string;

@@ -16,6 +16,10 @@ export const NFT_TABLE_IP6 = "ip6 skein";
  */
 export const SOURCE_HASH_SEED = 0x736b_6569;
 
+/** Of every table of ours that leads new connections: who is led here is refused at once. */
+export const REFUSED_CHAIN = "refused";
+export const REFUSED_RULES: readonly string[] = ["meta l4proto tcp reject with tcp reset", "reject"];
+
 /** Lines that turn one set of elements into another. */
 export function diffSet(
   name: string,

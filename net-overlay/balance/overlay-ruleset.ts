@@ -13,11 +13,13 @@ import {
   diffSet,
   NFT_TABLE,
   NFT_TABLE_IP6,
+  REFUSED_CHAIN,
+  REFUSED_RULES,
   removeChain,
   replaceChain,
 } from "./nft-text.js";
 import type { AddressFamily, OverlayTable, TableChange } from "./overlay-table.js";
-import { changeBetween, overlayTable, REFUSED_CHAIN } from "./overlay-table.js";
+import { changeBetween, overlayTable } from "./overlay-table.js";
 
 export interface OverlayBalance {
   /** "" without one of IPv4. */
@@ -132,7 +134,7 @@ function chainsOf(family: AddressFamily, { gateway, isClamped }: OverlayFrameOpt
       // only first packets come here: to refuse costs the others nothing
       name: REFUSED_CHAIN,
       hook: "",
-      rules: ["meta l4proto tcp reject with tcp reset", "reject"],
+      rules: REFUSED_RULES,
     },
     {
       name: "balance",

@@ -8,14 +8,12 @@
 import { BalancePolicy } from "../../proto/gen/skein/v1/types.js";
 import type { BalancedService } from "../endpoints/overlay-plan.js";
 import type { BackendChoice } from "./nft-text.js";
-import { chainWord, chooseAmong } from "./nft-text.js";
+import { chainWord, chooseAmong, REFUSED_CHAIN } from "./nft-text.js";
 
 export type AddressFamily = "ip" | "ip6";
 
 /** Names of services' chains begin so. */
 export const SERVICE_PREFIX = "svc_";
-/** Of the frame: what is led there is refused at once. */
-export const REFUSED_CHAIN = "refused";
 
 export interface OverlayTable {
   readonly chains: ReadonlyMap<string, BackendChoice>;

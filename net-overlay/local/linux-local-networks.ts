@@ -3,7 +3,7 @@
  * directory and the run directory.
  */
 import { join } from "node:path";
-import type { Clock } from "../../base/clock/clock.js";
+import type { Clock, Timer } from "../../base/clock/clock.js";
 import type { Linux } from "../../base/linux/linux-ports.js";
 import type { Logger } from "../../base/log/logger.js";
 import type { Random } from "../../base/random/random.js";
@@ -78,15 +78,13 @@ export function openLocalNetworks(options: OpenLocalNetworksOptions): {
     options.init,
   );
   // what others do to rulesets is looked at at once; the timer remains for what was not heard
-  let isLooking = false;
+  let looking: Timer | undefined;
   const watch = new LinuxNetWatch({
     ...{ linux, netnsPath: hostNetns, log },
     changes: ["ruleset"],
     onChange: () => {
-      if (isLooking) return;
-      isLooking = true;
-      clock.setTimer(LOOK_DELAY_MS, () => {
-        isLooking = false;
+      looking ??= clock.setTimer(LOOK_DELAY_MS, () => {
+        looking = undefined;
         networks.lookAtFirewall();
       });
     },
@@ -95,6 +93,7 @@ export function openLocalNetworks(options: OpenLocalNetworksOptions): {
     networks,
     close: () => {
       watch.close();
+      looking?.cancel();
       networks.stop();
       return Promise.resolve();
     },
