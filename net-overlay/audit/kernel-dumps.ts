@@ -4,9 +4,8 @@
  * the kernel made for addresses) gives no fact.
  * Source: rtnetlink(7); linux/if_link.h, neighbour.h, fib_rules.h.
  */
-import { decodePayload, encodeMessage, NLM_F_DUMP, readMac } from "../dataplane/rtnetlink-codec.js";
+import { decodePayload, encodeMessage, NLM_F_DUMP, readIp, readMac } from "../dataplane/rtnetlink-codec.js";
 import { decodeLink, decodeRule, SKEIN_PROTOCOL } from "../dataplane/rtnetlink-messages.js";
-import { formatAddress } from "../ipam/cidr.js";
 import type { FoundFact } from "./compare.js";
 import type { FactKind } from "./facts.js";
 
@@ -91,7 +90,7 @@ function readLink(payload: Uint8Array): FoundFact {
 
 function readAddress(payload: Uint8Array, nameOf: (index: number) => string): FoundFact | undefined {
   const { fixed, attributes } = decodePayload(payload, FIXED_BYTES.address);
-  const address = addressText(attributes.get(IFA_LOCAL) ?? attributes.get(1));
+  const address = readIp(attributes.get(IFA_LOCAL) ?? attributes.get(1));
   if (address === undefined || /^(127\.|::1$|fe80:)/.test(address)) return undefined; // the kernel's own
   const prefixLength = fixed.readUInt8(1);
   return {
@@ -108,13 +107,13 @@ function readRoute(payload: Uint8Array, nameOf: (index: number) => string): Foun
   const any = fixed.readUInt8(0) === AF.inet6 ? "::" : "0.0.0.0";
   const table = attributes.get(RTA.table)?.readUInt32LE(0) ?? fixed.readUInt8(4);
   const link = attributes.get(RTA.oif)?.readUInt32LE(0);
-  const gateway = addressText(attributes.get(RTA.gateway));
-  const source = addressText(attributes.get(RTA.prefSrc));
+  const gateway = readIp(attributes.get(RTA.gateway));
+  const source = readIp(attributes.get(RTA.prefSrc));
   const isUnreachable = type === RTN.unreachable; // in IPv6 it names lo all the same
   return {
     fact: {
       kind: "route",
-      destination: `${addressText(attributes.get(RTA.dst)) ?? any}/${fixed.readUInt8(1)}`,
+      destination: `${readIp(attributes.get(RTA.dst)) ?? any}/${fixed.readUInt8(1)}`,
       ...(table === RT_TABLE_MAIN ? {} : { table }),
       ...(link === undefined || isUnreachable ? {} : { link: nameOf(link) }),
       ...(gateway === undefined ? {} : { gateway }),
@@ -136,15 +135,9 @@ function readNeighbour(
   nameOf: (index: number) => string,
 ): FoundFact | undefined {
   const { fixed, attributes } = decodePayload(payload, FIXED_BYTES.neighbour);
-  const address = addressText(attributes.get(NDA.dst));
+  const address = readIp(attributes.get(NDA.dst));
   const mac = readMac(attributes.get(NDA.lladdr));
   const isPermanent = (fixed.readUInt16LE(8) & NUD_PERMANENT) !== 0;
   if (address === undefined || mac === undefined || !isPermanent) return undefined;
   return { fact: { kind, link: nameOf(fixed.readUInt32LE(4)), address, mac }, isOurs: true };
-}
-
-function addressText(bytes: Buffer | undefined): string | undefined {
-  if (bytes?.length === 4) return [...bytes].join(".");
-  if (bytes?.length !== 16) return undefined;
-  return formatAddress(6, (bytes.readBigUInt64BE(0) << 64n) | bytes.readBigUInt64BE(8));
 }

@@ -1,7 +1,7 @@
 /**
  * What the kernel tells of changes, as far as the audit cares: routing, and foreign rulesets.
- * Pure. Invariant: a ruleset's change is told when its transaction has ended; what is not known for certain to
- * leave our tables alone counts as touching them.
+ * Pure. Invariant: a ruleset's change is told when its transaction has ended; what is not known for certain
+ * to leave our tables alone counts as touching them.
  * Source: rtnetlink(7); linux/netfilter/nf_tables.h and nfnetlink.h.
  */
 import { decodeAttributes, readText } from "../dataplane/rtnetlink-codec.js";

@@ -121,7 +121,7 @@ export function decodeAttributes(bytes: Buffer): Map<number, Buffer> {
   return attributes;
 }
 
-export function readIpv4(bytes: Buffer | undefined): string | undefined {
+function readIpv4(bytes: Buffer | undefined): string | undefined {
   return bytes?.length === 4 ? [...bytes].join(".") : undefined;
 }
 

@@ -5,7 +5,7 @@
  * Source: docs/design/network-encryption.md.
  */
 import type { NetworkState } from "../endpoints/network-state.js";
-import { parseAddress } from "../ipam/cidr.js";
+import { isAddress } from "../ipam/host-addresses.js";
 import type { NodeNetworkIdentity } from "../network-plane.js";
 import { tunnelAddress } from "../vxlan/node-addresses.js";
 import { isPeerNumber } from "../vxlan/transit.js";
@@ -77,13 +77,4 @@ export function planEncryption(
     peers,
     unable: unable.sort(),
   };
-}
-
-function isAddress(text: string): boolean {
-  try {
-    parseAddress(text);
-    return true;
-  } catch {
-    return false; // whatever it says, it is none
-  }
 }

@@ -3,8 +3,7 @@
  * Pure. Source: linux/netfilter/nfnetlink_conntrack.h.
  */
 import { familyOf, findTcpFlow } from "../dataplane/conntrack-messages.js";
-import { decodeAttributes, decodePayload, readIpv4 } from "../dataplane/rtnetlink-codec.js";
-import { formatAddress } from "../ipam/cidr.js";
+import { decodeAttributes, decodePayload, readIp } from "../dataplane/rtnetlink-codec.js";
 import type { ProxyEnd } from "./proxy-header.js";
 
 const HEADER_BYTES = 4;
@@ -26,10 +25,6 @@ export function originalDestination(flow: Uint8Array, client: string): ProxyEnd 
   const address = decodeAttributes(parts.get(TUPLE.ip) ?? Buffer.alloc(0)).get(DESTINATION[familyOf(client)]);
   const port = decodeAttributes(parts.get(TUPLE.proto) ?? Buffer.alloc(0)).get(PROTO_DESTINATION_PORT);
   if (address === undefined || port?.length !== 2) return undefined;
-  const text = readIpv4(address) ?? (address.length === 16 ? ipv6Text(address) : undefined);
+  const text = readIp(address);
   return text === undefined ? undefined : { address: text, port: port.readUInt16BE(0) };
-}
-
-function ipv6Text(bytes: Buffer): string {
-  return formatAddress(6, (bytes.readBigUInt64BE(0) << 64n) | bytes.readBigUInt64BE(8));
 }
