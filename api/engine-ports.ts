@@ -34,6 +34,8 @@ export interface EngineContainerNetwork {
 export interface KnownCluster {
   /** Networks this node takes part in, and those it may come to. */
   networks(): readonly Network[];
+  /** Ids of those it takes part in that somebody is on. */
+  used(): ReadonlySet<string>;
   /** Of a network this node takes part in: the nodes with a task on it. */
   peers(networkId: string): readonly { readonly nodeId: string; readonly address: string }[];
   /** Likewise: the services on it. */

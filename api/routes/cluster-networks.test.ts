@@ -18,6 +18,7 @@ const NET = Network.fromPartial({
 });
 const KNOWN: KnownCluster = {
   networks: () => [NET],
+  used: () => new Set([NET.id]),
   peers: () => [{ nodeId: "n1n1n1n1n1n1n1", address: "192.0.2.1" }],
   services: () => [{ name: "web", virtualIps: ["10.0.1.2/24"], ports: [], tasks: [] }],
 };
@@ -101,10 +102,11 @@ test("what is asked of a live network, and nothing else", async () => {
   await assert.rejects(networks.update("front", Fields.of({ Internal: true })), /Internal cannot be changed/);
 });
 
-test("a network that a service or a node here is on does not dangle", async () => {
+test("a network that a service, a node here, or a container elsewhere is on does not dangle", async () => {
   const services = [{ spec: { task: { networks: [{ target: "net2" }] } } }];
-  const nets = [NET, Network.fromPartial({ id: "net2" }), Network.fromPartial({ id: "net3" })];
-  const known = { ...KNOWN, peers: (id: string) => (id === NET.id ? KNOWN.peers(id) : []) };
-  const networks = networksOf(() => Promise.resolve({ services }), { known: () => known });
-  assert.deepEqual(await networks.used(nets), [NET.id, "net2"]);
+  const tasks = [{ networks: [{ networkId: "net3", addresses: [], aliases: [] }] }];
+  const networks = networksOf(() => Promise.resolve({ services, tasks }));
+  assert.deepEqual([...(await networks.used())], [NET.id, "net2", "net3"]);
+  const worker = networksOf(() => Promise.reject(new UnavailableError("no")), { isManager: () => false });
+  assert.deepEqual([...(await worker.used())], [NET.id]);
 });

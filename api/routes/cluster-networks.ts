@@ -5,7 +5,7 @@
  */
 import { codeOf, InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
 import type { ContainerManager } from "../../proto/engine/containers.js";
-import type { Network } from "../../proto/gen/skein/v1/objects.js";
+import type { Network, Task } from "../../proto/gen/skein/v1/objects.js";
 import type { NetworkSpec } from "../../proto/gen/skein/v1/types.js";
 import { subnetsIn } from "../convert/cluster-network-in.js";
 import { networkOut, networkStatusOut } from "../convert/cluster-network-out.js";
@@ -47,18 +47,19 @@ export class ClusterNetworks {
     }
   }
 
-  /** Those of them that a service, or a container here or elsewhere, is on. */
-  async used(networks: readonly Network[]): Promise<readonly string[]> {
-    const known = this.#parts.known?.();
-    const used = networks.map(({ id }) => id).filter((id) => (known?.peers(id).length ?? 0) > 0);
+  /** Ids of those that a service, or a container here or elsewhere, is on. */
+  async used(): Promise<ReadonlySet<string>> {
+    const used = this.#parts.known?.()?.used() ?? new Set<string>();
     if (!this.#parts.isManager()) return used;
     try {
       const request = { filters: undefined, modes: [], status: false };
-      const { services } = await this.#clients.call((control) => control.listServices, request);
-      return [
-        ...used,
-        ...services.flatMap(({ spec }) => spec?.task?.networks.map((one) => one.target) ?? []),
-      ];
+      const [{ services }, attached] = await Promise.all([
+        this.#clients.call((control) => control.listServices, request),
+        this.#tasks({ attachments: true }),
+      ]);
+      const ofServices = services.flatMap(({ spec }) => spec?.task?.networks.map((one) => one.target) ?? []);
+      const ofTasks = attached.flatMap(({ networks }) => networks.map(({ networkId }) => networkId));
+      return new Set([...used, ...ofServices, ...ofTasks]);
     } catch (error) {
       if (isSilence(error)) return used;
       throw error;
@@ -159,16 +160,24 @@ export class ClusterNetworks {
 
   async #useOf(networkId: string): Promise<ReturnType<typeof networkUseOf>> {
     const filters = undefined;
-    const [{ services }, { tasks }, { nodes }] = await Promise.all([
+    const [{ services }, tasks, attached, { nodes }] = await Promise.all([
       this.#clients.call((control) => control.listServices, { filters, modes: [], status: false }),
-      this.#clients.call((control) => control.listTasks, {
-        ...{ filters, serviceIds: [], nodeIds: [], desiredStates: [], upToDateOnly: false },
-      }),
+      this.#tasks({ attachments: false }),
+      this.#tasks({ attachments: true }),
       this.#clients.call((control) => control.listNodes, {
         ...{ filters, roles: [], memberships: [], nodeLabels: {}, nodeLabelKeys: [] },
       }),
     ]);
-    return networkUseOf({ networkId, services, tasks, nodes });
+    return networkUseOf({ networkId, services, tasks: [...tasks, ...attached], nodes });
+  }
+
+  /** Of services, or of containers that joined by themselves. */
+  async #tasks({ attachments }: { readonly attachments: boolean }): Promise<readonly Task[]> {
+    const { tasks } = await this.#clients.call((control) => control.listTasks, {
+      ...{ filters: undefined, serviceIds: [], nodeIds: [], desiredStates: [], upToDateOnly: false },
+      attachments,
+    });
+    return tasks;
   }
 }
 

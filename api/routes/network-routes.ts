@@ -114,7 +114,7 @@ class Networks {
       local.filter(({ id }) => (this.#parts.local?.members(id).length ?? 0) > 0).map(({ id }) => id),
     );
     const cluster = await this.#cluster.list();
-    if (filters.has("dangling")) for (const id of await this.#cluster.used(cluster)) used.add(id);
+    if (filters.has("dangling")) for (const id of await this.#cluster.used()) used.add(id);
     const all = [...local.map((record) => localNetworkOut(record)), ...cluster.map(networkOut)];
     return { status: 200, json: all.filter((network) => matches(network, filters, used)) };
   }

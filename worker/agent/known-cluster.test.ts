@@ -60,6 +60,7 @@ test("networks, own tasks, and who is on a network", () => {
     known.networks().map(({ id }) => id),
     ["net"],
   );
+  assert.deepEqual([...known.used()], ["net", "other"]);
   assert.equal(known.task("t1")?.id, "t1");
   assert.equal(known.task("t2"), undefined, "of another node");
   assert.deepEqual(known.peers("net"), [
