@@ -19,6 +19,14 @@ export const ERR_BYTES_MAX = 2 * 1024;
 export const MESSAGE_BYTES_MAX = 512;
 /** They stand in the ruleset of every node. */
 const NODE_ADDRESSES_MAX = 16;
+/** Base64 of 32 bytes. */
+const WIREGUARD_KEY = /^[A-Za-z0-9+/]{43}=$/;
+/**
+ * What passes between two nodes decides the packets of a whole network: a size too small for IPv4 behind a
+ * tunnel's headers would stop them. Source: RFC 791 (68 bytes), and 50 for VXLAN.
+ */
+const PATH_MTU_BYTES_MIN = 118;
+const UDP_PORT_MAX = 65_535;
 /** Encoded bytes. */
 export const DESCRIPTION_BYTES_MAX = 64 * 1024;
 
@@ -83,10 +91,26 @@ export function checkDescription(description: NodeDescription | undefined): void
     const told = JSON.stringify(address.slice(0, 64));
     throw new InvalidArgumentError(`an address of a node must be an IPv4 or IPv6 address, got ${told}`);
   }
+  checkPaths(description);
   const bytes = description === undefined ? 0 : NodeDescription.encode(description).finish().length;
   if (bytes > DESCRIPTION_BYTES_MAX) {
     throw new InvalidArgumentError(
       `a node description may have ${DESCRIPTION_BYTES_MAX} bytes, got ${bytes}`,
     );
   }
+}
+
+/** Zero and no text mean: not known yet, or not to be had. */
+function checkPaths(description: NodeDescription | undefined): void {
+  const { wireguardPublicKey = "", wireguardUdpPort = 0, pathMtuBytes = 0 } = description ?? {};
+  if (wireguardPublicKey !== "" && !WIREGUARD_KEY.test(wireguardPublicKey))
+    throw new InvalidArgumentError("the WireGuard key of a node must be 32 bytes in base64");
+  if (wireguardUdpPort > UDP_PORT_MAX)
+    throw new InvalidArgumentError(
+      `the WireGuard port of a node must be a UDP port, got ${wireguardUdpPort}`,
+    );
+  if (pathMtuBytes !== 0 && pathMtuBytes < PATH_MTU_BYTES_MIN)
+    throw new InvalidArgumentError(
+      `the path MTU of a node must be at least ${PATH_MTU_BYTES_MIN} bytes, got ${pathMtuBytes}`,
+    );
 }
