@@ -3,6 +3,7 @@
  */
 import { InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
 import { fromGrpcError } from "../../base/grpc/grpc-errors.js";
+import { logDetailsText } from "../../proto/engine/log-details.js";
 import { type LogBatch, LogMessage, type LogSelector } from "../../proto/gen/skein/v1/logs.js";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import { parseTime } from "../convert/shape.js";
@@ -13,15 +14,15 @@ import { findRemoved, serviceOrRemoved, taskOrRemoved } from "../reach/removed-t
 import type { Route } from "./route.js";
 
 function prefixOf(message: LogMessage, options: { timestamps: boolean; details: boolean }): string {
-  const details = [
-    `com.docker.swarm.node.id=${message.nodeId}`,
-    `com.docker.swarm.service.id=${message.serviceId}`,
-    `com.docker.swarm.task.id=${message.taskId}`,
-    ...Object.entries(message.attributes)
-      .map(([key, value]) => `${encodeURIComponent(key)}=${encodeURIComponent(value)}`)
-      .sort(),
-  ].join(",");
-  return `${options.timestamps ? `${message.timestamp} ` : ""}${options.details ? `${details} ` : ""}`;
+  const time = options.timestamps ? `${message.timestamp} ` : "";
+  if (!options.details) return time;
+  const details = logDetailsText({
+    ...message.attributes,
+    "com.docker.swarm.node.id": message.nodeId,
+    "com.docker.swarm.service.id": message.serviceId,
+    "com.docker.swarm.task.id": message.taskId,
+  });
+  return `${time}${details} `;
 }
 
 async function streamLogs(

@@ -4,6 +4,7 @@
  * nothing unless the log is rotated away under it.
  */
 import type { ContainerManager, ContainerRecord } from "../../../proto/engine/containers.js";
+import { logDetailsText } from "../../../proto/engine/log-details.js";
 import type { LogTextOptions } from "../../../proto/engine/streams.js";
 import { LogCursor } from "../fs-log-cursor.js";
 import { followLog, type LogSource } from "../fs-log-follow.js";
@@ -36,7 +37,7 @@ async function* text(
   const style = new LogText({
     framed: !record.specification.tty,
     ...options,
-    details: options.details ? detailsOf(record) : undefined,
+    details: options.details ? logDetailsText(logAttributes(record.specification)) : undefined,
   });
   try {
     await cursor.open(options.tail, () => true); // lines of both streams count, as in Docker
@@ -49,18 +50,4 @@ async function* text(
   } finally {
     await cursor.close();
   }
-}
-
-/** `key=value` by commas, sorted; keys and values as in a query. */
-function detailsOf(record: ContainerRecord): string {
-  return Object.entries(logAttributes(record.specification))
-    .map(([key, value]) => `${queryEscape(key)}=${queryEscape(value)}`)
-    .sort()
-    .join(",");
-}
-
-function queryEscape(text: string): string {
-  return encodeURIComponent(text)
-    .replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
-    .replaceAll("%20", "+");
 }
