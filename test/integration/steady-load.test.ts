@@ -25,7 +25,7 @@ after(async () => {
 for (const connections of ["kept", "new"] as const) {
   for (const change of STEADY_CHANGES) {
     test(`${change}, connections ${connections}: no request fails`, async (t) => {
-      const results = await steady.during(change, connections);
+      const results = await steady.during(change, { connections });
       t.diagnostic(`requests: ${results.vip.requests} by VIP, ${results.mesh.requests} by the mesh`);
       assert.deepEqual(failuresOf(results), []);
     });

@@ -1,8 +1,8 @@
 /**
  * `npm run soak -- --minutes N [--managers 3|5] [--seed S] [--keep]`: prints faults as they happen and the
  * report; exits 1 when a promise was broken, with the seed, and keeps history and logs.
- * `npm run soak -- network [--runs N] [--pulled SECONDS,...] [--only PART,...]`: the network's; exits 1 when
- * anything was wrong. Edge: to the process.
+ * `npm run soak -- network [--runs N] [--pulled SECONDS,...] [--only PART,...]
+ * [--full-speed]`: the network's; exits 1 when anything was wrong. Edge: to the process.
  */
 import { parseArgs } from "node:util";
 import { NETWORK_PARTS, runNetworkSoak } from "./network-soak.js";
@@ -15,6 +15,7 @@ async function main(): Promise<number> {
     options: {
       runs: { type: "string", default: "20" },
       pulled: { type: "string", default: "10,60" },
+      "full-speed": { type: "boolean", default: false },
       only: { type: "string", default: NETWORK_PARTS.join(",") },
       minutes: { type: "string", default: "10" },
       managers: { type: "string", default: "3" },
@@ -39,7 +40,14 @@ async function main(): Promise<number> {
   return report.problems.length === 0 ? 0 : 1;
 }
 
-async function network(words: { runs: string; pulled: string; only: string }): Promise<number> {
+interface NetworkWords {
+  readonly runs: string;
+  readonly pulled: string;
+  readonly only: string;
+  readonly "full-speed": boolean;
+}
+
+async function network(words: NetworkWords): Promise<number> {
   const runs = Number(words.runs);
   if (!(Number.isInteger(runs) && runs > 0))
     throw new Error(`--runs must be a number > 0, got ${words.runs}`);
@@ -48,10 +56,11 @@ async function network(words: { runs: string; pulled: string; only: string }): P
   const parts = NETWORK_PARTS.filter((part) => words.only.split(",").includes(part));
   if (parts.length !== words.only.split(",").length)
     throw new Error(`--only must be of ${NETWORK_PARTS.join(", ")}, got ${words.only}`);
+  const fullSpeed = words["full-speed"];
   const startMs = performance.now();
   const say = (line: string): void =>
     console.log(`[${((performance.now() - startMs) / 1000).toFixed(1).padStart(6)} s] ${line}`);
-  const problems = await runNetworkSoak({ parts, runs, pulledMs, say });
+  const problems = await runNetworkSoak({ parts, runs, fullSpeed, pulledMs, say });
   say(problems.length === 0 ? "clean" : `${problems.length} problems:\n  ${problems.join("\n  ")}`);
   return problems.length === 0 ? 0 : 1;
 }

@@ -27,6 +27,8 @@ export interface NetworkSoakOptions {
   readonly parts: readonly NetworkPart[];
   /** Of each change with each kind of connections. */
   readonly runs: number;
+  /** Load without pauses: on fast machines more connections than a client has ports. */
+  readonly fullSpeed: boolean;
   /** How long cables are out; each drill is done once for each. Milliseconds. */
   readonly pulledMs: readonly number[];
   readonly say: (line: string) => void;
@@ -62,13 +64,13 @@ async function breaks(_options: NetworkSoakOptions, found: Found): Promise<void>
   }
 }
 
-async function load({ runs }: NetworkSoakOptions, found: Found): Promise<void> {
+async function load({ runs, fullSpeed }: NetworkSoakOptions, found: Found): Promise<void> {
   await inLab(1, found, async (lab) => {
     const steady = await SteadyLoad.raise(lab, lab.host(1));
     for (let run = 1; run <= runs; run += 1) {
       for (const connections of ["kept", "new"] as const) {
         for (const change of STEADY_CHANGES) {
-          const results = await steady.during(change, connections);
+          const results = await steady.during(change, { connections, fullSpeed });
           const { vip, mesh } = results;
           const asked = `${vip.requests} requests by VIP, ${mesh.requests} by the mesh`;
           found(`run ${run}, ${change}, connections ${connections}, ${asked}`, failuresOf(results));

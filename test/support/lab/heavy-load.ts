@@ -24,6 +24,12 @@ const CONNECTIONS = 32;
  * below the ports a client has towards one address.
  */
 const PAUSE_MS: Readonly<Record<Connections, number>> = { kept: 5, new: 40 };
+
+export interface HeavyLoadOptions {
+  readonly connections: Connections;
+  /** wrk without pauses: as fast as it goes. @default false */
+  readonly fullSpeed?: boolean;
+}
 const PER_SECOND_WITHOUT_WRK = 300;
 const LENGTH_MAX = "600s";
 const ANSWER_WAIT = "10s";
@@ -36,11 +42,11 @@ export async function hasWrk(): Promise<boolean> {
 export async function startHeavyLoad(
   namespace: string,
   urls: readonly string[],
-  connections: Connections,
+  options: HeavyLoadOptions,
 ): Promise<{ stop(): Promise<HeavyResult> }> {
-  if (await hasWrk()) return new WrkLoad(namespace, urls, connections);
+  if (await hasWrk()) return new WrkLoad(namespace, urls, options);
   const perSecond = PER_SECOND_WITHOUT_WRK;
-  const keep = connections === "kept" ? { connectionsKept: CONNECTIONS } : {};
+  const keep = options.connections === "kept" ? { connectionsKept: CONNECTIONS } : {};
   const load = new RequestLoad(namespace, { perSecond, urls, ...keep });
   await load.begun;
   return {
@@ -55,9 +61,10 @@ class WrkLoad {
   readonly #folder = mkdtempSync(join(tmpdir(), "skein-wrk-"));
   readonly #running: { readonly url: string; readonly child: ChildProcess; output: string }[];
 
-  constructor(namespace: string, urls: readonly string[], connections: Connections) {
+  constructor(namespace: string, urls: readonly string[], { connections, fullSpeed }: HeavyLoadOptions) {
     const script = join(this.#folder, "pause.lua");
-    writeFileSync(script, `function delay() return ${PAUSE_MS[connections]} end\n`);
+    const pauseMs = fullSpeed === true ? 0 : PAUSE_MS[connections];
+    writeFileSync(script, `function delay() return ${pauseMs} end\n`);
     const header = connections === "new" ? ["-H", "Connection: close"] : [];
     this.#running = urls.map((url, i) => {
       const count = Math.floor((CONNECTIONS + i) / urls.length);

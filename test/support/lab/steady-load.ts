@@ -4,7 +4,7 @@
  */
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Connections, type HeavyResult, startHeavyLoad } from "./heavy-load.js";
+import { type HeavyLoadOptions, type HeavyResult, startHeavyLoad } from "./heavy-load.js";
 import type { Lab } from "./lab.js";
 import type { LabHost } from "./lab-host.js";
 import {
@@ -84,11 +84,14 @@ export class SteadyLoad {
   }
 
   /** @returns what came of the load by virtual address and by mesh. */
-  async during(change: SteadyChange, connections: Connections): Promise<Record<"vip" | "mesh", HeavyResult>> {
+  async during(
+    change: SteadyChange,
+    options: HeavyLoadOptions,
+  ): Promise<Record<"vip" | "mesh", HeavyResult>> {
     const mesh = this.#lab.hosts.map(({ address }) => `http://${address}:${PORT}/`);
     const loads = [
-      await startHeavyLoad(await this.#inside(), [`http://${await this.#virtualIp()}:8080/`], connections),
-      await startHeavyLoad(this.#outside(), mesh, connections),
+      await startHeavyLoad(await this.#inside(), [`http://${await this.#virtualIp()}:8080/`], options),
+      await startHeavyLoad(this.#outside(), mesh, options),
     ];
     let results: HeavyResult[] = [];
     try {
