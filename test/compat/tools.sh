@@ -38,6 +38,9 @@ clean_up() {
   docker volume ls -q | xargs -r docker volume rm -f
   docker network ls -q -f type=custom | xargs -r docker network rm
   docker images --format '{{.Repository}}:{{.Tag}}' | grep -v -E '^(box:latest|<none>.*)$' | xargs -r docker rmi -f
-  docker images -q --no-trunc | sort -u | grep -v "$BOX" | xargs -r docker rmi -f
+  # an image with children stays until they have gone, and their order is chance
+  for _ in 1 2 3; do
+    docker images -aq --no-trunc | sort -u | grep -v "$BOX" | xargs -r docker rmi -f
+  done
   docker image inspect box:latest >/dev/null 2>&1 || docker load -i "$BOX_TAR"
 }
