@@ -18,6 +18,9 @@ const benches: Readonly<Record<string, () => Promise<{ run: () => Promise<void> 
   "control-lab": () => import("./control-lab.js"),
 };
 
+// What a benchmark made is swept at the exit of its process: an interruption has to be one.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
+
 const name = process.argv[2] ?? "";
 const load = benches[name];
 if (load === undefined) {

@@ -29,7 +29,6 @@ export async function requireTools(): Promise<void> {
 export type Netns = string;
 
 export const netnsOfProcess = (pid: number): Netns => `/proc/${pid}/ns/net`;
-export const netnsNamed = (name: string): Netns => `/run/netns/${name}`;
 
 /** @throws {Error} with the command's words. @returns its standard output. */
 export function inside(netns: Netns, command: string, ...args: readonly string[]): Promise<string> {
@@ -41,9 +40,18 @@ export interface Served {
   close(): void;
 }
 
+/** Ends with the benchmark, too, however that ends. */
+function served(child: ChildProcess, signal: "SIGKILL" | "SIGTERM"): Served {
+  const close = (): void => {
+    process.off("exit", close);
+    child.kill(signal);
+  };
+  process.on("exit", close);
+  return { close };
+}
+
 function serve(netns: Netns, command: string, args: readonly string[]): Served {
-  const child: ChildProcess = spawn("nsenter", [`--net=${netns}`, command, ...args], { stdio: "ignore" });
-  return { close: () => child.kill("SIGKILL") };
+  return served(spawn("nsenter", [`--net=${netns}`, command, ...args], { stdio: "ignore" }), "SIGKILL");
 }
 
 async function untilListening(netns: Netns, port: number): Promise<void> {
@@ -55,17 +63,15 @@ async function untilListening(netns: Netns, port: number): Promise<void> {
 }
 
 export async function serveIperf(netns: Netns, port: number): Promise<Served> {
-  const served = serve(netns, "iperf3", ["-s", "-p", String(port)]);
+  const server = serve(netns, "iperf3", ["-s", "-p", String(port)]);
   await untilListening(netns, port);
-  return served;
+  return server;
 }
 
 /** Gbit/s received, one stream. */
 export async function throughput(netns: Netns, address: string, port: number, seconds = 3): Promise<number> {
-  const text = await inside(
-    netns,
-    ...(["iperf3", "-c", address, "-p", String(port), "-t", String(seconds), "-J"] as const),
-  );
+  const args = ["-c", address, "-p", String(port), "-t", String(seconds), "-J"];
+  const text = await inside(netns, "iperf3", ...args);
   const parsed = JSON.parse(text) as { end: { sum_received: { bits_per_second: number } } }; // iperf3's own
   return parsed.end.sum_received.bits_per_second / 1e9;
 }
@@ -112,9 +118,9 @@ print(1e6*v[len(v)//2],1e6*v[len(v)//10],1e6*v[len(v)*99//100])
 const PINNED = ["-c", "0", "python3", "-c"] as const;
 
 export async function serveEcho(netns: Netns, port: number): Promise<Served> {
-  const served = serve(netns, "taskset", [...PINNED, ECHO, String(port)]);
+  const server = serve(netns, "taskset", [...PINNED, ECHO, String(port)]);
   await untilListening(netns, port);
-  return served;
+  return server;
 }
 
 /** Microseconds. */
@@ -163,7 +169,7 @@ http { access_log off; keepalive_requests 100000000;
     stdio: "ignore",
   });
   await untilListening(netns, port);
-  return { close: () => child.kill("SIGTERM") }; // the master ends its worker
+  return served(child, "SIGTERM"); // the master ends its worker
 }
 
 /** Requests per second with 32 connections, each kept or opened anew. @throws {Error} when any failed. */

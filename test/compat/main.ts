@@ -112,6 +112,9 @@ async function main(pattern: RegExp): Promise<boolean> {
   return totals.unexplained === 0;
 }
 
+// What was made is swept at the exit of the process: an interruption has to be one.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
+
 const missing = dockerdMissing();
 if (missing !== undefined) {
   console.error(`compat: ${missing}`);

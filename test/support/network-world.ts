@@ -2,9 +2,9 @@
  * Hosts for tests of the network plane: namespaces on one bridge, and a client beside them.
  * Edge: to the kernel by ip(8), as a tool that is not what is tested.
  */
-import { execFile, execFileSync } from "node:child_process";
+import { execFile, execFileSync, spawnSync } from "node:child_process";
 import { createSocket } from "node:dgram";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import type { Socket } from "node:net";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -69,7 +69,16 @@ export async function createTestWorld(
   const servers: { close(): void }[] = [];
   const sockets = new Set<Socket>();
   const hosts: TestHost[] = [];
+  /** For a process that ends before `close`: mounts would outlive it. */
+  const sweep = (): void => {
+    for (const { runDir } of hosts)
+      for (const path of filesIn(join(runDir, "net/ns"))) spawnSync("umount", ["-l", path]);
+    for (const name of names) spawnSync("ip", ["netns", "del", `${prefix}${name}`]);
+    rmSync(dir, { recursive: true, force: true });
+  };
+  process.on("exit", sweep);
   const close = async (): Promise<void> => {
+    process.off("exit", sweep);
     for (const server of servers) server.close();
     for (const socket of sockets) socket.destroy();
     for (const host of hosts) {
@@ -178,6 +187,9 @@ export async function createTestWorld(
 export function ipv6Of(address: string): string {
   return `fd99::${address.split(".").at(-1)}`;
 }
+
+const filesIn = (folder: string): string[] =>
+  existsSync(folder) ? readdirSync(folder).map((name) => join(folder, name)) : [];
 
 function openPlane(options: { linux: Linux; runDir: string; hostNetns: string; log: Logger }): NetworkPlane {
   return createNetworkPlane({

@@ -50,8 +50,13 @@ export async function startRegistry(options: TestRegistryOptions = {}): Promise<
   const [program = "", ...args] = [...inside, ...command];
   const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
   const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
-  const close = async (): Promise<void> => {
+  const kill = (): void => {
     child.kill();
+  };
+  process.once("exit", kill); // whatever ends the test
+  const close = async (): Promise<void> => {
+    process.off("exit", kill);
+    kill();
     await ended;
     rmSync(folder, { recursive: true, force: true });
   };
