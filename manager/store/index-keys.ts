@@ -11,6 +11,9 @@ import {
 import type { TableRow } from "./tables.js";
 import type { Lookup, TableName, Tables } from "./types.js";
 
+/** The label that says which stack an object belongs to, as Docker's CLI writes it. */
+export const STACK_LABEL = "com.docker.stack.namespace";
+
 /** Names are compared without regard to case, as SwarmKit does. */
 export function nameKey(name: string): string {
   return `name:${name.toLowerCase()}`;
@@ -61,11 +64,31 @@ export function nameOf<K extends TableName>(table: K, object: Tables[K]): string
     case "config":
     case "volume":
     case "stack":
+    case "stackRevision":
       return row.value.annotations?.name ?? "";
     case "task":
     case "lease":
       return "";
   }
+}
+
+function labelsOf<K extends TableName>(table: K, object: Tables[K]): Readonly<Record<string, string>> {
+  const row = { $case: table, value: object } as TableRow; // as above
+  switch (row.$case) {
+    case "service":
+    case "network":
+      return row.value.spec?.annotations?.labels ?? {};
+    case "secret":
+    case "config":
+      return row.value.annotations?.labels ?? {};
+    default:
+      return {};
+  }
+}
+
+function stackKeys<K extends TableName>(table: K, object: Tables[K]): readonly string[] {
+  const stack = labelsOf(table, object)[STACK_LABEL] ?? "";
+  return stack === "" ? [] : [`stackName:${stack}`];
 }
 
 /** All secondary keys of an object, each once. */
@@ -91,11 +114,14 @@ export function indexKeys<K extends TableName>(table: K, object: Tables[K]): rea
       if (name !== "") keys.add(nameKey(name));
       addTaskSpecKeys(keys, row.value.spec?.task);
       for (const port of chosenPorts(row.value.spec)) keys.add(portKey(port));
+      for (const key of stackKeys("service", row.value)) keys.add(key);
       return [...keys];
     }
+    case "stackRevision":
+      return [nameKey(nameOf("stackRevision", row.value)), `stack:${row.value.stackId}`];
     default: {
       const name = nameOf(table, object);
-      return name === "" ? [] : [nameKey(name)];
+      return [...(name === "" ? [] : [nameKey(name)]), ...stackKeys(table, object)];
     }
   }
 }
@@ -116,7 +142,10 @@ export function haveSameKeys<K extends TableName>(table: K, before: Tables[K], a
     );
   }
   if (table === "service") return (before as Tables["service"]).spec === (after as Tables["service"]).spec;
-  return nameOf(table, before) === nameOf(table, after);
+  return (
+    nameOf(table, before) === nameOf(table, after) &&
+    labelsOf(table, before)[STACK_LABEL] === labelsOf(table, after)[STACK_LABEL]
+  );
 }
 
 /** @returns the secondary key a lookup asks for; undefined for the primary one (`idPrefix`). */
@@ -138,5 +167,9 @@ export function lookupKey(lookup: Lookup): string | undefined {
       return `secret:${lookup.secretId}`;
     case "configId":
       return `config:${lookup.configId}`;
+    case "stackId":
+      return `stack:${lookup.stackId}`;
+    case "stackName":
+      return `stackName:${lookup.stackName}`;
   }
 }

@@ -26,6 +26,7 @@ export class StoreState implements ReadTx {
     config: table("config"),
     volume: table("volume"),
     stack: table("stack"),
+    stackRevision: table("stackRevision"),
     lease: table("lease"),
   };
 

@@ -15,6 +15,7 @@ const ALL: Record<TableName, true> = {
   config: true,
   volume: true,
   stack: true,
+  stackRevision: true,
   lease: true,
 };
 

@@ -11,6 +11,7 @@ import type {
   Secret,
   Service,
   Stack,
+  StackRevision,
   Task,
   Volume,
 } from "../../proto/gen/skein/v1/objects.js";
@@ -26,6 +27,7 @@ export interface Tables {
   readonly config: Config;
   readonly volume: Volume;
   readonly stack: Stack;
+  readonly stackRevision: StackRevision;
   readonly lease: Lease;
 }
 
@@ -40,7 +42,9 @@ export type Lookup =
   | { readonly by: "slot"; readonly serviceId: string; readonly slot: number } // task
   | { readonly by: "networkId"; readonly networkId: string } // service and task that refer to it
   | { readonly by: "secretId"; readonly secretId: string } // service and task that refer to it
-  | { readonly by: "configId"; readonly configId: string }; // service and task that refer to it
+  | { readonly by: "configId"; readonly configId: string } // service and task that refer to it
+  | { readonly by: "stackId"; readonly stackId: string } // stackRevision
+  | { readonly by: "stackName"; readonly stackName: string }; // service, network, secret, config with its label
 
 export interface ReadTx {
   get<K extends TableName>(table: K, id: string): Tables[K] | undefined;

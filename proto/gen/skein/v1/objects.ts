@@ -8,6 +8,16 @@
 import Long from "long";
 import _m0 from "protobufjs/minimal.js";
 import {
+  RevisionOrigin,
+  revisionOriginFromJSON,
+  revisionOriginToNumber,
+  RevisionOutcome,
+  revisionOutcomeFromJSON,
+  revisionOutcomeToNumber,
+  StackDefinition,
+  StackDeployment,
+} from "./stack_types.js";
+import {
   Annotations,
   ClusterSpec,
   Endpoint,
@@ -260,6 +270,34 @@ export interface Stack {
   readonly id: string;
   readonly meta: Meta | undefined;
   readonly annotations: Annotations | undefined;
+  readonly newestRevision: number;
+  /** the newest that was reached whole; 0: none yet */
+  readonly goodRevision: number;
+  /** the newest, under way or ended */
+  readonly deployment: StackDeployment | undefined;
+}
+
+/** What a stack was at one time. The newest ten of a stack are kept, and the last good one. */
+export interface StackRevision {
+  readonly id: string;
+  readonly meta:
+    | Meta
+    | undefined;
+  /** name: "STACK.NUMBER" */
+  readonly annotations: Annotations | undefined;
+  readonly stackId: string;
+  /** from 1 */
+  readonly number: number;
+  readonly definition: StackDefinition | undefined;
+  readonly madeBy: string;
+  readonly madeAtMs: number;
+  /** against the one before, in words: "services: web changed (image), worker added" */
+  readonly changes: string;
+  readonly outcome: RevisionOutcome;
+  readonly failure: string;
+  readonly origin: RevisionOrigin;
+  /** number of the revision whose definition it has; 0: its own */
+  readonly restores: number;
 }
 
 export interface Lease {
@@ -281,11 +319,12 @@ export interface StoreObject {
     | { readonly $case: "volume"; readonly value: Volume }
     | { readonly $case: "stack"; readonly value: Stack }
     | { readonly $case: "lease"; readonly value: Lease }
+    | { readonly $case: "stackRevision"; readonly value: StackRevision }
     | undefined;
 }
 
 export interface ObjectKey {
-  /** cluster, node, service, task, network, secret, config, volume, stack, lease */
+  /** cluster, node, service, task, network, secret, config, volume, stack, lease, stackRevision */
   readonly table: string;
   readonly id: string;
 }
@@ -2078,7 +2117,7 @@ export const Volume = {
 };
 
 function createBaseStack(): Stack {
-  return { id: "", meta: undefined, annotations: undefined };
+  return { id: "", meta: undefined, annotations: undefined, newestRevision: 0, goodRevision: 0, deployment: undefined };
 }
 
 export const Stack = {
@@ -2091,6 +2130,15 @@ export const Stack = {
     }
     if (message.annotations !== undefined) {
       Annotations.encode(message.annotations, writer.uint32(26).fork()).ldelim();
+    }
+    if (message.newestRevision !== 0) {
+      writer.uint32(32).uint64(message.newestRevision);
+    }
+    if (message.goodRevision !== 0) {
+      writer.uint32(40).uint64(message.goodRevision);
+    }
+    if (message.deployment !== undefined) {
+      StackDeployment.encode(message.deployment, writer.uint32(50).fork()).ldelim();
     }
     return writer;
   },
@@ -2123,6 +2171,27 @@ export const Stack = {
 
           message.annotations = Annotations.decode(reader, reader.uint32());
           continue;
+        case 4:
+          if (tag !== 32) {
+            break;
+          }
+
+          message.newestRevision = longToNumber(reader.uint64() as Long);
+          continue;
+        case 5:
+          if (tag !== 40) {
+            break;
+          }
+
+          message.goodRevision = longToNumber(reader.uint64() as Long);
+          continue;
+        case 6:
+          if (tag !== 50) {
+            break;
+          }
+
+          message.deployment = StackDeployment.decode(reader, reader.uint32());
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -2142,6 +2211,206 @@ export const Stack = {
     message.annotations = (object.annotations !== undefined && object.annotations !== null)
       ? Annotations.fromPartial(object.annotations)
       : undefined;
+    message.newestRevision = object.newestRevision ?? 0;
+    message.goodRevision = object.goodRevision ?? 0;
+    message.deployment = (object.deployment !== undefined && object.deployment !== null)
+      ? StackDeployment.fromPartial(object.deployment)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseStackRevision(): StackRevision {
+  return {
+    id: "",
+    meta: undefined,
+    annotations: undefined,
+    stackId: "",
+    number: 0,
+    definition: undefined,
+    madeBy: "",
+    madeAtMs: 0,
+    changes: "",
+    outcome: RevisionOutcome.PENDING,
+    failure: "",
+    origin: RevisionOrigin.DEPLOY,
+    restores: 0,
+  };
+}
+
+export const StackRevision = {
+  encode(message: StackRevision, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.meta !== undefined) {
+      Meta.encode(message.meta, writer.uint32(18).fork()).ldelim();
+    }
+    if (message.annotations !== undefined) {
+      Annotations.encode(message.annotations, writer.uint32(26).fork()).ldelim();
+    }
+    if (message.stackId !== "") {
+      writer.uint32(34).string(message.stackId);
+    }
+    if (message.number !== 0) {
+      writer.uint32(40).uint64(message.number);
+    }
+    if (message.definition !== undefined) {
+      StackDefinition.encode(message.definition, writer.uint32(50).fork()).ldelim();
+    }
+    if (message.madeBy !== "") {
+      writer.uint32(58).string(message.madeBy);
+    }
+    if (message.madeAtMs !== 0) {
+      writer.uint32(65).double(message.madeAtMs);
+    }
+    if (message.changes !== "") {
+      writer.uint32(74).string(message.changes);
+    }
+    if (message.outcome !== RevisionOutcome.PENDING) {
+      writer.uint32(80).int32(revisionOutcomeToNumber(message.outcome));
+    }
+    if (message.failure !== "") {
+      writer.uint32(90).string(message.failure);
+    }
+    if (message.origin !== RevisionOrigin.DEPLOY) {
+      writer.uint32(96).int32(revisionOriginToNumber(message.origin));
+    }
+    if (message.restores !== 0) {
+      writer.uint32(104).uint64(message.restores);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): StackRevision {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseStackRevision() as any;
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.id = reader.string();
+          continue;
+        case 2:
+          if (tag !== 18) {
+            break;
+          }
+
+          message.meta = Meta.decode(reader, reader.uint32());
+          continue;
+        case 3:
+          if (tag !== 26) {
+            break;
+          }
+
+          message.annotations = Annotations.decode(reader, reader.uint32());
+          continue;
+        case 4:
+          if (tag !== 34) {
+            break;
+          }
+
+          message.stackId = reader.string();
+          continue;
+        case 5:
+          if (tag !== 40) {
+            break;
+          }
+
+          message.number = longToNumber(reader.uint64() as Long);
+          continue;
+        case 6:
+          if (tag !== 50) {
+            break;
+          }
+
+          message.definition = StackDefinition.decode(reader, reader.uint32());
+          continue;
+        case 7:
+          if (tag !== 58) {
+            break;
+          }
+
+          message.madeBy = reader.string();
+          continue;
+        case 8:
+          if (tag !== 65) {
+            break;
+          }
+
+          message.madeAtMs = reader.double();
+          continue;
+        case 9:
+          if (tag !== 74) {
+            break;
+          }
+
+          message.changes = reader.string();
+          continue;
+        case 10:
+          if (tag !== 80) {
+            break;
+          }
+
+          message.outcome = revisionOutcomeFromJSON(reader.int32());
+          continue;
+        case 11:
+          if (tag !== 90) {
+            break;
+          }
+
+          message.failure = reader.string();
+          continue;
+        case 12:
+          if (tag !== 96) {
+            break;
+          }
+
+          message.origin = revisionOriginFromJSON(reader.int32());
+          continue;
+        case 13:
+          if (tag !== 104) {
+            break;
+          }
+
+          message.restores = longToNumber(reader.uint64() as Long);
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<StackRevision>): StackRevision {
+    return StackRevision.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StackRevision>): StackRevision {
+    const message = createBaseStackRevision() as any;
+    message.id = object.id ?? "";
+    message.meta = (object.meta !== undefined && object.meta !== null) ? Meta.fromPartial(object.meta) : undefined;
+    message.annotations = (object.annotations !== undefined && object.annotations !== null)
+      ? Annotations.fromPartial(object.annotations)
+      : undefined;
+    message.stackId = object.stackId ?? "";
+    message.number = object.number ?? 0;
+    message.definition = (object.definition !== undefined && object.definition !== null)
+      ? StackDefinition.fromPartial(object.definition)
+      : undefined;
+    message.madeBy = object.madeBy ?? "";
+    message.madeAtMs = object.madeAtMs ?? 0;
+    message.changes = object.changes ?? "";
+    message.outcome = object.outcome ?? RevisionOutcome.PENDING;
+    message.failure = object.failure ?? "";
+    message.origin = object.origin ?? RevisionOrigin.DEPLOY;
+    message.restores = object.restores ?? 0;
     return message;
   },
 };
@@ -2261,6 +2530,9 @@ export const StoreObject = {
       case "lease":
         Lease.encode(message.object.value, writer.uint32(82).fork()).ldelim();
         break;
+      case "stackRevision":
+        StackRevision.encode(message.object.value, writer.uint32(90).fork()).ldelim();
+        break;
     }
     return writer;
   },
@@ -2342,6 +2614,13 @@ export const StoreObject = {
 
           message.object = { $case: "lease", value: Lease.decode(reader, reader.uint32()) };
           continue;
+        case 11:
+          if (tag !== 90) {
+            break;
+          }
+
+          message.object = { $case: "stackRevision", value: StackRevision.decode(reader, reader.uint32()) };
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -2385,6 +2664,11 @@ export const StoreObject = {
     }
     if (object.object?.$case === "lease" && object.object?.value !== undefined && object.object?.value !== null) {
       message.object = { $case: "lease", value: Lease.fromPartial(object.object.value) };
+    }
+    if (
+      object.object?.$case === "stackRevision" && object.object?.value !== undefined && object.object?.value !== null
+    ) {
+      message.object = { $case: "stackRevision", value: StackRevision.fromPartial(object.object.value) };
     }
     return message;
   },

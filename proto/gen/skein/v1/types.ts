@@ -7,6 +7,7 @@
 /* eslint-disable */
 import Long from "long";
 import _m0 from "protobufjs/minimal.js";
+import { HostOptions } from "./host_options.js";
 
 export const protobufPackage = "skein.v1";
 
@@ -1074,6 +1075,8 @@ export interface ContainerSpec {
   readonly pullAuth: string;
   /** CDI names "vendor.com/class=name"; from the label skein.devices */
   readonly devices: readonly string[];
+  /** what Docker's services have not; absent: nothing of it */
+  readonly host: HostOptions | undefined;
 }
 
 export interface ContainerSpec_LabelsEntry {
@@ -2970,6 +2973,7 @@ function createBaseContainerSpec(): ContainerSpec {
     ulimits: [],
     pullAuth: "",
     devices: [],
+    host: undefined,
   };
 }
 
@@ -3064,6 +3068,9 @@ export const ContainerSpec = {
     }
     for (const v of message.devices) {
       writer.uint32(242).string(v!);
+    }
+    if (message.host !== undefined) {
+      HostOptions.encode(message.host, writer.uint32(250).fork()).ldelim();
     }
     return writer;
   },
@@ -3291,6 +3298,13 @@ export const ContainerSpec = {
 
           message.devices.push(reader.string());
           continue;
+        case 31:
+          if (tag !== 250) {
+            break;
+          }
+
+          message.host = HostOptions.decode(reader, reader.uint32());
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -3351,6 +3365,9 @@ export const ContainerSpec = {
     message.ulimits = object.ulimits?.map((e) => Ulimit.fromPartial(e)) || [];
     message.pullAuth = object.pullAuth ?? "";
     message.devices = object.devices?.map((e) => e) || [];
+    message.host = (object.host !== undefined && object.host !== null)
+      ? HostOptions.fromPartial(object.host)
+      : undefined;
     return message;
   },
 };
