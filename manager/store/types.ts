@@ -44,7 +44,8 @@ export type Lookup =
   | { readonly by: "secretId"; readonly secretId: string } // service and task that refer to it
   | { readonly by: "configId"; readonly configId: string } // service and task that refer to it
   | { readonly by: "stackId"; readonly stackId: string } // stackRevision
-  | { readonly by: "stackName"; readonly stackName: string }; // service, network, secret, config with its label
+  // service, network, secret and config with its label
+  | { readonly by: "stackName"; readonly stackName: string };
 
 export interface ReadTx {
   get<K extends TableName>(table: K, id: string): Tables[K] | undefined;
