@@ -129,7 +129,11 @@ export function containerSpec(service: ServiceDoc, project: ComposeDoc, naming: 
     Ulimits: nonEmpty(
       Object.entries(service.ulimits ?? {})
         .sort(([a], [b]) => a.localeCompare(b))
-        .map(([Name, { soft, hard }]) => ({ Name, Soft: soft, Hard: hard })),
+        .map(([Name, limit]) =>
+          typeof limit === "number"
+            ? { Name, Soft: limit, Hard: limit }
+            : { Name, Soft: limit.soft, Hard: limit.hard },
+        ),
     ),
     OomScoreAdj: service.oom_score_adj,
   });
