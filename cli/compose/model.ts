@@ -5,12 +5,12 @@
  *
  * Rules for who fills it in:
  *   - a key that the file does not have is absent, never undefined or null (except values of `environment`);
- *   - lists of pairs and maps are maps of text; short forms are long (`expose: 80` is ["80"], `dns: a` is ["a"]);
- *   - durations, sizes and numbers of CPUs stay as the file writes them ("1m30s", "64m", 0.5); other numbers are
- *     numbers and truth values booleans, also when the file has them as text or out of a variable;
+ *   - lists of pairs are maps of text; short forms are long (`expose: 80` is ["80"], `dns: a` is ["a"]);
+ *   - durations, sizes and numbers of CPUs stay as the file has them ("1m30s", "64m", 0.5); other numbers
+ *     are numbers and truth values booleans, also when the file has them as text or out of a variable;
  *   - paths are absolute; what env_file, label_file, include, extends and profiles say has been done;
  *   - `x-…` keys are kept, at any level, as they are.
- * Read without interpolation, any value may be text with variables: such a project is printed, never converted.
+ * Read without interpolation, a value may be text with variables: such a project is printed, never converted.
  */
 import type { NetworkDoc } from "./model-network.js";
 import type { ServiceDoc } from "./model-service.js";
