@@ -444,6 +444,8 @@ export interface StackServiceProgress {
   /** by this deployment: going back removes it */
   readonly created: boolean;
   readonly appliedAtMs: number;
+  /** its tasks are made anew by this deployment: who depends on it with `restart` is, too */
+  readonly replaced: boolean;
 }
 
 export interface StackDeployment {
@@ -1007,6 +1009,7 @@ function createBaseStackServiceProgress(): StackServiceProgress {
     specVersion: 0,
     created: false,
     appliedAtMs: 0,
+    replaced: false,
   };
 }
 
@@ -1035,6 +1038,9 @@ export const StackServiceProgress = {
     }
     if (message.appliedAtMs !== 0) {
       writer.uint32(65).double(message.appliedAtMs);
+    }
+    if (message.replaced !== false) {
+      writer.uint32(72).bool(message.replaced);
     }
     return writer;
   },
@@ -1102,6 +1108,13 @@ export const StackServiceProgress = {
 
           message.appliedAtMs = reader.double();
           continue;
+        case 9:
+          if (tag !== 72) {
+            break;
+          }
+
+          message.replaced = reader.bool();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1124,6 +1137,7 @@ export const StackServiceProgress = {
     message.specVersion = object.specVersion ?? 0;
     message.created = object.created ?? false;
     message.appliedAtMs = object.appliedAtMs ?? 0;
+    message.replaced = object.replaced ?? false;
     return message;
   },
 };
