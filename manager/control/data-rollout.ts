@@ -5,6 +5,7 @@
  */
 import type { Service } from "../../proto/gen/skein/v1/objects.js";
 import type { ContainerSpec, ServiceSpec } from "../../proto/gen/skein/v1/types.js";
+import { STACK_LABEL } from "../store/index-keys.js";
 import type { ReadTx, Tables, WriteTx } from "../store/types.js";
 import { newestVersion, withNewData } from "./data-versions.js";
 
@@ -27,8 +28,16 @@ function usersOf(tx: ReadTx, kind: DataKind, id: string): readonly Service[] {
     : tx.list("service", { by: "configId", configId: id });
 }
 
-/** @returns the versions that services, their tasks, and their previous specifications ask for. */
-function versionsInUse(tx: ReadTx, kind: DataKind, id: string): { needed: Set<number>; wanted: Set<number> } {
+/**
+ * @param options.rollsOut the services that use it are about to move on, jobs excepted.
+ * @returns the versions that services, their tasks, and their previous specifications ask for.
+ */
+function versionsInUse(
+  tx: ReadTx,
+  kind: DataKind,
+  object: { readonly id: string; readonly rollsOut: boolean },
+): { needed: Set<number>; wanted: Set<number> } {
+  const { id, rollsOut } = object;
   const needed = new Set<number>();
   const wanted = new Set<number>();
   const note = (container: ContainerSpec | undefined, into: Set<number>): void => {
@@ -37,7 +46,7 @@ function versionsInUse(tx: ReadTx, kind: DataKind, id: string): { needed: Set<nu
   };
   for (const { spec, previousSpec } of usersOf(tx, kind, id)) {
     note(previousSpec?.task?.container, wanted);
-    note(spec?.task?.container, isJob(spec) ? needed : wanted); // a service is about to move on, a job is not
+    note(spec?.task?.container, rollsOut && !isJob(spec) ? wanted : needed);
   }
   const tasks =
     kind === "secret"
@@ -52,16 +61,42 @@ function isJob(spec: ServiceSpec | undefined): boolean {
   return spec?.mode?.$case === "replicatedJob" || spec?.mode?.$case === "globalJob";
 }
 
+/**
+ * The object with the data as its newest version.
+ * @param change.rollsOut the services that use it get it now; else none asks for it yet.
+ */
+export function withFileData<K extends DataKind>(
+  tx: ReadTx,
+  kind: K,
+  object: Tables[K],
+  change: { readonly data: Uint8Array; readonly rollsOut: boolean },
+): Tables[K] {
+  const { data, rollsOut } = change;
+  const { needed, wanted } = versionsInUse(tx, kind, { id: object.id, rollsOut });
+  for (const version of versionsOfRevisions(tx, kind, object)) wanted.add(version);
+  return withNewData<Tables[K]>(object, {
+    ...{ needed, wanted, data },
+    kept: tx.list("cluster")[0]?.spec?.dataVersionsKept ?? 0,
+    createdAtMs: object.meta?.updatedAtMs ?? 0,
+    what: `${kind} ${object.annotations?.name ?? ""}`,
+  });
+}
+
+/** @returns the versions that the kept revisions of its stack ask for. */
+function versionsOfRevisions<K extends DataKind>(tx: ReadTx, kind: K, object: Tables[K]): readonly number[] {
+  const stackName = object.annotations?.labels[STACK_LABEL] ?? "";
+  if (stackName === "") return [];
+  return tx
+    .list("stack", { by: "name", name: stackName })
+    .flatMap((stack) => tx.list("stackRevision", { by: "stackId", stackId: stack.id }))
+    .flatMap(({ definition }) => (kind === "secret" ? definition?.secrets : definition?.configs) ?? [])
+    .flatMap(({ objectId, version }) => (objectId === object.id && version > 0 ? [version] : []));
+}
+
 /** Stores the object with its new data, and moves the services that use it when the data is other than before. */
 export function renew<K extends DataKind>(tx: WriteTx, kind: K, object: Tables[K], data: Uint8Array): void {
   const name = object.annotations?.name ?? "";
-  const next = withNewData(object, {
-    ...versionsInUse(tx, kind, object.id),
-    data,
-    kept: tx.list("cluster")[0]?.spec?.dataVersionsKept ?? 0,
-    createdAtMs: object.meta?.updatedAtMs ?? 0,
-    what: `${kind} ${name}`,
-  });
+  const next = withFileData(tx, kind, object, { data, rollsOut: true });
   tx.update(kind, next);
   if (next !== object) rollOut(tx, kind, { id: object.id, name, version: newestVersion(next) });
 }

@@ -2,7 +2,7 @@
  * Rules for a service as a whole: name, mode, update settings, ports.
  * Pure.
  */
-import { InvalidArgumentError } from "../../base/errors/errors.js";
+import { InvalidArgumentError, messageOf, SkeinError } from "../../base/errors/errors.js";
 import { parseAddress } from "../../net-overlay/ipam/cidr.js";
 import { isAddress, isInterfaceName, isSubnet } from "../../net-overlay/ipam/host-addresses.js";
 import {
@@ -31,14 +31,31 @@ const IDLE_TIMEOUT_MAX_MS = 20 * 86_400_000;
 
 /** @throws {InvalidArgumentError} {NotImplementedError} naming the field and the rule. */
 export function checkServiceSpec(spec: ServiceSpec): void {
-  checkServiceName(spec.annotations);
-  checkTaskSpec(spec.task);
-  checkMode(spec);
-  checkUpdateConfig(spec.update, "update");
-  checkUpdateConfig(spec.rollback, "rollback");
-  checkEndpoint(spec.endpoint);
-  checkBalance(spec.endpoint);
-  checkVirtualAddresses(spec);
+  for (const check of SERVICE_CHECKS) check(spec);
+}
+
+const SERVICE_CHECKS: readonly ((spec: ServiceSpec) => void)[] = [
+  ({ annotations }) => checkServiceName(annotations),
+  ({ task }) => checkTaskSpec(task),
+  checkMode,
+  ({ update }) => checkUpdateConfig(update, "update"),
+  ({ rollback }) => checkUpdateConfig(rollback, "rollback"),
+  ({ endpoint }) => checkEndpoint(endpoint),
+  ({ endpoint }) => checkBalance(endpoint),
+  checkVirtualAddresses,
+];
+
+/** @returns what each of the checks says, not the first alone; empty: all is well. */
+export function serviceSpecFaults(spec: ServiceSpec): readonly string[] {
+  return SERVICE_CHECKS.flatMap((check) => {
+    try {
+      check(spec);
+      return [];
+    } catch (error) {
+      if (!(error instanceof SkeinError)) throw error;
+      return [messageOf(error)];
+    }
+  });
 }
 
 function checkMode(spec: ServiceSpec): void {

@@ -1,0 +1,159 @@
+/**
+ * A definition against every rule and the whole store, before anything changes.
+ * Pure over a read of the store. Invariant: either all faults are thrown together, or what is answered can be
+ * stored and applied as long as nobody changes the store meanwhile.
+ */
+import { InvalidArgumentError, TooLargeError } from "../../../base/errors/errors.js";
+import type { Random } from "../../../base/random/random.js";
+import { StackDefinition } from "../../../proto/gen/skein/v1/stack_types.js";
+import { isLeaving } from "../../control/find-object.js";
+import type { ReadTx } from "../../store/types.js";
+import { type CheckedFile, checkFiles, type FileCheck, type FileWrite } from "./check-files.js";
+import { type CheckedNetwork, checkNetworks } from "./check-networks.js";
+import { type CheckedService, checkServices } from "./check-services.js";
+import { DefinitionFaults, type ObjectKind } from "./definition-faults.js";
+import { fileName, networkName, stackOf } from "./definition-form.js";
+import { checkDependencies } from "./dependency-graph.js";
+import { SupposedTx } from "./supposed-tx.js";
+
+/** Bytes of an encoded definition without data: a revision is one object of the store. */
+export const DEFINITION_BYTES_MAX = 900 * 1024;
+/** Of each kind: each service looks at the ports of all others. */
+const OBJECTS_MAX = 500;
+/** Names of stacks begin the names of services, which become host names. */
+const STACK_NAME = /^[a-zA-Z0-9](?:[-_]*[A-Za-z0-9])*$/;
+const STACK_NAME_LENGTH_MAX = 63;
+
+/** Something of the stack that its definition does not have. */
+export interface LeftOver {
+  readonly kind: ObjectKind;
+  readonly id: string;
+  readonly name: string;
+}
+
+export interface CheckedDefinition {
+  /** In the form that revisions have. */
+  readonly definition: StackDefinition;
+  readonly networks: readonly CheckedNetwork[];
+  readonly files: readonly CheckedFile[];
+  readonly services: readonly CheckedService[];
+  /** What has to be written for it to be applied; nothing refers to it before. */
+  readonly writes: readonly FileWrite[];
+  readonly leftOver: readonly LeftOver[];
+  /** The store as it will be. */
+  readonly supposed: SupposedTx;
+}
+
+export interface CheckOptions {
+  readonly name: string;
+  readonly definition: StackDefinition;
+  /** What the definition does not have goes, and frees its ports. */
+  readonly prune: boolean;
+  readonly random: Random;
+}
+
+/** @throws {InvalidArgumentError} */
+export function checkStackName(name: string): void {
+  if (name.length <= STACK_NAME_LENGTH_MAX && STACK_NAME.test(name)) return;
+  throw new InvalidArgumentError(
+    `invalid stack name ${JSON.stringify(name)}: 1 to ${STACK_NAME_LENGTH_MAX} letters, digits, "-" and "_" ` +
+      "are allowed, the first and the last one a letter or a digit",
+  );
+}
+
+/** @throws {InvalidArgumentError} with a line for each fault; {TooLargeError}. */
+export function checkDefinition(tx: ReadTx, options: CheckOptions): CheckedDefinition {
+  const { name, definition, prune, random } = options;
+  checkStackName(name);
+  const faults = new DefinitionFaults();
+  checkCounts(definition);
+  checkKeysAndNames(definition, faults);
+  const supposed = new SupposedTx(tx);
+  const check: FileCheck = { tx, supposed, stackName: name, random, faults };
+  const leftOver = leftOverOf(tx, name, definition);
+  if (prune) for (const { kind, id } of leftOver) if (kind === "service") supposed.remove(kind, id);
+  const networks = checkNetworks(definition.networks, check);
+  const files = [
+    ...checkFiles("secret", definition.secrets, check),
+    ...checkFiles("config", definition.configs, check),
+  ];
+  const services = checkServices(definition.services, check);
+  checkDependencies(definition, faults);
+  faults.throwIfAny();
+  const form: StackDefinition = {
+    networks: networks.map((network) => network.form),
+    secrets: files.filter(({ kind }) => kind === "secret").map((file) => file.form),
+    configs: files.filter(({ kind }) => kind === "config").map((file) => file.form),
+    services: services.map((service) => service.form),
+  };
+  checkSize(form);
+  const writes = files.flatMap(({ write }) => (write === undefined ? [] : [write]));
+  return { definition: form, networks, files, services, writes, leftOver, supposed };
+}
+
+function checkCounts({ networks, secrets, configs, services }: StackDefinition): void {
+  if (services.length === 0) throw new InvalidArgumentError("a stack needs at least one service");
+  for (const [what, { length }] of Object.entries({ networks, secrets, configs, services })) {
+    if (length > OBJECTS_MAX)
+      throw new InvalidArgumentError(`a stack may have at most ${OBJECTS_MAX} ${what}, got ${length}`);
+  }
+}
+
+function checkSize(definition: StackDefinition): void {
+  const bytes = StackDefinition.encode(definition).finish().length;
+  if (bytes <= DEFINITION_BYTES_MAX) return;
+  throw new TooLargeError(
+    `a stack may have ${DEFINITION_BYTES_MAX} bytes beside the data of its secrets and configs, ` +
+      `got ${bytes}: put some of its services into a stack of their own`,
+  );
+}
+
+function checkKeysAndNames(definition: StackDefinition, faults: DefinitionFaults): void {
+  const kinds = [
+    ["network", definition.networks.map((one) => ({ key: one.key, name: networkName(one) }))],
+    ["secret", definition.secrets.map((one) => ({ key: one.key, name: fileName(one) }))],
+    ["config", definition.configs.map((one) => ({ key: one.key, name: fileName(one) }))],
+    [
+      "service",
+      definition.services.map(({ key, spec }) => ({ key, name: spec?.annotations?.name ?? "" })),
+    ],
+  ] as const;
+  for (const [kind, objects] of kinds) {
+    const keys = new Set<string>();
+    const names = new Map<string, string>();
+    for (const { key, name } of objects) {
+      if (key === "") faults.add(kind, name, `a ${kind} needs a key`);
+      if (keys.has(key)) faults.add(kind, key, "the key is given twice");
+      const holder = names.get(name.toLowerCase());
+      if (name !== "" && holder !== undefined) faults.add(kind, key, `its name ${name} is that of ${holder}, too`);
+      keys.add(key);
+      names.set(name.toLowerCase(), key);
+    }
+  }
+}
+
+/** What has the stack's label and is not in the definition. */
+export function leftOverOf(tx: ReadTx, stackName: string, definition: StackDefinition): readonly LeftOver[] {
+  const lookup = { by: "stackName", stackName } as const;
+  const named = (names: readonly string[]): ReadonlySet<string> =>
+    new Set(names.map((name) => name.toLowerCase()));
+  const wanted = {
+    network: named(definition.networks.map(networkName)),
+    secret: named(definition.secrets.map(fileName)),
+    config: named(definition.configs.map(fileName)),
+    service: named(definition.services.map(({ spec }) => spec?.annotations?.name ?? "")),
+  };
+  const all = [
+    ...tx.list("service", lookup).map((object) => ({ kind: "service" as const, object })),
+    ...tx.list("network", lookup).map((object) => ({ kind: "network" as const, object })),
+    ...tx.list("secret", lookup).map((object) => ({ kind: "secret" as const, object })),
+    ...tx.list("config", lookup).map((object) => ({ kind: "config" as const, object })),
+  ];
+  return all.flatMap(({ kind, object }) => {
+    const annotations = "spec" in object ? object.spec?.annotations : object.annotations;
+    const name = annotations?.name ?? "";
+    const isLeft =
+      !isLeaving(object) && stackOf(annotations) === stackName && !wanted[kind].has(name.toLowerCase());
+    return isLeft ? [{ kind, id: object.id, name }] : [];
+  });
+}

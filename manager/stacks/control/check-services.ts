@@ -1,0 +1,123 @@
+/**
+ * Services of a definition against the rules and the store as it will be: every name resolved, every port free.
+ * Pure over a read of the store. Invariant: all services are supposed before the first one's ports are looked
+ * at, so that a port may move from one to another.
+ */
+import { InvalidArgumentError, messageOf, SkeinError } from "../../../base/errors/errors.js";
+import { newId } from "../../../base/random/ids.js";
+import { Service } from "../../../proto/gen/skein/v1/objects.js";
+import type { StackService } from "../../../proto/gen/skein/v1/stack_types.js";
+import type { ServiceSpec } from "../../../proto/gen/skein/v1/types.js";
+import { isLeaving } from "../../control/find-object.js";
+import { refuseWithoutIngress } from "../../control/ingress-network.js";
+import { refuseTakenPorts, resolveReferences } from "../../control/service-references.js";
+import { serviceSpecFaults } from "../../control/service-validation.js";
+import { modeName } from "../../control/services.js";
+import { compareServiceSpecs, pullAuthOf, withPullAuth } from "../../control/spec-comparison.js";
+import type { FileCheck } from "./check-files.js";
+import { labelled, namedSpec, storedSpec } from "./definition-form.js";
+import { checkOwner } from "./object-owner.js";
+
+export interface CheckedService {
+  readonly form: StackService;
+  /** As it is; undefined: it is new. */
+  readonly before: Service | undefined;
+  /** As it is to be. */
+  readonly after: Service;
+  /** Nothing of it differs. */
+  readonly same: boolean;
+}
+
+export function checkServices(
+  services: readonly StackService[],
+  check: FileCheck,
+): readonly CheckedService[] {
+  const found = services.flatMap((service) => {
+    const checked = check.faults.attempt("service", service.key, () => ownService(service, check));
+    if (checked !== undefined) check.supposed.put("service", { ...checked.after, endpoint: undefined });
+    return checked === undefined ? [] : [checked];
+  });
+  for (const { form, after } of found) {
+    const { spec } = after;
+    if (spec === undefined) continue;
+    for (const rule of [refuseTakenPorts, refuseWithoutIngress])
+      check.faults.attempt("service", form.key, () => rule(check.supposed, spec, after.id));
+  }
+  return found;
+}
+
+/** @returns undefined when faults were found that leave nothing to go on with. */
+function ownService(service: StackService, check: FileCheck): CheckedService | undefined {
+  const { tx, supposed, stackName, random, faults } = check;
+  const { key } = service;
+  if (service.spec === undefined) throw new InvalidArgumentError("it needs a specification");
+  const faultsBefore = faults.count;
+  for (const rule of serviceSpecFaults(service.spec)) faults.add("service", key, rule);
+  const annotations = labelled(service.spec.annotations, stackName);
+  const before = tx.list("service", { by: "name", name: annotations.name }).find((other) => !isLeaving(other));
+  faults.attempt("service", key, () => checkOwner("service", before?.spec?.annotations, stackName));
+  if (before?.spec !== undefined && modeName(before.spec) !== modeName(service.spec)) {
+    faults.add(
+      "service",
+      key,
+      `its mode is ${modeName(before.spec)} and cannot become ${modeName(service.spec)}: ` +
+        "give it another name, or remove the service first",
+    );
+  }
+  for (const rule of missingReferences(service.spec, check)) faults.add("service", key, rule);
+  if (faults.count > faultsBefore) return undefined;
+  const pullAuth = service.registryAuth || pullAuthOf(service.spec) || pullAuthOf(before?.spec);
+  const task = withPullAuth(service.spec.task, pullAuth);
+  const stored = storedSpec(supposed, { ...service.spec, annotations, task }, before?.spec);
+  const { same, merged } =
+    before?.spec === undefined ? { same: false, merged: stored } : compareServiceSpecs(before.spec, stored);
+  const form = { ...service, spec: namedSpec(supposed, stored), registryAuth: "" };
+  if (before === undefined) {
+    const id = newId(random);
+    return { form, before, after: Service.fromPartial({ id, spec: stored, specVersion: { index: 1 } }), same };
+  }
+  return { form, before, after: same ? before : changedService(before, merged), same };
+}
+
+function changedService(before: Service, spec: ServiceSpec): Service {
+  return {
+    ...before,
+    spec,
+    specVersion: { index: (before.meta?.version?.index ?? 0) + 1 },
+    previousSpec: before.spec,
+    previousSpecVersion: before.specVersion,
+    updateStatus: undefined,
+  };
+}
+
+/** Each network, secret and config that is not there, not the first alone. */
+function missingReferences(spec: ServiceSpec, { supposed }: FileCheck): readonly string[] {
+  const { task } = spec;
+  if (task === undefined) return [];
+  const { container } = task;
+  const alone = [
+    ...task.networks.map((network) => ({ ...task, networks: [network], container: undefined })),
+    ...[...(container?.secrets ?? [])].map((secret) => ({
+      ...task,
+      networks: [],
+      container: container && { ...container, secrets: [secret], configs: [] },
+    })),
+    ...[...(container?.configs ?? [])].map((config) => ({
+      ...task,
+      networks: [],
+      container: container && { ...container, secrets: [], configs: [config] },
+    })),
+    task,
+  ];
+  const rules = new Set<string>();
+  for (const part of alone) {
+    if (part === task && rules.size > 0) break; // it would say the first of them again
+    try {
+      resolveReferences(supposed, part);
+    } catch (error) {
+      if (!(error instanceof SkeinError)) throw error;
+      rules.add(messageOf(error));
+    }
+  }
+  return [...rules];
+}
