@@ -4,6 +4,7 @@
  */
 import { InvalidArgumentError, NotImplementedError } from "../../base/errors/errors.js";
 import type { ContainerIsolation, ContainerSpecification } from "../../proto/engine/containers.js";
+import { parseSecurityOptions } from "../../proto/engine/security-options.js";
 import type { Fields } from "./fields.js";
 
 export interface IsolationWorld {
@@ -135,64 +136,11 @@ function securityIn(
   options: readonly string[],
   isolation: Changed,
 ): Pick<IsolationIn, "noNewPrivileges" | "seccomp"> {
-  let noNewPrivileges: boolean | undefined;
-  let seccomp: ContainerSpecification["seccomp"] | undefined;
-  const labels: string[] = [];
-  for (const option of options) {
-    if (option === "no-new-privileges") {
-      noNewPrivileges = true;
-      continue;
-    }
-    if (option === "disable") {
-      labels.push("disable");
-      continue;
-    }
-    const [key, value] = keyAndValue(option);
-    switch (key) {
-      case "label":
-        labels.push(value);
-        break;
-      case "apparmor":
-        isolation.apparmorProfile = value;
-        break;
-      case "seccomp":
-        seccomp = seccompIn(value);
-        break;
-      case "no-new-privileges":
-        if (value !== "true" && value !== "false")
-          throw new InvalidArgumentError(`invalid --security-opt 2: ${JSON.stringify(option)}`);
-        noNewPrivileges = value === "true";
-        break;
-      case "systempaths":
-        if (value !== "unconfined")
-          throw new InvalidArgumentError(`invalid --security-opt 2: ${JSON.stringify(option)}`);
-        isolation.systemPathsUnconfined = true;
-        break;
-      case "credentialspec":
-        throw new NotImplementedError("security option credentialspec is for Windows alone");
-      default:
-        throw new InvalidArgumentError(`invalid --security-opt 2: ${JSON.stringify(option)}`);
-    }
-  }
-  if (labels.length > 0) isolation.selinuxLabels = labels;
-  return { noNewPrivileges, seccomp };
-}
-
-/** "=" parts them, ":" in the spelling of before. */
-function keyAndValue(option: string): readonly [string, string] {
-  const separator = option.includes("=") ? "=" : ":";
-  const at = option.indexOf(separator);
-  if (at < 0) throw new InvalidArgumentError(`invalid --security-opt 1: ${JSON.stringify(option)}`);
-  return [option.slice(0, at), option.slice(at + 1)];
-}
-
-function seccompIn(value: string): ContainerSpecification["seccomp"] {
-  if (value === "unconfined") return { kind: "unconfined" };
-  if (value === "builtin" || value === "") return { kind: "default" };
-  try {
-    JSON.parse(value);
-  } catch (error) {
-    throw new InvalidArgumentError("Decoding seccomp profile failed: it must be JSON", { cause: error });
-  }
-  return { kind: "custom", profile: new Uint8Array(Buffer.from(value)) };
+  const read = parseSecurityOptions(options);
+  if ("refusal" in read)
+    throw read.foreign ? new NotImplementedError(read.refusal) : new InvalidArgumentError(read.refusal);
+  if (read.apparmorProfile !== "") isolation.apparmorProfile = read.apparmorProfile;
+  if (read.systemPathsUnconfined) isolation.systemPathsUnconfined = true;
+  if (read.selinuxLabels.length > 0) isolation.selinuxLabels = read.selinuxLabels;
+  return { noNewPrivileges: read.noNewPrivileges, seccomp: read.seccomp };
 }

@@ -5,6 +5,7 @@
 import { posix } from "node:path";
 import { InvalidArgumentError, NotImplementedError } from "../../base/errors/errors.js";
 import type { ContainerMount } from "../../proto/engine/containers.js";
+import { tmpfsOptionWords, wrongTmpfsOption } from "../../proto/engine/tmpfs-options.js";
 import { bindIn, checkMode, cleanTarget, PROPAGATIONS } from "./container-in-binds.js";
 import type { Fields } from "./fields.js";
 
@@ -66,19 +67,13 @@ function anonymousVolume(target: string, driver: string): ContainerMount {
   };
 }
 
-/** Flags of mount(8) that mean something here, and what tmpfs itself takes with a value. */
-const TMPFS_OPTION = new RegExp(
-  "^(defaults|r[ow]|(no)?(suid|dev|exec|atime|diratime|relatime|strictatime|mand)|a?sync|dirsync|remount|" +
-    "r?(bind|private|shared|slave|unbindable)|(size|mode|uid|gid|nr_inodes|nr_blocks|mpol)=.*)?$",
-);
-
 function tmpfsIn(target: string, options: string): ContainerMount {
   if (!target.startsWith("/"))
     throw new InvalidArgumentError(`invalid mount path: '${target}' mount path must be absolute`);
   if (posix.normalize(target) === "/")
     throw new InvalidArgumentError("invalid specification: destination can't be '/'");
-  const words = options === "" ? [] : options.split(",");
-  const wrong = words.find((word) => !TMPFS_OPTION.test(word));
+  const words = tmpfsOptionWords(options);
+  const wrong = wrongTmpfsOption(words);
   if (wrong !== undefined) throw new InvalidArgumentError(`invalid tmpfs option [${JSON.stringify(wrong)}]`);
   return { kind: "tmpfs", target: cleanTarget(target), sizeBytes: 0, mode: 0, options: words };
 }

@@ -11,6 +11,7 @@ import {
   type SecretReference,
 } from "../../proto/gen/skein/v1/types.js";
 import type { Fields } from "./fields.js";
+import { hostOptionsIn } from "./host-options-in.js";
 
 function fileIn(file: Fields | undefined): FileTarget | undefined {
   if (file === undefined) return undefined;
@@ -123,6 +124,7 @@ function privilegesIn(fields: Fields | undefined): Privileges | undefined {
 export function containerSpecIn(fields: Fields | undefined): ContainerSpec {
   if (fields === undefined) return ContainerSpec.fromPartial({});
   const dns = fields.object("DNSConfig");
+  const host = hostOptionsIn(fields.object("HostConfig"));
   return ContainerSpec.fromPartial({
     image: fields.string("Image"),
     labels: fields.stringMap("Labels"),
@@ -163,5 +165,6 @@ export function containerSpecIn(fields: Fields | undefined): ContainerSpec {
       soft: limit.integer("Soft", { min: -1 }),
       hard: limit.integer("Hard", { min: -1 }),
     })),
+    ...(host === undefined ? {} : { host }),
   });
 }

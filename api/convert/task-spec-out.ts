@@ -14,6 +14,7 @@ import {
   RestartCondition,
   type TaskSpec,
 } from "../../proto/gen/skein/v1/types.js";
+import { hostOptionsOut } from "./host-options-out.js";
 import { type JsonObject, type JsonValue, nanoseconds, omitEmpty, orAbsent } from "./shape.js";
 
 const CONDITION_WORDS: Readonly<Record<string, string>> = {
@@ -154,6 +155,7 @@ function filledOut(spec: ContainerSpec): JsonObject {
     CapabilityAdd: spec.capabilityAdd,
     CapabilityDrop: spec.capabilityDrop,
     Ulimits: spec.ulimits.map(({ name, soft, hard }) => ({ Name: name, Soft: soft, Hard: hard })),
+    HostConfig: hostOptionsOut(spec.host),
   });
 }
 

@@ -4,6 +4,7 @@
  * `PARTS_MAX` parts; empty exactly when nothing differs that anybody could notice.
  */
 import type { ContainerSpec, ServiceSpec, TaskSpec } from "../../proto/gen/skein/v1/types.js";
+import { normalHost } from "../orchestrator/host-normal.js";
 import { deepEqual } from "../orchestrator/spec-equality.js";
 import {
   normalContainer,
@@ -15,6 +16,7 @@ import {
   normalTask,
   normalUpdate,
 } from "../orchestrator/spec-normal.js";
+import { hostParts } from "./host-change.js";
 
 /** Parts named; the rest is counted. */
 const PARTS_MAX = 6;
@@ -105,11 +107,12 @@ function containerParts(before: ContainerSpec | undefined, after: ContainerSpec 
     ...namedParts("secret", before?.secrets ?? [], after?.secrets ?? [], ({ secretName }) => secretName),
     ...namedParts("config", before?.configs ?? [], after?.configs ?? [], ({ configName }) => configName),
   );
-  const told = new Set(["image", "env", "mounts", "secrets", "configs"]);
+  const told = new Set(["image", "env", "mounts", "secrets", "configs", "host"]);
   for (const [field, words] of Object.entries(CONTAINER_WORDS)) {
     told.add(field);
     if (!deepEqual(old[field], next[field])) parts.push(words);
   }
+  parts.push(...hostParts(normalHost(before?.host), normalHost(after?.host)));
   const others = Object.keys({ ...old, ...next }).filter((field) => !told.has(field));
   if (others.some((field) => !deepEqual(old[field], next[field]))) parts.push("other settings");
   return parts;

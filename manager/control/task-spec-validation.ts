@@ -13,6 +13,7 @@ import type {
   TaskSpec,
 } from "../../proto/gen/skein/v1/types.js";
 import { parseConstraint } from "../scheduler/constraint.js";
+import { checkHostOptions } from "./host-options-validation.js";
 
 const MEMORY_BYTES_MIN = 4 * 1024 * 1024;
 const NANO_CPUS_MIN = 1_000_000;
@@ -29,6 +30,7 @@ export function checkTaskSpec(spec: TaskSpec | undefined): void {
   if (spec?.container === undefined)
     throw new InvalidArgumentError("TaskSpec: a container specification must be provided");
   checkContainer(spec.container);
+  checkHostOptions(spec, spec.container);
   checkResources(spec.resources);
   checkRestart(spec.restart);
   for (const constraint of spec.placement?.constraints ?? []) parseConstraint(constraint);

@@ -23,6 +23,7 @@ import {
   UpdateConfig,
   VolumeOptions,
 } from "../../proto/gen/skein/v1/types.js";
+import { normalHost, runningHost } from "./host-normal.js";
 
 const RESTART_DELAY_MS = 5_000;
 const MONITOR_MS = 5_000;
@@ -46,11 +47,13 @@ export function normalTask(task: TaskSpec = TaskSpec.fromPartial({})): object {
 
 /**
  * What a task runs as: the strategy chose its node, and is asked again when a task is placed next.
- * Credentials for pulling do not count.
+ * Credentials for pulling, and when to pull again, do not count.
  */
 export function normalRun(task: TaskSpec = TaskSpec.fromPartial({})): object {
   const placement = { ...(task.placement ?? Placement.fromPartial({})), strategy: PlacementStrategy.DEFAULT };
-  return normalTask({ ...task, placement });
+  const { container } = task;
+  const run = container?.host && { ...container, host: runningHost(container.host) };
+  return normalTask({ ...task, placement, ...(run === undefined ? {} : { container: run }) });
 }
 
 export function normalContainer(container: ContainerSpec = ContainerSpec.fromPartial({})): object {
@@ -87,6 +90,7 @@ export function normalContainer(container: ContainerSpec = ContainerSpec.fromPar
     capabilityDrop: sorted(container.capabilityDrop.map(normalCapability), asText),
     ulimits: sorted(container.ulimits, ({ name }) => name),
     devices: sorted(container.devices, asText),
+    host: normalHost(container.host),
   };
 }
 

@@ -8,6 +8,7 @@ import {
   InvalidArgumentError,
   NotImplementedError,
 } from "../../base/errors/errors.js";
+import type { RuntimeName } from "../../proto/engine/runtimes.js";
 import { capabilitySet } from "../runtime/capabilities.js";
 import { devicePermissions, deviceRule } from "../runtime/device-rules.js";
 import type { KernelFacts } from "../runtime/kernel-facts.js";
@@ -48,7 +49,7 @@ type Request = Pick<ContainerSpecification, "capAdd" | "capDrop" | "seccomp" | "
 
 /** Profile that distributions load for containers. */
 const APPARMOR_DEFAULT = "docker-default";
-const RUNTIMES: Readonly<Record<string, "crun" | "runc" | undefined>> = {
+const RUNTIMES: Readonly<Record<RuntimeName | "", "crun" | "runc" | undefined>> = {
   "": undefined,
   "io.containerd.runc.v2": undefined,
   crun: "crun",
@@ -92,7 +93,7 @@ export function planIsolation(
 function runtimeOf(name: string): "crun" | "runc" | undefined {
   if (!Object.hasOwn(RUNTIMES, name))
     throw new InvalidArgumentError(`unknown or invalid runtime name: ${name}`);
-  return RUNTIMES[name];
+  return RUNTIMES[name as RuntimeName]; // hasOwn has just said so
 }
 
 /**
