@@ -24,6 +24,7 @@ import { createLogBroker } from "../manager/logbroker/log-broker.js";
 import { createPlanHandlers } from "../manager/plan/grpc-plan.js";
 import { createReach } from "../manager/reach/grpc-reach.js";
 import { NodeListeners } from "../manager/reach/node-listeners.js";
+import { createStacksHandlers } from "../manager/stacks/control/grpc-stacks.js";
 import type { MemoryStore } from "../manager/store/memory-store.js";
 import { AttachmentsService } from "../proto/gen/skein/v1/attachments.js";
 import { BackupService } from "../proto/gen/skein/v1/backup.js";
@@ -40,6 +41,7 @@ import { LogBrokerService, LogsService } from "../proto/gen/skein/v1/logs.js";
 import { PlannerService } from "../proto/gen/skein/v1/plan.js";
 import { RaftMembershipService, RaftService } from "../proto/gen/skein/v1/raft.js";
 import { ReachService, TunnelsService } from "../proto/gen/skein/v1/reach.js";
+import { StacksService } from "../proto/gen/skein/v1/stacks.js";
 import { NodeRole } from "../proto/gen/skein/v1/types.js";
 import { createDebugHandlers } from "../raft/host/grpc-debug.js";
 import { createMembershipHandlers } from "../raft/host/grpc-membership.js";
@@ -64,6 +66,7 @@ const LEADER_ONLY: ReadonlySet<string> = new Set([
   ...pathsOf(ControlService),
   ...pathsOf(ExplainService),
   ...pathsOf(PlannerService),
+  ...pathsOf(StacksService),
   ...pathsOf(AttachmentsService),
   ...pathsOf(RaftMembershipService),
   ...pathsOf(LeaderReportsService),
@@ -73,6 +76,7 @@ const LINEARIZABLE: ReadonlySet<string> = new Set([
   ...pathsOf(ControlService, (name) => /^(Get|List)/.test(name)),
   ...pathsOf(ExplainService),
   ...pathsOf(PlannerService),
+  ...pathsOf(StacksService, (name) => /^(Get|List|Plan|Diff)/.test(name)),
 ]);
 
 const FROM_REPLICA: ReadonlySet<string> = new Set([
@@ -82,6 +86,7 @@ const FROM_REPLICA: ReadonlySet<string> = new Set([
   BackupService.create.path,
   ReachService.findContainer.path,
   ReachService.openTunnel.path,
+  StacksService.watchStack.path,
 ]);
 
 export interface ServeParts {
@@ -179,6 +184,7 @@ export async function serveManager(parts: ServeParts): Promise<RpcHost> {
     hosted(BackupService, createBackupHandlers(backup)),
     hosted(ExplainService, createExplainHandlers({ store, clock })),
     hosted(PlannerService, createPlanHandlers(control)),
+    hosted(StacksService, createStacksHandlers({ ...control, readBarrier: () => raft.readBarrier() })),
     hosted(DispatcherService, dispatcher.handlers),
     hosted(
       AttachmentsService,

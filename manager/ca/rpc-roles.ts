@@ -25,6 +25,12 @@ export const RPC_ROLES: ReadonlyMap<string, RequiredRole> = new Map([
   ...rows("Logs", "manager", "SubscribeLogs FindRemoved"),
   ...rows("Explain", "manager", "GetServiceExplanation GetTaskExplanation"),
   ...rows("Planner", "manager", "Plan"),
+  ...rows(
+    "Stacks",
+    "manager",
+    "DeployStack PlanStack RollbackStack RemoveStack GetStack ListStacks ListRevisions GetRevision DiffStack " +
+      "WatchStack",
+  ),
   ...rows("Reach", "manager", "FindContainer OpenTunnel"),
   ...rows("Tunnels", "node", "ServeTunnel"),
   ...rows("Attachments", "node", "Attach Detach"),

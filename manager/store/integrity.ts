@@ -84,7 +84,7 @@ export interface Violation {
   readonly message: string;
 }
 
-const UNIQUE_NAMES: ReadonlySet<TableName> = new Set(["service", "network", "secret", "config"]);
+const UNIQUE_NAMES: ReadonlySet<TableName> = new Set(["service", "network", "secret", "config", "stack"]);
 
 export function hasUniqueName(table: TableName): boolean {
   return UNIQUE_NAMES.has(table);

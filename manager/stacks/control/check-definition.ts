@@ -69,7 +69,7 @@ export function checkDefinition(tx: ReadTx, options: CheckOptions): CheckedDefin
   checkCounts(definition);
   checkKeysAndNames(definition, faults);
   const supposed = new SupposedTx(tx);
-  const check: FileCheck = { tx, supposed, stackName: name, random, faults };
+  const check: FileCheck = { tx, supposed, stackName: name, random, faults, versions: new Map() };
   const leftOver = leftOverOf(tx, name, definition);
   if (prune) for (const { kind, id } of leftOver) if (kind === "service") supposed.remove(kind, id);
   const networks = checkNetworks(definition.networks, check);
@@ -113,10 +113,7 @@ function checkKeysAndNames(definition: StackDefinition, faults: DefinitionFaults
     ["network", definition.networks.map((one) => ({ key: one.key, name: networkName(one) }))],
     ["secret", definition.secrets.map((one) => ({ key: one.key, name: fileName(one) }))],
     ["config", definition.configs.map((one) => ({ key: one.key, name: fileName(one) }))],
-    [
-      "service",
-      definition.services.map(({ key, spec }) => ({ key, name: spec?.annotations?.name ?? "" })),
-    ],
+    ["service", definition.services.map(({ key, spec }) => ({ key, name: spec?.annotations?.name ?? "" }))],
   ] as const;
   for (const [kind, objects] of kinds) {
     const keys = new Set<string>();
@@ -125,7 +122,8 @@ function checkKeysAndNames(definition: StackDefinition, faults: DefinitionFaults
       if (key === "") faults.add(kind, name, `a ${kind} needs a key`);
       if (keys.has(key)) faults.add(kind, key, "the key is given twice");
       const holder = names.get(name.toLowerCase());
-      if (name !== "" && holder !== undefined) faults.add(kind, key, `its name ${name} is that of ${holder}, too`);
+      if (name !== "" && holder !== undefined)
+        faults.add(kind, key, `its name ${name} is that of ${holder}, too`);
       keys.add(key);
       names.set(name.toLowerCase(), key);
     }

@@ -43,6 +43,12 @@ export interface FileCheck {
   readonly stackName: string;
   readonly random: Random;
   readonly faults: DefinitionFaults;
+  /** Of the definition's own secrets and configs, by `versionKey`: what its services are to have. */
+  readonly versions: Map<string, number>;
+}
+
+export function versionKey(kind: FileKind, name: string): string {
+  return `${kind} ${name}`;
 }
 
 const BYTES_MAX: Record<FileKind, number> = { secret: SECRET_BYTES_MAX, config: CONFIG_BYTES_MAX };
@@ -82,7 +88,7 @@ function ownFile(kind: FileKind, file: StackFile, check: FileCheck): CheckedFile
     throw new NotImplementedError(
       `${kind} driver "${file.driverName}" is not supported: ${kind}s live in the cluster store`,
     );
-  const { tx, stackName, supposed, random } = check;
+  const { tx, stackName, supposed, random, versions } = check;
   const before = findByName(tx, kind, fileName(file));
   checkOwner(kind, before?.annotations, stackName);
   const annotations = labelled(file.annotations, stackName);
@@ -91,6 +97,7 @@ function ownFile(kind: FileKind, file: StackFile, check: FileCheck): CheckedFile
     file.data.length === 0 && file.version > 0
       ? keptVersion(kind, file, before)
       : givenData(kind, { ...wanted, before, tx, id: before?.id ?? newId(random) });
+  versions.set(versionKey(kind, fileName(file)), version);
   if (kind === "secret") supposed.put("secret", object as Secret);
   else supposed.put("config", object as Config); // found, or made, as that kind
   const write =
@@ -110,8 +117,11 @@ function keptVersion(
 ): { object: FileObject; isNew: boolean; version: number } {
   const data = before === undefined ? undefined : dataOfVersion(before, file.version);
   if (before === undefined || data === undefined) {
-    const what = before === undefined ? `the ${kind} was removed` : `version ${file.version} is not kept any more`;
-    throw new InvalidArgumentError(`${what}, and its data is not in the revision: deploy the file that has it`);
+    const what =
+      before === undefined ? `the ${kind} was removed` : `version ${file.version} is not kept any more`;
+    throw new InvalidArgumentError(
+      `${what}, and its data is not in the revision: deploy the file that has it`,
+    );
   }
   if (file.dataSha256 !== "" && sha256(data) !== file.dataSha256)
     throw new InvalidArgumentError(

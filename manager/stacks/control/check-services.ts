@@ -7,14 +7,14 @@ import { InvalidArgumentError, messageOf, SkeinError } from "../../../base/error
 import { newId } from "../../../base/random/ids.js";
 import { Service } from "../../../proto/gen/skein/v1/objects.js";
 import type { StackService } from "../../../proto/gen/skein/v1/stack_types.js";
-import type { ServiceSpec } from "../../../proto/gen/skein/v1/types.js";
+import type { ServiceSpec, TaskSpec } from "../../../proto/gen/skein/v1/types.js";
 import { isLeaving } from "../../control/find-object.js";
 import { refuseWithoutIngress } from "../../control/ingress-network.js";
 import { refuseTakenPorts, resolveReferences } from "../../control/service-references.js";
 import { serviceSpecFaults } from "../../control/service-validation.js";
 import { modeName } from "../../control/services.js";
 import { compareServiceSpecs, pullAuthOf, withPullAuth } from "../../control/spec-comparison.js";
-import type { FileCheck } from "./check-files.js";
+import { type FileCheck, versionKey } from "./check-files.js";
 import { labelled, namedSpec, storedSpec } from "./definition-form.js";
 import { checkOwner } from "./object-owner.js";
 
@@ -54,7 +54,9 @@ function ownService(service: StackService, check: FileCheck): CheckedService | u
   const faultsBefore = faults.count;
   for (const rule of serviceSpecFaults(service.spec)) faults.add("service", key, rule);
   const annotations = labelled(service.spec.annotations, stackName);
-  const before = tx.list("service", { by: "name", name: annotations.name }).find((other) => !isLeaving(other));
+  const before = tx
+    .list("service", { by: "name", name: annotations.name })
+    .find((other) => !isLeaving(other));
   faults.attempt("service", key, () => checkOwner("service", before?.spec?.annotations, stackName));
   if (before?.spec !== undefined && modeName(before.spec) !== modeName(service.spec)) {
     faults.add(
@@ -67,16 +69,36 @@ function ownService(service: StackService, check: FileCheck): CheckedService | u
   for (const rule of missingReferences(service.spec, check)) faults.add("service", key, rule);
   if (faults.count > faultsBefore) return undefined;
   const pullAuth = service.registryAuth || pullAuthOf(service.spec) || pullAuthOf(before?.spec);
-  const task = withPullAuth(service.spec.task, pullAuth);
+  const task = withPullAuth(withOwnVersions(service.spec.task, check), pullAuth);
   const stored = storedSpec(supposed, { ...service.spec, annotations, task }, before?.spec);
   const { same, merged } =
     before?.spec === undefined ? { same: false, merged: stored } : compareServiceSpecs(before.spec, stored);
   const form = { ...service, spec: namedSpec(supposed, stored), registryAuth: "" };
   if (before === undefined) {
     const id = newId(random);
-    return { form, before, after: Service.fromPartial({ id, spec: stored, specVersion: { index: 1 } }), same };
+    return {
+      form,
+      before,
+      after: Service.fromPartial({ id, spec: stored, specVersion: { index: 1 } }),
+      same,
+    };
   }
   return { form, before, after: same ? before : changedService(before, merged), same };
+}
+
+/** What the definition itself has is used in the version it has there. */
+function withOwnVersions(task: TaskSpec | undefined, { versions }: FileCheck): TaskSpec | undefined {
+  if (task?.container === undefined) return task;
+  const { container } = task;
+  const secrets = container.secrets.map((reference) => {
+    const version = versions.get(versionKey("secret", reference.secretName || reference.secretId));
+    return version === undefined ? reference : { ...reference, version };
+  });
+  const configs = container.configs.map((reference) => {
+    const version = versions.get(versionKey("config", reference.configName || reference.configId));
+    return version === undefined ? reference : { ...reference, version };
+  });
+  return { ...task, container: { ...container, secrets, configs } };
 }
 
 function changedService(before: Service, spec: ServiceSpec): Service {

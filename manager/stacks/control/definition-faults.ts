@@ -24,7 +24,9 @@ export class DefinitionFaults {
   }
 
   add(kind: Fault["kind"], key: string, rule: string): void {
-    const isTold = this.#faults.some((fault) => fault.kind === kind && fault.key === key && fault.rule === rule);
+    const isTold = this.#faults.some(
+      (fault) => fault.kind === kind && fault.key === key && fault.rule === rule,
+    );
     if (!isTold) this.#faults.push({ kind, key, rule });
   }
 

@@ -37,7 +37,8 @@ export function checkDependencies(
     }
   }
   const circle = findCircle(services, byKey);
-  if (circle !== undefined) faults.add("stack", "", `depends_on goes round in a circle: ${circle.join(", ")}`);
+  if (circle !== undefined)
+    faults.add("stack", "", `depends_on goes round in a circle: ${circle.join(", ")}`);
 }
 
 function neverCompletes({ spec }: StackService): boolean {

@@ -11,11 +11,7 @@ import { stackOf } from "./definition-form.js";
  * @param annotations of the object with that name; undefined: there is none.
  * @throws {AlreadyExistsError} it belongs to another stack, or to none.
  */
-export function checkOwner(
-  kind: ObjectKind,
-  annotations: Annotations | undefined,
-  stackName: string,
-): void {
+export function checkOwner(kind: ObjectKind, annotations: Annotations | undefined, stackName: string): void {
   if (annotations === undefined) return;
   const owner = stackOf(annotations);
   if (owner === stackName) return;

@@ -1,0 +1,52 @@
+/**
+ * What a revision changed, in one short sentence: "services: web changed (image a:1 to a:2), db added".
+ * Pure. Bound: `NAMES_MAX` names of each kind, the rest is counted.
+ */
+import { describeSpecChange } from "../../control/spec-change.js";
+import type { ObjectChange } from "./definition-changes.js";
+import type { ObjectKind } from "./definition-faults.js";
+
+const NAMES_MAX = 5;
+const DETAIL_LENGTH_MAX = 120;
+const KINDS: readonly ObjectKind[] = ["service", "network", "secret", "config"];
+
+/** @param isFirst there was no revision before. */
+export function changeWords(changes: readonly ObjectChange[], isFirst = false): string {
+  const parts = KINDS.flatMap((kind) => {
+    const own = changes.filter((change) => change.kind === kind);
+    if (own.length === 0) return [];
+    const named = own.slice(0, NAMES_MAX).map((change) => (isFirst ? change.key : wordsOf(change)));
+    const more = own.length - named.length;
+    const noun = own.length === 1 ? kind : `${kind}s`;
+    return [`${noun}: ${named.join(", ")}${more > 0 ? ` and ${more} more` : ""}`];
+  });
+  if (parts.length === 0) return "nothing";
+  return `${isFirst ? "new: " : ""}${parts.join("; ")}`;
+}
+
+function wordsOf(change: ObjectChange): string {
+  if (change.before === undefined) return `${change.key} added`;
+  if (change.after === undefined) return `${change.key} removed`;
+  const detail = detailOf(change);
+  return `${change.key} changed${detail === "" ? "" : ` (${short(detail)})`}`;
+}
+
+function detailOf(change: ObjectChange): string {
+  switch (change.kind) {
+    case "service":
+      return (
+        describeSpecChange(change.before?.spec, change.after?.spec) || "order in which services are started"
+      );
+    case "secret":
+    case "config":
+      return change.before?.dataSha256 === change.after?.dataSha256
+        ? ""
+        : `version ${change.before?.version} to ${change.after?.version}`;
+    case "network":
+      return "";
+  }
+}
+
+function short(text: string): string {
+  return text.length <= DETAIL_LENGTH_MAX ? text : `${text.slice(0, DETAIL_LENGTH_MAX - 1)}…`;
+}

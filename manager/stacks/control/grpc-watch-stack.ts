@@ -1,0 +1,106 @@
+/**
+ * Streams how a stack does to one client from this manager's own replica. Edge: to @grpc/grpc-js.
+ * Bounds: what a slow client has not taken is replaced by what is newer; between two looks at a stack of many
+ * tasks there is a pause of ten times what the last one took.
+ */
+import type { ServerWritableStream } from "@grpc/grpc-js";
+import type { Clock } from "../../../base/clock/clock.js";
+import { messageOf } from "../../../base/errors/errors.js";
+import { toGrpcStatus } from "../../../base/grpc/grpc-errors.js";
+import type { Logger } from "../../../base/log/logger.js";
+import { ComponentLoop } from "../../../base/loop/component-loop.js";
+import { StackUpdate, type WatchStackRequest } from "../../../proto/gen/skein/v1/stacks.js";
+import type { ReadStore } from "../../store/types.js";
+import { checkStackName } from "./check-definition.js";
+import { stackNews } from "./stack-update.js";
+
+export interface WatchParts {
+  readonly store: ReadStore;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Resolves when this replica has applied all that was acknowledged before. */
+  readonly readBarrier: () => Promise<unknown>;
+}
+
+type WatchCall = Pick<
+  ServerWritableStream<WatchStackRequest, StackUpdate>,
+  "request" | "write" | "end" | "on" | "once" | "emit" | "removeListener"
+>;
+
+/** Of the time that a look took: so much of the time is not spent on one watch. */
+const PAUSE_FACTOR = 10;
+
+export function streamStack(parts: WatchParts, call: WatchCall): void {
+  const { store, clock, log } = parts;
+  const { name } = call.request;
+  let told: Uint8Array | undefined;
+  let isFresh = false;
+  const loop = new ComponentLoop({
+    name: "watch-stack",
+    log,
+    pass: async (signal) => {
+      try {
+        if (!isFresh) await parts.readBarrier();
+      } catch (error) {
+        fail(error);
+        return;
+      }
+      isFresh = true;
+      if (signal.aborted) return;
+      watch.take();
+      const beganMs = clock.monotonicMs();
+      const { update, isLast } = store.view((tx) => stackNews(tx, name));
+      const bytes = StackUpdate.encode(update).finish();
+      const tookMs = clock.monotonicMs() - beganMs;
+      if (told === undefined || Buffer.compare(told, bytes) !== 0) {
+        told = bytes;
+        if (!call.write(update)) await drained(call, signal);
+      }
+      if (signal.aborted) return;
+      if (isLast) {
+        stop();
+        call.end();
+      } else if (tookMs > 1) {
+        await clock.sleep(tookMs * PAUSE_FACTOR);
+      }
+    },
+  });
+  const watch = store.watch({
+    tables: ["stack", "service", "task", "node"],
+    wake: () => loop.wake(),
+  });
+  const stop = (): void => {
+    watch.close();
+    loop.close().catch((error: unknown) => log.warn("a watch did not end", { error: messageOf(error) }));
+  };
+  const fail = (error: unknown): void => {
+    stop();
+    call.emit("error", toGrpcStatus(error));
+  };
+  call.on("cancelled", stop);
+  call.on("close", stop);
+  try {
+    checkStackName(name);
+  } catch (error) {
+    fail(error);
+    return;
+  }
+  loop.wake();
+}
+
+/** Resolves when the stream takes more, or when the loop stops. */
+function drained(call: WatchCall, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      call.removeListener("drain", done);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    if (signal.aborted) {
+      resolve();
+      return;
+    }
+    call.once("drain", done);
+    signal.addEventListener("abort", done, { once: true });
+  });
+}

@@ -1,0 +1,247 @@
+/**
+ * Stacks: deployed, rolled back, removed.
+ * Pure over the store. Invariants: nothing changes before everything is checked; a request that changes
+ * nothing writes nothing; what is accepted is in the store whole, and the leader's loop does the rest.
+ */
+import {
+  FailedPreconditionError,
+  InternalError,
+  InvalidArgumentError,
+  NotFoundError,
+} from "../../../base/errors/errors.js";
+import { newId } from "../../../base/random/ids.js";
+import type { Stack, StackRevision } from "../../../proto/gen/skein/v1/objects.js";
+import {
+  RevisionOrigin,
+  RevisionOutcome,
+  type StackDefinition,
+  StackPhase,
+} from "../../../proto/gen/skein/v1/stack_types.js";
+import type {
+  DeployStackReply,
+  DeployStackRequest,
+  RemoveStackRequest,
+  RollbackStackRequest,
+} from "../../../proto/gen/skein/v1/stacks.js";
+import type { ControlComponents } from "../../control/control-components.js";
+import { deepEqual } from "../../orchestrator/spec-equality.js";
+import type { ReadTx, WriteTx } from "../../store/types.js";
+import {
+  beginDeployment,
+  beginRemoval,
+  type DeploymentOptions,
+  findStack,
+  revisionOf,
+} from "../deployment/begin.js";
+import { changeWords } from "./change-words.js";
+import { type CheckedDefinition, checkDefinition, checkStackName } from "./check-definition.js";
+import type { FileWrite } from "./check-files.js";
+import { definitionChanges } from "./definition-changes.js";
+import { stackForRemoval } from "./stack-list.js";
+
+export type StackComponents = Pick<ControlComponents, "store" | "clock" | "random">;
+
+/** What is not reached by then has failed. */
+const TIMEOUT_MS_MAX = 24 * 3_600_000;
+const MADE_BY_LENGTH_MAX = 128;
+/**
+ * Bytes of secrets and configs, kept versions counted, that are written in the transaction that accepts a
+ * revision, beside a definition of at most 900 KiB. More is written before, object by object.
+ */
+const FILE_BYTES_AT_ONCE_MAX = 1024 * 1024;
+/** Data that was written is there at the second look. */
+const LOOKS_MAX = 3;
+
+interface Wish {
+  readonly name: string;
+  readonly definition: StackDefinition;
+  readonly options: DeploymentOptions;
+  readonly dryRun: boolean;
+  readonly origin: RevisionOrigin;
+  /** Number of the revision whose definition it is; 0: its own. */
+  readonly restores: number;
+}
+
+type Looked =
+  | { readonly kind: "done"; readonly reply: DeployStackReply }
+  | { readonly kind: "data-first"; readonly writes: readonly FileWrite[] };
+
+export class StackControl {
+  readonly #components: StackComponents;
+
+  constructor(components: StackComponents) {
+    this.#components = components;
+  }
+
+  /** @throws {InvalidArgumentError} with a line for each fault; {FailedPreconditionError} it is being removed. */
+  async deploy(request: DeployStackRequest): Promise<DeployStackReply> {
+    const { definition } = request;
+    if (definition === undefined) throw new InvalidArgumentError("a stack needs a definition");
+    const options = this.#options(request);
+    return this.#accept(() => ({
+      ...{ name: request.name, definition, options, dryRun: request.dryRun },
+      ...{ origin: RevisionOrigin.DEPLOY, restores: 0 },
+    }));
+  }
+
+  /** @throws {NotFoundError} no such stack or revision; {FailedPreconditionError} nothing to go back to. */
+  async rollback(request: RollbackStackRequest): Promise<DeployStackReply> {
+    checkStackName(request.name);
+    const options = this.#options({ ...request, prune: true });
+    return this.#accept((tx) => {
+      const old = revisionToRestore(tx, request.name, request.revision);
+      const { definition } = old;
+      if (definition === undefined)
+        throw new InternalError(`revision ${old.number} of stack ${request.name} has no definition`);
+      return {
+        ...{ name: request.name, definition: withNewestCredentials(tx, definition), options, dryRun: false },
+        ...{ origin: RevisionOrigin.ROLLBACK, restores: old.restores || old.number },
+      };
+    });
+  }
+
+  /** Also of a stack that others made object by object. @throws {NotFoundError} nothing has its name. */
+  async remove({ name }: RemoveStackRequest): Promise<void> {
+    checkStackName(name);
+    const { store, clock, random } = this.#components;
+    await store.update((tx) => {
+      if (findStack(tx, name) === undefined) tx.create("stack", stackForRemoval(tx, name, newId(random)));
+      beginRemoval(tx, { name, nowMs: clock.nowMs() });
+    });
+  }
+
+  #options(
+    request: Pick<DeployStackRequest, "prune" | "onFailure" | "timeoutMs" | "madeBy">,
+  ): DeploymentOptions {
+    const { timeoutMs, madeBy } = request;
+    if (!(timeoutMs >= 0 && timeoutMs <= TIMEOUT_MS_MAX))
+      throw new InvalidArgumentError(
+        `the timeout of a deployment must be from 0 to ${TIMEOUT_MS_MAX} ms (24 h), got ${timeoutMs}`,
+      );
+    const { clock, random } = this.#components;
+    return {
+      ...{ prune: request.prune, onFailure: request.onFailure, timeoutMs },
+      madeBy: madeBy.slice(0, MADE_BY_LENGTH_MAX),
+      nowMs: clock.nowMs(),
+      newId: () => newId(random),
+    };
+  }
+
+  async #accept(wish: (tx: ReadTx) => Wish): Promise<DeployStackReply> {
+    const { store } = this.#components;
+    for (let look = 0; look < LOOKS_MAX; look++) {
+      const looked = await store.update((tx) => this.#look(tx, wish(tx)));
+      if (looked.kind === "done") return looked.reply;
+      for (const write of looked.writes) await store.update((tx) => writeFile(tx, write));
+    }
+    throw new FailedPreconditionError(
+      "others change the stack's secrets or configs at the same time: nothing was deployed",
+    );
+  }
+
+  #look(tx: WriteTx, wish: Wish): Looked {
+    const { name, definition, options, dryRun, origin, restores } = wish;
+    const { prune } = options;
+    const checked = checkDefinition(tx, { name, definition, prune, random: this.#components.random });
+    const stack = findStack(tx, name);
+    if (stack?.deployment?.phase === StackPhase.REMOVING)
+      throw new FailedPreconditionError(`stack ${name} is being removed: wait until it is gone`);
+    const current = stack && revisionInForce(tx, stack);
+    const warnings: string[] = [];
+    if (stack !== undefined && current !== undefined && changesNothing(checked, { current, prune })) {
+      const reply = { stack, revision: current.number, changed: false, warnings };
+      return { kind: "done", reply };
+    }
+    if (dryRun) return { kind: "done", reply: { stack, revision: 0, changed: true, warnings } };
+    if (bytesOf(checked.writes) > FILE_BYTES_AT_ONCE_MAX)
+      return { kind: "data-first", writes: checked.writes };
+    for (const write of checked.writes) writeFile(tx, write);
+    const changes = changeWords(
+      definitionChanges(current?.definition, checked.definition),
+      current === undefined,
+    );
+    const begun = beginDeployment(tx, {
+      ...options,
+      ...{ name, definition: checked.definition, changes, origin, restores },
+    });
+    const reply = { stack: begun.stack, revision: begun.revision.number, changed: true, warnings };
+    return { kind: "done", reply };
+  }
+}
+
+/** The revision that a new one is compared with: the one being applied, else the good one. */
+export function revisionInForce(tx: ReadTx, stack: Stack): StackRevision | undefined {
+  const isApplied = stack.deployment?.phase === StackPhase.APPLYING;
+  return revisionOf(tx, stack.id, isApplied ? stack.newestRevision : stack.goodRevision);
+}
+
+/** Neither the revision in force is another, nor would the cluster be. */
+function changesNothing(
+  checked: CheckedDefinition,
+  { current, prune }: { readonly current: StackRevision; readonly prune: boolean },
+): boolean {
+  if (definitionChanges(current.definition, checked.definition).length > 0) return false;
+  if (current.outcome === RevisionOutcome.PENDING) return true; // the loop is about to make it so
+  return matchesCluster(checked) && !(prune && checked.leftOver.length > 0);
+}
+
+/** All is there, and as the definition has it. */
+export function matchesCluster({ networks, files, services }: CheckedDefinition): boolean {
+  return (
+    networks.every(({ before, after }) => before === after) &&
+    files.every(
+      ({ before, write, form }) =>
+        form.external || (write === undefined && deepEqual(before?.annotations, form.annotations)),
+    ) &&
+    services.every(({ same }) => same)
+  );
+}
+
+function bytesOf(writes: readonly FileWrite[]): number {
+  return writes.reduce(
+    (sum, { object }) =>
+      sum + object.oldVersions.reduce((bytes, { data }) => bytes + data.length, object.data.length),
+    0,
+  );
+}
+
+/** Somebody else may have written the same meanwhile: the next look tells. */
+function writeFile(tx: WriteTx, { kind, object, isNew }: FileWrite): void {
+  if (isNew) tx.create(kind, object);
+  else tx.update(kind, object);
+}
+
+/** @param number 0: the good one before the one in force. */
+function revisionToRestore(tx: ReadTx, name: string, number: number): StackRevision {
+  const stack = findStack(tx, name);
+  if (stack === undefined) throw new NotFoundError(`stack ${name} has no revisions`);
+  if (number !== 0) {
+    const found = revisionOf(tx, stack.id, number);
+    if (found === undefined)
+      throw new NotFoundError(`revision ${number} of stack ${name} is not there, or not kept any more`);
+    return found;
+  }
+  const there = revisionInForce(tx, stack);
+  const before = tx
+    .list("stackRevision", { by: "stackId", stackId: stack.id })
+    .filter(
+      (revision) =>
+        revision.outcome === RevisionOutcome.GOOD &&
+        revision.number < (there?.number ?? stack.newestRevision + 1) &&
+        definitionChanges(revision.definition, there?.definition).length > 0,
+    )
+    .sort((a, b) => b.number - a.number)[0];
+  if (before === undefined)
+    throw new FailedPreconditionError(`stack ${name} has no good revision before the one that is there`);
+  return before;
+}
+
+/** Credentials of an old revision may have been changed since: those that a service has now are taken. */
+function withNewestCredentials(tx: ReadTx, definition: StackDefinition): StackDefinition {
+  const services = definition.services.map((service) => {
+    const name = service.spec?.annotations?.name ?? "";
+    const auth = tx.list("service", { by: "name", name })[0]?.spec?.task?.container?.pullAuth ?? "";
+    return auth === "" ? service : { ...service, registryAuth: auth };
+  });
+  return { ...definition, services };
+}
