@@ -1,0 +1,159 @@
+/**
+ * What a command's flags say of compose files, as the definition of a stack. Edge: to files, the environment
+ * and the process's folder.
+ */
+import { access, readFile } from "node:fs/promises";
+import { hostname, userInfo } from "node:os";
+import { join, resolve } from "node:path";
+import { InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
+import type { StackDefinitionBody, StackObjectBody } from "../../proto/stack-api.js";
+import type { StackFile } from "../compose/convert-project.js";
+import type { ComposeDoc } from "../compose/model.js";
+import { inner, textOf } from "../context.js";
+
+export interface ProjectFlags {
+  readonly composeFile?: readonly string[];
+  readonly envFile?: readonly string[];
+  readonly profile?: readonly string[];
+  readonly projectDirectory?: string;
+}
+
+export interface StackProject {
+  readonly stack: string;
+  readonly doc: ComposeDoc;
+  readonly definition: StackDefinitionBody;
+  readonly warnings: readonly string[];
+}
+
+const STACK_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_-]*$/;
+
+/** @throws {InvalidArgumentError} */
+export function checkStackName(name: string): string {
+  if (!STACK_NAME.test(name))
+    throw new InvalidArgumentError(
+      `the name of a stack must begin with a letter or digit and hold only letters, digits, _ and -, ` +
+        `got ${JSON.stringify(name)}`,
+    );
+  return name;
+}
+
+/** Names of the Compose Specification, best first, and what overrides them. */
+const FILES = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
+const OVERRIDES = FILES.map((name) => name.replace(/\.ya?ml$/, ".override$&"));
+
+/**
+ * Files of --compose-file, else of COMPOSE_FILE, else the folder's own with its override.
+ * @throws {InvalidArgumentError} there are none.
+ */
+export async function composeFilesOf(flags: ProjectFlags): Promise<readonly string[]> {
+  const { composeFile = [] } = flags;
+  if (composeFile.length > 0) return composeFile;
+  const named = process.env["COMPOSE_FILE"] ?? "";
+  if (named !== "") return named.split(process.env["COMPOSE_PATH_SEPARATOR"] ?? ":");
+  const folder = resolve(flags.projectDirectory ?? ".");
+  const first = async (names: readonly string[]): Promise<string[]> => {
+    for (const name of names) if (await isThere(join(folder, name))) return [join(folder, name)];
+    return [];
+  };
+  const found = await first(FILES);
+  if (found.length === 0)
+    throw new InvalidArgumentError(
+      `there is no compose file in ${folder} (${FILES.join(", ")}): name one with -c FILE, ` +
+        `or - for standard input`,
+    );
+  return [...found, ...(await first(OVERRIDES))];
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await access(path);
+    return true;
+  } catch {
+    return false; // one that may not be read is named by who reads it with -c
+  }
+}
+
+/** "anna@host1": who asks, as the history shows it. */
+export function askedBy(): string {
+  let user = process.env["USER"] ?? "";
+  try {
+    user = userInfo().username;
+  } catch (error) {
+    // a user id without an entry in the system's list of users
+    if (user === "") user = messageOf(error).includes("ENOENT") ? String(process.getuid?.() ?? "") : user;
+  }
+  return `${user === "" ? "unknown" : user}@${hostname()}`;
+}
+
+/** @throws {InvalidArgumentError} {ComposeError} what is wrong with the files, each fault by file and line. */
+export async function readStackProject(name: string | undefined, flags: ProjectFlags): Promise<StackProject> {
+  if (name !== undefined) checkStackName(name);
+  const [files, { readProject }, { stackObjects }, { findingText }] = await Promise.all([
+    composeFilesOf(flags),
+    import("../compose/file-project.js"),
+    import("../compose/convert-project.js"),
+    import("../compose/compose-error.js"),
+  ]);
+  const project = await readProject(files);
+  const stack = name ?? project.doc.name;
+  if (stack === undefined)
+    throw new InvalidArgumentError(
+      `the stack needs a name: write it behind the command, or as name: into ${files[0] ?? "the file"}`,
+    );
+  checkStackName(stack);
+  if (Object.keys(project.doc.services).length === 0)
+    throw new InvalidArgumentError(`${files.join(", ")}: services: needs at least one service`);
+  const objects = stackObjects(stack, project.doc);
+  const filesOf = (list: readonly StackFile[]): Promise<StackObjectBody[]> =>
+    Promise.all(
+      list.map(async (file) => {
+        const data = await dataOf(file);
+        return {
+          Key: file.name,
+          ...(file.external ? { External: true } : {}),
+          Spec: { ...file.body, ...(data === undefined ? {} : { Data: data.toString("base64") }) },
+        };
+      }),
+    );
+  return {
+    stack,
+    doc: project.doc,
+    warnings: project.warnings.map(findingText),
+    definition: {
+      Networks: objects.networks.map(({ name: key, external, body }) => ({
+        Key: key,
+        ...(external ? { External: true } : {}),
+        Spec: body,
+      })),
+      Secrets: await filesOf(objects.secrets),
+      Configs: await filesOf(objects.configs),
+      Services: objects.services.map((spec) => ({
+        Key: textOf(inner({ spec }, "spec")["Name"]).slice(stack.length + 1),
+        Spec: spec,
+      })),
+    },
+  };
+}
+
+async function dataOf({ name, source }: StackFile): Promise<Buffer | undefined> {
+  switch (source?.kind) {
+    case undefined:
+      return undefined;
+    case "content":
+      return Buffer.from(source.value, "utf8");
+    case "environment": {
+      const value = process.env[source.value];
+      if (value === undefined)
+        throw new InvalidArgumentError(`${name}: variable ${source.value} of the environment is not set`);
+      return Buffer.from(value, "utf8");
+    }
+    case "file":
+      try {
+        return await readFile(source.value);
+      } catch (error) {
+        throw new InvalidArgumentError(`${name}: cannot read ${source.value}: ${messageOf(error)}`, {
+          cause: error,
+        });
+      }
+  }
+}

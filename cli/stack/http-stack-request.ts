@@ -1,0 +1,52 @@
+/**
+ * A deployment's request as the daemon takes it: the definition with images pinned and credentials beside them.
+ * Edge: to the API.
+ */
+import type { StackRequest, StackServiceBody } from "../../proto/stack-api.js";
+import type { Context } from "../context.js";
+import { registryAuthFor } from "../registry-auth-file.js";
+import { askedBy, type StackProject } from "./fs-stack-project.js";
+import { lookUpImages } from "./http-image-lookup.js";
+import { fetchStack } from "./http-stack.js";
+import { imageOf, imagesToLookUp, pinImages, type ResolveWhen } from "./image-pins.js";
+
+export interface RequestOptions {
+  readonly resolveImage: ResolveWhen;
+  readonly withRegistryAuth: boolean;
+  readonly prune: boolean;
+  readonly onFailure?: "rollback" | "keep";
+  readonly timeoutMs?: number;
+  /** Images built here and not pushed. @default none */
+  readonly local?: ReadonlySet<string>;
+}
+
+export async function stackRequest(
+  context: Context,
+  project: StackProject,
+  options: RequestOptions,
+): Promise<StackRequest> {
+  const { definition, stack } = project;
+  const { resolveImage: when, withRegistryAuth, local = new Set() } = options;
+  const existing = when === "never" ? [] : await fetchStack(context, "services", stack);
+  const pins = { when, existing, local };
+  const looked = await lookUpImages(context, imagesToLookUp(definition.Services, pins), { withRegistryAuth });
+  const { services, warnings } = pinImages(definition.Services, looked, pins);
+  for (const warning of warnings) context.note(`Warning: ${warning}`);
+  return {
+    ...definition,
+    Services: withRegistryAuth ? await withCredentials(services) : services,
+    Prune: options.prune,
+    OnFailure: options.onFailure ?? "rollback",
+    ...(options.timeoutMs === undefined ? {} : { Timeout: options.timeoutMs }),
+    By: askedBy(),
+  };
+}
+
+async function withCredentials(services: readonly StackServiceBody[]): Promise<StackServiceBody[]> {
+  return Promise.all(
+    services.map(async (service) => {
+      const auth = await registryAuthFor(imageOf(service));
+      return auth === undefined ? service : { ...service, RegistryAuth: auth };
+    }),
+  );
+}
