@@ -5,10 +5,10 @@
  * compares both. Source: Dockerfile reference; Docker's image config.
  */
 import { InvalidArgumentError } from "../../../base/errors/errors.js";
+import { cleanPath } from "../../../base/paths/clean-path.js";
 import { signalNumber } from "../../containers/signals.js";
 import { EMPTY_CONFIG, parseImageConfig, runConfigToJson } from "../image-config.js";
 import type { ImageConfig, ImageRecord } from "../image-store.js";
-import { cleanPath } from "./context-path.js";
 import type { CommandLine, Instruction, Pair } from "./dockerfile-instructions.js";
 import { goDurationText } from "./go-duration.js";
 import { type Expansion, expandWord, expandWords } from "./shell-words.js";

@@ -1,20 +1,8 @@
 /**
- * Paths as text: cleaned, joined, split, the way Go's path package does it. Pure.
+ * Paths as text: joined, split, the way Go's path package does it. Pure.
  * Source: Dockerfile reference, COPY and WORKDIR.
  */
-
-/** Without empty parts, "." and what ".." takes back; "" becomes ".". */
-export function cleanPath(path: string): string {
-  const absolute = path.startsWith("/");
-  const parts: string[] = [];
-  for (const part of path.split("/")) {
-    if (part === "" || part === ".") continue;
-    if (part !== "..") parts.push(part);
-    else if (parts.length > 0 && parts.at(-1) !== "..") parts.pop();
-    else if (!absolute) parts.push("..");
-  }
-  return absolute ? `/${parts.join("/")}` : parts.join("/") || ".";
-}
+import { cleanPath } from "../../../base/paths/clean-path.js";
 
 export function partsOf(path: string): string[] {
   return path.split("/").filter((part) => part !== "" && part !== ".");

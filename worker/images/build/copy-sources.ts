@@ -6,8 +6,14 @@ import type { Stats } from "node:fs";
 import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { InvalidArgumentError } from "../../../base/errors/errors.js";
-import { baseName, cleanPath, partsOf } from "./context-path.js";
-import { type IgnoreRules, ignoreRules, matchesPath, readPathPattern } from "./dockerignore.js";
+import { cleanPath } from "../../../base/paths/clean-path.js";
+import {
+  type IgnoreRules,
+  ignoreRules,
+  matchesPath,
+  readPathPattern,
+} from "../../../base/paths/ignore-rules.js";
+import { baseName, partsOf } from "./context-path.js";
 import type { RootedTree } from "./fs-rooted-tree.js";
 
 export interface CopySource {

@@ -8,8 +8,9 @@ import { mkdir, open, readdir, readFile, rm, rmdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { InvalidArgumentError } from "../../../base/errors/errors.js";
-import { cleanPath, partsOf } from "./context-path.js";
-import { type IgnoreRules, readDockerignore } from "./dockerignore.js";
+import { cleanPath } from "../../../base/paths/clean-path.js";
+import { type IgnoreRules, readDockerignore } from "../../../base/paths/ignore-rules.js";
+import { partsOf } from "./context-path.js";
 import { isTarHeader, unpackArchive } from "./fs-archive-unpack.js";
 import { hasCode, RootedTree } from "./fs-rooted-tree.js";
 

@@ -3,8 +3,8 @@
  * Invariant: time is at most patterns × path × pattern; no regular expression is built from foreign text.
  * Source: Dockerfile reference, ".dockerignore file"; Go's path.Match for *, ? and [classes].
  */
-import { InvalidArgumentError } from "../../../base/errors/errors.js";
-import { cleanPath } from "./context-path.js";
+import { InvalidArgumentError } from "../errors/errors.js";
+import { cleanPath } from "./clean-path.js";
 
 const PATTERNS_MAX = 65_536;
 

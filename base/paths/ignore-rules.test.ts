@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { InvalidArgumentError } from "../../../base/errors/errors.js";
-import { holds } from "../../../test/fuzz/holds.js";
-import { matchesPath, readDockerignore, readPathPattern } from "./dockerignore.js";
+import { InvalidArgumentError } from "../errors/errors.js";
+import { holds } from "../../test/fuzz/holds.js";
+import { matchesPath, readDockerignore, readPathPattern } from "./ignore-rules.js";
 
 function excluded(ignore: string, paths: readonly string[]): string[] {
   const rules = readDockerignore(ignore);
