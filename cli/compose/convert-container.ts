@@ -1,20 +1,15 @@
 /**
- * The container part of a service of a compose file as the API's JSON. Pure.
+ * The container part of a service as the API's JSON. Pure.
  */
-import { capability, given, type Json } from "../service/flag-values.js";
-import { parseBytes, parseDuration } from "../units.js";
-import type { ComposeDoc, FileDoc, FileRefDoc, HealthDoc, MountDoc, ServiceDoc } from "./model.js";
-import { type Naming, stackLabels } from "./naming.js";
+import { given, type Json } from "../service/flag-values.js";
+import { hostOptions } from "./convert-host-options.js";
+import { mountsOf } from "./convert-mounts.js";
+import { pathIn, type ServiceScope } from "./convert-scope.js";
+import { byText, durationNs, environmentList, hostLine, ifTrue, nonEmpty } from "./convert-values.js";
+import type { CredentialSpecDoc, FileRefDoc, HealthDoc, UlimitDoc } from "./model.js";
+import { stackLabels } from "./naming.js";
 
 const MODE_DEFAULT = 0o444;
-
-export const optional = <T, U>(value: T | undefined, make: (value: T) => U): U | undefined =>
-  value === undefined ? undefined : make(value);
-export const nonEmpty = <T extends object>(value: T | undefined): T | undefined =>
-  value === undefined || (Array.isArray(value) ? value : Object.keys(value)).length === 0 ? undefined : value;
-
-export const durationNs = (text: string | undefined): number | undefined =>
-  optional(text, (each) => parseDuration(each, "duration"));
 
 function health(check: HealthDoc | undefined): Json | undefined {
   if (check === undefined) return undefined;
@@ -29,89 +24,89 @@ function health(check: HealthDoc | undefined): Json | undefined {
   });
 }
 
-function mount(doc: MountDoc, project: ComposeDoc, naming: Naming): Json {
-  const { type, source, bind, volume, tmpfs } = doc;
-  const declared = type === "volume" && source !== undefined ? project.volumes[source] : undefined;
-  const own = declared !== undefined && declared.external !== true;
-  const driver =
-    declared?.driver !== undefined || declared?.driver_opts !== undefined
-      ? given({ Name: declared.driver, Options: declared.driver_opts })
-      : undefined;
-  const labels = own ? stackLabels(naming.stack, declared.labels) : volume?.labels;
-  return given({
-    Type: type,
-    Source: declared === undefined ? source : naming.nameOf("volumes", source ?? ""),
-    Target: doc.target,
-    ReadOnly: doc.read_only === true ? true : undefined,
-    Consistency: doc.consistency,
-    BindOptions: nonEmpty(
-      given({
-        Propagation: bind?.propagation,
-        CreateMountpoint: bind?.create_host_path === true ? true : undefined,
-      }),
-    ),
-    VolumeOptions: nonEmpty(
-      given({
-        NoCopy: volume?.nocopy === true ? true : undefined,
-        Labels: own ? { ...volume?.labels, ...labels } : labels,
-        Subpath: volume?.subpath,
-        DriverConfig: own ? driver : undefined,
-      }),
-    ),
-    TmpfsOptions: nonEmpty(
-      given({
-        SizeBytes: optional(tmpfs?.size, (size) => parseBytes(String(size), "tmpfs.size")),
-        Mode: tmpfs?.mode,
-      }),
-    ),
-    ImageOptions: nonEmpty(given({ Subpath: doc.image?.subpath })),
-  });
-}
-
-/** References by name; the deployment adds the ids, which it knows once the objects exist. */
+/** References by name: the manager knows the ids. Sorted, so that another order is no change. */
 function fileReferences(
-  list: readonly FileRefDoc[] | undefined,
+  list: readonly FileRefDoc[],
   kind: "secrets" | "configs",
-  naming: Naming,
-  declared: Readonly<Record<string, FileDoc>>,
-): Json[] | undefined {
+  { naming, project }: ServiceScope,
+): Json[] {
   const nameKey = kind === "secrets" ? "SecretName" : "ConfigName";
-  const references = (list ?? []).map((reference) => ({
+  const references = list.map((reference) => ({
     File: {
       Name: reference.target ?? reference.source,
       UID: reference.uid ?? "0",
       GID: reference.gid ?? "0",
       Mode: reference.mode ?? MODE_DEFAULT,
     },
-    [nameKey]:
-      declared[reference.source] === undefined ? reference.source : naming.nameOf(kind, reference.source),
+    [nameKey]: Object.hasOwn(project[kind], reference.source)
+      ? naming.nameOf(kind, reference.source)
+      : reference.source,
   }));
-  return nonEmpty(references.sort((a, b) => String(a[nameKey]).localeCompare(String(b[nameKey]))));
+  return references.sort(byText(nameKey));
 }
 
-export function containerSpec(service: ServiceDoc, project: ComposeDoc, naming: Naming): Json {
+function configs(scope: ServiceScope): Json[] {
+  const { credential_spec: spec, configs: list = [] } = scope.service;
+  const files = fileReferences(list, "configs", scope);
+  if (spec?.config === undefined) return files;
+  const runtime = { ConfigName: scope.naming.nameOf("configs", spec.config), Runtime: {} };
+  return [...files, runtime].sort(byText("ConfigName"));
+}
+
+function privileges(spec: CredentialSpecDoc | undefined, scope: ServiceScope): Json | undefined {
+  const words = (["config", "file", "registry"] as const).filter((each) => spec?.[each] !== undefined);
+  if (words.length === 0) return undefined;
+  if (words.length > 1)
+    scope.notes.refuse(pathIn(scope, "credential_spec"), `takes one of ${words.join(" and ")}`);
+  const config = spec?.config === undefined ? undefined : scope.naming.nameOf("configs", spec.config);
+  return { CredentialSpec: given({ Config: config, File: spec?.file, Registry: spec?.registry }) };
+}
+
+/** What is in both lists is added; ALL stands for all of its list. Sorted, without repetition: as Docker. */
+export function effectiveCapabilities(
+  add: readonly string[] = [],
+  drop: readonly string[] = [],
+): { readonly add: readonly string[]; readonly drop: readonly string[] } {
+  const named = (list: readonly string[]): string[] => {
+    const words = list.map((word) => word.trim().toUpperCase());
+    const known = words.map((word) => (/^(CAP_.*|ALL)$/.test(word) ? word : `CAP_${word}`));
+    return known.includes("ALL") ? ["ALL"] : [...new Set(known)].sort();
+  };
+  const added = named(add);
+  return { add: added, drop: named(drop).filter((word) => !added.includes(word)) };
+}
+
+function ulimits(limits: Readonly<Record<string, UlimitDoc>> | undefined): Json[] | undefined {
+  const list = Object.entries(limits ?? {}).map(([Name, limit]): Json => {
+    const { soft, hard } = typeof limit === "number" ? { soft: limit, hard: limit } : limit;
+    return { Name, Soft: soft, Hard: hard };
+  });
+  return nonEmpty(list.sort(byText("Name")));
+}
+
+/** @param image the file's, or the one that is built. @throws {InvalidArgumentError} */
+export function containerSpec(scope: ServiceScope, image: string | undefined): Json {
+  const { service, naming } = scope;
+  const capabilities = effectiveCapabilities(service.cap_add, service.cap_drop);
   return given({
-    Image: service.image,
+    Image: image,
     Labels: stackLabels(naming.stack, service.labels),
     Command: nonEmpty(service.entrypoint),
     Args: nonEmpty(service.command),
     Hostname: service.hostname,
-    Env: nonEmpty(
-      Object.entries(service.environment ?? {})
-        .map(([name, value]) => (value === null ? name : `${name}=${value}`))
-        .sort(),
-    ),
+    Env: environmentList(service.environment),
     Dir: service.working_dir,
     User: service.user,
     Groups: nonEmpty(service.group_add),
-    TTY: service.tty === true ? true : undefined,
-    OpenStdin: service.stdin_open === true ? true : undefined,
-    ReadOnly: service.read_only === true ? true : undefined,
-    Mounts: nonEmpty((service.volumes ?? []).map((each) => mount(each, project, naming))),
+    Privileges: privileges(service.credential_spec, scope),
+    TTY: ifTrue(service.tty),
+    OpenStdin: ifTrue(service.stdin_open),
+    ReadOnly: ifTrue(service.read_only),
+    Mounts: mountsOf(scope),
     StopSignal: service.stop_signal,
     StopGracePeriod: durationNs(service.stop_grace_period),
     Healthcheck: health(service.healthcheck),
-    Hosts: nonEmpty(service.extra_hosts),
+    Hosts: nonEmpty(service.extra_hosts?.map(hostLine)),
     DNSConfig: nonEmpty(
       given({
         Nameservers: nonEmpty(service.dns),
@@ -119,22 +114,15 @@ export function containerSpec(service: ServiceDoc, project: ComposeDoc, naming: 
         Options: nonEmpty(service.dns_opt),
       }),
     ),
-    Secrets: fileReferences(service.secrets, "secrets", naming, project.secrets),
-    Configs: fileReferences(service.configs, "configs", naming, project.configs),
+    Secrets: nonEmpty(fileReferences(service.secrets ?? [], "secrets", scope)),
+    Configs: nonEmpty(configs(scope)),
     Isolation: service.isolation,
     Init: service.init,
     Sysctls: nonEmpty(service.sysctls),
-    CapabilityAdd: nonEmpty(service.cap_add?.map(capability)),
-    CapabilityDrop: nonEmpty(service.cap_drop?.map(capability)),
-    Ulimits: nonEmpty(
-      Object.entries(service.ulimits ?? {})
-        .sort(([a], [b]) => a.localeCompare(b))
-        .map(([Name, limit]) =>
-          typeof limit === "number"
-            ? { Name, Soft: limit, Hard: limit }
-            : { Name, Soft: limit.soft, Hard: limit.hard },
-        ),
-    ),
+    CapabilityAdd: nonEmpty(capabilities.add),
+    CapabilityDrop: nonEmpty(capabilities.drop),
+    Ulimits: ulimits(service.ulimits),
     OomScoreAdj: service.oom_score_adj,
+    HostConfig: hostOptions(scope),
   });
 }

@@ -194,7 +194,6 @@ test("every honoured key reaches the API's specification", async () => {
         TTY: true,
         OpenStdin: true,
         ReadOnly: true,
-        Mounts: [{ Type: "tmpfs", Target: "/t" }],
         StopSignal: "SIGINT",
         StopGracePeriod: 90e9,
         Healthcheck: {
@@ -216,6 +215,7 @@ test("every honoured key reaches the API's specification", async () => {
           { Name: "nproc", Soft: 10, Hard: 10 },
         ],
         OomScoreAdj: 5,
+        HostConfig: { Tmpfs: { "/t": "" } },
       },
       Resources: {
         Limits: { NanoCPUs: 5e8, MemoryBytes: 67_108_864, Pids: 9 },

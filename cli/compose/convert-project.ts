@@ -1,11 +1,21 @@
 /**
- * A compose project as the objects of a stack: bodies for the API, by kind, in the order of the file. Pure.
+ * A compose project as the definition of a stack: bodies for the API, by kind. Pure.
+ * Data of secrets and configs is not read here: `data` says where it comes from.
  */
+import { InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
+import type { StackDefinitionBody, StackObjectBody } from "../../proto/stack-api.js";
 import { given, type Json } from "../service/flag-values.js";
-import { nonEmpty } from "./convert-container.js";
+import { ComposeError, type Finding, pathText } from "./compose-error.js";
+import { conformanceNotes } from "./conformance-check.js";
+import { buildOf, type StackBuild } from "./convert-build.js";
+import { dependenciesOf, impliedJobs, refuseCycles } from "./convert-dependencies.js";
+import { networksOf } from "./convert-networks.js";
+import type { Note } from "./convert-notes.js";
+import type { ServiceScope } from "./convert-scope.js";
 import { serviceSpec } from "./convert-service.js";
-import type { ComposeDoc, FileDoc, NetworkDoc } from "./model.js";
-import { namingOf, stackLabels } from "./naming.js";
+import type { ComposeProject } from "./load-project.js";
+import type { ComposeDoc, FileDoc } from "./model.js";
+import { type Naming, namingOf, stackLabels } from "./naming.js";
 
 export interface StackNetwork {
   readonly name: string;
@@ -20,7 +30,12 @@ export interface StackFile {
   /** Body of POST /secrets/create or /configs/create without its data. */
   readonly body: Json;
   /** Where the data comes from; none for external ones and for those a driver supplies. */
-  readonly source?: { readonly kind: "file" | "environment" | "content"; readonly value: string };
+  readonly source?: DataSource;
+}
+
+export interface DataSource {
+  readonly kind: "file" | "environment" | "content";
+  readonly value: string;
 }
 
 export interface StackObjects {
@@ -32,65 +47,146 @@ export interface StackObjects {
   readonly services: readonly Json[];
 }
 
-function network(stack: string, name: string, doc: NetworkDoc): StackNetwork {
-  const configs = (doc.ipam?.config ?? []).map((config) =>
-    given({
-      Subnet: config.subnet,
-      IPRange: config.ip_range,
-      Gateway: config.gateway,
-      AuxiliaryAddresses: config.aux_addresses,
-    }),
-  );
-  return {
-    name,
-    external: doc.external === true,
-    body: given({
-      Name: name,
-      Driver: doc.driver ?? "overlay",
-      Internal: doc.internal === true ? true : undefined,
-      Attachable: doc.attachable === true ? true : undefined,
-      EnableIPv6: doc.enable_ipv6 === true ? true : undefined,
-      IPAM: nonEmpty(
-        given({ Driver: doc.ipam?.driver, Options: nonEmpty(doc.ipam?.options), Config: nonEmpty(configs) }),
-      ),
-      Options: nonEmpty(doc.driver_opts),
-      Labels: stackLabels(stack, doc.labels),
-    }),
-  };
+/** Data that the definition's objects still miss. */
+export interface StackData {
+  readonly kind: "secrets" | "configs";
+  readonly key: string;
+  readonly source: DataSource;
 }
 
-function file(stack: string, name: string, doc: FileDoc): StackFile {
-  const source = (["file", "environment", "content"] as const).flatMap((kind) =>
-    doc[kind] === undefined ? [] : [{ kind, value: doc[kind] }],
-  )[0];
-  return {
-    name,
-    external: doc.external === true,
-    body: given({
-      Name: name,
-      Labels: stackLabels(stack, doc.labels),
-      Driver: doc.driver === undefined ? undefined : { Name: doc.driver, Options: doc.driver_opts ?? {} },
-      Templating: doc.template_driver === undefined ? undefined : { Name: doc.template_driver },
-    }),
-    ...(source === undefined ? {} : { source }),
-  };
+export interface StackConversion {
+  /** Without Data. Keys are the file's; external objects have their Name alone. */
+  readonly definition: StackDefinitionBody;
+  readonly data: readonly StackData[];
+  readonly builds: readonly StackBuild[];
+  /** Keys without effect, with the reason. */
+  readonly warnings: readonly Note[];
+  /** Keys that are refused: the definition is of no use. */
+  readonly faults: readonly Note[];
 }
 
-export function stackObjects(stack: string, project: ComposeDoc): StackObjects {
+const SOURCES = ["file", "environment", "content"] as const;
+
+function sourceOf(doc: FileDoc): DataSource | undefined {
+  if (doc.external === true) return undefined;
+  return SOURCES.flatMap((kind) => (doc[kind] === undefined ? [] : [{ kind, value: doc[kind] }]))[0];
+}
+
+function fileBody(stack: string, name: string, doc: FileDoc): Json {
+  if (doc.external === true) return { Name: name };
+  return given({
+    Name: name,
+    Labels: stackLabels(stack, doc.labels),
+    Driver: doc.driver === undefined ? undefined : { Name: doc.driver, Options: doc.driver_opts ?? {} },
+    Templating: doc.template_driver === undefined ? undefined : { Name: doc.template_driver },
+  });
+}
+
+/** "STACK_SERVICE" where a build names no image. */
+const imageOf = (key: string, project: ComposeDoc, naming: Naming): string | undefined => {
+  const { image, build } = project.services[key] ?? {};
+  return image ?? (build === undefined ? undefined : naming.serviceName(key).toLowerCase());
+};
+
+export function convertStack(stack: string, project: ComposeDoc): StackConversion {
+  const notes = conformanceNotes(project);
   const naming = namingOf(stack, project);
-  const used = new Set(
-    Object.values(project.services).flatMap(({ networks }) =>
-      Object.keys(networks ?? {}).length === 0 ? ["default"] : Object.keys(networks ?? {}),
-    ),
+  const jobs = impliedJobs(project);
+  const dependencies = new Map<string, ReturnType<typeof dependenciesOf>>();
+  const builds: StackBuild[] = [];
+  const services = Object.entries(project.services).flatMap(([key, service]) => {
+    const scope: ServiceScope = {
+      ...{ key, service, project, naming, notes },
+      versioned: project.version !== undefined,
+    };
+    const image = imageOf(key, project, naming);
+    if (image === undefined && service.provider === undefined)
+      notes.refuse(["services", key], "needs the key image, or build");
+    const dependsOn = dependenciesOf(scope);
+    dependencies.set(key, dependsOn);
+    try {
+      const build = image === undefined ? undefined : buildOf(key, service, image);
+      if (build !== undefined) builds.push(build);
+      const Spec = serviceSpec(scope, { image, impliedJob: jobs.has(key) });
+      return [{ Key: key, Spec, ...(dependsOn.length === 0 ? {} : { DependsOn: dependsOn }) }];
+    } catch (error) {
+      notes.refuse(["services", key], messageOf(error)); // a value that the schema let pass
+      return [];
+    }
+  });
+  refuseCycles(dependencies, notes);
+  const networks = networksOf(project, { stack, nameOf: (key) => naming.nameOf("networks", key) }, notes).map(
+    ({ key, name, external, body }) => objectBody(key, external, external ? { Name: name } : body),
   );
-  const files = (kind: "secrets" | "configs"): StackFile[] =>
-    Object.entries(project[kind]).map(([key, doc]) => file(stack, naming.nameOf(kind, key), doc));
+  const files = (kind: "secrets" | "configs"): StackObjectBody[] =>
+    Object.entries(project[kind]).map(([key, doc]) =>
+      objectBody(key, doc.external === true, fileBody(stack, naming.nameOf(kind, key), doc)),
+    );
+  const data = (["secrets", "configs"] as const).flatMap((kind) =>
+    Object.entries(project[kind]).flatMap(([key, doc]): StackData[] => {
+      const source = sourceOf(doc);
+      return source === undefined ? [] : [{ kind, key, source }];
+    }),
+  );
   return {
-    networks: [...used]
-      .sort()
-      .map((key) => network(stack, naming.nameOf("networks", key), project.networks[key] ?? {})),
-    secrets: files("secrets"),
-    configs: files("configs"),
-    services: Object.keys(project.services).map((key) => serviceSpec(key, project, naming)),
+    definition: {
+      Networks: networks,
+      Secrets: files("secrets"),
+      Configs: files("configs"),
+      Services: services,
+    },
+    data,
+    builds,
+    warnings: notes.warnings,
+    faults: notes.faults,
+  };
+}
+
+function objectBody(key: string, external: boolean, spec: Json): StackObjectBody {
+  return { Key: key, ...(external ? { External: true } : {}), Spec: spec };
+}
+
+/** @throws {ComposeError} everything that is refused, with file and line. */
+export function convertProject(
+  stack: string,
+  project: ComposeProject,
+): Omit<StackConversion, "warnings" | "faults"> & { readonly warnings: readonly Finding[] } {
+  const { faults, warnings, ...rest } = convertStack(stack, project.doc);
+  const placed = ({ path, rule }: Note): Finding => ({
+    position: project.locate(path),
+    key: pathText(path),
+    rule,
+  });
+  if (faults.length > 0) throw new ComposeError(faults.map(placed));
+  return { ...rest, warnings: warnings.map(placed) };
+}
+
+/**
+ * The same, for who makes the objects one by one through Docker's calls.
+ * @throws {InvalidArgumentError} everything that is refused.
+ */
+export function stackObjects(stack: string, project: ComposeDoc): StackObjects {
+  const { definition, data, faults } = convertStack(stack, project);
+  if (faults.length > 0)
+    throw new InvalidArgumentError(faults.map(({ path, rule }) => `${pathText(path)}: ${rule}`).join("\n"));
+  const files = (kind: "secrets" | "configs", list: readonly StackObjectBody[] = []): StackFile[] =>
+    list.map(({ Key, External, Spec }) => {
+      const source = data.find((each) => each.kind === kind && each.key === Key)?.source;
+      return {
+        name: String(Spec["Name"]),
+        external: External === true,
+        body: { ...Spec },
+        ...(source === undefined ? {} : { source }),
+      };
+    });
+  return {
+    networks: (definition.Networks ?? []).map(({ External, Spec }) => ({
+      name: String(Spec["Name"]),
+      external: External === true,
+      body: { ...Spec },
+    })),
+    secrets: files("secrets", definition.Secrets),
+    configs: files("configs", definition.Configs),
+    services: definition.Services.map(({ Spec }) => ({ ...Spec })),
   };
 }

@@ -1,51 +1,46 @@
 /**
- * A service of a compose file as the body of POST /services/create. Pure.
- * Names of networks, secrets and configs stand where the API takes names; ids of secrets and configs are
- * added by the deployment.
+ * A service of a project as the body of POST /services/create. Pure.
+ * Names of networks, secrets and configs stand where the API takes names: the manager knows the ids.
  */
 import { given, type Json } from "../service/flag-values.js";
-import { parseBytes, parseCpus } from "../units.js";
-import { containerSpec, durationNs, nonEmpty, optional } from "./convert-container.js";
-import type { AmountsDoc, ComposeDoc, DeployDoc, ServiceDoc, UpdateDoc } from "./model.js";
-import { IMAGE_LABEL, type Naming, stackLabels } from "./naming.js";
-
-/** Networks of the node itself: nobody has a name of his own in them. */
-const NODE_NETWORKS = ["host", "none", "bridge"];
-
-function amounts(doc: AmountsDoc | undefined): Json | undefined {
-  const generic = (doc?.generic_resources ?? []).map(({ discrete_resource_spec: spec }) => ({
-    DiscreteResourceSpec: { Kind: spec?.kind, Value: spec?.value },
-  }));
-  return nonEmpty(
-    given({
-      NanoCPUs: optional(doc?.cpus, (cpus) => parseCpus(String(cpus), "cpus")),
-      MemoryBytes: optional(doc?.memory, (memory) => parseBytes(String(memory), "memory")),
-      Pids: doc?.pids,
-      GenericResources: nonEmpty(generic),
-    }),
-  );
-}
+import { containerSpec } from "./convert-container.js";
+import { CDI_LABEL, cdiNames } from "./convert-devices.js";
+import { attachmentsOf, portsOf } from "./convert-networks.js";
+import { resourcesOf } from "./convert-resources.js";
+import { pathIn, type ServiceScope } from "./convert-scope.js";
+import { durationNs, nonEmpty } from "./convert-values.js";
+import type { ServiceDoc, UpdateDoc } from "./model.js";
+import { IMAGE_LABEL, stackLabels } from "./naming.js";
 
 /** deploy.restart_policy, else what `restart` says. */
-function restartPolicy(service: ServiceDoc): Json | undefined {
+function restartPolicy(scope: ServiceScope, isJob: boolean): Json | undefined {
+  const { service, versioned, notes } = scope;
   const policy = service.deploy?.restart_policy;
-  if (policy !== undefined) {
+  if (policy !== undefined)
     return given({
-      Condition: policy.condition ?? "any",
+      Condition: policy.condition ?? (isJob ? undefined : "any"),
       Delay: durationNs(policy.delay),
       MaxAttempts: policy.max_attempts,
       Window: durationNs(policy.window),
     });
-  }
-  const [word, attempts] = (service.restart ?? "").split(":");
+  const [word, text] = (service.restart ?? "").split(":");
+  const attempts = Number(text ?? 0);
+  const limit = attempts > 0 ? { MaxAttempts: attempts } : {};
   switch (word) {
     case "no":
-      return { Condition: "none" };
+      if (!versioned) return { Condition: "none" };
+      notes.warn(
+        pathIn(scope, "restart"),
+        "no has no effect in a file with a version, as with docker stack deploy: " +
+          "say it with deploy.restart_policy.condition: none",
+      );
+      return undefined;
     case "on-failure":
-      return given({ Condition: "on-failure", MaxAttempts: optional(attempts, Number) });
+      return { Condition: "on-failure", ...limit };
     case "always":
     case "unless-stopped":
-      return { Condition: "any" };
+      // a job that ended well is not begun again
+      return isJob && !versioned ? { Condition: "on-failure", ...limit } : { Condition: "any", ...limit };
     default:
       return undefined;
   }
@@ -63,9 +58,15 @@ function updateConfig(doc: UpdateDoc | undefined): Json | undefined {
   });
 }
 
-function mode(deploy: DeployDoc | undefined, scale: number | undefined): Json {
+function modeOf(scope: ServiceScope, mode: string | undefined): Json {
+  const { deploy, scale } = scope.service;
+  if (scale !== undefined && deploy?.replicas !== undefined && scale !== deploy.replicas)
+    scope.notes.refuse(
+      pathIn(scope, "scale"),
+      "says something else than deploy.replicas: leave one of them out",
+    );
   const replicas = deploy?.replicas ?? scale ?? 1;
-  switch (deploy?.mode) {
+  switch (mode) {
     case "global":
       return { Global: {} };
     case "global-job":
@@ -77,67 +78,65 @@ function mode(deploy: DeployDoc | undefined, scale: number | undefined): Json {
   }
 }
 
-function networks(key: string, service: ServiceDoc, naming: Naming): Json[] {
-  const attached =
-    Object.keys(service.networks ?? {}).length === 0 ? { default: {} } : (service.networks ?? {});
-  return Object.entries(attached)
-    .map(([network, { aliases = [], driver_opts: options }]) => {
-      const target = naming.nameOf("networks", network);
-      const names = NODE_NETWORKS.includes(target) ? aliases : [...new Set([...aliases, key])];
-      return given({ Target: target, Aliases: nonEmpty(names), DriverOpts: nonEmpty(options) });
-    })
-    .sort((a, b) => String(a["Target"]).localeCompare(String(b["Target"])));
+/** "linux/arm64/v8"; the variant is the image's matter. */
+function platforms(platform: string | undefined): Json[] | undefined {
+  if (platform === undefined) return undefined;
+  const parts = platform.split("/");
+  const [os, architecture] = parts.length === 1 ? ["linux", parts[0]] : parts;
+  return [given({ OS: os, Architecture: architecture })];
 }
 
-function endpoint(service: ServiceDoc): Json {
-  const ports = (service.ports ?? []).map((port) =>
+function placement({ deploy, platform }: ServiceDoc): Json | undefined {
+  const { constraints, preferences = [], max_replicas_per_node: max } = deploy?.placement ?? {};
+  return nonEmpty(
     given({
-      Name: port.name,
-      Protocol: port.protocol,
-      TargetPort: port.target,
-      PublishedPort: port.published,
-      PublishMode: port.mode,
+      Constraints: nonEmpty(constraints),
+      Preferences: nonEmpty(preferences.map(({ spread }) => ({ Spread: { SpreadDescriptor: spread } }))),
+      MaxReplicas: max,
+      Platforms: platforms(platform),
     }),
   );
-  const published = (port: Json): number => Number(port["PublishedPort"] ?? 0);
+}
+
+function labelsOf({ service, naming }: ServiceScope, image: string | undefined): Json {
+  const devices = cdiNames(service);
   return given({
-    Mode: service.deploy?.endpoint_mode,
-    Ports: nonEmpty(ports.sort((a, b) => published(a) - published(b))),
+    ...stackLabels(naming.stack, service.deploy?.labels),
+    ...(devices.length === 0 ? {} : { [CDI_LABEL]: devices.join(",") }),
+    [IMAGE_LABEL]: image,
   });
 }
 
-export function serviceSpec(key: string, project: ComposeDoc, naming: Naming): Json {
-  const service = project.services[key] ?? {};
+export interface ServiceWishes {
+  /** The file's image, or the name that its build gives. */
+  readonly image: string | undefined;
+  /** Others wait for its end, and it has no mode of its own. */
+  readonly impliedJob: boolean;
+}
+
+/** @throws {InvalidArgumentError} */
+export function serviceSpec(scope: ServiceScope, { image, impliedJob }: ServiceWishes): Json {
+  const { service, naming, key } = scope;
   const { deploy, logging } = service;
-  const placement = deploy?.placement;
+  const mode = impliedJob ? "replicated-job" : deploy?.mode;
+  const isJob = mode?.endsWith("-job") === true;
   return given({
     Name: naming.serviceName(key),
-    Labels: { ...stackLabels(naming.stack, deploy?.labels), [IMAGE_LABEL]: service.image },
+    Labels: labelsOf(scope, image),
     TaskTemplate: given({
-      ContainerSpec: containerSpec(service, project, naming),
-      Resources: nonEmpty(
-        given({
-          Limits: amounts(deploy?.resources?.limits),
-          Reservations: amounts(deploy?.resources?.reservations),
-        }),
-      ),
-      RestartPolicy: restartPolicy(service),
-      Placement: nonEmpty(
-        given({
-          Constraints: nonEmpty(placement?.constraints),
-          Preferences: nonEmpty(
-            placement?.preferences?.map(({ spread }) => ({ Spread: { SpreadDescriptor: spread } })),
-          ),
-          MaxReplicas: placement?.max_replicas_per_node,
-        }),
-      ),
-      Networks: networks(key, service, naming),
+      ContainerSpec: containerSpec(scope, image),
+      Resources: resourcesOf(scope),
+      RestartPolicy: restartPolicy(scope, isJob) ?? (impliedJob ? { Condition: "none" } : undefined),
+      Placement: placement(service),
+      Networks: attachmentsOf(scope),
       LogDriver:
-        logging === undefined ? undefined : given({ Name: logging.driver, Options: logging.options }),
+        logging === undefined
+          ? undefined
+          : given({ Name: logging.driver, Options: nonEmpty(logging.options) }),
     }),
-    Mode: mode(deploy, service.scale),
+    Mode: modeOf(scope, mode),
     UpdateConfig: updateConfig(deploy?.update_config),
     RollbackConfig: updateConfig(deploy?.rollback_config),
-    EndpointSpec: endpoint(service),
+    EndpointSpec: given({ Mode: deploy?.endpoint_mode?.toLowerCase(), Ports: portsOf(scope) }),
   });
 }

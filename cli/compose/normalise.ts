@@ -7,6 +7,8 @@ import { splitCommand } from "../service/flag-values.js";
 import { type Finding, type Path, pathText } from "./compose-error.js";
 import type {
   ComposeDoc,
+  DependencyDoc,
+  DeviceDoc,
   FileDoc,
   FileRefDoc,
   MountDoc,
@@ -155,6 +157,10 @@ export class Normaliser {
       dns: when(raw["dns"], strings),
       dns_search: when(raw["dns_search"], strings),
       extra_hosts: when(raw["extra_hosts"], extraHosts),
+      tmpfs: when(raw["tmpfs"], strings),
+      depends_on: when(raw["depends_on"], dependencies),
+      devices: when(raw["devices"], (list) => listOf(list).map(device)),
+      build: when(raw["build"], (build) => (typeof build === "string" ? { context: build } : mapOf(build))),
       logging: when(raw["logging"], (logging) =>
         present({
           driver: when(mapOf(logging)["driver"], String),
@@ -232,7 +238,7 @@ export class Normaliser {
   }
 
   #mounts(raw: Raw, path: Path): MountDoc[] | undefined {
-    if (raw["volumes"] === undefined && raw["tmpfs"] === undefined) return undefined;
+    if (raw["volumes"] === undefined) return undefined;
     const mounts = listOf(raw["volumes"]).flatMap((item, i): MountDoc[] =>
       typeof item === "string"
         ? this.#guarded([...path, "volumes", i], [], () => [shortMount(item)])
@@ -243,10 +249,7 @@ export class Normaliser {
         ? { ...mount, source: this.#path(mount.source) }
         : mount,
     );
-    const tmpfs = listOf(raw["tmpfs"]).map(
-      (text): MountDoc => ({ type: "tmpfs", target: String(text).split(":")[0] ?? "" }),
-    );
-    return [...located, ...tmpfs];
+    return located;
   }
 
   #guarded<T>(path: Path, otherwise: T, make: () => T): T {
@@ -293,6 +296,22 @@ function fileReference(item: unknown): FileRefDoc {
   });
 }
 
+function dependencies(value: unknown): Record<string, DependencyDoc> {
+  const entries = Array.isArray(value)
+    ? value.map((name): [string, DependencyDoc] => [String(name), { condition: "service_started" }])
+    : Object.entries(mapOf(value)).map(([name, raw]): [string, DependencyDoc] => [
+        name,
+        { condition: "service_started", ...mapOf(raw) },
+      ]);
+  return Object.fromEntries(entries);
+}
+
+function device(item: unknown): DeviceDoc {
+  if (typeof item !== "string") return item as DeviceDoc; // the only other form
+  const [source = "", target, permissions] = item.split(":");
+  return present<DeviceDoc>({ source, target, permissions });
+}
+
 function healthTest(value: unknown): string[] {
   return typeof value === "string" ? ["CMD-SHELL", value] : listOf(value).map(String);
 }
@@ -310,7 +329,7 @@ function serviceNetworks(value: unknown): Record<string, ServiceNetworkDoc> {
   );
 }
 
-/** "name:address", "name=address" or {name: address} as lines of /etc/hosts. */
+/** "name:address", "name=address" or {name: address}. */
 function extraHosts(value: unknown): string[] {
   const entries = Array.isArray(value)
     ? value.map(String).map((text): [string, string] => {
@@ -320,5 +339,5 @@ function extraHosts(value: unknown): string[] {
     : Object.entries(mapOf(value)).flatMap(([name, addresses]) =>
         listOf(addresses).map((address): [string, string] => [name, String(address)]),
       );
-  return entries.map(([name, address]) => `${address.replace(/^\[(.*)\]$/, "$1")} ${name}`);
+  return entries.map(([name, address]) => `${name}:${address.replace(/^\[(.*)\]$/, "$1")}`);
 }

@@ -1,0 +1,69 @@
+/**
+ * What a service waits for, and which services are jobs because somebody waits for their end. Pure.
+ */
+import type { StackDependencyBody } from "../../proto/stack-api.js";
+import type { Notes } from "./convert-notes.js";
+import { pathIn, type ServiceScope } from "./convert-scope.js";
+import type { ComposeDoc, DependencyDoc } from "./model.js";
+
+const CONDITIONS: Readonly<Record<DependencyDoc["condition"], StackDependencyBody["Condition"]>> = {
+  service_started: "started",
+  service_healthy: "healthy",
+  service_completed_successfully: "completed",
+};
+
+/** depends_on, and links: those are there first, too. */
+export function dependenciesOf(scope: ServiceScope): StackDependencyBody[] {
+  const { service, project, versioned, notes } = scope;
+  const own = service.depends_on ?? {};
+  const linked = versioned ? [] : (service.links ?? []).map((link) => link.split(":")[0] ?? "");
+  const all: Readonly<Record<string, DependencyDoc>> = {
+    ...Object.fromEntries(linked.map((key) => [key, { condition: "service_started" } as const])),
+    ...own,
+  };
+  return Object.entries(all).map(([key, { condition, restart, required }]) => {
+    const word = Object.hasOwn(own, key) ? "depends_on" : "links";
+    const path = word === "links" ? pathIn(scope, word) : pathIn(scope, word, key);
+    if (required !== false && !Object.hasOwn(project.services, key))
+      notes.refuse(path, `service ${JSON.stringify(key)} is not declared, or its profile is not active`);
+    if (condition === "service_healthy" && project.services[key]?.healthcheck?.disable === true)
+      notes.refuse(path, `service ${JSON.stringify(key)} has no health check that could tell`);
+    return {
+      Service: key,
+      Condition: CONDITIONS[condition] ?? "started",
+      ...(restart === true ? { Restart: true } : {}),
+      ...(required === false ? { Required: false } : {}),
+    };
+  });
+}
+
+/**
+ * Services whose end others wait for, without a mode of their own: an ordinary service never ends, a job does.
+ */
+export function impliedJobs(project: ComposeDoc): ReadonlySet<string> {
+  const awaited = Object.values(project.services).flatMap(({ depends_on: dependencies = {} }) =>
+    Object.entries(dependencies).flatMap(([key, { condition }]) =>
+      condition === "service_completed_successfully" ? [key] : [],
+    ),
+  );
+  return new Set(awaited.filter((key) => project.services[key]?.deploy?.mode === undefined));
+}
+
+/** Services that wait for each other would wait for ever. */
+export function refuseCycles(
+  dependencies: ReadonlyMap<string, readonly StackDependencyBody[]>,
+  notes: Notes,
+): void {
+  const done = new Set<string>();
+  const visit = (key: string, above: readonly string[]): void => {
+    if (above.includes(key)) {
+      const circle = [...above.slice(above.indexOf(key)), key];
+      notes.refuse(["services", key, "depends_on"], `goes in a circle: ${circle.join(", ")}`);
+      return;
+    }
+    if (done.has(key)) return;
+    for (const { Service: next } of dependencies.get(key) ?? []) visit(next, [...above, key]);
+    done.add(key);
+  };
+  for (const key of dependencies.keys()) visit(key, []);
+}
