@@ -38,7 +38,7 @@ export function dependenciesOf(scope: ServiceScope): StackDependencyBody[] {
 }
 
 /**
- * Services whose end others wait for, without a mode of their own: an ordinary service never ends, a job does.
+ * Services whose end others wait for, without a mode of their own: ordinary ones never end, jobs do.
  */
 export function impliedJobs(project: ComposeDoc): ReadonlySet<string> {
   const awaited = Object.values(project.services).flatMap(({ depends_on: dependencies = {} }) =>

@@ -1,6 +1,6 @@
 /**
  * Volumes of a service as the API's mounts. Pure.
- * A volume that the project declares carries its name, labels and driver along: the node that needs it makes it.
+ * A volume of the project carries its name, labels and driver along: the node that needs it makes it.
  */
 import { given, type Json } from "../service/flag-values.js";
 import { pathIn, type ServiceScope } from "./convert-scope.js";

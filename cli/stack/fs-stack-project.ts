@@ -7,9 +7,9 @@ import { hostname, userInfo } from "node:os";
 import { join, resolve } from "node:path";
 import { InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
 import type { StackDefinitionBody, StackObjectBody } from "../../proto/stack-api.js";
-import type { StackFile } from "../compose/convert-project.js";
+import type { StackBuild } from "../compose/convert-build.js";
+import type { StackData } from "../compose/convert-project.js";
 import type { ComposeDoc } from "../compose/model.js";
-import { inner, textOf } from "../context.js";
 
 export interface ProjectFlags {
   readonly composeFile?: readonly string[];
@@ -22,6 +22,8 @@ export interface StackProject {
   readonly stack: string;
   readonly doc: ComposeDoc;
   readonly definition: StackDefinitionBody;
+  /** What `--build` has to do. */
+  readonly builds: readonly StackBuild[];
   readonly warnings: readonly string[];
 }
 
@@ -88,7 +90,7 @@ export function askedBy(): string {
 /** @throws {InvalidArgumentError} {ComposeError} what is wrong with the files, each fault by file and line. */
 export async function readStackProject(name: string | undefined, flags: ProjectFlags): Promise<StackProject> {
   if (name !== undefined) checkStackName(name);
-  const [files, { readProject }, { stackObjects }, { findingText }] = await Promise.all([
+  const [files, { readProject }, { convertProject }, { findingText }] = await Promise.all([
     composeFilesOf(flags),
     import("../compose/file-project.js"),
     import("../compose/convert-project.js"),
@@ -103,42 +105,34 @@ export async function readStackProject(name: string | undefined, flags: ProjectF
   checkStackName(stack);
   if (Object.keys(project.doc.services).length === 0)
     throw new InvalidArgumentError(`${files.join(", ")}: services: needs at least one service`);
-  const objects = stackObjects(stack, project.doc);
-  const filesOf = (list: readonly StackFile[]): Promise<StackObjectBody[]> =>
+  const { definition, data, builds, warnings } = convertProject(stack, project);
+  const withData = (
+    kind: StackData["kind"],
+    objects: readonly StackObjectBody[] = [],
+  ): Promise<StackObjectBody[]> =>
     Promise.all(
-      list.map(async (file) => {
-        const data = await dataOf(file);
-        return {
-          Key: file.name,
-          ...(file.external ? { External: true } : {}),
-          Spec: { ...file.body, ...(data === undefined ? {} : { Data: data.toString("base64") }) },
-        };
+      objects.map(async (object) => {
+        const found = data.find((each) => each.kind === kind && each.key === object.Key);
+        if (found === undefined) return object;
+        return { ...object, Spec: { ...object.Spec, Data: (await dataOf(found)).toString("base64") } };
       }),
     );
   return {
     stack,
     doc: project.doc,
-    warnings: project.warnings.map(findingText),
+    builds,
+    warnings: [...project.warnings, ...warnings].map(findingText),
     definition: {
-      Networks: objects.networks.map(({ name: key, external, body }) => ({
-        Key: key,
-        ...(external ? { External: true } : {}),
-        Spec: body,
-      })),
-      Secrets: await filesOf(objects.secrets),
-      Configs: await filesOf(objects.configs),
-      Services: objects.services.map((spec) => ({
-        Key: textOf(inner({ spec }, "spec")["Name"]).slice(stack.length + 1),
-        Spec: spec,
-      })),
+      ...definition,
+      Secrets: await withData("secrets", definition.Secrets),
+      Configs: await withData("configs", definition.Configs),
     },
   };
 }
 
-async function dataOf({ name, source }: StackFile): Promise<Buffer | undefined> {
-  switch (source?.kind) {
-    case undefined:
-      return undefined;
+async function dataOf({ kind, key, source }: StackData): Promise<Buffer> {
+  const name = `${kind}.${key}`;
+  switch (source.kind) {
     case "content":
       return Buffer.from(source.value, "utf8");
     case "environment": {
