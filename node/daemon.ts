@@ -30,6 +30,7 @@ import { NodeLock } from "./node-lock.js";
 import { NodeWorkload } from "./node-workload.js";
 import { SwarmFiles } from "./swarm-files.js";
 import { SwarmLifecycle } from "./swarm-lifecycle.js";
+import { withTaskListener } from "./task-api-socket.js";
 import { taskNetworks } from "./task-networks.js";
 
 export interface DaemonWorld {
@@ -142,7 +143,7 @@ export class Daemon {
         .resume()
         .catch((error: unknown) => log.error("returning to the swarm failed", { error: messageOf(error) }));
       await swarm.recalled; // a member of a swarm never says that it is none
-      api = scope.own(await openApiServer(backend, options));
+      api = scope.own(await openApiServer(backend, { ...options, listeners: withTaskListener(options) }));
       scope.defer(() => resumed.then(() => undefined));
       log.info("skeind is up", {
         version: facts.version,

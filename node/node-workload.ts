@@ -45,6 +45,7 @@ import { openImageBuilder } from "../worker/images/build/open-image-builder.js";
 import type { ImageWorkshop } from "../worker/images/image-store.js";
 import { openImageStore } from "../worker/images/linux-image-store.js";
 import { RemovedLogs } from "../worker/reach/fs-removed-logs.js";
+import { killProcess } from "../worker/runtime/linux-process.js";
 import { openLevelAgentState } from "../worker/state/level-agent-state.js";
 import { removeFolder } from "./atomic-file.js";
 import type { DaemonOptions } from "./daemon-options.js";
@@ -52,6 +53,7 @@ import { localNetworkInit } from "./local-network-init.js";
 import { describeNode } from "./machine-facts.js";
 import { CHANNEL_OPTIONS } from "./manager-channels.js";
 import type { AgentRequest, NodeAgent } from "./swarm-lifecycle-options.js";
+import { apiSocketDir } from "./task-api-socket.js";
 import { tlsHashes } from "./tls-hashes.js";
 
 export interface WorkloadOptions {
@@ -260,6 +262,7 @@ export class NodeWorkload {
       clock,
       log: log.child({ component: "removed-logs" }),
     });
+    const socketDir = apiSocketDir(this.#parts.options.runDir);
     const executor = createContainerExecutor(
       {
         containers: this.containers,
@@ -274,6 +277,8 @@ export class NodeWorkload {
         }),
         keepLog: (task, containerId) => keepLog(removedLogs, this.containers, task, containerId),
         nowMs: () => clock.nowMs(),
+        hooks: { streams: this.streams, clock, killProcess },
+        ...(socketDir === undefined ? {} : { apiSocketDir: socketDir }),
         pathExists: (path) =>
           access(path).then(
             () => true,

@@ -44,6 +44,7 @@ export const CAUSE_MEANINGS = {
   "secret-missing": "a secret was not available on the node",
   "config-missing": "a config was not available on the node",
   "start-timeout": "it did not start in time",
+  "hook-failed": "a command to be run after its start failed",
   "invalid-specification": "the node cannot carry out the specification",
   "runtime-error": "the container runtime failed, in its words",
   "node-lost": "its node was gone for too long, and the task was given up",

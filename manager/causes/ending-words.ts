@@ -149,6 +149,8 @@ function byItself(task: Task, view: CauseView): Sentence {
       return said(`${host} could not give it its files`);
     case "start-timeout":
       return said(`did not start in time on ${host}`);
+    case "hook-failed":
+      return said(`was stopped on ${host}: a command to be run after its start failed`);
     case "invalid-specification":
       return said(`${host} cannot carry out its specification`);
     default:

@@ -1,6 +1,6 @@
 /**
- * Rules for what a task asks of its node beyond Docker's services: shapes, ranges, contradictions. What no node
- * here can do is refused by name, before anything is changed.
+ * Rules for what a task asks of its node beyond Docker's services: shapes, ranges, contradictions. What no
+ * node here can do is refused by name, before anything is changed.
  * Pure. Source: Docker Engine API 1.51, HostConfig; Compose Specification (pull_policy, lifecycle hooks).
  */
 import { InvalidArgumentError, NotImplementedError } from "../../base/errors/errors.js";

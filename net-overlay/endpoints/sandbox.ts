@@ -76,11 +76,12 @@ export function overlayLinks(
 }
 
 /**
- * A task's attachments, in the task's order: of each family the first address.
+ * A task's attachments, in the task's order: of each family the first address. A MAC address that it chose is
+ * that of the first.
  * @throws {FailedPreconditionError} for a network this node does not know.
  */
 export function overlaysOf(
-  task: Pick<Task, "id" | "networks">,
+  task: Pick<Task, "id" | "networks"> & { readonly spec?: Task["spec"] },
   state: { readonly networks: Pick<NetworkState["networks"], "has"> },
 ): OverlayAttachment[] {
   const overlays: OverlayAttachment[] = [];
@@ -92,6 +93,7 @@ export function overlaysOf(
     }
     const cidrs = attachment.addresses.filter((cidr) => cidr !== "");
     const [address = "", prefix = "0"] = cidrs.find((cidr) => !cidr.includes(":"))?.split("/") ?? [];
+    const chosenMac = overlays.length === 0 ? (task.spec?.container?.host?.macAddress ?? "") : "";
     const [address6 = "", prefix6 = "128"] = cidrs.find((cidr) => cidr.includes(":"))?.split("/") ?? [];
     if (address === "" && address6 === "") continue;
     overlays.push({
@@ -99,6 +101,7 @@ export function overlaysOf(
       address,
       prefixLength: Number(prefix),
       ...(address6 === "" ? {} : { address6, prefixLength6: Number(prefix6) }),
+      ...(chosenMac === "" ? {} : { mac: chosenMac.toLowerCase() }),
     });
   }
   return overlays;

@@ -86,7 +86,7 @@ function seccompOf(value: string): ContainerSpecification["seccomp"] | SecurityR
   try {
     JSON.parse(value);
   } catch {
-    return refused("Decoding seccomp profile failed: it must be JSON"); // the parser's words quote the profile
+    return refused("Decoding seccomp profile failed: it must be JSON"); // no quote of the profile
   }
   return { kind: "custom", profile: new Uint8Array(Buffer.from(value)) };
 }

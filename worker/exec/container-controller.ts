@@ -4,7 +4,13 @@
  * Invariants: a container that runs is never started again; one that has exited is never restarted; the
  * sandbox, and with it the host ports, is gone before an end is reported.
  */
-import { CancelledError, messageOf, NotFoundError, SkeinError } from "../../base/errors/errors.js";
+import {
+  CancelledError,
+  messageOf,
+  NotFoundError,
+  NotImplementedError,
+  SkeinError,
+} from "../../base/errors/errors.js";
 import type { Logger } from "../../base/log/logger.js";
 import type { NetworkPlane, TaskSandbox } from "../../net-overlay/network-plane.js";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
@@ -27,6 +33,8 @@ import { exitFailure, failureOf, sandboxFailure, TaskFailureError, unhealthyWord
 import type { ImagePuller } from "./image-puller.js";
 import type { StartLimit } from "./start-limit.js";
 import type { TaskContainers } from "./task-containers.js";
+import type { TaskHooks } from "./task-hooks.js";
+import { wantedImages } from "./task-images.js";
 import {
   containerSpecification,
   predefinedNetwork,
@@ -41,6 +49,10 @@ export interface ControllerComponents {
   readonly network: NetworkPlane;
   readonly taskContainers: TaskContainers;
   readonly limit: StartLimit;
+  /** Absent: a task that has any is refused. */
+  readonly hooks?: TaskHooks | undefined;
+  /** Folder with the socket of the node's API; absent: a task that asks for it is refused. */
+  readonly apiSocketDir?: string | undefined;
   readonly node: () => NodeFacts;
   /** Whether a path is there on the host: for bind mounts. */
   readonly pathExists: (path: string) => Promise<boolean>;
@@ -69,7 +81,7 @@ export class ContainerController implements Controller {
     const { containers, puller, limit, taskContainers } = this.#components;
     if (this.#record() !== undefined) return this.#adoptSandbox();
     await this.#checkMounts();
-    await puller.ensure(this.#image(), this.#task.spec?.container?.pullAuth ?? "", signal);
+    for (const image of wantedImages(this.#task)) await puller.ensure(image, signal);
     this.#pulledAtMs ??= this.#components.nowMs?.();
     // a stop-first successor is prepared while its predecessor stops
     await this.#components.network.portsReleased(this.#task, { signal });
@@ -103,6 +115,7 @@ export class ContainerController implements Controller {
     } else {
       await this.#adoptSandbox();
     }
+    await this.#afterStart(record.id, signal);
     await this.#untilHealthy(record.id, signal);
   }
 
@@ -132,13 +145,7 @@ export class ContainerController implements Controller {
   async shutdown(_options: { signal: AbortSignal }): Promise<void> {
     const record = this.#record();
     this.#ending = true;
-    if (record !== undefined && isLive(record.state)) {
-      await ignoreMissing(
-        this.#components.containers.stop(record.id, {
-          gracePeriodMs: record.specification.stopGracePeriodMs,
-        }),
-      );
-    }
+    if (record !== undefined && isLive(record.state)) await this.#stop(record);
     await this.#disconnect();
   }
 
@@ -202,10 +209,6 @@ export class ContainerController implements Controller {
     if (record !== undefined) yield* this.#components.containers.logs(record.id, options);
   }
 
-  #image(): string {
-    return this.#task.spec?.container?.image ?? "";
-  }
-
   #record(): ContainerRecord | undefined {
     return this.#components.taskContainers.find(this.#task.id);
   }
@@ -223,6 +226,7 @@ export class ContainerController implements Controller {
       node: this.#components.node(),
       network,
       dependencies: this.#dependencies,
+      apiSocketDir: this.#components.apiSocketDir,
     });
   }
 
@@ -323,12 +327,49 @@ export class ContainerController implements Controller {
   async #stopUnhealthy(containerId: string): Promise<TaskFailure> {
     const failure = failureOf(unhealthyError(this.#record())); // its last probe is forgotten when it stops
     if (!this.#ending) {
-      const gracePeriodMs = this.#record()?.specification.stopGracePeriodMs;
-      const options = gracePeriodMs === undefined ? {} : { gracePeriodMs };
-      await ignoreMissing(this.#components.containers.stop(containerId, options));
+      const record = this.#record();
+      if (record?.id === containerId) await this.#stop(record);
       await this.#disconnect();
     }
     return failure;
+  }
+
+  /** @throws {TaskFailureError} hook-failed; the container is stopped then. */
+  async #afterStart(containerId: string, signal: AbortSignal): Promise<void> {
+    const hooks = this.#task.spec?.container?.host?.postStart ?? [];
+    if (hooks.length === 0) return;
+    try {
+      await this.#hooks().postStart({ taskId: this.#task.id, containerId }, hooks, signal);
+    } catch (error) {
+      const record = this.#record();
+      if (record === undefined || !isLive(record.state)) return; // how it ended is `wait`'s to tell
+      if (!this.#ending && !signal.aborted) {
+        await this.#stop(record);
+        await this.#disconnect();
+      }
+      throw error;
+    }
+  }
+
+  /** Its own commands first, within the grace period; then its signal, with what is left of that. */
+  async #stop(record: ContainerRecord): Promise<void> {
+    const hooks = this.#task.spec?.container?.host?.preStop ?? [];
+    const { stopGracePeriodMs } = record.specification;
+    const gracePeriodMs =
+      hooks.length === 0
+        ? stopGracePeriodMs
+        : await this.#hooks().preStop(
+            { taskId: this.#task.id, containerId: record.id },
+            hooks,
+            stopGracePeriodMs,
+          );
+    await ignoreMissing(this.#components.containers.stop(record.id, { gracePeriodMs }));
+  }
+
+  #hooks(): TaskHooks {
+    const { hooks } = this.#components;
+    if (hooks === undefined) throw new NotImplementedError("this node runs no hooks of tasks");
+    return hooks;
   }
 }
 

@@ -15,6 +15,7 @@ import type { Controller, Executor, TaskDependencies } from "./controller.js";
 import { ImagePuller } from "./image-puller.js";
 import { StartLimit } from "./start-limit.js";
 import { TaskContainers } from "./task-containers.js";
+import { type HookComponents, TaskHooks } from "./task-hooks.js";
 import type { NodeFacts } from "./task-template.js";
 
 export interface ExecutorComponents {
@@ -27,8 +28,12 @@ export interface ExecutorComponents {
   readonly pathExists: (path: string) => Promise<boolean>;
   /** Called before the container of a task goes; absent: its log goes with it. */
   readonly keepLog?: (task: Task, containerId: string) => Promise<void>;
-  /** Stamps when the image was there; absent: nobody does. */
+  /** Wall clock: stamps when the image was there, and how old a pull is; absent: nobody stamps. */
   readonly nowMs?: () => number;
+  /** Absent: a task with hooks is refused. */
+  readonly hooks?: HookComponents;
+  /** Folder with the socket of the node's API; absent: a task that asks for it is refused. */
+  readonly apiSocketDir?: string;
   readonly log: Logger;
 }
 
@@ -58,7 +63,7 @@ class ContainerTaskExecutor implements ContainerExecutor {
     this.#taskContainers = new TaskContainers(components.containers);
     this.#controllers = {
       containers: components.containers,
-      puller: new ImagePuller(components.images),
+      puller: new ImagePuller(components.images, components.nowMs ?? (() => 0)),
       network: components.network,
       taskContainers: this.#taskContainers,
       limit: new StartLimit({ concurrencyMax: init.startsMax ?? 4 }),
@@ -66,6 +71,8 @@ class ContainerTaskExecutor implements ContainerExecutor {
       pathExists: components.pathExists,
       keepLog: components.keepLog,
       nowMs: components.nowMs,
+      ...(components.hooks === undefined ? {} : { hooks: new TaskHooks(components.hooks, components.log) }),
+      apiSocketDir: components.apiSocketDir,
       log: components.log,
     };
   }

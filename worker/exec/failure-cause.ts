@@ -21,6 +21,7 @@ export type FailureCause =
   | "config-missing"
   | "disk-full"
   | "start-timeout"
+  | "hook-failed"
   | "invalid-specification"
   | "exit-nonzero"
   | "exit-unknown"

@@ -30,6 +30,7 @@ function specify(
     node: NODE,
     network: { kind: "none" },
     dependencies: { secret: (id) => (id === "sec@1" ? secret : undefined), config: () => undefined },
+    apiSocketDir: "/run/skein/api",
   });
 }
 
@@ -174,5 +175,87 @@ test("registry credentials are read in any spelling, and never shown", () => {
   assert.throws(
     () => parseRegistryAuth("c2VjcmV0"),
     (error) => error instanceof InvalidArgumentError && !error.message.includes("secret"),
+  );
+});
+
+test("a task that asks its node for nothing gets the engine's defaults in all", () => {
+  const made = specify({});
+  assert.equal(made.isolation, undefined);
+  assert.equal(made.domainname, undefined);
+  assert.deepEqual(Object.keys(made.resources).sort(), ["memoryBytes", "nanoCpus", "pidsLimit", "swapBytes"]);
+  assert.deepEqual([made.mounts, made.env], [[], []]);
+});
+
+test("what a task asks of its node is given in the engine's words", () => {
+  const made = specify({
+    devices: ["vendor.com/gpu=0"],
+    env: ["DOCKER_HOST=tcp://elsewhere"],
+    privileges: { noNewPrivileges: true, apparmorMode: "disabled" },
+    host: {
+      privileged: true,
+      devices: [{ pathOnHost: "/dev/null" }],
+      deviceCgroupRules: ["c 1:3 r"],
+      deviceRequests: [{ count: -1, capabilities: ["gpu"] }],
+      cgroupParent: "/mine",
+      cgroupnsMode: "host",
+      ipcMode: "host",
+      pidMode: "host",
+      shmSizeBytes: 1 << 27,
+      securityOpts: ["seccomp=unconfined", "no-new-privileges=false", "label=disable"],
+      cpusetCpus: "0",
+      cpuShares: 512,
+      cpuQuotaUs: 50_000,
+      oomKillDisable: true,
+      blkio: { weight: 300, deviceReadBps: [{ path: "/dev/sda", value: 5 }] },
+      runtime: "runc",
+      domainname: "example.org",
+      annotations: { a: "b" },
+      tmpfs: ["/run:size=1m,mode=700", "/tmp"],
+      useApiSocket: true,
+    },
+  });
+  assert.deepEqual(made.isolation, {
+    privileged: true,
+    devices: [{ pathOnHost: "/dev/null", pathInContainer: "/dev/null", permissions: "rwm" }],
+    deviceCgroupRules: ["c 1:3 r"],
+    cgroupParent: "/mine",
+    cgroupnsMode: "host",
+    ipcMode: "host",
+    pidMode: "host",
+    shmSizeBytes: 1 << 27,
+    runtime: "runc",
+    annotations: { a: "b" },
+    apparmorProfile: "unconfined",
+    selinuxLabels: ["disable"],
+    deviceRequests: [
+      { driver: "", count: -1, deviceIds: [], capabilities: [["gpu"]], options: {} },
+      { driver: "cdi", count: 0, deviceIds: ["vendor.com/gpu=0"], capabilities: [], options: {} },
+    ],
+  });
+  assert.deepEqual(
+    [made.noNewPrivileges, made.seccomp.kind, made.domainname],
+    [false, "unconfined", "example.org"],
+  );
+  const { cpusetCpus, cpuShares, cpuQuota, oomKillDisable, blkioWeight, blkioReadBps } = made.resources;
+  assert.deepEqual(
+    [cpusetCpus, cpuShares, cpuQuota, oomKillDisable, blkioWeight, blkioReadBps],
+    ["0", 512, 50_000, true, 300, [{ path: "/dev/sda", rate: 5 }]],
+  );
+  assert.deepEqual(
+    made.mounts.map(({ kind, target }) => `${kind} ${target}`),
+    ["tmpfs /run", "tmpfs /tmp", "bind /run/skein"],
+  );
+  assert.deepEqual(made.env, ["DOCKER_HOST=tcp://elsewhere"]);
+  assert.deepEqual(specify({ host: { useApiSocket: true } }).env, [
+    "DOCKER_HOST=unix:///run/skein/skein.sock",
+  ]);
+});
+
+test("the node's host name is the task's with the node's UTS namespace; a MAC address needs a network", () => {
+  assert.equal(specify({ host: { utsMode: "host" } }).hostname, "");
+  assert.throws(
+    () =>
+      specify({ host: { macAddress: "02:42:0a:00:00:05" } }, { spec: { networks: [{ target: "host" }] } }),
+    /a MAC address needs a network of the task's own, not host/,
   );
 });

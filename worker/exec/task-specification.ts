@@ -15,6 +15,7 @@ import type {
 } from "../../proto/gen/skein/v1/types.js";
 import type { ContainerMount, ContainerSpecification, HealthCheck } from "../containers/container-manager.js";
 import type { TaskDependencies } from "./controller.js";
+import { hostWishes } from "./host-wishes.js";
 import { filesOfTask } from "./task-files.js";
 import { taskLabels, taskName } from "./task-names.js";
 import { expandTemplate, type NodeFacts } from "./task-template.js";
@@ -79,6 +80,7 @@ function mountOf(mount: Mount, expand: (text: string) => string): ContainerMount
         propagation: mount.bindOptions?.propagation ?? "",
         recursive: !(mount.bindOptions?.nonRecursive ?? false),
         createSource: mount.bindOptions?.createMountpoint ?? false,
+        ...readOnlyBelow(mount),
       };
     case "volume":
     case "":
@@ -101,9 +103,20 @@ function mountOf(mount: Mount, expand: (text: string) => string): ContainerMount
         mode: mount.tmpfsOptions?.mode || 0o1777,
         options: mount.tmpfsOptions?.options ?? [],
       };
+    case "image":
+      return { kind: "image", image: source, target, subpath: mount.imageSubpath };
     default:
       throw new InvalidArgumentError(`mount ${target}: type ${mount.type} is not supported on this node`);
   }
+}
+
+function readOnlyBelow({ bindOptions }: Mount): { readonly readOnlyRecursive?: "disabled" | "forced" } {
+  if (bindOptions?.readOnlyForceRecursive === true) return { readOnlyRecursive: "forced" };
+  return bindOptions?.readOnlyNonRecursive === true ? { readOnlyRecursive: "disabled" } : {};
+}
+
+function nameOf(entry: string): string {
+  return entry.split("=", 1)[0] ?? "";
 }
 
 function healthOf(health: HealthConfig | undefined): HealthCheck | undefined {
@@ -150,6 +163,8 @@ export interface SpecificationInput {
   readonly node: NodeFacts;
   readonly network: TaskNetwork;
   readonly dependencies: TaskDependencies;
+  /** Folder on the node that holds the API's socket; absent: there is none to give. */
+  readonly apiSocketDir?: string | undefined;
 }
 
 /**
@@ -160,10 +175,16 @@ export function containerSpecification(input: SpecificationInput): ContainerSpec
   const { task, node, network, dependencies } = input;
   const spec = containerOf(task);
   const expand = (text: string): string => expandTemplate(text, task, node);
-  const env = [...spec.env.map(expand), ...resourceVariables(task.assignedGenericResources)];
   const { limits, limitPids = 0, swapBytes, memorySwappiness } = task.spec?.resources ?? {};
   const memoryBytes = limits?.memoryBytes ?? 0;
-  const hostname = taskHostname(task, node);
+  const hostname = spec.host?.utsMode === "host" ? "" : taskHostname(task, node);
+  const wishes = hostWishes({ container: spec, apiSocketDir: input.apiSocketDir });
+  const own = spec.env.map(expand);
+  const given = wishes.env.filter((entry) => !own.some((other) => nameOf(other) === nameOf(entry)));
+  const env = [...given, ...own, ...resourceVariables(task.assignedGenericResources)];
+  const shared = predefinedNetwork(task);
+  if (shared !== undefined && (spec.host?.macAddress ?? "") !== "")
+    throw new InvalidArgumentError(`a MAC address needs a network of the task's own, not ${shared}`);
   return {
     name: taskName(task),
     image: spec.image,
@@ -174,12 +195,13 @@ export function containerSpecification(input: SpecificationInput): ContainerSpec
     user: spec.user,
     groups: spec.groups,
     hostname,
+    ...(wishes.domainname === "" ? {} : { domainname: wishes.domainname }),
     labels: taskLabels(task),
     tty: spec.tty,
     openStdin: spec.openStdin,
     readOnly: spec.readOnly,
     init: spec.init ?? false,
-    mounts: spec.mounts.map((mount) => mountOf(mount, expand)),
+    mounts: [...spec.mounts.map((mount) => mountOf(mount, expand)), ...wishes.mounts],
     files: filesOfTask({ task, node, env, dependencies }),
     stopSignal: spec.stopSignal,
     stopGracePeriodMs: spec.stopGracePeriodMs ?? STOP_GRACE_PERIOD_MS,
@@ -191,14 +213,16 @@ export function containerSpecification(input: SpecificationInput): ContainerSpec
       ...(memorySwappiness === undefined ? {} : { memorySwappiness }),
       nanoCpus: limits?.nanoCpus ?? 0,
       pidsLimit: limitPids,
+      ...wishes.resources,
     },
+    ...(wishes.isolation === undefined ? {} : { isolation: wishes.isolation }),
     capAdd: spec.capabilityAdd,
     capDrop: spec.capabilityDrop,
     sysctls: spec.sysctls,
     ulimits: spec.ulimits,
     oomScoreAdj: spec.oomScoreAdj,
-    noNewPrivileges: spec.privileges?.noNewPrivileges ?? false,
-    seccomp: seccompOf(spec.privileges),
+    noNewPrivileges: wishes.noNewPrivileges ?? spec.privileges?.noNewPrivileges ?? false,
+    seccomp: wishes.seccomp ?? seccompOf(spec.privileges),
     network: network.kind === "sandbox" ? { kind: "netns", path: network.sandbox.netnsPath } : network,
     etcHosts: network.kind === "sandbox" ? network.sandbox.etcHosts : undefined,
     resolvConf: network.kind === "sandbox" ? network.sandbox.resolvConf : undefined,

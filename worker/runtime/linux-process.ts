@@ -37,6 +37,12 @@ export function signalProcess(target: ProcessIdentity, signal: number): boolean 
   }
 }
 
+/** At once, whoever has this number now; gone already is fine. */
+export function killProcess(pid: number): void {
+  const found = processOf(pid);
+  if (found !== undefined) signalProcess(found, 9);
+}
+
 /** Children and their children, without those whose parent has gone. */
 export function descendantsOf(pid: number): readonly ProcessIdentity[] {
   const parents = new Map<number, number[]>();
