@@ -51,6 +51,7 @@ import { registryRoutes } from "./routes/registry-routes.js";
 import type { Route } from "./routes/route.js";
 import { configRoutes, secretRoutes } from "./routes/secret-routes.js";
 import { serviceRoutes, taskRoutes } from "./routes/service-routes.js";
+import { stackRoutes } from "./routes/stack-routes.js";
 import { swarmRoutes } from "./routes/swarm-routes.js";
 import { API_VERSION, API_VERSION_MIN, pingHeaders, systemRoutes } from "./routes/system-routes.js";
 import { volumeRoutes } from "./routes/volume-routes.js";
@@ -104,6 +105,7 @@ function routesOf(backend: EngineBackend, clients: ManagerClients, events: Engin
     ...taskRoutes(clients),
     ...whyRoutes(clients),
     ...planRoutes(clients),
+    ...stackRoutes({ clients, random: backend.random, clock: backend.clock }),
     ...logRoutes(clients),
     ...secretRoutes(clients),
     ...configRoutes(clients),

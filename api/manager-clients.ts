@@ -6,6 +6,7 @@
 import { connectivityState } from "@grpc/grpc-js";
 import { codeOf, UnavailableError } from "../base/errors/errors.js";
 import { callUnary } from "../base/grpc/grpc-call.js";
+import { fromGrpcError } from "../base/grpc/grpc-errors.js";
 import { leaderWait } from "../base/grpc/leader-wait.js";
 import type { BackupClient } from "../proto/gen/skein/v1/backup.js";
 import type { ControlClient } from "../proto/gen/skein/v1/control.js";
@@ -13,6 +14,7 @@ import type { RaftInspection } from "../proto/gen/skein/v1/debug.js";
 import type { ExplainClient } from "../proto/gen/skein/v1/explain.js";
 import { LogsClient } from "../proto/gen/skein/v1/logs.js";
 import type { PlanReply, PlanRequest } from "../proto/gen/skein/v1/plan.js";
+import type { StacksClient, StackUpdate } from "../proto/gen/skein/v1/stacks.js";
 import { openControlClient } from "../proto/late-control-client.js";
 import type { EngineBackend, ManagerEndpoint } from "./ports.js";
 
@@ -110,6 +112,39 @@ export class ManagerClients {
       return await callUnary(planner.plan.bind(planner), request, { timeoutMs: CONTROL_TIMEOUT_MS });
     } catch (error) {
       throw this.explained(error, endpoint);
+    }
+  }
+
+  /** @example await clients.stacks((stacks) => stacks.getStack, { id }) */
+  async stacks<Req, Res>(pick: (stacks: StacksClient) => UnaryMethod<Req, Res>, request: Req): Promise<Res> {
+    const endpoint = await this.#reached();
+    const { address, credentials, channel } = endpoint;
+    const { StacksClient } = await import("../proto/gen/skein/v1/stacks.js"); // seldom needed
+    const stacks = new StacksClient(address, credentials, { channelOverride: channel });
+    try {
+      return await callUnary<Req, Res>(pick(stacks).bind(stacks), request, { timeoutMs: CONTROL_TIMEOUT_MS });
+    } catch (error) {
+      throw this.explained(error, endpoint);
+    }
+  }
+
+  /** How a stack does, from this node's manager; ends with the signal. @throws {SkeinError} it broke. */
+  async *watchStack(name: string, signal: AbortSignal): AsyncIterable<StackUpdate> {
+    const endpoint = await this.#reached();
+    const { address, credentials, channel } = endpoint;
+    const { StacksClient } = await import("../proto/gen/skein/v1/stacks.js"); // seldom needed
+    const call = new StacksClient(address, credentials, { channelOverride: channel }).watchStack({ name });
+    const cancel = (): void => call.cancel();
+    signal.addEventListener("abort", cancel, { once: true });
+    try {
+      if (signal.aborted) return;
+      for await (const update of call as AsyncIterable<StackUpdate>) yield update;
+    } catch (error) {
+      if (signal.aborted || !(error instanceof Error)) return;
+      throw this.explained(fromGrpcError(error), endpoint);
+    } finally {
+      signal.removeEventListener("abort", cancel);
+      call.cancel();
     }
   }
 

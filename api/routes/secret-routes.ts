@@ -1,7 +1,7 @@
 /**
  * /secrets and /configs. Edge: to the manager's control API. A secret's data goes in and never comes out.
  */
-import { InvalidArgumentError } from "../../base/errors/errors.js";
+import { base64In } from "../convert/base64-in.js";
 import type { Fields } from "../convert/fields.js";
 import { configOut, secretOut } from "../convert/objects-out.js";
 import { listFilters, parseFilters } from "../filters.js";
@@ -9,12 +9,6 @@ import type { ManagerClients } from "../manager-clients.js";
 import type { Route } from "./route.js";
 
 const FILTER_KEYS = ["id", "label", "name", "names"];
-
-function dataIn(fields: Fields): Uint8Array {
-  const text = fields.string("Data");
-  if (!/^[A-Za-z0-9+/_-]*={0,2}$/.test(text)) throw new InvalidArgumentError("Data must be base64");
-  return new Uint8Array(Buffer.from(text, "base64"));
-}
 
 const annotationsIn = (fields: Fields): { name: string; labels: Record<string, string> } => ({
   name: fields.string("Name"),
@@ -40,7 +34,7 @@ export function secretRoutes(clients: ManagerClients): Route[] {
         const driver = body.object("Driver");
         const { secret } = await clients.call((control) => control.createSecret, {
           annotations: annotationsIn(body),
-          data: dataIn(body),
+          data: base64In(body, "Data"),
           driverName: driver?.string("Name") ?? "",
           driverOptions: driver?.stringMap("Options") ?? {},
           templateDriver: body.object("Templating")?.string("Name") ?? "",
@@ -73,7 +67,7 @@ export function secretRoutes(clients: ManagerClients): Route[] {
           id: exchange.param("id"),
           version: exchange.version(),
           annotations: annotationsIn(body),
-          data: dataIn(body),
+          data: base64In(body, "Data"),
         });
         return { status: 200 };
       },
@@ -99,7 +93,7 @@ export function configRoutes(clients: ManagerClients): Route[] {
         const body = await exchange.body();
         const { config } = await clients.call((control) => control.createConfig, {
           annotations: annotationsIn(body),
-          data: dataIn(body),
+          data: base64In(body, "Data"),
           templateDriver: body.object("Templating")?.string("Name") ?? "",
         });
         return { status: 201, json: { ID: config?.id ?? "" } };
@@ -130,7 +124,7 @@ export function configRoutes(clients: ManagerClients): Route[] {
           id: exchange.param("id"),
           version: exchange.version(),
           annotations: annotationsIn(body),
-          data: dataIn(body),
+          data: base64In(body, "Data"),
         });
         return { status: 200 };
       },
