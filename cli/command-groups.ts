@@ -15,6 +15,7 @@ export interface CommandGroup {
 
 const CLUSTER = "Cluster:";
 const NODE = "This node:";
+const HERE = "This command line:";
 
 export const COMMAND_GROUPS: readonly CommandGroup[] = [
   {
@@ -87,6 +88,24 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
       version: "Show the versions of this command and of the daemon",
     },
     load: async () => (await import("./commands/system-commands.js")).addSystemCommands,
+  },
+  {
+    heading: NODE,
+    commands: { system: "Connect other commands with the daemon" },
+    load: async () => (await import("./commands/dial-stdio-command.js")).addDialCommands,
+  },
+  {
+    heading: HERE,
+    commands: { context: "Manage contexts: names for swarms, here and elsewhere" },
+    load: async () => (await import("./commands/context-commands.js")).addContextCommands,
+  },
+  {
+    heading: HERE,
+    commands: {
+      completion: "Print the script that completes commands, flags and names of objects in a shell",
+      man: "Write the manual pages of all commands into a folder",
+    },
+    load: async () => (await import("./commands/completion-commands.js")).addShellCommands,
   },
   {
     heading: NODE,

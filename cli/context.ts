@@ -4,6 +4,7 @@
 import { readFile } from "node:fs/promises";
 import { InvalidArgumentError, messageOf } from "../base/errors/errors.js";
 import type { ApiClient } from "./http-client.js";
+import type { Screen } from "./output/process-screen.js";
 import type { Row } from "./output/table.js";
 
 export interface Context {
@@ -13,6 +14,8 @@ export interface Context {
   /** A line on standard error. */
   note(text: string): void;
   readonly terminal: boolean;
+  /** @default no terminal */
+  readonly screen?: Screen;
 }
 
 /** The answer of a listing endpoint. */

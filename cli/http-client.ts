@@ -1,11 +1,19 @@
 /**
- * The command line's way to a daemon: HTTP over a unix socket or TCP. Edge: to node:http and the environment.
- * Where: --host, else SKEIN_HOST, else DOCKER_HOST, else unix:///run/skein/skein.sock.
+ * The command line's way to a daemon: HTTP over a unix socket or TCP; TLS and ssh are handed in. Edge: to
+ * node:http.
  */
-import { type IncomingMessage, type RequestOptions, request } from "node:http";
-import { InvalidArgumentError, UnavailableError } from "../base/errors/errors.js";
+import {
+  type Agent,
+  type ClientRequest,
+  type IncomingMessage,
+  type RequestOptions,
+  request,
+} from "node:http";
+import { UnavailableError } from "../base/errors/errors.js";
+import { addressOf, connectionTrouble, DEFAULT_HOST, type Endpoint } from "./connection/endpoint.js";
 
-export const DEFAULT_HOST = "unix:///run/skein/skein.sock";
+/** Milliseconds until a connection must be there. */
+const CONNECT_TIMEOUT_MS = 15_000;
 
 /** What the daemon refused, in its own words. */
 export class ApiError extends Error {
@@ -27,25 +35,39 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
-export class ApiClient {
-  readonly host: string;
-  readonly #target: Pick<RequestOptions, "socketPath" | "host" | "port">;
+/** How requests get there, where it is neither a unix socket nor plain TCP. */
+export interface Transport {
+  readonly request?: typeof request;
+  readonly options: Pick<RequestOptions, "host" | "port"> & { readonly agent: Agent };
+}
 
-  /** @throws {InvalidArgumentError} neither unix:// nor tcp:// nor http://. */
-  constructor(host: string) {
-    this.host = host;
-    const unix = /^unix:\/\/(.+)$/.exec(host)?.[1];
-    const tcp = /^(?:tcp|http):\/\/(.+?)(?::(\d+))?\/?$/.exec(host);
-    if (unix !== undefined) this.#target = { socketPath: unix };
-    else if (tcp !== null) this.#target = { host: tcp[1] ?? "", port: Number(tcp[2] ?? 2375) };
-    else
-      throw new InvalidArgumentError(
-        `the host must be unix:///PATH or tcp://HOST:PORT, got ${JSON.stringify(host)}`,
-      );
+export class ApiClient {
+  readonly endpoint: Endpoint;
+  readonly #options: Pick<RequestOptions, "socketPath" | "host" | "port" | "agent">;
+  readonly #request: typeof request;
+  readonly #transport: Transport | undefined;
+
+  /** @throws {InvalidArgumentError} an address that is none of unix://, tcp://, http://. */
+  constructor(where: Endpoint | string = DEFAULT_HOST, transport?: Transport) {
+    this.endpoint = typeof where === "string" ? { host: where, source: "its caller" } : where;
+    this.#transport = transport;
+    this.#request = transport?.request ?? request;
+    if (transport === undefined) {
+      const address = addressOf(this.endpoint.host);
+      this.#options =
+        address.kind === "unix"
+          ? { socketPath: address.path }
+          : { host: address.host, port: portOf(address) };
+    } else this.#options = transport.options;
   }
 
-  static fromEnvironment(flag: string | undefined): ApiClient {
-    return new ApiClient(flag ?? process.env["SKEIN_HOST"] ?? process.env["DOCKER_HOST"] ?? DEFAULT_HOST);
+  get host(): string {
+    return this.endpoint.host;
+  }
+
+  /** Ends idle connections of its own; what runs fails. Calling it twice is fine. */
+  close(): void {
+    this.#transport?.options.agent.destroy();
   }
 
   /** Sends and returns the answer as it begins; the status is not looked at. */
@@ -62,8 +84,8 @@ export class ApiClient {
       headers["content-length"] = payload.length;
     } else if (options.stream !== undefined) headers["content-type"] = "application/x-tar";
     return new Promise((resolve, reject) => {
-      const outgoing = request(
-        { ...this.#target, method, path: `${path}${text === "" ? "" : `?${text}`}`, headers },
+      const outgoing = this.#request(
+        { ...this.#options, method, path: `${path}${text === "" ? "" : `?${text}`}`, headers },
         (response) => {
           // A refusal may come before everything was sent: nobody reads the rest, and the socket would stay.
           response.once("end", () => {
@@ -72,18 +94,13 @@ export class ApiClient {
           resolve(response);
         },
       );
+      boundConnecting(outgoing);
       const { signal } = options;
       if (signal?.aborted === true) outgoing.destroy();
       signal?.addEventListener("abort", () => outgoing.destroy(), { once: true });
       outgoing.on("error", (error: NodeJS.ErrnoException) => {
-        if (error.code === "ENOENT" || error.code === "ECONNREFUSED" || error.code === "EACCES") {
-          reject(
-            new UnavailableError(
-              `cannot reach skeind at ${this.host} (${error.code}): is it running, and may you use it?`,
-              { cause: error },
-            ),
-          );
-        } else reject(error);
+        const trouble = connectionTrouble(this.endpoint, error.code ?? "");
+        reject(trouble === undefined ? error : new UnavailableError(trouble, { cause: error }));
       });
       // A refusal may come while the source says nothing, and standard input would keep the process.
       outgoing.once("close", () => options.stream?.destroy?.());
@@ -120,6 +137,20 @@ export class ApiClient {
     if ((response.statusCode ?? 0) >= 400) refuseBad(response, await readAll(response));
     return response;
   }
+}
+
+const portOf = (address: { readonly port?: number }): number => address.port ?? 0;
+
+/** A host that drops packets is not waited for longer. */
+function boundConnecting(outgoing: ClientRequest): void {
+  outgoing.once("socket", (socket) => {
+    if (!socket.connecting) return;
+    socket.setTimeout(CONNECT_TIMEOUT_MS, () => {
+      const seconds = CONNECT_TIMEOUT_MS / 1000;
+      outgoing.destroy(Object.assign(new Error(`no connection in ${seconds} s`), { code: "ETIMEDOUT" }));
+    });
+    socket.once("connect", () => socket.setTimeout(0));
+  });
 }
 
 async function send(source: AsyncIterable<Uint8Array>, outgoing: NodeJS.WritableStream): Promise<void> {

@@ -38,11 +38,11 @@ test("wrong usage ends with 2 and a suggestion, before the daemon is asked", asy
   assert.deepEqual(command, {
     code: 2,
     stdout: "",
-    stderr: "Error: unknown command 'servce'\n(Did you mean service?)\n",
+    stderr: "Error: unknown command 'servce'\n(Did you mean service?)\nSee 'skein --help'.\n",
   });
   assert.deepEqual(
     [flag.code, flag.stderr],
-    [2, "Error: unknown option '--frmat'\n(Did you mean --format?)\n"],
+    [2, "Error: unknown option '--frmat'\n(Did you mean --format?)\nSee 'skein node ls --help'.\n"],
   );
   assert.deepEqual(
     [value.code, value.stderr],
@@ -58,7 +58,10 @@ test("a daemon that refuses or cannot be reached ends with 1 and its words", asy
   ]);
   assert.deepEqual(refused, { code: 1, stdout: "[]\n", stderr: "Error: not found\n" });
   assert.equal(unreachable.code, 1);
-  assert.match(unreachable.stderr, /^Error: cannot reach skeind at unix:\/\/\/nowhere\.sock \(ENOENT\)/);
+  assert.match(
+    unreachable.stderr,
+    /^Error: cannot reach skeind at unix:\/\/\/nowhere\.sock \(ENOENT; named by --host\)/,
+  );
 });
 
 test("help is no failure and lists every command; a listing goes to standard output", async () => {

@@ -7,82 +7,87 @@
  */
 import { CommanderError } from "commander";
 import { CancelledError, InvalidArgumentError, messageOf } from "../base/errors/errors.js";
-import { COMMAND_GROUPS, type CommandGroup, groupOf } from "./command-groups.js";
+import type { GlobalFlags } from "./connection/resolve-endpoint.js";
 import type { Context } from "./context.js";
-import { ApiClient } from "./http-client.js";
-import { SkeinCommand } from "./skein-command.js";
+import type { ApiClient } from "./http-client.js";
+import { coloured, screenOf } from "./output/process-screen.js";
+import { programFor } from "./program.js";
 
-const VERSION = "0.1.0";
+/** The daemon is found before a command runs; that it is not found matters when it is needed. */
+class Connection {
+  #client: ApiClient | undefined;
+  #failure: unknown = new Error("the daemon was asked for before the command line was read");
 
-const EPILOGUE = `
-Examples:
-  skein swarm init                                     make this host the first manager of a swarm
-  skein service create --name web --replicas 3 -p 8080:80 nginx
-  skein service ps web                                 where its tasks run, and why one does not
-  skein stack deploy -c compose.yml hello              a whole application from a compose file
+  async prepare(flags: GlobalFlags): Promise<void> {
+    try {
+      const { resolveEndpoint } = await import("./connection/resolve-endpoint.js");
+      const { openClient } = await import("./connection/open-client.js");
+      this.#client = await openClient(await resolveEndpoint(flags, process.env));
+    } catch (error) {
+      this.#failure = error;
+    }
+  }
 
-The daemon is found by --host, SKEIN_HOST, DOCKER_HOST, or at unix:///run/skein/skein.sock.
-'skein COMMAND --help' tells more about a command.`;
+  get(): ApiClient {
+    if (this.#client === undefined) throw this.#failure;
+    return this.#client;
+  }
 
-function makeContext(program: SkeinCommand): Context {
-  let client: ApiClient | undefined;
+  close(): void {
+    this.#client?.close();
+  }
+}
+
+function makeContext(connection: Connection): Context {
+  const screen = screenOf(process.stdout, process.env);
   return {
-    client: () => {
-      client ??= ApiClient.fromEnvironment(program.opts<{ host?: string }>().host);
-      return client;
-    },
+    client: () => connection.get(),
     print: (text) => {
       if (text !== "") process.stdout.write(`${text}\n`);
     },
     note: (text) => process.stderr.write(`${text}\n`),
-    terminal: process.stdout.isTTY === true,
+    terminal: screen.terminal,
+    screen,
   };
 }
 
-/** The first word that is neither an option of the program nor its value; after "help", the one behind it. */
-function namedCommand(argv: readonly string[]): string | undefined {
-  for (let i = 0; i < argv.length; i++) {
-    const word = argv[i] ?? "";
-    if (word === "-H" || word === "--host") i += 1;
-    else if (!word.startsWith("-") && word !== "help") return word;
-  }
-  return undefined;
+const ASKS_FOR_HELP = ["-h", "--help"];
+
+/** "help a b" is "a b --help". */
+function withHelpLast(argv: readonly string[]): readonly string[] {
+  const at = argv.indexOf("help");
+  const before = argv.slice(0, Math.max(0, at));
+  if (at < 0 || before.some((word) => !word.startsWith("-"))) return argv;
+  return [...before, ...argv.slice(at + 1), "--help"];
 }
 
-async function addCommands(
-  program: SkeinCommand,
-  context: Context,
-  wanted: CommandGroup | undefined,
-): Promise<void> {
-  for (const group of COMMAND_GROUPS) {
-    program.commandsGroup(group.heading);
-    if (group === wanted) (await group.load())(program, context);
-    else
-      for (const [name, description] of Object.entries(group.commands))
-        program.command(name).description(description);
-  }
-}
-
-async function main(argv: readonly string[]): Promise<void> {
-  const program = new SkeinCommand("skein");
-  program
-    .description("Runs containers on a cluster of Linux hosts")
-    .usage("[--host HOST] COMMAND")
-    .version(VERSION, "--version", "print the version of this command")
-    .option("-H, --host <host>", "the daemon: unix:///PATH or tcp://HOST:PORT")
-    .enablePositionalOptions()
-    .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "Error: ")) })
-    .addHelpText("after", EPILOGUE);
-  await addCommands(program, makeContext(program), groupOf(namedCommand(argv)));
+async function run(words: readonly string[], connection: Connection): Promise<void> {
+  const argv = withHelpLast(words);
+  const context = makeContext(connection);
+  const program = await programFor(context, argv);
+  program.hook("preAction", async () => {
+    const flags = program.opts<GlobalFlags & { config?: string; debug?: boolean }>();
+    if (flags.config !== undefined) process.env["SKEIN_CONFIG"] = flags.config;
+    await connection.prepare(flags);
+  });
+  if (argv.length === 0 || argv.length < 3 || argv.some((word) => ASKS_FOR_HELP.includes(word)))
+    (await import("./help/teach.js")).teach(program);
   if (argv.length === 0) program.outputHelp();
+  else if (program.refuseUnknownHelp(argv)) return;
   else await program.parseAsync(argv, { from: "user" });
 }
 
-function exitCodeOf(error: unknown): number {
+function causesOf(error: unknown): string[] {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause === undefined ? [] : [`  because: ${messageOf(cause)}`, ...causesOf(cause)];
+}
+
+function exitCodeOf(error: unknown, debug: boolean): number {
   // it has printed its message itself
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  process.stderr.write(`Error: ${messageOf(error)}\n`);
+  const screen = screenOf(process.stderr, process.env);
+  const lines = [messageOf(error), ...(debug ? causesOf(error).slice(0, 10) : [])];
+  process.stderr.write(`${coloured(screen, "red", "Error:")} ${lines.join("\n")}\n`);
   if (error instanceof CancelledError) return 130;
   return error instanceof InvalidArgumentError ? 2 : 1;
 }
@@ -91,8 +96,14 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   // The reader went away, as `head` does: nothing is left to say.
   process.exit(error.code === "EPIPE" ? 0 : 1);
 });
+const words = process.argv.slice(2);
+const connection = new Connection();
 try {
-  await main(process.argv.slice(2));
+  if (words[0] === "__complete")
+    await (await import("./completion/http-complete.js")).complete(words.slice(1), process.env);
+  else await run(words, connection);
 } catch (error) {
-  process.exitCode = exitCodeOf(error);
+  process.exitCode = exitCodeOf(error, words.includes("-D") || words.includes("--debug"));
+} finally {
+  connection.close();
 }

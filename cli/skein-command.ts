@@ -6,7 +6,7 @@
  * first positional of a command that passes its options through (`service create IMAGE COMMAND`) are left
  * alone.
  */
-import { Command, Option, type ParseOptionsResult } from "commander";
+import { Command, type ErrorOptions, Option, type ParseOptionsResult } from "commander";
 import { InvalidArgumentError } from "../base/errors/errors.js";
 
 const TRUE_WORDS = ["true", "1", "t"];
@@ -27,6 +27,31 @@ export class SkeinCommand extends Command {
   override parseOptions(argv: string[]): ParseOptionsResult {
     this.#addNegations();
     return super.parseOptions(this.#withoutSwitchValues(argv));
+  }
+
+  /** What was wrong, and where its help is. */
+  override error(message: string, options?: ErrorOptions): never {
+    return super.error(`${message}\nSee '${this.#words()} --help'.`, options);
+  }
+
+  /**
+   * Help of an unknown command is an error with a suggestion, not the help of its parent.
+   * @returns whether the error was told; never otherwise.
+   */
+  refuseUnknownHelp(argv: readonly string[]): boolean {
+    const words = argv.filter((word) => !word.startsWith("-"));
+    const [word] = words;
+    const asks = argv.some((each) => each === "--help" || each === "-h");
+    if (!asks || word === undefined || words.length !== 1) return false;
+    if (this.commands.some((each) => each.name() === word || each.aliases().includes(word))) return false;
+    this.parse([word], { from: "user" });
+    return true;
+  }
+
+  #words(): string {
+    const names: string[] = [];
+    for (let each: Command | null = this; each !== null; each = each.parent) names.unshift(each.name());
+    return names.join(" ");
   }
 
   #addNegations(): void {

@@ -27,6 +27,29 @@ test("a listing takes every form of --format", () => {
   assert.equal(list("json").split("\n")[0], '{"ID":"1","Name":"web","Labels":{"a":"b"}}');
 });
 
+test("a listing's template is strict, knows labels, and has headers that functions leave alone", () => {
+  const rows = [{ ID: "1", Name: "web", Labels: "a.b=c,d=e" }];
+  const list = (format: string): string => renderList(COLUMNS, rows, { format, idField: "ID" });
+  assert.equal(list('{{.Label "a.b"}}{{.Label "x"}}'), "c");
+  assert.equal(list('table {{upper .Name}}\t{{.Label "a.b"}}'), "NAME   B\nWEB    c");
+  assert.throws(() => list("{{if .Nme}}x{{end}}"), /\.Nme is unknown; there are \.ID \.Name/);
+  assert.throws(() => renderList(COLUMNS, [], { format: "{{.ID", idField: "ID" }), /is not closed/);
+});
+
+test("a narrow terminal cuts the columns that can do without, and colours are for terminals", () => {
+  const columns = [
+    { header: "ID", field: "ID" },
+    { header: "ERROR", field: "Error", shrinks: true, colour: () => "red" as const },
+    { header: "STATE", field: "State" },
+  ];
+  const rows = [{ ID: "abcdef", Error: "x".repeat(60), State: "failed" }];
+  const screen = { terminal: true, colours: true, columns: () => 40 };
+  const lines = table(columns, rows, screen).split("\n");
+  assert.equal(lines[1], `abcdef   \x1b[31m${"x".repeat(21)}…\x1b[0m   failed`);
+  assert.equal(lines[0]?.length, 39);
+  assert.equal(table(columns, rows).split("\n")[1], `abcdef   ${"x".repeat(60)}   failed`);
+});
+
 test("templates look up fields, json and indexes, and refuse the rest", () => {
   assert.equal(
     applyTemplate('{{json .Labels}} {{index .Labels "a"}} {{.Labels.a}}', ROWS[0]),
@@ -36,7 +59,7 @@ test("templates look up fields, json and indexes, and refuse the rest", () => {
     () => applyTemplate("{{.Nme}}", ROWS[0]),
     /template field \.Nme is unknown; there are \.ID \.Name \.Labels/,
   );
-  assert.throws(() => applyTemplate("{{range .X}}", ROWS[0]), /is not understood/);
+  assert.throws(() => applyTemplate("{{range .X}}", ROWS[0]), /has no \{\{end\}\}/);
 });
 
 test("a service's row counts tasks and names ports", () => {
