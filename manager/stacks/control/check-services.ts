@@ -14,9 +14,12 @@ import { refuseTakenPorts, resolveReferences } from "../../control/service-refer
 import { serviceSpecFaults } from "../../control/service-validation.js";
 import { modeName } from "../../control/services.js";
 import { compareServiceSpecs, pullAuthOf, withPullAuth } from "../../control/spec-comparison.js";
+import { chosenPorts, conflictingPortKeys, portKey } from "../../store/index-keys.js";
 import { type FileCheck, versionKey } from "./check-files.js";
+import type { DefinitionFaults } from "./definition-faults.js";
 import { labelled, namedSpec, storedSpec } from "./definition-form.js";
 import { checkOwner } from "./object-owner.js";
+import { SupposedTx } from "./supposed-tx.js";
 
 export interface CheckedService {
   readonly form: StackService;
@@ -37,13 +40,34 @@ export function checkServices(
     if (checked !== undefined) check.supposed.put("service", { ...checked.after, endpoint: undefined });
     return checked === undefined ? [] : [checked];
   });
+  refuseSharedPorts(found, check.faults);
+  const others = new SupposedTx(check.supposed);
+  for (const { after } of found) others.remove("service", after.id);
   for (const { form, after } of found) {
     const { spec } = after;
     if (spec === undefined) continue;
     for (const rule of [refuseTakenPorts, refuseWithoutIngress])
-      check.faults.attempt("service", form.key, () => rule(check.supposed, spec, after.id));
+      check.faults.attempt("service", form.key, () => rule(others, spec, after.id));
   }
   return found;
+}
+
+/** Ports that two services of the definition want. */
+function refuseSharedPorts(services: readonly CheckedService[], faults: DefinitionFaults): void {
+  const holders = new Map<string, string>();
+  for (const { form, after } of services) {
+    const ports = chosenPorts(after.spec);
+    for (const port of ports) {
+      const holder = conflictingPortKeys(port).flatMap((key) => holders.get(key) ?? [])[0];
+      if (holder !== undefined)
+        faults.add(
+          "service",
+          form.key,
+          `port '${port.publishedPort}' is published by service ${holder}, too`,
+        );
+    }
+    for (const port of ports) holders.set(portKey(port), form.key);
+  }
 }
 
 /** @returns undefined when faults were found that leave nothing to go on with. */
