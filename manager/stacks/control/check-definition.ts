@@ -5,14 +5,16 @@
  */
 import { InvalidArgumentError, TooLargeError } from "../../../base/errors/errors.js";
 import type { Random } from "../../../base/random/random.js";
+import type { Network, Service } from "../../../proto/gen/skein/v1/objects.js";
 import { StackDefinition } from "../../../proto/gen/skein/v1/stack_types.js";
 import { isLeaving } from "../../control/find-object.js";
 import type { ReadTx } from "../../store/types.js";
+import { isReplaced } from "../deployment/stack-networks.js";
 import { type CheckedFile, checkFiles, type FileCheck, type FileWrite } from "./check-files.js";
 import { type CheckedNetwork, checkNetworks } from "./check-networks.js";
 import { type CheckedService, checkServices } from "./check-services.js";
 import { DefinitionFaults, type ObjectKind } from "./definition-faults.js";
-import { fileName, networkName, stackOf } from "./definition-form.js";
+import { type FileObject, fileName, networkName, stackOf } from "./definition-form.js";
 import { checkDependencies } from "./dependency-graph.js";
 import { SupposedTx } from "./supposed-tx.js";
 
@@ -130,6 +132,11 @@ function checkKeysAndNames(definition: StackDefinition, faults: DefinitionFaults
   }
 }
 
+/** It was replaced, and goes when nobody uses it any more. */
+function isMadeWay(object: Service | Network | FileObject): boolean {
+  return "vni" in object && isReplaced(object);
+}
+
 /** What has the stack's label and is not in the definition. */
 export function leftOverOf(tx: ReadTx, stackName: string, definition: StackDefinition): readonly LeftOver[] {
   const lookup = { by: "stackName", stackName } as const;
@@ -151,7 +158,10 @@ export function leftOverOf(tx: ReadTx, stackName: string, definition: StackDefin
     const annotations = "spec" in object ? object.spec?.annotations : object.annotations;
     const name = annotations?.name ?? "";
     const isLeft =
-      !isLeaving(object) && stackOf(annotations) === stackName && !wanted[kind].has(name.toLowerCase());
+      !isLeaving(object) &&
+      !isMadeWay(object) &&
+      stackOf(annotations) === stackName &&
+      !wanted[kind].has(name.toLowerCase());
     return isLeft ? [{ kind, id: object.id, name }] : [];
   });
 }

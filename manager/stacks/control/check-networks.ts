@@ -1,9 +1,8 @@
 /**
  * Networks of a definition against the rules and the store.
- * Pure over a read of the store. Invariant: of a network that is there, labels change and subnets are added;
- * nothing else of it can be changed.
+ * Pure over a read of the store. Invariant: what is supposed is what `deployment/stack-networks.ts` makes.
  */
-import { FailedPreconditionError, NotFoundError } from "../../../base/errors/errors.js";
+import { FailedPreconditionError, NotFoundError, SkeinError } from "../../../base/errors/errors.js";
 import { newId } from "../../../base/random/ids.js";
 import { Network } from "../../../proto/gen/skein/v1/objects.js";
 import type { StackNetwork } from "../../../proto/gen/skein/v1/stack_types.js";
@@ -12,6 +11,7 @@ import { checkNetworkName } from "../../control/annotations.js";
 import { isLeaving } from "../../control/find-object.js";
 import { checkAddedSubnets, checkNetworkSpec } from "../../control/network-validation.js";
 import { deepEqual } from "../../orchestrator/spec-equality.js";
+import { networkChange, otherUser } from "../deployment/stack-networks.js";
 import type { FileCheck } from "./check-files.js";
 import { networkForm, networkName } from "./definition-form.js";
 import { checkOwner } from "./object-owner.js";
@@ -45,69 +45,56 @@ function externalNetwork(network: StackNetwork, { supposed }: FileCheck): Checke
 }
 
 function ownNetwork(network: StackNetwork, check: FileCheck): CheckedNetwork {
-  const { tx, supposed, stackName, random } = check;
+  const { tx, supposed, stackName } = check;
   checkNetworkName(network.spec?.annotations);
   const spec = networkForm(network.spec, stackName);
   const name = networkName(network);
   const before = tx.list("network", { by: "name", name }).find((object) => !isLeaving(object));
   checkOwner("network", before?.spec?.annotations, stackName);
-  const networks = supposed.list("network").filter(({ id }) => id !== before?.id);
-  let after: Network;
-  if (before === undefined) {
-    checkNetworkSpec(spec, { networks, nodes: () => tx.list("node") });
-    after = Network.fromPartial({ id: newId(random), spec });
-  } else {
-    after = changedNetwork(before, spec, networks);
-  }
+  const change = before === undefined ? "replace" : networkChange(before.spec, spec);
+  const after =
+    before !== undefined && change === "same"
+      ? before
+      : before !== undefined && change === "adjust"
+        ? adjusted(before, spec, check)
+        : madeAnew(before, spec, check);
   supposed.put("network", after);
   return { form: { ...network, spec }, before, after };
 }
 
-/** @returns the same object when it is as asked already. @throws {FailedPreconditionError} it cannot be. */
-export function changedNetwork(before: Network, spec: NetworkSpec, others: readonly Network[]): Network {
-  const field = fixedDifference(before.spec, spec);
-  if (field !== undefined) {
+function adjusted(before: Network, spec: NetworkSpec, { supposed }: FileCheck): Network {
+  const added = addedSubnets(before.spec, spec);
+  const networks = supposed.list("network").filter(({ id }) => id !== before.id);
+  checkAddedSubnets(added, { network: before, networks });
+  const ipamConfigs = [...(before.spec?.ipamConfigs ?? []), ...added];
+  return { ...before, spec: before.spec && { ...before.spec, annotations: spec.annotations, ipamConfigs } };
+}
+
+/** One that is there keeps its addresses until the last service has moved to the new one. */
+function madeAnew(before: Network | undefined, spec: NetworkSpec, check: FileCheck): Network {
+  const { tx, supposed, stackName, random } = check;
+  const networks = supposed.list("network");
+  try {
+    checkNetworkSpec(spec, { networks, nodes: () => tx.list("node") });
+  } catch (error) {
+    if (before === undefined || !(error instanceof SkeinError)) throw error;
     throw new FailedPreconditionError(
-      `network ${before.spec?.annotations?.name} is there with another ${field}, which cannot be changed: ` +
-        "give the network another name, and its services move to it, or remove the stack first",
+      `it has to be made anew, as what changes of it cannot be changed, and beside the old one: ${error.message}`,
+      { cause: error },
     );
   }
-  const added = addedSubnets(before.spec, spec);
-  checkAddedSubnets(added, { network: before, networks: others });
-  const sameLabels = deepEqual(before.spec?.annotations, spec.annotations);
-  if (added.length === 0 && sameLabels) return before;
-  return {
-    ...before,
-    spec: before.spec && {
-      ...before.spec,
-      annotations: spec.annotations,
-      ipamConfigs: [...before.spec.ipamConfigs, ...added],
-    },
-  };
+  if (before !== undefined) {
+    const other = otherUser({ tx, stackName }, before);
+    if (other !== "")
+      throw new FailedPreconditionError(
+        `it has to be made anew, as what changes of it cannot be changed, and ${other} uses it, too`,
+      );
+    supposed.remove("network", before.id);
+  }
+  return Network.fromPartial({ id: newId(random), spec });
 }
 
 export function addedSubnets(before: NetworkSpec | undefined, after: NetworkSpec): readonly IpamConfig[] {
   const there = before?.ipamConfigs ?? [];
-  return after.ipamConfigs.filter(
-    (config) => config.subnet !== "" && !there.some((other) => deepEqual(other, config)),
-  );
-}
-
-/** @returns the name of a field that differs and cannot be changed. */
-function fixedDifference(before: NetworkSpec | undefined, after: NetworkSpec): string | undefined {
-  if (before === undefined) return "specification";
-  const [old, next] = [fixedFields(before), fixedFields(after)];
-  return Object.keys(next).find((field) => !deepEqual(old[field], next[field]));
-}
-
-export function fixedFields(spec: NetworkSpec): Readonly<Record<string, unknown>> {
-  return {
-    "driver options": spec.driverOptions,
-    "setting of internal": spec.internal,
-    "setting of attachable": spec.attachable,
-    "setting of IPv6": spec.ipv6Enabled,
-    "setting of IPv4": !spec.ipv4Disabled,
-    "IPAM driver": spec.ipamDriver || "default",
-    "set of IPAM options": spec.ipamOptions,
-  };
+  return after.ipamConfigs.filter((config) => !there.some((other) => deepEqual(other, config)));
 }

@@ -7,12 +7,11 @@ import { InvalidArgumentError, messageOf, SkeinError } from "../../../base/error
 import { newId } from "../../../base/random/ids.js";
 import { Service } from "../../../proto/gen/skein/v1/objects.js";
 import type { StackService } from "../../../proto/gen/skein/v1/stack_types.js";
-import type { ServiceSpec, TaskSpec } from "../../../proto/gen/skein/v1/types.js";
+import { type ServiceSpec, type TaskSpec, UpdateState } from "../../../proto/gen/skein/v1/types.js";
 import { isLeaving } from "../../control/find-object.js";
 import { refuseWithoutIngress } from "../../control/ingress-network.js";
 import { refuseTakenPorts, resolveReferences } from "../../control/service-references.js";
 import { serviceSpecFaults } from "../../control/service-validation.js";
-import { modeName } from "../../control/services.js";
 import { compareServiceSpecs, pullAuthOf, withPullAuth } from "../../control/spec-comparison.js";
 import { chosenPorts, conflictingPortKeys, portKey } from "../../store/index-keys.js";
 import { type FileCheck, versionKey } from "./check-files.js";
@@ -23,7 +22,7 @@ import { SupposedTx } from "./supposed-tx.js";
 
 export interface CheckedService {
   readonly form: StackService;
-  /** As it is; undefined: it is new. */
+  /** As it is; undefined: it is new. Another than `after` by its id: it makes way. */
   readonly before: Service | undefined;
   /** As it is to be. */
   readonly after: Service;
@@ -82,32 +81,28 @@ function ownService(service: StackService, check: FileCheck): CheckedService | u
     .list("service", { by: "name", name: annotations.name })
     .find((other) => !isLeaving(other));
   faults.attempt("service", key, () => checkOwner("service", before?.spec?.annotations, stackName));
-  if (before?.spec !== undefined && modeName(before.spec) !== modeName(service.spec)) {
-    faults.add(
-      "service",
-      key,
-      `its mode is ${modeName(before.spec)} and cannot become ${modeName(service.spec)}: ` +
-        "give it another name, or remove the service first",
-    );
-  }
   for (const rule of missingReferences(service.spec, check)) faults.add("service", key, rule);
   if (faults.count > faultsBefore) return undefined;
   const pullAuth = service.registryAuth || pullAuthOf(service.spec) || pullAuthOf(before?.spec);
   const task = withPullAuth(withOwnVersions(service.spec.task, check), pullAuth);
-  const stored = storedSpec(supposed, { ...service.spec, annotations, task }, before?.spec);
-  const { same, merged } =
-    before?.spec === undefined ? { same: false, merged: stored } : compareServiceSpecs(before.spec, stored);
+  const changed = before?.spec?.mode?.$case === service.spec.mode?.$case ? before : undefined;
+  const stored = storedSpec(supposed, { ...service.spec, annotations, task }, changed?.spec);
   const form = { ...service, spec: namedSpec(supposed, stored), registryAuth: "" };
-  if (before === undefined) {
-    const id = newId(random);
-    return {
-      form,
-      before,
-      after: Service.fromPartial({ id, spec: stored, specVersion: { index: 1 } }),
-      same,
-    };
+  if (changed?.spec !== undefined) {
+    const { same, merged } = compareServiceSpecs(changed.spec, stored);
+    const isSame = same && !isPaused(changed);
+    return { form, before, after: same ? changed : changedService(changed, merged), same: isSame };
   }
-  return { form, before, after: same ? before : changedService(before, merged), same };
+  // its mode cannot change: it goes, and another takes its name
+  if (before !== undefined) supposed.remove("service", before.id);
+  const id = newId(random);
+  const after = Service.fromPartial({ id, spec: stored, specVersion: { index: 1 } });
+  return { form, before, after, same: false };
+}
+
+/** An update that is paused goes on with any deployment. */
+function isPaused({ updateStatus }: Service): boolean {
+  return updateStatus?.state === UpdateState.PAUSED || updateStatus?.state === UpdateState.ROLLBACK_PAUSED;
 }
 
 /** What the definition itself has is used in the version it has there. */

@@ -11,7 +11,7 @@ import type {
 } from "../../../proto/gen/skein/v1/stack_types.js";
 import { compareServiceSpecs } from "../../control/spec-comparison.js";
 import { deepEqual } from "../../orchestrator/spec-equality.js";
-import { addedSubnets, fixedFields } from "./check-networks.js";
+import { networkChange } from "../deployment/stack-networks.js";
 import type { ObjectKind } from "./definition-faults.js";
 
 export type ObjectChange =
@@ -65,10 +65,9 @@ function sameNetwork(a: StackNetwork, b: StackNetwork): boolean {
   if (a.external) return old?.annotations?.name === next?.annotations?.name;
   if (old === undefined || next === undefined) return old === next;
   return (
-    deepEqual(old.annotations, next.annotations) &&
-    deepEqual(fixedFields(old), fixedFields(next)) &&
-    old.ipamConfigs.length === next.ipamConfigs.length &&
-    addedSubnets(old, next).length === 0
+    networkChange(old, next) === "same" &&
+    old.annotations?.name === next.annotations?.name &&
+    old.ipamConfigs.length === next.ipamConfigs.length
   );
 }
 
