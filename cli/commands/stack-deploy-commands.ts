@@ -3,6 +3,7 @@
  * What they do is loaded when they are called.
  */
 import type { Command } from "commander";
+import { InvalidArgumentError } from "../../base/errors/errors.js";
 import type { Context } from "../context.js";
 import type { RequestOptions } from "../stack/http-stack-request.js";
 import {
@@ -28,7 +29,24 @@ const followingOf = (flags: DeploymentFlags) => ({
   yes: flags.yes === true,
 });
 
-interface DeployFlags extends RequestFlags, DeploymentFlags {}
+interface DeployFlags extends RequestFlags, DeploymentFlags {
+  readonly build?: boolean;
+  readonly push?: boolean;
+  readonly share?: boolean;
+}
+
+/** @throws {InvalidArgumentError} */
+function buildOf({
+  build,
+  push,
+  share,
+}: DeployFlags): { readonly push: boolean; readonly share: boolean } | undefined {
+  if (push === true && share === true)
+    throw new InvalidArgumentError("--push and --share are two ways to the other nodes: choose one");
+  return build === true || push === true || share === true
+    ? { push: push === true, share: share === true }
+    : undefined;
+}
 
 const DEPLOY_HELP = `
 All of the file is deployed as one transaction: it is checked before anything changes, services start in the order
@@ -40,6 +58,7 @@ Examples:
   skein stack deploy -c base.yml -c prod.yml shop      several files, later ones override
   skein stack deploy --prune --yes shop                also remove what the file no longer has; for scripts
   skein stack deploy --on-failure keep shop            leave a failed deployment as it is, to look at it
+  skein stack deploy --build --share shop              build what has build:, no registry needed
   generate-compose | skein stack deploy -c - shop      from standard input
 
 Exit codes: 0 the revision is reached, or nothing changed; 1 it failed, and the last line says where the stack is
@@ -55,14 +74,19 @@ function addDeploy(stack: Command, context: Context): void {
       "name of the stack: it begins the names of all it holds (default: name: of the file)",
     );
   addDeploymentFlags(addRequestFlags(deploy))
+    .option("--build", "build the images of services that have the key build, with the engine of this node")
+    .option("--push", "build, and push to the images' registries")
+    .option("--share", "build, and load the images into every other node that is ready")
     .addHelpText("after", DEPLOY_HELP)
     .action(async (name: string | undefined, flags: DeployFlags) => {
       const { Timeout, OnFailure } = deploymentFields(flags);
+      const build = buildOf(flags);
       const { deployStack } = await import("../stack/http-deploy-stack.js");
       await deployStack(context, name, {
         files: flags,
         ...requestOf(flags),
         ...followingOf(flags),
+        ...(build === undefined ? {} : { build }),
         ...(OnFailure === undefined ? {} : { onFailure: OnFailure }),
         ...(Timeout === undefined ? {} : { timeoutMs: Timeout }),
       });

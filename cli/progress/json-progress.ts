@@ -10,6 +10,8 @@ interface ProgressMessage {
   readonly id?: string;
   readonly stream?: string;
   readonly error?: string;
+  /** For programs: ids of what was built or pushed. */
+  readonly aux?: unknown;
   readonly progressDetail?: { readonly current?: number; readonly total?: number };
 }
 
@@ -50,7 +52,7 @@ export class JsonProgress {
       return;
     }
     const { status = "", id } = message;
-    if (this.#options.quiet) return;
+    if (this.#options.quiet || (status === "" && message.aux !== undefined)) return;
     if (id === undefined) this.#printed(`${status}\n`);
     else if (this.#options.terminal) this.#repaint(id, `${id}: ${status}${bar(message)}`);
     else if (this.#lines.get(id) !== status) {

@@ -17,6 +17,8 @@ export interface DeployOptions extends RequestOptions {
   readonly detach: boolean;
   readonly quiet: boolean;
   readonly yes: boolean;
+  /** Build the images of services that say how, and what becomes of them then. */
+  readonly build?: { readonly push: boolean; readonly share: boolean };
 }
 
 /** @throws {InvalidArgumentError} wrong files; {Error} the deployment failed; {CancelledError} at Ctrl-C or "no". */
@@ -27,7 +29,27 @@ export async function deployStack(
 ): Promise<void> {
   const project = await readStackProject(name, options.files);
   for (const warning of project.warnings) context.note(`Warning: ${warning}`);
-  await sendAndFollow(context, project, options);
+  const local = await buildFor(context, project, options);
+  await sendAndFollow(context, project, { ...options, ...(local === undefined ? {} : { local }) });
+}
+
+/** @returns ids of the images that no registry has; undefined when nothing was to be built. */
+async function buildFor(
+  context: Context,
+  { builds }: StackProject,
+  { build, quiet }: DeployOptions,
+): Promise<ReadonlyMap<string, string> | undefined> {
+  if (build === undefined) return undefined;
+  if (builds.length === 0) {
+    context.note("Warning: --build has nothing to do: no service of the file has the key build");
+    return undefined;
+  }
+  const { buildImages } = await import("./build/http-build-images.js");
+  const built = await buildImages(context, builds, { push: build.push, quiet });
+  if (build.push) return undefined;
+  const { shareImages } = await import("./build/http-share-images.js");
+  await shareImages(context, [...built.keys()], { share: build.share, quiet });
+  return built;
 }
 
 async function sendAndFollow(context: Context, project: StackProject, options: DeployOptions): Promise<void> {

@@ -16,8 +16,8 @@ export interface RequestOptions {
   readonly prune: boolean;
   readonly onFailure?: "rollback" | "keep";
   readonly timeoutMs?: number;
-  /** Images built here and not pushed. @default none */
-  readonly local?: ReadonlySet<string>;
+  /** Ids of images built here and not pushed, by name. @default none */
+  readonly local?: ReadonlyMap<string, string>;
 }
 
 export async function stackRequest(
@@ -26,8 +26,10 @@ export async function stackRequest(
   options: RequestOptions,
 ): Promise<StackRequest> {
   const { definition, stack } = project;
-  const { resolveImage: when, withRegistryAuth, local = new Set() } = options;
-  const existing = when === "never" ? [] : await fetchStack(context, "services", stack);
+  const { resolveImage: when, withRegistryAuth, local = new Map() } = options;
+  // without digests only the ids of images built before matter
+  const existing =
+    when === "never" && project.builds.length === 0 ? [] : await fetchStack(context, "services", stack);
   const pins = { when, existing, local };
   const looked = await lookUpImages(context, imagesToLookUp(definition.Services, pins), { withRegistryAuth });
   const { services, warnings } = pinImages(definition.Services, looked, pins);

@@ -24,7 +24,7 @@ const before = (name: string, text: string, image: string): Row => ({
 const options = (change: Partial<PinOptions> = {}): PinOptions => ({
   when: "always",
   existing: [],
-  local: new Set(),
+  local: new Map(),
   ...change,
 });
 
@@ -41,7 +41,7 @@ test("each image is looked up once; pinned ones and those built here are not", (
     service("c", `redis@${DIGEST}`),
     service("d", "built"),
   ];
-  assert.deepEqual(imagesToLookUp(services, options({ local: new Set(["built"]) })), ["nginx"]);
+  assert.deepEqual(imagesToLookUp(services, options({ local: new Map([["built", "sha256:1"]]) })), ["nginx"]);
   assert.deepEqual(imagesToLookUp(services, options({ when: "never" })), []);
 });
 

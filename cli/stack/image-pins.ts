@@ -34,21 +34,25 @@ export function pinned(image: string, digest: string): string {
   return `${image}${last.includes(":") ? "" : ":latest"}@${digest}`;
 }
 
-/** Pinned images of the cluster's services by name, when they were made from the same text. */
-function keptImage(service: StackServiceBody, existing: ReadonlyMap<string, Row>): Row | undefined {
+/** Of a container whose image was built and not pushed: another build is another specification. */
+export const BUILT_LABEL = "skein.image.id";
+
+/** What the cluster's service of that name was made from, when its image is written the same. */
+function sameBefore(service: StackServiceBody, existing: ReadonlyMap<string, Row>): Row | undefined {
   const before = inner(existing.get(textOf(service.Spec["Name"])), "Spec");
-  const image = imageOf(service);
   const text = textOf(inner(before, "Labels")[IMAGE_LABEL]) || textOf(container(before)["Image"]);
-  if (text !== image || !isPinned(textOf(container(before)["Image"]))) return undefined;
-  return before;
+  return text === imageOf(service) ? before : undefined;
 }
+
+const isKept = (before: Row | undefined): before is Row =>
+  before !== undefined && isPinned(textOf(container(before)["Image"]));
 
 export interface PinOptions {
   readonly when: ResolveWhen;
   /** Services the stack has now, as the API lists them. */
   readonly existing: readonly Row[];
-  /** Images that no registry is asked for: they were built here and not pushed. */
-  readonly local: ReadonlySet<string>;
+  /** Ids, by name, of images that no registry is asked for: they were built here and not pushed. */
+  readonly local: ReadonlyMap<string, string>;
 }
 
 const byName = (existing: readonly Row[]): ReadonlyMap<string, Row> =>
@@ -61,7 +65,7 @@ export function imagesToLookUp(services: readonly StackServiceBody[], options: P
   const wanted = services.filter((service) => {
     const image = imageOf(service);
     if (image === "" || isPinned(image) || options.local.has(image)) return false;
-    return options.when === "always" || keptImage(service, existing) === undefined;
+    return options.when === "always" || !isKept(sameBefore(service, existing));
   });
   return [...new Set(wanted.map(imageOf))];
 }
@@ -81,15 +85,19 @@ export function pinImages(
   const kept = new Map<string, string>();
   const out = services.map((service) => {
     const image = imageOf(service);
-    if (options.when === "never" || image === "" || isPinned(image) || options.local.has(image))
-      return service;
+    if (image === "" || isPinned(image)) return service;
+    const builtId = options.local.get(image);
+    if (builtId !== undefined) return withBuiltId(service, builtId);
+    const before = sameBefore(service, existing);
+    const sameBuild = (): StackServiceBody =>
+      withBuiltId(service, textOf(inner(container(before ?? {}), "Labels")[BUILT_LABEL]));
+    if (options.when === "never") return sameBuild();
     const found = looked.get(image);
     if (found !== undefined && "digest" in found)
       return withImage(service, pinned(image, found.digest), found.platforms);
-    const before = keptImage(service, existing);
-    if (before === undefined) {
+    if (!isKept(before)) {
       if (found !== undefined) unpinned.set(image, found.failure);
-      return service;
+      return sameBuild();
     }
     if (found !== undefined) kept.set(image, found.failure);
     const platforms = inner(before, "TaskTemplate", "Placement")["Platforms"];
@@ -113,6 +121,18 @@ function warningsOf(images: ReadonlyMap<string, string>, what: string): string[]
   const byReason = new Map<string, string[]>();
   for (const [image, reason] of images) byReason.set(reason, [...(byReason.get(reason) ?? []), image]);
   return [...byReason].map(([reason, names]) => `${names.join(", ")} ${what} (${reason})`);
+}
+
+/** @param id "": it is not known that it was built here. */
+function withBuiltId(service: StackServiceBody, id: string): StackServiceBody {
+  if (id === "") return service;
+  const task = inner(service.Spec, "TaskTemplate");
+  const { Labels, ...rest } = container(service.Spec);
+  const labels = { ...(Labels as Row | undefined), [BUILT_LABEL]: id }; // a map of the API's body
+  return {
+    ...service,
+    Spec: { ...service.Spec, TaskTemplate: { ...task, ContainerSpec: { ...rest, Labels: labels } } },
+  };
 }
 
 function withImage(service: StackServiceBody, image: string, platforms: readonly Json[]): StackServiceBody {
