@@ -45,6 +45,7 @@ import { imageTransferRoutes } from "./routes/image-transfer-routes.js";
 import { logRoutes } from "./routes/log-routes.js";
 import { netRoutes } from "./routes/net-routes.js";
 import { networkRoutes } from "./routes/network-routes.js";
+import { LOAD_PATH, nodeImageRoutes } from "./routes/node-image-routes.js";
 import { nodeRoutes } from "./routes/node-routes.js";
 import { planRoutes } from "./routes/plan-routes.js";
 import { registryRoutes } from "./routes/registry-routes.js";
@@ -65,6 +66,8 @@ const VERSION_PREFIX = /^\/v(\d+)\.(\d+)(?=\/)/;
 const VERSION_MINOR_MAX = Number(API_VERSION.split(".")[1]);
 /** Paths are relative to it; its host means nothing. */
 const BASE_URL = "http://skein";
+/** What a tunnel carries beside calls to tasks' containers. */
+const TUNNELLED_CALLS: ReadonlySet<string> = new Set([`GET ${REPORT_PATH}`, `POST ${LOAD_PATH}`]);
 /** An image name may hold slashes: they are escaped so that it is one path segment. */
 const IMAGE_NAME = new RegExp(
   "^/(images|distribution)/(?!json$|create$|load$|get$|search$|prune$)(.+?)" +
@@ -101,6 +104,7 @@ function routesOf(backend: EngineBackend, clients: ManagerClients, events: Engin
     ...swarmRoutes(clients, backend.swarm, () => backend.settings().swarmDefaultAdvertiseAddr),
     ...backupRoutes(clients, backend.swarm),
     ...nodeRoutes(clients),
+    ...nodeImageRoutes(clients, backend),
     ...serviceRoutes(clients, backend.random),
     ...taskRoutes(clients),
     ...whyRoutes(clients),
@@ -221,7 +225,7 @@ export async function openApiServer(backend: EngineBackend, options: ListenOptio
     try {
       let path = unversioned(url.pathname);
       const named = namedCall(path);
-      if (tunnelled && (method !== "GET" || path !== REPORT_PATH)) access.assertTunnelled(method, named);
+      if (tunnelled && !TUNNELLED_CALLS.has(`${method} ${path}`)) access.assertTunnelled(method, named);
       else if (!tunnelled && named !== undefined && access.isElsewhere(named)) {
         reach ??= new (await import("./reach/container-reach.js")).ContainerReach(backend);
         const far = await reach.serve({ named, request, response, upgrade });

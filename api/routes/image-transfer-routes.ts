@@ -106,7 +106,7 @@ async function importTar(images: ImageWorkshop, exchange: Exchange): Promise<und
   });
 }
 
-async function load(images: ImageWorkshop, exchange: Exchange): Promise<undefined> {
+export async function load(images: ImageWorkshop, exchange: Exchange): Promise<undefined> {
   const quiet = exchange.flag("quiet");
   const work = async ({ report, tell, signal }: ProgressStream): Promise<void> => {
     const words: string[] = [];
