@@ -16,6 +16,7 @@ import { startKeyManager } from "../manager/keys/key-manager.js";
 import { startNetworkKeyManager } from "../manager/keys/network-key-manager.js";
 import { startRoleManager } from "../manager/membership/role-manager.js";
 import { createControlLoops } from "../manager/orchestrator/control-loops.js";
+import { createStackLoop } from "../manager/stacks/deployment/stack-loop.js";
 import type { Store } from "../manager/store/types.js";
 import type { RaftNode } from "../raft/host/raft-node.js";
 
@@ -91,6 +92,10 @@ export class LeaderDuties {
     });
     scope.own(reaper);
     reaper.start();
+    const stackLog = log.child({ component: "stacks" });
+    const stacks = createStackLoop({ store, clock, random: random.child(`stacks-${term}`), log: stackLog });
+    scope.own(stacks);
+    stacks.start();
     scope.own(startRoleManager({ store, raft, clock, log: log.child({ component: "role-manager" }) }));
     const rotationLog = log.child({ component: "root-rotation" });
     scope.own(startRootRotation({ store, clock, random: random.child(`ca-${term}`), log: rotationLog }));
