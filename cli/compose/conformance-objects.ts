@@ -1,5 +1,6 @@
 /**
- * Conformance of what stands at the top of a file, and of networks, volumes, secrets and configs. Pure (data).
+ * Conformance of what stands at the top of a file, and of networks, volumes, secrets and configs.
+ * Pure (data).
  */
 import type { Table } from "./conformance.js";
 import { each, to, under, warned } from "./conformance-parts.js";

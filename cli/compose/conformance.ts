@@ -1,7 +1,7 @@
 /**
- * What becomes of every key of the Compose Specification: one table, of which docs/compose.md is made. Pure (data).
- * Invariant, checked by conformance.test.ts: the table has exactly the keys of the published schema, and those
- * of EXTRA_KEYS; a key that is honoured changes what a project becomes.
+ * What becomes of every key of the Compose Specification: one table, of which docs/compose.md is made. Pure.
+ * Invariant, checked by conformance.test.ts: the table has exactly the keys of the published schema, and
+ * those of EXTRA_KEYS; a key that is honoured changes what a project becomes.
  */
 import { BUILD_KEYS, DEVELOP_KEYS } from "./conformance-build.js";
 import { DEPLOY_KEYS } from "./conformance-deploy.js";
