@@ -1,6 +1,7 @@
 /**
  * What a task may ask of its node beyond Docker's services: `ContainerSpec.HostConfig` to ours. Pure.
- * Shapes alone are checked here; the manager knows the rules. What asks for nothing is absent.
+ * Shapes alone are checked here; the manager knows the rules. Absent and empty mean the same of a new service;
+ * of an update see kept-wishes.ts.
  * Source: proto/host-options-api.ts; Docker Engine API 1.51, HostConfig.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
@@ -20,7 +21,7 @@ const UINT = { min: 0 };
 export function hostOptionsIn(host: Fields | undefined): HostOptions | undefined {
   if (host === undefined) return undefined;
   const blkio = blkioIn(host);
-  const options = HostOptions.fromPartial({
+  return HostOptions.fromPartial({
     privileged: host.bool("Privileged"),
     devices: host.objects("Devices").map((device) => ({
       pathOnHost: device.string("PathOnHost"),
@@ -59,7 +60,6 @@ export function hostOptionsIn(host: Fields | undefined): HostOptions | undefined
     preStop: host.objects("PreStop").map(hookIn),
     useApiSocket: host.bool("UseApiSocket"),
   });
-  return HostOptions.encode(options).finish().length === 0 ? undefined : options;
 }
 
 function blkioIn(host: Fields): BlkioOptions | undefined {

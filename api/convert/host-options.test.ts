@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { ServiceSpec } from "../../proto/gen/skein/v1/types.js";
 import type { HostOptionsBody } from "../../proto/host-options-api.js";
 import { Fields } from "./fields.js";
 import { hostOptionsIn } from "./host-options-in.js";
 import { hostOptionsOut } from "./host-options-out.js";
+import { withKeptWishes } from "./kept-wishes.js";
+import { serviceSpecIn } from "./service-spec-in.js";
 
 const FULL = {
   Privileged: true,
@@ -52,11 +55,35 @@ test("what a task asks of its node is shown as it was asked for, every key of it
 
 test("what asks for nothing is absent; what is not known is named", () => {
   assert.equal(hostOptionsIn(undefined), undefined);
-  assert.equal(hostOptionsIn(Fields.of({ Privileged: false, Devices: [], ShmSize: 0 })), undefined);
+  assert.deepEqual(
+    hostOptionsOut(hostOptionsIn(Fields.of({ Privileged: false, Devices: [], ShmSize: 0 }))),
+    {},
+  );
   assert.deepEqual(hostOptionsOut(undefined), {});
   const fields = Fields.of({ Memory: 5, Privileged: true }, "HostConfig");
   hostOptionsIn(fields);
   assert.deepEqual(fields.unread(), ["HostConfig.Memory"]);
+});
+
+test("an update that knows nothing of it leaves it, and one that says nothing of it takes it away", () => {
+  const spec = (host: object | undefined, addresses: readonly string[]): ServiceSpec =>
+    serviceSpecIn(
+      Fields.of({
+        TaskTemplate: {
+          ContainerSpec: { HostConfig: host },
+          Networks: [{ Target: "n1", Addresses: addresses }],
+        },
+      }),
+    );
+  const before = spec({ Privileged: true }, ["10.0.0.5"]);
+  const kept = (update: ServiceSpec): readonly [boolean, readonly string[]] => {
+    const { task } = withKeptWishes(update, before);
+    return [task?.container?.host?.privileged ?? false, task?.networks[0]?.addresses ?? []];
+  };
+  assert.deepEqual(kept(spec(undefined, [])), [true, ["10.0.0.5"]]);
+  assert.deepEqual(kept(spec(undefined, ["10.0.0.6"])), [true, ["10.0.0.6"]]);
+  assert.deepEqual(kept(spec({}, [])), [false, []]);
+  assert.deepEqual(kept(spec({ ShmSize: 5 }, ["10.0.0.6"])), [false, ["10.0.0.6"]]);
 });
 
 test("shapes are refused with the path of the field", () => {

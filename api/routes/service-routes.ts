@@ -6,6 +6,7 @@ import type { Random } from "../../base/random/random.js";
 import type { CreateServiceRequest, ServiceReply } from "../../proto/gen/skein/v1/control.js";
 import type { ServiceSpec } from "../../proto/gen/skein/v1/types.js";
 import type { Fields } from "../convert/fields.js";
+import { leavesWishes, withKeptWishes } from "../convert/kept-wishes.js";
 import { networkInTask } from "../convert/objects-out.js";
 import { serviceOut, taskOut } from "../convert/service-out.js";
 import { serviceSpecIn } from "../convert/service-spec-in.js";
@@ -53,6 +54,17 @@ async function createService(
       if (codeOf(error) !== "already-exists" || draw === NAME_DRAWS_MAX) throw error;
     }
   }
+}
+
+/** An update by a client that knows less than we do leaves the rest as it is. */
+async function completeUpdate(
+  clients: ManagerClients,
+  id: string,
+  update: ServiceSpec,
+): Promise<ServiceSpec> {
+  if (!leavesWishes(update)) return update;
+  const { service } = await clients.call((control) => control.getService, { id });
+  return withKeptWishes(update, service?.spec);
 }
 
 export function serviceRoutes(clients: ManagerClients, random: Random): Route[] {
@@ -111,9 +123,10 @@ export function serviceRoutes(clients: ManagerClients, random: Random): Route[] 
         if (rollback !== "" && rollback !== "previous") {
           throw new NotImplementedError(`rollback must be "previous", got ${JSON.stringify(rollback)}`);
         }
-        const spec = serviceSpecIn(body);
+        const id = exchange.param("id");
+        const spec = await completeUpdate(clients, id, serviceSpecIn(body));
         const { warnings } = await clients.call((control) => control.updateService, {
-          id: exchange.param("id"),
+          id,
           version: exchange.version(),
           spec,
           registryAuth: exchange.header("x-registry-auth"),

@@ -2,9 +2,16 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { NotImplementedError } from "../../base/errors/errors.js";
 import { HostOptions } from "../../proto/gen/skein/v1/host_options.js";
-import { ContainerSpec, TaskSpec } from "../../proto/gen/skein/v1/types.js";
+import {
+  ContainerSpec,
+  type ServiceSpec,
+  TaskSpec,
+  UpdateConfig,
+  UpdateOrder,
+} from "../../proto/gen/skein/v1/types.js";
 import { normalContainer } from "../orchestrator/spec-normal.js";
 import { checkHostOptions } from "./host-options-validation.js";
+import { checkServiceSpec } from "./service-validation.js";
 import { describeSpecChange } from "./spec-change.js";
 import { compareServiceSpecs } from "./spec-comparison.js";
 
@@ -132,4 +139,30 @@ test("absent, empty and the defaults mean the same; a pull policy restarts nothi
     "privileged mode, shared memory, post-start hooks",
   );
   assert.equal(describeSpecChange(service(), service({ pullPolicy: "always" })), "pull policy");
+});
+
+test("a chosen address is for one task at a time", () => {
+  const spec = (addresses: readonly string[], rest: Partial<ServiceSpec> = {}): ServiceSpec => ({
+    annotations: { name: "web", labels: {} },
+    task: TaskSpec.fromPartial({
+      container: ContainerSpec.fromPartial({ image: "web" }),
+      networks: [{ target: "n1", addresses: [...addresses] }],
+    }),
+    mode: { $case: "replicated", value: { replicas: 1 } },
+    update: undefined,
+    rollback: undefined,
+    endpoint: undefined,
+    ...rest,
+  });
+  checkServiceSpec(spec(["10.0.0.5", "fd00::5"]));
+  assert.throws(
+    () => checkServiceSpec(spec(["10.0.0.5/24"])),
+    /must be an IP address, got "10\.0\.0\.5\/24"/,
+  );
+  assert.throws(() => checkServiceSpec(spec(["10.0.0.5", "10.0.0.6"])), /one address of each family/);
+  const several = { mode: { $case: "replicated", value: { replicas: 2 } } } as const;
+  assert.throws(() => checkServiceSpec(spec(["10.0.0.5"], several)), /a chosen address is for one task/);
+  checkServiceSpec(spec([], several));
+  const startFirst = { update: UpdateConfig.fromPartial({ order: UpdateOrder.START_FIRST }) };
+  assert.throws(() => checkServiceSpec(spec(["10.0.0.5"], startFirst)), /contradicts order start-first/);
 });

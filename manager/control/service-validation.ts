@@ -15,6 +15,7 @@ import {
   type ServiceSpec,
   SourceMode,
   type UpdateConfig,
+  UpdateOrder,
 } from "../../proto/gen/skein/v1/types.js";
 import { checkServiceName } from "./annotations.js";
 import { checkTaskSpec } from "./task-spec-validation.js";
@@ -43,6 +44,7 @@ const SERVICE_CHECKS: readonly ((spec: ServiceSpec) => void)[] = [
   ({ endpoint }) => checkEndpoint(endpoint),
   ({ endpoint }) => checkBalance(endpoint),
   checkVirtualAddresses,
+  checkChosenAddresses,
 ];
 
 /** @returns what each of the checks says, not the first alone; empty: all is well. */
@@ -116,6 +118,31 @@ function checkVirtualAddresses({ endpoint, task }: ServiceSpec): void {
   const values = new Set(virtualAddresses.map((address) => parseAddress(address).value));
   if (values.size < virtualAddresses.length)
     throw new InvalidArgumentError("EndpointSpec: a virtual address is given more than once");
+}
+
+/** An address that a task chooses is for one task at a time. */
+function checkChosenAddresses({ task, mode, update, rollback }: ServiceSpec): void {
+  const chosen = (task?.networks ?? []).filter(({ addresses }) => addresses.length > 0);
+  if (chosen.length === 0) return;
+  for (const { addresses } of chosen) {
+    const wrong = addresses.find((address) => !isAddress(address));
+    if (wrong !== undefined)
+      throw new InvalidArgumentError(`TaskSpec: address of a network must be an IP address, got "${wrong}"`);
+    const families = new Set(addresses.map((address) => address.includes(":")));
+    if (families.size < addresses.length)
+      throw new InvalidArgumentError("TaskSpec: a network gives a task one address of each family");
+  }
+  const several =
+    mode?.$case === "global" ||
+    mode?.$case === "globalJob" ||
+    (mode?.$case === "replicated" && mode.value.replicas > 1) ||
+    (mode?.$case === "replicatedJob" && mode.value.maxConcurrent > 1);
+  if (several)
+    throw new InvalidArgumentError("TaskSpec: a chosen address is for one task: the service asks for more");
+  if ([update, rollback].some((config) => config?.order === UpdateOrder.START_FIRST))
+    throw new InvalidArgumentError(
+      "TaskSpec: a chosen address contradicts order start-first: the successor would wait for it without end",
+    );
 }
 
 function checkBalance(endpoint: EndpointSpec | undefined): void {

@@ -65,6 +65,16 @@ test("plugins, volume drivers and devices are asked for where nodes tell which t
     [{ networks: [{ networkId: "own" }] }, "b"], // b does not tell about network drivers
     [{ spec: { container: { devices: ["acme.com/gpu=0"] } } }, "a"],
     [
+      {
+        spec: {
+          container: {
+            host: { deviceRequests: [{ driver: "cdi", deviceIds: ["acme.com/gpu=0"] }, { count: 1 }] },
+          },
+        },
+      },
+      "a",
+    ],
+    [
       { spec: { container: { devices: ["acme.com/gpu=1"] } } },
       "device: no suitable node (2 nodes lack the device acme.com/gpu=1)",
     ],

@@ -142,8 +142,10 @@ export const plugin: Filter = (task, { networkDriver }) => {
 };
 
 export const device: Filter = (task) => {
-  const wanted = task.spec?.container?.devices;
-  if (wanted === undefined || wanted.length === 0) return undefined;
+  const { devices = [], host } = task.spec?.container ?? {};
+  const requested = (host?.deviceRequests ?? []).filter(({ driver }) => driver === "cdi");
+  const wanted = [...new Set([...devices, ...requested.flatMap(({ deviceIds }) => deviceIds)])];
+  if (wanted.length === 0) return undefined;
   const text = wanted.join(", ");
   return {
     name: "device",
