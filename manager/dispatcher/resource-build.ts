@@ -3,6 +3,7 @@
  * Pure. Invariant: a resource is a function of the objects given; nothing secret enters endpoints,
  * services or peers.
  */
+import { PLACEHOLDER, placeholderValue } from "../../proto/dispatch/task-placeholders.js";
 import {
   type EndpointResource,
   EndpointState,
@@ -86,10 +87,24 @@ export function endpointOf(task: Task, node: Node | undefined): EndpointResource
     state: endpointState(task, node),
     attachments: task.networks,
     gatewayAddress: task.gatewayAddress,
-    // A template is the node's to fill in; peers resolve such a task by its names.
-    hostname: hostname === "" ? task.id.slice(0, 12) : hostname.includes("{{") ? "" : hostname,
+    hostname: hostname === "" ? task.id.slice(0, 12) : filledIn(hostname, task, node),
     slot: task.slot,
   };
+}
+
+/** The hostname that the node gives the task; "" when it will refuse the template. */
+function filledIn(hostname: string, task: Task, node: Node | undefined): string {
+  if (!hostname.includes("{{")) return hostname;
+  const { platform, hostname: nodeName = "" } = node?.description ?? {};
+  const { os = "", architecture = "" } = platform ?? {};
+  const facts = {
+    task,
+    taskName: taskName(task),
+    node: { id: task.nodeId, hostname: nodeName, os, architecture },
+  };
+  const values = [...hostname.matchAll(PLACEHOLDER)].map(([, part = ""]) => placeholderValue(part, facts));
+  if (values.includes(undefined)) return "";
+  return hostname.replace(PLACEHOLDER, () => values.shift() ?? "");
 }
 
 export function serviceResourceOf(service: Service): ServiceResource {

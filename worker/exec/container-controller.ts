@@ -13,6 +13,7 @@ import {
 } from "../../base/errors/errors.js";
 import type { Logger } from "../../base/log/logger.js";
 import type { NetworkPlane, TaskSandbox } from "../../net-overlay/network-plane.js";
+import type { NodeFacts } from "../../proto/dispatch/task-placeholders.js";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import {
   type ContainerStatus,
@@ -41,7 +42,6 @@ import {
   type TaskNetwork,
   taskHostname,
 } from "./task-specification.js";
-import type { NodeFacts } from "./task-template.js";
 
 export interface ControllerComponents {
   readonly containers: TaskContainerManager;

@@ -5,6 +5,7 @@
 import { messageOf } from "../../base/errors/errors.js";
 import type { Logger } from "../../base/log/logger.js";
 import type { NetworkPlane } from "../../net-overlay/network-plane.js";
+import type { NodeFacts } from "../../proto/dispatch/task-placeholders.js";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import type { NodeDescription } from "../../proto/gen/skein/v1/types.js";
 import { isLive } from "../containers/container-entry.js";
@@ -16,7 +17,6 @@ import { ImagePuller } from "./image-puller.js";
 import { StartLimit } from "./start-limit.js";
 import { TaskContainers } from "./task-containers.js";
 import { type HookComponents, TaskHooks } from "./task-hooks.js";
-import type { NodeFacts } from "./task-template.js";
 
 export interface ExecutorComponents {
   readonly containers: TaskContainerManager;

@@ -5,12 +5,13 @@
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import { dataKey } from "../../proto/dispatch/data-key.js";
+import type { NodeFacts } from "../../proto/dispatch/task-placeholders.js";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import type { FileTarget } from "../../proto/gen/skein/v1/types.js";
 import type { FileToPlace } from "../containers/container-manager.js";
 import type { TaskDependencies } from "./controller.js";
 import { TaskFailureError } from "./failure-cause.js";
-import { expandTemplate, type NodeFacts } from "./task-template.js";
+import { expandTemplate } from "./task-template.js";
 
 const MODE_DEFAULT = 0o444;
 const SECRETS_FOLDER = "/run/secrets/";

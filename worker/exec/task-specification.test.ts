@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { InvalidArgumentError } from "../../base/errors/errors.js";
+import type { NodeFacts } from "../../proto/dispatch/task-placeholders.js";
 import { Secret, Task } from "../../proto/gen/skein/v1/objects.js";
 import type { ContainerSpecification } from "../containers/container-manager.js";
 import { TaskFailureError } from "./failure-cause.js";
 import { parseRegistryAuth } from "./registry-auth.js";
 import { containerSpecification, LOG_FILES_MAX, LOG_SIZE_BYTES_MAX } from "./task-specification.js";
-import { expandTemplate, type NodeFacts } from "./task-template.js";
+import { expandTemplate } from "./task-template.js";
 
 const NODE: NodeFacts = { id: "n1", hostname: "alpha", os: "linux", architecture: "amd64" };
 type ContainerPart = NonNullable<NonNullable<Parameters<typeof Task.fromPartial>[0]["spec"]>["container"]>;

@@ -5,6 +5,7 @@
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import type { TaskSandbox } from "../../net-overlay/network-plane.js";
+import type { NodeFacts } from "../../proto/dispatch/task-placeholders.js";
 import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import type {
   ContainerSpec,
@@ -18,7 +19,7 @@ import type { TaskDependencies } from "./controller.js";
 import { hostWishes } from "./host-wishes.js";
 import { filesOfTask } from "./task-files.js";
 import { taskLabels, taskName } from "./task-names.js";
-import { expandTemplate, type NodeFacts } from "./task-template.js";
+import { expandTemplate } from "./task-template.js";
 
 /** Docker's own default. */
 export const STOP_GRACE_PERIOD_MS = 10_000;
