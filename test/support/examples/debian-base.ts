@@ -72,7 +72,14 @@ async function make(path: string): Promise<void> {
     );
     writeFileSync(
       join(root, "etc/apt/apt.conf.d/slim"),
-      'APT::Keep-Downloaded-Packages "false";\nAcquire::Languages "none";\nDPkg::Options "--force-unsafe-io";\n',
+      [
+        'APT::Keep-Downloaded-Packages "false";',
+        'Dir::Cache::pkgcache "";',
+        'Dir::Cache::srcpkgcache "";',
+        'Acquire::Languages "none";',
+        'DPkg::Options "--force-unsafe-io";',
+        "",
+      ].join("\n"),
     );
     const drop = ["doc", "man", "locale", "info"].map((name) => `usr/share/${name}`);
     for (const name of [...drop, "var/lib/apt/lists", "var/cache/apt", "var/log"])

@@ -1,5 +1,5 @@
 /**
- * Three hosts, all managers, on which one example of examples/ is built, deployed, broken and removed.
+ * Three hosts, all managers, on which examples of examples/ are built, deployed, broken and removed.
  * Edge: to the lab.
  */
 import assert from "node:assert/strict";
@@ -30,12 +30,8 @@ import { PackageProxy } from "./package-proxy.js";
 const HERE = dirname(fileURLToPath(import.meta.url));
 const EXAMPLES = resolve(HERE, HERE.includes("/dist/") ? "../../../.." : "../../..", "examples");
 
-export interface ExampleOptions {
-  /** Its folder in examples/, and the name of its stack. */
-  readonly name: string;
-  /** Image -> folder of its Dockerfile, in the example's folder. */
-  readonly images: Readonly<Record<string, string>>;
-}
+/** Image -> folder of its Dockerfile, in examples/. */
+export type ExampleImages = Readonly<Record<string, string>>;
 
 interface ServiceState {
   readonly ID: string;
@@ -55,19 +51,15 @@ export interface Ran {
 
 export class ExampleSwarm {
   readonly lab: Lab;
-  readonly name: string;
-  readonly folder: string;
 
-  private constructor(lab: Lab, name: string) {
+  private constructor(lab: Lab) {
     this.lab = lab;
-    this.name = name;
-    this.folder = join(EXAMPLES, name);
   }
 
-  /** A swarm whose every host has the example's images. */
-  static async open({ name, images }: ExampleOptions): Promise<ExampleSwarm> {
+  /** A swarm whose every host has the images. */
+  static async open(images: ExampleImages): Promise<ExampleSwarm> {
     const lab = await Lab.open({ hosts: 3, clients: 1 });
-    const swarm = new ExampleSwarm(lab, name);
+    const swarm = new ExampleSwarm(lab);
     try {
       await formSwarm(lab, { managers: 3 });
       await swarm.#build(images);
@@ -78,14 +70,14 @@ export class ExampleSwarm {
     return swarm;
   }
 
-  async #build(images: ExampleOptions["images"]): Promise<void> {
+  async #build(images: ExampleImages): Promise<void> {
     const [first, ...others] = this.lab.hosts as [LabHost, ...LabHost[]]; // it has three
     await importDebianBase(first.socketPath);
     const proxy = await PackageProxy.open(this.lab);
     try {
       const args = { http_proxy: proxy.url, https_proxy: proxy.url };
       for (const [tag, folder] of Object.entries(images))
-        await buildImage(first, { folder: join(this.folder, folder), tag, args });
+        await buildImage(first, { folder: join(EXAMPLES, folder), tag, args });
     } finally {
       await proxy.close();
     }
@@ -95,6 +87,31 @@ export class ExampleSwarm {
   /** A host that is asked; tests break others. */
   get asked(): LabHost {
     return this.lab.host(1);
+  }
+
+  /** @param name its folder, and the name of its stack. */
+  example(name: string): Example {
+    return new Example(this, name);
+  }
+
+  /** Nothing of the swarm may be left. */
+  async close(): Promise<void> {
+    assert.deepEqual(await dissolve(this.lab), []);
+  }
+}
+
+/** One example as a stack of the swarm. */
+export class Example {
+  readonly lab: Lab;
+  readonly asked: LabHost;
+  readonly name: string;
+  readonly folder: string;
+
+  constructor({ lab, asked }: ExampleSwarm, name: string) {
+    this.lab = lab;
+    this.asked = asked;
+    this.name = name;
+    this.folder = join(EXAMPLES, name);
   }
 
   async deploy(options: CommandOptions = {}): Promise<string> {
@@ -185,10 +202,5 @@ export class ExampleSwarm {
       const left = await Promise.all(running.map((host) => containers(host)));
       return left.flat().length === 0 ? true : undefined;
     });
-  }
-
-  /** Nothing of the swarm may be left. */
-  async close(): Promise<void> {
-    assert.deepEqual(await dissolve(this.lab), []);
   }
 }
