@@ -33,7 +33,7 @@ async function diff(
   const json = wantsJson(format);
   const side = (text: string, what: string): number => (text === "now" ? 0 : revisionNumber(text, what));
   const [from, to] = numbers;
-  const [{ diffStack, fetchState }, { changeLines, changeSummary, COLOURED, PLAIN }] = await Promise.all([
+  const [{ diffStack, fetchState }, { changeLines, changeSummary }] = await Promise.all([
     import("../stack/http-stacks.js"),
     import("../output/change-lines.js"),
   ]);
@@ -53,8 +53,7 @@ async function diff(
   }
   const word = (number: number): string => (number === 0 ? "now" : `revision ${number}`);
   context.print(`Stack ${stack}, ${word(a)} -> ${word(b)}: ${changeSummary(changes)}`);
-  if (changes.length > 0)
-    context.print(["", ...changeLines(changes, context.terminal ? COLOURED : PLAIN)].join("\n"));
+  if (changes.length > 0) context.print(["", ...changeLines(changes, context.screen)].join("\n"));
 }
 
 interface StatusFlags {

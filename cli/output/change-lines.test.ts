@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { StackChange } from "../../proto/stack-api.js";
-import { COLOURED, changeLines, changeSummary, stackPlanLines } from "./change-lines.js";
+import { changeLines, changeSummary, stackPlanLines } from "./change-lines.js";
 
 const change = (part: Partial<StackChange>): StackChange => ({
   Kind: "service",
@@ -48,7 +48,9 @@ test("changes are told by kind, each with its mark, what happens to tasks and th
 });
 
 test("colours are for terminals alone", () => {
-  assert.deepEqual(changeLines([change({})], COLOURED), ["\x1b[32m+ service web\x1b[0m"]);
+  assert.deepEqual(changeLines([change({})], { terminal: true, colours: true, columns: () => 80 }), [
+    "\x1b[32m+ service web\x1b[0m",
+  ]);
 });
 
 test("a plan without changes says so; one with changes tells tasks, nodes and what does not fit", () => {

@@ -4,6 +4,7 @@
  */
 import type { StackChange, StackFieldChange, StackPlan } from "../../proto/stack-api.js";
 import { planLines } from "./plan-lines.js";
+import { coloured, NO_SCREEN, type Screen } from "./process-screen.js";
 import type { Row } from "./table.js";
 
 /** Fields shown of one object; `--format json` has them all. */
@@ -16,26 +17,18 @@ const MARKS: Readonly<Record<StackChange["Action"], string>> = {
   remove: "-",
 };
 
-export interface Colours {
-  paint(colour: "green" | "yellow" | "red" | "dim", text: string): string;
-}
-
-const ANSI = { green: 32, yellow: 33, red: 31, dim: 2 } as const;
-export const PLAIN: Colours = { paint: (_, text) => text };
-export const COLOURED: Colours = { paint: (colour, text) => `\x1b[${ANSI[colour]}m${text}\x1b[0m` };
-
 const COLOUR_OF = { add: "green", change: "yellow", replace: "yellow", remove: "red" } as const;
 
 /** The order of a deployment: what services need comes first. */
 const KINDS: readonly StackChange["Kind"][] = ["network", "secret", "config", "service"];
 
-export function changeLines(changes: readonly StackChange[], colours: Colours = PLAIN): string[] {
+export function changeLines(changes: readonly StackChange[], screen: Screen = NO_SCREEN): string[] {
   return KINDS.flatMap((kind) => changes.filter((change) => change.Kind === kind)).flatMap((change) =>
-    linesOf(change, colours),
+    linesOf(change, screen),
   );
 }
 
-function linesOf(change: StackChange, colours: Colours): string[] {
+function linesOf(change: StackChange, screen: Screen): string[] {
   const { Kind, Key, Action, Fields, Reason, RestartsTasks } = change;
   const mark = MARKS[Action];
   const aside = [
@@ -46,22 +39,22 @@ function linesOf(change: StackChange, colours: Colours): string[] {
         : []),
     ...(Reason === "" ? [] : [Reason]),
   ].join(": ");
-  const head = `${colours.paint(COLOUR_OF[Action], `${mark} ${Kind} ${Key}`)}${aside === "" ? "" : `  (${aside})`}`;
+  const head = `${coloured(screen, COLOUR_OF[Action], `${mark} ${Kind} ${Key}`)}${aside === "" ? "" : `  (${aside})`}`;
   const indent = " ".repeat(mark.length + 3);
   const width = Math.max(0, ...Fields.map(({ Path }) => Path.length));
   const shown = Fields.slice(0, FIELDS_SHOWN_MAX);
   return [
     head,
-    ...shown.map((field) => `${indent}${fieldText(field, width, colours)}`),
+    ...shown.map((field) => `${indent}${fieldText(field, width, screen)}`),
     ...(Fields.length > shown.length ? [`${indent}and ${Fields.length - shown.length} more fields`] : []),
   ];
 }
 
-function fieldText({ Path, Before, After }: StackFieldChange, width: number, colours: Colours): string {
+function fieldText({ Path, Before, After }: StackFieldChange, width: number, screen: Screen): string {
   const path = `${Path}:`.padEnd(Math.min(width, 40) + 1);
-  if (Before === "") return `${path} ${colours.paint("green", `+ ${After}`)}`;
-  if (After === "") return `${path} ${colours.paint("red", `- ${Before}`)}`;
-  return `${path} ${colours.paint("red", Before)} -> ${colours.paint("green", After)}`;
+  if (Before === "") return `${path} ${coloured(screen, "green", `+ ${After}`)}`;
+  if (After === "") return `${path} ${coloured(screen, "red", `- ${Before}`)}`;
+  return `${path} ${coloured(screen, "red", Before)} -> ${coloured(screen, "green", After)}`;
 }
 
 /** "3 services added, 1 changed (6 tasks replaced), 1 config replaced" in the order of actions. */
@@ -78,13 +71,13 @@ export function changeSummary(changes: readonly StackChange[]): string {
 
 export interface PlanTextOptions {
   readonly stack: string;
-  readonly colours?: Colours;
+  readonly screen?: Screen | undefined;
 }
 
 /** A whole plan: what changes, which tasks move and why, and whether they find a node. */
-export function stackPlanLines(plan: StackPlan, { stack, colours = PLAIN }: PlanTextOptions): string[] {
+export function stackPlanLines(plan: StackPlan, { stack, screen = NO_SCREEN }: PlanTextOptions): string[] {
   if (plan.Changes.length === 0) return [`Stack ${stack}: no change.`];
-  const lines = [`Stack ${stack}: ${changeSummary(plan.Changes)}`, "", ...changeLines(plan.Changes, colours)];
+  const lines = [`Stack ${stack}: ${changeSummary(plan.Changes)}`, "", ...changeLines(plan.Changes, screen)];
   if (plan.Plan !== undefined) {
     const [, ...tasks] = planLines(plan.Plan as Row); // its title says what the first line says
     lines.push(...tasks);

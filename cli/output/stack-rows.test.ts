@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RevisionSummary, StackSummary } from "../../proto/stack-api.js";
 import { serviceState, stackState } from "../stack/stack-fixtures.js";
-import { undoTarget } from "../stack/undo-target.js";
+import { undoCandidates } from "../stack/undo-candidates.js";
 import {
   HISTORY_COLUMNS,
   historyRow,
@@ -101,13 +101,14 @@ test("a status has a line for each service and what troubles it", () => {
   ]);
 });
 
-test("undo goes to the good revision before the one that is there", () => {
+test("undo may go to the good revisions before the one in force", () => {
   const revisions = [
     revision(5, { Outcome: "failed" }),
     revision(4),
     revision(3, { Outcome: "failed" }),
     revision(2),
   ];
-  assert.equal(undoTarget(revisions, 4), 2);
-  assert.equal(undoTarget([revision(1)], 1), undefined);
+  assert.deepEqual(undoCandidates(revisions, 4), [2]);
+  assert.deepEqual(undoCandidates(revisions, 5), [4, 2]);
+  assert.deepEqual(undoCandidates([revision(1)], 1), []);
 });

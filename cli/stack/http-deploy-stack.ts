@@ -56,13 +56,13 @@ async function sendAndFollow(context: Context, project: StackProject, options: D
   const { stack } = project;
   const request = await stackRequest(context, project, options);
   if (!options.yes && canAsk()) {
-    const [{ stackPlanLines, COLOURED }, { confirm }] = await Promise.all([
+    const [{ stackPlanLines }, { confirm }] = await Promise.all([
       import("../output/change-lines.js"),
       import("./terminal-question.js"),
     ]);
     const plan = await planStack(context, stack, request);
     for (const warning of plan.Warnings) context.note(`Warning: ${warning}`);
-    context.print(stackPlanLines(plan, { stack, colours: COLOURED }).join("\n"));
+    context.print(stackPlanLines(plan, { stack, screen: context.screen }).join("\n"));
     // the daemon is asked all the same: a stack that is not on its revision yet goes on
     if (plan.Changes.length > 0 && !(await confirm(`\nDeploy this to ${stack}?`)))
       throw new CancelledError("nothing was changed");

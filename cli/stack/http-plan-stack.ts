@@ -3,7 +3,7 @@
  * code.
  */
 import type { Context } from "../context.js";
-import { COLOURED, PLAIN, stackPlanLines } from "../output/change-lines.js";
+import { stackPlanLines } from "../output/change-lines.js";
 import { type ProjectFlags, readStackProject } from "./fs-stack-project.js";
 import { type RequestOptions, stackRequest } from "./http-stack-request.js";
 import { planStack } from "./http-stacks.js";
@@ -23,11 +23,10 @@ export async function printPlan(
   const request = await stackRequest(context, project, options);
   const plan = await planStack(context, project.stack, request);
   for (const warning of plan.Warnings) context.note(`Warning: ${warning}`);
-  const colours = context.terminal ? COLOURED : PLAIN;
   context.print(
     options.json
       ? JSON.stringify(plan, undefined, 2)
-      : stackPlanLines(plan, { stack: project.stack, colours }).join("\n"),
+      : stackPlanLines(plan, { stack: project.stack, screen: context.screen }).join("\n"),
   );
   if (plan.Changes.length === 0) return;
   process.exitCode = plan.Fits ? EXIT_CHANGES : EXIT_DOES_NOT_FIT;

@@ -3,6 +3,7 @@
  */
 import { messageOf } from "../../base/errors/errors.js";
 import type { Context } from "../context.js";
+import { askedBy } from "./fs-stack-project.js";
 import { followStack } from "./http-follow.js";
 import { deleteStack } from "./http-stacks.js";
 
@@ -24,7 +25,7 @@ export async function removeStacks(
   const failures: string[] = [];
   for (const stack of stacks) {
     try {
-      if (!(await deleteStack(context, stack))) context.note(`Nothing found in stack: ${stack}`);
+      if (!(await deleteStack(context, stack, askedBy()))) context.note(`Nothing found in stack: ${stack}`);
       else if (wait) {
         const text = await followStack(context, { stack, revision: 0, verb: "remove", quiet });
         if (!quiet) context.print(text);

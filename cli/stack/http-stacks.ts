@@ -2,6 +2,8 @@
  * Stacks through the API: one call for each thing that can be asked. Edge: to the API.
  * Source: proto/stack-api.ts.
  */
+
+import { UnavailableError } from "../../base/errors/errors.js";
 import type {
   RevisionSummary,
   RollbackBody,
@@ -88,9 +90,9 @@ export async function rollbackStack(
 }
 
 /** @returns false when there is no such stack. */
-export async function deleteStack(context: Context, stack: string): Promise<boolean> {
+export async function deleteStack(context: Context, stack: string, by: string): Promise<boolean> {
   try {
-    await context.client().call("DELETE", pathOf(stack));
+    await context.client().call("DELETE", pathOf(stack), { query: { by } });
     return true;
   } catch (error) {
     if (error instanceof ApiError && error.status === 404) return false;
@@ -116,6 +118,9 @@ export async function* streamProgress(
     if (rest.length > LINE_BYTES_MAX) throw new Error("the daemon's progress is not JSON lines");
     // Each line tells everything: where several came at once, the last one is the news.
     const newest = lines.findLast((line) => line.trim() !== "");
-    if (newest !== undefined) yield JSON.parse(newest) as StackState;
+    if (newest === undefined) continue;
+    const told = JSON.parse(newest) as StackState | { readonly message: string };
+    if ("message" in told) throw new UnavailableError(told.message); // no manager for too long
+    yield told;
   }
 }
