@@ -4,17 +4,18 @@
 import type { Command } from "commander";
 import { type Context, fetchRow, fetchRows, filtersQuery, inner, textOf } from "../context.js";
 import { type LogFlags, logQuery, printLog } from "../logs/http-logs.js";
-import { type Row, renderList } from "../output/table.js";
-import { duration, shortId } from "../output/words.js";
+import { printList } from "../output/print-list.js";
+import type { Row } from "../output/table.js";
+import { duration, shortId, stateColour } from "../output/words.js";
 import { listOption } from "../service/service-flags.js";
 
 const COLUMNS = [
   { header: "CONTAINER ID", field: "ID" },
-  { header: "IMAGE", field: "Image" },
-  { header: "COMMAND", field: "Command" },
+  { header: "IMAGE", field: "Image", shrinks: true },
+  { header: "COMMAND", field: "Command", shrinks: true },
   { header: "CREATED", field: "CreatedAt" },
-  { header: "STATUS", field: "Status" },
-  { header: "PORTS", field: "Ports" },
+  { header: "STATUS", field: "Status", colour: stateColour },
+  { header: "PORTS", field: "Ports", shrinks: true },
   { header: "NAMES", field: "Names" },
 ];
 
@@ -82,7 +83,7 @@ export function addContainerCommands(program: Command, context: Context): void {
       const rows = (await fetchRows(context, "/containers/json", query)).map((each) =>
         containerRow(each, flags.trunc === false),
       );
-      context.print(renderList(COLUMNS, rows, { format: flags.format, quiet: flags.quiet, idField: "ID" }));
+      printList(context, COLUMNS, rows, { format: flags.format, quiet: flags.quiet, idField: "ID" });
     });
   program
     .command("logs")

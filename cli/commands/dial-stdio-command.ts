@@ -1,6 +1,6 @@
 /**
- * `skein system dial-stdio`: a connection to the daemon over standard input and output, for the far side of an
- * ssh:// host. Edge: to sockets and the process.
+ * `skein system dial-stdio`: a connection to the daemon over standard input and output, for the far side
+ * of an ssh:// host. Edge: to sockets and the process.
  * Ends when the daemon's side has ended; the end of standard input is passed on.
  */
 import { connect, type Socket } from "node:net";

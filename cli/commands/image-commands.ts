@@ -8,7 +8,8 @@ import type { Command } from "commander";
 import { InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
 import { type Context, fetchRows, filtersQuery, forEachName, textOf } from "../context.js";
 import { imageName, imageRows } from "../output/image-rows.js";
-import { type Row, renderList } from "../output/table.js";
+import { printList } from "../output/print-list.js";
+import type { Row } from "../output/table.js";
 import { JsonProgress } from "../progress/json-progress.js";
 import { registryHeaders } from "../registry-auth-file.js";
 import { listOption } from "../service/service-flags.js";
@@ -132,7 +133,7 @@ export function addImageCommands(program: Command, context: Context): void {
         ];
         const images = await fetchRows(context, "/images/json", filtersQuery(filters));
         const rows = imageRows(images, { nowMs: Date.now(), noTrunc: flags.trunc === false });
-        context.print(renderList(COLUMNS, rows, { format: flags.format, quiet: flags.quiet, idField: "ID" }));
+        printList(context, COLUMNS, rows, { format: flags.format, quiet: flags.quiet, idField: "ID" });
       },
     );
   addTransfers(program, context);

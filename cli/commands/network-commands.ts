@@ -5,12 +5,14 @@ import { BlockList, isIP } from "node:net";
 import type { Command } from "commander";
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import { type Context, fetchRow, fetchRows, filtersQuery, forEachName, textOf } from "../context.js";
-import { type Row, renderList } from "../output/table.js";
+import { printList } from "../output/print-list.js";
+import type { Row } from "../output/table.js";
 import { shortId } from "../output/words.js";
 import type { Json } from "../service/flag-values.js";
 import { listOption } from "../service/service-flags.js";
 import { keyValues } from "../units.js";
 import { printInspect } from "./inspect.js";
+import { addNetworkAttachCommands } from "./network-attach-commands.js";
 
 const COLUMNS = [
   { header: "NETWORK ID", field: "ID" },
@@ -141,14 +143,6 @@ export function networkUpdateBody(flags: NetworkUpdateFlags): Json {
   };
 }
 
-const UPDATE_HELP = `
-Tasks that run are not touched; those that waited for an address start. A subnet cannot be taken away again.
-
-Examples:
-  skein network update front --subnet-add 10.20.0.0/24
-  skein network update front --subnet-add 10.21.0.0/16 --ip-range 10.21.4.0/22 --gateway 10.21.0.254
-  skein network update front --label-add team=shop --label-rm draft`;
-
 function addUpdate(network: Command, context: Context): void {
   network
     .command("update")
@@ -160,7 +154,6 @@ function addUpdate(network: Command, context: Context): void {
     .addOption(listOption("--aux-address <name=ip>", "address of an added subnet to leave alone"))
     .addOption(listOption("--label-add <key=value>", "add or change a label"))
     .addOption(listOption("--label-rm <key>", "remove a label"))
-    .addHelpText("after", UPDATE_HELP)
     .action(async (name: string, flags: NetworkUpdateFlags) => {
       const path = `/networks/${encodeURIComponent(name)}/update`;
       await context.client().call("POST", path, { body: networkUpdateBody(flags) });
@@ -209,6 +202,7 @@ export function addNetworkCommands(program: Command, context: Context): void {
   const network = program.command("network").description("Manage networks");
   addCreate(network, context);
   addUpdate(network, context);
+  addNetworkAttachCommands(network, context);
   network
     .command("ls")
     .alias("list")
@@ -228,7 +222,7 @@ export function addNetworkCommands(program: Command, context: Context): void {
             }) as Row,
         )
         .sort((a, b) => textOf(a["Name"]).localeCompare(textOf(b["Name"]), "en", { numeric: true }));
-      context.print(renderList(COLUMNS, rows, { format: flags.format, quiet: flags.quiet, idField: "ID" }));
+      printList(context, COLUMNS, rows, { format: flags.format, quiet: flags.quiet, idField: "ID" });
     });
   network
     .command("inspect")

@@ -3,8 +3,9 @@
  */
 import { type Command, Option } from "commander";
 import { type Context, fetchRow, fetchRows, filtersQuery, forEachName, inner, textOf } from "../context.js";
-import { type Row, renderList } from "../output/table.js";
-import { capitalized } from "../output/words.js";
+import { printList } from "../output/print-list.js";
+import type { Row } from "../output/table.js";
+import { capitalized, stateColour } from "../output/words.js";
 import { listOption } from "../service/service-flags.js";
 import { keyValues, parseDuration } from "../units.js";
 import { printInspect } from "./inspect.js";
@@ -13,9 +14,9 @@ import { addTaskListFlags, printTasks, type TaskListFlags } from "./task-list.js
 const COLUMNS = [
   { header: "ID", field: "ID" },
   { header: "HOSTNAME", field: "Hostname" },
-  { header: "STATUS", field: "Status" },
-  { header: "AVAILABILITY", field: "Availability" },
-  { header: "MANAGER STATUS", field: "ManagerStatus" },
+  { header: "STATUS", field: "Status", colour: stateColour },
+  { header: "AVAILABILITY", field: "Availability", colour: stateColour },
+  { header: "MANAGER STATUS", field: "ManagerStatus", colour: stateColour },
   { header: "ENGINE VERSION", field: "EngineVersion" },
 ];
 
@@ -97,7 +98,7 @@ export function addNodeCommands(program: Command, context: Context): void {
       const rows = nodes
         .map((each) => nodeRow(each, { selfId, marked, goal }))
         .sort((a, b) => textOf(a["Hostname"]).localeCompare(textOf(b["Hostname"]), "en", { numeric: true }));
-      context.print(renderList(COLUMNS, rows, { format: flags.format, quiet: flags.quiet, idField: "ID" }));
+      printList(context, COLUMNS, rows, { format: flags.format, quiet: flags.quiet, idField: "ID" });
       if (!forPeople) return;
       for (const hint of [...hints, ...nodes.flatMap(trouble)]) context.note(hint);
     });

@@ -14,7 +14,8 @@ import {
   readInput,
   textOf,
 } from "../context.js";
-import { type Row, renderList } from "../output/table.js";
+import { printList } from "../output/print-list.js";
+import type { Row } from "../output/table.js";
 import { duration } from "../output/words.js";
 import { listOption } from "../service/service-flags.js";
 import { keyValues } from "../units.js";
@@ -165,9 +166,7 @@ function addCommands(program: Command, context: Context, kind: Kind): void {
       const rows = objects
         .map((each) => listRow(each, nowMs))
         .sort((a, b) => textOf(a["Name"]).localeCompare(textOf(b["Name"]), "en", { numeric: true }));
-      context.print(
-        renderList(columnsOf(kind), rows, { format: flags.format, quiet: flags.quiet, idField: "ID" }),
-      );
+      printList(context, columnsOf(kind), rows, { format: flags.format, quiet: flags.quiet, idField: "ID" });
     });
 
   group

@@ -5,8 +5,8 @@
 import type { Command } from "commander";
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import { type Context, fetchRow, fetchRows, filtersQuery, forEachName, inner, textOf } from "../context.js";
+import { printList } from "../output/print-list.js";
 import { SERVICE_COLUMNS, serviceRow } from "../output/service-rows.js";
-import { renderList } from "../output/table.js";
 import { waitForServices } from "../progress/http-service-watch.js";
 import { createSpec } from "../service/create-spec.js";
 import type { Json } from "../service/flag-values.js";
@@ -154,9 +154,7 @@ function addListing(service: Command, context: Context): void {
       const rows = services
         .map(serviceRow)
         .sort((a, b) => textOf(a["Name"]).localeCompare(textOf(b["Name"]), "en", { numeric: true }));
-      context.print(
-        renderList(SERVICE_COLUMNS, rows, { format: flags.format, quiet: flags.quiet, idField: "ID" }),
-      );
+      printList(context, SERVICE_COLUMNS, rows, { format: flags.format, quiet: flags.quiet, idField: "ID" });
     });
   addTaskListFlags(
     service.command("ps").description("List the tasks of services").argument("<service...>", "ids or names"),

@@ -4,7 +4,7 @@
  */
 import type { Command } from "commander";
 import { type Context, fetchRows, inner, textOf } from "../context.js";
-import { renderList } from "../output/table.js";
+import { printList } from "../output/print-list.js";
 import { TASK_COLUMNS, taskRows } from "../output/task-rows.js";
 import { listOption } from "../service/service-flags.js";
 
@@ -53,5 +53,5 @@ export async function printTasks(
     noResolve: flags.resolve === false,
     nowMs: Date.now(),
   });
-  context.print(renderList(TASK_COLUMNS, rows, { format: flags.format, quiet: flags.quiet, idField: "ID" }));
+  printList(context, TASK_COLUMNS, rows, { format: flags.format, quiet: flags.quiet, idField: "ID" });
 }

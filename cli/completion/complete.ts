@@ -86,7 +86,8 @@ const findOption = (command: Command, word: string): Option | undefined =>
 
 /** Whether words behind the first positional belong to the container. */
 const passesThrough = (command: Command): boolean =>
-  (command as unknown as { _passThroughOptions?: boolean })._passThroughOptions === true; // commander keeps it so
+  // commander keeps it so
+  (command as unknown as { _passThroughOptions?: boolean })._passThroughOptions === true;
 
 function placeOf(program: Command, words: readonly string[]): Place {
   let command = program;

@@ -2,8 +2,8 @@
  * `skein __complete WORD…`: what may stand for the last word. Edge: to the daemon, the contexts, the process.
  * Prints VALUE<TAB>DESCRIPTION lines, then one line that begins with ":" and says how to go on: "files" when
  * files may stand there, "nospace" when the word goes on behind the value.
- * Invariant: says nothing and ends well, whatever fails: a TAB key has no place for errors. Bounds: the daemon
- * has 500 ms; at most 500 names are told.
+ * Invariant: says nothing and ends well, whatever fails: a TAB key has no place for errors. Bounds: the
+ * daemon has 500 ms; at most 500 names are told.
  */
 
 import { openClient } from "../connection/open-client.js";

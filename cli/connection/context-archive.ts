@@ -1,7 +1,7 @@
 /**
  * A context as a tar archive, in docker's layout: meta.json and tls/docker/{ca,cert,key}.pem. Edge: to files.
- * Bound: an archive of 10 MiB; what is neither of those files is refused. What it holds is secret: the file is
- * made 0600, and never over one that is there.
+ * Bound: an archive of 10 MiB; what is neither of those files is refused. What it holds is secret: the
+ * file is made 0600, and never over one that is there.
  */
 import { writeFileSync } from "node:fs";
 import { Readable } from "node:stream";

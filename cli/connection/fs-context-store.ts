@@ -1,7 +1,8 @@
 /**
  * Contexts on disk: named endpoints with their certificates. Edge: to files.
- * Laid out as docker's (contexts/meta/SHA256/meta.json, contexts/tls/SHA256/docker/*.pem), so that docker's own
- * contexts are read with the same code. Folders are made 0700, files 0600. Written to a new file, then renamed.
+ * Laid out as docker's (contexts/meta/SHA256/meta.json, contexts/tls/SHA256/docker/*.pem), so that
+ * docker's own contexts are read with the same code. Folders are made 0700, files 0600. Written to a new
+ * file, then renamed.
  */
 import { createHash, randomUUID } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -77,7 +78,8 @@ export function metaOf(text: string, where: string): Omit<StoredContext, "tls" |
   };
 }
 
-const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === "ENOENT"; // of node:fs
+// of node:fs
+const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === "ENOENT";
 
 function readIfThere(path: string): Buffer | undefined {
   try {

@@ -4,7 +4,7 @@
  * and dash of it is escaped.
  */
 import type { Command, Option } from "commander";
-import { lessonOf, pathOf } from "./teach.js";
+import { lessonOf, ownWordsOf, pathOf } from "./teach.js";
 
 const EXIT_CODES: readonly (readonly [string, string])[] = [
   ["0", "Done."],
@@ -80,6 +80,7 @@ export function manualPage(command: Command, version: string): string {
     ".RE",
   ]);
   const isTop = command.parent === null;
+  const ownWords = ownWordsOf(command);
   const see = [...(isTop ? [] : [command.parent]), ...inner]
     .filter((each) => each !== null)
     .map((each) => pageName(each));
@@ -99,6 +100,7 @@ export function manualPage(command: Command, version: string): string {
     ...section("ARGUMENTS", listed(args)),
     ...section("OPTIONS", options.flatMap(optionLines)),
     ...section("EXAMPLES", examples),
+    ...section("NOTES", ownWords === "" ? [] : [".nf", roff(ownWords), ".fi"]),
     ...(isTop ? section("ENVIRONMENT", listed(ENVIRONMENT)) : []),
     ...section("EXIT STATUS", listed(EXIT_CODES)),
     ...section("SEE ALSO", see.length === 0 ? [] : [see.map((each) => `.BR ${roff(each)} (1)`).join("\n")]),

@@ -1,6 +1,6 @@
 /**
- * Prints a listing as its flags ask for, fitted to the terminal and coloured where there is one. Pure over the
- * context.
+ * Prints a listing as its flags ask for, fitted to the terminal and coloured where there is one. Pure over
+ * the context.
  */
 import type { Context } from "../context.js";
 import { type Column, type ListOptions, type Row, renderList } from "./table.js";

@@ -2,6 +2,7 @@
  * Services as `service ls` and `stack services` list them. Pure.
  */
 import { inner, textOf } from "../context.js";
+import type { Colour } from "./process-screen.js";
 import type { Column, Row } from "./table.js";
 import { shortId } from "./words.js";
 
@@ -9,10 +10,17 @@ export const SERVICE_COLUMNS: readonly Column[] = [
   { header: "ID", field: "ID" },
   { header: "NAME", field: "Name" },
   { header: "MODE", field: "Mode" },
-  { header: "REPLICAS", field: "Replicas" },
-  { header: "IMAGE", field: "Image" },
-  { header: "PORTS", field: "Ports" },
+  { header: "REPLICAS", field: "Replicas", colour: replicasColour },
+  { header: "IMAGE", field: "Image", shrinks: true },
+  { header: "PORTS", field: "Ports", shrinks: true },
 ];
+
+/** "2/3": fewer than wanted is worth a look, none of some is worse. */
+function replicasColour(text: string): Colour | undefined {
+  const [running = 0, desired = 0] = text.split(/[/ ]/).map(Number);
+  if (running >= desired) return undefined;
+  return running === 0 ? "red" : "yellow";
+}
 
 const MODE_WORDS: Readonly<Record<string, string>> = {
   Replicated: "replicated",

@@ -3,17 +3,17 @@
  */
 import { inner, textOf } from "../context.js";
 import type { Column, Row } from "./table.js";
-import { capitalized, duration, shortId } from "./words.js";
+import { capitalized, duration, shortId, stateColour } from "./words.js";
 
 export const TASK_COLUMNS: readonly Column[] = [
   { header: "ID", field: "ID" },
   { header: "NAME", field: "Name" },
-  { header: "IMAGE", field: "Image" },
+  { header: "IMAGE", field: "Image", shrinks: true },
   { header: "NODE", field: "Node" },
   { header: "DESIRED STATE", field: "DesiredState" },
-  { header: "CURRENT STATE", field: "CurrentState" },
-  { header: "ERROR", field: "Error" },
-  { header: "PORTS", field: "Ports" },
+  { header: "CURRENT STATE", field: "CurrentState", colour: stateColour },
+  { header: "ERROR", field: "Error", shrinks: true, colour: () => "red" },
+  { header: "PORTS", field: "Ports", shrinks: true },
 ];
 
 export interface TaskRowOptions {

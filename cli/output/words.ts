@@ -1,6 +1,7 @@
 /**
  * Sizes, times and names as people read them. Pure.
  */
+import type { Colour } from "./process-screen.js";
 
 /** "3 minutes": the age of something, coarse as Docker prints it. */
 export function duration(ms: number): string {
@@ -39,4 +40,13 @@ export function shortId(id: string, length = 12): string {
 
 export function capitalized(word: string): string {
   return word === "" ? "" : `${word[0]?.toUpperCase()}${word.slice(1)}`;
+}
+
+/** "Running 3 minutes ago", "Down", "Drain": what is well is green, what is not is red, what may be is yellow. */
+export function stateColour(text: string): Colour | undefined {
+  const [word = ""] = text.toLowerCase().split(" ");
+  if (["running", "ready", "leader", "up"].includes(word)) return "green";
+  if (["failed", "rejected", "orphaned", "down", "unreachable"].includes(word)) return "red";
+  if (["pending", "unknown", "disconnected", "drain", "pause"].includes(word)) return "yellow";
+  return ["complete", "shutdown", "remove", "exited", "created"].includes(word) ? "grey" : undefined;
 }

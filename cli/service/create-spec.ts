@@ -9,6 +9,7 @@ import {
   type FileReference,
   given,
   type Json,
+  parseCredentialSpec,
   parseFileReference,
   parseGenericResource,
   parseHost,
@@ -157,6 +158,12 @@ export function setContainerFields(container: Json, flags: FlagValues): void {
   setIf(container, "Hostname", flags.text("hostname"));
   setIf(container, "Isolation", flags.text("isolation"));
   setIf(container, "StopSignal", flags.text("stop-signal"));
+  const credentials = flags.text("credential-spec");
+  if (credentials !== undefined)
+    container["Privileges"] = {
+      ...(container["Privileges"] as Json | undefined), // an object in the API
+      CredentialSpec: parseCredentialSpec(credentials),
+    };
   setIf(
     container,
     "StopGracePeriod",

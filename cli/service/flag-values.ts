@@ -265,3 +265,14 @@ export function capability(text: string): string {
   const name = text.trim().toUpperCase();
   return name === "ALL" || name.startsWith("CAP_") ? name : `CAP_${name}`;
 }
+
+/** "file://spec.json" as the API has it. @throws {InvalidArgumentError} */
+export function parseCredentialSpec(text: string): Json {
+  const match = /^(config|file|registry):\/\/(.+)$/.exec(text);
+  if (match === null)
+    throw new InvalidArgumentError(
+      `--credential-spec must be config://ID, file://FILE or registry://KEY, got ${JSON.stringify(text)}`,
+    );
+  const [, kind = "", value] = match;
+  return { [`${kind[0]?.toUpperCase()}${kind.slice(1)}`]: value };
+}

@@ -37,6 +37,7 @@ const COMMON: readonly (readonly [flags: string, description: string])[] = [
     "end connections that are idle for that long: 1s to 480h, such as 15m (default 0: as the kernel does)",
   ],
   ["--isolation <mode>", "Windows only"],
+  ["--credential-spec <spec>", "Windows only: config://ID, file://FILE or registry://KEY"],
   ["--stop-signal <signal>", "signal that asks the container to stop"],
   ["--stop-grace-period <duration>", "wait before it is killed (default 10s)"],
   ["--health-cmd <command>", "command that checks the health"],
