@@ -56,9 +56,7 @@ export class StackCourse {
 
   noteTask(id: string, task: Task | undefined, serviceId: string): void {
     this.#times.noteTask(id, task, this.#parts.clock.nowMs());
-    if (task === undefined)
-      this.#verdicts.clear(); // of one whose service is not told any more
-    else this.#verdicts.delete(task.serviceId);
+    this.#verdicts.delete(serviceId);
     this.wake();
   }
 

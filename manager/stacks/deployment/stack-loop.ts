@@ -3,8 +3,7 @@
  * somebody else has removed.
  * Pure (store, clock and randomness are handed in).
  * Invariants: all it remembers beside the store is when it saw things, and what the store refused; a stack
- * whose deployment has ended costs nothing, however many there are; what it plans with is loaded with the
- * first stack.
+ * whose deployment has ended costs nothing, however many there are.
  */
 import type { Clock } from "../../../base/clock/clock.js";
 import { codeOf, messageOf } from "../../../base/errors/errors.js";
@@ -15,7 +14,7 @@ import type { Stack } from "../../../proto/gen/skein/v1/objects.js";
 import { type LoopInput, StoreLoop } from "../../orchestrator/store-loop.js";
 import { STACK_LABEL } from "../../store/index-keys.js";
 import type { ReadTx, Store, StoreChange } from "../../store/types.js";
-import type { StackCourse } from "./stack-course.js";
+import { letGo, StackCourse } from "./stack-course.js";
 import { isUnderWay, phaseWord, stackName } from "./stack-phase.js";
 
 export interface StackLoopComponents {
@@ -47,8 +46,8 @@ class StackLoop {
   async pass(input: LoopInput, signal: AbortSignal): Promise<number | undefined> {
     const { store, clock } = this.#components;
     const bereft = new Set<string>();
-    if (input.reset) await this.#rebuild(bereft);
-    else for (const change of input.changes) await this.#note(change, bereft);
+    if (input.reset) this.#rebuild(bereft);
+    else for (const change of input.changes) this.#note(change, bereft);
     for (const name of bereft) await this.#letGo(name, signal);
     const nowMs = clock.nowMs();
     const due = [...this.#courses.values()].filter((course) => course.isDue(nowMs));
@@ -78,22 +77,20 @@ class StackLoop {
     }
   }
 
-  async #rebuild(bereft: Set<string>): Promise<void> {
+  #rebuild(bereft: Set<string>): void {
     this.#courses.clear();
     this.#byName.clear();
     this.#byService.clear();
     for (const stack of this.#components.store.view((tx) => tx.list("stack"))) {
-      if (isUnderWay(stack)) await this.#follow(stack);
+      if (isUnderWay(stack)) this.#follow(stack);
       else bereft.add(stackName(stack));
     }
   }
 
-  async #follow(stack: Stack): Promise<void> {
-    // the planner stays out of memory on managers that never deploy a stack
-    const { StackCourse: Course } = await import("./stack-course.js");
+  #follow(stack: Stack): void {
     const course =
       this.#courses.get(stack.id) ??
-      new Course(
+      new StackCourse(
         { ...this.#components, newId: () => newId(this.#random) },
         { stackId: stack.id, name: stackName(stack) },
       );
@@ -114,10 +111,10 @@ class StackLoop {
     for (const [id, other] of this.#byService) if (other === course) this.#byService.delete(id);
   }
 
-  async #note(change: StoreChange, bereft: Set<string>): Promise<void> {
+  #note(change: StoreChange, bereft: Set<string>): void {
     switch (change.table) {
       case "stack":
-        await this.#noteStack(change.before, change.after);
+        this.#noteStack(change.before, change.after);
         return;
       case "task": {
         const serviceId = (change.after ?? change.before)?.serviceId ?? "";
@@ -157,7 +154,7 @@ class StackLoop {
     } else if (change.kind === "remove" || change.table === "network") bereft.add(name);
   }
 
-  async #noteStack(before: Stack | undefined, after: Stack | undefined): Promise<void> {
+  #noteStack(before: Stack | undefined, after: Stack | undefined): void {
     const { log } = this.#components;
     const [old, now] = [before?.deployment?.phase, after?.deployment?.phase];
     if (after !== undefined && now !== undefined && old !== now) {
@@ -166,7 +163,7 @@ class StackLoop {
       log.info("stack", failure === "" ? fields : { ...fields, failure });
     }
     if (after !== undefined && isUnderWay(after)) {
-      await this.#follow(after);
+      this.#follow(after);
       return;
     }
     const course = this.#courses.get((after ?? before)?.id ?? "");
@@ -179,7 +176,6 @@ class StackLoop {
     const isGone = (tx: ReadTx): boolean =>
       tx.list("stack", { by: "name", name }).length > 0 && isBare(tx, name);
     if (!store.view(isGone)) return;
-    const { letGo } = await import("./stack-course.js");
     await store.update((tx) => letGo(tx, name), { signal });
   }
 }
