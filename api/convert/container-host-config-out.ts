@@ -3,12 +3,14 @@
  * of a task, which was asked for in other words, what its specification says.
  * Pure.
  */
-import type { ContainerRecord } from "../../proto/engine/containers.js";
+import type { ContainerIsolation, ContainerRecord } from "../../proto/engine/containers.js";
 import { MASKED_PATHS, READONLY_PATHS } from "./container-in-host-config.js";
 import { networkModeOut } from "./container-network-out.js";
 import { HOST_CONFIG } from "./container-shapes.js";
 import { laidOut } from "./go-shape.js";
 import type { JsonObject } from "./shape.js";
+
+const SHM_BYTES = 64 * 1024 * 1024;
 
 export function hostConfigOut(container: ContainerRecord, apiMinor: number): JsonObject {
   const { specification } = container;
@@ -56,10 +58,43 @@ function ofTask(container: ContainerRecord): JsonObject {
     Ulimits: specification.ulimits.map(({ name, soft, hard }) => ({ Name: name, Soft: soft, Hard: hard })),
     OomScoreAdj: specification.oomScoreAdj,
     GroupAdd: some(specification.groups),
-    IpcMode: "private",
-    ShmSize: 64 * 1024 * 1024,
+    ...ofIsolation(specification.isolation ?? {}),
+    CpuShares: resources.cpuShares ?? 0,
+    CpuPeriod: resources.cpuPeriod ?? 0,
+    CpuQuota: resources.cpuQuota ?? 0,
+    CpusetCpus: resources.cpusetCpus ?? "",
+    CpusetMems: resources.cpusetMems ?? "",
+    BlkioWeight: resources.blkioWeight ?? 0,
     Tmpfs: Object.fromEntries(tmpfs.map(({ target, options }) => [target, options.join()])),
-    MaskedPaths: MASKED_PATHS,
-    ReadonlyPaths: READONLY_PATHS,
   });
+}
+
+/** Docker's defaults where the task asked for nothing. */
+function ofIsolation(isolation: ContainerIsolation): JsonObject {
+  const open = isolation.privileged === true || isolation.systemPathsUnconfined === true;
+  const { devices, deviceCgroupRules, runtime, annotations } = isolation;
+  return {
+    Privileged: isolation.privileged ?? false,
+    ...(devices === undefined
+      ? {}
+      : {
+          Devices: devices.map(({ pathOnHost, pathInContainer, permissions }) => ({
+            PathOnHost: pathOnHost,
+            PathInContainer: pathInContainer,
+            CgroupPermissions: permissions,
+          })),
+        }),
+    ...(deviceCgroupRules === undefined ? {} : { DeviceCgroupRules: deviceCgroupRules }),
+    CgroupParent: isolation.cgroupParent ?? "",
+    CgroupnsMode: isolation.cgroupnsMode ?? "",
+    IpcMode: isolation.ipcMode ?? "private",
+    PidMode: isolation.pidMode ?? "",
+    UTSMode: isolation.utsMode ?? "",
+    UsernsMode: isolation.usernsMode ?? "",
+    ShmSize: isolation.shmSizeBytes ?? SHM_BYTES,
+    ...(runtime === undefined ? {} : { Runtime: runtime }),
+    ...(annotations === undefined ? {} : { Annotations: annotations }),
+    MaskedPaths: open ? null : MASKED_PATHS,
+    ReadonlyPaths: open ? null : READONLY_PATHS,
+  };
 }

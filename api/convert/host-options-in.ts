@@ -1,7 +1,7 @@
 /**
  * What a task may ask of its node beyond Docker's services: `ContainerSpec.HostConfig` to ours. Pure.
- * Shapes alone are checked here; the manager knows the rules. Absent and empty mean the same of a new service;
- * of an update see kept-wishes.ts.
+ * Shapes alone are checked here; the manager knows the rules. Absent and empty mean the same of a new
+ * service; of an update see kept-wishes.ts.
  * Source: proto/host-options-api.ts; Docker Engine API 1.51, HostConfig.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";

@@ -1,6 +1,6 @@
 /**
- * Tasks of services with what Docker's services have not: what they ask of their node is what they find there,
- * and nobody else gets any of it.
+ * Tasks of services with what Docker's services have not: what they ask of their node is what they find
+ * there, and nobody else gets any of it.
  */
 import assert from "node:assert/strict";
 import { existsSync, readFileSync, readlinkSync } from "node:fs";
