@@ -26,8 +26,9 @@ export function createStacksHandlers(parts: StacksParts): StacksServer {
     planStack: unary(() => {
       throw new NotImplementedError("plans of stacks are not there yet");
     }),
-    diffStack: unary(() => {
-      throw new NotImplementedError("differences of stacks are not there yet");
+    diffStack: unary(async (request) => {
+      const { diffStack } = await import("./diff-stack.js");
+      return store.view((tx) => diffStack(tx, request));
     }),
     getStack: unary(async ({ id }) => {
       const { getStack } = await lists();

@@ -1,0 +1,122 @@
+/**
+ * What the cluster has of a stack now, as a definition: for differences from what was deployed, and for
+ * revisions of what others changed.
+ * Pure over a read of the store. Invariant: in the form of `definition-form.ts`, without data.
+ */
+import { createHash } from "node:crypto";
+import {
+  type StackDefinition,
+  StackFile,
+  type StackNetwork,
+  type StackService,
+} from "../../../proto/gen/skein/v1/stack_types.js";
+import { dataOfVersion, newestVersion } from "../../control/data-versions.js";
+import { isLeaving } from "../../control/find-object.js";
+import type { ReadTx } from "../../store/types.js";
+import { isReplaced } from "../deployment/stack-networks.js";
+import type { FileKind } from "./check-files.js";
+import { type FileObject, fileName, namedSpec, networkName } from "./definition-form.js";
+import { serviceKey } from "./stack-update.js";
+
+/** Digests of data by the data itself, which never changes: a stack is looked at often. */
+const digests = new WeakMap<Uint8Array, string>();
+
+/** @param like gives keys, order of start, and what is external; undefined: nobody said. */
+export function definitionNow(tx: ReadTx, stackName: string, like?: StackDefinition): StackDefinition {
+  const lookup = { by: "stackName", stackName } as const;
+  const services = tx
+    .list("service", lookup)
+    .filter((service) => !isLeaving(service))
+    .flatMap(({ spec }) => (spec === undefined ? [] : [namedSpec(tx, spec)]));
+  const known = new Map((like?.services ?? []).map((service) => [service.spec?.annotations?.name, service]));
+  const own = services.map((spec): StackService => {
+    const name = spec.annotations?.name ?? "";
+    const former = known.get(name);
+    const key = former?.key ?? serviceKey(name, stackName);
+    return { key, spec, dependsOn: former?.dependsOn ?? [], registryAuth: "" };
+  });
+  const order = new Map((like?.services ?? []).map(({ key }, at) => [key, at]));
+  const place = ({ key }: StackService): number => order.get(key) ?? order.size;
+  return {
+    networks: networksNow(tx, stackName, like),
+    secrets: filesNow(tx, "secret", { stackName, like: like?.secrets ?? [] }),
+    configs: filesNow(tx, "config", { stackName, like: like?.configs ?? [] }),
+    services: own.sort((a, b) => place(a) - place(b) || (a.key < b.key ? -1 : 1)),
+  };
+}
+
+function networksNow(tx: ReadTx, stackName: string, like?: StackDefinition): readonly StackNetwork[] {
+  const known = new Map((like?.networks ?? []).map((network) => [networkName(network), network.key]));
+  const own = tx
+    .list("network", { by: "stackName", stackName })
+    .filter((network) => !isLeaving(network) && !isReplaced(network))
+    .map(({ spec }): StackNetwork => {
+      const name = spec?.annotations?.name ?? "";
+      return { key: known.get(name) ?? serviceKey(name, stackName), external: false, spec };
+    });
+  const external = (like?.networks ?? []).filter(
+    (network) =>
+      network.external && tx.list("network", { by: "name", name: networkName(network) }).length > 0,
+  );
+  return [...own, ...external];
+}
+
+function filesNow(
+  tx: ReadTx,
+  kind: FileKind,
+  stack: { readonly stackName: string; readonly like: readonly StackFile[] },
+): readonly StackFile[] {
+  const { stackName, like } = stack;
+  const known = new Map(like.map((file) => [fileName(file), file]));
+  const lookup = { by: "stackName", stackName } as const;
+  const objects: readonly FileObject[] =
+    kind === "secret" ? tx.list("secret", lookup) : tx.list("config", lookup);
+  const own = objects.map((object) => {
+    const name = object.annotations?.name ?? "";
+    const former = known.get(name);
+    const version = versionInUse(tx, kind, object) ?? keptOf(object, former) ?? newestVersion(object);
+    return StackFile.fromPartial({
+      key: former?.key ?? serviceKey(name, stackName),
+      annotations: object.annotations ?? {},
+      templateDriver: object.templateDriver,
+      version,
+      objectId: object.id,
+      dataSha256: digestOf(dataOfVersion(object, version)),
+    });
+  });
+  const external = like.filter(
+    (file) => file.external && tx.list(kind, { by: "name", name: fileName(file) }).length > 0,
+  );
+  return [...own, ...external];
+}
+
+/** The newest that a service asks for: data that nobody asks for is not what the stack has. */
+function versionInUse(tx: ReadTx, kind: FileKind, { id }: FileObject): number | undefined {
+  const users =
+    kind === "secret"
+      ? tx.list("service", { by: "secretId", secretId: id })
+      : tx.list("service", { by: "configId", configId: id });
+  const versions = users.flatMap(({ spec }) => {
+    const container = spec?.task?.container;
+    const references =
+      kind === "secret"
+        ? (container?.secrets ?? []).filter(({ secretId }) => secretId === id)
+        : (container?.configs ?? []).filter(({ configId }) => configId === id);
+    return references.map(({ version }) => version || 1);
+  });
+  return versions.length === 0 ? undefined : Math.max(...versions);
+}
+
+function keptOf(object: FileObject, former: StackFile | undefined): number | undefined {
+  if (former === undefined || former.objectId !== object.id || former.version === 0) return undefined;
+  return dataOfVersion(object, former.version) === undefined ? undefined : former.version;
+}
+
+function digestOf(data: Uint8Array | undefined): string {
+  if (data === undefined) return "";
+  const known = digests.get(data);
+  if (known !== undefined) return known;
+  const digest = createHash("sha256").update(data).digest("hex");
+  digests.set(data, digest);
+  return digest;
+}
