@@ -1,7 +1,7 @@
 /**
  * A definition against every rule and the whole store, before anything changes.
- * Pure over a read of the store. Invariant: either all faults are thrown together, or what is answered can be
- * stored and applied as long as nobody changes the store meanwhile.
+ * Pure over a read of the store. Invariant: either all faults are thrown together, or what is answered can
+ * be stored and applied as long as nobody changes the store meanwhile.
  */
 import { InvalidArgumentError, TooLargeError } from "../../../base/errors/errors.js";
 import type { Random } from "../../../base/random/random.js";
@@ -9,6 +9,8 @@ import type { Network, Service } from "../../../proto/gen/skein/v1/objects.js";
 import { StackDefinition } from "../../../proto/gen/skein/v1/stack_types.js";
 import { isLeaving } from "../../control/find-object.js";
 import type { ReadTx } from "../../store/types.js";
+import { findStack } from "../deployment/begin.js";
+import { keptFiles } from "../deployment/leftovers.js";
 import { isReplaced } from "../deployment/stack-networks.js";
 import { type CheckedFile, checkFiles, type FileCheck, type FileWrite } from "./check-files.js";
 import { type CheckedNetwork, checkNetworks } from "./check-networks.js";
@@ -137,7 +139,10 @@ function isMadeWay(object: Service | Network | FileObject): boolean {
   return "vni" in object && isReplaced(object);
 }
 
-/** What has the stack's label and is not in the definition. */
+/**
+ * What has the stack's label and is not in the definition, nor data that a good revision can be had back
+ * with.
+ */
 export function leftOverOf(tx: ReadTx, stackName: string, definition: StackDefinition): readonly LeftOver[] {
   const lookup = { by: "stackName", stackName } as const;
   const named = (names: readonly string[]): ReadonlySet<string> =>
@@ -154,12 +159,15 @@ export function leftOverOf(tx: ReadTx, stackName: string, definition: StackDefin
     ...tx.list("secret", lookup).map((object) => ({ kind: "secret" as const, object })),
     ...tx.list("config", lookup).map((object) => ({ kind: "config" as const, object })),
   ];
+  const stack = findStack(tx, stackName);
+  const kept = stack === undefined ? new Set<string>() : keptFiles(tx, stack.id);
   return all.flatMap(({ kind, object }) => {
     const annotations = "spec" in object ? object.spec?.annotations : object.annotations;
     const name = annotations?.name ?? "";
     const isLeft =
       !isLeaving(object) &&
       !isMadeWay(object) &&
+      !kept.has(object.id) &&
       stackOf(annotations) === stackName &&
       !wanted[kind].has(name.toLowerCase());
     return isLeft ? [{ kind, id: object.id, name }] : [];

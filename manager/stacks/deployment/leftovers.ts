@@ -31,8 +31,8 @@ function fileNames(definition: StackDefinition | undefined, table: FileTable): R
   return namesOf(files.map(({ annotations }) => ({ name: annotations?.name ?? "" })));
 }
 
-/** Ids of secrets and configs whose data may be asked for again. */
-function keptFiles(tx: ReadTx, stackId: string): ReadonlySet<string> {
+/** Ids of secrets and configs whose data good revisions name: prune leaves them until those are dropped. */
+export function keptFiles(tx: ReadTx, stackId: string): ReadonlySet<string> {
   const kept = new Set<string>();
   for (const { definition, outcome } of tx.list("stackRevision", { by: "stackId", stackId })) {
     if (outcome !== RevisionOutcome.GOOD && outcome !== RevisionOutcome.PENDING) continue;
