@@ -8,6 +8,7 @@ import { SERVICE_COLUMNS, serviceRow } from "../output/service-rows.js";
 import { renderList } from "../output/table.js";
 import { listOption } from "../service/service-flags.js";
 import { fetchStack, stackFilter } from "../stack/http-stack.js";
+import { addStackConfig } from "./stack-config-command.js";
 import { addStackDeployCommands } from "./stack-deploy-commands.js";
 import { addStackHistoryCommands } from "./stack-history-commands.js";
 import { addTaskListFlags, printTasks, type TaskListFlags } from "./task-list.js";
@@ -113,6 +114,7 @@ export function addStackCommands(program: Command, context: Context): void {
         "  skein stack undo shop                                take the last deployment back",
     );
   addStackDeployCommands(stack, context);
+  addStackConfig(stack, context);
   addListings(stack, context);
   addStackHistoryCommands(stack, context);
 }

@@ -9,6 +9,7 @@ import { InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
 import type { StackDefinitionBody, StackObjectBody } from "../../proto/stack-api.js";
 import type { StackBuild } from "../compose/convert-build.js";
 import type { StackData } from "../compose/convert-project.js";
+import type { ComposeProject } from "../compose/load-project.js";
 import type { ComposeDoc } from "../compose/model.js";
 
 export interface ProjectFlags {
@@ -87,20 +88,35 @@ export function askedBy(): string {
   return `${user === "" ? "unknown" : user}@${hostname()}`;
 }
 
-/** @throws {InvalidArgumentError} {ComposeError} what is wrong with the files, each fault by file and line. */
-export async function readStackProject(name: string | undefined, flags: ProjectFlags): Promise<StackProject> {
-  if (name !== undefined) checkStackName(name);
-  const [files, { readProject }, { convertProject }, { findingText }] = await Promise.all([
+/**
+ * The files that the flags name, as one project.
+ * @param name of the stack; undefined: the files' own counts.
+ * @throws {InvalidArgumentError} {ComposeError} what is wrong with the files, each fault by file and line.
+ */
+export async function readFiles(
+  _name: string | undefined,
+  flags: ProjectFlags,
+  _options: { readonly uninterpolated: boolean },
+): Promise<{ readonly files: readonly string[]; readonly project: ComposeProject }> {
+  const [files, { readProject }] = await Promise.all([
     composeFilesOf(flags),
     import("../compose/file-project.js"),
+  ]);
+  return { files, project: await readProject(files) };
+}
+
+/** @throws {InvalidArgumentError} {ComposeError} */
+export async function readStackProject(name: string | undefined, flags: ProjectFlags): Promise<StackProject> {
+  if (name !== undefined) checkStackName(name);
+  const [{ files, project }, { convertProject }, { findingText }] = await Promise.all([
+    readFiles(name, flags, { uninterpolated: false }),
     import("../compose/convert-project.js"),
     import("../compose/compose-error.js"),
   ]);
-  const project = await readProject(files);
   const stack = name ?? project.doc.name;
   if (stack === undefined)
     throw new InvalidArgumentError(
-      `the stack needs a name: write it behind the command, or as name: into ${files[0] ?? "the file"}`,
+      `the stack needs a name: write it behind the command, or as name: into ${files[0] === "-" ? "the file" : files[0]}`,
     );
   checkStackName(stack);
   if (Object.keys(project.doc.services).length === 0)
