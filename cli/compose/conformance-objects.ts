@@ -15,7 +15,7 @@ const named = (kind: string): Table => ({
 });
 
 const TOP: Table = {
-  version: to("Docker's meaning of keys: see below"),
+  version: to("3 to 3.13: Docker's meaning of keys, as told above; others mean nothing"),
   name: to("the stack's name, unless the command gives one"),
   include: to("the other files' parts are taken in"),
   "include[].path": to("the other files' parts are taken in"),

@@ -3,7 +3,7 @@
  */
 import type { StackDependencyBody } from "../../proto/stack-api.js";
 import type { Notes } from "./convert-notes.js";
-import { pathIn, type ServiceScope } from "./convert-scope.js";
+import { pathIn, type ServiceScope, VERSIONED } from "./convert-scope.js";
 import type { ComposeDoc, DependencyDoc } from "./model.js";
 
 const CONDITIONS: Readonly<Record<DependencyDoc["condition"], StackDependencyBody["Condition"]>> = {
@@ -16,6 +16,7 @@ const CONDITIONS: Readonly<Record<DependencyDoc["condition"], StackDependencyBod
 export function dependenciesOf(scope: ServiceScope): StackDependencyBody[] {
   const { service, project, versioned, notes } = scope;
   const own = service.depends_on ?? {};
+  if (versioned && service.links !== undefined) notes.warn(pathIn(scope, "links"), VERSIONED);
   const linked = versioned ? [] : (service.links ?? []).map((link) => link.split(":")[0] ?? "");
   const all: Readonly<Record<string, DependencyDoc>> = {
     ...Object.fromEntries(linked.map((key) => [key, { condition: "service_started" } as const])),

@@ -22,11 +22,11 @@ const reserved = (service: ServiceDoc): readonly DeviceRequestDoc[] =>
 const isCdi = (request: DeviceRequestDoc): boolean => request.driver === "cdi";
 
 /** What the service's label says too comes first. */
-export function cdiNames(service: ServiceDoc): readonly string[] {
+export function cdiNames(service: ServiceDoc, versioned: boolean): readonly string[] {
   const label = service.deploy?.labels?.[CDI_LABEL] ?? "";
   const names = [
     ...label.split(",").map((name) => name.trim()),
-    ...(service.devices ?? []).map(({ source }) => source).filter(isCdiName),
+    ...(versioned ? [] : (service.devices ?? [])).map(({ source }) => source).filter(isCdiName),
     ...[...reserved(service), ...(service.gpus ?? [])]
       .filter(isCdi)
       .flatMap(({ device_ids: ids = [] }) => ids),

@@ -3,7 +3,7 @@
  */
 import { given, type Json } from "../service/flag-values.js";
 import type { Notes } from "./convert-notes.js";
-import { pathIn, type ServiceScope, VERSIONED } from "./convert-scope.js";
+import { isVersioned, pathIn, type ServiceScope, VERSIONED } from "./convert-scope.js";
 import { byText, ifTrue, nonEmpty } from "./convert-values.js";
 import type { ComposeDoc, NetworkDoc, PortDoc, ServiceDoc, ServiceNetworkDoc } from "./model.js";
 import { stackLabels } from "./naming.js";
@@ -74,7 +74,7 @@ function addresses(network: string, doc: ServiceNetworkDoc, scope: ServiceScope)
   const path = pathIn(scope, "networks", network, keys[0] ?? "");
   if (keys.length === 0) return [];
   if (scope.versioned) {
-    scope.notes.warn(path, VERSIONED);
+    for (const each of keys) scope.notes.warn(pathIn(scope, "networks", network, each), VERSIONED);
     return [];
   }
   const { deploy, scale } = scope.service;
@@ -149,7 +149,7 @@ export function networksOf(
   { stack, nameOf }: { readonly stack: string; nameOf(key: string): string },
   notes: Notes,
 ): ProjectNetwork[] {
-  const versioned = project.version !== undefined;
+  const versioned = isVersioned(project);
   const used = Object.values(project.services)
     .filter((service) => nodeMode(service, versioned) === undefined)
     .flatMap(networkKeys);

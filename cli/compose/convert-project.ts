@@ -11,7 +11,7 @@ import { buildOf, type StackBuild } from "./convert-build.js";
 import { dependenciesOf, impliedJobs, refuseCycles } from "./convert-dependencies.js";
 import { networksOf } from "./convert-networks.js";
 import type { Note } from "./convert-notes.js";
-import type { ServiceScope } from "./convert-scope.js";
+import { isVersioned, type ServiceScope } from "./convert-scope.js";
 import { serviceSpec } from "./convert-service.js";
 import type { ComposeProject } from "./load-project.js";
 import type { ComposeDoc, FileDoc } from "./model.js";
@@ -97,7 +97,7 @@ export function convertStack(stack: string, project: ComposeDoc): StackConversio
   const services = Object.entries(project.services).flatMap(([key, service]) => {
     const scope: ServiceScope = {
       ...{ key, service, project, naming, notes },
-      versioned: project.version !== undefined,
+      versioned: isVersioned(project),
     };
     const image = imageOf(key, project, naming);
     if (image === undefined && service.provider === undefined)

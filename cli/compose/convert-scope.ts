@@ -16,6 +16,9 @@ export interface ServiceScope {
   readonly versioned: boolean;
 }
 
+/** Other versions were never Docker's for stacks: such a file is read as the Compose Specification has it. */
+export const isVersioned = ({ version }: ComposeDoc): boolean => /^3(\.|$)/.test(version ?? "");
+
 export const pathIn = (scope: ServiceScope, ...rest: Path): Path => ["services", scope.key, ...rest];
 
 /** Why a key of a file with a version does nothing, and what to do about it. */

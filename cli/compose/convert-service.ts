@@ -98,8 +98,8 @@ function placement({ deploy, platform }: ServiceDoc): Json | undefined {
   );
 }
 
-function labelsOf({ service, naming }: ServiceScope, image: string | undefined): Json {
-  const devices = cdiNames(service);
+function labelsOf({ service, naming, versioned }: ServiceScope, image: string | undefined): Json {
+  const devices = cdiNames(service, versioned);
   return given({
     ...stackLabels(naming.stack, service.deploy?.labels),
     ...(devices.length === 0 ? {} : { [CDI_LABEL]: devices.join(",") }),
