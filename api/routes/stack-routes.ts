@@ -1,7 +1,7 @@
 /**
  * /skein/v1/stacks: whole compose files, deployed as one. Edge: to the manager's Stacks service.
- * Shapes: proto/stack-api.ts. Bounds: the progress of a stack is one line per change, the newest alone where a
- * client is slow; while no manager answers it is asked again for a minute.
+ * Shapes: proto/stack-api.ts. Bounds: the progress of a stack is one line per change, the newest alone where
+ * a client is slow; while no manager answers it is asked again for a minute.
  */
 import { codeOf, InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
 import { Backoff } from "../../base/loop/backoff.js";

@@ -6,7 +6,7 @@
 import { InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
 import { newId } from "../../base/random/ids.js";
 import type { Node } from "../../proto/gen/skein/v1/objects.js";
-import type { NodeLoss, PlanReply, PlanRequest } from "../../proto/gen/skein/v1/plan.js";
+import type { NodeLoss, Plan, PlanReply, PlanRequest } from "../../proto/gen/skein/v1/plan.js";
 import { NodeState } from "../../proto/gen/skein/v1/types.js";
 import { hostOf } from "../causes/cause-view.js";
 import type { ControlComponents } from "../control/control-components.js";
@@ -27,7 +27,7 @@ const LOST_NODES_MAX = 200;
 const LOSSES_TRIED_FOR_MS = 10_000;
 const LOSS_SERVICES_MAX = 10;
 
-interface Case {
+export interface Case {
   readonly title: string;
   readonly picture: ClusterPicture;
   readonly suppositions: readonly Supposition[];
@@ -45,7 +45,15 @@ export async function answerPlan(components: PlanComponents, { question }: PlanR
   return { plan: planFor(posed, answer), losses: [], nodesLeftOut: 0 };
 }
 
-function ask({ clock }: PlanComponents, { picture, suppositions }: Case): Promise<WhatIfAnswer> {
+/** What follows from all of what is supposed together. */
+export async function planOfCase(components: Pick<PlanComponents, "clock">, posed: Case): Promise<Plan> {
+  return planFor(posed, await ask(components, posed));
+}
+
+function ask(
+  { clock }: Pick<PlanComponents, "clock">,
+  { picture, suppositions }: Case,
+): Promise<WhatIfAnswer> {
   return whatIf({ picture, suppositions, nowMs: clock.nowMs() });
 }
 

@@ -5,19 +5,15 @@
  */
 import { InvalidArgumentError, TooLargeError } from "../../../base/errors/errors.js";
 import type { Random } from "../../../base/random/random.js";
-import type { Network, Service } from "../../../proto/gen/skein/v1/objects.js";
 import { StackDefinition } from "../../../proto/gen/skein/v1/stack_types.js";
-import { isLeaving } from "../../control/find-object.js";
 import type { ReadTx } from "../../store/types.js";
-import { findStack } from "../deployment/begin.js";
-import { keptFiles } from "../deployment/leftovers.js";
-import { isReplaced } from "../deployment/stack-networks.js";
 import { type CheckedFile, checkFiles, type FileCheck, type FileWrite } from "./check-files.js";
 import { type CheckedNetwork, checkNetworks } from "./check-networks.js";
 import { type CheckedService, checkServices } from "./check-services.js";
-import { DefinitionFaults, type ObjectKind } from "./definition-faults.js";
-import { type FileObject, fileName, networkName, stackOf } from "./definition-form.js";
+import { DefinitionFaults } from "./definition-faults.js";
+import { fileName, networkName } from "./definition-form.js";
 import { checkDependencies } from "./dependency-graph.js";
+import { type LeftOver, leftOverOf } from "./left-over.js";
 import { SupposedTx } from "./supposed-tx.js";
 
 /** Bytes of an encoded definition without data: a revision is one object of the store. */
@@ -27,13 +23,6 @@ const OBJECTS_MAX = 500;
 /** Names of stacks begin the names of services, which become host names. */
 const STACK_NAME = /^[a-zA-Z0-9](?:[-_]*[A-Za-z0-9])*$/;
 const STACK_NAME_LENGTH_MAX = 63;
-
-/** Something of the stack that its definition does not have. */
-export interface LeftOver {
-  readonly kind: ObjectKind;
-  readonly id: string;
-  readonly name: string;
-}
 
 export interface CheckedDefinition {
   /** In the form that revisions have. */
@@ -132,44 +121,4 @@ function checkKeysAndNames(definition: StackDefinition, faults: DefinitionFaults
       names.set(name.toLowerCase(), key);
     }
   }
-}
-
-/** It was replaced, and goes when nobody uses it any more. */
-function isMadeWay(object: Service | Network | FileObject): boolean {
-  return "vni" in object && isReplaced(object);
-}
-
-/**
- * What has the stack's label and is not in the definition, nor data that a good revision can be had back
- * with.
- */
-export function leftOverOf(tx: ReadTx, stackName: string, definition: StackDefinition): readonly LeftOver[] {
-  const lookup = { by: "stackName", stackName } as const;
-  const named = (names: readonly string[]): ReadonlySet<string> =>
-    new Set(names.map((name) => name.toLowerCase()));
-  const wanted = {
-    network: named(definition.networks.map(networkName)),
-    secret: named(definition.secrets.map(fileName)),
-    config: named(definition.configs.map(fileName)),
-    service: named(definition.services.map(({ spec }) => spec?.annotations?.name ?? "")),
-  };
-  const all = [
-    ...tx.list("service", lookup).map((object) => ({ kind: "service" as const, object })),
-    ...tx.list("network", lookup).map((object) => ({ kind: "network" as const, object })),
-    ...tx.list("secret", lookup).map((object) => ({ kind: "secret" as const, object })),
-    ...tx.list("config", lookup).map((object) => ({ kind: "config" as const, object })),
-  ];
-  const stack = findStack(tx, stackName);
-  const kept = stack === undefined ? new Set<string>() : keptFiles(tx, stack.id);
-  return all.flatMap(({ kind, object }) => {
-    const annotations = "spec" in object ? object.spec?.annotations : object.annotations;
-    const name = annotations?.name ?? "";
-    const isLeft =
-      !isLeaving(object) &&
-      !isMadeWay(object) &&
-      !kept.has(object.id) &&
-      stackOf(annotations) === stackName &&
-      !wanted[kind].has(name.toLowerCase());
-    return isLeft ? [{ kind, id: object.id, name }] : [];
-  });
 }

@@ -1,5 +1,6 @@
 /**
- * Services of a definition against the rules and the store as it will be: every name resolved, every port free.
+ * Services of a definition against the rules and the store as it will be: every name resolved, every port
+ * free.
  * Pure over a read of the store. Invariant: all services are supposed before the first one's ports are looked
  * at, so that a port may move from one to another.
  */

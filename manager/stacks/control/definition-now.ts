@@ -13,6 +13,8 @@ import {
 import { dataOfVersion, newestVersion } from "../../control/data-versions.js";
 import { isLeaving } from "../../control/find-object.js";
 import type { ReadTx } from "../../store/types.js";
+import { findStack } from "../deployment/begin.js";
+import { keptFiles } from "../deployment/leftovers.js";
 import { isReplaced } from "../deployment/stack-networks.js";
 import type { FileKind } from "./check-files.js";
 import { type FileObject, fileName, namedSpec, networkName } from "./definition-form.js";
@@ -71,11 +73,16 @@ function filesNow(
   const lookup = { by: "stackName", stackName } as const;
   const objects: readonly FileObject[] =
     kind === "secret" ? tx.list("secret", lookup) : tx.list("config", lookup);
-  const own = objects.map((object) => {
+  const stored = findStack(tx, stackName);
+  const kept = stored === undefined ? new Set<string>() : keptFiles(tx, stored.id);
+  const own = objects.flatMap((object) => {
     const name = object.annotations?.name ?? "";
     const former = known.get(name);
-    const version = versionInUse(tx, kind, object) ?? keptOf(object, former) ?? newestVersion(object);
-    return StackFile.fromPartial({
+    const inUse = versionInUse(tx, kind, object);
+    // only there so that an earlier revision can be had back
+    if (inUse === undefined && former === undefined && kept.has(object.id)) return [];
+    const version = inUse ?? keptOf(object, former) ?? newestVersion(object);
+    const file = StackFile.fromPartial({
       key: former?.key ?? serviceKey(name, stackName),
       annotations: object.annotations ?? {},
       templateDriver: object.templateDriver,
@@ -83,6 +90,7 @@ function filesNow(
       objectId: object.id,
       dataSha256: digestOf(dataOfVersion(object, version)),
     });
+    return [file];
   });
   const external = like.filter(
     (file) => file.external && tx.list(kind, { by: "name", name: fileName(file) }).length > 0,

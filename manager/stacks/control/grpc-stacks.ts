@@ -2,7 +2,6 @@
  * The Stacks service: each method is one line that names who answers it. Edge: to @grpc/grpc-js.
  * The gate in front of it asks the leader; what a deployment is checked with is loaded with the first call.
  */
-import { NotImplementedError } from "../../../base/errors/errors.js";
 import type { StacksServer } from "../../../proto/gen/skein/v1/stacks.js";
 import type { ControlComponents } from "../../control/control-components.js";
 import { unary } from "../../control/grpc-unary.js";
@@ -23,8 +22,9 @@ export function createStacksHandlers(parts: StacksParts): StacksServer {
       await (await control()).remove(request);
       return {};
     }),
-    planStack: unary(() => {
-      throw new NotImplementedError("plans of stacks are not there yet");
+    planStack: unary(async (request) => {
+      const { planStack } = await import("./plan-stack.js");
+      return planStack(parts, request);
     }),
     diffStack: unary(async (request) => {
       const { diffStack } = await import("./diff-stack.js");

@@ -1,8 +1,9 @@
 /**
  * Specifications as lists of fields, by the words of a compose file: "environment.MODE" is "fast",
  * "deploy.resources.limits.memory" is "512 MiB".
- * Pure. Invariant: made from normal forms, so that specifications with the same meaning have the same fields,
- * and any other difference is one of some field; what has no word of its own goes by its name in our contract.
+ * Pure. Invariant: made from normal forms, so that specifications with the same meaning have the same
+ * fields, and any other difference is one of some field; what has no word of its own goes by its name in our
+ * contract.
  */
 import type { NetworkSpec, ServiceSpec } from "../../../proto/gen/skein/v1/types.js";
 import { normalEndpoint, normalMode, normalTask, normalUpdate } from "../../orchestrator/spec-normal.js";

@@ -1,6 +1,6 @@
 /**
- * Revisions as they are answered: without credentials, and without digests of secrets, by which somebody could
- * try out passwords.
+ * Revisions as they are answered: without credentials, and without digests of secrets, by which somebody
+ * could try out passwords.
  * Pure.
  */
 import { NotFoundError } from "../../../base/errors/errors.js";

@@ -37,6 +37,7 @@ import { changeWords } from "./change-words.js";
 import { type CheckedDefinition, checkDefinition, checkStackName } from "./check-definition.js";
 import type { FileWrite } from "./check-files.js";
 import { definitionChanges } from "./definition-changes.js";
+import { leftOverWarnings } from "./left-over.js";
 import { stackForRemoval } from "./stack-list.js";
 
 export type StackComponents = Pick<ControlComponents, "store" | "clock" | "random">;
@@ -147,7 +148,7 @@ export class StackControl {
     if (stack?.deployment?.phase === StackPhase.REMOVING)
       throw new FailedPreconditionError(`stack ${name} is being removed: wait until it is gone`);
     const current = stack && revisionInForce(tx, stack);
-    const warnings: string[] = [];
+    const warnings = prune ? [] : leftOverWarnings(checked.leftOver);
     if (stack !== undefined && current !== undefined && changesNothing(checked, { current, prune })) {
       const reply = { stack, revision: current.number, changed: false, warnings };
       return { kind: "done", reply };

@@ -1,6 +1,6 @@
 /**
- * Stacks as they are listed: those that were deployed whole, and those that others made object by object, which
- * have a label and nothing else.
+ * Stacks as they are listed: those that were deployed whole, and those that others made object by object,
+ * which have a label and nothing else.
  * Pure over a read of the store. Invariant: no answer has data of secrets, or credentials.
  */
 import { NotFoundError } from "../../../base/errors/errors.js";
