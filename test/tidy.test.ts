@@ -40,7 +40,7 @@ function readSources(): Source[] {
   return FOLDERS.flatMap((folder) => {
     const files = readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" });
     return files
-      .filter((name) => name.endsWith(".ts"))
+      .filter((name) => name.endsWith(".ts") && !name.endsWith(".generated.ts"))
       .sort()
       .map((name) => {
         const path = join(folder, name);

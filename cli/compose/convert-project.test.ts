@@ -16,6 +16,7 @@ async function convert(text: string): Promise<StackObjects> {
     home: "/root",
     variables: {},
     readText: async () => "",
+    readOptional: async () => undefined,
   });
   return stackObjects("hello", project.doc);
 }

@@ -2,32 +2,149 @@
  * Reads compose files, the files they name and the variables of the environment. Edge: to the file system,
  * standard input and the environment.
  */
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { homedir } from "node:os";
-import { dirname, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
 import { readInput } from "../context.js";
-import { type ComposeProject, loadProject } from "./load-project.js";
+import { parseDotenv } from "./dotenv.js";
+import type { Variables } from "./interpolate.js";
+import { type ComposeProject, isVersion3Text, loadProject } from "./load-project.js";
+import type { FileDoc } from "./model.js";
+import { profilesOf } from "./profiles.js";
+import { FILE_LENGTH_MAX } from "./yaml-tree.js";
 
-/** @param paths "-" is standard input. @throws {InvalidArgumentError} */
-export async function readProject(paths: readonly string[]): Promise<ComposeProject> {
-  const files = await Promise.all(
-    paths.map(async (path) => ({
+export interface ReadProjectOptions {
+  /**
+   * Files of variables, the last first in rank. None: `.env` of the project directory, unless a compose file
+   * says version 3, which Docker's client reads without.
+   */
+  readonly envFiles?: readonly string[];
+  /** Beside those of COMPOSE_PROFILES; "*" is all. */
+  readonly profiles?: readonly string[];
+  /** @default the first file's folder; that of the process for standard input */
+  readonly projectDirectory?: string;
+  /** They come before those of files. @default the environment of the process */
+  readonly variables?: Variables;
+  /** false: variables stay in the text, for printing. @default true */
+  readonly interpolate?: boolean;
+}
+
+/** Files larger than this are refused unread, in bytes: a character takes four at most. */
+const BYTES_MAX = FILE_LENGTH_MAX * 4;
+
+/**
+ * @param files paths; "-" is standard input.
+ * @throws {InvalidArgumentError} a file that cannot be read; {ComposeError} what is wrong in them.
+ */
+export async function readProject(
+  files: readonly string[],
+  options: ReadProjectOptions = {},
+): Promise<ComposeProject> {
+  const texts = await Promise.all(
+    files.map(async (path) => ({
       name: path === "-" ? "stdin" : path,
-      text: (await readInput(path)).toString("utf8"),
+      text: path === "-" ? (await readInput(path)).toString("utf8") : await readText(path),
     })),
   );
-  const [first = "-"] = paths;
-  return loadProject(files, {
-    folder: first === "-" ? process.cwd() : dirname(resolve(first)),
-    home: homedir(),
-    variables: process.env,
-    readText: async (path) => {
-      try {
-        return await readFile(path, "utf8");
-      } catch (error) {
-        throw new InvalidArgumentError(`cannot read ${path}: ${messageOf(error)}`, { cause: error });
-      }
-    },
+  const [first = "-"] = files;
+  const folder = resolve(options.projectDirectory ?? (first === "-" ? "." : dirname(resolve(first))));
+  const shell = options.variables ?? process.env;
+  const isVersion3 = texts.some(({ text }) => isVersion3Text(text));
+  const { read, unread } = await variableFiles(options.envFiles, { folder, shell, isVersion3 });
+  const variables: Variables = { ...read, ...shell };
+  return loadProject(texts, {
+    folder,
+    home: shell["HOME"] ?? homedir(),
+    variables,
+    unreadVariables: unread,
+    profiles: profilesOf(options.profiles ?? [], variables["COMPOSE_PROFILES"]),
+    interpolate: options.interpolate !== false,
+    readText,
+    readOptional,
   });
+}
+
+interface VariableOrigin {
+  readonly folder: string;
+  readonly shell: Variables;
+  readonly isVersion3: boolean;
+}
+
+async function variableFiles(
+  given: readonly string[] | undefined,
+  { folder, shell, isVersion3 }: VariableOrigin,
+): Promise<{ read: Variables; unread: Variables }> {
+  if (given !== undefined && given.length > 0) {
+    let read: Variables = {};
+    for (const file of given)
+      read = { ...read, ...parsed(await readText(file), file, { ...read, ...shell }) };
+    return { read, unread: {} };
+  }
+  const file = join(folder, ".env");
+  const text = await readOptional(file);
+  if (text === undefined) return { read: {}, unread: {} };
+  if (!isVersion3) return { read: parsed(text, file, shell), unread: {} };
+  try {
+    return { read: {}, unread: parsed(text, file, shell) };
+  } catch (error) {
+    // a file that is not read cannot be wrong
+    if (error instanceof InvalidArgumentError) return { read: {}, unread: {} };
+    throw error;
+  }
+}
+
+function parsed(text: string, file: string, variables: Variables): Variables {
+  const entries = [...parseDotenv(text, { variables, file })];
+  return Object.fromEntries(entries.flatMap(([name, value]) => (value === null ? [] : [[name, value]])));
+}
+
+/** @throws {InvalidArgumentError} */
+async function readText(path: string): Promise<string> {
+  const text = await readOptional(path);
+  if (text === undefined) throw new InvalidArgumentError(`cannot read ${path}: there is no such file`);
+  return text;
+}
+
+async function readOptional(path: string): Promise<string | undefined> {
+  try {
+    const { size } = await stat(path);
+    if (size > BYTES_MAX)
+      throw new InvalidArgumentError(`${path} is larger than ${BYTES_MAX} bytes, it has ${size}`);
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (error instanceof InvalidArgumentError) throw error;
+    const { code } = error as NodeJS.ErrnoException; // of node:fs
+    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    throw new InvalidArgumentError(`cannot read ${path}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/**
+ * The bytes of a secret or config; undefined for external ones and those a driver supplies.
+ * @throws {InvalidArgumentError} naming it, the file or the variable; never what it holds.
+ */
+export async function readFileObject(
+  key: string,
+  doc: FileDoc,
+  variables: Variables,
+): Promise<Buffer | undefined> {
+  if (doc.external === true) return undefined;
+  if (doc.content !== undefined) return Buffer.from(doc.content);
+  if (doc.environment !== undefined) {
+    const value = variables[doc.environment];
+    if (value === undefined)
+      throw new InvalidArgumentError(
+        `${key} takes its data from the variable ${doc.environment}, which is not set`,
+      );
+    return Buffer.from(value);
+  }
+  if (doc.file === undefined) return undefined;
+  try {
+    return await readFile(doc.file);
+  } catch (error) {
+    throw new InvalidArgumentError(`cannot read ${doc.file} for ${key}: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
 }

@@ -2,7 +2,7 @@
  * Variables in the values of a compose file: $VAR, ${VAR}, ${VAR:-default}, ${VAR-default}, ${VAR:?error},
  * ${VAR?error},
  * ${VAR:+other}, ${VAR+other}, and $$ for a dollar. Defaults may hold variables themselves. Pure.
- * With a colon an empty variable counts as unset. Source: Compose Specification, "Interpolation".
+ * With a colon an empty variable counts as unset; a dollar before anything else is a dollar. Source: Compose Specification, "Interpolation".
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 
@@ -52,12 +52,8 @@ function expand(text: string, state: State): string {
       at = end + 1;
     } else {
       const name = NAME.exec(rest)?.[0];
-      if (name === undefined)
-        throw new InvalidArgumentError(
-          `invalid interpolation in ${JSON.stringify(text)}: write $$ for a dollar`,
-        );
-      out += plain(name, state);
-      at = dollar + 1 + name.length;
+      out += name === undefined ? "$" : plain(name, state);
+      at = dollar + 1 + (name?.length ?? 0);
     }
   }
   return out;

@@ -1,147 +1,136 @@
 /**
  * Compose files, as text, to one checked project. Pure: files are read through `Surroundings`.
- * Invariant: every network, volume, secret and config that a service names is declared.
+ * Invariant: what a service names is declared; every key of the files is in the result or in a warning.
  */
 import { ComposeError, type Finding, type Path, type Position, pathText } from "./compose-error.js";
-import { mergeDocs } from "./merge.js";
-import type { ComposeDoc, FileDoc, ServiceDoc } from "./model.js";
-import { Normaliser, type Surroundings } from "./normalise.js";
-import { validate } from "./validate.js";
-import { readYaml, type YamlTree } from "./yaml-tree.js";
+import { checkProject } from "./consistency.js";
+import { ModelReader, SECTIONS } from "./include.js";
+import type { Variables } from "./interpolate.js";
+import { type Raw, rawOf } from "./long-form.js";
+import type { ComposeDoc } from "./model.js";
+import { activeServices } from "./profiles.js";
+import type { ComposeFile } from "./read-file.js";
+import { withVariables } from "./service-variables.js";
+import { Sources } from "./sources.js";
 
-export interface ComposeFile {
-  /** As the caller named it: errors begin with it. */
-  readonly name: string;
-  readonly text: string;
+export type { ComposeFile } from "./read-file.js";
+
+export interface Surroundings {
+  /** Folder that relative paths of the files begin at. */
+  readonly folder: string;
+  /** The home folder, for ~. */
+  readonly home: string;
+  /** Those of the shell before those of `.env` and --env-file. */
+  readonly variables: Variables;
+  /** Variables that a `.env` has which is not read: named in warnings. @default none */
+  readonly unreadVariables?: Variables;
+  /** Active ones; "*" is all. @default none */
+  readonly profiles?: readonly string[];
+  /** false: text with variables stays as it is. @default true */
+  readonly interpolate?: boolean;
+  /** @throws {InvalidArgumentError} */
+  readText(path: string): Promise<string>;
+  /** undefined when there is no such file. @throws {InvalidArgumentError} it cannot be read. */
+  readOptional(path: string): Promise<string | undefined>;
 }
 
 export interface ComposeProject {
   readonly doc: ComposeDoc;
-  /** Keys without effect and variables that are not set. */
+  /** Variables that are not set, and keys that mean nothing. */
   readonly warnings: readonly Finding[];
+  /** What secrets and configs with `environment` are read from. */
+  readonly variables: Variables;
+  /** Files with `version: "3…"` are read as `docker stack deploy` reads them. */
+  readonly isVersion3: boolean;
+  /** Of a path of `doc`, or of its nearest ancestor that a file has. */
   locate(path: Path): Position;
 }
 
-/** A compose file may be that long, in characters. */
-const FILE_LENGTH_MAX = 4 * 1024 * 1024;
+/** Compose files of one project, at most. */
+const FILES_MAX = 100;
+const VERSION_3 = /^(?:\s*\{\s*)?["']?version["']?[ \t]*:[ \t]*["']?3(?:\.\d+)?["']?[ \t\r]*(?:[,#].*)?$/m;
 
-/** @throws {ComposeError} with every finding of the first faulty file. */
+/** Whether a file is one of Docker's version 3; asked before it is parsed, as variables depend on it. */
+export const isVersion3Text = (text: string): boolean => VERSION_3.test(text);
+
+/** @throws {ComposeError} with every finding of the first step that has some. */
 export async function loadProject(
   files: readonly ComposeFile[],
   surroundings: Surroundings,
 ): Promise<ComposeProject> {
-  const trees: YamlTree[] = [];
-  const docs: ComposeDoc[] = [];
+  if (files.length > FILES_MAX)
+    throw new ComposeError([
+      { position: { file: files[0]?.name ?? "", line: 1 }, key: "", rule: `more than ${FILES_MAX} files` },
+    ]);
+  const sources = new Sources();
   const warnings: Finding[] = [];
-  for (const { name, text } of files) {
-    if (text.length > FILE_LENGTH_MAX)
-      throw new ComposeError([
-        { position: { file: name, line: 1 }, key: "", rule: `is longer than ${FILE_LENGTH_MAX} characters` },
-      ]);
-    const tree = readYaml(text, { file: name, variables: surroundings.variables });
-    for (const [variable, path] of tree.unset) {
-      const rule = `variable ${variable} is not set: it is empty`;
-      warnings.push({ position: tree.positionOf(path), key: pathText(path), rule });
-    }
-    warnings.push(...validate(tree));
-    const normaliser = new Normaliser(tree, surroundings);
-    docs.push(await normaliser.run());
-    if (normaliser.findings.length > 0) throw new ComposeError(normaliser.findings);
-    warnings.push(...normaliser.warnings);
-    trees.push(tree);
-  }
-  const doc = mergeDocs(docs);
-  const locate = (path: Path): Position => {
-    const [best] = [...trees].reverse().sort((a, b) => b.knownDepth(path) - a.knownDepth(path));
-    return best?.positionOf(path) ?? { file: files[0]?.name ?? "", line: 1 };
-  };
-  const findings = [...missing(doc), ...contradictions(doc)].map(({ path, rule }) => ({
+  const isVersion3 = files.some(({ text }) => isVersion3Text(text));
+  const isInterpolated = surroundings.interpolate !== false;
+  const { folder, variables, unreadVariables = {}, profiles = [] } = surroundings;
+  const reader = new ModelReader({
+    sources,
+    home: surroundings.home,
+    isVersion3,
+    isInterpolated,
+    unreadVariables,
+    warnings,
+    readText: (path) => surroundings.readText(path),
+    readOptional: (path) => surroundings.readOptional(path),
+  });
+  const { root, mark, scopes } = await reader.read(files, { folder, variables });
+  const locate = (path: Path): Position => sources.locate(root, path, mark);
+  const findings: Finding[] = [];
+  const finding = (path: Path, rule: string): Finding => ({
     position: locate(path),
     key: pathText(path),
     rule,
-  }));
-  if (findings.length > 0) throw new ComposeError(findings);
-  return { doc, warnings, locate };
-}
-
-const DATA_KEYS = ["file", "environment", "content", "driver"] as const;
-
-interface Wrong {
-  readonly path: Path;
-  readonly rule: string;
-}
-
-/** What services name and nobody declares. */
-function missing(doc: ComposeDoc): Wrong[] {
-  return Object.entries(doc.services).flatMap(([name, service]) => {
-    const path: Path = ["services", name];
-    const undeclared = (
-      kind: "networks" | "volumes" | "secrets" | "configs",
-      used: readonly string[],
-    ): Wrong[] =>
-      used
-        .filter((each) => !Object.hasOwn(doc[kind], each) && !(kind === "networks" && each === "default"))
-        .map((each) => ({
-          path: kind === "networks" ? [...path, kind, each] : [...path, kind],
-          rule: `${kind.slice(0, -1)} ${JSON.stringify(each)} is not declared under the top-level ${kind}`,
-        }));
-    const volumes = (service.volumes ?? [])
-      .filter(({ type, source }) => type === "volume" && source !== undefined)
-      .map(({ source }) => source ?? "");
-    return [
-      ...(service.image === undefined ? [{ path, rule: "needs the key image" }] : []),
-      ...undeclared("networks", Object.keys(service.networks ?? {})),
-      ...undeclared("volumes", volumes),
-      ...undeclared(
-        "secrets",
-        (service.secrets ?? []).map(({ source }) => source),
-      ),
-      ...undeclared(
-        "configs",
-        (service.configs ?? []).map(({ source }) => source),
-      ),
-    ];
   });
-}
-
-/** Keys that exclude each other. */
-function contradictions(doc: ComposeDoc): Wrong[] {
-  return [
-    ...Object.entries(doc.services).flatMap(([name, service]) =>
-      serviceContradictions(["services", name], service),
-    ),
-    ...(["secrets", "configs"] as const).flatMap((kind) =>
-      Object.entries(doc[kind]).flatMap(([name, file]) => fileContradictions([kind, name], file)),
-    ),
-  ];
-}
-
-/** Data comes from one place. */
-function fileContradictions(path: Path, file: FileDoc): Wrong[] {
-  const given = DATA_KEYS.filter((key) => file[key] !== undefined);
-  if (file.external === true) {
-    return given.length === 0 ? [] : [{ path, rule: `is external: ${given.join(" and ")} must be left out` }];
+  const found = (path: Path, rule: string): void => {
+    findings.push(finding(path, rule));
+  };
+  const services: Record<string, Raw> = {};
+  for (const name of activeServices(root, profiles)) {
+    const service = rawOf(rawOf(root["services"])[name]);
+    services[name] = isInterpolated
+      ? await withVariables(service, ["services", name], {
+          sources,
+          isVersion3,
+          variables: scopes.get(name) ?? variables,
+          readOptional: (path) => surroundings.readOptional(path),
+          found,
+        })
+      : service;
   }
-  if (given.length === 1) return [];
-  const choices = path[0] === "configs" ? "file, environment, content" : "file, environment, driver";
-  const found = given.length > 1 ? `, has ${given.join(" and ")}` : "";
-  return [{ path, rule: `needs exactly one of ${choices} and external${found}` }];
+  const draft = documentOf(root, services);
+  const doc = checkProject(draft, {
+    isVersion3,
+    disabled: new Set(Object.keys(rawOf(root["services"])).filter((name) => services[name] === undefined)),
+    found,
+    warn: (path, rule) => {
+      warnings.push(finding(path, rule));
+    },
+  });
+  if (findings.length > 0) throw new ComposeError(findings);
+  return { doc, warnings, variables, isVersion3, locate };
 }
 
-function serviceContradictions(path: Path, service: ServiceDoc): Wrong[] {
-  const wrong: Wrong[] = [];
-  const { deploy, healthcheck } = service;
-  const mode = deploy?.mode ?? "replicated";
-  if (deploy?.replicas !== undefined && mode.startsWith("global"))
-    wrong.push({
-      path: [...path, "deploy", "replicas"],
-      rule: `can only be used with mode replicated or replicated-job, not with ${mode}`,
-    });
-  if (healthcheck?.disable === true && (healthcheck.test?.length ?? 0) > 0)
-    wrong.push({ path: [...path, "healthcheck", "disable"], rule: "excludes test" });
-  for (const [i, mount] of (service.volumes ?? []).entries()) {
-    if (mount.type === "bind" && mount.source === undefined)
-      wrong.push({ path: [...path, "volumes", i], rule: "needs a source, as its type is bind" });
-  }
-  return wrong;
+/** The last shape: sections that are always there, names of external objects, nothing that was done. */
+function documentOf(root: Raw, services: Readonly<Record<string, Raw>>): ComposeDoc {
+  const { include: _, ...rest } = root;
+  const sections = SECTIONS.filter((section) => section !== "services" && section !== "models").map(
+    (section): [string, Raw] => [
+      section,
+      Object.fromEntries(
+        Object.entries(rawOf(root[section])).map(([key, value]) => [key, named(rawOf(value), key)]),
+      ),
+    ],
+  );
+  // the long form of what the schema allows is the model's
+  return { ...rest, services, ...Object.fromEntries(sections) } as unknown as ComposeDoc;
+}
+
+function named(object: Raw, key: string): Raw {
+  const { external, ...rest } = object;
+  if (external !== true) return rest;
+  return { name: key, ...rest, external: true };
 }

@@ -1,125 +1,107 @@
 /**
- * Checks a compose file against the schema and says what is wrong in words, with file and line. Pure.
- * Text that came out of a variable takes the type the schema wants, as in `replicas: ${COUNT}`.
+ * Checks one compose file against the schema and says what is wrong in words, with file and line. Pure.
+ * The validator is ajv's, compiled ahead of time; the schema itself is loaded when something is wrong.
  */
-import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
+import type { ErrorObject } from "ajv";
 import { ComposeError, type Finding, type Path, pathText } from "./compose-error.js";
-import { FILE_SCHEMA, NAME_PATTERN, NAMED_SECTIONS } from "./file-schema.js";
 import { nearest } from "./nearest.js";
-import type { Schema } from "./schema-parts.js";
-import { DEPLOY_SCHEMA } from "./service-schema.js";
-import { pathKey, type YamlTree } from "./yaml-tree.js";
+import type { Schema } from "./schema/flatten-schema.js";
+import { validate as generated } from "./schema/validator.generated.js";
+import type { Sources } from "./sources.js";
+import type { YamlTree } from "./yaml-tree.js";
 
-const FORMATS: Readonly<
-  Record<string, { readonly test: (value: string | number) => boolean; readonly words: string }>
-> = {
-  duration: {
-    test: (value) => value === "0" || /^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/.test(String(value)),
-    words: "a duration such as 500ms, 10s or 1m30s",
-  },
-  bytes: {
-    test: (value) => /^\d+(\.\d+)?\s*([bkmgt]?i?b?)$/i.test(String(value)),
-    words: "a size such as 64m or 1g",
-  },
-  cpus: { test: (value) => /^\d*\.?\d+$/.test(String(value)), words: "a number of CPUs such as 0.5" },
-  port: {
-    test: (value) => /^\d{1,5}$/.test(String(value)) && Number(value) <= 65_535,
-    words: "a port of 0 to 65535",
-  },
-  id: { test: (value) => /^\d+$/.test(String(value)), words: "a number" },
-  mode: { test: (value) => /^[0-7]{1,4}$/.test(String(value)), words: "an octal mode such as 0440" },
-};
+interface Validator {
+  (value: unknown): boolean;
+  errors?: readonly ErrorObject[] | null;
+}
+// the generated code has no types
+const check = generated as unknown as Validator;
 
-let compiled: ValidateFunction | undefined;
+/** No more findings than this are told. */
+const FINDINGS_MAX = 50;
 
-function validator(): ValidateFunction {
-  if (compiled !== undefined) return compiled;
-  const ajv = new Ajv({
-    allErrors: true,
-    verbose: true,
-    strict: false,
-    allowUnionTypes: true,
-    validateSchema: false,
-  });
-  for (const [name, { test }] of Object.entries(FORMATS))
-    ajv.addFormat(name, { type: "string", validate: test });
-  ajv.addKeyword({ keyword: "ignored" });
-  ajv.addKeyword({ keyword: "refused", validate: (_reason: unknown, _value: unknown) => false });
-  compiled = ajv.compile(FILE_SCHEMA);
-  return compiled;
+export interface ValidateOptions {
+  readonly sources: Sources;
+  /** Variables are filled in; else text that has some passes for any value. @default true */
+  readonly interpolated?: boolean;
+  /** Keys that Docker's version 3 leaves unread become warnings. */
+  readonly isVersion3: boolean;
 }
 
-/**
- * @returns warnings for keys that have no effect.
- * @throws {ComposeError} everything that breaks the schema.
- */
-export function validate(tree: YamlTree): Finding[] {
-  const check = validator();
-  for (let round = 0; !check(tree.value) && round < 2; round++) {
-    if (round > 0 || !coerce(tree, check.errors ?? []))
-      throw new ComposeError(findingsOf(tree, check.errors ?? []));
+/** @returns warnings. @throws {ComposeError} what breaks the schema. */
+export async function validate(tree: YamlTree, options: ValidateOptions): Promise<Finding[]> {
+  if (check(tree.value)) return [];
+  const errors = check.errors ?? [];
+  const { FILE_SCHEMA } = await import("./schema/schema.generated.js");
+  const found = new Map<string, Finding>();
+  const warnings: Finding[] = [];
+  for (const error of errors) {
+    if (found.size >= FINDINGS_MAX) break;
+    const { path, value } = at(tree.value, error.instancePath);
+    if (options.interpolated === false && typeof value === "string" && value.includes("$")) continue;
+    const isKey = error.keyword === "additionalProperties";
+    const full = isKey ? [...path, String(error.params["additionalProperty"])] : path;
+    const key = pathText(full);
+    if (found.has(key)) continue;
+    const position = options.sources.locate(tree.value, full, tree.mark);
+    if (isKey && options.isVersion3 && isUnreadByDocker(path)) {
+      warnings.push({ position, key, rule: "unknown key: it is left out" });
+      continue;
+    }
+    found.set(key, { position, key, rule: ruleOf(error, { path: full, value, root: FILE_SCHEMA }) });
   }
-  const names = badNames(tree);
-  if (names.length > 0) throw new ComposeError(names);
-  return ignoredKeys(FILE_SCHEMA, tree.value, []).map(({ path, reason }) => ({
-    position: tree.positionOf(path),
-    key: pathText(path),
-    rule: `has no effect: ${reason}`,
-  }));
+  if (found.size === 0) return warnings;
+  throw new ComposeError(
+    [...found.values()].sort(
+      (a, b) => a.position.file.localeCompare(b.position.file) || a.position.line - b.position.line,
+    ),
+  );
 }
 
-/** Gives interpolated text the type that was missed. @returns whether anything changed. */
-function coerce(tree: YamlTree, errors: readonly ErrorObject[]): boolean {
-  let changed = false;
-  for (const error of errors.filter(({ keyword }) => keyword === "type")) {
-    const path = pathOf(tree.value, error.instancePath);
-    const text = error.data;
-    if (typeof text !== "string" || !tree.interpolated.has(pathKey(path))) continue;
-    const value = cast(text, typesOf(error));
-    if (value === undefined) continue;
-    set(tree.value, path, value);
-    changed = true;
-  }
-  return changed;
+/** Docker's schema 3.13 lets these maps hold anything. */
+function isUnreadByDocker(path: Path): boolean {
+  const [section, , key, , option] = path;
+  if (section !== "services") return false;
+  if (key === "build" || key === "configs" || key === "secrets") return path.length >= 3;
+  return key === "volumes" && ["bind", "volume", "tmpfs"].includes(String(option));
 }
 
-function cast(text: string, types: readonly string[]): number | boolean | undefined {
-  if (types.includes("boolean") && (text === "true" || text === "false")) return text === "true";
-  if (types.includes("integer") && /^-?\d+$/.test(text)) return Number(text);
-  if (types.includes("number") && /^-?\d*\.?\d+$/.test(text)) return Number(text);
-  return undefined;
-}
-
-function set(root: unknown, path: Path, value: unknown): void {
-  const parent = path
-    .slice(0, -1)
-    .reduce((at: unknown, part) => (at as Record<string | number, unknown>)[part], root);
-  // the path comes from this very tree
-  (parent as Record<string | number, unknown>)[path.at(-1) ?? ""] = value;
-}
-
-/** "/services/web/ports/0" as a path; numbers where the value is a list. */
-function pathOf(root: unknown, pointer: string): (string | number)[] {
-  let at = root;
-  return pointer
+/** "/services/web/ports/0" as a path, and what stands there; numbers where the value is a list. */
+function at(root: unknown, pointer: string): { path: (string | number)[]; value: unknown } {
+  let value = root;
+  const path = pointer
     .split("/")
     .slice(1)
     .map((part) => {
       const key = part.replaceAll("~1", "/").replaceAll("~0", "~");
-      const own = Array.isArray(at) ? Number(key) : key;
-      at = (at as Record<string | number, unknown> | undefined)?.[own];
+      const own = Array.isArray(value) ? Number(key) : key;
+      value = (value as Record<string | number, unknown> | undefined)?.[own];
       return own;
     });
+  return { path, value };
 }
 
-function findingsOf(tree: YamlTree, errors: readonly ErrorObject[]): Finding[] {
-  const findings = errors.map((error): Finding => {
-    const path: (string | number)[] = pathOf(tree.value, error.instancePath);
-    if (error.keyword === "additionalProperties") path.push(String(error.params["additionalProperty"]));
-    return { position: tree.positionOf(path), key: pathText(path), rule: ruleOf(error, path) };
-  });
-  const first = new Map(findings.map((finding) => [finding.key, finding] as const).reverse());
-  return [...first.values()].sort((a, b) => a.position.line - b.position.line);
+interface Wrong {
+  readonly path: Path;
+  readonly value: unknown;
+  readonly root: Schema;
+}
+
+/** What the schema says at a path of the file. */
+function schemaAt(root: Schema, path: Path): Schema {
+  const definitions = root["definitions"] as Readonly<Record<string, Schema>>; // the generated schema has them
+  const resolved = (schema: Schema): Schema => {
+    const ref = schema["$ref"] as string | undefined; // JSON Schema's keyword
+    return ref === undefined ? schema : (definitions[ref.slice("#/definitions/".length)] ?? {});
+  };
+  return path.reduce<Schema>((schema, key) => {
+    if (typeof key === "number") return resolved((schema["items"] ?? {}) as Schema);
+    const properties = (schema["properties"] ?? {}) as Readonly<Record<string, Schema>>;
+    if (Object.hasOwn(properties, key)) return resolved(properties[key] ?? {});
+    const patterns = Object.entries((schema["patternProperties"] ?? {}) as Readonly<Record<string, Schema>>);
+    const found = patterns.find(([pattern]) => new RegExp(pattern).test(key));
+    return resolved(found?.[1] ?? {});
+  }, root);
 }
 
 const TYPE_WORDS: Readonly<Record<string, string>> = {
@@ -132,53 +114,94 @@ const TYPE_WORDS: Readonly<Record<string, string>> = {
   null: "empty",
 };
 
-// ajv's parameter of "type"
-const typesOf = (error: ErrorObject): string[] => [error.params["type"] as string | string[]].flat();
-
-function ruleOf(error: ErrorObject, path: Path): string {
-  const found = shortened(error.data);
+function ruleOf(error: ErrorObject, wrong: Wrong): string {
+  const isKey = error.keyword === "additionalProperties";
+  const schema = schemaAt(wrong.root, isKey ? wrong.path.slice(0, -1) : wrong.path);
+  const found = shortened(wrong.value);
+  const words = schema["words"];
   switch (error.keyword) {
     case "type":
-      return `must be ${alternatives(typesOf(error).map((type) => TYPE_WORDS[type] ?? type))}, got ${found}`;
+      return `must be ${typeWords(error, schema)}, got ${found}${words === undefined ? quoteHint(error, wrong.value) : ""}`;
     case "enum":
       // ajv's parameter of "enum"
       return `must be ${alternatives((error.params["allowedValues"] as unknown[]).map(String))}, got ${found}`;
+    case "pattern":
+      return words === undefined
+        ? `has the wrong form, got ${found}`
+        : `must be ${String(words)}, got ${found}`;
     case "additionalProperties":
-      return unknownKey(error, path);
+      return unknownKey(String(error.params["additionalProperty"]), schema, wrong);
     case "required":
       return `needs the key ${String(error.params["missingProperty"])}`;
     case "minimum":
       return `must be at least ${String(error.params["limit"])}, got ${found}`;
     case "maximum":
       return `must be at most ${String(error.params["limit"])}, got ${found}`;
-    case "format":
-      return `must be ${FORMATS[String(error.params["format"])]?.words ?? "well-formed"}, got ${found}`;
-    case "pattern":
-      return path.at(-1) === "restart"
-        ? `must be no, always, unless-stopped, on-failure or on-failure:N, got ${found}`
-        : `has the wrong form, got ${found}`;
-    case "refused":
-      return String(error.schema);
     default:
-      return error.message ?? "is wrong";
+      return `is wrong (${error.keyword}), got ${found}`;
   }
 }
 
-/** Keys that are often written one level too high. */
-const UNDER_DEPLOY = Object.keys(DEPLOY_SCHEMA["properties"] as object); // object() always has properties
+/** Text that is cast counts as what it becomes. */
+function typeWords(error: ErrorObject, schema: Schema): string {
+  const types = [error.params["type"] as string | string[]].flat(); // ajv's parameter of "type"
+  const { words, cast } = schema;
+  const isCast = cast !== undefined || (words !== undefined && types.includes("string"));
+  const others = types.filter((type) => !["string", "integer", "number", "boolean"].includes(type));
+  if (isCast) return alternatives([String(words), ...others.map((type) => TYPE_WORDS[type] ?? type)]);
+  return alternatives(types.map((type) => TYPE_WORDS[type] ?? type));
+}
 
-function unknownKey(error: ErrorObject, path: Path): string {
-  const word = String(error.params["additionalProperty"]);
-  // a JSON Schema's properties are an object
-  const properties = (error.parentSchema?.["properties"] ?? {}) as object;
-  const suggestion = nearest(word, Object.keys(properties));
-  const isService = path.length === 3 && path[0] === "services";
-  const deeper =
-    isService && (UNDER_DEPLOY.includes(word) || suggestion === undefined)
-      ? nearest(word, UNDER_DEPLOY)
-      : undefined;
-  const hint = deeper !== undefined ? `deploy.${deeper}` : suggestion;
-  return `unknown key${hint === undefined ? "" : `: did you mean ${hint}?`}`;
+function quoteHint(error: ErrorObject, value: unknown): string {
+  const types = [error.params["type"] as string | string[]].flat(); // ajv's parameter of "type"
+  const isScalar = typeof value === "number" || typeof value === "boolean";
+  return isScalar && types.includes("string") ? `: write "${String(value)}"` : "";
+}
+
+/** Keys of older files, and what stands for them now. */
+const FORMER: Readonly<Record<string, string>> = {
+  volume_driver: "name the driver under the top-level volumes",
+  log_driver: "use logging.driver",
+  log_opt: "use logging.options",
+  net: "use network_mode or networks",
+  dockerfile: "use build.dockerfile",
+  memory: "use deploy.resources.limits.memory",
+  constraints: "use deploy.placement.constraints",
+  limits: "use deploy.resources.limits",
+  reservations: "use deploy.resources.reservations",
+};
+
+function unknownKey(word: string, schema: Schema, { path, root }: Wrong): string {
+  const [section] = path;
+  const isName = path.length === 2 && schema["properties"] === undefined;
+  if (isName) return "must begin with a letter or digit and hold only letters, digits, ., _ and -";
+  // JSON Schema's properties are an object
+  const known = Object.keys((schema["properties"] ?? {}) as object);
+  const near = nearest(word, known);
+  const isService = section === "services" && path.length === 3;
+  if (isService) {
+    const deploy = propertiesOf(root, "deployment");
+    if (deploy.includes(word)) return `unknown key: it belongs under deploy: deploy.${word}`;
+    const former = FORMER[word];
+    if (former !== undefined) return `unknown key: ${former}`;
+    const deeper = near === undefined ? nearest(word, deploy) : undefined;
+    if (deeper !== undefined) return `unknown key: did you mean deploy.${deeper}?`;
+    if (near === undefined && TOP.includes(word)) return `unknown key: ${word} stands at the top of the file`;
+  }
+  if (section === "services" && path[2] === "deploy" && path.length === 4 && near === undefined) {
+    const service = propertiesOf(root, "service");
+    if (service.includes(word)) return `unknown key: it belongs to the service, not under deploy`;
+  }
+  if (path.length === 1 && near === undefined && propertiesOf(root, "service").includes(word))
+    return `unknown key: it belongs to a service: services.NAME.${word}`;
+  return `unknown key${near === undefined ? "" : `: did you mean ${near}?`}`;
+}
+
+const TOP = ["services", "include", "name", "version"];
+
+function propertiesOf(root: Schema, definition: string): string[] {
+  const definitions = root["definitions"] as Readonly<Record<string, Schema>>; // the generated schema has them
+  return Object.keys((definitions[definition]?.["properties"] ?? {}) as object);
 }
 
 function alternatives(words: readonly string[]): string {
@@ -187,41 +210,8 @@ function alternatives(words: readonly string[]): string {
 
 const FOUND_LENGTH_MAX = 60;
 
-function shortened(value: unknown): string {
+export function shortened(value: unknown): string {
+  if (Array.isArray(value) && value.length > 3) return `a list of ${value.length}`;
   const text = JSON.stringify(value) ?? String(value);
   return text.length > FOUND_LENGTH_MAX ? `${text.slice(0, FOUND_LENGTH_MAX)}…` : text;
-}
-
-function badNames(tree: YamlTree): Finding[] {
-  const file = tree.value as Readonly<Record<string, unknown>>; // the schema wants an object
-  return NAMED_SECTIONS.flatMap((section) =>
-    Object.keys((file[section] ?? {}) as object)
-      .filter((name) => !NAME_PATTERN.test(name))
-      .map((name) => ({
-        position: tree.positionOf([section, name]),
-        key: pathText([section, name]),
-        rule: "must begin with a letter or digit and hold only letters, digits, ., _ and -",
-      })),
-  );
-}
-
-/** Walks values along the schema to what it marks as ignored. */
-function ignoredKeys(schema: Schema, value: unknown, path: Path): { path: Path; reason: string }[] {
-  if (schema["ignored"] !== undefined)
-    return value === null || value === undefined ? [] : [{ path, reason: String(schema["ignored"]) }];
-  if (Array.isArray(value)) {
-    const items = schema["items"] as Schema | undefined; // the keywords hold schemas
-    return items === undefined ? [] : value.flatMap((item, i) => ignoredKeys(items, item, [...path, i]));
-  }
-  if (typeof value !== "object" || value === null) return [];
-  const properties = (schema["properties"] ?? {}) as Readonly<Record<string, Schema>>;
-  const others = schema["additionalProperties"];
-  return Object.entries(value).flatMap(([key, inner]) => {
-    const below = Object.hasOwn(properties, key)
-      ? properties[key]
-      : typeof others === "object" && others !== null
-        ? (others as Schema)
-        : undefined;
-    return below === undefined ? [] : ignoredKeys(below, inner, [...path, key]);
-  });
 }

@@ -1,45 +1,57 @@
 /**
- * A compose file as plain values, with the line of every key and with variables filled in. Pure.
- * Invariant: `positionOf` answers for every path, by its nearest known ancestor. Anchors, aliases and merge
- * keys are resolved here.
+ * A compose file as plain values, with variables filled in and with the place of every key. Pure.
+ * Anchors, aliases and merge keys are resolved here; an alias shares the value it stands for, so a file of
+ * aliases of aliases costs what it says and not what it unfolds to. Bounds are checked while the text is read:
+ * length, depth, number of values, unfolded size.
  */
 import {
+  Composer,
   type Document,
   isAlias,
   isMap,
   isScalar,
   isSeq,
-  LineCounter,
+  Lexer,
   type Node,
-  parseDocument,
+  Parser,
   type ScalarTag,
 } from "yaml";
 import { messageOf } from "../../base/errors/errors.js";
-import { ComposeError, type Finding, type Path, type Position, pathText } from "./compose-error.js";
+import { ComposeError, type Finding, type Path, pathText } from "./compose-error.js";
 import { interpolate, type Variables } from "./interpolate.js";
+import { isContainer, type Key, type Mark, type Sources, type Tag } from "./sources.js";
+
+/** A compose file may be that long, in characters. */
+export const FILE_LENGTH_MAX = 2 * 1024 * 1024;
+/** Maps and lists within maps and lists. */
+export const DEPTH_MAX = 100;
+/** Keys, items and values as the file has them. */
+export const VALUES_MAX = 100_000;
+/** The same with every alias unfolded. */
+export const UNFOLDED_MAX = 200_000;
+/** Keys that merge keys bring, over the whole file. */
+export const MERGED_MAX = 100_000;
+/** After so many faults reading ends. */
+const FINDINGS_MAX = 100;
+
+export interface YamlFile {
+  readonly name: string;
+  readonly text: string;
+}
+
+export interface YamlOptions {
+  readonly sources: Sources;
+  /** undefined: text stays as it is written. */
+  readonly variables: Variables | undefined;
+}
 
 export interface YamlTree {
   readonly value: unknown;
-  /** Paths, as `pathKey`, whose text came out of a variable: their type is what the schema wants. */
-  readonly interpolated: ReadonlySet<string>;
+  /** Of the file's first character. */
+  readonly mark: Mark;
   /** Variables that are not set and have no default, and where each was first met. */
-  readonly unset: ReadonlyMap<string, Path>;
-  positionOf(path: Path): Position;
-  /** How many parts of the path are known here. */
-  knownDepth(path: Path): number;
+  readonly unset: ReadonlyMap<string, { readonly path: Path; readonly mark: Mark }>;
 }
-
-/** A file that unfolds to more values than this is refused: aliases of aliases grow without bound. */
-const VALUES_MAX = 200_000;
-/** Below these keys a number is text as it was written: 1.10 is not 1.1. */
-const TEXT_MAPS = new Set(["environment", "labels", "options", "driver_opts", "sysctls", "args"]);
-
-/**
- * A value of such a map; at depth 3 the parent is the name of a service, network …, whatever it is called.
- */
-const isTextPlace = (path: Path): boolean => path.length !== 3 && TEXT_MAPS.has(String(path.at(-2)));
-
-export const pathKey = (path: Path): string => JSON.stringify(path);
 
 /** YAML 1.1's octal numbers, which file modes are written in. */
 const OCTAL: ScalarTag = {
@@ -49,133 +61,269 @@ const OCTAL: ScalarTag = {
   resolve: (text) => Number.parseInt(text, 8),
   identify: () => false,
 };
+const PLAIN_TAG = /^tag:yaml\.org,2002:(?:str|int|float|bool|null|map|seq)$/;
+const TAGS: Readonly<Record<string, Tag>> = { "!reset": "reset", "!override": "override" };
 
-/** @throws {ComposeError} text that is not YAML, or a variable that is wrong. */
-export function readYaml(
-  text: string,
-  options: { readonly file: string; readonly variables: Variables },
-): YamlTree {
-  const lines = new LineCounter();
-  const document = parseDocument(text, {
-    lineCounter: lines,
-    prettyErrors: false,
-    merge: true,
-    customTags: (tags) => [OCTAL, ...tags],
-  });
-  const findings = document.errors.map((error): Finding => {
-    const line = lines.linePos(error.pos[0]).line;
-    return {
-      position: { file: options.file, line: Math.max(1, line) },
-      key: "",
-      rule: `is not YAML: ${error.message}`,
-    };
-  });
-  if (findings.length > 0) throw new ComposeError(findings);
-  const walk = new Walk(document, lines, options);
-  const value = walk.read(document.contents, []);
-  if (walk.findings.length > 0) throw new ComposeError(walk.findings);
-  const knownDepth = (path: Path): number => walk.knownDepth(path);
-  const positionOf = (path: Path): Position => ({ file: options.file, line: walk.lineOf(path) });
-  return { value, interpolated: walk.interpolated, unset: walk.unset, positionOf, knownDepth };
+/** @throws {ComposeError} text that is no YAML, is beyond a bound, or has a variable that is wrong. */
+export function readYaml({ name, text }: YamlFile, options: YamlOptions): YamlTree {
+  const { sources } = options;
+  const file = sources.addFile(name, text.length > FILE_LENGTH_MAX ? "" : text);
+  const fail = (offset: number, rule: string, cause?: unknown): never => {
+    const position = sources.positionOf(sources.mark(file, offset));
+    throw new ComposeError([{ position, key: "", rule }], { cause });
+  };
+  if (text.length > FILE_LENGTH_MAX) fail(0, `is longer than ${FILE_LENGTH_MAX} characters`);
+  const document = parse(text, fail);
+  if (document === undefined) return { value: null, mark: sources.mark(file, 0), unset: new Map() };
+  const [error] = document.errors;
+  if (error !== undefined) fail(error.pos[0], `is not YAML: ${error.message}`, error);
+  const reader = new Reader(file, options);
+  const value = reader.read(document.contents, []).value;
+  if (reader.findings.length > 0) throw new ComposeError(reader.findings);
+  return { value, mark: sources.mark(file, 0), unset: reader.unset };
 }
 
-class Walk {
-  readonly interpolated = new Set<string>();
-  readonly unset = new Map<string, Path>();
-  readonly findings: Finding[] = [];
-  readonly #lineByPath = new Map<string, number>();
-  readonly #document: Document;
-  readonly #lines: LineCounter;
-  readonly #options: { readonly file: string; readonly variables: Variables };
-  #values = 0;
+/** Reads token by token, so that depth and number are known before anything grows with them. */
+function parse(
+  text: string,
+  fail: (offset: number, rule: string, cause?: unknown) => never,
+): Document.Parsed | undefined {
+  const parser = new Parser();
+  const composer = new Composer({
+    merge: true,
+    // found by the reader, with both lines
+    uniqueKeys: false,
+    customTags: (tags) => [OCTAL, ...tags],
+  });
+  let lexemes = 0;
+  function* tokens(): ReturnType<Parser["parse"]> {
+    for (const lexeme of new Lexer().lex(text)) {
+      yield* parser.next(lexeme);
+      lexemes += 1;
+      // a level is two entries on the parser's stack at most
+      if (parser.stack.length > DEPTH_MAX * 2)
+        fail(parser.offset, `maps and lists are nested deeper than ${DEPTH_MAX}`);
+      // about three lexemes for a value
+      if (lexemes > VALUES_MAX * 4) fail(parser.offset, `has more than ${VALUES_MAX} values and comments`);
+    }
+    yield* parser.end();
+  }
+  let first: Document.Parsed | undefined;
+  for (const document of composer.compose(tokens(), true, text.length)) {
+    // composed documents of a parsed text
+    if (first === undefined) first = document as Document.Parsed;
+    else fail(document.range[0], "holds a second document: a compose file is one");
+  }
+  return first;
+}
 
-  constructor(
-    document: Document,
-    lines: LineCounter,
-    options: { readonly file: string; readonly variables: Variables },
-  ) {
-    this.#document = document;
-    this.#lines = lines;
+interface Read {
+  readonly value: unknown;
+  /** With aliases unfolded. */
+  readonly size: number;
+}
+
+class Reader {
+  readonly unset = new Map<string, { path: Path; mark: Mark }>();
+  readonly findings: Finding[] = [];
+  readonly #file: number;
+  readonly #options: YamlOptions;
+  readonly #anchors = new Map<string, Node>();
+  readonly #done = new Map<unknown, Read>();
+  readonly #open = new Set<unknown>();
+  #mergedKeys = 0;
+
+  constructor(file: number, options: YamlOptions) {
+    this.#file = file;
     this.#options = options;
   }
 
-  read(node: unknown, path: Path): unknown {
-    this.#values += 1;
-    if (this.#values > VALUES_MAX)
-      throw new ComposeError([this.#finding(path, `the file unfolds to more than ${VALUES_MAX} values`)]);
-    if (isAlias(node)) {
-      const target = node.resolve(this.#document);
-      if (target === undefined || path.length > 100)
-        throw new ComposeError([this.#finding(path, `alias *${node.source} cannot be resolved`)]);
-      return this.read(target, path);
+  read(node: unknown, path: Path): Read {
+    if (isAlias(node)) return this.#alias(node, path);
+    if (isScalar(node)) {
+      if (node.anchor !== undefined) this.#anchors.set(node.anchor, node as Node);
+      const read = { value: this.#scalar(node, path), size: 1 };
+      if (node.anchor !== undefined) this.#done.set(node, read);
+      return read;
     }
-    if (isMap(node)) return Object.fromEntries(this.#entries(node.items, path));
-    if (isSeq(node)) {
-      return node.items.map((item, i) => {
-        this.#locate(item, [...path, i]);
-        return this.read(item, [...path, i]);
-      });
-    }
-    return isScalar(node) ? this.#scalar(node, path) : null;
+    if (!isMap(node) && !isSeq(node)) return { value: null, size: 1 };
+    if (node.anchor !== undefined) this.#anchors.set(node.anchor, node as Node);
+    this.#checkTag(node, path);
+    this.#open.add(node);
+    const read = isMap(node) ? this.#map(node.items, path) : this.#list(node.items, path);
+    this.#open.delete(node);
+    if (read.size > UNFOLDED_MAX)
+      this.#stop(node, path, `the file unfolds to more than ${UNFOLDED_MAX} values`);
+    this.#done.set(node, read);
+    return read;
   }
 
-  #entries(items: readonly { key: unknown; value: unknown }[], path: Path): Map<string, unknown> {
-    const own = new Map<string, unknown>();
-    const merged = new Map<string, unknown>();
+  #alias(node: { source: string }, path: Path): Read {
+    const target = this.#anchors.get(node.source);
+    if (target === undefined)
+      return this.#stop(node, path, `there is no anchor &${node.source} above *${node.source}`);
+    if (this.#open.has(target)) return this.#stop(node, path, `*${node.source} stands within its own anchor`);
+    return this.#done.get(target) ?? this.read(target, path);
+  }
+
+  #list(items: readonly unknown[], path: Path): Read {
+    const marks = new Map<Key, Mark>();
+    const written = new Map<Key, string>();
+    const list: unknown[] = [];
+    let size = 1;
+    for (const item of items) {
+      const at = [...path, list.length];
+      if (this.#tagOf(item, at) === "reset") continue;
+      const read = this.read(item, at);
+      const source = writtenNumber(item);
+      if (source !== undefined) written.set(list.length, source);
+      marks.set(list.length, this.#mark(item));
+      list.push(read.value);
+      size += read.size;
+    }
+    this.#options.sources.set(list, { marks, ...(written.size > 0 ? { written } : {}) });
+    return { value: list, size };
+  }
+
+  #map(items: readonly { key: unknown; value: unknown }[], path: Path): Read {
+    const marks = new Map<Key, Mark>();
+    const tags = new Map<Key, Tag>();
+    const written = new Map<Key, string>();
+    const own: [string, unknown][] = [];
+    let mergeValue: { node: unknown } | undefined;
+    let size = 1;
     for (const { key, value } of items) {
-      const name = isScalar(key) ? key.value : key;
-      if (typeof name === "symbol") {
-        for (const [inner, mergedValue] of this.#mergeSources(value, path))
-          if (!merged.has(inner)) merged.set(inner, mergedValue);
+      const name = isScalar(key) ? key.value : undefined;
+      if (typeof name === "symbol" || name === "<<") {
+        if (mergeValue !== undefined)
+          this.#found(key, [...path, "<<"], "stands twice: write <<: [*one, *other]");
+        mergeValue = { node: value };
         continue;
       }
-      const child = [...path, String(name)];
-      this.#locate(key, child);
-      own.set(String(name), this.read(value, child));
+      if (!isScalar(key) || name === null || name === undefined) {
+        this.#found(key ?? value, path, "has a key that is no text");
+        continue;
+      }
+      const word = typeof name === "string" ? name : (key.source ?? String(name));
+      const at = [...path, word];
+      const before = marks.get(word);
+      if (before !== undefined) {
+        const { line } = this.#options.sources.positionOf(before);
+        this.#found(key, at, `stands twice in the same map: first in line ${line}`);
+        continue;
+      }
+      if (word === "__proto__") this.#found(key, at, "is no name");
+      marks.set(word, this.#mark(key));
+      const tag = this.#tagOf(value, at);
+      if (tag !== undefined) tags.set(word, tag);
+      if (tag === "reset") continue;
+      const source = writtenNumber(value);
+      if (source !== undefined) written.set(word, source);
+      const read = this.read(value, at);
+      own.push([word, read.value]);
+      size += read.size;
     }
-    return new Map([...merged].filter(([name]) => !own.has(name)).concat([...own]));
+    let entries = own;
+    if (mergeValue !== undefined) {
+      const merged = this.#merged(mergeValue.node, path, marks, tags, written);
+      entries = [...merged.entries, ...own];
+      size += merged.size;
+    }
+    const { sources } = this.#options;
+    const map = sources.set(Object.fromEntries(entries), {
+      marks,
+      ...(tags.size > 0 ? { tags } : {}),
+      ...(written.size > 0 ? { written } : {}),
+    });
+    return { value: map, size };
   }
 
-  #mergeSources(node: unknown, path: Path): [string, unknown][] {
-    const target = isAlias(node) ? node.resolve(this.#document) : node;
-    const sources = isSeq(target) ? target.items : [target];
-    return sources.flatMap((source) => Object.entries((this.read(source, path) ?? {}) as object));
+  /** What `<<` brings, without the map's own keys. The first of several maps that has a key says its value. */
+  #merged(
+    node: unknown,
+    path: Path,
+    marks: Map<Key, Mark>,
+    tags: Map<Key, Tag>,
+    written: Map<Key, string>,
+  ): { entries: [string, unknown][]; size: number } {
+    const { value, size } = this.read(node, path);
+    const entries: [string, unknown][] = [];
+    for (const source of Array.isArray(value) ? value : [value]) {
+      if (!isContainer(source) || Array.isArray(source)) {
+        if (source !== null) this.#found(node, [...path, "<<"], "must be a map, or a list of maps");
+        continue;
+      }
+      const origin = this.#options.sources.of(source);
+      for (const [word, tag] of origin.tags ?? []) if (!marks.has(word)) tags.set(word, tag);
+      for (const [word, inner] of Object.entries(source)) {
+        if (marks.has(word)) continue;
+        this.#mergedKeys += 1;
+        if (this.#mergedKeys > MERGED_MAX)
+          this.#stop(node, path, `merge keys bring more than ${MERGED_MAX} keys`);
+        const mark = origin.marks.get(word);
+        if (mark !== undefined) marks.set(word, mark);
+        const text = origin.written?.get(word);
+        if (text !== undefined) written.set(word, text);
+        entries.push([word, inner]);
+      }
+    }
+    return { entries, size };
   }
 
-  #scalar(node: { value: unknown; source?: string }, path: Path): unknown {
+  #scalar(node: { value: unknown; source?: string; tag?: string }, path: Path): unknown {
+    const tag = this.#tagOf(node, path);
     const { value } = node;
-    if (typeof value === "number" && isTextPlace(path)) return node.source ?? String(value);
-    if (typeof value !== "string") return typeof value === "bigint" ? Number(value) : value;
+    if (tag === "override" && /^(?:null|~|)$/i.test(node.source ?? "")) return null;
+    if (typeof value === "bigint") return Number(value);
+    const { variables } = this.#options;
+    if (typeof value !== "string" || variables === undefined || !value.includes("$")) return value;
     try {
-      const { text, changed, unset } = interpolate(value, this.#options.variables);
-      if (changed) this.interpolated.add(pathKey(path));
-      for (const name of unset) if (!this.unset.has(name)) this.unset.set(name, path);
+      const { text, unset } = interpolate(value, variables);
+      for (const name of unset)
+        if (!this.unset.has(name)) this.unset.set(name, { path, mark: this.#mark(node) });
       return text;
     } catch (error) {
-      this.findings.push(this.#finding(path, messageOf(error)));
+      this.#found(node, path, messageOf(error));
       return value;
     }
   }
 
-  #locate(node: unknown, path: Path): void {
-    const start = (node as Node | null | undefined)?.range?.[0]; // parsed nodes have a range
-    const key = pathKey(path);
-    if (start !== undefined && !this.#lineByPath.has(key))
-      this.#lineByPath.set(key, this.#lines.linePos(start).line);
+  #tagOf(node: unknown, path: Path): Tag | undefined {
+    const tag = (node as { tag?: string } | null)?.tag;
+    if (tag === undefined || isAlias(node)) return undefined;
+    const known = TAGS[tag];
+    if (known === undefined) this.#checkTag(node, path);
+    return known;
   }
 
-  #finding(path: Path, rule: string): Finding {
-    return { position: { file: this.#options.file, line: this.lineOf(path) }, key: pathText(path), rule };
+  #checkTag(node: unknown, path: Path): void {
+    const { tag } = node as { tag?: string }; // a node of the library
+    if (tag === undefined || tag in TAGS || PLAIN_TAG.test(tag)) return;
+    this.#found(node, path, `has the unknown tag ${tag}: known are !reset and !override`);
   }
 
-  knownDepth(path: Path): number {
-    let length = path.length;
-    while (length > 0 && !this.#lineByPath.has(pathKey(path.slice(0, length)))) length -= 1;
-    return length;
+  #mark(node: unknown): Mark {
+    const offset = (node as Node | null | undefined)?.range?.[0] ?? 0; // parsed nodes have a range
+    return this.#options.sources.mark(this.#file, offset);
   }
 
-  /** The line of the path, or of its nearest known ancestor. */
-  lineOf(path: Path): number {
-    return this.#lineByPath.get(pathKey(path.slice(0, this.knownDepth(path)))) ?? 1;
+  #finding(node: unknown, path: Path, rule: string): Finding {
+    const position = this.#options.sources.positionOf(this.#mark(node));
+    return { position, key: pathText(path), rule };
   }
+
+  #found(node: unknown, path: Path, rule: string): void {
+    this.findings.push(this.#finding(node, path, rule));
+    if (this.findings.length >= FINDINGS_MAX) throw new ComposeError(this.findings);
+  }
+
+  #stop(node: unknown, path: Path, rule: string): never {
+    throw new ComposeError([...this.findings, this.#finding(node, path, rule)]);
+  }
+}
+
+/** The source of a number that is not printed as it is written. */
+function writtenNumber(node: unknown): string | undefined {
+  if (!isScalar(node) || (typeof node.value !== "number" && typeof node.value !== "bigint")) return undefined;
+  return node.source === undefined || node.source === String(node.value) ? undefined : node.source;
 }

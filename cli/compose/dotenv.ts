@@ -1,0 +1,152 @@
+/**
+ * Files of variables: `.env`, --env-file, env_file and label_file. Pure.
+ * Two grammars: Compose's (quotes, escapes, values over several lines, `export`, comments, variables) and the
+ * plain one, which takes what stands behind `=` as it is: env_file with `format: raw`, and all env_files of
+ * version 3 files, as `docker stack deploy` reads them.
+ * Source: Compose Specification, "Env_file format"; Docker's environment file reference.
+ */
+import { InvalidArgumentError } from "../../base/errors/errors.js";
+import { interpolate, type Variables } from "./interpolate.js";
+
+/** null: the name stood without a value, and the environment has none either. */
+export type EnvEntries = ReadonlyMap<string, string | null>;
+
+export interface DotenvOptions {
+  /** Names in values: these first, then what the file said above. */
+  readonly variables: Variables;
+  /** Names the file in errors. */
+  readonly file: string;
+}
+
+const ESCAPES: Readonly<Record<string, string>> = {
+  a: "\u0007",
+  b: "\b",
+  c: "c",
+  f: "\f",
+  n: "\n",
+  r: "\r",
+  t: "\t",
+  v: "\v",
+  '"': '"',
+  "\\": "\\",
+  // stays one dollar through interpolation
+  $: "$$",
+};
+/** A file of variables may be that long, in characters. */
+export const ENV_FILE_LENGTH_MAX = 1024 * 1024;
+
+/** @throws {InvalidArgumentError} with file and line. */
+export function parseDotenv(text: string, { variables, file }: DotenvOptions): EnvEntries {
+  checkLength(text, file);
+  const entries = new Map<string, string | null>();
+  const own: Record<string, string | undefined> = Object.create(null) as Record<string, string>; // empty
+  const lookup: Variables = new Proxy(own, {
+    get: (target, name) => (typeof name === "string" ? (variables[name] ?? target[name]) : undefined),
+  });
+  const scan = new Scanner(text.replace(/^\uFEFF/, ""), file);
+  for (let key = scan.key(); key !== undefined; key = scan.key()) {
+    if (!key.hasValue) {
+      entries.set(key.name, variables[key.name] ?? null);
+      continue;
+    }
+    const { value, expands } = scan.value();
+    try {
+      const full = expands ? interpolate(value, lookup).text : value;
+      entries.set(key.name, full);
+      own[key.name] = full;
+    } catch (error) {
+      scan.fail((error as Error).message); // interpolate throws errors alone
+    }
+  }
+  return entries;
+}
+
+class Scanner {
+  readonly #text: string;
+  readonly #file: string;
+  #at = 0;
+
+  constructor(text: string, file: string) {
+    this.#text = text;
+    this.#file = file;
+  }
+
+  fail(rule: string): never {
+    const line = this.#text.slice(0, this.#at).split("\n").length;
+    throw new InvalidArgumentError(`${this.#file}:${line}: ${rule}`);
+  }
+
+  #match(pattern: RegExp): RegExpExecArray | null {
+    pattern.lastIndex = this.#at;
+    const match = pattern.exec(this.#text);
+    if (match !== null) this.#at += match[0].length;
+    return match;
+  }
+
+  /** The next name, past blank lines and comments; undefined at the end. */
+  key(): { name: string; hasValue: boolean } | undefined {
+    this.#match(/(?:\s+|#[^\n]*)*/y);
+    if (this.#at >= this.#text.length) return undefined;
+    this.#match(/export[ \t]+(?=[^\s=:])/y);
+    const match = this.#match(/([\p{L}\p{N}_.[\]-]+)[^\S\n]*(?:([=:])[^\S\n]*|(?=\n|$))/uy);
+    if (match === null) {
+      const line = /[^\n]{0,40}/y;
+      line.lastIndex = this.#at;
+      this.fail(`must be NAME=VALUE, got ${JSON.stringify(line.exec(this.#text)?.[0] ?? "")}`);
+    }
+    return { name: match[1] ?? "", hasValue: match[2] !== undefined };
+  }
+
+  value(): { value: string; expands: boolean } {
+    const quote = this.#text[this.#at];
+    if (quote !== '"' && quote !== "'") {
+      const line = this.#match(/[^\n]*/y)?.[0] ?? "";
+      return {
+        value: line
+          .replace(/\s#.*$/s, "")
+          .replace(/^#.*$/s, "")
+          .trimEnd(),
+        expands: true,
+      };
+    }
+    const match = this.#match(quote === '"' ? /"((?:[^"\\]|\\[\s\S])*)"/y : /'((?:[^'\\]|\\[\s\S])*)'/y);
+    if (match === null) this.fail(`a closing ${quote} is missing`);
+    const inner = match[1] ?? "";
+    const rest = this.#match(/[^\n]*/y)?.[0] ?? "";
+    if (!/^\s*(#.*)?$/s.test(rest))
+      this.fail(`has ${JSON.stringify(rest.trim())} behind the closing ${quote}`);
+    if (quote === "'") return { value: inner.replaceAll("\\'", "'"), expands: false };
+    const value = inner.replace(/\\(0[0-7]{1,3}|[abcfnrtv$"\\])/g, (_, code: string) =>
+      code.startsWith("0") ? String.fromCharCode(Number.parseInt(code, 8)) : (ESCAPES[code] ?? code),
+    );
+    return { value, expands: true };
+  }
+}
+
+/** @throws {InvalidArgumentError} with file and line. */
+export function parsePlainEnv(text: string, { variables, file }: DotenvOptions): EnvEntries {
+  checkLength(text, file);
+  const entries = new Map<string, string | null>();
+  for (const [i, raw] of text
+    .replace(/^\uFEFF/, "")
+    .split(/\r?\n/)
+    .entries()) {
+    const line = raw.trimStart();
+    if (line === "" || line.startsWith("#")) continue;
+    const at = line.indexOf("=");
+    const name = at < 0 ? line : line.slice(0, at);
+    if (name === "" || /\s/.test(name))
+      throw new InvalidArgumentError(
+        `${file}:${i + 1}: must be NAME=VALUE, got ${JSON.stringify(line.slice(0, 40))}`,
+      );
+    if (at >= 0) entries.set(name, line.slice(at + 1));
+    // a name alone that nobody has set is left out, as Docker does
+    else if (variables[name] !== undefined) entries.set(name, variables[name]);
+  }
+  return entries;
+}
+
+function checkLength(text: string, file: string): void {
+  if (text.length > ENV_FILE_LENGTH_MAX)
+    throw new InvalidArgumentError(`${file} is longer than ${ENV_FILE_LENGTH_MAX} characters`);
+}

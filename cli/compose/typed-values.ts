@@ -1,0 +1,104 @@
+/**
+ * Gives text the type its key wants: "3" and ${COUNT} become 3 where a number belongs; and refuses items of
+ * a list that stand twice. Pure. After validation: what is to be cast has the form already.
+ * Copies only what changes, so that shared values stay shared.
+ */
+import { type Finding, type Path, pathText } from "./compose-error.js";
+import type { Schema } from "./schema/flatten-schema.js";
+import { FILE_SCHEMA } from "./schema/schema.generated.js";
+import { isContainer, type Sources } from "./sources.js";
+import { shortened } from "./validate.js";
+import type { YamlTree } from "./yaml-tree.js";
+
+type Map_ = Readonly<Record<string, unknown>>;
+
+export function typedValues(tree: YamlTree, sources: Sources, findings: Finding[]): unknown {
+  const caster = new Caster(tree, sources, findings);
+  return caster.value(tree.value, FILE_SCHEMA, []);
+}
+
+const DEFINITIONS = FILE_SCHEMA["definitions"] as Readonly<Record<string, Schema>>; // the generated schema's
+const TRUE = /^(?:true|yes|on|y)$/i;
+
+class Caster {
+  readonly #tree: YamlTree;
+  readonly #sources: Sources;
+  readonly #findings: Finding[];
+  /** By value, then by schema: what stands at several places is cast once. */
+  readonly #done = new Map<object, Map<Schema, unknown>>();
+
+  constructor(tree: YamlTree, sources: Sources, findings: Finding[]) {
+    this.#tree = tree;
+    this.#sources = sources;
+    this.#findings = findings;
+  }
+
+  value(value: unknown, given: Schema, path: Path): unknown {
+    const ref = given["$ref"] as string | undefined; // JSON Schema's keyword
+    const schema = ref === undefined ? given : (DEFINITIONS[ref.slice("#/definitions/".length)] ?? given);
+    if (typeof value === "string") return cast(value, schema["cast"]);
+    if (!isContainer(value)) return value;
+    const known = this.#done.get(value)?.get(schema);
+    if (known !== undefined) return known;
+    const made = Array.isArray(value)
+      ? this.#list(value, schema, path)
+      : this.#map(value as Map_, schema, path); // a container is one of the two
+    const bySchema = this.#done.get(value) ?? new Map<Schema, unknown>();
+    bySchema.set(schema, made);
+    this.#done.set(value, bySchema);
+    return made;
+  }
+
+  #list(list: readonly unknown[], schema: Schema, path: Path): readonly unknown[] {
+    if (schema["unique"] === true) this.#checkUnique(list, path);
+    const items = schema["items"] as Schema | undefined; // JSON Schema's keyword
+    if (items === undefined) return list;
+    const made = list.map((item, i) => this.value(item, items, [...path, i]));
+    if (made.every((item, i) => item === list[i])) return list;
+    return this.#sources.set(made, this.#sources.of(list));
+  }
+
+  #map(map: Map_, schema: Schema, path: Path): Map_ {
+    const properties = (schema["properties"] ?? {}) as Readonly<Record<string, Schema>>;
+    const patterns = Object.entries((schema["patternProperties"] ?? {}) as Readonly<Record<string, Schema>>);
+    let changed = false;
+    const made = Object.entries(map).map(([key, inner]): [string, unknown] => {
+      const below = Object.hasOwn(properties, key)
+        ? properties[key]
+        : patterns.find(([pattern]) => !(pattern === "^x-" && !key.startsWith("x-")))?.[1];
+      if (below === undefined) return [key, inner];
+      const value = this.value(inner, below, [...path, key]);
+      if (value !== inner) changed = true;
+      return [key, value];
+    });
+    return changed ? this.#sources.set(Object.fromEntries(made), this.#sources.of(map)) : map;
+  }
+
+  #checkUnique(list: readonly unknown[], path: Path): void {
+    const seen = new Set<string>();
+    for (const [i, item] of list.entries()) {
+      const text = JSON.stringify(item);
+      if (seen.has(text)) {
+        const at = [...path, i];
+        this.#findings.push({
+          position: this.#sources.locate(this.#tree.value, at, this.#tree.mark),
+          key: pathText(at),
+          rule: `stands twice in the list: ${shortened(item)}`,
+        });
+      }
+      seen.add(text);
+    }
+  }
+}
+
+function cast(text: string, kind: unknown): unknown {
+  switch (kind) {
+    case "boolean":
+      return text.includes("$") ? text : TRUE.test(text);
+    case "integer":
+    case "number":
+      return /^-?\d*\.?\d+$/.test(text) ? Number(text) : text;
+    default:
+      return text;
+  }
+}
