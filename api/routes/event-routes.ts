@@ -19,6 +19,7 @@ const OBJECT_KEYS = [
   "node",
   "plugin",
   "secret",
+  "stack",
   "service",
   "task",
   "volume",

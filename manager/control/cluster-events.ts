@@ -3,7 +3,8 @@
  * Pure. Changes that only the machinery cares about (leases, addresses, certificates) make no event.
  */
 import type { ClusterEvent } from "../../proto/gen/skein/v1/control.js";
-import type { Network, Node, Service, Task } from "../../proto/gen/skein/v1/objects.js";
+import type { Network, Node, Service, Stack, Task } from "../../proto/gen/skein/v1/objects.js";
+import type { StackDeployment } from "../../proto/gen/skein/v1/stack_types.js";
 import {
   NodeAvailability,
   NodeRole,
@@ -12,6 +13,7 @@ import {
   UpdateState,
 } from "../../proto/gen/skein/v1/types.js";
 import { deepEqual } from "../orchestrator/spec-equality.js";
+import { phaseWord } from "../stacks/deployment/stack-phase.js";
 import type { StoreChange, TableName } from "../store/types.js";
 import { taskName } from "./tasks.js";
 
@@ -25,6 +27,7 @@ export const EVENT_TABLES = [
   "secret",
   "config",
   "network",
+  "stack",
 ] as const satisfies readonly TableName[];
 
 /** @returns undefined when the change is of no interest. */
@@ -62,6 +65,8 @@ function attributesOf(change: StoreChange): Attributes | undefined {
       return { name: (change.after ?? change.before)?.annotations?.name ?? "" };
     case "network":
       return networkAttributes(change.before, change.after);
+    case "stack":
+      return stackAttributes(change.before, change.after);
     default:
       return undefined;
   }
@@ -133,6 +138,23 @@ function taskAttributes(before: Task | undefined, after: Task | undefined): Attr
   if (cause !== "") attributes["cause"] = cause;
   if (moved && container?.exitCode !== undefined) attributes["exitCode"] = String(container.exitCode);
   return moved || desired ? attributes : undefined;
+}
+
+/** A phase begins, or another revision is wanted; steps within a phase are told to who watches the stack. */
+function stackAttributes(before: Stack | undefined, after: Stack | undefined): Attributes | undefined {
+  const attributes: Attributes = { name: (after ?? before)?.annotations?.name ?? "" };
+  if (after === undefined) return attributes;
+  const [old, now] = [before?.deployment, after.deployment];
+  if (now === undefined) return before === undefined ? attributes : undefined;
+  attributes["revision"] = String(now.revision);
+  const moved = record(attributes, "phase", phaseOf(old), phaseOf(now));
+  if (now.failure !== "") attributes["failure"] = now.failure;
+  return moved || old?.revision !== now.revision ? attributes : undefined;
+}
+
+/** "going back" */
+function phaseOf(deployment: StackDeployment | undefined): string {
+  return deployment === undefined ? "" : phaseWord(deployment.phase);
 }
 
 function replicasOf(service: Service): string {

@@ -46,6 +46,11 @@ export function changeOf(service: Service): {
   return { kind: back ? "rollback" : "update", detail: service.specChange };
 }
 
+/** A new service's tasks: "create", and for whom when that was not a user: "create: stack shop revision 4". */
+export function createdFor(service: Service): { readonly kind: "create"; readonly detail: string } {
+  return { kind: "create", detail: service.specChange };
+}
+
 /** The last moment that a date can name. Source: ECMAScript, time values. */
 const LAST_DATE_MS = 8.64e15;
 

@@ -10,6 +10,7 @@
 import type { Node, Task } from "../../proto/gen/skein/v1/objects.js";
 import { NodeAvailability, NodeState, TaskState } from "../../proto/gen/skein/v1/types.js";
 import { satisfiesPlacement } from "../scheduler/constraint.js";
+import { createdFor } from "./cause.js";
 import { holdUntilDeadline, isDrained } from "./hand-over.js";
 import { PORTION_SLOTS } from "./plan-replicated.js";
 import { planSlot } from "./plan-slot.js";
@@ -54,7 +55,7 @@ export function* planGlobal(plan: PlanBuilder): Generator<void, readonly Slot[]>
       if (!paused || tasks.some(isWanted)) planSlot(plan, slot);
     } else if (!paused) {
       const why = first
-        ? ({ kind: "create" } as const)
+        ? createdFor(plan.service)
         : ({ kind: "node", detail: `${nodeName(node)} takes tasks` } as const);
       plan.create({ slot: 0, nodeId: node.id, ...why });
     }

@@ -178,10 +178,11 @@ function leave(plan: PlanBuilder, node: Node, tasks: readonly Task[]): void {
 
 function create(plan: PlanBuilder, where: { slot: number; nodeId: string }): void {
   const jobIteration = plan.service.jobStatus?.iteration ?? 0;
+  const { specChange } = plan.service;
   plan.create({
     ...where,
     kind: "job",
-    detail: `iteration ${jobIteration}`,
+    detail: `iteration ${jobIteration}${specChange.startsWith("stack ") ? `: ${specChange}` : ""}`,
     jobIteration,
     desiredState: TaskState.COMPLETE,
   });

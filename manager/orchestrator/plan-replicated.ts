@@ -5,6 +5,7 @@
  * Pure. Yields between portions, so that a service of many thousand tasks is planned in slices.
  */
 import { TaskState } from "../../proto/gen/skein/v1/types.js";
+import { createdFor } from "./cause.js";
 import { planSlot } from "./plan-slot.js";
 import { planUpdate } from "./plan-update.js";
 import { atOnce, sortInPortions } from "./portions.js";
@@ -53,7 +54,7 @@ function* grow(plan: PlanBuilder, slots: readonly Slot[], replicas: number): Gen
   const detail = scaleDetail(plan, used.size, replicas);
   for (let slot = 1, count = used.size; count < replicas; slot++) {
     if (used.has(slot)) continue;
-    plan.begin(slot, first ? { kind: "create" } : { kind: "scale", detail });
+    plan.begin(slot, first ? createdFor(plan.service) : { kind: "scale", detail });
     count++;
     if (count % PORTION_SLOTS === 0) yield;
   }
