@@ -53,10 +53,8 @@ class SshSocket extends Duplex {
     stderr?.on("data", (chunk: Buffer) => {
       this.#complaint = (this.#complaint + chunk.toString("utf8")).slice(0, COMPLAINT_BYTES_MAX);
     });
-    stdin?.on("error", (error) => {
-      // Its exit tells more than the broken pipe.
-      if (!this.#child.killed && this.#child.exitCode !== null) this.destroy(error);
-    });
+    // A broken pipe: the exit that comes with it tells why.
+    stdin?.on("error", () => undefined);
     this.#child.once("error", (error) => this.destroy(this.#trouble(error.message)));
     this.#child.once("close", (code) => {
       if (code !== 0 && !this.#heard) this.destroy(this.#trouble(reasonOf(code), code ?? undefined));
@@ -77,8 +75,8 @@ class SshSocket extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    // one that is gone says why when it closes
-    this.#child.stdin?.write(chunk, (error) => done(this.#child.exitCode === null ? error : undefined));
+    // what could not be written is told when the process closes
+    this.#child.stdin?.write(chunk, () => done());
   }
 
   override _final(done: (error?: Error | null) => void): void {

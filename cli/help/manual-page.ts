@@ -21,11 +21,15 @@ const ENVIRONMENT: readonly (readonly [string, string])[] = [
   ["NO_COLOR", "When it is set and not empty, nothing is coloured."],
 ];
 
-/** Text as roff takes it. */
+const hexOf = (sign: string): string =>
+  (sign.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0");
+
+/** Text as roff takes it: in ASCII. */
 export function roff(text: string): string {
   return text
     .replaceAll("\\", "\\e")
     .replaceAll("-", "\\-")
+    .replaceAll(/[^\x20-\x7e\n\t]/gu, (sign) => `\\[u${hexOf(sign)}]`)
     .split("\n")
     .map((line) => (/^[.']/.test(line) ? `\\&${line}` : line))
     .join("\n");
