@@ -27,8 +27,8 @@ A file that says \`version: "3"\` up to \`"3.13"\` means what \`docker stack dep
 leaves out with a warning is left out with a warning here too, which says what to do: remove \`version\`. Those keys are
 marked ¹. Further, in such a file:
 
-- \`restart: "no"\` restarts all the same (say \`deploy.restart_policy.condition: none\`); a host address of a port counts for
-  nothing; \`ipv4_address\` and \`ipv6_address\` choose nothing.
+- \`restart: "no"\` restarts all the same (say \`deploy.restart_policy.condition: none\`); a host address of a
+  port counts for nothing; \`ipv4_address\` and \`ipv6_address\` choose nothing.
 - \`depends_on\`, \`tmpfs\` and all keys that Docker's client does not know are honoured as in any other file.
 `;
 
