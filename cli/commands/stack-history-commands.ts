@@ -17,10 +17,12 @@ async function history(context: Context, stack: string, flags: HistoryFlags): Pr
     [import("../stack/http-stacks.js"), import("../output/stack-rows.js"), import("../output/table.js")],
   );
   const [revisions, state] = await Promise.all([fetchRevisions(context, stack), fetchState(context, stack)]);
-  const options = { nowMs: Date.now(), noTrunc: flags.trunc === false, current: state.GoodRevision };
+  const forPeople = flags.format === undefined || flags.format.startsWith("table");
+  const noTrunc = flags.trunc === false || !forPeople;
+  const options = { nowMs: Date.now(), noTrunc, current: state.GoodRevision };
   const rows = revisions.map((revision) => historyRow(revision, options));
   context.print(
-    renderList(HISTORY_COLUMNS, rows, { format: flags.format, quiet: flags.quiet, idField: "Number" }),
+    renderList(HISTORY_COLUMNS, rows, { format: flags.format, quiet: flags.quiet, idField: "Revision" }),
   );
 }
 
@@ -97,7 +99,7 @@ export function addStackHistoryCommands(stack: Command, context: Context): void 
       "\nA change made object by object (docker stack deploy, service update) is a revision, too.\n\nExamples:\n" +
         "  skein stack history shop\n" +
         "  skein stack inspect shop 3                           one revision: digests, versions of files\n" +
-        "  skein stack history --format '{{.Number}} {{.By}}' shop",
+        "  skein stack history --format '{{.Revision}} {{.By}}' shop",
     )
     .action((name: string, flags: HistoryFlags) => history(context, name, flags));
   addJsonFormat(

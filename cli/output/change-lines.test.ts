@@ -16,7 +16,7 @@ const CHANGES: readonly StackChange[] = [
   change({
     Action: "change",
     RestartsTasks: true,
-    Reason: "image and environment differ",
+    Reason: "tasks are replaced: image, variable MODE",
     Fields: [
       { Path: "image", Before: "nginx:1", After: "nginx:2" },
       { Path: "environment.MODE", Before: "", After: "fast" },
@@ -33,7 +33,7 @@ test("changes are told by kind, each with its mark, what happens to tasks and th
   assert.deepEqual(changeLines(CHANGES), [
     "-/+ network front  (made anew: its subnet differs)",
     "+ secret key",
-    "~ service web  (its tasks are replaced: image and environment differ)",
+    "~ service web  (tasks are replaced: image, variable MODE)",
     "    image:            nginx:1 -> nginx:2",
     "    environment.MODE: + fast",
     "    labels.x:         - 1",

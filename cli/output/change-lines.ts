@@ -29,16 +29,9 @@ export function changeLines(changes: readonly StackChange[], screen: Screen = NO
 }
 
 function linesOf(change: StackChange, screen: Screen): string[] {
-  const { Kind, Key, Action, Fields, Reason, RestartsTasks } = change;
+  const { Kind, Key, Action, Fields } = change;
   const mark = MARKS[Action];
-  const aside = [
-    ...(Action === "change" && Kind === "service"
-      ? [RestartsTasks ? "its tasks are replaced" : "no task is touched"]
-      : Action === "replace"
-        ? ["made anew"]
-        : []),
-    ...(Reason === "" ? [] : [Reason]),
-  ].join(": ");
+  const aside = asideOf(change);
   const head = `${coloured(screen, COLOUR_OF[Action], `${mark} ${Kind} ${Key}`)}${aside === "" ? "" : `  (${aside})`}`;
   const indent = " ".repeat(mark.length + 3);
   const width = Math.max(0, ...Fields.map(({ Path }) => Path.length));
@@ -48,6 +41,20 @@ function linesOf(change: StackChange, screen: Screen): string[] {
     ...shown.map((field) => `${indent}${fieldText(field, width, screen)}`),
     ...(Fields.length > shown.length ? [`${indent}and ${Fields.length - shown.length} more fields`] : []),
   ];
+}
+
+/** What it means for tasks or for the object, and why. */
+function asideOf({ Kind, Action, Reason, RestartsTasks }: StackChange): string {
+  const what =
+    Action === "replace"
+      ? "made anew"
+      : Action !== "change" || Kind !== "service"
+        ? ""
+        : RestartsTasks
+          ? "tasks are replaced"
+          : "no task is touched";
+  if (what === "" || Reason.startsWith(what)) return Reason;
+  return Reason === "" ? what : `${what}: ${Reason}`;
 }
 
 function fieldText({ Path, Before, After }: StackFieldChange, width: number, screen: Screen): string {

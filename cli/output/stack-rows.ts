@@ -2,7 +2,7 @@
  * Stacks and their revisions as `stack ls`, `stack history` and `stack status` show them. Pure.
  */
 import type { RevisionSummary, StackServiceState, StackState, StackSummary } from "../../proto/stack-api.js";
-import { headline } from "../stack/stack-progress.js";
+import { countsText, headline } from "../stack/stack-progress.js";
 import { type Column, type Row, table } from "./table.js";
 import { duration } from "./words.js";
 
@@ -31,7 +31,7 @@ export function stackRow(stack: StackSummary): Row {
 }
 
 export const HISTORY_COLUMNS: readonly Column[] = [
-  { header: "REVISION", field: "Revision" },
+  { header: "REVISION", field: "Mark" },
   { header: "WHEN", field: "When" },
   { header: "BY", field: "By" },
   { header: "OUTCOME", field: "Outcome" },
@@ -57,7 +57,8 @@ export function historyRow(revision: RevisionSummary, options: HistoryOptions): 
         : "";
   const changes = `${source}${revision.Changes}${Failure === "" ? "" : `; failed: ${Failure}`}`;
   return {
-    Revision: `${number}${number === options.current ? "*" : ""}`,
+    Mark: `${number}${number === options.current ? "*" : ""}`,
+    Revision: number,
     When: options.noTrunc
       ? revision.At
       : `${duration(options.nowMs - Date.parse(revision.At)).toLowerCase()} ago`,
@@ -67,7 +68,7 @@ export function historyRow(revision: RevisionSummary, options: HistoryOptions): 
       options.noTrunc || changes.length <= CHANGES_LENGTH_MAX
         ? changes
         : `${changes.slice(0, CHANGES_LENGTH_MAX - 1)}…`,
-    Number: number,
+    Current: number === options.current,
     At: revision.At,
     Origin,
     Restores,
@@ -114,8 +115,8 @@ const SERVICE_COLUMNS: readonly Column[] = [
   { header: "DETAIL", field: "Detail" },
 ];
 
-const tasksText = ({ Running, Desired, Completed }: StackServiceState): string =>
-  Completed > 0 ? `${Completed}/${Desired} completed` : `${Running}/${Desired}`;
+const tasksText = (service: StackServiceState): string =>
+  service.Completed > 0 ? countsText(service) : `${service.Running}/${service.Desired}`;
 
 export function statusLines(state: StackState): string[] {
   const lines = [headline(state)];

@@ -74,7 +74,8 @@ function failureText(state: StackState): string {
   const { Name: stack, Revision: revision } = state;
   const cause = state.Failure === "" ? "it is not known why" : state.Failure;
   const lines = [`revision ${revision} of stack ${stack} failed: ${cause}`];
-  const faulty = state.Services.filter(isFaulty);
+  const named = /^service (\S+?):/.exec(state.Failure)?.[1]; // going back, it is not a faulty one any more
+  const faulty = state.Services.filter((service) => isFaulty(service) || service.Key === named);
   for (const service of faulty.slice(0, FAILED_SHOWN_MAX)) lines.push(...serviceLines(service, cause));
   if (faulty.length > FAILED_SHOWN_MAX)
     lines.push(`  and ${plural(faulty.length - FAILED_SHOWN_MAX, "more service")}`);

@@ -20,16 +20,25 @@ const MARKS: Readonly<Record<StackServiceState["State"], string>> = {
   removed: "-",
 };
 
+/** "2/3 running"; of a job that has begun "1 completed", and what still runs. */
+export function countsText({ Running, Desired, Completed }: StackServiceState): string {
+  if (Completed === 0) return `${Running}/${Desired} running`;
+  return `${Completed} completed${Running > 0 ? `, ${Running} running` : ""}`;
+}
+
+/** The counts say it already. */
+const COUNTED = /^\d+ of \d+ tasks? (run|completed?)$/;
+
 /** What a service does, without its name. */
 export function serviceText(service: StackServiceState): string {
-  const { State, Message, Trouble, Running, Desired, Completed } = service;
-  const counts = Completed > 0 ? `${Completed}/${Desired} completed` : `${Running}/${Desired} running`;
+  const { State, Message, Trouble } = service;
+  const counts = countsText(service);
   const aside = (text: string): string => (text === "" ? "" : `: ${text}`);
   switch (State) {
     case "waiting":
       return Message === "" ? "waiting" : Message;
     case "applied":
-      return `${counts}${aside(Trouble || Message)}`;
+      return `${counts}${aside(Trouble || (COUNTED.test(Message) ? "" : Message))}`;
     case "unchanged":
       return `${counts}, unchanged${aside(Trouble)}`;
     case "reached":
@@ -65,6 +74,12 @@ export function headline(state: StackState): string {
 
 const left = (state: StackState): number => state.Services.filter(({ State }) => State !== "removed").length;
 
+/** While it waits, what for: how far that has come is told on its own line. */
+function lineText(service: StackServiceState): string {
+  if (service.State !== "waiting") return serviceText(service);
+  return serviceText(service).split(": ")[0] ?? "";
+}
+
 /** Prints what changed: fit for files and pipes. */
 export class PlainStackView implements StackView {
   readonly #write: (text: string) => void;
@@ -75,8 +90,8 @@ export class PlainStackView implements StackView {
   }
 
   show(state: StackState): void {
-    this.#once("", state.Phase === "applying" || state.Phase === "removing" ? "" : headline(state));
-    for (const service of state.Services) this.#once(service.Key, `${service.Key}: ${serviceText(service)}`);
+    this.#once("", state.Phase === "going back" ? headline(state) : ""); // how it ended is told by the command
+    for (const service of state.Services) this.#once(service.Key, `${service.Key}: ${lineText(service)}`);
   }
 
   end(): void {
