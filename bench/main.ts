@@ -3,6 +3,7 @@
  */
 const benches: Readonly<Record<string, () => Promise<{ run: () => Promise<void> }>>> = {
   start: () => import("./start.js"),
+  stack: () => import("./stack.js"),
   control: () => import("./control.js"),
   "control-cluster": () => import("./control-cluster.js"),
   "control-orchestrator": () => import("./control-orchestrator.js"),
@@ -16,6 +17,7 @@ const benches: Readonly<Record<string, () => Promise<{ run: () => Promise<void> 
   engine: () => import("./engine.js"),
   snapshot: () => import("./snapshot.js"),
   "control-lab": () => import("./control-lab.js"),
+  cli: () => import("./cli.js"),
 };
 
 // What a benchmark made is swept at the exit of its process: an interruption has to be one.
