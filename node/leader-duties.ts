@@ -16,6 +16,7 @@ import { startKeyManager } from "../manager/keys/key-manager.js";
 import { startNetworkKeyManager } from "../manager/keys/network-key-manager.js";
 import { startRoleManager } from "../manager/membership/role-manager.js";
 import { createControlLoops } from "../manager/orchestrator/control-loops.js";
+import { createStackObserver } from "../manager/stacks/control/stack-observer.js";
 import { createStackLoop } from "../manager/stacks/deployment/stack-loop.js";
 import type { Store } from "../manager/store/types.js";
 import type { RaftNode } from "../raft/host/raft-node.js";
@@ -96,6 +97,12 @@ export class LeaderDuties {
     const stacks = createStackLoop({ store, clock, random: random.child(`stacks-${term}`), log: stackLog });
     scope.own(stacks);
     stacks.start();
+    const observer = createStackObserver({
+      ...{ store, clock, random: random.child(`observer-${term}`) },
+      log: log.child({ component: "stack-observer" }),
+    });
+    scope.own(observer);
+    observer.start();
     scope.own(startRoleManager({ store, raft, clock, log: log.child({ component: "role-manager" }) }));
     const rotationLog = log.child({ component: "root-rotation" });
     scope.own(startRootRotation({ store, clock, random: random.child(`ca-${term}`), log: rotationLog }));

@@ -45,9 +45,13 @@ export interface CheckOptions {
   readonly random: Random;
 }
 
+export function isStackName(name: string): boolean {
+  return name.length <= STACK_NAME_LENGTH_MAX && STACK_NAME.test(name);
+}
+
 /** @throws {InvalidArgumentError} */
 export function checkStackName(name: string): void {
-  if (name.length <= STACK_NAME_LENGTH_MAX && STACK_NAME.test(name)) return;
+  if (isStackName(name)) return;
   throw new InvalidArgumentError(
     `invalid stack name ${JSON.stringify(name)}: 1 to ${STACK_NAME_LENGTH_MAX} letters, digits, "-" and "_" ` +
       "are allowed, the first and the last one a letter or a digit",

@@ -12,6 +12,7 @@ import {
 } from "../../../proto/gen/skein/v1/stack_types.js";
 import { dataOfVersion, newestVersion } from "../../control/data-versions.js";
 import { isLeaving } from "../../control/find-object.js";
+import { versionOf } from "../../store/tables.js";
 import type { ReadTx } from "../../store/types.js";
 import { findStack } from "../deployment/begin.js";
 import { keptFiles } from "../deployment/leftovers.js";
@@ -23,14 +24,28 @@ import { serviceKey } from "./stack-update.js";
 /** Digests of data by the data itself, which never changes: a stack is looked at often. */
 const digests = new WeakMap<Uint8Array, string>();
 
-/** @param like gives keys, order of start, and what is external; undefined: nobody said. */
-export function definitionNow(tx: ReadTx, stackName: string, like?: StackDefinition): StackDefinition {
-  const lookup = { by: "stackName", stackName } as const;
-  const services = tx
-    .list("service", lookup)
-    .filter((service) => !isLeaving(service))
-    .flatMap(({ spec }) => (spec === undefined ? [] : [namedSpec(tx, spec)]));
+export interface NowOptions {
+  readonly stackName: string;
+  /** Gives keys, order of start, and what is external; undefined: nobody said. */
+  readonly like: StackDefinition | undefined;
+  /**
+   * Index in the store: what `like` does not have was left over by a deployment without prune, and is not
+   * told, unless it was changed after. @default 0, it is told
+   */
+  readonly changedAfter?: number;
+}
+
+export function definitionNow(tx: ReadTx, options: NowOptions): StackDefinition {
+  const { stackName, like, changedAfter = 0 } = options;
   const known = new Map((like?.services ?? []).map((service) => [service.spec?.annotations?.name, service]));
+  const services = tx
+    .list("service", { by: "stackName", stackName })
+    .filter((service) => !isLeaving(service))
+    .filter(
+      ({ spec, specVersion }) =>
+        known.has(spec?.annotations?.name) || (specVersion?.index ?? 0) > changedAfter || changedAfter === 0,
+    )
+    .flatMap(({ spec }) => (spec === undefined ? [] : [namedSpec(tx, spec)]));
   const own = services.map((spec): StackService => {
     const name = spec.annotations?.name ?? "";
     const former = known.get(name);
@@ -40,18 +55,20 @@ export function definitionNow(tx: ReadTx, stackName: string, like?: StackDefinit
   const order = new Map((like?.services ?? []).map(({ key }, at) => [key, at]));
   const place = ({ key }: StackService): number => order.get(key) ?? order.size;
   return {
-    networks: networksNow(tx, stackName, like),
-    secrets: filesNow(tx, "secret", { stackName, like: like?.secrets ?? [] }),
-    configs: filesNow(tx, "config", { stackName, like: like?.configs ?? [] }),
+    networks: networksNow(tx, options),
+    secrets: filesNow(tx, "secret", options),
+    configs: filesNow(tx, "config", options),
     services: own.sort((a, b) => place(a) - place(b) || (a.key < b.key ? -1 : 1)),
   };
 }
 
-function networksNow(tx: ReadTx, stackName: string, like?: StackDefinition): readonly StackNetwork[] {
+function networksNow(tx: ReadTx, options: NowOptions): readonly StackNetwork[] {
+  const { stackName, like, changedAfter = 0 } = options;
   const known = new Map((like?.networks ?? []).map((network) => [networkName(network), network.key]));
   const own = tx
     .list("network", { by: "stackName", stackName })
     .filter((network) => !isLeaving(network) && !isReplaced(network))
+    .filter((network) => known.has(networkName(network)) || versionOf(network) > changedAfter)
     .map(({ spec }): StackNetwork => {
       const name = spec?.annotations?.name ?? "";
       return { key: known.get(name) ?? serviceKey(name, stackName), external: false, spec };
@@ -63,12 +80,9 @@ function networksNow(tx: ReadTx, stackName: string, like?: StackDefinition): rea
   return [...own, ...external];
 }
 
-function filesNow(
-  tx: ReadTx,
-  kind: FileKind,
-  stack: { readonly stackName: string; readonly like: readonly StackFile[] },
-): readonly StackFile[] {
-  const { stackName, like } = stack;
+function filesNow(tx: ReadTx, kind: FileKind, options: NowOptions): readonly StackFile[] {
+  const { stackName, changedAfter = 0 } = options;
+  const like = (kind === "secret" ? options.like?.secrets : options.like?.configs) ?? [];
   const known = new Map(like.map((file) => [fileName(file), file]));
   const lookup = { by: "stackName", stackName } as const;
   const objects: readonly FileObject[] =
@@ -80,7 +94,8 @@ function filesNow(
     const former = known.get(name);
     const inUse = versionInUse(tx, kind, object);
     // only there so that an earlier revision can be had back
-    if (inUse === undefined && former === undefined && kept.has(object.id)) return [];
+    const isKept = inUse === undefined && kept.has(object.id);
+    if (former === undefined && (isKept || versionOf(object) <= changedAfter)) return [];
     const version = inUse ?? keptOf(object, former) ?? newestVersion(object);
     const file = StackFile.fromPartial({
       key: former?.key ?? serviceKey(name, stackName),

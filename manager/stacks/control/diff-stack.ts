@@ -20,8 +20,8 @@ export function diffStack(tx: ReadTx, { name, from, to }: DiffStackRequest): Dif
     number === 0 ? undefined : findRevision(tx, { stackId: stack.id, name, number }).definition;
   const [before, after] = [revision(from), revision(to)];
   const changes = definitionChanges(
-    before ?? definitionNow(tx, name, after),
-    after ?? definitionNow(tx, name, before),
+    before ?? definitionNow(tx, { stackName: name, like: after }),
+    after ?? definitionNow(tx, { stackName: name, like: before }),
   );
   return { changes: stackChanges(changes) };
 }

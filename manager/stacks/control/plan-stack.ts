@@ -26,7 +26,7 @@ export async function planStack(
   const { store, random } = components;
   const posed = store.view((tx) => {
     const checked = checkDefinition(tx, { name, definition, prune, random });
-    const now = definitionNow(tx, name, checked.definition);
+    const now = definitionNow(tx, { stackName: name, like: checked.definition });
     const goes = prune ? checked.leftOver : [];
     const changes = definitionChanges(now, checked.definition).filter(
       (change) => change.after !== undefined || goes.some((left) => isOne(left, change)),

@@ -3,82 +3,11 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Network, Secret, Service } from "../../../proto/gen/skein/v1/objects.js";
-import {
-  RevisionOutcome,
-  type StackDefinition,
-  StackOnFailure,
-} from "../../../proto/gen/skein/v1/stack_types.js";
-import type { DeployStackReply, DeployStackRequest } from "../../../proto/gen/skein/v1/stacks.js";
-import { createTestStore, type TestStore } from "../../../test/support/test-store.js";
+import { Secret, Service } from "../../../proto/gen/skein/v1/objects.js";
 import { STACK_LABEL } from "../../store/index-keys.js";
-import type { ReadTx } from "../../store/types.js";
-import { storedSpec } from "./definition-form.js";
 import { getRevision, listRevisions } from "./stack-answers.js";
-import { StackControl } from "./stack-control.js";
-import { definitionOf, fileOf, serviceOf } from "./stack-fixtures.js";
+import { ASK, definitionOf, fileOf, ONE, serviceOf, world } from "./stack-fixtures.js";
 import { getStack, listStacks } from "./stack-list.js";
-
-const ASK: Omit<DeployStackRequest, "definition"> = {
-  name: "shop",
-  prune: false,
-  onFailure: StackOnFailure.GO_BACK,
-  timeoutMs: 0,
-  madeBy: "anna@host1",
-  dryRun: false,
-};
-
-const ONE = { $case: "replicated", value: { replicas: 1 } } as const;
-
-interface World extends TestStore {
-  readonly control: StackControl;
-  deploy(definition: StackDefinition, change?: Partial<DeployStackRequest>): Promise<DeployStackReply>;
-  /** What the leader's loop does when all goes well, at once. */
-  reach(): Promise<void>;
-  view<T>(read: (tx: ReadTx) => T): T;
-}
-
-async function world(): Promise<World> {
-  const base = createTestStore({ seed: "stacks" });
-  const control = new StackControl(base);
-  const { store } = base;
-  const ingress = { annotations: { name: "ingress" }, driver: "overlay", ingress: true };
-  await store.update((tx) => tx.create("network", Network.fromPartial({ id: "mesh", spec: ingress })));
-  return {
-    ...base,
-    control,
-    view: (read) => store.view(read),
-    deploy: (definition, change = {}) => control.deploy({ ...ASK, definition, ...change }),
-    reach: async () => {
-      await store.update((tx) => {
-        const stack = tx.list("stack")[0];
-        const revision = tx.list("stackRevision").find(({ outcome }) => outcome === RevisionOutcome.PENDING);
-        const definition = revision?.definition;
-        if (stack === undefined || revision === undefined || definition === undefined) return;
-        for (const { spec, external } of definition.networks) {
-          const name = spec?.annotations?.name ?? "";
-          if (!external && tx.list("network", { by: "name", name }).length === 0)
-            tx.create("network", Network.fromPartial({ id: `net-${name}`, spec: spec ?? {} }));
-        }
-        for (const { spec } of definition.services) {
-          if (spec === undefined) continue;
-          const name = spec.annotations?.name ?? "";
-          const before = tx.list("service", { by: "name", name })[0];
-          const next = storedSpec(tx, spec, before?.spec);
-          if (before === undefined)
-            tx.create("service", Service.fromPartial({ id: `svc-${name}`, spec: next }));
-          else tx.update("service", { ...before, spec: next });
-        }
-        tx.update("stackRevision", { ...revision, outcome: RevisionOutcome.GOOD });
-        tx.update("stack", {
-          ...stack,
-          goodRevision: revision.number,
-          deployment: stack.deployment && { ...stack.deployment, phase: "STACK_PHASE_REACHED", endedAtMs: 1 },
-        });
-      });
-    },
-  };
-}
 
 test("a definition is accepted whole, and the same again changes nothing", async () => {
   const { deploy, reach, view } = await world();

@@ -196,7 +196,8 @@ function supersede(tx: WriteTx, stack: Stack): void {
     tx.update("stackRevision", { ...revision, outcome: RevisionOutcome.SUPERSEDED });
 }
 
-function dropOldRevisions(tx: WriteTx, stack: Stack): void {
+/** What is beyond the bound; the good one stays. */
+export function dropOldRevisions(tx: WriteTx, stack: Stack): void {
   const oldest = stack.newestRevision - REVISIONS_KEPT;
   for (const { id, number } of tx.list("stackRevision", { by: "stackId", stackId: stack.id }))
     if (number <= oldest && number !== stack.goodRevision) tx.remove("stackRevision", id);
