@@ -1,6 +1,6 @@
 /**
- * What must hold in a project as a whole, after merging. Pure. Version 3 files are held to what Docker's client
- * holds them to: keys it leaves alone contradict nothing there.
+ * What must hold in a project as a whole, after merging. Pure. Version 3 files are held to what Docker's
+ * client holds them to: keys it leaves alone contradict nothing there.
  * Source: Compose Specification (each key's chapter), "Profiles"; docker stack deploy for version 3.
  */
 import type { Path } from "./compose-error.js";

@@ -1,7 +1,7 @@
 /**
- * Services that name other services: `depends_on`, links, shared namespaces. Pure.
- * In version 3 files Docker leaves `depends_on` and `links` alone: what is wrong there is warned about and left
- * out, so that such a file deploys as it does with Docker.
+ * Services that name other services: `depends_on`, links, shared namespaces. Pure. In version 3 files Docker
+ * leaves `depends_on` and `links` alone: what is wrong there is warned about and left out, so that such a
+ * file deploys as it does with Docker.
  * Source: Compose Specification, "depends_on", "Profiles".
  */
 import type { Path } from "./compose-error.js";

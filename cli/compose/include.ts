@@ -1,7 +1,8 @@
 /**
  * Several files as one model, with the models they include: each of those is read with its own folder and
  * variables, and what it defines is taken over. Pure: files are read through the port.
- * Source: Compose Specification, "Include". A definition that two models have is refused unless it is the same.
+ * Source: Compose Specification, "Include". A definition that two models have is refused unless it is the
+ * same.
  */
 import { posix } from "node:path";
 import { messageOf } from "../../base/errors/errors.js";
@@ -18,6 +19,7 @@ import {
   readFileModel,
   type Scope,
 } from "./read-file.js";
+import { Marks } from "./sources.js";
 
 export const SECTIONS = ["services", "networks", "volumes", "secrets", "configs", "models"] as const;
 
@@ -125,7 +127,7 @@ export class ModelReader {
         return false;
       });
       if (taken.length === 0) continue;
-      const marks = new Map([...sources.of(theirs).marks, ...sources.of(mine).marks]);
+      const marks = Marks.of(sources.of(theirs).marks, sources.of(mine).marks);
       root[section] = sources.set({ ...mine, ...Object.fromEntries(taken) }, { marks });
       if (section === "services") for (const [name] of taken) scopes.set(name, other.scopes.get(name) ?? {});
     }

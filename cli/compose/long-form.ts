@@ -5,7 +5,7 @@
 import { posix } from "node:path";
 import { messageOf } from "../../base/errors/errors.js";
 import { type Finding, type Path, pathText } from "./compose-error.js";
-import { isContainer, type Key, type Mark, type Origin, type Sources } from "./sources.js";
+import { isContainer, type Key, type Mark, Marks, type Origin, type Sources } from "./sources.js";
 
 export type Raw = Readonly<Record<string, unknown>>;
 
@@ -26,17 +26,24 @@ export interface Reshaping {
   readonly warnings: Finding[];
 }
 
+/** Where a value stands: a link to where its container stands, as few paths are ever asked for. */
 export class Place {
   readonly with: Reshaping;
-  readonly path: Path;
+  readonly #above: Place | undefined;
+  readonly #key: Key;
 
-  constructor(reshaping: Reshaping, path: Path) {
+  constructor(reshaping: Reshaping, above?: Place, key: Key = "") {
     this.with = reshaping;
-    this.path = path;
+    this.#above = above;
+    this.#key = key;
+  }
+
+  get path(): Path {
+    return this.#above === undefined ? [] : [...this.#above.path, this.#key];
   }
 
   at(key: Key): Place {
-    return new Place(this.with, [...this.path, key]);
+    return new Place(this.with, this, key);
   }
 
   found(rule: string): void {
@@ -108,9 +115,7 @@ export function named(form: Form): Form {
     const map = rawOf(value);
     const entries = Object.entries(map).map(([key, inner]): [string, unknown] => [
       key,
-      key.startsWith("x-") && place.path.length === 1 && !isMap(inner)
-        ? inner
-        : form(inner ?? {}, place.at(key)),
+      isMap(inner) || !key.startsWith("x-") ? form(inner ?? {}, place.at(key)) : inner,
     ]);
     return place.marked(Object.fromEntries(entries), place.origin(value));
   };
@@ -124,7 +129,7 @@ export function items(form: Form): Form {
   };
 }
 
-const NO_MARKS: Origin = { marks: new Map() };
+const NO_MARKS: Origin = { marks: new Marks() };
 
 export const text: Form = (value) => String(value);
 export const strings: Form = items(text);
@@ -149,7 +154,7 @@ export function pairs(none: "" | null): Form {
       ]);
       return place.marked(Object.fromEntries(entries), origin);
     }
-    const marks = new Map<Key, Mark>();
+    const marks = new Marks();
     const entries = value.map((item, i): [string, string | null] => {
       const line = String(item);
       const at = line.indexOf("=");
@@ -170,7 +175,7 @@ export function listOrNamed(form: Form, empty: Raw): Form {
   return (value, place) => {
     if (!Array.isArray(value)) return named(form)(value, place);
     const origin = place.origin(value);
-    const marks = new Map<Key, Mark>();
+    const marks = new Marks();
     const entries = value.map((item, i): [string, Raw] => {
       const mark = origin.marks.get(i);
       if (mark !== undefined) marks.set(String(item), mark);

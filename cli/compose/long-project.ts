@@ -67,5 +67,5 @@ const file = fields({
 });
 
 export function longProject(value: unknown, reshaping: Reshaping): Raw {
-  return rawOf(file(value, new Place(reshaping, [])));
+  return rawOf(file(value, new Place(reshaping)));
 }

@@ -19,7 +19,7 @@ import {
 } from "./long-form.js";
 import { shellWords } from "./shell-words.js";
 import { publishedPort, shortDevice, shortMount, shortPorts } from "./short-forms.js";
-import type { Key, Mark } from "./sources.js";
+import { type Key, Marks } from "./sources.js";
 
 const words: Form = (value, place) =>
   typeof value === "string" ? place.guarded(value, () => shellWords(value)) : strings(value, place);
@@ -39,7 +39,7 @@ const longPort = fields({ published: (value, place) => place.guarded(value, () =
 const ports: Form = (value, place) => {
   const { isVersion3 } = place.with;
   const origin = place.origin(value);
-  const marks = new Map<Key, Mark>();
+  const marks = new Marks();
   const all: unknown[] = [];
   for (const [i, item] of listOf(value).entries()) {
     const at = place.at(i);
@@ -86,7 +86,7 @@ const extraHosts: Form = (value, place) => {
         listOf(addresses).map((address): [string, string, Key] => [name, String(address), name]),
       );
   const origin = place.origin(value);
-  const marks = new Map<Key, Mark>();
+  const marks = new Marks();
   const lines = entries.map(([name, address, key], i) => {
     const mark = origin.marks.get(key);
     if (mark !== undefined) marks.set(i, mark);

@@ -6,7 +6,7 @@
  * Source: Compose Specification, "Merge and override"; for version 3 files what Docker's client does.
  */
 import { isMap, type Raw, rawOf } from "./long-form.js";
-import type { Key, Mark, Sources, Tag } from "./sources.js";
+import { type Key, type Mark, Marks, type Sources, type Tag } from "./sources.js";
 
 export interface MergeRules {
   readonly sources: Sources;
@@ -86,7 +86,7 @@ class Merge {
     const { sources } = this.#rules;
     const [old, own] = [sources.of(before), sources.of(after)];
     const tags = new Map<Key, Tag>(old.tags);
-    const marks = new Map<Key, Mark>([...old.marks, ...own.marks]);
+    const marks = Marks.of(old.marks, own.marks);
     const result = new Map<string, unknown>(Object.entries(before));
     for (const [key, tag] of own.tags ?? []) {
       if (tag === "reset") result.delete(String(key));
@@ -128,7 +128,7 @@ class Merge {
         });
       }
     }
-    const marks = new Map<Key, Mark>();
+    const marks = new Marks();
     const items = [...merged.values()].map(({ item, mark }, i) => {
       if (mark !== undefined) marks.set(i, mark);
       return item;

@@ -41,7 +41,8 @@ export async function withVariables(service: Raw, path: Path, files: VariableFil
   }
   const build = rawOf(service["build"]);
   if (build["args"] !== undefined) {
-    const args = new Map(Object.entries(rawOf(build["args"])) as [string, string | null][]); // the long form's
+    // the long form's
+    const args = new Map(Object.entries(rawOf(build["args"])) as [string, string | null][]);
     made["build"] = files.sources.set({ ...build, args: looked(args, files) }, files.sources.of(build));
   }
   return files.sources.set(made, files.sources.of(service));

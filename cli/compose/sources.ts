@@ -15,14 +15,59 @@ export type Mark = number;
 
 const OFFSETS = 2 ** 32;
 
+/** Maps longer than this are looked up by an index. */
+const SCANNED_MAX = 16;
+
+/** Marks of the keys of a map, or of the items of a list: two short arrays, as there is one for each container. */
+export class Marks {
+  readonly #keys: string[] = [];
+  readonly #marks: (Mark | undefined)[] = [];
+  #index: Map<string, number> | undefined;
+
+  /** Those of both; of a key that both have, the second's. */
+  static of(...all: readonly Marks[]): Marks {
+    const made = new Marks();
+    for (const marks of all) for (const [i, key] of marks.#keys.entries()) made.set(key, marks.#marks[i]);
+    return made;
+  }
+
+  #find(key: string): number {
+    if (this.#keys.length <= SCANNED_MAX) return this.#keys.indexOf(key);
+    this.#index ??= new Map(this.#keys.map((each, i) => [each, i]));
+    return this.#index.get(key) ?? -1;
+  }
+
+  get(key: Key): Mark | undefined {
+    return this.#marks[typeof key === "number" ? key : this.#find(key)];
+  }
+
+  has(key: string): boolean {
+    return this.#find(key) >= 0;
+  }
+
+  set(key: Key, mark: Mark | undefined): void {
+    if (typeof key === "number") {
+      this.#marks[key] = mark;
+      return;
+    }
+    const at = this.#find(key);
+    if (at >= 0) this.#marks[at] = mark;
+    else {
+      this.#index?.set(key, this.#keys.length);
+      this.#keys.push(key);
+      this.#marks.push(mark);
+    }
+  }
+}
+
 export interface Origin {
-  readonly marks: ReadonlyMap<Key, Mark>;
+  readonly marks: Marks;
   readonly tags?: ReadonlyMap<Key, Tag>;
   /** Numbers as they were written, where that is not how they are printed: 1.10, 0440, 1e3. */
   readonly written?: ReadonlyMap<Key, string>;
 }
 
-const NOWHERE: Origin = { marks: new Map() };
+const NOWHERE: Origin = { marks: new Marks() };
 
 interface SourceFile {
   readonly name: string;

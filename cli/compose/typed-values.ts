@@ -6,7 +6,7 @@
 import { type Finding, type Path, pathText } from "./compose-error.js";
 import type { Schema } from "./schema/flatten-schema.js";
 import { FILE_SCHEMA } from "./schema/schema.generated.js";
-import { isContainer, type Sources } from "./sources.js";
+import { isContainer, type Key, type Sources } from "./sources.js";
 import { shortened } from "./validate.js";
 import type { YamlTree } from "./yaml-tree.js";
 
@@ -14,7 +14,7 @@ type Map_ = Readonly<Record<string, unknown>>;
 
 export function typedValues(tree: YamlTree, sources: Sources, findings: Finding[]): unknown {
   const caster = new Caster(tree, sources, findings);
-  return caster.value(tree.value, FILE_SCHEMA, []);
+  return caster.value(tree.value, FILE_SCHEMA);
 }
 
 const DEFINITIONS = FILE_SCHEMA["definitions"] as Readonly<Record<string, Schema>>; // the generated schema's
@@ -25,6 +25,7 @@ class Caster {
   readonly #sources: Sources;
   readonly #findings: Finding[];
   /** By value, then by schema: what stands at several places is cast once. */
+  readonly #path: Key[] = [];
   readonly #done = new Map<object, Map<Schema, unknown>>();
 
   constructor(tree: YamlTree, sources: Sources, findings: Finding[]) {
@@ -33,53 +34,62 @@ class Caster {
     this.#findings = findings;
   }
 
-  value(value: unknown, given: Schema, path: Path): unknown {
+  value(value: unknown, given: Schema): unknown {
     const ref = given["$ref"] as string | undefined; // JSON Schema's keyword
     const schema = ref === undefined ? given : (DEFINITIONS[ref.slice("#/definitions/".length)] ?? given);
     if (typeof value === "string") return cast(value, schema["cast"]);
     if (!isContainer(value)) return value;
     const known = this.#done.get(value)?.get(schema);
     if (known !== undefined) return known;
-    const made = Array.isArray(value)
-      ? this.#list(value, schema, path)
-      : this.#map(value as Map_, schema, path); // a container is one of the two
+    // a container is one of the two
+    const made = Array.isArray(value) ? this.#list(value, schema) : this.#map(value as Map_, schema);
     const bySchema = this.#done.get(value) ?? new Map<Schema, unknown>();
     bySchema.set(schema, made);
     this.#done.set(value, bySchema);
     return made;
   }
 
-  #list(list: readonly unknown[], schema: Schema, path: Path): readonly unknown[] {
-    if (schema["unique"] === true) this.#checkUnique(list, path);
+  #list(list: readonly unknown[], schema: Schema): readonly unknown[] {
+    if (schema["unique"] === true) this.#checkUnique(list);
     const items = schema["items"] as Schema | undefined; // JSON Schema's keyword
     if (items === undefined) return list;
-    const made = list.map((item, i) => this.value(item, items, [...path, i]));
+    const made = list.map((item, i) => {
+      this.#path.push(i);
+      const value = this.value(item, items);
+      this.#path.pop();
+      return value;
+    });
     if (made.every((item, i) => item === list[i])) return list;
     return this.#sources.set(made, this.#sources.of(list));
   }
 
-  #map(map: Map_, schema: Schema, path: Path): Map_ {
+  #map(map: Map_, schema: Schema): Map_ {
     const properties = (schema["properties"] ?? {}) as Readonly<Record<string, Schema>>;
-    const patterns = Object.entries((schema["patternProperties"] ?? {}) as Readonly<Record<string, Schema>>);
+    const others = patternOf(schema);
+    const isExtended = "^x-" in ((schema["patternProperties"] ?? {}) as object);
     let changed = false;
     const made = Object.entries(map).map(([key, inner]): [string, unknown] => {
       const below = Object.hasOwn(properties, key)
         ? properties[key]
-        : patterns.find(([pattern]) => !(pattern === "^x-" && !key.startsWith("x-")))?.[1];
+        : isExtended && key.startsWith("x-")
+          ? undefined
+          : others;
       if (below === undefined) return [key, inner];
-      const value = this.value(inner, below, [...path, key]);
+      this.#path.push(key);
+      const value = this.value(inner, below);
+      this.#path.pop();
       if (value !== inner) changed = true;
       return [key, value];
     });
     return changed ? this.#sources.set(Object.fromEntries(made), this.#sources.of(map)) : map;
   }
 
-  #checkUnique(list: readonly unknown[], path: Path): void {
+  #checkUnique(list: readonly unknown[]): void {
     const seen = new Set<string>();
     for (const [i, item] of list.entries()) {
       const text = JSON.stringify(item);
       if (seen.has(text)) {
-        const at = [...path, i];
+        const at: Path = [...this.#path, i];
         this.#findings.push({
           position: this.#sources.locate(this.#tree.value, at, this.#tree.mark),
           key: pathText(at),
@@ -89,6 +99,13 @@ class Caster {
       seen.add(text);
     }
   }
+}
+
+/** What stands for every name that is no key: the schema has one pattern at most beside `^x-`. */
+function patternOf(schema: Schema): Schema | undefined {
+  const patterns = schema["patternProperties"] as Readonly<Record<string, Schema>> | undefined;
+  for (const pattern in patterns) if (pattern !== "^x-") return patterns[pattern];
+  return undefined;
 }
 
 function cast(text: string, kind: unknown): unknown {

@@ -89,7 +89,8 @@ interface Wrong {
 
 /** What the schema says at a path of the file. */
 function schemaAt(root: Schema, path: Path): Schema {
-  const definitions = root["definitions"] as Readonly<Record<string, Schema>>; // the generated schema has them
+  // the generated schema has them
+  const definitions = root["definitions"] as Readonly<Record<string, Schema>>;
   const resolved = (schema: Schema): Schema => {
     const ref = schema["$ref"] as string | undefined; // JSON Schema's keyword
     return ref === undefined ? schema : (definitions[ref.slice("#/definitions/".length)] ?? {});
@@ -121,7 +122,7 @@ function ruleOf(error: ErrorObject, wrong: Wrong): string {
   const words = schema["words"];
   switch (error.keyword) {
     case "type":
-      return `must be ${typeWords(error, schema)}, got ${found}${words === undefined ? quoteHint(error, wrong.value) : ""}`;
+      return `must be ${typeWords(error, schema)}, got ${found}${quoteHint(error, schema, wrong.value)}`;
     case "enum":
       // ajv's parameter of "enum"
       return `must be ${alternatives((error.params["allowedValues"] as unknown[]).map(String))}, got ${found}`;
@@ -152,7 +153,9 @@ function typeWords(error: ErrorObject, schema: Schema): string {
   return alternatives(types.map((type) => TYPE_WORDS[type] ?? type));
 }
 
-function quoteHint(error: ErrorObject, value: unknown): string {
+/** Of text with a form of its own nobody means the number alone. */
+function quoteHint(error: ErrorObject, schema: Schema, value: unknown): string {
+  if (schema["words"] !== undefined) return "";
   const types = [error.params["type"] as string | string[]].flat(); // ajv's parameter of "type"
   const isScalar = typeof value === "number" || typeof value === "boolean";
   return isScalar && types.includes("string") ? `: write "${String(value)}"` : "";
@@ -200,7 +203,8 @@ function unknownKey(word: string, schema: Schema, { path, root }: Wrong): string
 const TOP = ["services", "include", "name", "version"];
 
 function propertiesOf(root: Schema, definition: string): string[] {
-  const definitions = root["definitions"] as Readonly<Record<string, Schema>>; // the generated schema has them
+  // the generated schema has them
+  const definitions = root["definitions"] as Readonly<Record<string, Schema>>;
   return Object.keys((definitions[definition]?.["properties"] ?? {}) as object);
 }
 

@@ -1,8 +1,8 @@
 /**
- * A compose file as plain values, with variables filled in and with the place of every key. Pure.
- * Anchors, aliases and merge keys are resolved here; an alias shares the value it stands for, so a file of
- * aliases of aliases costs what it says and not what it unfolds to. Bounds are checked while the text is read:
- * length, depth, number of values, unfolded size.
+ * A compose file as plain values, with variables filled in and with the place of every key. Pure. Anchors,
+ * aliases and merge keys are resolved here; an alias shares the value it stands for, so a file of aliases of
+ * aliases costs what it says and not what it unfolds to. Bounds are checked while the text is read: length,
+ * depth, number of values, unfolded size.
  */
 import {
   Composer,
@@ -19,7 +19,7 @@ import {
 import { messageOf } from "../../base/errors/errors.js";
 import { ComposeError, type Finding, type Path, pathText } from "./compose-error.js";
 import { interpolate, type Variables } from "./interpolate.js";
-import { isContainer, type Key, type Mark, type Sources, type Tag } from "./sources.js";
+import { isContainer, type Key, type Mark, Marks, type Sources, type Tag } from "./sources.js";
 
 /** A compose file may be that long, in characters. */
 export const FILE_LENGTH_MAX = 2 * 1024 * 1024;
@@ -78,7 +78,7 @@ export function readYaml({ name, text }: YamlFile, options: YamlOptions): YamlTr
   const [error] = document.errors;
   if (error !== undefined) fail(error.pos[0], `is not YAML: ${error.message}`, error);
   const reader = new Reader(file, options);
-  const value = reader.read(document.contents, []).value;
+  const value = reader.read(document.contents).value;
   if (reader.findings.length > 0) throw new ComposeError(reader.findings);
   return { value, mark: sources.mark(file, 0), unset: reader.unset };
 }
@@ -131,6 +131,8 @@ class Reader {
   readonly #anchors = new Map<string, Node>();
   readonly #done = new Map<unknown, Read>();
   readonly #open = new Set<unknown>();
+  /** Where the reader is. */
+  readonly #path: Key[] = [];
   #mergedKeys = 0;
 
   constructor(file: number, options: YamlOptions) {
@@ -138,43 +140,44 @@ class Reader {
     this.#options = options;
   }
 
-  read(node: unknown, path: Path): Read {
-    if (isAlias(node)) return this.#alias(node, path);
+  read(node: unknown): Read {
+    if (isAlias(node)) return this.#alias(node);
     if (isScalar(node)) {
       if (node.anchor !== undefined) this.#anchors.set(node.anchor, node as Node);
-      const read = { value: this.#scalar(node, path), size: 1 };
+      const read = { value: this.#scalar(node), size: 1 };
       if (node.anchor !== undefined) this.#done.set(node, read);
       return read;
     }
     if (!isMap(node) && !isSeq(node)) return { value: null, size: 1 };
     if (node.anchor !== undefined) this.#anchors.set(node.anchor, node as Node);
-    this.#checkTag(node, path);
+    this.#checkTag(node);
     this.#open.add(node);
-    const read = isMap(node) ? this.#map(node.items, path) : this.#list(node.items, path);
+    const read = isMap(node) ? this.#map(node.items) : this.#list(node.items);
     this.#open.delete(node);
-    if (read.size > UNFOLDED_MAX)
-      this.#stop(node, path, `the file unfolds to more than ${UNFOLDED_MAX} values`);
+    if (read.size > UNFOLDED_MAX) this.#stop(node, `the file unfolds to more than ${UNFOLDED_MAX} values`);
     this.#done.set(node, read);
     return read;
   }
 
-  #alias(node: { source: string }, path: Path): Read {
+  #alias(node: { source: string }): Read {
     const target = this.#anchors.get(node.source);
     if (target === undefined)
-      return this.#stop(node, path, `there is no anchor &${node.source} above *${node.source}`);
-    if (this.#open.has(target)) return this.#stop(node, path, `*${node.source} stands within its own anchor`);
-    return this.#done.get(target) ?? this.read(target, path);
+      return this.#stop(node, `there is no anchor &${node.source} above *${node.source}`);
+    if (this.#open.has(target)) return this.#stop(node, `*${node.source} stands within its own anchor`);
+    return this.#done.get(target) ?? this.read(target);
   }
 
-  #list(items: readonly unknown[], path: Path): Read {
-    const marks = new Map<Key, Mark>();
+  #list(items: readonly unknown[]): Read {
+    const marks = new Marks();
     const written = new Map<Key, string>();
     const list: unknown[] = [];
     let size = 1;
     for (const item of items) {
-      const at = [...path, list.length];
-      if (this.#tagOf(item, at) === "reset") continue;
-      const read = this.read(item, at);
+      this.#path.push(list.length);
+      const isReset = tagOf(item) === "reset";
+      const read = isReset ? undefined : this.read(item);
+      this.#path.pop();
+      if (read === undefined) continue;
       const source = writtenNumber(item);
       if (source !== undefined) written.set(list.length, source);
       marks.set(list.length, this.#mark(item));
@@ -185,8 +188,8 @@ class Reader {
     return { value: list, size };
   }
 
-  #map(items: readonly { key: unknown; value: unknown }[], path: Path): Read {
-    const marks = new Map<Key, Mark>();
+  #map(items: readonly { key: unknown; value: unknown }[]): Read {
+    const marks = new Marks();
     const tags = new Map<Key, Tag>();
     const written = new Map<Key, string>();
     const own: [string, unknown][] = [];
@@ -195,37 +198,38 @@ class Reader {
     for (const { key, value } of items) {
       const name = isScalar(key) ? key.value : undefined;
       if (typeof name === "symbol" || name === "<<") {
-        if (mergeValue !== undefined)
-          this.#found(key, [...path, "<<"], "stands twice: write <<: [*one, *other]");
+        if (mergeValue !== undefined) this.#found(key, "<< stands twice: write <<: [*one, *other]");
         mergeValue = { node: value };
         continue;
       }
       if (!isScalar(key) || name === null || name === undefined) {
-        this.#found(key ?? value, path, "has a key that is no text");
+        this.#found(key ?? value, "has a key that is no text");
         continue;
       }
       const word = typeof name === "string" ? name : (key.source ?? String(name));
-      const at = [...path, word];
+      this.#path.push(word);
       const before = marks.get(word);
       if (before !== undefined) {
         const { line } = this.#options.sources.positionOf(before);
-        this.#found(key, at, `stands twice in the same map: first in line ${line}`);
-        continue;
+        this.#found(key, `stands twice in the same map: first in line ${line}`);
+      } else {
+        if (word === "__proto__") this.#found(key, "is no name");
+        marks.set(word, this.#mark(key));
+        const tag = tagOf(value);
+        if (tag !== undefined) tags.set(word, tag);
+        if (tag !== "reset") {
+          const source = writtenNumber(value);
+          if (source !== undefined) written.set(word, source);
+          const read = this.read(value);
+          own.push([word, read.value]);
+          size += read.size;
+        }
       }
-      if (word === "__proto__") this.#found(key, at, "is no name");
-      marks.set(word, this.#mark(key));
-      const tag = this.#tagOf(value, at);
-      if (tag !== undefined) tags.set(word, tag);
-      if (tag === "reset") continue;
-      const source = writtenNumber(value);
-      if (source !== undefined) written.set(word, source);
-      const read = this.read(value, at);
-      own.push([word, read.value]);
-      size += read.size;
+      this.#path.pop();
     }
     let entries = own;
     if (mergeValue !== undefined) {
-      const merged = this.#merged(mergeValue.node, path, marks, tags, written);
+      const merged = this.#merged(mergeValue.node, marks, tags, written);
       entries = [...merged.entries, ...own];
       size += merged.size;
     }
@@ -241,25 +245,23 @@ class Reader {
   /** What `<<` brings, without the map's own keys. The first of several maps that has a key says its value. */
   #merged(
     node: unknown,
-    path: Path,
-    marks: Map<Key, Mark>,
+    marks: Marks,
     tags: Map<Key, Tag>,
     written: Map<Key, string>,
   ): { entries: [string, unknown][]; size: number } {
-    const { value, size } = this.read(node, path);
+    const { value, size } = this.read(node);
     const entries: [string, unknown][] = [];
     for (const source of Array.isArray(value) ? value : [value]) {
       if (!isContainer(source) || Array.isArray(source)) {
-        if (source !== null) this.#found(node, [...path, "<<"], "must be a map, or a list of maps");
+        if (source !== null) this.#found(node, "<< must be a map, or a list of maps");
         continue;
       }
       const origin = this.#options.sources.of(source);
-      for (const [word, tag] of origin.tags ?? []) if (!marks.has(word)) tags.set(word, tag);
+      for (const [word, tag] of origin.tags ?? []) if (!marks.has(String(word))) tags.set(word, tag);
       for (const [word, inner] of Object.entries(source)) {
         if (marks.has(word)) continue;
         this.#mergedKeys += 1;
-        if (this.#mergedKeys > MERGED_MAX)
-          this.#stop(node, path, `merge keys bring more than ${MERGED_MAX} keys`);
+        if (this.#mergedKeys > MERGED_MAX) this.#stop(node, `merge keys bring more than ${MERGED_MAX} keys`);
         const mark = origin.marks.get(word);
         if (mark !== undefined) marks.set(word, mark);
         const text = origin.written?.get(word);
@@ -270,8 +272,9 @@ class Reader {
     return { entries, size };
   }
 
-  #scalar(node: { value: unknown; source?: string; tag?: string }, path: Path): unknown {
-    const tag = this.#tagOf(node, path);
+  #scalar(node: { value: unknown; source?: string; tag?: string }): unknown {
+    this.#checkTag(node);
+    const tag = tagOf(node);
     const { value } = node;
     if (tag === "override" && /^(?:null|~|)$/i.test(node.source ?? "")) return null;
     if (typeof value === "bigint") return Number(value);
@@ -280,26 +283,18 @@ class Reader {
     try {
       const { text, unset } = interpolate(value, variables);
       for (const name of unset)
-        if (!this.unset.has(name)) this.unset.set(name, { path, mark: this.#mark(node) });
+        if (!this.unset.has(name)) this.unset.set(name, { path: [...this.#path], mark: this.#mark(node) });
       return text;
     } catch (error) {
-      this.#found(node, path, messageOf(error));
+      this.#found(node, messageOf(error));
       return value;
     }
   }
 
-  #tagOf(node: unknown, path: Path): Tag | undefined {
-    const tag = (node as { tag?: string } | null)?.tag;
-    if (tag === undefined || isAlias(node)) return undefined;
-    const known = TAGS[tag];
-    if (known === undefined) this.#checkTag(node, path);
-    return known;
-  }
-
-  #checkTag(node: unknown, path: Path): void {
+  #checkTag(node: unknown): void {
     const { tag } = node as { tag?: string }; // a node of the library
     if (tag === undefined || tag in TAGS || PLAIN_TAG.test(tag)) return;
-    this.#found(node, path, `has the unknown tag ${tag}: known are !reset and !override`);
+    this.#found(node, `has the unknown tag ${tag}: known are !reset and !override`);
   }
 
   #mark(node: unknown): Mark {
@@ -307,19 +302,24 @@ class Reader {
     return this.#options.sources.mark(this.#file, offset);
   }
 
-  #finding(node: unknown, path: Path, rule: string): Finding {
+  #finding(node: unknown, rule: string): Finding {
     const position = this.#options.sources.positionOf(this.#mark(node));
-    return { position, key: pathText(path), rule };
+    return { position, key: pathText(this.#path), rule };
   }
 
-  #found(node: unknown, path: Path, rule: string): void {
-    this.findings.push(this.#finding(node, path, rule));
+  #found(node: unknown, rule: string): void {
+    this.findings.push(this.#finding(node, rule));
     if (this.findings.length >= FINDINGS_MAX) throw new ComposeError(this.findings);
   }
 
-  #stop(node: unknown, path: Path, rule: string): never {
-    throw new ComposeError([...this.findings, this.#finding(node, path, rule)]);
+  #stop(node: unknown, rule: string): never {
+    throw new ComposeError([...this.findings, this.#finding(node, rule)]);
   }
+}
+
+function tagOf(node: unknown): Tag | undefined {
+  const tag = (node as { tag?: string } | null)?.tag; // a node of the library
+  return tag === undefined || isAlias(node) ? undefined : TAGS[tag];
 }
 
 /** The source of a number that is not printed as it is written. */

@@ -1,9 +1,9 @@
 /**
  * The published schema in a form that gives one clear error for one mistake: branches of `oneOf` that differ
  * by type become one schema. Pure.
- * "A string, or a map with these keys" as `oneOf` fails with an error per branch; as one schema with two types
- * it says which key of the map is wrong. The meaning is the same: keywords of JSON Schema are about one type
- * each, and branches whose types overlap are refused here. Descriptions are left out.
+ * "A string, or a map with these keys" as `oneOf` fails with an error per branch; as one schema with two
+ * types it says which key of the map is wrong. The meaning is the same: keywords of JSON Schema are about one
+ * type each, and branches whose types overlap are refused here. Descriptions are left out.
  */
 
 export type Schema = { readonly [keyword: string]: unknown };

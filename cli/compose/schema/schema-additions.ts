@@ -1,7 +1,7 @@
 /**
- * What Skein adds to the published schema. Pure (data and rules).
- * The published schema allows text wherever a variable may stand, so `replicas: many` passes it. Here each such
- * place says what the text must look like (`pattern`, in words: `words`) and what it becomes (`cast`).
+ * What Skein adds to the published schema. Pure (data and rules). The published schema allows text wherever a
+ * variable may stand, so `replicas: many` passes it. Here each such place says what the text must look like
+ * (`pattern`, in words: `words`) and what it becomes (`cast`).
  * Source: the Compose Specification's chapters; and what Docker's schema 3.13 has beyond it, read for facts.
  */
 import { flattenSchema, type Schema, typesOf } from "./flatten-schema.js";
