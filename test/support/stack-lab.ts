@@ -97,6 +97,9 @@ export interface DeployOptions {
 }
 
 export class StackLab extends ControlLab {
+  /** The stack loop begins anew, knowing nothing, whenever the others have nothing to do. */
+  leaderEachRound = false;
+  #stackLeaders = 0;
   readonly #newId = () => newId(this.test.random);
 
   constructor(options: { seed?: string; delay?: () => Promise<void> } = {}) {
@@ -106,8 +109,13 @@ export class StackLab extends ControlLab {
 
   #addStackLoop(): void {
     const control = this.loops;
-    const stacks = createStackLoop(this.test);
-    stacks.start();
+    const begin = () => {
+      const random = this.test.random.child(`stack leader ${++this.#stackLeaders}`);
+      const loop = createStackLoop({ ...this.test, random });
+      loop.start();
+      return loop;
+    };
+    let stacks = begin();
     this.loops = {
       start: () => control.start(),
       close: async () => {
@@ -119,6 +127,10 @@ export class StackLab extends ControlLab {
         do {
           index = this.test.store.index;
           await control.idle();
+          if (this.leaderEachRound) {
+            await stacks.close();
+            stacks = begin();
+          }
           await stacks.idle();
         } while (this.test.store.index !== index);
       },

@@ -7,7 +7,7 @@ import { StackOnFailure } from "../../../proto/gen/skein/v1/stack_types.js";
 import { TaskState } from "../../../proto/gen/skein/v1/types.js";
 import { StackLab } from "../../../test/support/stack-lab.js";
 
-test("services without dependencies are made at once, in one transaction, and the revision is good when they settled", async () => {
+test("services without dependencies are made in one transaction; settled, the revision is good", async () => {
   const lab = new StackLab();
   await lab.addNodes("n1", "n2");
   await lab.begin("shop", { services: { web: { replicas: 2 }, db: {}, cache: {} } });
@@ -88,7 +88,7 @@ test("a first deployment that fails goes back to nothing, and its history stays"
   await lab.close();
 });
 
-test("a deployment that fails goes back to the good revision as a whole, and leaves alone what it had not touched", async () => {
+test("a deployment that fails goes back as a whole, and leaves alone what it had not touched", async () => {
   const lab = new StackLab();
   await lab.addNodes("n1");
   const services = { web: { needs: { db: "started" } }, db: {}, log: {} } as const;
