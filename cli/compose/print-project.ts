@@ -113,6 +113,8 @@ const CHANGES: ReadonlyMap<string, Change> = new Map<string, Change>([
   ["services.*.env_file", gone],
   ["services.*.label_file", gone],
 ]);
+/** Files that were not read keep their names. */
+const READ = ["services.*.env_file", "services.*.label_file"];
 
 /** Keys below these are names that the file gives. */
 const NAMES = new Set([
@@ -121,11 +123,11 @@ const NAMES = new Set([
   "services.*.build.ulimits",
 ]);
 
-function ordered(value: unknown, path: string, twice: boolean): unknown {
-  const change = CHANGES.get(path);
+function ordered(value: unknown, path: string, interpolated: boolean): unknown {
+  const change = interpolated || !READ.includes(path) ? CHANGES.get(path) : undefined;
   const changed = change === undefined ? value : change(value);
-  if (typeof changed === "string") return twice ? changed.replaceAll("$", "$$$$") : changed;
-  if (Array.isArray(changed)) return changed.map((item) => ordered(item, `${path}[]`, twice));
+  if (typeof changed === "string") return interpolated ? changed.replaceAll("$", "$$$$") : changed;
+  if (Array.isArray(changed)) return changed.map((item) => ordered(item, `${path}[]`, interpolated));
   if (!isMap(changed)) return changed;
   const below = (key: string): string => {
     const part = NAMES.has(path) ? "*" : key;
@@ -133,7 +135,7 @@ function ordered(value: unknown, path: string, twice: boolean): unknown {
   };
   return Object.fromEntries(
     inOrder(path, Object.keys(changed)).flatMap((key): [string, unknown][] => {
-      const inner = ordered(changed[key], below(key), twice);
+      const inner = ordered(changed[key], below(key), interpolated);
       return inner === undefined ? [] : [[key, inner]];
     }),
   );
