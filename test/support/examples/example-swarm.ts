@@ -84,11 +84,6 @@ export class ExampleSwarm {
     await copyImages(first, others, Object.keys(images));
   }
 
-  /** A host that is asked; tests break others. */
-  get asked(): LabHost {
-    return this.lab.host(1);
-  }
-
   /** @param name its folder, and the name of its stack. */
   example(name: string): Example {
     return new Example(this, name);
@@ -103,15 +98,20 @@ export class ExampleSwarm {
 /** One example as a stack of the swarm. */
 export class Example {
   readonly lab: Lab;
-  readonly asked: LabHost;
   readonly name: string;
   readonly folder: string;
 
-  constructor({ lab, asked }: ExampleSwarm, name: string) {
+  constructor({ lab }: ExampleSwarm, name: string) {
     this.lab = lab;
-    this.asked = asked;
     this.name = name;
     this.folder = join(EXAMPLES, name);
+  }
+
+  /** A host whose daemon runs: any manager answers for the swarm. */
+  get asked(): LabHost {
+    const found = this.lab.hosts.find(({ daemonPid }) => daemonPid !== undefined);
+    if (found === undefined) throw new Error("no host of the lab runs");
+    return found;
   }
 
   async deploy(options: CommandOptions = {}): Promise<string> {
@@ -168,17 +168,17 @@ export class Example {
     return host;
   }
 
-  /** Runs a shell command in the running container of a service, on whichever host it is. */
+  /** Runs a shell command in a task's container, on whichever host it is. Exit code 125: there is none that runs. */
   async exec(service: string, script: string, slot = 1): Promise<Ran> {
-    const name = `${this.name}_${service}.${slot}`;
-    const { Id } = await call<{ Id: string }>(this.asked, "POST", `/containers/${name}/exec`, {
-      Cmd: ["sh", "-c", script],
-      AttachStdout: true,
-      AttachStderr: true,
-    });
-    const { body } = await this.asked.api("POST", `/exec/${Id}/start`, { Detach: false, Tty: false });
-    const { ExitCode } = await call<{ ExitCode: number }>(this.asked, "GET", `/exec/${Id}/json`);
-    return { code: ExitCode, output: unframed(body).trim() };
+    const { asked } = this;
+    const order = { Cmd: ["sh", "-c", script], AttachStdout: true, AttachStderr: true };
+    const made = await asked.api("POST", `/containers/${this.name}_${service}.${slot}/exec`, order);
+    if (made.status >= 400) return { code: 125, output: made.body };
+    const { Id } = made.json as { Id: string }; // Docker's shape
+    const { body } = await asked.api("POST", `/exec/${Id}/start`, { Detach: false, Tty: false });
+    const ended = await asked.api("GET", `/exec/${Id}/json`);
+    const code = (ended.json as { ExitCode?: number } | undefined)?.ExitCode ?? 125;
+    return { code, output: unframed(body).trim() };
   }
 
   /** @throws {Error} with what it wrote when it fails. */
