@@ -108,11 +108,13 @@ export class RegistryExchange {
   async retry<T>(signal: AbortSignal | undefined, task: () => Promise<T>): Promise<T> {
     const { clock, random } = this.#parts.components;
     const backoff = new Backoff(random, PAUSE);
+    // who asks for a description is held up by it, and goes on without
+    const attemptsMax = this.#parts.purpose === "describe" ? 1 : ATTEMPTS_MAX;
     for (let attempts = 1; ; attempts += 1) {
       try {
         return await task();
       } catch (error) {
-        if (codeOf(error) !== "unavailable" || attempts >= ATTEMPTS_MAX) throw error;
+        if (codeOf(error) !== "unavailable" || attempts >= attemptsMax) throw error;
         await clock.sleep(backoff.nextMs(), signal === undefined ? {} : { signal });
       }
     }
