@@ -11,7 +11,7 @@ export interface StackBuild {
   readonly service: string;
   /** The name under which the service's image is wanted. */
   readonly image: string;
-  /** A folder, or an address that the engine fetches. */
+  /** A folder, or an address that the engine fetches; "": that of the file that asks for it. */
   readonly context: string;
   readonly remote: boolean;
   /** Text of the Dockerfile, instead of a file of the context. */
@@ -43,7 +43,7 @@ export const isRemote = (context: string): boolean =>
 export function buildOf(key: string, service: ServiceDoc, image: string): StackBuild | undefined {
   const { build } = service;
   if (build === undefined) return undefined;
-  const context = build.context ?? ".";
+  const context = build.context ?? "";
   const query = given({
     t: [image, ...(build.tags ?? [])],
     dockerfile: build.dockerfile_inline === undefined ? build.dockerfile : undefined,

@@ -4,7 +4,7 @@
 import type { StackDependencyBody } from "../../proto/stack-api.js";
 import type { Notes } from "./convert-notes.js";
 import { pathIn, type ServiceScope, VERSIONED } from "./convert-scope.js";
-import type { ComposeDoc, DependencyDoc } from "./model.js";
+import type { ComposeDoc, DependencyDoc, ServiceDoc } from "./model.js";
 
 const CONDITIONS: Readonly<Record<DependencyDoc["condition"], StackDependencyBody["Condition"]>> = {
   service_started: "started",
@@ -29,6 +29,11 @@ export function dependenciesOf(scope: ServiceScope): StackDependencyBody[] {
       notes.refuse(path, `service ${JSON.stringify(key)} is not declared, or its profile is not active`);
     if (condition === "service_healthy" && project.services[key]?.healthcheck?.disable === true)
       notes.refuse(path, `service ${JSON.stringify(key)} has no health check that could tell`);
+    if (condition === "service_completed_successfully" && neverEnds(project.services[key]))
+      notes.refuse(
+        path,
+        `service ${JSON.stringify(key)} never ends: its mode is no job's, and it is restarted`,
+      );
     return {
       Service: key,
       Condition: CONDITIONS[condition] ?? "started",
@@ -36,6 +41,14 @@ export function dependenciesOf(scope: ServiceScope): StackDependencyBody[] {
       ...(required === false ? { Required: false } : {}),
     };
   });
+}
+
+/** Told to be no job, and to begin again whenever it ends. */
+function neverEnds(service: ServiceDoc | undefined): boolean {
+  const { mode, restart_policy: policy } = service?.deploy ?? {};
+  if (mode === undefined || mode.endsWith("-job")) return false;
+  const condition = policy?.condition ?? (/^(no|on-failure)/.test(service?.restart ?? "") ? "none" : "any");
+  return condition === "any";
 }
 
 /**

@@ -2,6 +2,7 @@
  * A compose project as the definition of a stack: bodies for the API, by kind. Pure.
  * Data of secrets and configs is not read here: `data` says where it comes from.
  */
+import { posix } from "node:path";
 import { InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
 import type { StackDefinitionBody, StackObjectBody } from "../../proto/stack-api.js";
 import { given, type Json } from "../service/flag-values.js";
@@ -151,14 +152,22 @@ export function convertProject(
   stack: string,
   project: ComposeProject,
 ): Omit<StackConversion, "warnings" | "faults"> & { readonly warnings: readonly Finding[] } {
-  const { faults, warnings, ...rest } = convertStack(stack, project.doc);
+  const { faults, warnings, builds, ...rest } = convertStack(stack, project.doc);
   const placed = ({ path, rule }: Note): Finding => ({
     position: project.locate(path),
     key: pathText(path),
     rule,
   });
   if (faults.length > 0) throw new ComposeError(faults.map(placed));
-  return { ...rest, warnings: warnings.map(placed) };
+  const here = (service: string): string =>
+    posix.dirname(project.locate(["services", service, "build"]).file);
+  return {
+    ...rest,
+    builds: builds.map((build) =>
+      build.context === "" ? { ...build, context: here(build.service) } : build,
+    ),
+    warnings: warnings.map(placed),
+  };
 }
 
 /**

@@ -7,6 +7,8 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { parse } from "yaml";
+import { ComposeError, findingText } from "../../cli/compose/compose-error.js";
+import { convertProject } from "../../cli/compose/convert-project.js";
 import { readProject } from "../../cli/compose/file-project.js";
 import { projectText } from "../../cli/compose/print-project.js";
 
@@ -15,7 +17,7 @@ type Map = Record<string, Value>;
 
 /** Variables of the caller, for both. */
 export const VARIABLES: Readonly<Record<string, string>> = {
-  HOME: "/home/somebody",
+  HOME: "/people/somebody",
   DOMAIN: "example.org",
   TAG: "1.2.3",
   PORT: "8080",
@@ -49,6 +51,22 @@ export async function ourForm(
 ): Promise<Map> {
   const project = await readProject(files, { variables: VARIABLES, interpolate: options.interpolate });
   return parse(projectText(project.doc, { uninterpolated: !options.interpolate })) as Map; // a file is a map
+}
+
+/** What a project of the Compose Specification becomes, or why not; paths begin at $FOLDER. */
+export async function conversionOf({ files }: CorpusProject, folder: string): Promise<string> {
+  const portable = (text: string): string => text.replaceAll(`${folder}/`, "").replaceAll(folder, "$FOLDER");
+  try {
+    const variables = { ...VARIABLES, DB_PASSWORD: "not shown" };
+    const project = await readProject(files, { variables });
+    const { warnings, ...conversion } = convertProject("stack", project);
+    const said = [...project.warnings, ...warnings].map((one) => portable(findingText(one)));
+    const body = portable(JSON.stringify(conversion).replaceAll(`"${folder}/`, '"$FOLDER/'));
+    return `${JSON.stringify({ ...(JSON.parse(body) as object), warnings: said }, undefined, 2)}\n`;
+  } catch (error) {
+    if (!(error instanceof ComposeError)) throw error;
+    return `${JSON.stringify({ refused: portable(error.message).split("\n") }, undefined, 2)}\n`;
+  }
 }
 
 export async function dockersForm(
