@@ -3,7 +3,6 @@
  * their data is asked for, and what has to be written for that before the definition can be applied.
  * Pure over a read of the store. Invariant: data that some service or kept revision asks for is not dropped.
  */
-import { createHash } from "node:crypto";
 import { InvalidArgumentError, NotFoundError, NotImplementedError } from "../../../base/errors/errors.js";
 import { newId } from "../../../base/random/ids.js";
 import type { Random } from "../../../base/random/random.js";
@@ -15,6 +14,7 @@ import { withFileData } from "../../control/data-rollout.js";
 import { dataOfVersion, newestVersion } from "../../control/data-versions.js";
 import { checkTemplate, SECRET_BYTES_MAX } from "../../control/secrets.js";
 import type { ReadTx } from "../../store/types.js";
+import { dataDigest } from "./data-digest.js";
 import type { DefinitionFaults } from "./definition-faults.js";
 import { type FileObject, fileName, labelled, versionWith } from "./definition-form.js";
 import { checkOwner } from "./object-owner.js";
@@ -123,7 +123,7 @@ function keptVersion(
       `${what}, and its data is not in the revision: deploy the file that has it`,
     );
   }
-  if (file.dataSha256 !== "" && sha256(data) !== file.dataSha256)
+  if (file.dataSha256 !== "" && dataDigest(data) !== file.dataSha256)
     throw new InvalidArgumentError(
       `version ${file.version} has other data than it had then: the ${kind} was removed and made anew`,
     );
@@ -171,9 +171,5 @@ function formOf(wanted: {
 }
 
 function digestOf(object: FileObject, version: number): Pick<StackFile, "version" | "dataSha256"> {
-  return { version, dataSha256: sha256(dataOfVersion(object, version) ?? new Uint8Array()) };
-}
-
-function sha256(data: Uint8Array): string {
-  return createHash("sha256").update(data).digest("hex");
+  return { version, dataSha256: dataDigest(dataOfVersion(object, version) ?? new Uint8Array()) };
 }

@@ -3,7 +3,6 @@
  * revisions of what others changed.
  * Pure over a read of the store. Invariant: in the form of `definition-form.ts`, without data.
  */
-import { createHash } from "node:crypto";
 import {
   type StackDefinition,
   StackFile,
@@ -18,11 +17,9 @@ import { findStack } from "../deployment/begin.js";
 import { keptFiles } from "../deployment/leftovers.js";
 import { isReplaced } from "../deployment/stack-networks.js";
 import type { FileKind } from "./check-files.js";
+import { dataDigest } from "./data-digest.js";
 import { type FileObject, fileName, namedSpec, networkName } from "./definition-form.js";
 import { serviceKey } from "./stack-update.js";
-
-/** Digests of data by the data itself, which never changes: a stack is looked at often. */
-const digests = new WeakMap<Uint8Array, string>();
 
 export interface NowOptions {
   readonly stackName: string;
@@ -97,13 +94,14 @@ function filesNow(tx: ReadTx, kind: FileKind, options: NowOptions): readonly Sta
     const isKept = inUse === undefined && kept.has(object.id);
     if (former === undefined && (isKept || versionOf(object) <= changedAfter)) return [];
     const version = inUse ?? keptOf(object, former) ?? newestVersion(object);
+    const data = dataOfVersion(object, version);
     const file = StackFile.fromPartial({
       key: former?.key ?? serviceKey(name, stackName),
       annotations: object.annotations ?? {},
       templateDriver: object.templateDriver,
       version,
       objectId: object.id,
-      dataSha256: digestOf(dataOfVersion(object, version)),
+      dataSha256: data === undefined ? "" : dataDigest(data),
     });
     return [file];
   });
@@ -133,13 +131,4 @@ function versionInUse(tx: ReadTx, kind: FileKind, { id }: FileObject): number | 
 function keptOf(object: FileObject, former: StackFile | undefined): number | undefined {
   if (former === undefined || former.objectId !== object.id || former.version === 0) return undefined;
   return dataOfVersion(object, former.version) === undefined ? undefined : former.version;
-}
-
-function digestOf(data: Uint8Array | undefined): string {
-  if (data === undefined) return "";
-  const known = digests.get(data);
-  if (known !== undefined) return known;
-  const digest = createHash("sha256").update(data).digest("hex");
-  digests.set(data, digest);
-  return digest;
 }
