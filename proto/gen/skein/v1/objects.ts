@@ -232,6 +232,8 @@ export interface Secret {
   readonly dataVersion: number;
   /** oldest first; kept while used, beyond that as many as the cluster keeps */
   readonly oldVersions: readonly DataVersion[];
+  /** Between manager and worker alone: why the driver gave no data. Without either, it has not answered yet. */
+  readonly driverRefusal: string;
 }
 
 export interface Secret_DriverOptionsEntry {
@@ -1658,6 +1660,7 @@ function createBaseSecret(): Secret {
     templateDriver: "",
     dataVersion: 0,
     oldVersions: [],
+    driverRefusal: "",
   };
 }
 
@@ -1689,6 +1692,9 @@ export const Secret = {
     }
     for (const v of message.oldVersions) {
       DataVersion.encode(v!, writer.uint32(74).fork()).ldelim();
+    }
+    if (message.driverRefusal !== "") {
+      writer.uint32(82).string(message.driverRefusal);
     }
     return writer;
   },
@@ -1766,6 +1772,13 @@ export const Secret = {
 
           message.oldVersions.push(DataVersion.decode(reader, reader.uint32()));
           continue;
+        case 10:
+          if (tag !== 82) {
+            break;
+          }
+
+          message.driverRefusal = reader.string();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1799,6 +1812,7 @@ export const Secret = {
     message.templateDriver = object.templateDriver ?? "";
     message.dataVersion = object.dataVersion ?? 0;
     message.oldVersions = object.oldVersions?.map((e) => DataVersion.fromPartial(e)) || [];
+    message.driverRefusal = object.driverRefusal ?? "";
     return message;
   },
 };
