@@ -23,12 +23,13 @@ import { newHexId } from "../../base/random/ids.js";
 import type { Random } from "../../base/random/random.js";
 import { KeyedLock } from "../images/keyed-lock.js";
 import { writeFileAtomic } from "../images/linux-atomic-file.js";
+import type { PluginFolders } from "../plugins/unix-plugin-client.js";
 import { isErrno } from "../runtime/linux-process.js";
 import type { XattrAccess } from "./fs-copy-tree.js";
 import { folderUsage } from "./fs-folder-usage.js";
 import { fillFolder, fillMounted } from "./fs-volume-fill.js";
 import { LocalDriver } from "./local-driver.js";
-import { openVolumePlugin, type PluginFolders } from "./unix-volume-plugin.js";
+import { openVolumePlugin } from "./unix-volume-plugin.js";
 import type { VolumeDriver } from "./volume-driver.js";
 import type { VolumeEvent, VolumeRecord, VolumeRequest, VolumeStore } from "./volume-store.js";
 

@@ -7,23 +7,6 @@ import { InternalError } from "../../base/errors/errors.js";
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** @throws {InternalError} with the plugin's own words when it says that it failed. */
-export function pluginAnswer(text: string, method: string): Fields {
-  let value: unknown;
-  try {
-    value = text.trim() === "" ? {} : JSON.parse(text);
-  } catch (error) {
-    throw new InternalError(`${method}: the plugin's answer is not JSON`, { cause: error });
-  }
-  if (value === null) return {};
-  if (typeof value !== "object" || Array.isArray(value))
-    throw new InternalError(`${method}: the plugin's answer is no object`);
-  const fields = value as Fields; // just checked: an object that is no array
-  const failure = fields["Err"];
-  if (typeof failure === "string" && failure !== "") throw new InternalError(`${method}: ${failure}`);
-  return fields;
-}
-
 /** @returns "" when there is none. @throws {InternalError} it is no absolute path. */
 export function answeredPath(fields: Fields, method: string): string {
   const path = fields["Mountpoint"];

@@ -13,14 +13,9 @@ import { ManualClock } from "../../base/clock/manual-clock.js";
 import { SkeinError } from "../../base/errors/errors.js";
 import { SeededRandom } from "../../base/random/seeded-random.js";
 import { holds } from "../../test/fuzz/holds.js";
+import { pluginAnswer } from "../plugins/plugin-answer.js";
 import { openVolumeStore } from "./fs-volume-store.js";
-import {
-  answeredPath,
-  answeredScope,
-  answeredVolume,
-  implementsVolumes,
-  pluginAnswer,
-} from "./plugin-answers.js";
+import { answeredPath, answeredScope, answeredVolume, implementsVolumes } from "./plugin-answers.js";
 import type { VolumeEvent, VolumeStore } from "./volume-store.js";
 
 let base = "";
