@@ -76,7 +76,7 @@ test("an unknown key is an error with the nearest known one", async () => {
 test("text that is no YAML is an error with its line", async () => {
   const [first] = await errorsOf("services:\n  web: {image: nginx\n  db: x\n");
   assert.match(first ?? "", /^compose\.yml:[23]: is not YAML: /);
-  assert.deepEqual(await errorsOf(""), ["compose.yml:1: must be a map, got null"]);
+  assert.deepEqual(await errorsOf(""), ["compose.yml:1: must be a map, got nothing"]);
 });
 
 test("short forms have rules of their own", async () => {

@@ -67,12 +67,13 @@ export class Place {
     return this.with.sources.set(value, origin);
   }
 
-  /** Runs what throws rules; the value stays as it is when it has variables or is wrong. */
+  /** Runs what throws rules; the value stays as it is when it has variables still. */
   guarded(value: unknown, make: () => unknown): unknown {
+    if (!this.with.isInterpolated && String(value).includes("$")) return value;
     try {
       return make();
     } catch (error) {
-      if (this.with.isInterpolated || !String(value).includes("$")) this.found(messageOf(error));
+      this.found(messageOf(error));
       return value;
     }
   }

@@ -6,7 +6,7 @@
  * Source: Compose Specification, "Merge and override"; for version 3 files what Docker's client does.
  */
 import { isMap, type Raw, rawOf } from "./long-form.js";
-import { type Key, type Mark, Marks, type Sources, type Tag } from "./sources.js";
+import { isContainer, type Key, type Mark, Marks, type Sources, type Tag } from "./sources.js";
 
 export interface MergeRules {
   readonly sources: Sources;
@@ -102,6 +102,8 @@ class Merge {
       const earlier = result.get(key);
       const merged = this.#values(earlier, value, below(place, key));
       result.set(key, merged);
+      // what replaced a map or list here replaces it also in what this is merged into
+      if (merged === value && (isContainer(earlier) || isContainer(value))) tags.set(key, "override");
       // a map or list of both stands where it began
       const mark = old.marks.get(key);
       if (merged !== value && mark !== undefined) marks.set(key, mark);

@@ -215,6 +215,7 @@ function alternatives(words: readonly string[]): string {
 const FOUND_LENGTH_MAX = 60;
 
 export function shortened(value: unknown): string {
+  if (value === null || value === undefined) return "nothing";
   if (Array.isArray(value) && value.length > 3) return `a list of ${value.length}`;
   const text = JSON.stringify(value) ?? String(value);
   return text.length > FOUND_LENGTH_MAX ? `${text.slice(0, FOUND_LENGTH_MAX)}…` : text;

@@ -56,6 +56,12 @@ export const typesOf = (schema: Schema): string[] => {
   return type === undefined ? [] : [type].flat();
 };
 
+/** An enum of strings, in a schema that allows other types, too. */
+const oneOf = (words: readonly string[]): Schema => ({
+  pattern: `^(?:${words.join("|")})$`,
+  words: words.join(" or "),
+});
+
 function merged(branches: readonly Schema[]): Schema {
   const all: Mutable = {};
   const types: string[] = [];
@@ -67,7 +73,7 @@ function merged(branches: readonly Schema[]): Schema {
     for (const [keyword, value] of Object.entries(branch)) {
       if (keyword === "type") continue;
       // an enum speaks of every type, a pattern of strings alone
-      if (keyword === "enum") Object.assign(all, { pattern: `^(?:${(value as string[]).join("|")})$` });
+      if (keyword === "enum") Object.assign(all, oneOf(value as string[]));
       else if (keyword in all) throw new Error(`branches of oneOf both have ${keyword}`);
       else all[keyword] = value;
     }

@@ -1716,6 +1716,7 @@ export const FILE_SCHEMA: Schema = {
     "array"
    ],
    "pattern": "^(?:all)$",
+   "words": "all",
    "items": {
     "type": "object",
     "properties": {
