@@ -27,6 +27,7 @@ export const BUILD_KEYS: Table = under("services.*.build", {
   tags: to("POST /build t"),
   platforms: to("POST /build platform: the first one"),
   ...each(warned(`it makes the build faster at most: ${BUILDKIT}`), "cache_to", "provenance", "sbom"),
+  no_cache_filter: warned("all steps of a build take from the cache, or with no_cache none"),
   ...each(
     refused(BUILDKIT),
     "ssh",

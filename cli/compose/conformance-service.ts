@@ -161,6 +161,17 @@ export const SERVICE_KEYS: Table = {
       "provider.options",
     ),
     ...each(
+      refused("tasks have no containers before their own: make a job, and depend on its completion"),
+      "pre_start",
+      "pre_start[].command",
+      "pre_start[].image",
+      "pre_start[].user",
+      "pre_start[].privileged",
+      "pre_start[].working_dir",
+      "pre_start[].environment",
+      "pre_start[].per_replica",
+    ),
+    ...each(
       refused("models are not run here: run the model's server as a service, and name it in the environment"),
       "models",
       "models.*.endpoint_var",

@@ -27,8 +27,19 @@ export type Fate = Honoured | NotHonoured;
 /** By path: names that the file gives are *, items of lists []. */
 export type Table = Readonly<Record<string, Fate>>;
 
-/** Keys of version 3 files and of Docker's client that the schema of the Compose Specification has not. */
-export const EXTRA_KEYS: readonly string[] = ["services.*.cgroupns_mode", "volumes.*.x-cluster-spec"];
+/**
+ * Keys that the published schema has not: of version 3 files, of Docker's client, and of newer chapters of the
+ * Compose Specification.
+ */
+export const EXTRA_KEYS: readonly string[] = [
+  "services.*.cgroupns_mode",
+  "services.*.build.no_cache_filter",
+  ...["", "[].command", "[].image", "[].user", "[].privileged", "[].working_dir", "[].environment"].map(
+    (key) => `services.*.pre_start${key}`,
+  ),
+  "services.*.pre_start[].per_replica",
+  "volumes.*.x-cluster-spec",
+];
 
 export const CONFORMANCE: Table = {
   ...OBJECT_KEYS.top,

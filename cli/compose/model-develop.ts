@@ -18,6 +18,7 @@ export interface BuildDoc extends Extended {
   readonly cache_from?: readonly string[];
   readonly cache_to?: readonly string[];
   readonly no_cache?: boolean;
+  readonly no_cache_filter?: readonly string[];
   readonly additional_contexts?: TextMap;
   readonly network?: string;
   readonly provenance?: string | boolean;

@@ -69,6 +69,12 @@ export interface HookDoc extends Extended {
   readonly environment?: Environment;
 }
 
+/** In a container of its own, before those of the service. */
+export interface PreStartDoc extends HookDoc {
+  readonly image?: string;
+  readonly per_replica?: boolean;
+}
+
 export interface ProviderDoc extends Extended {
   readonly type: string;
   readonly options?: Readonly<Record<string, unknown>>;
@@ -149,6 +155,7 @@ export interface ServiceDoc extends Extended {
   readonly platform?: string;
   readonly ports?: readonly PortDoc[];
   readonly post_start?: readonly HookDoc[];
+  readonly pre_start?: readonly PreStartDoc[];
   readonly pre_stop?: readonly HookDoc[];
   readonly privileged?: boolean;
   readonly profiles?: readonly string[];

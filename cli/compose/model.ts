@@ -36,6 +36,7 @@ export type {
   HealthDoc,
   HookDoc,
   LoggingDoc,
+  PreStartDoc,
   ProviderDoc,
   ServiceDoc,
   ServiceModelDoc,

@@ -32,6 +32,7 @@ export const KEY_ORDER: Readonly<Record<string, readonly string[]>> = {
   "services.*.secrets[]": FILE,
   "services.*.configs[]": FILE,
   "services.*.post_start[]": HOOK,
+  "services.*.pre_start[]": ["image", ...HOOK],
   "services.*.pre_stop[]": HOOK,
   "networks.*": NAMED,
   "networks.*.ipam": ["driver", "config", "options"],
