@@ -27,6 +27,14 @@ export function unplacedWords(task: Task, wait: TaskWait): string {
   return `task ${taskWords(task, undefined)} has no place: ${short(wait.message)}`;
 }
 
+/** What an update says of its failure, without the advice for services that are on their own. */
+export function updateWords(message: string): string {
+  const advice = /; (to go on|going back to the specification|there is no earlier specification)/.exec(
+    message,
+  );
+  return short(advice === null ? message : message.slice(0, advice.index));
+}
+
 /** "1 of 3 tasks run" */
 export function missingWords(counts: {
   readonly mode: "service" | "job";

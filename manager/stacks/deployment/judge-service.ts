@@ -24,7 +24,7 @@ import {
   observedState,
 } from "../../orchestrator/task-state.js";
 import { satisfiesPlacement } from "../../scheduler/constraint.js";
-import { failedWords, missingWords, unplacedWords } from "./failure-words.js";
+import { failedWords, missingWords, unplacedWords, updateWords } from "./failure-words.js";
 
 /** Failures of one task's place until its service has failed, whatever its restart policy. */
 const FAILURES_MAX = 3;
@@ -276,10 +276,10 @@ function judgeUpdate(judgement: Judgement): void {
   switch (status?.state) {
     case UpdateState.PAUSED:
     case UpdateState.ROLLBACK_PAUSED:
-      judgement.fail(status.message || "its update is paused");
+      judgement.fail(updateWords(status.message) || "its update is paused");
       return;
     case UpdateState.ROLLBACK_STARTED:
-      if (!goingBack) judgement.fail(status.message || "its update was rolled back");
+      if (!goingBack) judgement.fail(updateWords(status.message) || "its update was rolled back");
       return;
     default:
       return;
