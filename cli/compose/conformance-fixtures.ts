@@ -214,6 +214,7 @@ const APART: ComposeDoc = {
       healthcheck: { disable: true },
       restart: "always",
       scale: 2,
+      pre_start: [{ ...HOOK, image: "k" }],
       cgroupns_mode: "host",
       mac_address: "02:00:00:00:00:02",
       pull_policy: "refresh",

@@ -94,6 +94,7 @@ export function conformanceText(): string {
     return `## ${title}\n\n| key | | where it goes, or why not |\n|---|---|---|\n${lines.join("\n")}\n`;
   });
   const notes =
-    "¹ Not in a file with a version.\n\n² Not in the published schema: a key of version 3 files, or of a newer chapter of the specification.\n";
+    "¹ Not in a file with a version.\n\n" +
+    "² Not in the published schema: a key of version 3 files, or of a newer chapter of the specification.\n";
   return [INTRODUCTION, summary(), ...tables, notes].join("\n");
 }

@@ -201,7 +201,8 @@ test("every key that is honoured changes what a project becomes", () => {
       places(project, partsOf(key)).some((place) => {
         const other = changed(project, place, instead);
         // a service that fell out because of a fault is no effect of the key
-        const whole = key === "services" || services(other) === services(project);
+        const whole =
+          ["services", "services.*.pre_start"].includes(key) || services(other) === services(project);
         return whole && became(other) !== became(project);
       }),
     );

@@ -28,8 +28,8 @@ export type Fate = Honoured | NotHonoured;
 export type Table = Readonly<Record<string, Fate>>;
 
 /**
- * Keys that the published schema has not: of version 3 files, of Docker's client, and of newer chapters of the
- * Compose Specification.
+ * Keys that the published schema has not: of version 3 files, of Docker's client, and of newer chapters of
+ * the Compose Specification.
  */
 export const EXTRA_KEYS: readonly string[] = [
   "services.*.cgroupns_mode",

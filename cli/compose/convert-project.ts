@@ -12,6 +12,7 @@ import { buildOf, type StackBuild } from "./convert-build.js";
 import { dependenciesOf, impliedJobs, refuseCycles } from "./convert-dependencies.js";
 import { networksOf } from "./convert-networks.js";
 import type { Note } from "./convert-notes.js";
+import { withPreStart } from "./convert-pre-start.js";
 import { isVersioned, type ServiceScope } from "./convert-scope.js";
 import { serviceSpec } from "./convert-service.js";
 import type { ComposeProject } from "./load-project.js";
@@ -89,9 +90,10 @@ const imageOf = (key: string, project: ComposeDoc, naming: Naming): string | und
   return image ?? (build === undefined ? undefined : naming.serviceName(key).toLowerCase());
 };
 
-export function convertStack(stack: string, project: ComposeDoc): StackConversion {
-  const notes = conformanceNotes(project);
-  const naming = namingOf(stack, project);
+export function convertStack(stack: string, written: ComposeDoc): StackConversion {
+  const notes = conformanceNotes(written);
+  const naming = namingOf(stack, written);
+  const project = withPreStart(written, (key) => imageOf(key, written, naming));
   const jobs = impliedJobs(project);
   const dependencies = new Map<string, ReturnType<typeof dependenciesOf>>();
   const builds: StackBuild[] = [];

@@ -70,7 +70,8 @@ export interface HookDoc extends Extended {
 }
 
 /** In a container of its own, before those of the service. */
-export interface PreStartDoc extends HookDoc {
+export interface PreStartDoc extends Omit<HookDoc, "command"> {
+  readonly command?: readonly string[];
   readonly image?: string;
   readonly per_replica?: boolean;
 }
