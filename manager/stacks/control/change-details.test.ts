@@ -42,8 +42,8 @@ function withContainer(change: (container: Container) => Partial<Container>): St
 }
 
 /** "image: app:1 to app:2" for each field, then why tasks restart. */
-function told(after: StackDefinition, before = BASE): readonly string[] {
-  return stackChanges(definitionChanges(before, after)).flatMap(linesOf);
+async function told(after: StackDefinition, before = BASE): Promise<readonly string[]> {
+  return (await stackChanges(definitionChanges(before, after))).flatMap(linesOf);
 }
 
 function linesOf({ kind, key, action, fields, restartsTasks, reason }: StackChange): readonly string[] {
@@ -56,7 +56,7 @@ function linesOf({ kind, key, action, fields, restartsTasks, reason }: StackChan
 
 const ONE = "change service web";
 
-test("fields go by the words of a compose file, and say whether tasks are replaced", () => {
+test("fields go by the words of a compose file, and say whether tasks are replaced", async () => {
   const cases: readonly (readonly [StackDefinition, readonly string[]])[] = [
     [
       withContainer(() => ({ image: "app:2" })),
@@ -204,11 +204,11 @@ test("fields go by the words of a compose file, and say whether tasks are replac
       ["add service db", "remove service web", "its tasks end"],
     ],
   ];
-  for (const [after, expected] of cases) assert.deepEqual(told(after), expected);
+  for (const [after, expected] of cases) assert.deepEqual(await told(after), expected);
 });
 
-test("what means the same is no difference", () => {
-  assert.deepEqual(told(BASE), []);
+test("what means the same is no difference", async () => {
+  assert.deepEqual(await told(BASE), []);
   const spelled = [
     withContainer(() => ({ image: "docker.io/library/app:1" })),
     withContainer(({ env }) => ({ env: [...env].reverse() })),
@@ -217,24 +217,24 @@ test("what means the same is no difference", () => {
       networks: networks.map((one) => ({ ...one, aliases: [...one.aliases] })),
     })),
   ];
-  for (const after of spelled) assert.deepEqual(told(after), []);
+  for (const after of spelled) assert.deepEqual(await told(after), []);
 });
 
-test("each field of a specification that differs has a line, whatever it is", () => {
+test("each field of a specification that differs has a line, whatever it is", async () => {
   // every setting of the container that is a plain value, changed alone
   const { task } = BASE.services[0]?.spec ?? {};
   for (const [name, value] of Object.entries(task?.container ?? {})) {
     const other = typeof value === "string" ? "other" : typeof value === "boolean" ? !value : undefined;
     if (other === undefined || name === "pullAuth") continue;
-    const lines = told(withContainer(() => ({ [name]: other })));
+    const lines = await told(withContainer(() => ({ [name]: other })));
     assert.equal(lines.length, 3, `${name}: ${lines.join(" | ")}`);
     assert.ok(!lines.includes("other settings: - to -"), name);
   }
 });
 
-test("values are cut where they differ, and lines are counted", () => {
+test("values are cut where they differ, and lines are counted", async () => {
   const long = "x".repeat(500);
-  const changes = stackChanges(
+  const changes = await stackChanges(
     definitionChanges(
       withContainer(() => ({ env: [`A=${long}1`] })),
       withContainer(() => ({ env: [`A=${long}2`] })),
@@ -244,7 +244,7 @@ test("values are cut where they differ, and lines are counted", () => {
   assert.match(field?.before ?? "", /^…x{50}1$/);
   assert.match(field?.after ?? "", /^…x{50}2$/);
   const many = Array.from({ length: 150 }, (_, i) => `V${i}=1`);
-  const [first] = stackChanges(
+  const [first] = await stackChanges(
     definitionChanges(
       BASE,
       withContainer(() => ({ env: many })),

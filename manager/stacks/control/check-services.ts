@@ -14,6 +14,7 @@ import { refuseWithoutIngress } from "../../control/ingress-network.js";
 import { refuseTakenPorts, resolveReferences } from "../../control/service-references.js";
 import { serviceSpecFaults } from "../../control/service-validation.js";
 import { compareServiceSpecs, pullAuthOf, withPullAuth } from "../../control/spec-comparison.js";
+import { deepEqual } from "../../orchestrator/spec-equality.js";
 import { chosenPorts, conflictingPortKeys, portKey } from "../../store/index-keys.js";
 import { type FileCheck, versionKey } from "./check-files.js";
 import type { DefinitionFaults } from "./definition-faults.js";
@@ -90,7 +91,9 @@ function ownService(service: StackService, check: FileCheck): CheckedService | u
   const stored = storedSpec(supposed, { ...service.spec, annotations, task }, changed?.spec);
   const form = { ...service, spec: namedSpec(supposed, stored), registryAuth: "" };
   if (changed?.spec !== undefined) {
-    const { same, merged } = compareServiceSpecs(changed.spec, stored);
+    const { same, merged } = deepEqual(changed.spec, stored)
+      ? { same: true, merged: changed.spec }
+      : compareServiceSpecs(changed.spec, stored);
     const isSame = same && !isPaused(changed);
     return { form, before, after: same ? changed : changedService(changed, merged), same: isSame };
   }

@@ -87,5 +87,5 @@ function sameFile(a: StackFile, b: StackFile): boolean {
 function sameService(a: StackService, b: StackService): boolean {
   if (!deepEqual(a.dependsOn, b.dependsOn)) return false;
   if (a.spec === undefined || b.spec === undefined) return a.spec === b.spec;
-  return compareServiceSpecs(a.spec, b.spec).same;
+  return deepEqual(a.spec, b.spec) || compareServiceSpecs(a.spec, b.spec).same;
 }

@@ -28,7 +28,7 @@ export function createStacksHandlers(parts: StacksParts): StacksServer {
     }),
     diffStack: unary(async (request) => {
       const { diffStack } = await import("./diff-stack.js");
-      return store.view((tx) => diffStack(tx, request));
+      return diffStack(store, request);
     }),
     getStack: unary(async ({ id }) => {
       const { getStack } = await lists();

@@ -40,7 +40,7 @@ export async function planStack(
       ? undefined
       : await planOfCase(components, { title: `deployment of stack ${name}`, picture, suppositions });
   const warnings = prune ? [] : leftOverWarnings(posed.leftOver);
-  return { changes: stackChanges(changes), plan, warnings };
+  return { changes: await stackChanges(changes), plan, warnings };
 }
 
 function isOne({ kind, name }: LeftOver, change: ObjectChange): boolean {

@@ -159,12 +159,12 @@ test("who changes a stack all the time is observed once a minute", async () => {
 });
 
 test("drift is what differs between the good revision and the cluster", async () => {
-  const { deploy, reach, change, view, close } = await observed();
+  const { deploy, reach, change, store, close } = await observed();
   await deploy(definitionOf({ secrets: [fileOf("key", "x")], services: [serviceOf("web")] }));
   await reach();
-  assert.deepEqual(view((tx) => diffStack(tx, { name: "shop", from: 1, to: 0 })).changes, []);
+  assert.deepEqual((await diffStack(store, { name: "shop", from: 1, to: 0 })).changes, []);
   await change("shop_web", "app:9");
-  const { changes } = view((tx) => diffStack(tx, { name: "shop", from: 1, to: 0 }));
+  const { changes } = await diffStack(store, { name: "shop", from: 1, to: 0 });
   assert.deepEqual(
     changes.map(({ key, fields, restartsTasks }) => [key, fields.map(({ path }) => path), restartsTasks]),
     [["web", ["image"], true]],

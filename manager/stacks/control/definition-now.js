@@ -1,0 +1,96 @@
+import { StackFile, } from "../../../proto/gen/skein/v1/stack_types.js";
+import { dataOfVersion, newestVersion } from "../../control/data-versions.js";
+import { isLeaving } from "../../control/find-object.js";
+import { versionOf } from "../../store/tables.js";
+import { findStack } from "../deployment/begin.js";
+import { keptFiles } from "../deployment/leftovers.js";
+import { isReplaced } from "../deployment/stack-networks.js";
+import { dataDigest } from "./data-digest.js";
+import { fileName, namedSpec, networkName } from "./definition-form.js";
+import { serviceKey } from "./stack-update.js";
+export function definitionNow(tx, options) {
+    const { stackName, like, changedAfter = 0 } = options;
+    const known = new Map((like?.services ?? []).map((service) => [service.spec?.annotations?.name, service]));
+    const services = tx
+        .list("service", { by: "stackName", stackName })
+        .filter((service) => !isLeaving(service))
+        .filter(({ spec, specVersion }) => known.has(spec?.annotations?.name) || (specVersion?.index ?? 0) > changedAfter || changedAfter === 0)
+        .flatMap(({ spec }) => (spec === undefined ? [] : [namedSpec(tx, spec)]));
+    const own = services.map((spec) => {
+        const name = spec.annotations?.name ?? "";
+        const former = known.get(name);
+        const key = former?.key ?? serviceKey(name, stackName);
+        return { key, spec, dependsOn: former?.dependsOn ?? [], registryAuth: "" };
+    });
+    const order = new Map((like?.services ?? []).map(({ key }, at) => [key, at]));
+    const place = ({ key }) => order.get(key) ?? order.size;
+    return {
+        networks: networksNow(tx, options),
+        secrets: filesNow(tx, "secret", options),
+        configs: filesNow(tx, "config", options),
+        services: own.sort((a, b) => place(a) - place(b) || (a.key < b.key ? -1 : 1)),
+    };
+}
+function networksNow(tx, options) {
+    const { stackName, like, changedAfter = 0 } = options;
+    const known = new Map((like?.networks ?? []).map((network) => [networkName(network), network.key]));
+    const own = tx
+        .list("network", { by: "stackName", stackName })
+        .filter((network) => !isLeaving(network) && !isReplaced(network))
+        .filter((network) => known.has(networkName(network)) || versionOf(network) > changedAfter)
+        .map(({ spec }) => {
+        const name = spec?.annotations?.name ?? "";
+        return { key: known.get(name) ?? serviceKey(name, stackName), external: false, spec };
+    });
+    const external = (like?.networks ?? []).filter((network) => network.external && tx.list("network", { by: "name", name: networkName(network) }).length > 0);
+    return [...own, ...external];
+}
+function filesNow(tx, kind, options) {
+    const { stackName, changedAfter = 0 } = options;
+    const like = (kind === "secret" ? options.like?.secrets : options.like?.configs) ?? [];
+    const known = new Map(like.map((file) => [fileName(file), file]));
+    const lookup = { by: "stackName", stackName };
+    const objects = kind === "secret" ? tx.list("secret", lookup) : tx.list("config", lookup);
+    const stored = findStack(tx, stackName);
+    const kept = stored === undefined ? new Set() : keptFiles(tx, stored.id);
+    const own = objects.flatMap((object) => {
+        const name = object.annotations?.name ?? "";
+        const former = known.get(name);
+        const inUse = versionInUse(tx, kind, object);
+        const isKept = inUse === undefined && kept.has(object.id);
+        if (former === undefined && (isKept || versionOf(object) <= changedAfter))
+            return [];
+        const version = inUse ?? keptOf(object, former) ?? newestVersion(object);
+        const data = dataOfVersion(object, version);
+        const file = StackFile.fromPartial({
+            key: former?.key ?? serviceKey(name, stackName),
+            annotations: object.annotations ?? {},
+            templateDriver: object.templateDriver,
+            version,
+            objectId: object.id,
+            dataSha256: data === undefined ? "" : dataDigest(data),
+        });
+        return [file];
+    });
+    const external = like.filter((file) => file.external && tx.list(kind, { by: "name", name: fileName(file) }).length > 0);
+    return [...own, ...external];
+}
+function versionInUse(tx, kind, { id }) {
+    const users = kind === "secret"
+        ? tx.list("service", { by: "secretId", secretId: id })
+        : tx.list("service", { by: "configId", configId: id });
+    const versions = users.flatMap(({ spec }) => {
+        const container = spec?.task?.container;
+        const references = kind === "secret"
+            ? (container?.secrets ?? []).filter(({ secretId }) => secretId === id)
+            : (container?.configs ?? []).filter(({ configId }) => configId === id);
+        return references.map(({ version }) => version || 1);
+    });
+    return versions.length === 0 ? undefined : Math.max(...versions);
+}
+function keptOf(object, former) {
+    if (former === undefined || former.objectId !== object.id || former.version === 0)
+        return undefined;
+    return dataOfVersion(object, former.version) === undefined ? undefined : former.version;
+}
+//# sourceMappingURL=definition-now.js.map

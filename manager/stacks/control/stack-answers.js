@@ -1,0 +1,68 @@
+import { NotFoundError } from "../../../base/errors/errors.js";
+import { StackFile, StackService } from "../../../proto/gen/skein/v1/stack_types.js";
+import { withPullAuth } from "../../control/spec-comparison.js";
+import { findStack, revisionOf } from "../deployment/begin.js";
+import { labelledStack } from "./stack-list.js";
+export function listRevisions(tx, name) {
+    const stack = findStack(tx, name);
+    if (stack === undefined) {
+        if (labelledStack(tx, name) === undefined)
+            throw new NotFoundError(`stack ${name} not found`);
+        return { revisions: [] };
+    }
+    const revisions = tx
+        .list("stackRevision", { by: "stackId", stackId: stack.id })
+        .map((revision) => ({
+        ...revision,
+        definition: revision.definition && outlineOf(revision.definition),
+    }))
+        .sort((a, b) => b.number - a.number);
+    return { revisions };
+}
+export function getRevision(tx, { stack: name, number }) {
+    const stack = findStack(tx, name);
+    if (stack === undefined)
+        throw new NotFoundError(`stack ${name} has no revisions`);
+    const wanted = number || stack.goodRevision;
+    if (wanted === 0)
+        throw new NotFoundError(`stack ${name} has no good revision yet`);
+    return { revision: shownRevision(findRevision(tx, { stackId: stack.id, name, number: wanted })) };
+}
+export function findRevision(tx, wanted) {
+    const found = revisionOf(tx, wanted.stackId, wanted.number);
+    if (found !== undefined)
+        return found;
+    throw new NotFoundError(`revision ${wanted.number} of stack ${wanted.name} is not there, or not kept any more`);
+}
+function shownRevision(revision) {
+    return { ...revision, definition: revision.definition && shownDefinition(revision.definition) };
+}
+function outlineOf({ secrets, configs, services }) {
+    const file = ({ key, external, annotations, version }) => StackFile.fromPartial({ key, external, version, annotations: { name: annotations?.name ?? "" } });
+    return {
+        networks: [],
+        secrets: secrets.map(file),
+        configs: configs.map(file),
+        services: services.map(({ key, spec }) => {
+            const name = spec?.annotations?.name ?? "";
+            const image = spec?.task?.container?.image ?? "";
+            return StackService.fromPartial({
+                key,
+                spec: { annotations: { name }, task: { container: { image } } },
+            });
+        }),
+    };
+}
+export function shownDefinition(definition) {
+    return {
+        ...definition,
+        secrets: definition.secrets.map((secret) => ({ ...secret, data: new Uint8Array(), dataSha256: "" })),
+        configs: definition.configs.map((config) => ({ ...config, data: new Uint8Array() })),
+        services: definition.services.map((service) => ({
+            ...service,
+            registryAuth: "",
+            spec: service.spec && { ...service.spec, task: withPullAuth(service.spec.task, "") },
+        })),
+    };
+}
+//# sourceMappingURL=stack-answers.js.map
