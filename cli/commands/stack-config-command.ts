@@ -19,7 +19,7 @@ async function printConfig(context: Context, flags: ConfigFlags): Promise<void> 
     import("../compose/compose-error.js"),
   ]);
   const uninterpolated = flags.skipInterpolation === true;
-  const { project } = await readFiles(undefined, flags, { uninterpolated });
+  const { project } = await readFiles(undefined, flags, { interpolate: !uninterpolated });
   for (const warning of project.warnings) context.note(`Warning: ${findingText(warning)}`);
   if (flags.quiet === true) return;
   const text = projectText(project.doc, { format: flags.format ?? "yaml", uninterpolated });

@@ -2,13 +2,12 @@
  * What a command's flags say of compose files, as the definition of a stack. Edge: to files, the environment
  * and the process's folder.
  */
-import { access, readFile } from "node:fs/promises";
+import { access } from "node:fs/promises";
 import { hostname, userInfo } from "node:os";
 import { join, resolve } from "node:path";
 import { InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
 import type { StackDefinitionBody, StackObjectBody } from "../../proto/stack-api.js";
 import type { StackBuild } from "../compose/convert-build.js";
-import type { StackData } from "../compose/convert-project.js";
 import type { ComposeProject } from "../compose/load-project.js";
 import type { ComposeDoc } from "../compose/model.js";
 
@@ -94,22 +93,31 @@ export function askedBy(): string {
  * @throws {InvalidArgumentError} {ComposeError} what is wrong with the files, each fault by file and line.
  */
 export async function readFiles(
-  _name: string | undefined,
+  name: string | undefined,
   flags: ProjectFlags,
-  _options: { readonly uninterpolated: boolean },
+  options: { readonly interpolate: boolean },
 ): Promise<{ readonly files: readonly string[]; readonly project: ComposeProject }> {
   const [files, { readProject }] = await Promise.all([
     composeFilesOf(flags),
     import("../compose/file-project.js"),
   ]);
-  return { files, project: await readProject(files) };
+  const { envFile, profile, projectDirectory } = flags;
+  const project = await readProject(files, {
+    ...(envFile === undefined ? {} : { envFiles: envFile }),
+    ...(profile === undefined ? {} : { profiles: profile }),
+    ...(projectDirectory === undefined ? {} : { projectDirectory }),
+    ...(name === undefined ? {} : { variables: { ...process.env, COMPOSE_PROJECT_NAME: name } }),
+    interpolate: options.interpolate,
+  });
+  return { files, project };
 }
 
 /** @throws {InvalidArgumentError} {ComposeError} */
 export async function readStackProject(name: string | undefined, flags: ProjectFlags): Promise<StackProject> {
   if (name !== undefined) checkStackName(name);
-  const [{ files, project }, { convertProject }, { findingText }] = await Promise.all([
-    readFiles(name, flags, { uninterpolated: false }),
+  const [{ files, project }, { readFileObject }, { convertProject }, { findingText }] = await Promise.all([
+    readFiles(name, flags, { interpolate: true }),
+    import("../compose/file-project.js"),
     import("../compose/convert-project.js"),
     import("../compose/compose-error.js"),
   ]);
@@ -121,16 +129,19 @@ export async function readStackProject(name: string | undefined, flags: ProjectF
   checkStackName(stack);
   if (Object.keys(project.doc.services).length === 0)
     throw new InvalidArgumentError(`${files.join(", ")}: services: needs at least one service`);
-  const { definition, data, builds, warnings } = convertProject(stack, project);
+  const { definition, builds, warnings } = convertProject(stack, project);
   const withData = (
-    kind: StackData["kind"],
+    kind: "secrets" | "configs",
     objects: readonly StackObjectBody[] = [],
   ): Promise<StackObjectBody[]> =>
     Promise.all(
       objects.map(async (object) => {
-        const found = data.find((each) => each.kind === kind && each.key === object.Key);
-        if (found === undefined) return object;
-        return { ...object, Spec: { ...object.Spec, Data: (await dataOf(found)).toString("base64") } };
+        const doc = project.doc[kind][object.Key];
+        const name = `${kind.slice(0, -1)} ${object.Key}`;
+        const data = doc && (await readFileObject(name, doc, project.variables));
+        return data === undefined
+          ? object
+          : { ...object, Spec: { ...object.Spec, Data: data.toString("base64") } };
       }),
     );
   return {
@@ -144,26 +155,4 @@ export async function readStackProject(name: string | undefined, flags: ProjectF
       Configs: await withData("configs", definition.Configs),
     },
   };
-}
-
-async function dataOf({ kind, key, source }: StackData): Promise<Buffer> {
-  const name = `${kind}.${key}`;
-  switch (source.kind) {
-    case "content":
-      return Buffer.from(source.value, "utf8");
-    case "environment": {
-      const value = process.env[source.value];
-      if (value === undefined)
-        throw new InvalidArgumentError(`${name}: variable ${source.value} of the environment is not set`);
-      return Buffer.from(value, "utf8");
-    }
-    case "file":
-      try {
-        return await readFile(source.value);
-      } catch (error) {
-        throw new InvalidArgumentError(`${name}: cannot read ${source.value}: ${messageOf(error)}`, {
-          cause: error,
-        });
-      }
-  }
 }
