@@ -1,7 +1,8 @@
 /**
  * Carries out one command line. Edge: to the process.
  * Exit codes: 0 done; 1 the daemon refused or failed; 2 the command was wrong and nothing was asked of the
- * daemon; 3 what `skein plan` plans does not fit; 130 interrupted.
+ * daemon; 3 what was planned does not fit; 4 what `skein stack plan` plans would change something; 130
+ * interrupted.
  * Only the module of the command that was named is loaded: it starts in a tenth of a second.
  */
 import { CommanderError } from "commander";

@@ -11,6 +11,7 @@ const EXIT_CODES: readonly (readonly [string, string])[] = [
   ["1", "The daemon refused, failed, or could not be reached."],
   ["2", "The command was wrong: nothing was asked of the daemon."],
   ["3", "What was planned does not fit the cluster."],
+  ["4", "What stack plan planned would change something."],
   ["130", "Interrupted; what was asked for goes on."],
 ];
 const ENVIRONMENT: readonly (readonly [string, string])[] = [
