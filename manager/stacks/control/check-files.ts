@@ -3,7 +3,12 @@
  * their data is asked for, and what has to be written for that before the definition can be applied.
  * Pure over a read of the store. Invariant: data that some service or kept revision asks for is not dropped.
  */
-import { InvalidArgumentError, NotFoundError, NotImplementedError } from "../../../base/errors/errors.js";
+import {
+  FailedPreconditionError,
+  InvalidArgumentError,
+  NotFoundError,
+  NotImplementedError,
+} from "../../../base/errors/errors.js";
 import { newId } from "../../../base/random/ids.js";
 import type { Random } from "../../../base/random/random.js";
 import { Config, Secret } from "../../../proto/gen/skein/v1/objects.js";
@@ -91,6 +96,11 @@ function ownFile(kind: FileKind, file: StackFile, check: FileCheck): CheckedFile
   const { tx, stackName, supposed, random, versions } = check;
   const before = findByName(tx, kind, fileName(file));
   checkOwner(kind, before?.annotations, stackName);
+  if (before !== undefined && before.templateDriver !== file.templateDriver)
+    throw new FailedPreconditionError(
+      `its template driver is ${word(before.templateDriver)} and cannot become ${word(file.templateDriver)}: ` +
+        "give it another name",
+    );
   const annotations = labelled(file.annotations, stackName);
   const wanted = { file, annotations };
   const { object, isNew, version } =
@@ -108,6 +118,8 @@ function ownFile(kind: FileKind, file: StackFile, check: FileCheck): CheckedFile
         : ({ kind, object: object as Config, isNew } as const); // as above
   return { kind, form: { ...formOf({ ...wanted, object }), ...digestOf(object, version) }, before, write };
 }
+
+const word = (driver: string): string => driver || "none";
 
 /** The definition of an earlier revision asks for data that has a number already. */
 function keptVersion(

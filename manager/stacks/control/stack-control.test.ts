@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Secret, Service } from "../../../proto/gen/skein/v1/objects.js";
 import { STACK_LABEL } from "../../store/index-keys.js";
+import { planStack } from "./plan-stack.js";
 import { getRevision, listRevisions } from "./stack-answers.js";
 import { ASK, definitionOf, fileOf, ONE, serviceOf, world } from "./stack-fixtures.js";
 import { getStack, listStacks } from "./stack-list.js";
@@ -172,4 +173,115 @@ test("what the stock client made is listed, adopted, and removed", async () => {
   assert.equal(view((tx) => getStack(tx, "shop")).stack?.deployment?.phase, "STACK_PHASE_REMOVING");
   await assert.rejects(deploy(definitionOf({ services: [serviceOf("web")] })), /is being removed/);
   await assert.rejects(control.remove({ name: "gone", madeBy: "" }), /stack gone not found/);
+});
+
+test("much data is written before the revision, which then names it", async () => {
+  const { deploy, view, store } = await world();
+  const big = (letter: string): string => letter.repeat(400 * 1024);
+  const definition = definitionOf({
+    secrets: [fileOf("a", big("a")), fileOf("b", big("b")), fileOf("c", big("c"))],
+    services: [serviceOf("web", { secrets: ["shop_a", "shop_b", "shop_c"] })],
+  });
+  const before = store.index;
+  assert.equal((await deploy(definition)).revision, 1);
+  assert.equal(store.index - before, 4); // one for each secret, then the revision
+  const { revision } = view((tx) => getRevision(tx, { stack: "shop", number: 1 }));
+  assert.deepEqual(
+    revision?.definition?.secrets.map(({ version }) => version),
+    [1, 1, 1],
+  );
+});
+
+test("data that services ask for is kept while newer data waits to be applied", async () => {
+  const { deploy, reach, view } = await world();
+  const page = (letter: string): string => letter.repeat(900 * 1024);
+  const definition = (letter: string) =>
+    definitionOf({
+      configs: [fileOf("page", page(letter))],
+      services: [serviceOf("web", { configs: ["shop_page"] })],
+    });
+  await deploy(definition("a"));
+  await reach();
+  for (const letter of ["b", "c", "d", "e"]) await deploy(definition(letter)); // none of them is reached
+  const config = view((tx) => tx.list("config"))[0];
+  const kept = [...(config?.oldVersions ?? [])].map(({ number }) => number);
+  assert.ok(kept.includes(1), `version 1 runs; kept are ${kept.join()}`);
+});
+
+test("going back to data that is gone is refused by name", async () => {
+  const { deploy, reach, store, control, view } = await world();
+  await deploy(
+    definitionOf({ secrets: [fileOf("key", "x")], services: [serviceOf("web", { secrets: ["shop_key"] })] }),
+  );
+  await reach();
+  await deploy(definitionOf({ services: [serviceOf("web")] }));
+  await reach();
+  await store.update((tx) => tx.remove("secret", tx.list("secret")[0]?.id ?? ""));
+  await assert.rejects(
+    control.rollback({ ...ASK, revision: 1 }),
+    /secret key: the secret was removed, and its data is not in the revision: deploy the file that has it/,
+  );
+  assert.equal(view((tx) => listRevisions(tx, "shop")).revisions.length, 2);
+});
+
+test("going back removes what came later, and leaves what was left over before", async () => {
+  const { deploy, reach, control, view } = await world();
+  await deploy(definitionOf({ services: [serviceOf("web"), serviceOf("old")] }));
+  await reach();
+  const { warnings } = await deploy(definitionOf({ services: [serviceOf("web", { image: "app:2" })] }));
+  assert.deepEqual(warnings, ["not in the definition, and left as it is: service shop_old"]);
+  await reach();
+  await deploy(definitionOf({ services: [serviceOf("web", { image: "app:2" }), serviceOf("new")] }));
+  await reach();
+  const undone = await control.rollback({ ...ASK, revision: 2 });
+  const { revision } = view((tx) => getRevision(tx, { stack: "shop", number: undone.revision }));
+  assert.deepEqual(
+    revision?.definition?.services.map(({ key }) => key),
+    ["web", "old"],
+  );
+  assert.equal(undone.stack?.deployment?.prune, true);
+});
+
+test("a network that cannot be changed is made anew, unless others use it", async () => {
+  const components = await world();
+  const { deploy, reach, store, view } = components;
+  await deploy(definitionOf({ services: [serviceOf("web")] }));
+  await reach();
+  const internal = definitionOf({
+    networks: [{ key: "default", spec: { annotations: { name: "shop_default" }, internal: true } }],
+    services: [serviceOf("web")],
+  });
+  const planned = await planStack(components, { ...ASK, definition: internal });
+  assert.deepEqual(
+    planned.changes.map(({ kind, action, fields }) => [kind, action, fields.map(({ path }) => path)]),
+    [["network", "replace", ["internal"]]],
+  );
+  assert.equal(planned.plan?.title, "deployment of stack shop");
+  await store.update((tx) => {
+    const id = view((inner) => inner.list("network", { by: "name", name: "shop_default" }))[0]?.id ?? "";
+    const spec = { annotations: { name: "guest" }, task: { networks: [{ target: id }] }, mode: ONE };
+    tx.create("service", Service.fromPartial({ id: "guest", spec }));
+  });
+  await assert.rejects(
+    deploy(internal),
+    /network default: it has to be made anew, as what changes of it cannot be changed, and service guest uses it, too/,
+  );
+});
+
+test("who asks is shown on terminals, and what is too much is refused with its bound", async () => {
+  const { deploy, view } = await world();
+  await deploy(definitionOf({ services: [serviceOf("web")] }), { madeBy: "eve\u001b[2J\n@host" });
+  assert.equal(view((tx) => listRevisions(tx, "shop")).revisions[0]?.madeBy, "eve[2J@host");
+  const huge = definitionOf({ services: [serviceOf("web", { env: [`A=${"x".repeat(950 * 1024)}`] })] });
+  await assert.rejects(
+    deploy(huge),
+    /a stack may have 921600 bytes beside the data .*, got 97\d{4}: put some/,
+  );
+  const many = Array.from({ length: 501 }, (_, i) => serviceOf(`s${i}`));
+  await assert.rejects(deploy(definitionOf({ services: many })), /at most 500 services, got 501/);
+  await assert.rejects(
+    deploy(huge, { timeoutMs: 1e9 }),
+    /timeout of a deployment must be from 0 to 86400000 ms/,
+  );
+  await assert.rejects(deploy(huge, { name: "a b" }), /invalid stack name "a b"/);
 });

@@ -3,14 +3,9 @@
  * Pure over the store. Invariants: nothing changes before everything is checked; a request that changes
  * nothing writes nothing; what is accepted is in the store whole, and the leader's loop does the rest.
  */
-import {
-  FailedPreconditionError,
-  InternalError,
-  InvalidArgumentError,
-  NotFoundError,
-} from "../../../base/errors/errors.js";
+import { FailedPreconditionError, InternalError, InvalidArgumentError } from "../../../base/errors/errors.js";
 import { newId } from "../../../base/random/ids.js";
-import type { Stack, StackRevision } from "../../../proto/gen/skein/v1/objects.js";
+import type { StackRevision } from "../../../proto/gen/skein/v1/objects.js";
 import {
   RevisionOrigin,
   RevisionOutcome,
@@ -26,18 +21,13 @@ import type {
 import type { ControlComponents } from "../../control/control-components.js";
 import { deepEqual } from "../../orchestrator/spec-equality.js";
 import type { ReadTx, WriteTx } from "../../store/types.js";
-import {
-  beginDeployment,
-  beginRemoval,
-  type DeploymentOptions,
-  findStack,
-  revisionOf,
-} from "../deployment/begin.js";
+import { beginDeployment, beginRemoval, type DeploymentOptions, findStack } from "../deployment/begin.js";
 import { changeWords } from "./change-words.js";
 import { type CheckedDefinition, checkDefinition, checkStackName } from "./check-definition.js";
 import type { FileWrite } from "./check-files.js";
 import { definitionChanges } from "./definition-changes.js";
 import { leftOverWarnings } from "./left-over.js";
+import { revisionInForce, revisionToRestore, withLeftOver, withNewestCredentials } from "./restored.js";
 import { stackForRemoval } from "./stack-list.js";
 
 export type StackComponents = Pick<ControlComponents, "store" | "clock" | "random">;
@@ -95,7 +85,8 @@ export class StackControl {
       if (definition === undefined)
         throw new InternalError(`revision ${old.number} of stack ${request.name} has no definition`);
       return {
-        ...{ name: request.name, definition: withNewestCredentials(tx, definition), options, dryRun: false },
+        definition: withLeftOver(tx, old, withNewestCredentials(tx, definition)),
+        ...{ name: request.name, options, dryRun: false },
         ...{ origin: RevisionOrigin.ROLLBACK, restores: old.restores || old.number },
       };
     });
@@ -122,7 +113,7 @@ export class StackControl {
     const { clock, random } = this.#components;
     return {
       ...{ prune: request.prune, onFailure: request.onFailure, timeoutMs },
-      madeBy: madeBy.slice(0, MADE_BY_LENGTH_MAX),
+      madeBy: printable(madeBy).slice(0, MADE_BY_LENGTH_MAX),
       nowMs: clock.nowMs(),
       newId: () => newId(random),
     };
@@ -149,7 +140,11 @@ export class StackControl {
       throw new FailedPreconditionError(`stack ${name} is being removed: wait until it is gone`);
     const current = stack && revisionInForce(tx, stack);
     const warnings = prune ? [] : leftOverWarnings(checked.leftOver);
-    if (stack !== undefined && current !== undefined && changesNothing(checked, { current, prune })) {
+    if (
+      stack !== undefined &&
+      current !== undefined &&
+      changesNothing(checked, { current, prune, isPruned: stack.deployment?.prune ?? false })
+    ) {
       const reply = { stack, revision: current.number, changed: false, warnings };
       return { kind: "done", reply };
     }
@@ -170,20 +165,21 @@ export class StackControl {
   }
 }
 
-/** The revision that a new one is compared with: the one being applied, else the good one. */
-export function revisionInForce(tx: ReadTx, stack: Stack): StackRevision | undefined {
-  const isApplied = stack.deployment?.phase === StackPhase.APPLYING;
-  return revisionOf(tx, stack.id, isApplied ? stack.newestRevision : stack.goodRevision);
+/** Terminals will show it. */
+function printable(text: string): string {
+  return [...text].filter((letter) => letter >= " " && letter !== "\u007f").join("");
 }
 
 /** Neither the revision in force is another, nor would the cluster be. */
 function changesNothing(
   checked: CheckedDefinition,
-  { current, prune }: { readonly current: StackRevision; readonly prune: boolean },
+  asked: { readonly current: StackRevision; readonly prune: boolean; readonly isPruned: boolean },
 ): boolean {
+  const { current, prune, isPruned } = asked;
   if (definitionChanges(current.definition, checked.definition).length > 0) return false;
-  if (current.outcome === RevisionOutcome.PENDING) return true; // the loop is about to make it so
-  return matchesCluster(checked) && !(prune && checked.leftOver.length > 0);
+  const goesOn = prune && checked.leftOver.length > 0;
+  if (current.outcome === RevisionOutcome.PENDING) return !goesOn || isPruned; // the loop is about to make it so
+  return matchesCluster(checked) && !goesOn;
 }
 
 /** All is there, and as the definition has it. */
@@ -210,39 +206,4 @@ function bytesOf(writes: readonly FileWrite[]): number {
 function writeFile(tx: WriteTx, { kind, object, isNew }: FileWrite): void {
   if (isNew) tx.create(kind, object);
   else tx.update(kind, object);
-}
-
-/** @param number 0: the good one before the one in force. */
-function revisionToRestore(tx: ReadTx, name: string, number: number): StackRevision {
-  const stack = findStack(tx, name);
-  if (stack === undefined) throw new NotFoundError(`stack ${name} has no revisions`);
-  if (number !== 0) {
-    const found = revisionOf(tx, stack.id, number);
-    if (found === undefined)
-      throw new NotFoundError(`revision ${number} of stack ${name} is not there, or not kept any more`);
-    return found;
-  }
-  const there = revisionInForce(tx, stack);
-  const before = tx
-    .list("stackRevision", { by: "stackId", stackId: stack.id })
-    .filter(
-      (revision) =>
-        revision.outcome === RevisionOutcome.GOOD &&
-        revision.number < (there?.number ?? stack.newestRevision + 1) &&
-        definitionChanges(revision.definition, there?.definition).length > 0,
-    )
-    .sort((a, b) => b.number - a.number)[0];
-  if (before === undefined)
-    throw new FailedPreconditionError(`stack ${name} has no good revision before the one that is there`);
-  return before;
-}
-
-/** Credentials of an old revision may have been changed since: those that a service has now are taken. */
-function withNewestCredentials(tx: ReadTx, definition: StackDefinition): StackDefinition {
-  const services = definition.services.map((service) => {
-    const name = service.spec?.annotations?.name ?? "";
-    const auth = tx.list("service", { by: "name", name })[0]?.spec?.task?.container?.pullAuth ?? "";
-    return auth === "" ? service : { ...service, registryAuth: auth };
-  });
-  return { ...definition, services };
 }
