@@ -2,8 +2,8 @@
 /**
  * skein: the command line of a Skein cluster. Edge: to the process and files.
  * `npm run build` packs all its modules into one file and keeps what V8 has compiled of it beside it
- * (scripts/pack-cli.mjs): over node's own start, that takes less than half the time. It is used only when it is not
- * older than the compiled modules, which do the same without it.
+ * (scripts/pack-cli.mjs): over node's own start, that takes less than half the time. It is used only when
+ * it is not older than the compiled modules, which do the same without it.
  */
 import { readFileSync, statSync } from "node:fs";
 import { createRequire } from "node:module";

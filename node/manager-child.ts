@@ -12,6 +12,7 @@ import { errorFromText } from "../base/errors/status.js";
 import type { Logger } from "../base/log/logger.js";
 import { Backoff } from "../base/loop/backoff.js";
 import type { Random } from "../base/random/random.js";
+import type { SecretDrivers } from "../manager/dispatcher/driver-secrets.js";
 import type { FromManager, ManagerConfig, ManagerMode, ManagerPlace, ToManager } from "./manager-messages.js";
 import { NodeLock } from "./node-lock.js";
 import type { TlsIdentity } from "./rpc-host.js";
@@ -33,6 +34,8 @@ export interface ManagerChildOptions {
   readonly logLevel: string;
   /** What the node's files are locked under. @default nothing, for ever */
   readonly lock?: NodeLock;
+  /** Asks a plugin of this node for a secret's data. @default every driver refuses */
+  readonly askSecretDriver?: SecretDrivers["ask"];
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -199,6 +202,9 @@ export class ManagerChild {
           case "lock-changed":
             this.#endLockChange(message.unlockKey);
             break;
+          case "secret-wanted":
+            void this.#askSecretDriver(child, message);
+            break;
           case "failed":
             failure = errorFromText(message.code, message.message);
             break;
@@ -243,6 +249,24 @@ export class ManagerChild {
       refusal = messageOf(error);
     }
     this.#send({ kind: "lock-followed", refusal });
+  }
+
+  /** Never fails: a refusal is an answer, too. Data goes over the channel, and nowhere else. */
+  async #askSecretDriver(
+    child: ChildProcess,
+    { question, driver, request }: Extract<FromManager, { kind: "secret-wanted" }>,
+  ): Promise<void> {
+    const answer = { kind: "secret-given", question, data: "", doNotReuse: true, refusal: "" } as const;
+    let told: ToManager;
+    try {
+      const ask = this.#options.askSecretDriver;
+      if (ask === undefined) throw new InternalError("this node asks no secret drivers");
+      const { data, doNotReuse } = await ask(driver, request);
+      told = { ...answer, data: Buffer.from(data).toString("base64"), doNotReuse };
+    } catch (error) {
+      told = { ...answer, refusal: messageOf(error) || "it gave no reason" };
+    }
+    if (child.connected) child.send(told);
   }
 
   #endLockChange(unlockKey: string): void {

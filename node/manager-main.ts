@@ -9,6 +9,7 @@ import { codeOf, messageOf } from "../base/errors/errors.js";
 import { createPinoLogger } from "../base/log/pino-logger.js";
 import { systemRandom } from "../base/random/system-random.js";
 import { IpcLockFollower } from "./ipc-lock-follower.js";
+import { IpcSecretDrivers } from "./ipc-secret-drivers.js";
 import { giveUpRoot } from "./linux-give-up-root.js";
 import type { FromManager, ManagerConfig, ToManager } from "./manager-messages.js";
 import { ManagerRuntime } from "./manager-runtime.js";
@@ -16,6 +17,7 @@ import { optimizeWhenBusy } from "./process-optimizer.js";
 
 let runtime: ManagerRuntime | undefined;
 const lockFollower = new IpcLockFollower(tell);
+const secretDrivers = new IpcSecretDrivers(tell, systemClock);
 let stopping = false;
 
 function tell(message: FromManager): void {
@@ -45,6 +47,7 @@ async function start(config: ManagerConfig): Promise<void> {
       random: systemRandom,
       log,
       lockFollower,
+      secretDrivers,
       onStopped: (error) => {
         log.error("raft stopped; the manager ends and is started again", { error: messageOf(error) });
         tell({ kind: "stopped", message: messageOf(error) });
@@ -99,6 +102,9 @@ process.on("message", (message: ToManager) => {
       break;
     case "lock-followed":
       lockFollower.answered(message.refusal);
+      break;
+    case "secret-given":
+      secretDrivers.answered(message);
       break;
     case "stop":
       void stop();

@@ -62,6 +62,14 @@ export type ToManager =
   | { readonly kind: "identity"; readonly identity: TlsIdentity }
   /** The answer to `lock-changing`; "" when the identity was saved under the new key. */
   | { readonly kind: "lock-followed"; readonly refusal: string }
+  /** The answer to `secret-wanted`: data in base64, or why there is none. */
+  | {
+      readonly kind: "secret-given";
+      readonly question: number;
+      readonly data: string;
+      readonly doNotReuse: boolean;
+      readonly refusal: string;
+    }
   | { readonly kind: "stop" };
 
 export type FromManager =
@@ -80,6 +88,13 @@ export type FromManager =
   | { readonly kind: "lock-changing"; readonly unlockKey: string }
   /** The data keys are locked under it, too. */
   | { readonly kind: "lock-changed"; readonly unlockKey: string }
+  /** A task needs what a plugin of this node gives: the manager's user may not speak to it. */
+  | {
+      readonly kind: "secret-wanted";
+      readonly question: number;
+      readonly driver: string;
+      readonly request: object;
+    }
   | { readonly kind: "failed"; readonly code: string; readonly message: string }
   /** It served, and ends now because of this: a full disk, say. */
   | { readonly kind: "stopped"; readonly message: string }

@@ -9,6 +9,7 @@ import { NotLeaderError } from "../base/errors/errors.js";
 import { Scope } from "../base/lifecycle/scope.js";
 import type { Logger } from "../base/log/logger.js";
 import type { Random } from "../base/random/random.js";
+import type { SecretDrivers } from "../manager/dispatcher/driver-secrets.js";
 import { type LockFollower, startKeyKeeper } from "../manager/keys/key-keeper.js";
 import { dataKeyLockOf } from "../manager/keys/unlock-lock.js";
 import { createMemoryStore } from "../manager/store/memory-store.js";
@@ -37,6 +38,8 @@ export interface ManagerWorld {
   readonly onRemoved?: (reason: string) => void;
   /** Locks the node's identity when the cluster's unlock key changes; absent: nothing is ever locked anew. */
   readonly lockFollower?: LockFollower;
+  /** Asks plugins for secrets' data. @default every driver refuses */
+  readonly secretDrivers?: SecretDrivers;
 }
 
 /** The store's way into consensus, bound once the member is open. */

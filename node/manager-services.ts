@@ -18,6 +18,7 @@ import { createControlHandlers } from "../manager/control/control-handlers.js";
 import { EventHistory } from "../manager/control/event-history.js";
 import { tellLeaders } from "../manager/control/leader-events.js";
 import { createDispatcher } from "../manager/dispatcher/dispatcher.js";
+import type { SecretDrivers } from "../manager/dispatcher/driver-secrets.js";
 import { createLeaderReportsHandlers } from "../manager/dispatcher/grpc-leader-reports.js";
 import { createGrpcReportSink, type LeaderLink } from "../manager/dispatcher/grpc-report-sink.js";
 import { createLogBroker } from "../manager/logbroker/log-broker.js";
@@ -91,7 +92,12 @@ const FROM_REPLICA: ReadonlySet<string> = new Set([
 
 export interface ServeParts {
   readonly config: ManagerConfig;
-  readonly world: { readonly clock: Clock; readonly random: Random; readonly log: Logger };
+  readonly world: {
+    readonly clock: Clock;
+    readonly random: Random;
+    readonly log: Logger;
+    readonly secretDrivers?: SecretDrivers;
+  };
   readonly scope: Scope;
   readonly channels: ManagerChannels;
   readonly identity: TlsIdentity;
@@ -131,6 +137,7 @@ export async function serveManager(parts: ServeParts): Promise<RpcHost> {
     managers: directory,
     trust,
     readBarrier: () => raft.readBarrier(),
+    ...(world.secretDrivers === undefined ? {} : { secretDrivers: world.secretDrivers }),
     clock,
     random: random.child("dispatcher"),
     log: log.child({ component: "dispatcher" }),

@@ -28,6 +28,10 @@ export function newManager(
     user: managerUser,
     logLevel,
     lock,
+    askSecretDriver: async (driver, request) => {
+      const { askSecretPlugin } = await import("../worker/plugins/unix-secret-plugin.js");
+      return askSecretPlugin(driver, request);
+    },
     clock,
     random,
     log,

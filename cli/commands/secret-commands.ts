@@ -44,11 +44,22 @@ async function create(
     Name: name,
     Labels: keyValues(flags.label ?? []),
     ...(file === undefined ? {} : { Data: (await readInput(file)).toString("base64") }),
-    ...(flags.driver === undefined ? {} : { Driver: { Name: flags.driver } }),
+    ...(flags.driver === undefined ? {} : { Driver: driverOf(flags.driver) }),
     ...(flags.templateDriver === undefined ? {} : { Templating: { Name: flags.templateDriver } }),
   };
   const answer = await context.client().call("POST", `/${kind}s/create`, { body });
   context.print(textOf((answer as Row)["ID"])); // the API answers with an object
+}
+
+/** "vault,mount=kv,field=password" as the API has it. @throws {InvalidArgumentError} an option without a value. */
+export function driverOf(text: string): Row {
+  const [name = "", ...options] = text.split(",");
+  const faulty = options.find((option) => option.indexOf("=") <= 0);
+  if (faulty !== undefined)
+    throw new InvalidArgumentError(
+      `--driver must be NAME[,OPTION=VALUE…], got ${JSON.stringify(faulty)} in ${JSON.stringify(text)}`,
+    );
+  return { Name: name, ...(options.length === 0 ? {} : { Options: keyValues(options) }) };
 }
 
 interface UpdateFlags {
@@ -133,7 +144,8 @@ function addCommands(program: Command, context: Context, kind: Kind): void {
     .argument("[file]", "path of a file, or - for standard input")
     .addOption(listOption("-l, --label <key=value>", `label of the ${kind}`))
     .option("--template-driver <driver>", "fill in templates with this driver (golang)");
-  if (kind === "secret") creating.option("-d, --driver <driver>", "driver that supplies the data");
+  if (kind === "secret")
+    creating.option("-d, --driver <driver>", "plugin that gives the data to each task: NAME[,OPTION=VALUE…]");
   creating.action((name: string, file: string | undefined, flags: CreateFlags) =>
     create(context, kind, { name, file }, flags),
   );

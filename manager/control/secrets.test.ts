@@ -52,9 +52,27 @@ test("names, sizes and drivers have rules", async () => {
     t.ask(t.control.createConfig, config("a", { data: new Uint8Array(CONFIG_BYTES_MAX + 1) })),
     /at most 1024000 bytes/,
   );
-  await assert.rejects(t.ask(t.control.createSecret, secret("a", { driverName: "vault" })), {
-    code: "not-implemented",
-  });
+  await assert.rejects(
+    t.ask(t.control.createSecret, secret("a", { driverName: "vault" })),
+    /a secret of the driver vault has no data/,
+  );
+  await assert.rejects(
+    t.ask(t.control.createSecret, secret("a", { driverName: "../vault", data: bytes("") })),
+    /must be the name of a plugin, got "\.\.\/vault"/,
+  );
+  const driven = await t.ask(
+    t.control.createSecret,
+    secret("driven", { driverName: "vault", data: bytes("") }),
+  );
+  await assert.rejects(
+    t.ask(t.control.updateSecret, {
+      id: driven.secret?.id ?? "",
+      version: driven.secret?.meta?.version?.index ?? 0,
+      annotations: undefined,
+      data: bytes("x"),
+    }),
+    /comes from its driver vault/,
+  );
   await assert.rejects(
     t.ask(t.control.createConfig, config("a", { templateDriver: "jinja" })),
     /only golang/,

@@ -2,12 +2,7 @@
  * Secrets: created, listed, relabelled, given new data, removed. Their data goes in and never comes out.
  * Pure over the store.
  */
-import {
-  FailedPreconditionError,
-  InvalidArgumentError,
-  NotFoundError,
-  NotImplementedError,
-} from "../../base/errors/errors.js";
+import { FailedPreconditionError, InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
 import { newId } from "../../base/random/ids.js";
 import type {
   CreateSecretRequest,
@@ -38,12 +33,8 @@ export class SecretControl {
   async create(request: CreateSecretRequest): Promise<SecretReply> {
     checkFileName(request.annotations, "secret");
     checkTemplate(request.templateDriver);
-    if (request.driverName !== "") {
-      throw new NotImplementedError(
-        `secret driver "${request.driverName}" is not supported: secrets live in the cluster store`,
-      );
-    }
-    checkSecretData(request.data);
+    if (request.driverName === "") checkSecretData(request.data);
+    else checkDriver(request);
     const { store, random } = this.#components;
     const secret = Secret.fromPartial({ ...request, id: newId(random), dataVersion: 1 });
     await store.update((tx) => tx.create("secret", secret));
@@ -83,6 +74,8 @@ export class SecretControl {
       }
       checkFileName(annotations, "secret");
       const next = { ...secret, annotations };
+      if (secret.driverName !== "" && request.data.length > 0)
+        throw new InvalidArgumentError(`the data of this secret comes from its driver ${secret.driverName}`);
       if (request.data.length === 0) tx.update("secret", next);
       else renew(tx, "secret", next, request.data);
       return secret.id;
@@ -124,6 +117,22 @@ function checkSecretData(data: Uint8Array): void {
       `secret data must be larger than 0 and at most ${SECRET_BYTES_MAX} bytes, got ${data.length}`,
     );
   }
+}
+
+/** As plugins are named; whether there is one is known when a task needs it. */
+const DRIVER_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$/;
+const DRIVER_OPTIONS_MAX = 64;
+
+/** @throws {InvalidArgumentError} a name that no plugin can have, or data, which the driver gives. */
+function checkDriver({ driverName, driverOptions, data }: CreateSecretRequest): void {
+  if (!DRIVER_NAME.test(driverName))
+    throw new InvalidArgumentError(
+      `the driver of a secret must be the name of a plugin, got ${JSON.stringify(driverName)}`,
+    );
+  if (data.length > 0)
+    throw new InvalidArgumentError(`a secret of the driver ${driverName} has no data: the driver gives it`);
+  if (Object.keys(driverOptions).length > DRIVER_OPTIONS_MAX)
+    throw new InvalidArgumentError(`the driver of a secret may have ${DRIVER_OPTIONS_MAX} options`);
 }
 
 /** @throws {InvalidArgumentError} for a template driver nobody knows. */

@@ -19,6 +19,7 @@ import type {
 } from "../../proto/gen/skein/v1/dispatcher.js";
 import type { ReadStore, StoreWatch } from "../store/types.js";
 import { type DrainRound, DrainRounds } from "./drain-rounds.js";
+import type { SecretDrivers } from "./driver-secrets.js";
 import { createDispatcherHandlers, type IdentifyNode } from "./grpc-dispatcher.js";
 import type { ReportSink } from "./report-sink.js";
 import { type Dirty, emptyDirty, ResourceIndex } from "./resource-index.js";
@@ -50,6 +51,8 @@ export interface DispatcherComponents {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  /** @default every driver refuses */
+  readonly secretDrivers?: SecretDrivers;
   /** Who calls. @default the node of the connection's certificate */
   readonly identify?: IdentifyNode;
 }
@@ -68,6 +71,12 @@ export interface OpenSession {
   closed(): void;
 }
 
+const NO_DRIVERS: SecretDrivers = {
+  ask: async (driver) => {
+    throw new NotFoundError(`there is no plugin ${driver} on this manager`);
+  },
+};
+
 export function createDispatcher(components: DispatcherComponents): Dispatcher {
   return new ReplicaDispatcher(components);
 }
@@ -77,6 +86,7 @@ class ReplicaDispatcher implements Dispatcher, SessionHost {
   readonly clock: Clock;
   readonly log: Logger;
   readonly sink: ReportSink;
+  readonly secretDrivers: SecretDrivers;
   index: ResourceIndex;
   revision: number;
   heartbeatPeriodMs = HEARTBEAT_PERIOD_MS;
@@ -97,6 +107,7 @@ class ReplicaDispatcher implements Dispatcher, SessionHost {
     this.clock = components.clock;
     this.log = components.log;
     this.sink = components.reports;
+    this.secretDrivers = components.secretDrivers ?? NO_DRIVERS;
     this.#loop = new ComponentLoop({ name: "dispatcher", log: components.log, pass: () => this.#pass() });
     this.#watch = components.store.watch({ wake: () => this.#loop.wake() });
     this.index = components.store.view((view) => ResourceIndex.of(view));

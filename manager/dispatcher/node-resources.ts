@@ -6,7 +6,9 @@
  */
 import { dataKey } from "../../proto/dispatch/data-key.js";
 import { type NodeResource, type ResourceKey, ResourceKind } from "../../proto/gen/skein/v1/dispatcher.js";
+import type { Task } from "../../proto/gen/skein/v1/objects.js";
 import type { ReadTx } from "../store/types.js";
+import type { DriverSecrets } from "./driver-secrets.js";
 import { isLive } from "./resource-build.js";
 import { type Dirty, ResourceIndex } from "./resource-index.js";
 
@@ -86,13 +88,16 @@ function nothingKnown(): Known {
 export class NodeView {
   #index: ResourceIndex;
   readonly #nodeId: string;
+  readonly #driverSecrets: DriverSecrets | undefined;
   /** By kind and id: the object whose identity says what the node was told. */
   #known = nothingKnown();
   #interests: Interests;
 
-  constructor(index: ResourceIndex, nodeId: string) {
+  /** @param driverSecrets absent: data that drivers give is not told. */
+  constructor(index: ResourceIndex, nodeId: string, driverSecrets?: DriverSecrets) {
     this.#index = index;
     this.#nodeId = nodeId;
+    this.#driverSecrets = driverSecrets;
     this.#interests = this.#computeInterests();
   }
 
@@ -165,10 +170,21 @@ export class NodeView {
       if (task === undefined || !isLive(task)) continue;
       for (const attachment of task.networks) networks.add(attachment.networkId);
       const container = task.spec?.container;
-      for (const { secretId, version } of container?.secrets ?? []) secrets.add(dataKey(secretId, version));
+      for (const { secretId, version } of container?.secrets ?? []) {
+        const key = this.#secretKey(task, dataKey(secretId, version));
+        if (key !== undefined) secrets.add(key);
+      }
       for (const { configId, version } of container?.configs ?? []) configs.add(dataKey(configId, version));
     }
+    this.#driverSecrets?.keep(secrets);
     return { networks, secrets, configs };
+  }
+
+  /** What a driver gives is the task's own. @returns undefined: the node is told of none. */
+  #secretKey(task: Task, key: string): string | undefined {
+    const secret = this.#index.secrets.get(key);
+    if (secret === undefined || secret.driverName === "") return key;
+    return this.#driverSecrets?.want(task, secret, this.#index.services.get(task.serviceId));
   }
 
   /**
@@ -225,7 +241,8 @@ export class NodeView {
         return assigned?.task.nodeId === this.#nodeId ? assigned.stable : undefined;
       }
       case "secret":
-        return secrets.has(id) ? index.secrets.get(id) : undefined;
+        if (!secrets.has(id)) return undefined;
+        return this.#driverSecrets?.get(id) ?? index.secrets.get(id);
       case "config":
         return configs.has(id) ? index.configs.get(id) : undefined;
       case "network":

@@ -25,6 +25,7 @@ import type { NodeDescription } from "../../proto/gen/skein/v1/types.js";
 import { assignmentParts } from "./assignment-parts.js";
 import { ClockSkew } from "./clock-skew.js";
 import { DRAIN_WAIT_MS, type DrainRound, type DrainRounds } from "./drain-rounds.js";
+import { DriverSecrets, type SecretDrivers } from "./driver-secrets.js";
 import { NodeView } from "./node-resources.js";
 import { boundedUpdates, checkDescription } from "./report-bounds.js";
 import type { ReportSink } from "./report-sink.js";
@@ -60,6 +61,7 @@ export interface SessionHost {
   /** The leader has confirmed that the session began. */
   told(session: Session): void;
   readonly drains: DrainRounds;
+  readonly secretDrivers: SecretDrivers;
   /** Once, when the session is over. */
   ended(session: Session): void;
   /**
@@ -87,6 +89,7 @@ export class Session {
   #appliedRevision = 0;
   #ackedSequence = 0;
   readonly #drains: SessionDrains;
+  readonly #driverSecrets: DriverSecrets;
   #inFlight: { readonly sequence: number; done: boolean }[] = [];
   #ended = false;
   readonly #skew = new ClockSkew();
@@ -103,6 +106,11 @@ export class Session {
     this.#drains = new SessionDrains(options.host.drains, (revision) =>
       this.#send({ $case: "drained", value: { revision } }),
     );
+    this.#driverSecrets = new DriverSecrets({
+      drivers: options.host.secretDrivers,
+      log: options.host.log,
+      onAnswer: (key) => this.changed({ ...emptyDirty(), secrets: new Set([key]) }),
+    });
     this.lastHeardMs = options.host.clock.monotonicMs();
   }
 
@@ -225,7 +233,7 @@ export class Session {
         this.#catchUp(); // our replica is behind what the agent has seen
         return;
       }
-      this.#view = new NodeView(this.#host.index, this.nodeId);
+      this.#view = new NodeView(this.#host.index, this.nodeId, this.#driverSecrets);
       this.#drains.joinAll();
       this.#sendSet({ upserts: this.#view.complete(), removals: [] }, true);
     } else if (this.#reset) {
@@ -268,6 +276,7 @@ export class Session {
     if (this.#ended) return;
     this.#ended = true;
     this.#drains.end();
+    this.#driverSecrets.close();
     this.#host.ended(this);
     this.#stream.end(error);
   }

@@ -7,3 +7,8 @@
 export function dataKey(id: string, version: number): string {
   return `${id}@${version || 1}`;
 }
+
+/** Of data that a driver gives for one task. @param key a `dataKey`. @returns "<id>@<version>.<task id>". */
+export function taskDataKey(key: string, taskId: string): string {
+  return `${key}.${taskId}`;
+}

@@ -34,7 +34,10 @@ export const PREPARING: readonly CommandRow[] = [
       { args: ["secret", "inspect", "m-template"], prints: /"Templating": \{\s+"Name": "golang"/ },
     ],
   }),
-  row("secret create --driver nobody m-driver", "--driver", { fails: /driver/i }),
+  row("secret create --driver nobody m-driver", "--driver", {
+    prints: /^\w{25}$/m,
+    afterwards: [{ args: ["secret", "inspect", "m-driver"], prints: /"Driver": \{\s+"Name": "nobody"/ }],
+  }),
   row("config create --label a=b m-config -", "--label", {
     input: "colour=blue",
     afterwards: [

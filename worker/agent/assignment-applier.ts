@@ -228,6 +228,7 @@ export class AssignmentApplier {
     }
     if (changes.complete) this.tasks.retain(new Set(tasks.map((task) => task.id)));
     for (const key of changes.removals) if (key.kind === ResourceKind.TASK) this.tasks.unassign(key.id);
+    this.tasks.told();
   }
 
   /**

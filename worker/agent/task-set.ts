@@ -8,11 +8,12 @@ import type { Logger } from "../../base/log/logger.js";
 import type { Random } from "../../base/random/random.js";
 import type { TaskStatusUpdate } from "../../proto/gen/skein/v1/dispatcher.js";
 import { ResourceKind } from "../../proto/gen/skein/v1/dispatcher.js";
-import type { Task } from "../../proto/gen/skein/v1/objects.js";
+import type { Secret, Task } from "../../proto/gen/skein/v1/objects.js";
 import { TaskState } from "../../proto/gen/skein/v1/types.js";
 import type { Executor, TaskDependencies } from "../exec/controller.js";
 import { rank } from "../exec/task-machine.js";
 import type { AssignmentBook } from "./assignment-book.js";
+import { AwaitedSecrets } from "./awaited-secrets.js";
 import { TaskManager } from "./task-manager.js";
 
 export interface TaskSetComponents {
@@ -31,16 +32,20 @@ export class TaskSet {
   readonly #components: TaskSetComponents;
   readonly #managers = new Map<string, TaskManager>();
   readonly #dependencies: TaskDependencies;
+  readonly #awaited: AwaitedSecrets;
   readonly #listeners = new Set<(manager: TaskManager) => void>();
   #waiting: (() => void)[] = [];
 
   constructor(components: TaskSetComponents) {
     this.#components = components;
+    const secret = (id: string): Secret | undefined => {
+      const resource = components.book.get(ResourceKind.SECRET, id)?.resource;
+      return resource?.$case === "secret" ? resource.value : undefined;
+    };
+    this.#awaited = new AwaitedSecrets(components.clock, { secret });
     this.#dependencies = {
-      secret: (id) => {
-        const resource = components.book.get(ResourceKind.SECRET, id)?.resource;
-        return resource?.$case === "secret" ? resource.value : undefined;
-      },
+      secret,
+      settled: (task, options) => this.#awaited.settled(task, options),
       config: (id) => {
         const resource = components.book.get(ResourceKind.CONFIG, id)?.resource;
         return resource?.$case === "config" ? resource.value : undefined;
@@ -100,6 +105,11 @@ export class TaskSet {
 
   unassign(taskId: string): void {
     this.#managers.get(taskId)?.unassign();
+  }
+
+  /** The book has changed: a secret that a task waits for may be in it. */
+  told(): void {
+    this.#awaited.changed();
   }
 
   /** All tasks that are not in the set go. */

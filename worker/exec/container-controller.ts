@@ -80,6 +80,7 @@ export class ContainerController implements Controller {
   async prepare({ signal }: { signal: AbortSignal }): Promise<void> {
     const { containers, puller, limit, taskContainers } = this.#components;
     if (this.#record() !== undefined) return this.#adoptSandbox();
+    await this.#dependencies.settled?.(this.#task, { signal });
     await this.#checkMounts();
     for (const image of wantedImages(this.#task)) await puller.ensure(image, signal);
     this.#pulledAtMs ??= this.#components.nowMs?.();

@@ -50,6 +50,11 @@ export interface Controller {
 export interface TaskDependencies {
   secret(id: string): Secret | undefined;
   config(id: string): Config | undefined;
+  /**
+   * Resolves when no secret of the task waits for its driver's answer. Absent: none ever does.
+   * @throws {TaskFailureError} secret-missing: no answer within a bounded time.
+   */
+  settled?(task: Task, options: { signal: AbortSignal }): Promise<void>;
 }
 
 export interface Executor {

@@ -4,10 +4,10 @@
  * otherwise; a missing one is named; data never enters a message.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
-import { dataKey } from "../../proto/dispatch/data-key.js";
+import { dataKey, taskDataKey } from "../../proto/dispatch/data-key.js";
 import type { NodeFacts } from "../../proto/dispatch/task-placeholders.js";
-import type { Task } from "../../proto/gen/skein/v1/objects.js";
-import type { FileTarget } from "../../proto/gen/skein/v1/types.js";
+import type { Secret, Task } from "../../proto/gen/skein/v1/objects.js";
+import type { FileTarget, SecretReference } from "../../proto/gen/skein/v1/types.js";
 import type { FileToPlace } from "../containers/container-manager.js";
 import type { TaskDependencies } from "./controller.js";
 import { TaskFailureError } from "./failure-cause.js";
@@ -45,6 +45,21 @@ function missing(kind: "secret" | "config", name: string): TaskFailureError {
   return new TaskFailureError(`${kind}-missing`, `${kind} ${name} is not available on this node`);
 }
 
+/** The version that is named, or what a driver gives for this task. */
+export function secretOf(
+  { secretId, version }: SecretReference,
+  task: Task,
+  dependencies: Pick<TaskDependencies, "secret">,
+): Secret | undefined {
+  const key = dataKey(secretId, version);
+  return dependencies.secret(key) ?? dependencies.secret(taskDataKey(key, task.id));
+}
+
+/** A driver was asked, and has said neither yes nor no. */
+export function isAwaited({ driverName, driverRefusal, data }: Secret): boolean {
+  return driverName !== "" && driverRefusal === "" && data.length === 0;
+}
+
 /**
  * @throws {TaskFailureError} secret-missing, config-missing; {InvalidArgumentError} a uid,
  * gid or placeholder that is none.
@@ -72,8 +87,13 @@ export function filesOfTask(input: FilesInput): readonly FileToPlace[] {
     return Buffer.from(text);
   };
   const secrets = (spec?.secrets ?? []).map((reference) => {
-    const secret = dependencies.secret(dataKey(reference.secretId, reference.version));
+    const secret = secretOf(reference, task, dependencies);
     if (secret === undefined) throw missing("secret", reference.secretName);
+    if (secret.driverRefusal !== "")
+      throw new TaskFailureError(
+        "secret-missing",
+        `secret ${reference.secretName} is not available: driver ${secret.driverName}: ${secret.driverRefusal}`,
+      );
     const file = reference.file ?? { name: reference.secretName, uid: "", gid: "", mode: 0 };
     raw.set(`secret/${file.name}`, secret.data);
     return { secret, file };
