@@ -1,6 +1,6 @@
 /**
  * `pre_start` of a service as jobs that it waits for. Pure.
- * A step runs once for the whole service, in a container of its own on the service's networks and volumes; a job
+ * A step runs once for the service, in a container of its own on the service's networks and volumes; a job
  * does that, and one that did not change does not run again. Steps run in their order.
  * Source: Compose Specification, pre_start.
  */

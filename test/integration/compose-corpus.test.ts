@@ -1,6 +1,6 @@
 /**
- * `stack config` beside `docker stack config` on the corpus of test/corpus/compose/docker. Needs the docker
- * command, and no daemon.
+ * `stack config` beside `docker stack config`, and what is sent beside what `docker stack deploy` sends, on the
+ * corpus of test/corpus/compose/docker. Needs the docker command, and no daemon.
  */
 import assert from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -17,6 +17,7 @@ import {
   ourForm,
   projectsIn,
 } from "../support/compose-corpus.js";
+import { BODY_DIFFERENCES, dockersBodies, levelledBodies, ourBodies } from "../support/stack-recorder.js";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = resolve(HERE, HERE.includes("/dist/") ? "../../.." : "../..");
@@ -55,6 +56,20 @@ test("the normal form is Docker's for every file that Docker takes, but for diff
     }
   }
   const idle = DIFFERENCES.filter(({ reason }) => !used.has(reason)).map(({ reason }) => reason);
+  assert.deepEqual(idle, [], "differences that are no more");
+});
+
+test("what is sent is what docker stack deploy sends, but for differences with a reason", async () => {
+  const used = new Set<string>();
+  const results = await inBatches(projectsIn(FOLDER), async (project) => {
+    const [ours, theirs] = await Promise.all([ourBodies(project), dockersBodies(project)]);
+    return { name: project.name, ...levelledBodies(ours, theirs) };
+  });
+  for (const { name, ours, theirs, used: own } of results) {
+    assert.deepEqual(ours, theirs, name);
+    for (const reason of own) used.add(reason);
+  }
+  const idle = BODY_DIFFERENCES.filter(({ reason }) => !used.has(reason)).map(({ reason }) => reason);
   assert.deepEqual(idle, [], "differences that are no more");
 });
 

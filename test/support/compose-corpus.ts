@@ -252,14 +252,16 @@ export const DIFFERENCES: readonly Difference[] = [
   },
   {
     reason:
-      "without interpolation short mounts with variables stay as they are; Docker cuts them at the variable's colon",
+      "without interpolation a short form with variables stays: they may hold anything; Docker splits it",
     only: "uninterpolated",
     level(ours, theirs) {
+      const hasVariable = (value: Value): boolean => /\$[{\w]/.test(JSON.stringify(value));
       for (const project of [ours, theirs])
         for (const service of services(project).filter((each) => each["volumes"] !== undefined))
-          service["volumes"] = listOf(service["volumes"]).filter(
-            (mount) => !JSON.stringify(mount).includes("${"),
-          );
+          service["volumes"] = listOf(service["volumes"]).filter((mount) => !hasVariable(mount));
+      for (const [i, service] of services(ours).entries())
+        for (const key of ["command", "entrypoint"].filter((each) => typeof service[each] === "string"))
+          for (const each of [service, services(theirs)[i]]) delete each?.[key];
     },
   },
 ];
