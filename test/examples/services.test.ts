@@ -170,7 +170,7 @@ test("registry: nodes trust it, and fetch from it with the login of who deploys"
   }
 });
 
-test("migration-gate: the web service starts when the migration has ended, and stays when the next one fails", async () => {
+test("migration-gate: the web service starts when the migration has ended, and outlives one that fails", async () => {
   const example = swarm.example("migration-gate");
   const host = swarm.lab.host(3);
   const served = async (): Promise<string> => (await get(host, "8080/")).body.trim();
