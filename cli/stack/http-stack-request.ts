@@ -4,6 +4,7 @@
  */
 import type { StackRequest, StackServiceBody } from "../../proto/stack-api.js";
 import type { Context } from "../context.js";
+import type { Row } from "../output/table.js";
 import { registryAuthFor } from "../registry-auth-file.js";
 import { askedBy, type StackProject } from "./fs-stack-project.js";
 import { lookUpImages } from "./http-image-lookup.js";
@@ -27,12 +28,17 @@ export async function stackRequest(
 ): Promise<StackRequest> {
   const { definition, stack } = project;
   const { resolveImage: when, withRegistryAuth, local = new Map() } = options;
+  const wanted = definition.Services;
+  const lookUp = (existing: readonly Row[]): ReturnType<typeof lookUpImages> =>
+    lookUpImages(context, imagesToLookUp(wanted, { when, existing, local }), { withRegistryAuth });
   // without digests only the ids of images built before matter
-  const existing =
-    when === "never" && project.builds.length === 0 ? [] : await fetchStack(context, "services", stack);
-  const pins = { when, existing, local };
-  const looked = await lookUpImages(context, imagesToLookUp(definition.Services, pins), { withRegistryAuth });
-  const { services, warnings } = pinImages(definition.Services, looked, pins);
+  const needsNone = when === "never" && project.builds.length === 0;
+  const listing = needsNone ? Promise.resolve([]) : fetchStack(context, "services", stack);
+  const [existing, looked] = await Promise.all([
+    listing,
+    when === "changed" ? listing.then(lookUp) : lookUp([]),
+  ]);
+  const { services, warnings } = pinImages(wanted, looked, { when, existing, local });
   for (const warning of warnings) context.note(`Warning: ${warning}`);
   return {
     ...definition,
