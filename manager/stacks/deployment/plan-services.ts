@@ -126,8 +126,13 @@ function applyWhenDue(look: Look, at: number, wanted: StackService): void {
     fail(look, at, refused);
     return;
   }
+  if (look.writes >= view.writesMax) return;
   const gate = gateOf(wanted, { find: (key) => find(look, key), goingBack: input.goingBack });
   const before = findService(view.tx, progress.name);
+  if (before === undefined && gate.kind === "closed") {
+    wait(look, at, gate);
+    return;
+  }
   const restarts = restartOf(look, wanted);
   const change = serviceChange(wanted, {
     tx: view.tx,
@@ -169,7 +174,6 @@ function applyWhenDue(look: Look, at: number, wanted: StackService): void {
     wait(look, at, { kind: "closed", message: `waits for a port that ${name} still publishes` });
     return;
   }
-  if (look.writes >= view.writesMax) return;
   look.writes += 1;
   if (change.kind === "replace") plan.steps.push({ kind: "removeService", serviceId: change.removedId });
   plan.steps.push(

@@ -1,6 +1,6 @@
 /**
- * What becomes of stacks when others interfere, time runs out, leaders change: each a scenario on all control
- * loops.
+ * What becomes of stacks when others interfere, time runs out, leaders change: each a scenario on all
+ * control loops.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -4,6 +4,7 @@
 import { isTerminal, isUnassigned, isWanted, stateRank } from "../../../manager/orchestrator/task-state.js";
 import type { Node, Service, Task } from "../../../proto/gen/skein/v1/objects.js";
 import { NodeAvailability, NodeState, TaskState, UpdateState } from "../../../proto/gen/skein/v1/types.js";
+import { stackDisagreements } from "./cluster-stacks.js";
 import type { ClusterWorld } from "./cluster-world.js";
 
 /** @returns what is not as it should be, in words; empty: all is. */
@@ -24,7 +25,7 @@ export function disagreements(world: ClusterWorld): readonly string[] {
     const own = tasks.filter((task) => task.serviceId === service.id);
     found.push(...serviceTroubles(service, own, nodes));
   }
-  found.push(...containerTroubles(world, tasks));
+  found.push(...containerTroubles(world, tasks), ...store.view(stackDisagreements));
   return found;
 }
 

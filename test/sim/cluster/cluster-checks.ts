@@ -14,6 +14,7 @@ import { NodeState, TaskState, UpdateOrder } from "../../../proto/gen/skein/v1/t
 import type { EventQueue } from "../event-queue.js";
 import { HostClock } from "../host-clock.js";
 import { HostLife } from "../host-life.js";
+import { brokenByStack } from "./cluster-stacks.js";
 import type { ContainerWatch, SimContainer } from "./sim-containers.js";
 
 export class ClusterViolation extends Error {
@@ -129,6 +130,8 @@ export class ClusterChecks implements ContainerWatch {
   }
 
   #look(change: StoreChange): void {
+    const broken = this.store.view((tx) => brokenByStack(tx, change));
+    if (broken !== undefined) this.#break("stacks go in order", broken);
     switch (change.table) {
       case "task":
         this.#lookAtTask(change.before, change.after, change.id);

@@ -16,6 +16,7 @@ import {
   type GrpcReportSink,
   type LeaderLink,
 } from "../../../manager/dispatcher/grpc-report-sink.js";
+import { StackControl } from "../../../manager/stacks/control/stack-control.js";
 import { createMemoryStore, type MemoryStore } from "../../../manager/store/memory-store.js";
 import type { Proposer } from "../../../manager/store/types.js";
 import { LeaderDuties } from "../../../node/leader-duties.js";
@@ -74,6 +75,7 @@ export class ManagerProcess implements WireHost {
   duties: LeaderDuties | undefined;
   dispatcher: Dispatcher | undefined;
   control: ControlServer | undefined;
+  #stacks: StackControl | undefined;
   #sink: GrpcReportSink | undefined;
   #reports: LeaderReportsServer | undefined;
   readonly #world: ManagerWorld;
@@ -181,6 +183,7 @@ export class ManagerProcess implements WireHost {
       log,
       identify: (call) => callerOf(call),
     });
+    this.#stacks = new StackControl({ store, clock, random: random.child("stacks") });
     this.control = createControlHandlers({ store, clock, random: random.child("control"), log, raft });
     if (this.#world.isFounded) this.takeDuties();
   }
@@ -240,6 +243,23 @@ export class ManagerProcess implements WireHost {
     const isKept = (): boolean => this.#random.float() > 0.2;
     const reports = request.reports.map((one) => ({ ...one, updates: one.updates.filter(isKept) }));
     return { ...request, reports };
+  }
+
+  /** As the handlers of the Stacks service ask; never answers when the process dies. */
+  askStacks(ask: (stacks: StackControl) => Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const stacks = this.#stacks;
+      if (stacks === undefined) {
+        reject(new UnavailableError("the manager is starting"));
+        return;
+      }
+      this.life.through(() => {
+        ask(stacks).then(
+          () => this.life.isDead || resolve(),
+          (error: unknown) => this.life.isDead || reject(error),
+        );
+      });
+    });
   }
 
   /** A unary call of the control API, as somebody beside this manager makes it. */

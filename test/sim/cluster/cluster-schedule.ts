@@ -40,7 +40,12 @@ export const CLUSTER_DEEDS = [
   "secret",
   "remove-node",
 ] as const;
-export type ClusterEventKind = (typeof CLUSTER_FAULTS)[number] | (typeof CLUSTER_DEEDS)[number];
+/** Of the user, about stacks. */
+export const STACK_DEEDS = ["stack-deploy", "stack-rollback", "stack-remove"] as const;
+export type ClusterEventKind =
+  | (typeof CLUSTER_FAULTS)[number]
+  | (typeof CLUSTER_DEEDS)[number]
+  | (typeof STACK_DEEDS)[number];
 
 export interface ClusterEvent {
   readonly atMs: number;
@@ -85,13 +90,28 @@ const DEED_WEIGHTS: Readonly<Record<(typeof CLUSTER_DEEDS)[number], number>> = {
   "remove-node": 0.3,
 };
 
-export function drawClusterSchedule(random: Random, untilMs: number): readonly ClusterEvent[] {
+const STACK_WEIGHTS: Readonly<Record<(typeof STACK_DEEDS)[number], number>> = {
+  "stack-deploy": 6,
+  "stack-rollback": 1,
+  "stack-remove": 0.7,
+};
+
+/** @param options.stacks drawn after all else: without them the schedule is the same. */
+export function drawClusterSchedule(
+  random: Random,
+  untilMs: number,
+  options: { readonly stacks: boolean },
+): readonly ClusterEvent[] {
   const faultPauseMs = [700, 1_500, 4_000][random.int(0, 3)] ?? 1_500;
   const deedPauseMs = [500, 900, 2_000][random.int(0, 3)] ?? 900;
   const events = [
     ...drawEvents(random, { untilMs, pauseMs: faultPauseMs, kinds: CLUSTER_FAULTS, weights: FAULT_WEIGHTS }),
     ...drawEvents(random, { untilMs, pauseMs: deedPauseMs, kinds: CLUSTER_DEEDS, weights: DEED_WEIGHTS }),
   ];
+  if (options.stacks) {
+    const pauseMs = [1_500, 4_000, 9_000][random.int(0, 3)] ?? 4_000;
+    events.push(...drawEvents(random, { untilMs, pauseMs, kinds: STACK_DEEDS, weights: STACK_WEIGHTS }));
+  }
   return events.sort((a, b) => a.atMs - b.atMs);
 }
 

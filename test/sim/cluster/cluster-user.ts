@@ -4,6 +4,7 @@
  * Invariant: an answer of the leader is believed, no answer is believed to be either.
  */
 import { fromGrpcError } from "../../../base/grpc/grpc-errors.js";
+import { STACK_LABEL } from "../../../manager/store/index-keys.js";
 import type { ControlServer } from "../../../proto/gen/skein/v1/control.js";
 import type { Service } from "../../../proto/gen/skein/v1/objects.js";
 import {
@@ -17,6 +18,7 @@ import type { ClusterChecks } from "./cluster-checks.js";
 import { ClusterViolation } from "./cluster-checks.js";
 import type { ManagerProcess } from "./cluster-manager.js";
 import type { ClusterEvent, ClusterEventKind } from "./cluster-schedule.js";
+import { doStackDeed } from "./cluster-stacks.js";
 
 export interface UserWorld {
   readonly checks: ClusterChecks;
@@ -78,7 +80,15 @@ export class ClusterUser {
   }
 
   async #do(kind: ClusterEventKind, draws: ClusterEvent["draws"]): Promise<void> {
-    const services = this.#world.checks.store.view((tx) => tx.list("service"));
+    if (kind === "stack-deploy" || kind === "stack-rollback" || kind === "stack-remove") {
+      const leader = this.#world.leader();
+      if (leader === undefined) return;
+      this.#world.note(leader.slot, `is asked to ${kind}`, 23);
+      await doStackDeed(leader, { atMs: 0, kind, draws });
+      this.#world.note(leader.slot, `has begun to ${kind}`, 24);
+      return;
+    }
+    const services = this.#services();
     const service = pick(services, draws[0]);
     const nodes = this.#world.checks.store.view((tx) => tx.list("node"));
     switch (kind) {
@@ -166,6 +176,12 @@ export class ClusterUser {
     }
   }
 
+  /** Those of no stack. */
+  #services(): readonly Service[] {
+    const all = this.#world.checks.store.view((tx) => tx.list("service"));
+    return all.filter(({ spec }) => (spec?.annotations?.labels[STACK_LABEL] ?? "") === "");
+  }
+
   async #create(kind: ClusterEventKind, draws: ClusterEvent["draws"]): Promise<void> {
     this.#names += 1;
     const networks = this.#world.checks.store.view((tx) => tx.list("network"));
@@ -225,10 +241,7 @@ export class ClusterUser {
       return;
     }
     const users = store.view((tx) => tx.list("service", { by: "secretId", secretId: secret.id }));
-    const service = pick(
-      store.view((tx) => tx.list("service")),
-      draws[0],
-    );
+    const service = pick(this.#services(), draws[0]);
     if (users.length === 0 && service !== undefined) {
       const reference = {
         secretId: secret.id,
