@@ -3,7 +3,7 @@
  */
 import { given, type Json } from "../service/flag-values.js";
 import type { Notes } from "./convert-notes.js";
-import { isVersioned, pathIn, type ServiceScope, VERSIONED } from "./convert-scope.js";
+import { isVersioned, type LinkAlias, pathIn, type ServiceScope, VERSIONED } from "./convert-scope.js";
 import { byText, ifTrue, nonEmpty } from "./convert-values.js";
 import type { ComposeDoc, NetworkDoc, PortDoc, ServiceDoc, ServiceNetworkDoc } from "./model.js";
 import { stackLabels } from "./naming.js";
@@ -16,6 +16,20 @@ export const networkKeys = (service: ServiceDoc | undefined): readonly string[] 
   const keys = Object.keys(service?.networks ?? {});
   return keys.length === 0 ? ["default"] : keys;
 };
+
+/** By the service that is linked to. */
+export function linksOf(project: ComposeDoc): ReadonlyMap<string, readonly LinkAlias[]> {
+  const links = new Map<string, LinkAlias[]>();
+  if (isVersioned(project)) return links;
+  for (const service of Object.values(project.services))
+    for (const [target = "", alias] of (service.links ?? []).map((link) => link.split(":"))) {
+      if (alias === undefined) continue;
+      const known = links.get(target) ?? [];
+      links.set(target, known);
+      known.push({ alias, networks: networkKeys(service) });
+    }
+  return links;
+}
 
 /** A mode that stands instead of networks. */
 export function nodeMode(service: ServiceDoc, versioned: boolean): string | undefined {
@@ -61,13 +75,8 @@ function attachment(key: string, doc: ServiceNetworkDoc, scope: ServiceScope): J
 }
 
 /** "db:database" of another service on the same network: this one answers to database as well. */
-function linkAliases(network: string, { key, project, versioned }: ServiceScope): string[] {
-  if (versioned) return [];
-  return Object.values(project.services)
-    .filter((other) => networkKeys(other).includes(network))
-    .flatMap(({ links = [] }) => links.map((link) => link.split(":")))
-    .flatMap(([target, alias]) => (target === key && alias !== undefined ? [alias] : []));
-}
+const linkAliases = (network: string, { key, links }: ServiceScope): readonly string[] =>
+  (links.get(key) ?? []).flatMap((link) => (link.networks.includes(network) ? [link.alias] : []));
 
 function addresses(network: string, doc: ServiceNetworkDoc, scope: ServiceScope): string[] {
   const keys = (["ipv4_address", "ipv6_address"] as const).filter((each) => doc[each] !== undefined);

@@ -10,7 +10,7 @@ import { ComposeError, type Finding, pathText } from "./compose-error.js";
 import { conformanceNotes } from "./conformance-check.js";
 import { buildOf, type StackBuild } from "./convert-build.js";
 import { dependenciesOf, impliedJobs, refuseCycles } from "./convert-dependencies.js";
-import { networksOf } from "./convert-networks.js";
+import { linksOf, networksOf } from "./convert-networks.js";
 import type { Note } from "./convert-notes.js";
 import { withPreStart } from "./convert-pre-start.js";
 import { isVersioned, type ServiceScope } from "./convert-scope.js";
@@ -97,10 +97,11 @@ export function convertStack(stack: string, written: ComposeDoc): StackConversio
   const jobs = impliedJobs(project);
   const dependencies = new Map<string, ReturnType<typeof dependenciesOf>>();
   const builds: StackBuild[] = [];
+  const versioned = isVersioned(project);
+  const links = linksOf(project);
   const services = Object.entries(project.services).flatMap(([key, service]) => {
     const scope: ServiceScope = {
-      ...{ key, service, project, naming, notes },
-      versioned: isVersioned(project),
+      ...{ key, service, project, naming, notes, versioned, links },
     };
     const image = imageOf(key, project, naming);
     if (image === undefined && service.provider === undefined)

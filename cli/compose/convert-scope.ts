@@ -14,6 +14,14 @@ export interface ServiceScope {
   readonly notes: Notes;
   /** A file with `version: "3…"`: keys mean what `docker stack deploy` makes of them. */
   readonly versioned: boolean;
+  /** Names that others give to services, by the service that is named. */
+  readonly links: ReadonlyMap<string, readonly LinkAlias[]>;
+}
+
+export interface LinkAlias {
+  readonly alias: string;
+  /** Networks of the service that gives the name. */
+  readonly networks: readonly string[];
 }
 
 /** Other versions were never Docker's for stacks: such a file is read as the Compose Specification has it. */
