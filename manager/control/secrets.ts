@@ -124,7 +124,11 @@ const DRIVER_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$/;
 const DRIVER_OPTIONS_MAX = 64;
 
 /** @throws {InvalidArgumentError} a name that no plugin can have, or data, which the driver gives. */
-function checkDriver({ driverName, driverOptions, data }: CreateSecretRequest): void {
+export function checkDriver({
+  driverName,
+  driverOptions,
+  data,
+}: Pick<CreateSecretRequest, "driverName" | "driverOptions" | "data">): void {
   if (!DRIVER_NAME.test(driverName))
     throw new InvalidArgumentError(
       `the driver of a secret must be the name of a plugin, got ${JSON.stringify(driverName)}`,

@@ -3,12 +3,8 @@
  * their data is asked for, and what has to be written for that before the definition can be applied.
  * Pure over a read of the store. Invariant: data that some service or kept revision asks for is not dropped.
  */
-import {
-  FailedPreconditionError,
-  InvalidArgumentError,
-  NotFoundError,
-  NotImplementedError,
-} from "../../../base/errors/errors.js";
+import { isDeepStrictEqual } from "node:util";
+import { FailedPreconditionError, InvalidArgumentError, NotFoundError } from "../../../base/errors/errors.js";
 import { newId } from "../../../base/random/ids.js";
 import type { Random } from "../../../base/random/random.js";
 import { Config, Secret } from "../../../proto/gen/skein/v1/objects.js";
@@ -17,7 +13,7 @@ import { checkFileName } from "../../control/annotations.js";
 import { CONFIG_BYTES_MAX } from "../../control/configs.js";
 import { withFileData } from "../../control/data-rollout.js";
 import { dataOfVersion, newestVersion } from "../../control/data-versions.js";
-import { checkTemplate, SECRET_BYTES_MAX } from "../../control/secrets.js";
+import { checkDriver, checkTemplate, SECRET_BYTES_MAX } from "../../control/secrets.js";
 import type { ReadTx } from "../../store/types.js";
 import { dataDigest } from "./data-digest.js";
 import type { DefinitionFaults } from "./definition-faults.js";
@@ -89,10 +85,8 @@ function externalFile(kind: FileKind, file: StackFile, { tx }: FileCheck): Check
 function ownFile(kind: FileKind, file: StackFile, check: FileCheck): CheckedFile {
   checkFileName(file.annotations, kind);
   checkTemplate(file.templateDriver);
-  if (file.driverName !== "")
-    throw new NotImplementedError(
-      `${kind} driver "${file.driverName}" is not supported: ${kind}s live in the cluster store`,
-    );
+  if (file.driverName !== "" && kind === "config")
+    throw new InvalidArgumentError(`a config has no driver, got ${JSON.stringify(file.driverName)}`);
   const { tx, stackName, supposed, random, versions } = check;
   const before = findByName(tx, kind, fileName(file));
   checkOwner(kind, before?.annotations, stackName);
@@ -101,12 +95,15 @@ function ownFile(kind: FileKind, file: StackFile, check: FileCheck): CheckedFile
       `its template driver is ${word(before.templateDriver)} and cannot become ${word(file.templateDriver)}: ` +
         "give it another name",
     );
+  checkSameDriver(file, before);
   const annotations = labelled(file.annotations, stackName);
   const wanted = { file, annotations };
   const { object, isNew, version } =
-    file.data.length === 0 && file.version > 0
-      ? keptVersion(kind, file, before)
-      : givenData(kind, { ...wanted, before, tx, id: before?.id ?? newId(random) });
+    file.driverName !== ""
+      ? drivenSecret(file, annotations, before ?? newId(random))
+      : file.data.length === 0 && file.version > 0
+        ? keptVersion(kind, file, before)
+        : givenData(kind, { ...wanted, before, tx, id: before?.id ?? newId(random) });
   versions.set(versionKey(kind, fileName(file)), version);
   if (kind === "secret") supposed.put("secret", object as Secret);
   else supposed.put("config", object as Config); // found, or made, as that kind
@@ -120,6 +117,34 @@ function ownFile(kind: FileKind, file: StackFile, check: FileCheck): CheckedFile
 }
 
 const word = (driver: string): string => driver || "none";
+
+const driverOf = (object: FileObject): string => ("driverName" in object ? object.driverName : "");
+
+/** @throws {FailedPreconditionError} the data came from elsewhere so far. */
+function checkSameDriver(file: StackFile, before: FileObject | undefined): void {
+  if (before === undefined || driverOf(before) === file.driverName) return;
+  throw new FailedPreconditionError(
+    `its driver is ${word(driverOf(before))} and cannot become ${word(file.driverName)}: give it another name`,
+  );
+}
+
+/** Its data comes with each task. @param before the one that is there, or the id of a new one. */
+function drivenSecret(
+  file: StackFile,
+  annotations: NonNullable<StackFile["annotations"]>,
+  before: FileObject | string,
+): { object: FileObject; isNew: boolean; version: number } {
+  checkDriver(file);
+  if (typeof before !== "string") {
+    if (!isDeepStrictEqual((before as Secret).driverOptions, file.driverOptions))
+      // found as one
+      throw new FailedPreconditionError("its driver's options cannot change: give it another name");
+    return { object: before, isNew: false, version: 1 };
+  }
+  const { driverName, driverOptions, templateDriver } = file;
+  const made = { id: before, annotations, driverName, driverOptions, templateDriver, dataVersion: 1 };
+  return { object: Secret.fromPartial(made), isNew: true, version: 1 };
+}
 
 /** The definition of an earlier revision asks for data that has a number already. */
 function keptVersion(

@@ -285,3 +285,25 @@ test("who asks is shown on terminals, and what is too much is refused with its b
   );
   await assert.rejects(deploy(huge, { name: "a b" }), /invalid stack name "a b"/);
 });
+
+test("a secret of a driver has no data, keeps its driver, and comes back with an earlier revision", async () => {
+  const { deploy, reach, view, control } = await world();
+  const key = { ...fileOf("key", ""), driverName: "vault", driverOptions: { path: "secret/db" } };
+  const shop = (image: string, secret: object = key): Parameters<typeof deploy>[0] =>
+    definitionOf({ secrets: [secret], services: [serviceOf("web", { secrets: ["shop_key"], image })] });
+  await deploy(shop("app:1"));
+  await reach();
+  await deploy(shop("app:2"));
+  await reach();
+  const stored = view((tx) => tx.list("secret", { by: "name", name: "shop_key" }))[0];
+  assert.deepEqual(
+    [stored?.driverName, stored?.driverOptions, stored?.data.length],
+    ["vault", key.driverOptions, 0],
+  );
+  await assert.rejects(deploy(shop("app:3", fileOf("key", "x"))), /driver is vault and cannot become none/);
+  await assert.rejects(
+    deploy(shop("app:3", { ...key, driverOptions: {} })),
+    /driver's options cannot change: give it another name/,
+  );
+  assert.equal((await control.rollback({ ...ASK, revision: 1 })).changed, true);
+});
