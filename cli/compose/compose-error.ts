@@ -21,21 +21,30 @@ export function findingText({ position, key, rule }: Finding): string {
   return `${position.file}:${position.line}: ${key === "" ? "" : `${key}: `}${rule}`;
 }
 
+/** Of more findings the first are told, and how many there are beside. */
+const TOLD_MAX = 50;
+
 /** All findings of a file at once, one a line. */
 export class ComposeError extends InvalidArgumentError {
   readonly findings: readonly Finding[];
 
   constructor(findings: readonly Finding[], options: { cause?: unknown } = {}) {
-    super(findings.map(findingText).join("\n"), options);
+    const more = findings.length - TOLD_MAX;
+    const lines = findings.slice(0, TOLD_MAX).map(findingText);
+    super([...lines, ...(more > 0 ? [`and ${more} more`] : [])].join("\n"), options);
     this.findings = findings;
   }
 }
 
 export type Path = readonly (string | number)[];
 
+/** A key longer than this is cut in messages. */
+const KEY_LENGTH_MAX = 80;
+const cut = (key: string): string => (key.length > KEY_LENGTH_MAX ? `${key.slice(0, KEY_LENGTH_MAX)}…` : key);
+
 /** ["services", "web", "ports", 0] as "services.web.ports[0]". */
 export function pathText(path: Path): string {
   return path
-    .map((part, i) => (typeof part === "number" ? `[${part}]` : `${i === 0 ? "" : "."}${part}`))
+    .map((part, i) => (typeof part === "number" ? `[${part}]` : `${i === 0 ? "" : "."}${cut(part)}`))
     .join("");
 }

@@ -6,7 +6,7 @@
  * Source: Compose Specification, "Env_file format"; Docker's environment file reference.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
-import { interpolate, type Variables } from "./interpolate.js";
+import { FILLED_LENGTH_MAX, interpolate, type Variables } from "./interpolate.js";
 
 /** null: the name stood without a value, and the environment has none either. */
 export type EnvEntries = ReadonlyMap<string, string | null>;
@@ -44,19 +44,24 @@ export function parseDotenv(text: string, { variables, file }: DotenvOptions): E
     get: (target, name) => (typeof name === "string" ? (variables[name] ?? target[name]) : undefined),
   });
   const scan = new Scanner(text.replace(/^\uFEFF/, ""), file);
+  let length = 0;
   for (let key = scan.key(); key !== undefined; key = scan.key()) {
     if (!key.hasValue) {
       entries.set(key.name, variables[key.name] ?? null);
       continue;
     }
     const { value, expands } = scan.value();
+    let full = value;
     try {
-      const full = expands ? interpolate(value, lookup).text : value;
-      entries.set(key.name, full);
-      own[key.name] = full;
+      if (expands) full = interpolate(value, lookup).text;
     } catch (error) {
       scan.fail((error as Error).message); // interpolate throws errors alone
     }
+    length += full.length;
+    if (length > FILLED_LENGTH_MAX)
+      scan.fail(`values become longer than ${FILLED_LENGTH_MAX} characters with their variables`);
+    entries.set(key.name, full);
+    own[key.name] = full;
   }
   return entries;
 }

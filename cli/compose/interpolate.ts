@@ -18,6 +18,8 @@ export interface Interpolated {
 
 /** Nested defaults deeper than this are refused. */
 const DEPTH_MAX = 16;
+/** A text with its variables filled in may be that long, in characters. */
+export const FILLED_LENGTH_MAX = 2 * 1024 * 1024;
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*/;
 
 /** @throws {InvalidArgumentError} a form that is none, or a required variable that is missing. */
@@ -39,6 +41,10 @@ function expand(text: string, state: State): string {
   let out = "";
   let at = 0;
   while (at < text.length) {
+    if (out.length > FILLED_LENGTH_MAX)
+      throw new InvalidArgumentError(
+        `becomes longer than ${FILLED_LENGTH_MAX} characters with its variables`,
+      );
     const dollar = text.indexOf("$", at);
     if (dollar < 0) return out + text.slice(at);
     out += text.slice(at, dollar);

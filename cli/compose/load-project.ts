@@ -46,12 +46,15 @@ export interface ComposeProject {
   locate(path: Path): Position;
 }
 
+/** Variables and labels that services have from files, altogether. */
+const VARIABLES_MAX = 500_000;
 /** Compose files of one project, at most. */
 const FILES_MAX = 100;
-const VERSION_3 = /^(?:\s*\{\s*)?["']?version["']?[ \t]*:[ \t]*["']?3(?:\.\d+)?["']?[ \t\r]*(?:[,#].*)?$/m;
+const VERSION_3 = /^["']?version["']?[ \t]*:[ \t]*["']?3(?:\.\d+)?["']?[ \t\r]*(?:#.*)?$/m;
+const VERSION_3_OF_JSON = /^\s*\{\s*"version"\s*:\s*"?3/;
 
 /** Whether a file is one of Docker's version 3; asked before it is parsed, as variables depend on it. */
-export const isVersion3Text = (text: string): boolean => VERSION_3.test(text);
+export const isVersion3Text = (text: string): boolean => VERSION_3.test(text) || VERSION_3_OF_JSON.test(text);
 
 /** @throws {ComposeError} with every finding of the first step that has some. */
 export async function loadProject(
@@ -89,12 +92,14 @@ export async function loadProject(
     findings.push(finding(path, rule));
   };
   const services: Record<string, Raw> = {};
+  const budget = { entriesLeft: VARIABLES_MAX };
   for (const name of activeServices(root, profiles)) {
     const service = rawOf(rawOf(root["services"])[name]);
     services[name] = isInterpolated
       ? await withVariables(service, ["services", name], {
           sources,
           isVersion3,
+          budget,
           variables: scopes.get(name) ?? variables,
           readOptional: (path) => surroundings.readOptional(path),
           found,

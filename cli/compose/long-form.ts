@@ -22,9 +22,14 @@ export interface Reshaping {
   readonly isVersion3: boolean;
   /** Text may hold variables still. */
   readonly isInterpolated: boolean;
+  /** What the file may bring yet. */
+  readonly budget: { portsLeft: number };
   readonly findings: Finding[];
   readonly warnings: Finding[];
 }
+
+/** Ports of one file with its ranges unfolded. */
+export const PORTS_MAX = 100_000;
 
 /** Where a value stands: a link to where its container stands, as few paths are ever asked for. */
 export class Place {

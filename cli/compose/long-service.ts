@@ -10,6 +10,7 @@ import {
   items,
   listOf,
   listOrNamed,
+  PORTS_MAX,
   path,
   type Raw,
   rawOf,
@@ -46,6 +47,11 @@ const ports: Form = (value, place) => {
     const made = isMap(item)
       ? [longPort(item, at)]
       : listOf(at.guarded(item, () => shortPorts(String(item), { isVersion3 })));
+    place.with.budget.portsLeft -= made.length;
+    if (place.with.budget.portsLeft < 0) {
+      at.found(`brings the file to more than ${PORTS_MAX} ports`);
+      break;
+    }
     const mark = origin.marks.get(i);
     for (const port of made) {
       if (mark !== undefined) marks.set(all.length, mark);

@@ -3,7 +3,11 @@
  * swaps of neighbours.
  */
 
+/** Nobody mistypes a word that long, and its distances would cost its length. */
+const LENGTH_MAX = 64;
+
 export function nearest(word: string, known: readonly string[]): string | undefined {
+  if (word.length > LENGTH_MAX) return undefined;
   const near = known
     .map((each) => ({ each, distance: distance(word.toLowerCase(), each.toLowerCase()) }))
     .filter(

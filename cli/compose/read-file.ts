@@ -6,10 +6,10 @@ import { posix } from "node:path";
 import { messageOf } from "../../base/errors/errors.js";
 import { ComposeError, type Finding, type Path, pathText } from "./compose-error.js";
 import type { Variables } from "./interpolate.js";
-import { type Raw, rawOf } from "./long-form.js";
+import { PORTS_MAX, type Raw, rawOf } from "./long-form.js";
 import { longProject } from "./long-project.js";
 import { mergeServices } from "./merge.js";
-import type { Mark, Sources } from "./sources.js";
+import { isContainer, type Mark, type Sources } from "./sources.js";
 import { typedValues } from "./typed-values.js";
 import { validate } from "./validate.js";
 import { readYaml } from "./yaml-tree.js";
@@ -69,6 +69,7 @@ export async function readFileModel(file: ComposeFile, scope: Scope, reading: Re
     home,
     isVersion3,
     isInterpolated,
+    budget: { portsLeft: PORTS_MAX },
     findings,
     warnings,
   });
@@ -78,12 +79,17 @@ export async function readFileModel(file: ComposeFile, scope: Scope, reading: Re
 
 /** A chain of services that extend each other may be that long. */
 const CHAIN_MAX = 50;
+/** Values that `extends` copies, over the whole model. */
+const COPIED_MAX = 500_000;
 
 /** Services of one file with what they extend. One for each model that is read: files are read once. */
 export class Extender {
   readonly #reading: Reading;
   readonly #variables: Variables;
   readonly #files = new Map<string, Promise<FileModel>>();
+  /** By file and name. */
+  readonly #done = new Map<string, Raw>();
+  #copied = 0;
 
   constructor(reading: Reading, variables: Variables) {
     this.#reading = reading;
@@ -110,6 +116,8 @@ export class Extender {
     const { service: baseName, file } = rawOf(given);
     const path = ["services", name, "extends"];
     const link = `${name} (${model.name})`;
+    const known = this.#done.get(link);
+    if (known !== undefined) return known;
     if (chain.includes(link) || chain.length >= CHAIN_MAX)
       this.#fail(model, path, `services extend each other in a circle: ${[...chain, link].join(", then ")}`);
     const other = file === undefined ? model : await this.#file(String(file), model, path);
@@ -117,8 +125,13 @@ export class Extender {
     if (rawOf(other.root["services"])[baseKey] === undefined)
       this.#fail(model, path, `there is no service ${JSON.stringify(baseKey)} in ${other.name}`);
     const base = await this.#service(other, baseKey, [...chain, link]);
+    this.#copied += sizeOf(base);
+    if (this.#copied > COPIED_MAX) this.#fail(model, path, `extends brings more than ${COPIED_MAX} values`);
     const { extends: _, ...own } = service;
-    return mergeServices(base, sources.set(own, sources.of(service)), { sources, isVersion3 });
+    const rules = { sources, isVersion3 };
+    const made = mergeServices(base, sources.set(own, sources.of(service)), rules);
+    this.#done.set(link, made);
+    return made;
   }
 
   #file(path: string, model: FileModel, at: Path): Promise<FileModel> {
@@ -145,4 +158,9 @@ export class Extender {
     const position = this.#reading.sources.locate(model.root, path, model.mark);
     throw new ComposeError([{ position, key: pathText(path), rule }]);
   }
+}
+
+function sizeOf(value: unknown): number {
+  if (!isContainer(value)) return 1;
+  return Object.values(value).reduce<number>((sum, inner) => sum + sizeOf(inner), 1);
 }

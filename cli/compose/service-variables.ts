@@ -14,6 +14,8 @@ export interface VariableFiles {
   readonly sources: Sources;
   readonly isVersion3: boolean;
   readonly variables: Variables;
+  /** Of the whole project: what files may bring yet. */
+  readonly budget: { entriesLeft: number };
   /** undefined when there is none. @throws {InvalidArgumentError} it cannot be read. */
   readOptional(path: string): Promise<string | undefined>;
   found(path: Path, rule: string): void;
@@ -74,7 +76,11 @@ async function readEntries(entry: Raw, at: Path, files: VariableFiles): Promise<
       return new Map();
     }
     const parse = files.isVersion3 || format === "raw" ? parsePlainEnv : parseDotenv;
-    return parse(text, { variables: files.variables, file });
+    const entries = parse(text, { variables: files.variables, file });
+    files.budget.entriesLeft -= entries.size;
+    if (files.budget.entriesLeft >= 0) return entries;
+    files.found(at, "brings too many variables: together the services' files have more than can be read");
+    return new Map();
   } catch (error) {
     files.found(at, messageOf(error));
     return new Map();

@@ -14,6 +14,14 @@ function range(text: string): [number, number] {
   return [from, to];
 }
 
+/** Longer text is none of these forms, and would cost the square of its length. */
+const LENGTH_MAX = 4_096;
+
+function checkLength(text: string): void {
+  if (text.length > LENGTH_MAX)
+    throw new InvalidArgumentError(`is longer than ${LENGTH_MAX} characters: ${text.slice(0, 40)}…`);
+}
+
 /** HOST, an address with or without brackets; PUBLISHED; TARGET; PROTOCOL. */
 const PORTS = /^(?:(\[[^\]]+\]|[^:[\]]*[^:[\]\d-][^:[\]]*):)?(?:([\d-]*):)?([\d-]+)(?:\/(\w+))?$/;
 
@@ -22,6 +30,7 @@ const PORTS = /^(?:(\[[^\]]+\]|[^:[\]]*[^:[\]\d-][^:[\]]*):)?(?:([\d-]*):)?([\d-
  * target stays one entry: one of its ports is meant; in version 3 files it is one entry per published port.
  */
 export function shortPorts(text: string, options: { readonly isVersion3: boolean }): PortDoc[] {
+  checkLength(text);
   const match = PORTS.exec(text);
   if (match === null)
     throw new InvalidArgumentError(`must be PUBLISHED:TARGET[/PROTOCOL], got ${JSON.stringify(text)}`);
@@ -68,6 +77,7 @@ const isPath = (source: string): boolean => /^(\/|\.{1,2}(\/|$)|~(\/|$))/.test(s
 
 /** [SOURCE:]TARGET[:OPTIONS]; a source that begins with /, . or ~ is a path of the node. */
 export function shortMount(text: string): MountDoc {
+  checkLength(text);
   const drive = DRIVE.exec(text)?.[0] ?? "";
   const [start = "", second, third, ...more] = text.slice(drive.length).split(":");
   const first = drive + start;
@@ -100,6 +110,7 @@ function withOptions(mount: MountDoc, options: string | undefined, text: string)
 
 /** SOURCE[:TARGET[:PERMISSIONS]], or the name of a CDI device: vendor.com/class=name. */
 export function shortDevice(text: string): DeviceDoc {
+  checkLength(text);
   if (/^[\w.-]+\/[\w.-]+=[\w.:-]+$/.test(text)) return { source: text };
   const [source = "", target, permissions, ...more] = text.split(":");
   if (source === "" || target === "" || more.length > 0)

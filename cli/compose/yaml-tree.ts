@@ -31,6 +31,8 @@ export const VALUES_MAX = 100_000;
 export const UNFOLDED_MAX = 200_000;
 /** Keys that merge keys bring, over the whole file. */
 export const MERGED_MAX = 100_000;
+/** Text with variables filled in, over the whole file, in characters. */
+const FILLED_MAX = 16 * 1024 * 1024;
 /** After so many faults reading ends. */
 const FINDINGS_MAX = 100;
 
@@ -134,6 +136,7 @@ class Reader {
   /** Where the reader is. */
   readonly #path: Key[] = [];
   #mergedKeys = 0;
+  #filledLength = 0;
 
   constructor(file: number, options: YamlOptions) {
     this.#file = file;
@@ -282,10 +285,14 @@ class Reader {
     if (typeof value !== "string" || variables === undefined || !value.includes("$")) return value;
     try {
       const { text, unset } = interpolate(value, variables);
+      this.#filledLength += text.length;
+      if (this.#filledLength > FILLED_MAX)
+        this.#stop(node, `the file has more than ${FILLED_MAX} characters with its variables`);
       for (const name of unset)
         if (!this.unset.has(name)) this.unset.set(name, { path: [...this.#path], mark: this.#mark(node) });
       return text;
     } catch (error) {
+      if (error instanceof ComposeError) throw error;
       this.#found(node, messageOf(error));
       return value;
     }

@@ -89,6 +89,7 @@ const BY_PLACE: Readonly<Record<string, Schema>> = {
     pattern: "^(?:always|never|build|if_not_present|missing|refresh|daily|weekly|every_(?:[0-9]+[wdhms])+)$",
     words: "always, missing, never, build, daily, weekly or every_DURATION",
   },
+  "service.container_name": { words: "a name of letters, digits, _, . and -" },
   "service.cgroup": oneOf("host", "private"),
   "service.ports.*.target": { minimum: 1, maximum: 65_535 },
   "service.ports.*.published": { minimum: 0, maximum: 65_535 },

@@ -333,7 +333,8 @@ export const FILE_SCHEMA: Schema = {
     },
     "container_name": {
      "type": "string",
-     "pattern": "[a-zA-Z0-9][a-zA-Z0-9_.-]+"
+     "pattern": "[a-zA-Z0-9][a-zA-Z0-9_.-]+",
+     "words": "a name of letters, digits, _, . and -"
     },
     "cpu_count": {
      "type": [
