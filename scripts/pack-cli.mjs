@@ -8,7 +8,11 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { setFlagsFromString } from "node:v8";
 import { Script } from "node:vm";
+
+// As in cli/main.ts.
+setFlagsFromString("--interrupt-budget=1000000");
 
 const SELF = fileURLToPath(import.meta.url);
 const DIST = join(resolve(dirname(SELF), ".."), "dist");
