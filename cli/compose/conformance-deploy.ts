@@ -2,7 +2,7 @@
  * Conformance of `deploy`. Pure (data).
  */
 import type { Table } from "./conformance.js";
-import { to, under } from "./conformance-parts.js";
+import { refused, to, under } from "./conformance-parts.js";
 
 const update = (name: string): Table => ({
   "": to(`Service.${name}`),
@@ -47,7 +47,7 @@ export const DEPLOY_KEYS: Table = under("services.*.deploy", {
   "resources.reservations.devices[].count": to("Host.DeviceRequests[].Count"),
   "resources.reservations.devices[].device_ids": to("Host.DeviceRequests[].DeviceIDs"),
   "resources.reservations.devices[].driver": to("Host.DeviceRequests[].Driver"),
-  "resources.reservations.devices[].options": to("Host.DeviceRequests[].Options"),
+  "resources.reservations.devices[].options": refused("no driver of the nodes has options"),
   restart_policy: to("Task.RestartPolicy"),
   "restart_policy.condition": to("Task.RestartPolicy.Condition"),
   "restart_policy.delay": to("Task.RestartPolicy.Delay"),

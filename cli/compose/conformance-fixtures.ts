@@ -22,7 +22,7 @@ const UPDATE: UpdateDoc = {
   order: "start-first",
 };
 const RATE = [{ path: "/dev/sda", rate: "1m" }];
-const DEVICE = { capabilities: ["gpu"], count: 1, driver: "d", options: { a: "b" } };
+const DEVICE = { capabilities: ["gpu"], count: 1, driver: "d" };
 
 const WEB: ServiceDoc = {
   image: "i",
@@ -57,10 +57,8 @@ const WEB: ServiceDoc = {
       aliases: ["other"],
       ipv4_address: "10.0.0.9",
       ipv6_address: "fd00::9",
-      mac_address: "02:00:00:00:00:01",
-      driver_opts: { a: "b" },
     },
-    zoo: { priority: 5 },
+    zoo: { priority: 5, mac_address: "02:00:00:00:00:01" },
   },
   ports: [
     {
@@ -111,8 +109,7 @@ const WEB: ServiceDoc = {
   userns_mode: "host",
   domainname: "example.org",
   shm_size: "64m",
-  runtime: "runsc",
-  storage_opt: { size: "1g" },
+  runtime: "runc",
   oom_score_adj: 5,
   oom_kill_disable: true,
   mem_swappiness: 5,
@@ -191,7 +188,6 @@ const EVERYTHING: ComposeDoc = {
             aux_addresses: { a: "10.0.0.2" },
           },
         ],
-        options: { a: "b" },
       },
     },
     zoo: {},

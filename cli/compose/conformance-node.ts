@@ -3,7 +3,7 @@
  * Pure (data).
  */
 import type { Table } from "./conformance.js";
-import { modern, to, under, warned } from "./conformance-parts.js";
+import { modern, refused, to, under, warned } from "./conformance-parts.js";
 
 const rate = (key: string, name: string): Table => ({
   [key]: to(`Host.${name}`),
@@ -32,7 +32,7 @@ export const NODE_KEYS: Table = under("services.*", {
   "gpus[].count": to("Host.DeviceRequests[].Count"),
   "gpus[].device_ids": to("Host.DeviceRequests[].DeviceIDs"),
   "gpus[].driver": to("Host.DeviceRequests[].Driver"),
-  "gpus[].options": to("Host.DeviceRequests[].Options"),
+  "gpus[].options": refused("no driver of the nodes has options"),
   cgroup: to("Host.CgroupnsMode"),
   cgroupns_mode: modern("Host.CgroupnsMode: the old word for cgroup"),
   cgroup_parent: modern("Host.CgroupParent"),
@@ -44,7 +44,7 @@ export const NODE_KEYS: Table = under("services.*", {
   mac_address: modern("Host.MacAddress"),
   shm_size: modern("Host.ShmSize"),
   runtime: to("Host.Runtime"),
-  storage_opt: to("Host.StorageOpt"),
+  storage_opt: refused("containers' file systems have no quotas of their own: put data on a volume"),
   oom_score_adj: to("Container.OomScoreAdj"),
   oom_kill_disable: to("Host.OomKillDisable"),
   cpus: to("Task.Resources.Limits.NanoCPUs, unless deploy.resources says it"),

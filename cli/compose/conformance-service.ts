@@ -25,11 +25,11 @@ const hook = (name: string): Table => ({
 
 const VOLUMES: Table = {
   "": to("Container.Mounts"),
-  "[].type": to("Container.Mounts[].Type"),
+  "[].type": to("Container.Mounts[].Type; nodes have no cluster and npipe: the manager refuses those"),
   "[].source": to("Container.Mounts[].Source"),
   "[].target": to("Container.Mounts[].Target"),
   "[].read_only": to("Container.Mounts[].ReadOnly"),
-  "[].consistency": to("Container.Mounts[].Consistency; it matters to Docker Desktop alone"),
+  "[].consistency": to("Container.Mounts[].Consistency: mounts of Linux keep what all of its words promise"),
   "[].bind": to("Container.Mounts[].BindOptions"),
   "[].bind.propagation": to("Container.Mounts[].BindOptions.Propagation"),
   "[].bind.create_host_path": to("Container.Mounts[].BindOptions.CreateMountpoint"),
@@ -66,8 +66,8 @@ const NETWORKS: Table = {
   "*.ipv4_address": modern("Task.Networks[].Addresses; refused with more than one task"),
   "*.ipv6_address": modern("Task.Networks[].Addresses; refused with more than one task"),
   "*.link_local_ips": refused("the cluster's networks have no link-local addresses to choose"),
-  "*.mac_address": to("Host.MacAddress: of one network alone"),
-  "*.driver_opts": to("Task.Networks[].DriverOpts"),
+  "*.mac_address": to("Host.MacAddress: of the first network alone, and such a network comes first"),
+  "*.driver_opts": warned("kept and shown: the cluster's networks have no options for one of their services"),
   "*.priority": to("order of Task.Networks, the highest first"),
   "*.gw_priority": warned("the way out of the cluster is the node's, whatever the networks"),
 };
@@ -107,7 +107,7 @@ export const SERVICE_KEYS: Table = {
     dns_opt: to("Container.DNSConfig.Options"),
     extra_hosts: to("Container.Hosts"),
     logging: to("Task.LogDriver"),
-    "logging.driver": to("Task.LogDriver.Name"),
+    "logging.driver": to("Task.LogDriver.Name: json-file, local or none; a node refuses others"),
     "logging.options": to("Task.LogDriver.Options"),
     ...under("networks", NETWORKS),
     network_mode: modern(

@@ -45,7 +45,7 @@ export function deviceRequestsOf(service: ServiceDoc): DeviceRequestBody[] {
 
 /** Without a count and ids: all of them. */
 function bodyOf(request: DeviceRequestDoc, words: readonly string[]): DeviceRequestBody {
-  const { driver, count, device_ids: ids, options } = request;
+  const { driver, count, device_ids: ids } = request;
   const capabilities = [...new Set([...words, ...(request.capabilities ?? [])])];
   return {
     ...(driver === undefined ? {} : { Driver: driver }),
@@ -53,6 +53,5 @@ function bodyOf(request: DeviceRequestDoc, words: readonly string[]): DeviceRequ
       ? { DeviceIDs: ids }
       : { Count: count === undefined || count === "all" ? -1 : count }),
     ...(capabilities.length === 0 ? {} : { Capabilities: [capabilities] }),
-    ...(options === undefined ? {} : { Options: options }),
   };
 }

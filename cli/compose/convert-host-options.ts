@@ -5,6 +5,7 @@
 import type { HostOptionsBody, LifecycleHookBody } from "../../proto/host-options-api.js";
 import { given, type Json } from "../service/flag-values.js";
 import { deviceRequestsOf, isCdiName } from "./convert-devices.js";
+import { networksInOrder } from "./convert-networks.js";
 import { pathIn, type ServiceScope, VERSIONED } from "./convert-scope.js";
 import { bytesOf, durationUs, environmentList, ifTrue, nonEmpty } from "./convert-values.js";
 import type { BlkioDoc, HookDoc, ServiceDoc, Size } from "./model.js";
@@ -47,7 +48,6 @@ export function hostOptions(scope: ServiceScope): Json | undefined {
     CpuRealtimeRuntime: durationUs(service.cpu_rt_runtime),
     ...blkio(service.blkio_config),
     OomKillDisable: ifTrue(service.oom_kill_disable),
-    StorageOpt: nonEmpty(service.storage_opt),
     Runtime: service.runtime,
     Annotations: nonEmpty(service.annotations),
     DeviceRequests: nonEmpty(deviceRequestsOf(service)),
@@ -132,17 +132,18 @@ function tmpfs(service: ServiceDoc): Record<string, string> | undefined {
   return nonEmpty(Object.fromEntries(entries));
 }
 
-/** The service's, or that of one of its networks: a task has one address to choose. */
+/** The service's, or that of its first network: it is the first interface that gets it. */
 function macAddress(service: ServiceDoc, scope: ServiceScope): string | undefined {
-  const own = Object.entries(service.networks ?? {}).flatMap(([network, { mac_address: address }]) =>
-    address === undefined ? [] : [{ network, address }],
-  );
-  const chosen = service.mac_address ?? own[0]?.address;
-  for (const { network, address } of own.filter((each) => each.address !== chosen))
+  const [first, ...others] = networksInOrder({ service, naming: scope.naming });
+  const chosen = service.mac_address ?? first?.doc.mac_address;
+  for (const { key, doc } of first === undefined ? [] : [first, ...others]) {
+    if (doc.mac_address === undefined || (key === first?.key && doc.mac_address === chosen)) continue;
     scope.notes.warn(
-      pathIn(scope, "networks", network, "mac_address"),
-      `has no effect: a task has one MAC address of its own, and ${String(chosen)} is chosen already, not ${address}`,
+      pathIn(scope, "networks", key, "mac_address"),
+      `has no effect: the first interface alone takes a MAC address, that of network ${first?.key}` +
+        (chosen === undefined ? "" : `, which has ${chosen}`),
     );
+  }
   return chosen;
 }
 

@@ -55,11 +55,24 @@ export function attachmentsOf(scope: ServiceScope): Json[] {
       path,
       versioned ? VERSIONED : "a bridge ends at its node: the service joins the stack's own network",
     );
-  const attached = networkKeys(service).map((key) => ({ key, doc: service.networks?.[key] ?? {} }));
-  return attached
-    .map(({ key, doc }) => ({ priority: doc.priority ?? 0, body: attachment(key, doc, scope) }))
-    .sort((a, b) => b.priority - a.priority || byText("Target")(a.body, b.body))
-    .map(({ body }) => body);
+  return networksInOrder(scope).map(({ key, doc }) => attachment(key, doc, scope));
+}
+
+/**
+ * The networks of a service as its tasks join them: the highest priority first, then one whose MAC address the
+ * file chooses, for it is the first interface that gets it, then by name.
+ */
+export function networksInOrder({ service, naming }: Pick<ServiceScope, "service" | "naming">): readonly {
+  readonly key: string;
+  readonly doc: ServiceNetworkDoc;
+}[] {
+  const rank = ({ doc }: { readonly doc: ServiceNetworkDoc }): number =>
+    doc.mac_address === undefined ? 1 : 0;
+  return networkKeys(service)
+    .map((key) => ({ key, doc: service.networks?.[key] ?? {}, target: naming.nameOf("networks", key) }))
+    .sort(
+      (a, b) => (b.doc.priority ?? 0) - (a.doc.priority ?? 0) || rank(a) - rank(b) || byText("target")(a, b),
+    );
 }
 
 function attachment(key: string, doc: ServiceNetworkDoc, scope: ServiceScope): Json {
@@ -194,9 +207,7 @@ function networkOf(
     Attachable: ifTrue(doc.attachable),
     EnableIPv4: doc.enable_ipv4 === false ? false : undefined,
     EnableIPv6: ifTrue(doc.enable_ipv6),
-    IPAM: nonEmpty(
-      given({ Driver: doc.ipam?.driver, Options: nonEmpty(doc.ipam?.options), Config: nonEmpty(pools) }),
-    ),
+    IPAM: nonEmpty(given({ Driver: doc.ipam?.driver, Config: nonEmpty(pools) })),
     Options: nonEmpty(doc.driver_opts),
     Labels: stackLabels(stack, doc.labels),
   });
