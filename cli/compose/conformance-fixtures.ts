@@ -244,14 +244,14 @@ const REST: ComposeDoc = {
   services: {
     web: {
       image: "i",
-      networks: { out: {} },
+      networks: { out: {}, zzz: { priority: 5 } },
       volumes: [
         { type: "tmpfs", target: "/t", tmpfs: { size: "1m", mode: 0o700 } },
         { type: "volume", source: "data", target: "/d" },
       ],
     },
   },
-  networks: { out: { external: true, name: "out" } },
+  networks: { out: { external: true, name: "out" }, zzz: {} },
   volumes: { data: { external: true, name: "data", labels: { a: "b" } } },
   secrets: {
     key: { driver: "vault", driver_opts: { a: "b" } },

@@ -59,8 +59,8 @@ export function attachmentsOf(scope: ServiceScope): Json[] {
 }
 
 /**
- * The networks of a service as its tasks join them: the highest priority first, then one whose MAC address the
- * file chooses, for it is the first interface that gets it, then by name.
+ * The networks of a service as its tasks join them: the highest priority first, then one whose MAC address
+ * the file chooses, for it is the first interface that gets it, then by name.
  */
 export function networksInOrder({ service, naming }: Pick<ServiceScope, "service" | "naming">): readonly {
   readonly key: string;
