@@ -9,9 +9,14 @@ import { dirname, join, resolve } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
+import { clusterNetworkIn } from "../../api/convert/cluster-network-in.js";
+import { Fields } from "../../api/convert/fields.js";
+import { serviceSpecIn } from "../../api/convert/service-spec-in.js";
+import { serviceSpecFaults } from "../../manager/control/service-validation.js";
 import {
   type CorpusProject,
   DIFFERENCES,
+  definitionOf,
   dockersForm,
   levelled,
   ourForm,
@@ -71,6 +76,38 @@ test("what is sent is what docker stack deploy sends, but for differences with a
   }
   const idle = BODY_DIFFERENCES.filter(({ reason }) => !used.has(reason)).map(({ reason }) => reason);
   assert.deepEqual(idle, [], "differences that are no more");
+});
+
+/** What Docker's manager refuses, too, or asks of nodes that are not there. */
+const REFUSED_BY_MANAGER: Readonly<Record<string, RegExp>> = {
+  "cluster-volumes.db": /mount type cluster is not supported/,
+  "deploy.everything": /invalid cpu value 0.0001/,
+  "deploy.memory-units": /invalid memory value 524288/,
+  "healthchecks.f": /Timeout in HealthConfig cannot be less than one millisecond/,
+  "windows.iis": /mount type npipe is not supported/,
+  "yaml-corners.a.b_c-d": /must be valid as a DNS name component/,
+};
+
+test("the API reads every body whole, and no rule of the manager refuses a service", async () => {
+  const specifications = resolve(ROOT, "test/corpus/compose/spec");
+  const projects = [...projectsIn(FOLDER), ...projectsIn(specifications)];
+  for (const project of projects.filter(({ name }) => name !== "refused")) {
+    const { definition } = await definitionOf(project);
+    for (const { Key, Spec } of definition.Services) {
+      const fields = Fields.of(Spec);
+      const faults = serviceSpecFaults(serviceSpecIn(fields)).join();
+      assert.deepEqual(fields.unread(), [], `${project.name}.${Key}`);
+      const expected = REFUSED_BY_MANAGER[`${project.name}.${Key}`];
+      if (expected === undefined) assert.equal(faults, "", `${project.name}.${Key}`);
+      else assert.match(faults, expected);
+    }
+    for (const { Key, Spec, External } of definition.Networks ?? []) {
+      if (External === true) continue;
+      const fields = Fields.of(Spec);
+      clusterNetworkIn(fields, () => assert.fail("no network has the settings of another"));
+      assert.deepEqual(fields.unread(), [], `${project.name}.${Key}`);
+    }
+  }
 });
 
 test("the normal form is a compose file, whose normal form it is", async () => {

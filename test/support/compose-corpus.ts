@@ -53,6 +53,12 @@ export async function ourForm(
   return parse(projectText(project.doc, { uninterpolated: !options.interpolate })) as Map; // a file is a map
 }
 
+/** @throws {ComposeError} */
+export async function definitionOf({ files }: CorpusProject): Promise<ReturnType<typeof convertProject>> {
+  const variables = { ...VARIABLES, DB_PASSWORD: "not shown" };
+  return convertProject("stack", await readProject(files, { variables }));
+}
+
 /** What a project of the Compose Specification becomes, or why not; paths begin at $FOLDER. */
 export async function conversionOf({ files }: CorpusProject, folder: string): Promise<string> {
   const portable = (text: string): string => text.replaceAll(`${folder}/`, "").replaceAll(folder, "$FOLDER");
