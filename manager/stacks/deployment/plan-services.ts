@@ -16,6 +16,9 @@ import { makeWay, portHolder } from "./port-holder.js";
 import type { StackPlanBuilder } from "./stack-view.js";
 import { findService, isJob, serviceChange } from "./wanted-service.js";
 
+/** Specifications compared in one look: nothing may hold the event loop for long. */
+const COMPARED_MAX = 32;
+
 export interface ServicesPlan {
   /** First of those without which the stack can't be; undefined: none has failed. */
   readonly failed: { readonly key: string; readonly message: string } | undefined;
@@ -41,6 +44,7 @@ interface Look {
   readonly verdicts: Map<string, Verdict>;
   readonly quietSinceMs: number;
   writes: number;
+  compared: number;
 }
 
 export function planServices(plan: StackPlanBuilder, input: ServicesInput): ServicesPlan {
@@ -52,6 +56,7 @@ export function planServices(plan: StackPlanBuilder, input: ServicesInput): Serv
     verdicts: new Map(),
     quietSinceMs: plan.services.reduce((latest, { appliedAtMs }) => Math.max(latest, appliedAtMs), 0),
     writes: 0,
+    compared: 0,
   };
   for (const at of services.keys()) noteApplied(look, at);
   if (plan.gone) return { failed: undefined, allSettled: false, unreached: undefined };
@@ -129,10 +134,17 @@ function applyWhenDue(look: Look, at: number, wanted: StackService): void {
   if (look.writes >= view.writesMax) return;
   const gate = gateOf(wanted, { find: (key) => find(look, key), goingBack: input.goingBack });
   const before = findService(view.tx, progress.name);
-  if (before === undefined && gate.kind === "closed") {
+  // one that waits was compared before: it is not as wanted, or what it is restarted with is undecided
+  const isKnown = before === undefined || progress.message !== "";
+  if (gate.kind === "closed" && isKnown && !mustTurnAround(look, before)) {
     wait(look, at, gate);
     return;
   }
+  if (look.compared >= COMPARED_MAX) {
+    plan.wakeAt(view.nowMs); // the rest at the next look
+    return;
+  }
+  look.compared += 1;
   const restarts = restartOf(look, wanted);
   const change = serviceChange(wanted, {
     tx: view.tx,
@@ -239,9 +251,7 @@ function refuse(look: Look, at: number, gate: Gate, message: string): void {
 /** Half way to what failed it serves nobody: it turns around without waiting for its turn. */
 function mustTurnAround(look: Look, before: Service | undefined): boolean {
   if (!look.input.goingBack || before === undefined) return false;
-  const { nowMs } = look.plan.view;
-  const judged = { sinceMs: nowMs, quietSinceMs: nowMs, goingBack: true };
-  return !look.plan.view.judge(before, judged).reached;
+  return !look.plan.view.judge(before, { sinceMs: 0, quietSinceMs: 0, goingBack: true }).reached;
 }
 
 /** Whether what it depends on, and follows when that is restarted, is made anew by this deployment. */
@@ -259,8 +269,7 @@ function restartOf(look: Look, { dependsOn }: StackService): "yes" | "no" | "unk
 /** A job that did not end well is run anew; one that did, or still runs, is as wanted. */
 function isFailedJob(look: Look, before: Service): boolean {
   if (!isJob(before.spec) || look.input.goingBack) return false;
-  const { nowMs } = look.plan.view;
-  return look.plan.view.judge(before, { sinceMs: 0, quietSinceMs: nowMs, goingBack: false }).failure !== "";
+  return look.plan.view.judge(before, { sinceMs: 0, quietSinceMs: 0, goingBack: false }).failure !== "";
 }
 
 function summary(look: Look): ServicesPlan {

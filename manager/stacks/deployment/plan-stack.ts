@@ -19,6 +19,7 @@ import {
   StackServiceProgress,
   StackServiceState,
 } from "../../../proto/gen/skein/v1/stack_types.js";
+import type { ServiceSpec } from "../../../proto/gen/skein/v1/types.js";
 import { compareServiceSpecs } from "../../control/spec-comparison.js";
 import { revisionOf } from "./begin.js";
 import { dispensable } from "./dependency-gate.js";
@@ -102,10 +103,18 @@ function goodDefinition({ tx, stack }: StackView, except: number): StackDefiniti
   return number === 0 || number === except ? undefined : revisionOf(tx, stack.id, number)?.definition;
 }
 
+/** What was found out about a service's specification in an earlier revision; it lives as long as that. */
+const findings = new WeakMap<ServiceSpec, { readonly wanted: ServiceSpec; readonly same: boolean }>();
+
 function isSame(good: StackDefinition | undefined, { spec }: StackService): boolean {
   const name = spec?.annotations?.name;
   const old = good?.services.find((service) => service.spec?.annotations?.name === name)?.spec;
-  return old !== undefined && spec !== undefined && compareServiceSpecs(old, spec).same;
+  if (old === undefined || spec === undefined) return false;
+  const known = findings.get(old);
+  if (known?.wanted === spec) return known.same;
+  const { same } = compareServiceSpecs(old, spec);
+  findings.set(old, { wanted: spec, same });
+  return same;
 }
 
 /** All is as the revision has it: what is too much goes, and the revision is good. */
