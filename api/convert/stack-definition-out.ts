@@ -55,13 +55,18 @@ function networkOut({ key, external, spec }: StackNetwork): JsonObject {
   };
 }
 
-function fileOut({ key, external, annotations, version, templateDriver, dataSha256 }: StackFile): JsonObject {
+function fileOut(file: StackFile): JsonObject {
+  const { key, external, annotations, version, templateDriver, driverName, driverOptions, dataSha256 } = file;
   return {
     Key: key,
     ...omitEmpty({ External: external, Version: version, SHA256: dataSha256 }),
     Spec: {
       Name: annotations?.name ?? "",
-      ...omitEmpty({ Labels: annotations?.labels, Templating: omitEmpty({ Name: templateDriver }) }),
+      ...omitEmpty({
+        Labels: annotations?.labels,
+        Driver: omitEmpty({ Name: driverName, Options: driverOptions }),
+        Templating: omitEmpty({ Name: templateDriver }),
+      }),
     },
   };
 }

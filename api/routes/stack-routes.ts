@@ -1,6 +1,6 @@
 /**
- * /skein/v1/stacks: whole compose files, deployed as one. Edge: to what does it, which is loaded with the first
- * call. Shapes: proto/stack-api.ts.
+ * /skein/v1/stacks: whole compose files, deployed as one. Edge: to what does it, which is loaded with the
+ * first call. Shapes: proto/stack-api.ts.
  */
 import type { Exchange, Reply } from "../http-exchange.js";
 import type { Route } from "./route.js";

@@ -82,6 +82,9 @@ function fileFields(file: StackFile | undefined): SpecFields {
   if (file.external) fields.set("external", "true");
   fields.set("name", file.annotations?.name ?? "");
   if (file.version > 0) fields.set("data", `version ${file.version}`);
+  if (file.driverName !== "") fields.set("driver", file.driverName);
+  for (const [option, value] of Object.entries(file.driverOptions))
+    fields.set(`driver_opts.${option}`, value);
   if (file.templateDriver !== "") fields.set("template_driver", file.templateDriver);
   for (const [label, value] of Object.entries(file.annotations?.labels ?? {}))
     fields.set(`labels.${label}`, value);

@@ -136,8 +136,8 @@ function drivenSecret(
 ): { object: FileObject; isNew: boolean; version: number } {
   checkDriver(file);
   if (typeof before !== "string") {
+    // found as a secret
     if (!isDeepStrictEqual((before as Secret).driverOptions, file.driverOptions))
-      // found as one
       throw new FailedPreconditionError("its driver's options cannot change: give it another name");
     return { object: before, isNew: false, version: 1 };
   }

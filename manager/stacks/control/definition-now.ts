@@ -99,6 +99,9 @@ function filesNow(tx: ReadTx, kind: FileKind, options: NowOptions): readonly Sta
       key: former?.key ?? serviceKey(name, stackName),
       annotations: object.annotations ?? {},
       templateDriver: object.templateDriver,
+      ...("driverName" in object
+        ? { driverName: object.driverName, driverOptions: object.driverOptions }
+        : {}),
       version,
       objectId: object.id,
       dataSha256: data === undefined ? "" : dataDigest(data),

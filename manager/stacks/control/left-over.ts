@@ -1,5 +1,6 @@
 /**
- * What a stack has beyond its definition: it goes when the deployment prunes, and is told of when it does not.
+ * What a stack has beyond its definition: it goes when the deployment prunes, and is told of when it does
+ * not.
  * Pure over a read of the store.
  */
 import type { Network, Service } from "../../../proto/gen/skein/v1/objects.js";

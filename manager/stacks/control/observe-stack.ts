@@ -1,8 +1,8 @@
 /**
  * A revision of what others made of a stack, object by object: what the cluster has now, if it is other than
  * the good revision.
- * Pure over a transaction. Invariants: never while a deployment of ours is under way; what is observed is good
- * at once; changes of numbers of replicas alone, one after the other, are one revision.
+ * Pure over a transaction. Invariants: never while a deployment of ours is under way; what is observed is
+ * good at once; changes of numbers of replicas alone, one after the other, are one revision.
  */
 import { Stack, StackRevision } from "../../../proto/gen/skein/v1/objects.js";
 import {

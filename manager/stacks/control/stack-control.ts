@@ -64,7 +64,7 @@ export class StackControl {
     this.#components = components;
   }
 
-  /** @throws {InvalidArgumentError} with a line for each fault; {FailedPreconditionError} it is being removed. */
+  /** @throws {InvalidArgumentError} with a line for each fault; {FailedPreconditionError} it is going. */
   async deploy(request: DeployStackRequest): Promise<DeployStackReply> {
     const { definition } = request;
     if (definition === undefined) throw new InvalidArgumentError("a stack needs a definition");
@@ -178,7 +178,8 @@ function changesNothing(
   const { current, prune, isPruned } = asked;
   if (definitionChanges(current.definition, checked.definition).length > 0) return false;
   const goesOn = prune && checked.leftOver.length > 0;
-  if (current.outcome === RevisionOutcome.PENDING) return !goesOn || isPruned; // the loop is about to make it so
+  // what is pending the loop is about to make so
+  if (current.outcome === RevisionOutcome.PENDING) return !goesOn || isPruned;
   return matchesCluster(checked) && !goesOn;
 }
 

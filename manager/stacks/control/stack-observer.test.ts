@@ -101,7 +101,8 @@ test("what a deployment does is not observed, nor where it stopped", async () =>
   await deploy(definitionOf({ services: [serviceOf("web"), serviceOf("old")] }));
   await reach();
   await later(2_000);
-  await deploy(definitionOf({ services: [serviceOf("web", { image: "app:2" })] })); // without prune: old stays
+  // without prune: old stays
+  await deploy(definitionOf({ services: [serviceOf("web", { image: "app:2" })] }));
   await reach();
   await later(2_000);
   await later(60_000);

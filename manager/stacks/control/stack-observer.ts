@@ -1,9 +1,9 @@
 /**
- * The observer of the leader: when others have changed a stack's objects one by one, and have paused, what came
- * of it becomes a revision.
+ * The observer of the leader: when others have changed a stack's objects one by one, and have paused, what
+ * came of it becomes a revision.
  * Pure (store, clock and randomness are handed in). Invariants: what a deployment of ours changes is not
  * observed; a stack that is left alone costs nothing.
- * Bounds: a pause is waited for `LONG_ENOUGH_MS` at most; the names that wait are names of stacks in the store.
+ * Bounds: a pause is waited for `LONG_ENOUGH_MS` at most; the names that wait are of the store's stacks.
  */
 import type { Clock } from "../../../base/clock/clock.js";
 import type { Logger } from "../../../base/log/logger.js";

@@ -1,7 +1,7 @@
 /**
  * The store as it would be with objects laid over it: what a definition asks for is checked against that.
- * Pure. Invariant: nothing is written; the base is only read. Cost: a look-up by key is that of the base and of
- * a map; a whole list is made anew after each change of its table.
+ * Pure. Invariant: nothing is written; the base is only read. Cost: a look-up by key is that of the base and
+ * of a map; a whole list is made anew after each change of its table.
  */
 import { indexKeys, lookupKey } from "../../store/index-keys.js";
 import type { Lookup, ReadTx, TableName, Tables } from "../../store/types.js";
