@@ -29,8 +29,13 @@ export async function stackRequest(
   const { definition, stack } = project;
   const { resolveImage: when, withRegistryAuth, local = new Map() } = options;
   const wanted = definition.Services;
+  const unlisted = new Set(
+    project.builds
+      .filter(({ service }) => project.doc.services[service]?.image === undefined)
+      .map(({ image }) => image),
+  );
   const lookUp = (existing: readonly Row[]): ReturnType<typeof lookUpImages> =>
-    lookUpImages(context, imagesToLookUp(wanted, { when, existing, local }), { withRegistryAuth });
+    lookUpImages(context, imagesToLookUp(wanted, { when, existing, local, unlisted }), { withRegistryAuth });
   // without digests only the ids of images built before matter
   const needsNone = when === "never" && project.builds.length === 0;
   const listing = needsNone ? Promise.resolve([]) : fetchStack(context, "services", stack);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { StackServiceBody } from "../../proto/stack-api.js";
+import { inner } from "../context.js";
 import type { Row } from "../output/table.js";
 import { imageOf, imagesToLookUp, type PinOptions, pinImages, pinned } from "./image-pins.js";
 
@@ -97,4 +98,20 @@ test("platforms of the registry stand in the placement unless the file has its o
     out.map(({ Spec }) => (Spec["TaskTemplate"] as Row)["Placement"]),
     [{ Platforms: platforms }, { Platforms: [{ OS: "linux" }] }],
   );
+});
+
+test("an image built here is told by its id, which a later deployment without a build keeps", () => {
+  const local = new Map([["built", "sha256:1"]]);
+  const labelled = pinImages([service("a", "built")], new Map(), options({ local })).services;
+  const container = (body: StackServiceBody | undefined): Row =>
+    inner(body?.Spec, "TaskTemplate", "ContainerSpec");
+  assert.deepEqual(container(labelled[0])["Labels"], { "skein.image.id": "sha256:1" });
+  const existing = [{ Spec: { ...labelled[0]?.Spec, Labels: { "com.docker.stack.image": "built" } } }];
+  const unlisted = new Set(["built"]);
+  for (const when of ["always", "changed", "never"] as const) {
+    const pins = options({ when, existing, unlisted });
+    assert.deepEqual(imagesToLookUp([service("a", "built")], pins), []);
+    const again = pinImages([service("a", "built")], new Map(), pins);
+    assert.deepEqual([container(again.services[0]), again.warnings], [container(labelled[0]), []]);
+  }
 });

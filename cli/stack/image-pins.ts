@@ -53,6 +53,8 @@ export interface PinOptions {
   readonly existing: readonly Row[];
   /** Ids, by name, of images that no registry is asked for: they were built here and not pushed. */
   readonly local: ReadonlyMap<string, string>;
+  /** Images whose names come from `build` alone: no registry has them. @default none */
+  readonly unlisted?: ReadonlySet<string>;
 }
 
 const byName = (existing: readonly Row[]): ReadonlyMap<string, Row> =>
@@ -65,6 +67,7 @@ export function imagesToLookUp(services: readonly StackServiceBody[], options: P
   const wanted = services.filter((service) => {
     const image = imageOf(service);
     if (image === "" || isPinned(image) || options.local.has(image)) return false;
+    if (options.unlisted?.has(image) === true) return false;
     return options.when === "always" || !isKept(sameBefore(service, existing));
   });
   return [...new Set(wanted.map(imageOf))];

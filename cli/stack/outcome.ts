@@ -72,7 +72,7 @@ function tookText(state: StackState): string {
 
 function failureText(state: StackState): string {
   const { Name: stack, Revision: revision } = state;
-  const cause = state.Failure === "" ? "it is not known why" : state.Failure;
+  const cause = causeText(state.Failure) || "it is not known why";
   const lines = [`revision ${revision} of stack ${stack} failed: ${cause}`];
   const named = /^service (\S+?):/.exec(state.Failure)?.[1]; // going back, it is not a faulty one any more
   const faulty = state.Services.filter((service) => isFaulty(service) || service.Key === named);
@@ -81,6 +81,14 @@ function failureText(state: StackState): string {
     lines.push(`  and ${plural(faulty.length - FAILED_SHOWN_MAX, "more service")}`);
   lines.push(whereNow(state));
   return lines.join("\n");
+}
+
+/** What happens next is told in words of our own. */
+export function causeText(failure: string): string {
+  return failure.replace(
+    /; (going back to revision \d+|there is no good revision yet: what was made is removed|the stack is left as it is)$/,
+    "",
+  );
 }
 
 const isFaulty = ({ State, Trouble }: StackServiceState): boolean => State === "failed" || Trouble !== "";

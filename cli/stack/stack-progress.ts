@@ -4,6 +4,7 @@
  * Calm: a line says what matters now (what it waits for, how many run, what is wrong), and nothing else moves.
  */
 import type { StackServiceState, StackState } from "../../proto/stack-api.js";
+import { causeText } from "./outcome.js";
 
 export interface StackView {
   show(state: StackState): void;
@@ -60,13 +61,13 @@ export function headline(state: StackState): string {
     case "going back": {
       const to = state.GoingBackTo ?? state.GoodRevision;
       const target = to === 0 ? "removing what it made" : `going back to revision ${to}`;
-      return `Stack ${state.Name}${revision} failed (${state.Failure}): ${target}`;
+      return `Stack ${state.Name}${revision} failed (${causeText(state.Failure)}): ${target}`;
     }
     case "removing":
       return `Stack ${state.Name}: removing, ${left(state)} of ${state.Services.length} services left`;
     case "went back":
     case "stuck":
-      return `Stack ${state.Name}${revision} ${state.Phase}: ${state.Failure}`;
+      return `Stack ${state.Name}${revision} ${state.Phase}: ${causeText(state.Failure)}`;
     default:
       return `Stack ${state.Name}${revision}: ${counts}`;
   }
