@@ -23,7 +23,7 @@ const REFUSALS: ReadonlySet<ErrorCode> = new Set([
 /** Plans on the state that the one before made, within one transaction. */
 const ROUNDS_MAX = 4;
 /** Services written in one transaction, which may have 4 MiB. */
-const WRITES_MAX = 48;
+const WRITES_MAX = 24;
 
 /** What the loop remembers of a stack under way, and a new leader finds out again. */
 export class StackMemory {

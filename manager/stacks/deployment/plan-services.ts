@@ -17,7 +17,7 @@ import type { StackPlanBuilder } from "./stack-view.js";
 import { findService, isJob, serviceChange } from "./wanted-service.js";
 
 /** Specifications compared in one look: nothing may hold the event loop for long. */
-const COMPARED_MAX = 32;
+const COMPARED_MAX = 24;
 
 export interface ServicesPlan {
   /** First of those without which the stack can't be; undefined: none has failed. */
