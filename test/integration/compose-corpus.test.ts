@@ -1,6 +1,6 @@
 /**
  * `stack config` beside `docker stack config`, and what is sent beside what `docker stack deploy` sends, on the
- * corpus of test/corpus/compose/docker. Needs the docker command, and no daemon.
+ * corpus of test/corpus/compose/docker. Needs no daemon; asks the docker command where it is the recorded one.
  */
 import assert from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -17,12 +17,12 @@ import {
   type CorpusProject,
   DIFFERENCES,
   definitionOf,
-  dockersForm,
   levelled,
   ourForm,
   projectsIn,
 } from "../support/compose-corpus.js";
-import { BODY_DIFFERENCES, dockersBodies, levelledBodies, ourBodies } from "../support/stack-recorder.js";
+import { isDockerRecorded, type Recording, recordingNow, recordingOf } from "../support/docker-recordings.js";
+import { BODY_DIFFERENCES, levelledBodies, ourBodies } from "../support/stack-recorder.js";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = resolve(HERE, HERE.includes("/dist/") ? "../../.." : "../..");
@@ -41,38 +41,47 @@ async function inBatches<T>(
   return results;
 }
 
-/** Docker wants a number where a variable stands. */
-const NOT_WITHOUT_INTERPOLATION = ["interpolation"];
+/** By project; where Docker's client is the recorded one, what it says now must be what it said. */
+async function recordings(): Promise<ReadonlyMap<CorpusProject, Recording>> {
+  const projects = projectsIn(FOLDER);
+  const recorded = new Map(projects.map((project) => [project, recordingOf(project, FOLDER)]));
+  if (!(await isDockerRecorded())) return recorded;
+  const now = await inBatches(projects, recordingNow);
+  for (const [i, project] of projects.entries())
+    assert.deepEqual(now[i], recorded.get(project), `${project.name} is recorded otherwise`);
+  return recorded;
+}
+
+const docker = recordings();
 
 test("the normal form is Docker's for every file that Docker takes, but for differences with a reason", async () => {
-  const projects = projectsIn(FOLDER);
-  assert.ok(projects.length >= PROJECTS_MIN, `only ${projects.length} projects`);
+  const projects = await docker;
+  assert.ok(projects.size >= PROJECTS_MIN, `only ${projects.size} projects`);
   const used = new Set<string>();
-  for (const interpolate of [true, false]) {
-    const options = { interpolate };
-    const taken = projects.filter(({ name }) => interpolate || !NOT_WITHOUT_INTERPOLATION.includes(name));
-    const results = await inBatches(taken, async (project) => {
-      const [ours, theirs] = await Promise.all([ourForm(project, options), dockersForm(project, options)]);
-      return { name: project.name, ...levelled(ours, theirs, options) };
-    });
-    for (const { name, ours, theirs, used: own } of results) {
-      assert.deepEqual(ours, theirs, `${name}${interpolate ? "" : " without interpolation"}`);
-      for (const reason of own) used.add(reason);
+  for (const [project, { config, uninterpolated }] of projects)
+    for (const [form, interpolate] of [
+      [config, true],
+      [uninterpolated, false],
+    ] as const) {
+      if (form === undefined) continue;
+      const both = levelled(await ourForm(project, { interpolate }), form, { interpolate });
+      assert.deepEqual(
+        both.ours,
+        both.theirs,
+        `${project.name}${interpolate ? "" : " without interpolation"}`,
+      );
+      for (const reason of both.used) used.add(reason);
     }
-  }
   const idle = DIFFERENCES.filter(({ reason }) => !used.has(reason)).map(({ reason }) => reason);
   assert.deepEqual(idle, [], "differences that are no more");
 });
 
 test("what is sent is what docker stack deploy sends, but for differences with a reason", async () => {
   const used = new Set<string>();
-  const results = await inBatches(projectsIn(FOLDER), async (project) => {
-    const [ours, theirs] = await Promise.all([ourBodies(project), dockersBodies(project)]);
-    return { name: project.name, ...levelledBodies(ours, theirs) };
-  });
-  for (const { name, ours, theirs, used: own } of results) {
-    assert.deepEqual(ours, theirs, name);
-    for (const reason of own) used.add(reason);
+  for (const [project, { bodies }] of await docker) {
+    const both = levelledBodies(await ourBodies(project), bodies);
+    assert.deepEqual(both.ours, both.theirs, project.name);
+    for (const reason of both.used) used.add(reason);
   }
   const idle = BODY_DIFFERENCES.filter(({ reason }) => !used.has(reason)).map(({ reason }) => reason);
   assert.deepEqual(idle, [], "differences that are no more");
