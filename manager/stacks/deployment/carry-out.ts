@@ -22,6 +22,8 @@ const REFUSALS: ReadonlySet<ErrorCode> = new Set([
 ]);
 /** Plans on the state that the one before made, within one transaction. */
 const ROUNDS_MAX = 4;
+/** Others write to services, too: their updates, their endpoints. */
+const ATTEMPTS_MAX = 10;
 /** Services written in one transaction, which may have 4 MiB. */
 const WRITES_MAX = 24;
 
@@ -70,7 +72,7 @@ export async function carryOut(
       (tx) => {
         last = planAndExecute(tx, parts, { stackId, memory, nowMs });
       },
-      { signal },
+      { signal, attemptsMax: ATTEMPTS_MAX },
     );
   } catch (error) {
     const { writing } = last;

@@ -42,18 +42,18 @@ const { STARTED, HEALTHY, COMPLETED } = StackCondition;
 
 test("a gate opens when its condition is met, and says what it waits for until then", () => {
   const rows: readonly (readonly [string, Gate])[] = [
-    ["waits for db: 0 of 1 tasks run", gate(STARTED, {})],
+    ["waits for db", gate(STARTED, {})],
     ["open", gate(STARTED, { runs: true })],
-    ["waits for db to be healthy: 0 of 1 tasks run", gate(HEALTHY, {})],
+    ["waits for db to be healthy", gate(HEALTHY, {})],
     ["open", gate(HEALTHY, { runs: true })],
     [
       "it waits for db to be healthy, which has no health check",
       gate(HEALTHY, { runs: true, hasHealth: false }),
     ],
-    ["waits for db to complete: 0 of 1 tasks run", gate(COMPLETED, { runs: true })],
+    ["waits for db to complete", gate(COMPLETED, { runs: true })],
     ["open", gate(COMPLETED, { completed: true })],
     ["waits for db", gate(STARTED, undefined, { state: StackServiceState.WAITING })],
-    ["waits for db: which failed", gate(STARTED, {}, { state: StackServiceState.FAILED })],
+    ["waits for db, which failed", gate(STARTED, {}, { state: StackServiceState.FAILED })],
   ];
   for (const [words, found] of rows) assert.equal(found.kind === "open" ? "open" : found.message, words);
 });

@@ -53,24 +53,24 @@ function gateOfOne(dependency: StackDependency, { find, goingBack }: GateOptions
   const { progress, verdict } = found;
   if (progress.state === StackServiceState.FAILED) return optional ? OPEN : waits(service, "which failed");
   if (goingBack && progress.state === StackServiceState.UNCHANGED) return OPEN;
-  if (verdict === undefined) return waits(service, progress.message);
+  if (verdict === undefined) return waits(service);
   if (optional && verdict.failure !== "") return OPEN;
   switch (condition) {
     case StackCondition.COMPLETED:
-      return verdict.completed ? OPEN : waits(`${service} to complete`, verdict.message);
+      return verdict.completed ? OPEN : waits(`${service} to complete`);
     case StackCondition.HEALTHY:
-      if (!verdict.runs) return waits(`${service} to be healthy`, verdict.message);
+      if (!verdict.runs) return waits(`${service} to be healthy`);
       if (verdict.hasHealth) return OPEN;
       return optional
         ? OPEN
         : { kind: "never", message: `it waits for ${service} to be healthy, which has no health check` };
     default:
-      return verdict.runs ? OPEN : waits(service, verdict.message);
+      return verdict.runs ? OPEN : waits(service);
   }
 }
 
-function waits(what: string, why: string): Gate {
-  return { kind: "closed", message: why === "" ? `waits for ${what}` : `waits for ${what}: ${why}` };
+function waits(what: string, why = ""): Gate {
+  return { kind: "closed", message: why === "" ? `waits for ${what}` : `waits for ${what}, ${why}` };
 }
 
 /** Keys of services that may fail without anybody minding: all who depend on them can do without. */

@@ -23,7 +23,10 @@ export interface ServicesPlan {
   /** First of those without which the stack can't be; undefined: none has failed. */
   readonly failed: { readonly key: string; readonly message: string } | undefined;
   readonly allSettled: boolean;
-  /** The first that is not reached, for who waits too long. */
+  /**
+   * The first that is not reached, for who waits too long; one that waits for others only if there is none
+   * else.
+   */
   readonly unreached: { readonly key: string; readonly message: string } | undefined;
 }
 
@@ -104,7 +107,8 @@ function noteApplied(look: Look, at: number): void {
   if (verdict.failure !== "")
     plan.note(at, { state: StackServiceState.FAILED, message: verdict.failure, specVersion });
   else if (verdict.reached) plan.note(at, { state: StackServiceState.REACHED, message: "", specVersion });
-  else plan.note(at, { state: StackServiceState.APPLIED, message: verdict.message, specVersion });
+  // how many tasks run is told by the tasks: a count here would be a commit for each of them
+  else plan.note(at, { state: StackServiceState.APPLIED, message: "", specVersion });
 }
 
 function isThere({ state }: StackServiceProgress): boolean {
@@ -276,6 +280,7 @@ function summary(look: Look): ServicesPlan {
   const { plan, input } = look;
   let failed: ServicesPlan["failed"];
   let unreached: ServicesPlan["unreached"];
+  let waiting: ServicesPlan["unreached"];
   let allSettled = true;
   for (const [at, wanted] of input.definition.services.entries()) {
     const progress = plan.progress(at);
@@ -296,7 +301,9 @@ function summary(look: Look): ServicesPlan {
       }
     }
     allSettled = false;
-    unreached ??= { key, message: message || verdict?.message || "it is not reached" };
+    const lacks = { key, message: message || verdict?.message || "it is not reached" };
+    if (state === StackServiceState.WAITING) waiting ??= lacks;
+    else unreached ??= lacks;
   }
-  return { failed, allSettled, unreached };
+  return { failed, allSettled, unreached: unreached ?? waiting };
 }
