@@ -15,7 +15,8 @@ const files = readdirSync("dist", { recursive: true })
       name.endsWith(".test.js") && (wanted.length === 0 || wanted.some((part) => name.includes(part))),
   )
   .sort();
-const isIntegration = (name) => name.startsWith(join("dist", "test", "integration"));
+const isIntegration = (name) =>
+  ["integration", "examples"].some((folder) => name.startsWith(join("dist", "test", folder)));
 const totals = { pass: 0, fail: 0, skipped: 0 };
 
 async function runPart(title, part, concurrency) {
