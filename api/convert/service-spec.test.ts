@@ -109,6 +109,7 @@ test("what the stock CLI sends and shows back is the same specification: nothing
         Image: "i",
         DNSConfig: {},
         Init: false,
+        StopGracePeriod: 0,
         Mounts: [
           { Type: "volume", Target: "/v", VolumeOptions: {} },
           { Type: "bind", Source: "/a", Target: "/b", BindOptions: {} },

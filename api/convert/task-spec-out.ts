@@ -101,11 +101,11 @@ function privilegesOut(privileges: Privileges | undefined): JsonObject | undefin
 }
 
 function containerOut(spec: ContainerSpec): JsonObject {
-  const { dnsConfig, init } = spec;
+  const { dnsConfig, init, stopGracePeriodMs } = spec;
   return {
     ...filledOut(spec),
     // Present and empty differs from absent: what a client sends back must be what it sent.
-    // So does Init false, which says "no".
+    // So does Init false, which says "no", and a grace of no time at all.
     ...(dnsConfig === undefined
       ? {}
       : {
@@ -116,6 +116,7 @@ function containerOut(spec: ContainerSpec): JsonObject {
           }),
         }),
     ...(init === undefined ? {} : { Init: init }),
+    ...(stopGracePeriodMs === undefined ? {} : { StopGracePeriod: nanoseconds(stopGracePeriodMs) }),
   };
 }
 
@@ -136,7 +137,6 @@ function filledOut(spec: ContainerSpec): JsonObject {
     ReadOnly: spec.readOnly,
     Mounts: spec.mounts.map(mountOut),
     StopSignal: spec.stopSignal,
-    StopGracePeriod: spec.stopGracePeriodMs === undefined ? undefined : nanoseconds(spec.stopGracePeriodMs),
     Healthcheck: healthOut(spec.healthcheck),
     Hosts: spec.hosts,
     Secrets: spec.secrets.map((secret) => ({
