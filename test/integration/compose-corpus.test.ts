@@ -1,6 +1,6 @@
 /**
  * `stack config` beside `docker stack config`, and what is sent beside what `docker stack deploy` sends, on the
- * corpus of test/corpus/compose/docker. Needs no daemon; asks the docker command where it is the recorded one.
+ * corpus of test/corpus/compose/docker. Needs no daemon; asks the docker command if it is the recorded one.
  */
 import assert from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
