@@ -41,12 +41,14 @@ export function turnsOf(service: Service, tasks: readonly Task[], state: Suppose
       break;
     case "replicatedJob": {
       const total = mode.value.totalCompletions || mode.value.maxConcurrent || 1;
-      replicatedJob(turns, tasks, Math.min(total, mode.value.maxConcurrent || total));
+      replicatedJob(turns, ofThisRun(turns, tasks), Math.min(total, mode.value.maxConcurrent || total));
       break;
     }
     case "global":
-    case "globalJob":
       global(turns, tasks);
+      break;
+    case "globalJob":
+      global(turns, ofThisRun(turns, tasks));
       break;
     case undefined:
       break;
@@ -75,6 +77,14 @@ function replicated(turns: Turns, tasks: readonly Task[], replicas: number): voi
     turns.begin({ kind: first ? "create" : "scale", detail: first ? "" : scale, slot });
     count++;
   }
+}
+
+/** A changed job runs again: what is left of the run before ends. */
+function ofThisRun(turns: Turns, tasks: readonly Task[]): readonly Task[] {
+  const iteration = turns.service.jobStatus?.iteration ?? 0;
+  const former = tasks.filter((task) => task.jobIteration !== iteration);
+  turns.endAll(former, "update", "the job runs again");
+  return former.length === 0 ? tasks : tasks.filter((task) => task.jobIteration === iteration);
 }
 
 /** A job that ran is left alone, save that what runs of it moves when it must. */

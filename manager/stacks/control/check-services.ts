@@ -91,16 +91,18 @@ function ownService(service: StackService, check: FileCheck): CheckedService | u
   const stored = storedSpec(supposed, { ...service.spec, annotations, task }, changed?.spec);
   const form = { ...service, spec: namedSpec(supposed, stored), registryAuth: "" };
   if (changed?.spec !== undefined) {
-    const { same, merged } = deepEqual(changed.spec, stored)
-      ? { same: true, merged: changed.spec }
+    const { same, sameRun, merged } = deepEqual(changed.spec, stored)
+      ? { same: true, sameRun: true, merged: changed.spec }
       : compareServiceSpecs(changed.spec, stored);
     const isSame = same && !isPaused(changed);
-    return { form, before, after: same ? changed : changedService(changed, merged), same: isSame };
+    return { form, before, after: same ? changed : changedService(changed, merged, sameRun), same: isSame };
   }
   // its mode cannot change: it goes, and another takes its name
   if (before !== undefined) supposed.remove("service", before.id);
   const id = newId(random);
-  const after = Service.fromPartial({ id, spec: stored, specVersion: { index: 1 } });
+  const isJob = stored.mode?.$case === "replicatedJob" || stored.mode?.$case === "globalJob";
+  const jobStatus = isJob ? { jobStatus: { iteration: 0 } } : {};
+  const after = Service.fromPartial({ id, spec: stored, specVersion: { index: 1 }, ...jobStatus });
   return { form, before, after, same: false };
 }
 
@@ -124,7 +126,8 @@ function withOwnVersions(task: TaskSpec | undefined, { versions }: FileCheck): T
   return { ...task, container: { ...container, secrets, configs } };
 }
 
-function changedService(before: Service, spec: ServiceSpec): Service {
+/** @param sameRun a job that is still the same does not run again. */
+function changedService(before: Service, spec: ServiceSpec, sameRun: boolean): Service {
   return {
     ...before,
     spec,
@@ -132,6 +135,10 @@ function changedService(before: Service, spec: ServiceSpec): Service {
     previousSpec: before.spec,
     previousSpecVersion: before.specVersion,
     updateStatus: undefined,
+    jobStatus:
+      sameRun || before.jobStatus === undefined
+        ? before.jobStatus
+        : { ...before.jobStatus, iteration: before.jobStatus.iteration + 1 },
   };
 }
 
