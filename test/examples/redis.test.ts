@@ -9,7 +9,10 @@ import { until, untilNodes } from "../support/lab/lab-swarm.js";
 let swarm: ExampleSwarm;
 
 before(async () => {
-  swarm = await ExampleSwarm.open({ "skein-example-redis-sentinel": "redis-sentinel" });
+  swarm = await ExampleSwarm.open({
+    "skein-example-redis-sentinel": "redis-sentinel",
+    "skein-example-redis-cluster": "redis-cluster",
+  });
 });
 
 after(() => swarm.close());
@@ -40,41 +43,109 @@ async function sentinelsKnow(redis: Example): Promise<void> {
     );
 }
 
-test("redis-sentinel: a client that asks by name writes on when the primary is killed or its host is gone", async () => {
+test("redis-sentinel: a client that asks by name writes on, whatever happens to the primary", async (t) => {
   const redis = swarm.example("redis-sentinel");
-  await redis.deploy();
-  await redis.converged();
-  await writesOn(redis, "the client writes");
-  assert.equal(await redis.must("app", "find-primary"), "redis-1");
-
-  await sentinelsKnow(redis);
-  await redis.killTask("redis", 1);
-  const second = await otherPrimary(redis, "redis-1");
-  await writesOn(redis, `the client writes to ${second}`);
-  // who was primary comes back, and follows
-  await redis.converged();
-  await until("redis-1 follows", 30_000, async () =>
-    (await redis.exec("redis", "ask-redis localhost role | head -n 1", 1)).output === "slave"
-      ? true
-      : undefined,
+  let primary = "redis-1";
+  await t.test("deployed, it writes to the first server", async () => {
+    await redis.deploy();
+    await redis.converged();
+    await writesOn(redis, "the client writes");
+    assert.equal(await redis.must("app", "find-primary"), primary);
+    await sentinelsKnow(redis);
+  });
+  await t.test(
+    "the primary's process is killed: another takes over, and it comes back as a replica",
+    async () => {
+      await redis.killTask("redis", 1);
+      primary = await otherPrimary(redis, "redis-1");
+      await writesOn(redis, `the client writes to ${primary}`);
+      await redis.converged();
+      await until("redis-1 follows", 30_000, async () =>
+        (await redis.exec("redis", "ask-redis localhost role | head -n 1")).output === "slave"
+          ? true
+          : undefined,
+      );
+    },
   );
+  await t.test("the primary's host is gone: another takes over, and nothing confirmed is lost", async () => {
+    await sentinelsKnow(redis);
+    const lost = await redis.hostOf(await redis.task("redis", Number(primary.replace("redis-", ""))));
+    const promised = await writesOn(redis, `the client writes to ${primary}`);
+    await lost.killHost();
+    primary = await otherPrimary(redis, primary);
+    await writesOn(redis, `the client writes to ${primary}`);
+    const found = new Set((await redis.must("app", `ask-redis ${primary} smembers numbers`)).split("\n"));
+    const [client = "", count] = promised.split(":");
+    for (let number = 1; number <= Number(count); number++)
+      assert.ok(found.has(`${client}:${number}`), `${client}:${number} was confirmed and is lost`);
+    await lost.start();
+  });
+  await t.test("with its host back it is whole again, and goes without a trace", async () => {
+    await untilNodes(redis.asked, "the host is back", (all) =>
+      all.every(({ Status }) => Status.State === "ready"),
+    );
+    await redis.converged();
+    await redis.remove();
+  });
+});
 
-  await sentinelsKnow(redis);
-  const slot = Number(second.replace("redis-", ""));
-  const lost = await redis.hostOf(await redis.task("redis", slot));
-  const promised = await writesOn(redis, `the client writes to ${second}`);
-  await lost.killHost();
-  const third = await otherPrimary(redis, second);
-  await writesOn(redis, `the client writes to ${third}`);
-  const found = new Set((await redis.must("app", `ask-redis ${third} smembers numbers`)).split("\n"));
-  const [client = "", count] = promised.split(":");
-  for (let number = 1; number <= Number(count); number++)
-    assert.ok(found.has(`${client}:${number}`), `${client}:${number} was confirmed and is lost`);
+test("redis-cluster: all keys stay readable and writable when a primary is killed", async (t) => {
+  const cluster = swarm.example("redis-cluster");
+  const nodes = ["left-1", "left-2", "left-3", "right-1", "right-2", "right-3"];
+  const primaries = async (): Promise<readonly string[]> => {
+    const script = `for node in ${nodes.join(" ")}; do echo "$node $(ask-redis $node role | head -n 1)"; done`;
+    const { output } = await cluster.exec("app", script);
+    return output.split("\n").flatMap((line) => /^(\S+) master$/.exec(line)?.[1] ?? []);
+  };
+  const count = 300;
+  const writeAll = (prefix: string): Promise<string> =>
+    cluster.must(
+      "app",
+      `for key in $(seq ${count}); do echo "SET ${prefix}$key $key"; done | ask-redis left-1 | grep -c OK`,
+    );
+  const readAll = (prefix: string): Promise<string> =>
+    cluster.must("app", `for key in $(seq ${count}); do echo "GET ${prefix}$key"; done | ask-redis right-2`);
+  const all = Array.from({ length: count }, (_, index) => String(index + 1));
 
-  await lost.start();
-  await untilNodes(redis.asked, "the host is back", (all) =>
-    all.every(({ Status }) => Status.State === "ready"),
-  );
-  await redis.converged();
-  await redis.remove();
+  await t.test("deployed, a job has made it; keys are spread over three primaries", async () => {
+    await cluster.deploy();
+    await cluster.converged();
+    assert.deepEqual(await primaries(), ["left-1", "left-2", "left-3"]);
+    assert.match(await cluster.must("app", "ask-redis left-1 cluster info"), /cluster_slots_ok:16384/);
+    assert.equal(await writeAll("a"), String(count));
+    assert.deepEqual((await readAll("a")).split("\n"), all);
+    for (const node of ["left-1", "left-2", "left-3"])
+      assert.ok(
+        Number(await cluster.must("app", `ask-redis ${node} dbsize`)) > count / 6,
+        `${node} has its share`,
+      );
+  });
+  await t.test("a primary and its replica are on different hosts", async () => {
+    for (const slot of [1, 2, 3]) {
+      const [, primary = ""] = (await cluster.must("app", `ask-redis right-${slot} role`)).split("\n");
+      const host = await cluster.hostOf(await cluster.task("left", Number(primary.replace("left-", ""))));
+      assert.notEqual((await cluster.hostOf(await cluster.task("right", slot))).name, host.name);
+    }
+  });
+  await t.test("a primary is killed: its replica takes over, and all keys are there", async () => {
+    await cluster.killTask("left", 2);
+    await until("three primaries again", 60_000, async () => {
+      const now = await primaries();
+      return now.length === 3 && !now.includes("left-2") ? true : undefined;
+    });
+    await until("the cluster serves all slots", 30_000, async () =>
+      (await cluster.exec("app", "ask-redis left-1 cluster info")).output.includes("cluster_state:ok")
+        ? true
+        : undefined,
+    );
+    assert.deepEqual((await readAll("a")).split("\n"), all);
+    assert.equal(await writeAll("b"), String(count));
+    await cluster.converged();
+    await until("left-2 follows", 30_000, async () =>
+      (await cluster.exec("left", "ask-redis localhost role | head -n 1", 2)).output === "slave"
+        ? true
+        : undefined,
+    );
+  });
+  await cluster.remove();
 });

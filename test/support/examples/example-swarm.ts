@@ -12,7 +12,6 @@ import {
   call,
   containerOf,
   containers,
-  dissolve,
   formSwarm,
   isUp,
   nodes,
@@ -89,9 +88,9 @@ export class ExampleSwarm {
     return new Example(this, name);
   }
 
-  /** Nothing of the swarm may be left. */
+  /** Nothing of the lab may be left. */
   async close(): Promise<void> {
-    assert.deepEqual(await dissolve(this.lab), []);
+    assert.deepEqual(await this.lab.close(), []);
   }
 }
 
