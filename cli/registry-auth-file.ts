@@ -43,7 +43,32 @@ export function registryOf(image: string): string {
  * @throws {InvalidArgumentError} an unreadable configuration.
  */
 export async function registryAuthFor(image: string): Promise<string | undefined> {
-  const path = join(process.env["DOCKER_CONFIG"] ?? join(homedir(), ".docker"), "config.json");
+  const path = configPath();
+  const config = await readConfig(path);
+  return config === undefined ? undefined : headerOf(config, registryOf(image), path);
+}
+
+/**
+ * All credentials of the configuration, as the X-Registry-Config header of a build wants them: its images may
+ * begin with any of them. Those that a credential helper keeps are left out.
+ * @throws {InvalidArgumentError} an unreadable configuration.
+ */
+export async function registryConfigHeaders(): Promise<Record<string, string>> {
+  const config = await readConfig(configPath());
+  const auths = Object.entries(config?.auths ?? {}).flatMap(([key, entry]) =>
+    hasCredentials(entry) ? [[key, authOf(entry, key)] as const] : [],
+  );
+  if (auths.length === 0) return {};
+  return {
+    "x-registry-config": Buffer.from(JSON.stringify(Object.fromEntries(auths))).toString("base64url"),
+  };
+}
+
+const configPath = (): string =>
+  join(process.env["DOCKER_CONFIG"] ?? join(homedir(), ".docker"), "config.json");
+
+/** @returns undefined when there is no such file. @throws {InvalidArgumentError} */
+async function readConfig(path: string): Promise<DockerConfig | undefined> {
   let text: string;
   try {
     text = await readFile(path, "utf8");
@@ -52,14 +77,29 @@ export async function registryAuthFor(image: string): Promise<string | undefined
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw new InvalidArgumentError(`cannot read ${path}`, { cause: error });
   }
-  let config: DockerConfig;
   try {
-    config = JSON.parse(text) as DockerConfig; // read leniently below
+    return JSON.parse(text) as DockerConfig; // read leniently
   } catch {
     // The cause would quote the file: it stays out of the error.
     throw new InvalidArgumentError(`${path} must be JSON`);
   }
-  return headerOf(config, registryOf(image), path);
+}
+
+type AuthEntry = NonNullable<DockerConfig["auths"]>[string];
+
+const hasCredentials = (entry: AuthEntry): boolean =>
+  Boolean(entry.auth || entry.identitytoken || entry.username);
+
+function authOf(entry: AuthEntry, key: string): Readonly<Record<string, string | undefined>> {
+  const [username, ...password] = Buffer.from(entry.auth ?? "", "base64")
+    .toString("utf8")
+    .split(":");
+  return {
+    username: entry.username ?? username,
+    password: entry.password ?? password.join(":").replace(/\0+$/, ""),
+    identitytoken: entry.identitytoken,
+    serveraddress: key,
+  };
 }
 
 /** @throws {InvalidArgumentError} when a credential helper would have to be asked. */
@@ -76,18 +116,8 @@ export function headerOf(config: DockerConfig, registry: string, path: string): 
         ];
   const key = keys.find((each) => config.auths?.[each] !== undefined);
   const entry = key === undefined ? undefined : config.auths?.[key];
-  if (key !== undefined && entry !== undefined && (entry.auth || entry.identitytoken || entry.username)) {
-    const [username, ...password] = Buffer.from(entry.auth ?? "", "base64")
-      .toString("utf8")
-      .split(":");
-    const auth = {
-      username: entry.username ?? username,
-      password: entry.password ?? password.join(":").replace(/\0+$/, ""),
-      identitytoken: entry.identitytoken,
-      serveraddress: key,
-    };
-    return Buffer.from(JSON.stringify(auth)).toString("base64url");
-  }
+  if (key !== undefined && entry !== undefined && hasCredentials(entry))
+    return Buffer.from(JSON.stringify(authOf(entry, key))).toString("base64url");
   const helper = config.credHelpers?.[registry] ?? config.credsStore;
   if (helper !== undefined) {
     throw new InvalidArgumentError(

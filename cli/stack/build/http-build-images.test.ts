@@ -16,9 +16,17 @@ function build(t: { after(done: () => void): void }, change: Partial<StackBuild>
   return { service: "web", image: "shop_web", context, remote: false, query, ...change };
 }
 
-test("a build sends the context and the query, and tells the image's id", async (t) => {
+test("a build sends the context, the query and all credentials, and tells the image's id", async (t) => {
   process.env["SKEIN_TEST_ARG"] = "from here";
-  t.after(() => delete process.env["SKEIN_TEST_ARG"]);
+  const folder = mkdtempSync(join(tmpdir(), "skein-auth-"));
+  const auths = { "host:5000": { auth: Buffer.from("anna:secret").toString("base64") }, "none:1": {} };
+  writeFileSync(join(folder, "config.json"), JSON.stringify({ auths }));
+  process.env["DOCKER_CONFIG"] = folder;
+  t.after(() => {
+    delete process.env["SKEIN_TEST_ARG"];
+    delete process.env["DOCKER_CONFIG"];
+    rmSync(folder, { recursive: true, force: true });
+  });
   await using daemon = await FakeDaemon.open(({ path }) =>
     path === "/build"
       ? { json: { aux: { ID: "sha256:1" } } }
@@ -33,6 +41,10 @@ test("a build sends the context and the query, and tells the image's id", async 
   assert.ok(sent.body.includes("FROM a"));
   assert.deepEqual(sent.query.getAll("t"), ["shop_web"]);
   assert.equal(sent.query.get("dockerfile"), "Dockerfile");
+  const config = Buffer.from(String(sent.headers["x-registry-config"]), "base64url").toString("utf8");
+  assert.deepEqual(JSON.parse(config), {
+    "host:5000": { username: "anna", password: "secret", serveraddress: "host:5000" },
+  });
   assert.deepEqual(JSON.parse(sent.query.get("buildargs") ?? ""), {
     A: "1",
     SKEIN_TEST_ARG: "from here",

@@ -7,7 +7,7 @@ import type { StackBuild } from "../../compose/convert-build.js";
 import { type Context, fetchRow, textOf } from "../../context.js";
 import { imageName } from "../../output/image-rows.js";
 import { JsonProgress } from "../../progress/json-progress.js";
-import { registryAuthFor } from "../../registry-auth-file.js";
+import { registryAuthFor, registryConfigHeaders } from "../../registry-auth-file.js";
 import { packContext } from "./fs-build-context.js";
 
 export interface BuildOptions {
@@ -75,7 +75,8 @@ async function run(
   query: Query,
   stream?: AsyncIterable<Uint8Array> & { destroy(): unknown },
 ): Promise<void> {
-  const options = stream === undefined ? { query } : { query, stream };
+  const headers = await registryConfigHeaders();
+  const options = stream === undefined ? { query, headers } : { query, headers, stream };
   await showProgress(context, await context.client().stream("POST", "/build", options), quiet);
 }
 
