@@ -13,7 +13,8 @@ import type { Json } from "./engine-api.js";
 import { IDLE_ARGS, pause, until } from "./swarm-lab.js";
 
 const POLL_MS = 20;
-const PATIENCE_MS = 180_000;
+/** Sixty containers at once are much for a machine of two processors that does other things, too. */
+const PATIENCE_MS = 600_000;
 const MAIN = fileURLToPath(new URL("../cli/main.js", import.meta.url));
 
 export interface StackSize {
@@ -114,10 +115,23 @@ export async function deploy(
   await until(
     `${side.name}: ${wanted} running tasks`,
     PATIENCE_MS,
-    async () => (await tasks(side, stack)).filter((task) => stateOf(task) === "running").length === wanted,
+    async () => (await tasks(side, stack)).filter((task) => stateOf(task) === "running").length >= wanted,
     POLL_MS,
-  );
+  ).catch(async (error: unknown) => {
+    console.error(summary(await tasks(side, stack)));
+    throw error;
+  });
   return { acceptedMs, runningMs: performance.now() - startedAt };
+}
+
+/** How many tasks are in which state, and why: said when they do not come to run. */
+function summary(list: readonly Json[]): string {
+  const counts = new Map<string, number>();
+  for (const task of list) {
+    const text = `${String(stateOf(task))} ${String((task["Status"] as Json)["Err"] ?? "")}`;
+    counts.set(text, (counts.get(text) ?? 0) + 1);
+  }
+  return [...counts].map(([text, count]) => `  ${count} x ${text}`).join("\n");
 }
 
 /** Milliseconds of a deployment that changes nothing, and the tasks it touched. */

@@ -10,7 +10,7 @@ import { openSide, type SwarmSide } from "./control-side.js";
 import { median, report, type Sample } from "./report.js";
 import { deploy, deployAgain, remove, type StackSize, writeCompose } from "./stack-measures.js";
 
-const ROUNDS = Number(process.env["SKEIN_BENCH_ROUNDS"] ?? 5);
+const ROUNDS = Number(process.env["SKEIN_BENCH_ROUNDS"] ?? 3);
 const SIZE: StackSize = { services: 20, replicas: 3 };
 const MANAGERS = 3;
 const RUNNING_SHARE = 0.4;
