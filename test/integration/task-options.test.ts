@@ -15,6 +15,7 @@ import {
   containerOf,
   dissolve,
   formSwarm,
+  IMAGE,
   messageIn,
   pidOf,
   removeService,
@@ -170,6 +171,19 @@ test("Docker's own client leaves what it does not know of", async () => {
   assert.match(await exec(after, "grep ' /dev/shm ' /proc/mounts"), /size=49152k/);
   assert.match(await exec(after, "ip -4 addr"), /inet 10\.20\.0\.78\/24/);
   await Promise.all(["fixed", "plain"].map((name) => removeService(host, name)));
+});
+
+test("the API's socket is there for a task whose daemon was started again; an image may be mounted", async () => {
+  const mounts = [{ Type: "image", Source: IMAGE, Target: "/image" }];
+  await create({ name: "client" }, { host: { UseApiSocket: true }, container: { Mounts: mounts } });
+  const id = await runningContainer("client");
+  assert.match(await exec(id, "ls /image/bin/busybox; touch /image/x 2>&1"), /busybox\n.*Read-only/);
+  const pid = await pidOf(host, id);
+  await host.stop();
+  await host.start();
+  assert.equal(await pidOf(host, id), pid);
+  assert.equal(await ping(`/proc/${pid}/root/run/skein/skein.sock`), "OK");
+  await removeService(host, "client");
 });
 
 test("a hook that fails fails its task, with the hook's words as the cause", async () => {
