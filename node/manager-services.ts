@@ -191,7 +191,10 @@ export async function serveManager(parts: ServeParts): Promise<RpcHost> {
     hosted(BackupService, createBackupHandlers(backup)),
     hosted(ExplainService, createExplainHandlers({ store, clock })),
     hosted(PlannerService, createPlanHandlers(control)),
-    hosted(StacksService, createStacksHandlers({ ...control, readBarrier: () => raft.readBarrier() })),
+    hosted(
+      StacksService,
+      createStacksHandlers({ ...control, readBarrier: (options) => raft.readBarrier(options) }),
+    ),
     hosted(DispatcherService, dispatcher.handlers),
     hosted(
       AttachmentsService,

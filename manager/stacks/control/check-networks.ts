@@ -4,6 +4,7 @@
  */
 import { FailedPreconditionError, NotFoundError, SkeinError } from "../../../base/errors/errors.js";
 import { newId } from "../../../base/random/ids.js";
+import { isNodeNetwork } from "../../../proto/engine/node-networks.js";
 import { Network } from "../../../proto/gen/skein/v1/objects.js";
 import type { StackNetwork } from "../../../proto/gen/skein/v1/stack_types.js";
 import type { IpamConfig, NetworkSpec } from "../../../proto/gen/skein/v1/types.js";
@@ -38,6 +39,7 @@ export function checkNetworks(
 
 function externalNetwork(network: StackNetwork, { supposed }: FileCheck): CheckedNetwork {
   const name = networkName(network);
+  if (isNodeNetwork(name)) return { form: network, before: undefined, after: undefined }; // each node has its own
   const found = supposed.list("network", { by: "name", name }).find((object) => !isLeaving(object));
   if (found === undefined)
     throw new NotFoundError(`external network ${name} is not there: create it first, or name another`);

@@ -5,7 +5,7 @@
  */
 import type { ServerWritableStream } from "@grpc/grpc-js";
 import type { Clock } from "../../../base/clock/clock.js";
-import { messageOf } from "../../../base/errors/errors.js";
+import { messageOf, UnavailableError } from "../../../base/errors/errors.js";
 import { toGrpcStatus } from "../../../base/grpc/grpc-errors.js";
 import type { Logger } from "../../../base/log/logger.js";
 import { ComponentLoop } from "../../../base/loop/component-loop.js";
@@ -19,7 +19,7 @@ export interface WatchParts {
   readonly clock: Clock;
   readonly log: Logger;
   /** Resolves when this replica has applied all that was acknowledged before. */
-  readonly readBarrier: () => Promise<unknown>;
+  readonly readBarrier: (options: { signal: AbortSignal }) => Promise<unknown>;
 }
 
 type WatchCall = Pick<
@@ -29,6 +29,8 @@ type WatchCall = Pick<
 
 /** Of the time that a look took: so much of the time is not spent on one watch. */
 const PAUSE_FACTOR = 10;
+/** How long a watch waits for a leader before it says that there is none. */
+const BARRIER_MS_MAX = 10_000;
 
 export function streamStack(parts: WatchParts, call: WatchCall): void {
   const { store, clock, log } = parts;
@@ -40,7 +42,7 @@ export function streamStack(parts: WatchParts, call: WatchCall): void {
     log,
     pass: async (signal) => {
       try {
-        if (!isFresh) await parts.readBarrier();
+        if (!isFresh) await caughtUp(parts, signal);
       } catch (error) {
         fail(error);
         return;
@@ -86,6 +88,23 @@ export function streamStack(parts: WatchParts, call: WatchCall): void {
     return;
   }
   loop.wake();
+}
+
+/** @throws {UnavailableError} nobody leads for so long that nobody can say what is acknowledged. */
+async function caughtUp({ readBarrier, clock }: WatchParts, signal: AbortSignal): Promise<void> {
+  const abort = new AbortController();
+  const give = (): void => abort.abort();
+  const timer = clock.setTimer(BARRIER_MS_MAX, give);
+  signal.addEventListener("abort", give, { once: true });
+  try {
+    await readBarrier({ signal: abort.signal });
+  } catch (error) {
+    if (!abort.signal.aborted) throw error;
+    throw new UnavailableError(`the swarm had no leader for ${BARRIER_MS_MAX / 1_000} s`, { cause: error });
+  } finally {
+    timer.cancel();
+    signal.removeEventListener("abort", give);
+  }
 }
 
 /** Resolves when the stream takes more, or when the loop stops. */

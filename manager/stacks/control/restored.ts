@@ -21,7 +21,7 @@ export function revisionInForce(tx: ReadTx, stack: Stack): StackRevision | undef
   return revisionOf(tx, stack.id, isApplied ? stack.newestRevision : stack.goodRevision);
 }
 
-/** @param number 0: the good one before the one in force. */
+/** @param number 0: the good one before the one in force; where a deployment got stuck, the good one. */
 export function revisionToRestore(tx: ReadTx, name: string, number: number): StackRevision {
   const stack = findStack(tx, name);
   if (stack === undefined) throw new NotFoundError(`stack ${name} has no revisions`);
@@ -30,6 +30,12 @@ export function revisionToRestore(tx: ReadTx, name: string, number: number): Sta
     if (found === undefined)
       throw new NotFoundError(`revision ${number} of stack ${name} is not there, or not kept any more`);
     return found;
+  }
+  const phase = stack.deployment?.phase;
+  if (phase === StackPhase.STUCK || phase === StackPhase.GOING_BACK) {
+    // what is there is nothing whole: the good one is what is meant
+    const good = revisionOf(tx, stack.id, stack.goodRevision);
+    if (good !== undefined) return good;
   }
   const there = revisionInForce(tx, stack);
   const before = tx

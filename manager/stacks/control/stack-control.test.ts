@@ -4,6 +4,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Secret, Service } from "../../../proto/gen/skein/v1/objects.js";
+import { StackPhase } from "../../../proto/gen/skein/v1/stack_types.js";
+import type { ServiceSpec } from "../../../proto/gen/skein/v1/types.js";
 import { STACK_LABEL } from "../../store/index-keys.js";
 import { planStack } from "./plan-stack.js";
 import { getRevision, listRevisions } from "./stack-answers.js";
@@ -307,3 +309,38 @@ test("a secret of a driver has no data, keeps its driver, and comes back with an
   );
   assert.equal((await control.rollback({ ...ASK, revision: 1 })).changed, true);
 });
+
+test("undo goes to the good revision where a deployment got stuck, and before it otherwise", async () => {
+  const { deploy, reach, store, control } = await world();
+  for (const image of ["app:1", "app:2"]) {
+    await deploy(definitionOf({ services: [serviceOf("web", { image })] }));
+    await reach();
+  }
+  const phase = (to: StackPhase): Promise<void> =>
+    store.update((tx) => {
+      const stack = tx.list("stack")[0];
+      if (stack?.deployment === undefined) return;
+      tx.update("stack", { ...stack, deployment: { ...stack.deployment, phase: to, endedAtMs: 1 } });
+    });
+  const restores = async (): Promise<number | undefined> => {
+    const { revision } = await control.rollback({ ...ASK, revision: 0 });
+    return store.view((tx) => getRevision(tx, { stack: "shop", number: revision })).revision?.restores;
+  };
+  await deploy(definitionOf({ services: [serviceOf("web", { image: "bad:1" })] }));
+  assert.equal(await restores(), 2); // while it is under way
+  await deploy(definitionOf({ services: [serviceOf("web", { image: "bad:2" })] }));
+  await store.update((tx) => {
+    const web = tx.list("service")[0];
+    if (web?.spec !== undefined) tx.update("service", { ...web, spec: withImage(web.spec, "bad:2") });
+  });
+  await phase(StackPhase.STUCK);
+  assert.equal(await restores(), 2);
+  await reach();
+  await phase(StackPhase.REACHED);
+  assert.equal(await restores(), 1);
+});
+
+function withImage(spec: ServiceSpec, image: string): ServiceSpec {
+  const { task } = spec;
+  return { ...spec, task: task && { ...task, container: task.container && { ...task.container, image } } };
+}
