@@ -1,6 +1,6 @@
 /**
- * Question: how soon does a compose file of 20 services and 60 tasks run on three hosts, beside Docker Swarm, and
- * what does deploying it once more cost?
+ * Question: how soon does a compose file of 20 services and 60 tasks run on three hosts, beside Docker
+ * Swarm, and what does deploying it once more cost?
  * Command: npm run bench -- stack. Needs dockerd (Debian: docker.io); both sides alternate in one run, each
  * driven by its own command line, whose start is part of what is measured.
  * Edge: to the lab.

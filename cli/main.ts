@@ -35,8 +35,8 @@ function packed(): RunSkein | undefined {
   return module.exports.runSkein;
 }
 
-// A command has ended before most of what V8 would optimise pays: only what runs long is worth it. What V8 keeps
-// of its compiling is good for the same flags alone: scripts/pack-cli.mjs has this one, too.
+// A command has ended before most of what V8 would optimise pays: only what runs long is worth it.
+// What V8 keeps of its compiling is good for the same flags alone: scripts/pack-cli.mjs has this one, too.
 setFlagsFromString("--interrupt-budget=1000000");
 const runSkein = packed() ?? (await import("./run-skein.js")).runSkein;
 await runSkein(process.argv.slice(2));

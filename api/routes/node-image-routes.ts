@@ -1,8 +1,8 @@
 /**
  * POST /skein/v1/nodes/NODE/images/load: an archive of images for another node, through a tunnel.
  * Edge: to the manager's control API, and to nodes by tunnels.
- * Who may run any image on a node may also hand it one: a tunnel carries this call beside those to containers.
- * The node answers it as POST /images/load.
+ * Who may run any image on a node may also hand it one: a tunnel carries this call beside those to
+ * containers. The node answers it as POST /images/load.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { UnavailableError } from "../../base/errors/errors.js";

@@ -124,7 +124,8 @@ export async function readStackProject(name: string | undefined, flags: ProjectF
   const stack = name ?? project.doc.name;
   if (stack === undefined)
     throw new InvalidArgumentError(
-      `the stack needs a name: write it behind the command, or as name: into ${files[0] === "-" ? "the file" : files[0]}`,
+      `the stack needs a name: write it behind the command, or as name: into ` +
+        `${files[0] === "-" ? "the file" : files[0]}`,
     );
   checkStackName(stack);
   if (Object.keys(project.doc.services).length === 0)

@@ -1,7 +1,7 @@
 /**
  * Asks registries, through the daemon, which digest images have. Edge: to the API.
- * Bounds: LOOKUPS_MAX at a time. A registry that does not answer is not asked for its other images, so one that
- * is away costs its timeout once and not once for each image.
+ * Bounds: LOOKUPS_MAX at a time. A registry that does not answer is not asked for its other images, so one
+ * that is away costs its timeout once and not once for each image.
  */
 import { messageOf } from "../../base/errors/errors.js";
 import { type Context, inner, textOf } from "../context.js";
@@ -48,7 +48,8 @@ async function lookUp(context: Context, image: string, withRegistryAuth: boolean
   const answer = (await context.client().call("GET", path, { headers })) as Row; // an object
   const digest = textOf(inner(answer, "Descriptor")["digest"]);
   if (!/^sha256:[0-9a-f]{64}$/.test(digest)) throw new Error("the registry gave no digest");
-  const platforms = Array.isArray(answer["Platforms"]) ? (answer["Platforms"] as Row[]) : []; // the API's list
+  const listed = answer["Platforms"];
+  const platforms = Array.isArray(listed) ? (listed as Row[]) : []; // the API's list
   return {
     digest,
     platforms: platforms

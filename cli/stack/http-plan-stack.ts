@@ -1,6 +1,6 @@
 /**
- * `skein stack plan`: what a deployment would change; nothing is changed. Edge: to files, the API and the exit
- * code.
+ * `skein stack plan`: what a deployment would change; nothing is changed. Edge: to files, the API and the
+ * exit code.
  */
 import type { Context } from "../context.js";
 import { stackPlanLines } from "../output/change-lines.js";

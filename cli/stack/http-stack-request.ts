@@ -1,6 +1,6 @@
 /**
- * A deployment's request as the daemon takes it: the definition with images pinned and credentials beside them.
- * Edge: to the API.
+ * A deployment's request as the daemon takes it: the definition with images pinned and credentials beside
+ * them. Edge: to the API.
  */
 import type { StackRequest, StackServiceBody } from "../../proto/stack-api.js";
 import type { Context } from "../context.js";

@@ -1,8 +1,8 @@
 /**
- * Which digest each image of a stack is pinned to: what the registry says now, or what the service has already.
- * Pure.
- * Invariant: a service whose image is written as before never loses its digest because a registry is away, so
- * nothing restarts for that. Source: Docker's `--resolve-image`, and how its client pins.
+ * Which digest each image of a stack is pinned to: what the registry says now, or what the service has
+ * already. Pure.
+ * Invariant: a service whose image is written as before never loses its digest because a registry is away,
+ * so nothing restarts for that. Source: Docker's `--resolve-image`, and how its client pins.
  */
 import type { StackServiceBody } from "../../proto/stack-api.js";
 import { IMAGE_LABEL } from "../compose/naming.js";

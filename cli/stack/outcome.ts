@@ -31,7 +31,8 @@ export function outcomeOf(state: StackState, followed: Followed): Outcome {
       `revision ${revision} of stack ${stack} was superseded by revision ${state.Revision}: ` +
         `'skein stack history ${stack}' tells by whom`,
     );
-  if (revision !== 0 && state.Revision < revision) return { kind: "going" }; // an older line of a slower manager
+  // an older line, of a slower manager
+  if (revision !== 0 && state.Revision < revision) return { kind: "going" };
   if (state.Phase === "removing") return failed(`stack ${stack} is being removed`);
   if (!ENDED.has(state.Phase)) return { kind: "going" };
   if (state.Phase === "reached" || state.Phase === "") return { kind: "reached", text: reachedText(state) };
@@ -83,13 +84,15 @@ function failureText(state: StackState): string {
   return lines.join("\n");
 }
 
+const NEXT = [
+  "going back to revision \\d+",
+  "there is no good revision yet: what was made is removed",
+  "the stack is left as it is",
+];
+const WHAT_NEXT = new RegExp(`; (${NEXT.join("|")})$`);
+
 /** What happens next is told in words of our own. */
-export function causeText(failure: string): string {
-  return failure.replace(
-    /; (going back to revision \d+|there is no good revision yet: what was made is removed|the stack is left as it is)$/,
-    "",
-  );
-}
+export const causeText = (failure: string): string => failure.replace(WHAT_NEXT, "");
 
 const isFaulty = ({ State, Trouble }: StackServiceState): boolean => State === "failed" || Trouble !== "";
 

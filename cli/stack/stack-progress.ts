@@ -1,7 +1,8 @@
 /**
- * A deployment as people watch it: a line for each service, repainted on a terminal; elsewhere a line for each
- * change. Pure over `write`.
- * Calm: a line says what matters now (what it waits for, how many run, what is wrong), and nothing else moves.
+ * A deployment as people watch it: a line for each service, repainted on a terminal; elsewhere a line for
+ * each change. Pure over `write`.
+ * Calm: a line says what matters now (what it waits for, how many run, what is wrong), and nothing else
+ * moves.
  */
 import type { StackServiceState, StackState } from "../../proto/stack-api.js";
 import { causeText } from "./outcome.js";
@@ -44,8 +45,10 @@ export function serviceText(service: StackServiceState): string {
       return `${counts}, unchanged${aside(Trouble)}`;
     case "reached":
       return `${counts}${aside(Trouble)}`;
-    case "failed":
-      return `failed${aside([Message, Trouble].filter((text, i, all) => text !== "" && all.indexOf(text) === i).join("; "))}`;
+    case "failed": {
+      const causes = [Message, Trouble].filter((text, at, all) => text !== "" && all.indexOf(text) === at);
+      return `failed${aside(causes.join("; "))}`;
+    }
     case "removed":
       return "removed";
   }

@@ -1,6 +1,6 @@
 /**
- * `skein stack …` against real daemons: asked on a terminal, followed in a pipe, planned, compared, taken back,
- * failing, interrupted, built and shared. One manager and one worker.
+ * `skein stack …` against real daemons: asked on a terminal, followed in a pipe, planned, compared, taken
+ * back, failing, interrupted, built and shared. One manager and one worker.
  */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -158,7 +158,7 @@ test("in a pipe changes are told line by line, and history and diff know them", 
   assert.match(await well("diff", "shop"), /revision 2 -> now: no change/);
 });
 
-test("a deployment that fails ends with 1, tells why and where, and leaves the stack on the revision before", async () => {
+test("a deployment that fails ends with 1, tells why and where; the stack is on the revision before", async () => {
   const path = compose({ mode: "fast", replicas: 3, command: ["sh", "-c", "echo no such table; exit 3"] });
   const failed = await stack("deploy", "-c", path, "--resolve-image", "never", "shop");
   assert.equal(failed.code, 1, failed.stdout);

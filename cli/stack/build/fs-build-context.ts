@@ -135,7 +135,8 @@ class FolderPacker {
     this.#entries += 1;
     if (this.#entries > ENTRIES_MAX)
       throw new InvalidArgumentError(
-        `the build context ${this.#folder} has more than ${ENTRIES_MAX} files: name what is not needed in .dockerignore`,
+        `the build context ${this.#folder} has more than ${ENTRIES_MAX} files: ` +
+          `name what is not needed in .dockerignore`,
       );
     const path = join(this.#folder, name);
     const stats = await lstat(path);

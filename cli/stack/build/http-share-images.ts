@@ -1,6 +1,6 @@
 /**
- * Images that only this node has, loaded into the others: saved here, sent through the daemon. Edge: to the API.
- * Invariant: whatever happens, the nodes that lack an image are named.
+ * Images that only this node has, loaded into the others: saved here, sent through the daemon. Edge: to
+ * the API. Invariant: whatever happens, the nodes that lack an image are named.
  */
 import { messageOf } from "../../../base/errors/errors.js";
 import { type Context, fetchRow, fetchRows, inner, textOf } from "../../context.js";
