@@ -2,7 +2,7 @@
  * Examples of services beside a swarm: a cache, a registry of its own, Prometheus, a migration as a gate.
  */
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { ExampleSwarm } from "../support/examples/example-swarm.js";
@@ -116,7 +116,9 @@ test("prometheus: it finds every node, and what each tells of itself", async () 
 });
 
 test("registry: nodes trust it, and fetch from it with the login of who deploys", async () => {
-  const trusted = "/etc/skein/certs.d/localhost:5000"; // the lab's hosts share this machine's files
+  // the lab's hosts share this machine's files
+  const trusted = "/etc/skein/certs.d/localhost:5000";
+  const made = ["/etc/skein/certs.d", "/etc/skein"].filter((path) => !existsSync(path));
   const folder = mkdtempSync(join(swarm.lab.dir, "registry-"));
   const files = join(folder, "files");
   mkdirSync(files);
@@ -165,7 +167,7 @@ test("registry: nodes trust it, and fetch from it with the login of who deploys"
     await must(first.skein(["stack", "rm", "hello"]));
     await example.remove();
   } finally {
-    rmSync(trusted, { recursive: true, force: true });
+    for (const path of [trusted, ...made]) rmSync(path, { recursive: true, force: true });
     rmSync(folder, { recursive: true, force: true });
   }
 });
