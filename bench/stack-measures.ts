@@ -13,8 +13,12 @@ import type { Json } from "./engine-api.js";
 import { IDLE_ARGS, pause, until } from "./swarm-lab.js";
 
 const POLL_MS = 20;
-/** Sixty containers at once are much for a machine of two processors that does other things, too. */
-const PATIENCE_MS = 600_000;
+const PATIENCE_MS = 180_000;
+/**
+ * Sixty containers at once can be too much for dockerd on a machine of two processors: what does not run by
+ * then counts with this time, which is in its favour.
+ */
+const PEER_PATIENCE_MS = 120_000;
 const MAIN = fileURLToPath(new URL("../cli/main.js", import.meta.url));
 
 export interface StackSize {
@@ -112,15 +116,17 @@ export async function deploy(
   const startedAt = performance.now();
   await command(side, ["stack", "deploy", "--detach=true", "-c", compose, stack]);
   const acceptedMs = performance.now() - startedAt;
-  await until(
-    `${side.name}: ${wanted} running tasks`,
-    PATIENCE_MS,
-    async () => (await tasks(side, stack)).filter((task) => stateOf(task) === "running").length >= wanted,
-    POLL_MS,
-  ).catch(async (error: unknown) => {
+  try {
+    await until(
+      `${side.name}: ${wanted} running tasks`,
+      side.name === "docker" ? PEER_PATIENCE_MS : PATIENCE_MS,
+      async () => (await tasks(side, stack)).filter((task) => stateOf(task) === "running").length >= wanted,
+      POLL_MS,
+    );
+  } catch (error) {
     console.error(summary(await tasks(side, stack)));
-    throw error;
-  });
+    if (side.name !== "docker") throw error;
+  }
   return { acceptedMs, runningMs: performance.now() - startedAt };
 }
 
