@@ -4,6 +4,7 @@
 const benches: Readonly<Record<string, () => Promise<{ run: () => Promise<void> }>>> = {
   start: () => import("./start.js"),
   stack: () => import("./stack.js"),
+  compose: () => import("./compose.js"),
   control: () => import("./control.js"),
   "control-cluster": () => import("./control-cluster.js"),
   "control-orchestrator": () => import("./control-orchestrator.js"),

@@ -50,11 +50,20 @@ export interface ComposeProject {
 const VARIABLES_MAX = 500_000;
 /** Compose files of one project, at most. */
 const FILES_MAX = 100;
-const VERSION_3 = /^["']?version["']?[ \t]*:[ \t]*["']?3(?:\.\d+)?["']?[ \t\r]*(?:#.*)?$/m;
+const VERSION_3 = /^["']?version["']?[ \t]*:[ \t]*["']?3(?:\.\d+)?["']?[ \t\r]*(?:#.*)?$/;
 const VERSION_3_OF_JSON = /^\s*\{\s*"version"\s*:\s*"?3/;
 
 /** Whether a file is one of Docker's version 3; asked before it is parsed, as variables depend on it. */
-export const isVersion3Text = (text: string): boolean => VERSION_3.test(text) || VERSION_3_OF_JSON.test(text);
+export function isVersion3Text(text: string): boolean {
+  for (let at = text.indexOf("version"); at >= 0; at = text.indexOf("version", at + 1)) {
+    // a key of the file stands at the margin, but for a quote
+    const start = /["']/.test(text[at - 1] ?? "") ? at - 1 : at;
+    if (start > 0 && text[start - 1] !== "\n") continue;
+    const end = text.indexOf("\n", at);
+    if (VERSION_3.test(text.slice(start, end < 0 ? undefined : end))) return true;
+  }
+  return VERSION_3_OF_JSON.test(text);
+}
 
 /** @throws {ComposeError} with every finding of the first step that has some. */
 export async function loadProject(

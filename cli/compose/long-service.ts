@@ -28,7 +28,13 @@ const words: Form = (value, place) =>
 const healthTest: Form = (value, place) =>
   typeof value === "string" ? ["CMD-SHELL", value] : strings(value, place);
 
-const hook = fields({ command: words, environment });
+const longHook = fields({ command: words, environment });
+/** `command:` with nothing behind it runs nothing. */
+const hook: Form = (value, place) => {
+  const made = longHook(value, place);
+  if (rawOf(made)["command"] === undefined) place.found("needs the key command");
+  return made;
+};
 
 const longFileRef = fields({ uid: text, gid: text, mode: fileMode });
 const fileRef: Form = (value, place) =>
@@ -167,7 +173,7 @@ export const service: Form = fields({
   networks: listOrNamed(fields({ driver_opts: textMap }), {}),
   ports,
   post_start: items(hook),
-  pre_start: items(hook),
+  pre_start: items(longHook),
   pre_stop: items(hook),
   secrets: items(fileRef),
   storage_opt: textMap,

@@ -37,7 +37,7 @@ class Caster {
   value(value: unknown, given: Schema): unknown {
     const ref = given["$ref"] as string | undefined; // JSON Schema's keyword
     const schema = ref === undefined ? given : (DEFINITIONS[ref.slice("#/definitions/".length)] ?? given);
-    if (typeof value === "string") return cast(value, schema["cast"]);
+    if (typeof value === "string") return this.#cast(value, schema);
     if (!isContainer(value)) return value;
     const known = this.#done.get(value)?.get(schema);
     if (known !== undefined) return known;
@@ -84,17 +84,29 @@ class Caster {
     return changed ? this.#sources.set(Object.fromEntries(made), this.#sources.of(map)) : map;
   }
 
+  /** Text has passed the validator whatever number it is: its bounds are looked at here. */
+  #cast(text: string, schema: Schema): unknown {
+    const value = cast(text, schema["cast"]);
+    if (typeof value !== "number") return value;
+    const { minimum, maximum } = schema;
+    if (typeof minimum === "number" && value < minimum)
+      this.#found(this.#path, `must be at least ${minimum}, got ${shortened(text)}`);
+    if (typeof maximum === "number" && value > maximum)
+      this.#found(this.#path, `must be at most ${maximum}, got ${shortened(text)}`);
+    return value;
+  }
+
+  #found(path: Path, rule: string): void {
+    const position = this.#sources.locate(this.#tree.value, path, this.#tree.mark);
+    this.#findings.push({ position, key: pathText(path), rule });
+  }
+
   #checkUnique(list: readonly unknown[]): void {
     const seen = new Set<string>();
     for (const [i, item] of list.entries()) {
       const text = JSON.stringify(item);
       if (seen.has(text)) {
-        const at: Path = [...this.#path, i];
-        this.#findings.push({
-          position: this.#sources.locate(this.#tree.value, at, this.#tree.mark),
-          key: pathText(at),
-          rule: `stands twice in the list: ${shortened(item)}`,
-        });
+        this.#found([...this.#path, i], `stands twice in the list: ${shortened(item)}`);
       }
       seen.add(text);
     }

@@ -45,6 +45,8 @@ const FAULTS: readonly (readonly [string, string])[] = [
   ["privileged: maybe", 'privileged: must be true or false, got "maybe"'],
   ["init: 1", "init: must be true or false, got 1"],
   ["scale: -1", "scale: must be at least 0, got -1"],
+  ["scale: '-1'", 'scale: must be at least 0, got "-1"'],
+  ["cpu_percent: '500'", 'cpu_percent: must be at most 100, got "500"'],
   ["scale: 1.5", "scale: must be an integer, got 1.5"],
   ["scale: many", 'scale: must be an integer, got "many"'],
   ["deploy: {mode: all}", 'deploy.mode: must be replicated, global, replicated-job or global-job, got "all"'],
