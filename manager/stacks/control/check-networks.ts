@@ -39,7 +39,8 @@ export function checkNetworks(
 
 function externalNetwork(network: StackNetwork, { supposed }: FileCheck): CheckedNetwork {
   const name = networkName(network);
-  if (isNodeNetwork(name)) return { form: network, before: undefined, after: undefined }; // each node has its own
+  // each node has its own
+  if (isNodeNetwork(name)) return { form: network, before: undefined, after: undefined };
   const found = supposed.list("network", { by: "name", name }).find((object) => !isLeaving(object));
   if (found === undefined)
     throw new NotFoundError(`external network ${name} is not there: create it first, or name another`);

@@ -3,6 +3,7 @@
  * revisions of what others changed.
  * Pure over a read of the store. Invariant: in the form of `definition-form.ts`, without data.
  */
+import { isNodeNetwork } from "../../../proto/engine/node-networks.js";
 import {
   type StackDefinition,
   StackFile,
@@ -72,7 +73,9 @@ function networksNow(tx: ReadTx, options: NowOptions): readonly StackNetwork[] {
     });
   const external = (like?.networks ?? []).filter(
     (network) =>
-      network.external && tx.list("network", { by: "name", name: networkName(network) }).length > 0,
+      network.external &&
+      (isNodeNetwork(networkName(network)) ||
+        tx.list("network", { by: "name", name: networkName(network) }).length > 0),
   );
   return [...own, ...external];
 }
