@@ -66,11 +66,8 @@ export function planNetworks(
   const steps: Step[] = [];
   for (const { external, spec } of networks) {
     const name = spec?.annotations?.name ?? "";
+    if (external || spec === undefined) continue; // who is on it misses it when it is gone
     const found = needs.tx.list("network", { by: "name", name }).find((network) => !isLeaving(network));
-    if (external || spec === undefined) {
-      if (found === undefined) return { refused: `external network ${name} is gone` };
-      continue;
-    }
     if (found !== undefined && found.spec?.annotations?.labels[STACK_LABEL] !== needs.stackName)
       return { refused: `network ${name} is there and belongs to somebody else` };
     const change = found === undefined ? "replace" : networkChange(found.spec, spec);
