@@ -6,14 +6,14 @@ import { type Context, fetchRow, fetchRows, filtersQuery, inner, textOf } from "
 import { type LogFlags, logQuery, printLog } from "../logs/http-logs.js";
 import { printList } from "../output/print-list.js";
 import type { Row } from "../output/table.js";
-import { duration, shortId, stateColour } from "../output/words.js";
+import { duration, labelsText, shortId, stateColour } from "../output/words.js";
 import { listOption } from "../service/service-flags.js";
 
 const COLUMNS = [
   { header: "CONTAINER ID", field: "ID" },
   { header: "IMAGE", field: "Image", shrinks: true },
   { header: "COMMAND", field: "Command", shrinks: true },
-  { header: "CREATED", field: "CreatedAt" },
+  { header: "CREATED", field: "RunningFor" },
   { header: "STATUS", field: "Status", colour: stateColour },
   { header: "PORTS", field: "Ports", shrinks: true },
   { header: "NAMES", field: "Names" },
@@ -35,7 +35,7 @@ function publishedText(port: Row): string {
   return `${textOf(port["IP"] ?? "0.0.0.0")}:${textOf(port["PublicPort"])}->`;
 }
 
-function containerRow(container: Row, noTrunc: boolean): Row {
+export function containerRow(container: Row, noTrunc: boolean): Row {
   const command = textOf(container["Command"]);
   const names = Array.isArray(container["Names"])
     ? container["Names"].map((name) => String(name).replace(/^\//, ""))
@@ -49,16 +49,23 @@ function containerRow(container: Row, noTrunc: boolean): Row {
         ? command
         : `${command.slice(0, COMMAND_LENGTH_MAX - 1)}…`,
     ),
-    CreatedAt: `${duration(Date.now() - Number(container["Created"] ?? 0) * 1000)} ago`,
+    CreatedAt: new Date(Number(container["Created"] ?? 0) * 1000).toISOString(),
+    RunningFor: `${duration(Date.now() - Number(container["Created"] ?? 0) * 1000)} ago`,
     Status: container["Status"],
     State: container["State"],
     Ports: ports
       .map((port) => `${publishedText(port)}${textOf(port["PrivatePort"])}/${textOf(port["Type"])}`)
       .join(", "),
     Names: names.join(","),
-    Labels: Object.entries(inner(container, "Labels"))
-      .map(([key, value]) => `${key}=${textOf(value)}`)
+    Labels: labelsText(container["Labels"]),
+    Mounts: (Array.isArray(container["Mounts"]) ? (container["Mounts"] as Row[]) : []) // likewise
+      .map((mount) => textOf(mount["Name"]) || textOf(mount["Source"]))
       .join(","),
+    Networks: Object.keys(inner(container, "NetworkSettings", "Networks"))
+      .sort()
+      .join(","),
+    LocalVolumes: "",
+    Size: "",
   };
 }
 

@@ -7,7 +7,7 @@ import { InvalidArgumentError } from "../../base/errors/errors.js";
 import { type Context, fetchRow, fetchRows, filtersQuery, forEachName, textOf } from "../context.js";
 import { printList } from "../output/print-list.js";
 import type { Row } from "../output/table.js";
-import { shortId } from "../output/words.js";
+import { labelsText, shortId } from "../output/words.js";
 import type { Json } from "../service/flag-values.js";
 import { listOption } from "../service/service-flags.js";
 import { keyValues } from "../units.js";
@@ -198,6 +198,24 @@ function addCreate(network: Command, context: Context): void {
     });
 }
 
+/** With the fields that templates of docker's name. */
+export function networkRow(network: Row, noTrunc: boolean): Row {
+  const id = textOf(network["Id"]);
+  return {
+    ID: noTrunc ? id : shortId(id),
+    Name: network["Name"],
+    Driver: network["Driver"],
+    Scope: network["Scope"],
+    IPv4: network["EnableIPv4"] !== false,
+    IPv6: network["EnableIPv6"] === true,
+    Internal: network["Internal"] === true,
+    Attachable: network["Attachable"] === true,
+    Ingress: network["Ingress"] === true,
+    CreatedAt: network["Created"],
+    Labels: labelsText(network["Labels"]),
+  };
+}
+
 export function addNetworkCommands(program: Command, context: Context): void {
   const network = program.command("network").description("Manage networks");
   addCreate(network, context);
@@ -214,13 +232,7 @@ export function addNetworkCommands(program: Command, context: Context): void {
     .action(async (flags: { filter?: string[]; format?: string; trunc?: boolean; quiet?: boolean }) => {
       const networks = await fetchRows(context, "/networks", filtersQuery(flags.filter));
       const rows = networks
-        .map(
-          (each) =>
-            ({
-              ...each,
-              ID: flags.trunc === false ? textOf(each["Id"]) : shortId(textOf(each["Id"])),
-            }) as Row,
-        )
+        .map((each) => networkRow(each, flags.trunc === false))
         .sort((a, b) => textOf(a["Name"]).localeCompare(textOf(b["Name"]), "en", { numeric: true }));
       printList(context, COLUMNS, rows, { format: flags.format, quiet: flags.quiet, idField: "ID" });
     });

@@ -31,6 +31,12 @@ export function imageRows(
     const id = textOf(image["Id"]);
     const common = {
       ID: options.noTrunc ? id : shortId(id),
+      Digest: digestOf(image),
+      CreatedAt: new Date(Number(image["Created"] ?? 0) * 1000).toISOString(),
+      Containers: "N/A",
+      SharedSize: "N/A",
+      UniqueSize: "N/A",
+      VirtualSize: size(Number(image["Size"] ?? 0)),
       CreatedSince: `${duration(options.nowMs - Number(image["Created"] ?? 0) * 1000)} ago`,
       Size: size(Number(image["Size"] ?? 0)),
     };
@@ -43,4 +49,9 @@ export function imageRows(
       return { Repository: repository, Tag: tag ?? "<none>", ...common };
     });
   });
+}
+
+function digestOf(image: Row): string {
+  const names = Array.isArray(image["RepoDigests"]) ? image["RepoDigests"].map(String) : [];
+  return names[0]?.split("@")[1] ?? "<none>";
 }

@@ -50,3 +50,11 @@ export function stateColour(text: string): Colour | undefined {
   if (["pending", "unknown", "disconnected", "drain", "pause"].includes(word)) return "yellow";
   return ["complete", "shutdown", "remove", "exited", "created"].includes(word) ? "grey" : undefined;
 }
+
+/** {a: "b"} as "a=b", more with commas. */
+export function labelsText(labels: unknown): string {
+  if (typeof labels !== "object" || labels === null) return "";
+  return Object.entries(labels)
+    .map(([key, value]) => `${key}=${String(value)}`)
+    .join(",");
+}

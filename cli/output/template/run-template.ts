@@ -8,6 +8,7 @@ import { InvalidArgumentError } from "../../../base/errors/errors.js";
 import { type Node, type Operand, type Pipe, parseTemplate } from "./parse-template.js";
 import {
   HEADER_FUNCTIONS,
+  hasMember,
   isTruthy,
   member,
   plain,
@@ -194,7 +195,7 @@ class Run {
     let current = start;
     for (const name of path) {
       const found = member(current, name);
-      if (found === undefined && current === this.#root) {
+      if (found === undefined && current === this.#root && !hasMember(current, name)) {
         if (this.#options.headers === true) return name.toUpperCase();
         if (this.#options.strict === true) unknownField(name, this.#root);
       }
@@ -209,7 +210,7 @@ class Run {
     if (pipe.commands.length > 1 || more.length > 0 || operand?.kind !== "field" || dot !== this.#root)
       return;
     const [name] = operand.path;
-    if (name !== undefined && member(this.#root, name) === undefined) unknownField(name, this.#root);
+    if (name !== undefined && !hasMember(this.#root, name)) unknownField(name, this.#root);
   }
 }
 

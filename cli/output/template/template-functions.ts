@@ -38,6 +38,13 @@ export function member(value: unknown, name: string): unknown {
   return Object.entries(value).find(([key]) => key.toLowerCase() === wanted)?.[1];
 }
 
+/** It may be there, and empty. */
+export function hasMember(value: unknown, name: string): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const wanted = name.toLowerCase();
+  return Object.keys(value).some((key) => key.toLowerCase() === wanted);
+}
+
 function elementOf(value: unknown, key: unknown): unknown {
   if (Array.isArray(value) || typeof value === "string") {
     const at = Number(key);
