@@ -123,6 +123,9 @@ for (const [key, text, expected] of FORMS) {
   test(`${key}: ${text}`, async () => {
     const service = await webOf(web(`${key}: ${text}`));
     assert.deepEqual(service[key as keyof typeof service], expected); // a key of the table
+    // the long form is its own long form
+    const again = JSON.stringify({ services: { web: service } });
+    assert.deepEqual(await webOf(again), service);
   });
 }
 

