@@ -38,6 +38,18 @@ test("in a pipe each change of a service is one line, and what stays is silent",
   ]);
 });
 
+test("in a pipe it is no news which task has a trouble, nor that one waits for its predecessor to end", () => {
+  const out: string[] = [];
+  const view = new PlainStackView((text) => out.push(text));
+  for (const Trouble of [
+    "shop_web.1: waits for the task before it on host1 (and 2 more)",
+    "shop_web.1: exit code 1",
+    "shop_web.2: exit code 1 (and 1 more)",
+  ])
+    view.show({ ...TROUBLE, Services: [serviceState("web", { State: "applied", Running: 0, Trouble })] });
+  assert.deepEqual(out, ["web: 0/2 running\n", "web: 0/2 running: shop_web.1: exit code 1\n"]);
+});
+
 test("in a pipe the way back is told once, with its cause", () => {
   const out: string[] = [];
   const view = new PlainStackView((text) => out.push(text));

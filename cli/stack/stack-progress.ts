@@ -78,11 +78,18 @@ export function headline(state: StackState): string {
 
 const left = (state: StackState): number => state.Services.filter(({ State }) => State !== "removed").length;
 
+/** Of every update: the one before it ends. */
+const ORDINARY = /^\S+: waits for the task before it on /;
+
 /** While it waits, what for: how far that has come is told on its own line. */
 function lineText(service: StackServiceState): string {
-  if (service.State !== "waiting") return serviceText(service);
-  return serviceText(service).split(": ")[0] ?? "";
+  if (service.State === "waiting") return serviceText(service).split(": ")[0] ?? "";
+  return serviceText(ORDINARY.test(service.Trouble) ? { ...service, Trouble: "" } : service);
 }
+
+/** Which of several tasks it happened to, and to how many, is no news. */
+const sameNews = (line: string): string =>
+  line.replace(/: \S+\.\S+: /, ": ").replace(/ \(and \d+ more\)/, "");
 
 /** Prints what changed: fit for files and pipes. */
 export class PlainStackView implements StackView {
@@ -103,8 +110,9 @@ export class PlainStackView implements StackView {
   }
 
   #once(key: string, line: string): void {
-    if (this.#shown.get(key) === line) return;
-    this.#shown.set(key, line);
+    const news = sameNews(line);
+    if (this.#shown.get(key) === news) return;
+    this.#shown.set(key, news);
     if (line !== "") this.#write(`${line}\n`);
   }
 }
