@@ -1,8 +1,8 @@
 /**
- * Question: how long does a whole process take to read, check and normalise 5 000 lines of compose; and what do
- * hostile files cost until they are refused?
- * Command: npm run bench -- compose. Each measure is `node` from start to exit; beside it what an empty program
- * takes in the same run. Edge: to processes and files.
+ * Question: how long does a whole process take to read, check and normalise 5 000 lines of compose; and what
+ * do hostile files cost until they are refused?
+ * Command: npm run bench -- compose. Each measure is `node` from start to exit; beside it what an empty
+ * program takes in the same run. Edge: to processes and files.
  */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
