@@ -27,7 +27,7 @@ test("connect says what the flags say", () => {
   assert.throws(() => connectBody("c", { gwPriority: "high" }), /--gw-priority must be an integer/);
 });
 
-test("containers are connected and disconnected, and unused networks removed without a question when forced", async () => {
+test("containers are connected and disconnected, unused networks removed without a question when forced", async () => {
   await using daemon = await FakeDaemon.open(({ path }) => ({
     json: path === "/networks/prune" ? { NetworksDeleted: ["one", "two"] } : {},
   }));
