@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { type Example, ExampleSwarm } from "../support/examples/example-swarm.js";
+import { stepsOf } from "../support/examples/steps.js";
 import { must } from "../support/lab/lab-services.js";
 import { until } from "../support/lab/lab-swarm.js";
 
@@ -41,8 +42,9 @@ const write = (mariadb: Example, number: number): Promise<string> =>
   mariadb.must("primary", sql(`INSERT INTO numbers VALUES (${number})`));
 
 test("mariadb-replicas: replicas follow their primary, also after either was killed", async (t) => {
+  const step = stepsOf(t);
   const mariadb = swarm.example("mariadb-replicas");
-  await t.test("deployed, what is written to the primary is on both replicas", async () => {
+  await step("deployed, what is written to the primary is on both replicas", async () => {
     await must(mariadb.asked.skein(["node", "update", "--label-add", "mariadb=primary", "host1"]));
     await mariadb.deploy();
     await mariadb.converged();
@@ -55,7 +57,7 @@ test("mariadb-replicas: replicas follow their primary, also after either was kil
     );
     assert.notEqual(refused.code, 0);
   });
-  await t.test("a replica that is killed comes back and has what was written meanwhile", async () => {
+  await step("a replica that is killed comes back and has what was written meanwhile", async () => {
     const killed = await mariadb.killTask("replica", 2);
     await write(mariadb, 2);
     await until("another task", 30_000, async () => {
@@ -65,7 +67,7 @@ test("mariadb-replicas: replicas follow their primary, also after either was kil
     await write(mariadb, 3);
     for (const slot of [1, 2]) await follows(mariadb, slot);
   });
-  await t.test("a primary that is killed comes back with its rows, and is followed again", async () => {
+  await step("a primary that is killed comes back with its rows, and is followed again", async () => {
     const killed = await mariadb.killTask("primary");
     await until("the primary runs again", 60_000, async () => {
       const { code } = await mariadb.exec("primary", "healthy primary");
@@ -75,7 +77,7 @@ test("mariadb-replicas: replicas follow their primary, also after either was kil
     await write(mariadb, 4);
     for (const slot of [1, 2]) await follows(mariadb, slot);
   });
-  await t.test("a replica that lost its host begins elsewhere or again, and follows", async () => {
+  await step("a replica that lost its host begins elsewhere or again, and follows", async () => {
     const lost = await mariadb.hostOf(await mariadb.task("replica", 1));
     await lost.killHost();
     await write(mariadb, 5);
@@ -86,6 +88,7 @@ test("mariadb-replicas: replicas follow their primary, also after either was kil
 });
 
 test("php-mariadb: what visitors write stays, whatever is killed", async (t) => {
+  const step = stepsOf(t);
   const site = swarm.example("php-mariadb");
   const [client] = swarm.lab.clients;
   assert.ok(client);
@@ -101,7 +104,7 @@ test("php-mariadb: what visitors write stays, whatever is killed", async (t) => 
     ]);
     return code === 0 ? stdout : "";
   };
-  await t.test("deployed, every host answers, and knows its visitor's address", async () => {
+  await step("deployed, every host answers, and knows its visitor's address", async () => {
     await must(site.asked.skein(["node", "update", "--label-add", "database=true", "host2"]));
     await site.deploy();
     await site.converged();
@@ -112,11 +115,11 @@ test("php-mariadb: what visitors write stays, whatever is killed", async (t) => 
       assert.match(answer, new RegExp(`client: ${client.address}\n`));
     }
   });
-  await t.test("with one web server killed the other answers", async () => {
+  await step("with one web server killed the other answers", async () => {
     await site.killTask("web", 1);
     for (let count = 0; count < 10; count++) assert.match(await ask(1 + (count % 3)), /entry: honk/);
   });
-  await t.test("a database that is killed comes back with what was written", async () => {
+  await step("a database that is killed comes back with what was written", async () => {
     await site.killTask("database");
     await until("the site answers again", 60_000, async () => {
       const answer = await ask(3, "-d", "entry=again");
