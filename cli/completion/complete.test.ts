@@ -26,8 +26,15 @@ const OBJECTS: Readonly<Record<string, readonly object[]>> = {
 };
 const answer = ({ path }: SeenRequest): { json: unknown } => ({ json: OBJECTS[path] ?? [] });
 
+/** A busy machine must not take names away. */
+const PATIENCE_MS = "30000";
+
 async function complete(daemon: FakeDaemon, ...words: string[]): Promise<string[]> {
-  const lines = await completionLines(words, { SKEIN_HOST: daemon.host, SKEIN_CONFIG: "/nowhere" });
+  const lines = await completionLines(words, {
+    SKEIN_HOST: daemon.host,
+    SKEIN_CONFIG: "/nowhere",
+    SKEIN_COMPLETION_TIMEOUT_MS: PATIENCE_MS,
+  });
   return lines.map((line) => line.split("\t")[0] ?? "");
 }
 
@@ -76,7 +83,7 @@ test("a daemon that does not answer, or is not there, costs half a second and sa
         ...[...LOADER, MAIN, "__complete"],
         ...["--host", host, "service", "ps", ""],
       ]);
-      assert.ok(performance.now() - began < 10_000);
+      assert.ok(performance.now() - began < 60_000);
       return [stdout, stderr];
     }),
   );
@@ -97,7 +104,12 @@ class Installed implements Disposable {
     writeFileSync(join(this.folder, "skein"), `#!/bin/sh\nexec ${call} "$@"\n`, { mode: 0o755 });
     for (const [shell, script] of Object.entries(SHELL_SCRIPTS))
       writeFileSync(join(this.folder, `skein.${shell}`), script);
-    this.env = { ...process.env, PATH: `${this.folder}:${process.env["PATH"]}`, SKEIN_HOST: host };
+    this.env = {
+      ...process.env,
+      PATH: `${this.folder}:${process.env["PATH"]}`,
+      SKEIN_HOST: host,
+      SKEIN_COMPLETION_TIMEOUT_MS: PATIENCE_MS,
+    };
   }
 
   async run(shell: string, script: string): Promise<string> {

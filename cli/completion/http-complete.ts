@@ -14,6 +14,7 @@ import type { Row } from "../output/table.js";
 import { programFor } from "../program.js";
 import { type Candidate, type Completion, completionOf, type ObjectKind } from "./complete.js";
 
+/** Where the way to the daemon is long, as with ssh, SKEIN_COMPLETION_TIMEOUT_MS may say more. */
 const DAEMON_TIMEOUT_MS = 500;
 const NAMES_MAX = 500;
 
@@ -70,7 +71,7 @@ async function objectNames(kind: ObjectKind, flags: GlobalFlags, env: Env): Prom
   let client: ApiClient | undefined;
   try {
     client = await openClient(await resolveEndpoint(flags, env));
-    const signal = AbortSignal.timeout(DAEMON_TIMEOUT_MS);
+    const signal = AbortSignal.timeout(Number(env["SKEIN_COMPLETION_TIMEOUT_MS"]) || DAEMON_TIMEOUT_MS);
     const answer = await client.call("GET", path, { signal, ...(query === undefined ? {} : { query }) });
     const rows = Array.isArray(answer) ? (answer as Row[]) : []; // the API's listings are arrays of objects
     return [...new Set(rows.flatMap(names))].filter((name) => name !== "").sort();
