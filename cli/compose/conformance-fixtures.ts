@@ -206,7 +206,6 @@ const APART: ComposeDoc = {
   services: {
     web: {
       image: "i",
-      network_mode: "host",
       healthcheck: { disable: true },
       restart: "always",
       scale: 2,

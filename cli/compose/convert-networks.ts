@@ -43,11 +43,12 @@ export function attachmentsOf(scope: ServiceScope): Json[] {
   const path = pathIn(scope, "network_mode");
   if (mode !== undefined) {
     if (service.networks !== undefined) notes.refuse(path, "excludes networks");
-    if (/^(service|container):/.test(mode))
-      notes.refuse(
-        path,
-        `${JSON.stringify(mode)} cannot be: a task shares its network with no other container`,
-      );
+    notes.refuse(
+      path,
+      /^(service|container):/.test(mode)
+        ? `${JSON.stringify(mode)} cannot be: a task shares its network with no other container`
+        : `${JSON.stringify(mode)} cannot be: the cluster's services are on networks of the cluster`,
+    );
     return [{ Target: mode }];
   }
   if (service.network_mode !== undefined)

@@ -190,7 +190,11 @@ test("a service whose completion is awaited is a job, unless it is told to be so
 test("what another container has cannot be had; a bridge is the stack's own network", () => {
   for (const mode of ["service:db", "container:x"])
     assert.match(faultsOf(project({ web: { image: "i", network_mode: mode } })).join(), /shares its network/);
-  assert.deepEqual(bodyPart({ network_mode: "host" }, "TaskTemplate.Networks"), [{ Target: "host" }]);
+  for (const mode of ["host", "none"])
+    assert.match(
+      faultsOf(project({ web: { image: "i", network_mode: mode } })).join(),
+      /networks of the cluster/,
+    );
   assert.deepEqual(bodyPart({ network_mode: "bridge" }, "TaskTemplate.Networks"), [
     { Target: "s_default", Aliases: ["web"] },
   ]);
