@@ -1,6 +1,6 @@
 // Packs the command line into one file, dist/cli/skein.cjs, and keeps beside it what V8 has compiled of it, in
 // dist/cli/skein.cache: `skein` then takes less than half as long over node's own start (npm run bench -- cli).
-// Run by `npm run build`. Without esbuild, which comes with tsx, nothing is packed: modules are loaded one by one.
+// Run by `npm run build`. Without esbuild nothing is packed: modules are loaded one by one.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
