@@ -6,7 +6,7 @@ try {
     $password = file_get_contents(getenv('DATABASE_PASSWORD_FILE'));
     $database = new mysqli(getenv('DATABASE_HOST'), 'app', $password, 'app');
     $database->query('CREATE TABLE IF NOT EXISTS entries (
-        id INT AUTO_INCREMENT PRIMARY KEY, entry VARCHAR(200) NOT NULL, written TIMESTAMP NOT NULL)');
+        id INT AUTO_INCREMENT PRIMARY KEY, entry VARCHAR(200) NOT NULL, written TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP)');
     if ($_SERVER['REQUEST_METHOD'] === 'POST') {
         $statement = $database->prepare('INSERT INTO entries (entry) VALUES (?)');
         $statement->execute([substr($_POST['entry'] ?? '', 0, 200)]);
