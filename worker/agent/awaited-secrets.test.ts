@@ -58,6 +58,10 @@ test("a refusal is the task's cause, in the driver's words", async () => {
   });
 });
 
+test("what is still awaited is no empty file", () => {
+  assert.throws(world(given({})).files, { failureCause: "secret-missing" });
+});
+
 test("it waits two minutes at the most, and not when it is stopped, or nothing is awaited", async () => {
   const late = world(given({}));
   const waiting = assert.rejects(late.settled(), /driver has not answered in 120 s/);

@@ -80,8 +80,11 @@ export class ContainerController implements Controller {
   async prepare({ signal }: { signal: AbortSignal }): Promise<void> {
     const { containers, puller, limit, taskContainers } = this.#components;
     if (this.#record() !== undefined) return this.#adoptSandbox();
+    this.#checkHooks();
     await this.#dependencies.settled?.(this.#task, { signal });
-    await this.#checkMounts();
+    // now: a new session has no data of drivers at first, and a pull may outlast the one before
+    const { files, mounts } = this.#specification({ kind: "none" });
+    await this.#checkMounts(mounts);
     for (const image of wantedImages(this.#task)) await puller.ensure(image, signal);
     this.#pulledAtMs ??= this.#components.nowMs?.();
     // a stop-first successor is prepared while its predecessor stops
@@ -91,7 +94,7 @@ export class ContainerController implements Controller {
         const network = await this.#connect();
         try {
           if (signal.aborted) throw new CancelledError(`preparing task ${this.#task.id} was cancelled`);
-          const record = await containers.create(this.#specification(network));
+          const record = await containers.create(this.#specification(network, files));
           taskContainers.created(this.#task.id, record.id);
         } catch (error) {
           await this.#disconnect();
@@ -221,19 +224,20 @@ export class ContainerController implements Controller {
     return record;
   }
 
-  #specification(network: TaskNetwork): ContainerSpecification {
+  /** @param files absent: as the dependencies are now. */
+  #specification(network: TaskNetwork, files?: ContainerSpecification["files"]): ContainerSpecification {
     return containerSpecification({
       task: this.#task,
       node: this.#components.node(),
       network,
       dependencies: this.#dependencies,
       apiSocketDir: this.#components.apiSocketDir,
+      files,
     });
   }
 
-  async #checkMounts(): Promise<void> {
-    const network: TaskNetwork = { kind: "none" };
-    for (const mount of this.#specification(network).mounts) {
+  async #checkMounts(mounts: ContainerSpecification["mounts"]): Promise<void> {
+    for (const mount of mounts) {
       if (mount.kind !== "bind" || mount.createSource) continue;
       if (await this.#components.pathExists(mount.source)) continue;
       const words = `invalid mount config for type "bind": bind source path does not exist: ${mount.source}`;
@@ -365,6 +369,12 @@ export class ContainerController implements Controller {
             stopGracePeriodMs,
           );
     await ignoreMissing(this.#components.containers.stop(record.id, { gracePeriodMs }));
+  }
+
+  /** Before anything runs: what could not be stopped any more is not begun. */
+  #checkHooks(): void {
+    const { postStart = [], preStop = [] } = this.#task.spec?.container?.host ?? {};
+    if (postStart.length + preStop.length > 0) this.#hooks();
   }
 
   #hooks(): TaskHooks {

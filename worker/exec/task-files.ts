@@ -94,6 +94,7 @@ export function filesOfTask(input: FilesInput): readonly FileToPlace[] {
         "secret-missing",
         `secret ${reference.secretName} is not available: driver ${secret.driverName}: ${secret.driverRefusal}`,
       );
+    if (isAwaited(secret)) throw missing("secret", reference.secretName); // never an empty file
     const file = reference.file ?? { name: reference.secretName, uid: "", gid: "", mode: 0 };
     raw.set(`secret/${file.name}`, secret.data);
     return { secret, file };

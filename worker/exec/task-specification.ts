@@ -14,7 +14,12 @@ import type {
   Mount,
   Privileges,
 } from "../../proto/gen/skein/v1/types.js";
-import type { ContainerMount, ContainerSpecification, HealthCheck } from "../containers/container-manager.js";
+import type {
+  ContainerMount,
+  ContainerSpecification,
+  FileToPlace,
+  HealthCheck,
+} from "../containers/container-manager.js";
 import type { TaskDependencies } from "./controller.js";
 import { hostWishes } from "./host-wishes.js";
 import { filesOfTask } from "./task-files.js";
@@ -166,6 +171,8 @@ export interface SpecificationInput {
   readonly dependencies: TaskDependencies;
   /** Folder on the node that holds the API's socket; absent: there is none to give. */
   readonly apiSocketDir?: string | undefined;
+  /** Of an earlier look at the same task; absent: they are made of the dependencies. */
+  readonly files?: readonly FileToPlace[] | undefined;
 }
 
 /**
@@ -203,7 +210,7 @@ export function containerSpecification(input: SpecificationInput): ContainerSpec
     readOnly: spec.readOnly,
     init: spec.init ?? false,
     mounts: [...spec.mounts.map((mount) => mountOf(mount, expand)), ...wishes.mounts],
-    files: filesOfTask({ task, node, env, dependencies }),
+    files: input.files ?? filesOfTask({ task, node, env, dependencies }),
     stopSignal: spec.stopSignal,
     stopGracePeriodMs: spec.stopGracePeriodMs ?? STOP_GRACE_PERIOD_MS,
     healthcheck: healthOf(spec.healthcheck),
