@@ -12,8 +12,8 @@ export function pluginAnswer(text: string, method: string): Fields {
   let value: unknown;
   try {
     value = text.trim() === "" ? {} : JSON.parse(text);
-  } catch (error) {
-    throw new InternalError(`${method}: the plugin's answer is not JSON`, { cause: error });
+  } catch {
+    throw new InternalError(`${method}: the plugin's answer is not JSON`); // the parser's words quote it
   }
   if (value === null) return {};
   if (typeof value !== "object" || Array.isArray(value))

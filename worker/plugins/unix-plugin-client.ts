@@ -13,6 +13,8 @@ import { pluginAnswer } from "./plugin-answer.js";
 
 const CONTENT_TYPE = "application/vnd.docker.plugins.v1.2+json";
 const ANSWER_BYTES_MAX = 1024 * 1024;
+/** Characters of an answer in plain text that an error repeats. */
+const WORDS_MAX = 200;
 const SPEC_BYTES_MAX = 64 * 1024;
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$/;
 
@@ -50,8 +52,10 @@ export class PluginClient {
   async call(method: string, body: object): Promise<Readonly<Record<string, unknown>>> {
     const { status, text } = await this.#post(method, JSON.stringify(body));
     if (status === 200) return pluginAnswer(text, method);
-    pluginAnswer(text.trimStart().startsWith("{") ? text : "{}", method); // its own words, if it has some
-    throw new InternalError(`${method}: the plugin answered ${status}: ${text.slice(0, 200)}`);
+    const isJson = /^\s*[[{"]/.test(text); // it may hold data, which stands in no error
+    if (isJson) pluginAnswer(text, method); // its own words, if it has some
+    const words = isJson ? "" : `: ${text.trim().slice(0, WORDS_MAX)}`;
+    throw new InternalError(`${method}: the plugin answered ${status}${words}`);
   }
 
   #post(method: string, body: string): Promise<{ status: number; text: string }> {

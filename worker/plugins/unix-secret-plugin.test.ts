@@ -6,20 +6,21 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { inspect } from "node:util";
 import { askSecretPlugin, secretAnswer } from "./unix-secret-plugin.js";
 
 class FakePlugin implements AsyncDisposable {
   readonly folder = mkdtempSync(join(tmpdir(), "skein-secret-plugin-"));
   readonly folders = { sockets: [this.folder], specs: [] };
   readonly asked: unknown[] = [];
-  answers: Record<string, { status?: number; json: object } | undefined> = {};
+  answers: Record<string, { status?: number; json: object; text?: string } | undefined> = {};
   readonly #server = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer); // no encoding is set
     this.asked.push(JSON.parse(Buffer.concat(chunks).toString("utf8")));
     const answer = this.answers[(request.url ?? "").slice(1)];
     if (answer === undefined) return;
-    response.writeHead(answer.status ?? 200).end(JSON.stringify(answer.json));
+    response.writeHead(answer.status ?? 200).end(answer.text ?? JSON.stringify(answer.json));
   });
 
   async open(): Promise<this> {
@@ -67,8 +68,35 @@ test("what is no driver, refuses or does not answer is told in words", async () 
   await assert.rejects(ask(), /SecretProvider\.GetSecret: path secret\/db is sealed/);
 });
 
+test("data that comes with a failure, or broken, stands in no error", async () => {
+  await using plugin = await new FakePlugin().open();
+  const value = Buffer.from("s3cret").toString("base64");
+  const get = "SecretProvider.GetSecret";
+  const told = async (): Promise<string> => {
+    const error: unknown = await askSecretPlugin("vault", {}, { folders: plugin.folders }).then(
+      () => "none",
+      (reason: unknown) => reason,
+    );
+    return inspect(error, { depth: 5 });
+  };
+  for (const [status, text] of [
+    [201, JSON.stringify({ Value: value })],
+    [500, JSON.stringify([value])],
+    [500, JSON.stringify(value)],
+    [200, `"${value}`],
+    [200, `{"Value":"${value}`],
+  ] as const) {
+    plugin.answers = { "Plugin.Activate": ACTIVE, [get]: { status, json: {}, text } };
+    const words = await told();
+    assert.match(words, /InternalError: SecretProvider\.GetSecret: the plugin/);
+    assert.ok(!words.includes(value), words);
+  }
+  plugin.answers = { "Plugin.Activate": ACTIVE, [get]: { status: 503, json: {}, text: "not unsealed\n" } };
+  assert.match(await told(), /the plugin answered 503: not unsealed/);
+});
+
 test("only data of the size of a secret, in base64, is taken", () => {
-  for (const Value of [undefined, "", 7, "no base64!", null])
+  for (const Value of [undefined, "", "A", "==", 7, "no base64!", null])
     assert.throws(() => secretAnswer({ Value }), /gave no data in base64/);
   const large = Buffer.alloc(500 * 1024 + 1).toString("base64");
   assert.throws(() => secretAnswer({ Value: large }), /may have 512000 bytes, the plugin gave 512001/);

@@ -1,6 +1,6 @@
 /**
  * A secret driver: a plugin that gives a secret's data for a task. Edge: to the plugin.
- * Bounds: 10 s for an answer; data of 500 KiB, as of any secret. Errors never hold data.
+ * Bounds: 10 s for each of its two answers; data of 500 KiB, as of any secret. Errors never hold data.
  * Source: SwarmKit's secret provider protocol (POST /SecretProvider.GetSecret).
  */
 import { InternalError, NotFoundError } from "../../base/errors/errors.js";
@@ -53,6 +53,7 @@ export function secretAnswer(fields: Readonly<Record<string, unknown>>): SecretA
   if (typeof value !== "string" || value === "" || !base64.test(value))
     throw new InternalError(`${METHOD}: the plugin gave no data in base64`);
   const data = Buffer.from(value, "base64");
+  if (data.length === 0) throw new InternalError(`${METHOD}: the plugin gave no data in base64`);
   if (data.length > SECRET_BYTES_MAX)
     throw new InternalError(
       `${METHOD}: a secret may have ${SECRET_BYTES_MAX} bytes, the plugin gave ${data.length}`,
