@@ -1,5 +1,6 @@
 // Runs the compiled tests: first unit and simulation, two files at a time; then the fuzz tests once more, a minute
-// each (SKEIN_FUZZ_SECONDS), two files at a time; then integration one by one, alone as they measure times.
+// each (SKEIN_FUZZ_SECONDS), two files at a time; then integration one by one, alone as they measure times; then
+// the examples, which build their images.
 // Arguments narrow the run to files whose path contains one of them. Ends with the totals of all parts, in which
 // a fuzz file counts as a test.
 import { readdirSync } from "node:fs";
@@ -17,6 +18,7 @@ const files = readdirSync("dist", { recursive: true })
   .sort();
 const isIntegration = (name) =>
   ["integration", "examples"].some((folder) => name.startsWith(join("dist", "test", folder)));
+const isExample = (name) => name.startsWith(join("dist", "test", "examples"));
 const totals = { pass: 0, fail: 0, skipped: 0 };
 
 async function runPart(title, part, concurrency) {
@@ -53,10 +55,11 @@ async function runFuzz() {
 
 await runPart(
   "unit and simulation",
-  files.filter((name) => !isIntegration(name)),
+  files.filter((name) => !isIntegration(name) && !isExample(name)),
   2,
 );
 await runFuzz();
 await runPart("integration", files.filter(isIntegration), 1);
+await runPart("examples", files.filter(isExample), 1);
 console.log(`\n${totals.pass} passed, ${totals.fail} failed, ${totals.skipped} skipped`);
 process.exit(totals.fail > 0 || totals.pass === 0 ? 1 : 0);

@@ -1,5 +1,7 @@
 /**
- * The examples with MariaDB, deployed and broken: replicas that follow a primary, and a web site with its database.
+ * The examples with MariaDB, deployed and broken: replicas that follow a primary,
+ * and a web site with its database.
+ * Edge: to the lab.
  */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";

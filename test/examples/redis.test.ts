@@ -1,5 +1,6 @@
 /**
  * The examples with Redis, deployed and broken: sentinels that fail over, and a cluster.
+ * Edge: to the lab.
  */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";

@@ -1,6 +1,6 @@
 /**
- * The image that Dockerfiles of examples begin with, debian:bookworm-slim: made by debootstrap from the mirror
- * that this machine's apt uses, once, and kept as a tar for the tests after it.
+ * The image that Dockerfiles of examples begin with, debian:bookworm-slim: made by debootstrap
+ * from the mirror that this machine's apt uses, once, and kept as a tar for the tests after it.
  * Edge: to debootstrap, apt's settings and files.
  */
 import {

@@ -1,6 +1,6 @@
 /**
- * How builds inside a lab, whose hosts reach no other network, come to Debian's packages: an HTTP proxy at the
- * lab's switch, which fetches through this machine and keeps packages for the tests after it.
+ * How builds inside a lab, whose hosts reach no other network, come to Debian's packages: an HTTP proxy
+ * at the lab's switch, which fetches through this machine and keeps packages for the tests after it.
  * A build gets it as the build argument http_proxy, as behind any company's firewall.
  * Edge: to sockets, files and a process in the lab.
  */
