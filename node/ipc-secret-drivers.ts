@@ -1,7 +1,7 @@
 /**
  * The manager's questions to secret drivers, asked through its daemon, whose user may speak to plugins.
  * Pure over the channel and the clock. Data is in memory and on the channel alone.
- * Bounds: 16 questions under way; one waits 30 s for its turn at the most, then 15 s for its answer.
+ * Bounds: 16 questions under way; one waits 30 s for its turn at the most, then 25 s for its answer.
  */
 import type { Clock } from "../base/clock/clock.js";
 import { UnavailableError } from "../base/errors/errors.js";
@@ -10,8 +10,8 @@ import type { FromManager, ToManager } from "./manager-messages.js";
 
 const UNDER_WAY_MAX = 16;
 const TURN_TIMEOUT_MS = 30_000;
-/** Longer than the daemon waits for a plugin. */
-const ANSWER_TIMEOUT_MS = 15_000;
+/** Longer than the daemon waits for a plugin: 10 s until it says what it is, and 10 s for the data. */
+const ANSWER_TIMEOUT_MS = 25_000;
 
 type Answer = Extract<ToManager, { kind: "secret-given" }>;
 
@@ -20,6 +20,7 @@ export class IpcSecretDrivers implements SecretDrivers {
   readonly #clock: Clock;
   readonly #underWay = new Map<number, (answer: Answer | undefined) => void>();
   readonly #queue: (() => void)[] = [];
+  #places = UNDER_WAY_MAX;
   #questions = 0;
 
   constructor(tell: (message: FromManager) => void, clock: Clock) {
@@ -28,8 +29,16 @@ export class IpcSecretDrivers implements SecretDrivers {
   }
 
   async ask(driver: string, request: object): ReturnType<SecretDrivers["ask"]> {
-    if (this.#underWay.size >= UNDER_WAY_MAX) await this.#turn(driver);
-    const answer = await this.#question(driver, request);
+    if (this.#places === 0) await this.#turn(driver);
+    else this.#places -= 1;
+    let answer: Answer | undefined;
+    try {
+      answer = await this.#question(driver, request);
+    } finally {
+      const next = this.#queue.shift();
+      if (next === undefined) this.#places += 1;
+      else next(); // the place passes on
+    }
     if (answer === undefined) throw new UnavailableError(`no answer in ${ANSWER_TIMEOUT_MS / 1_000} s`);
     if (answer.refusal !== "") throw new UnavailableError(answer.refusal);
     return { data: Buffer.from(answer.data, "base64"), doNotReuse: answer.doNotReuse };
@@ -47,7 +56,6 @@ export class IpcSecretDrivers implements SecretDrivers {
         timer.cancel();
         this.#underWay.delete(question);
         resolve(answer);
-        this.#queue.shift()?.();
       };
       this.#underWay.set(question, end);
       this.#tell({ kind: "secret-wanted", question, driver, request });

@@ -153,11 +153,27 @@ test("no driver is asked for a task that has its files, or that is another node'
   assert.equal(drivers.questions.length, 1, "it may be waiting for it: the session is a new one");
 });
 
+test("nobody is asked for a task that went while another's answer was awaited", async () => {
+  const { drivers, view, change, afterAnswer } = await world(
+    task("t1", TaskState.ASSIGNED),
+    task("t2", TaskState.ASSIGNED),
+  );
+  view.complete();
+  await change("t2");
+  drivers.questions[0]?.give("mine", true);
+  assert.deepEqual(secretsIn(await afterAnswer()), ["db@1.t1=mine"]);
+  assert.equal(drivers.questions.length, 1);
+});
+
 test("answers to a session that has ended are dropped", async () => {
-  const { drivers, secrets, view, afterAnswer } = await world(task("t1", TaskState.ASSIGNED));
+  const { drivers, secrets, view, afterAnswer } = await world(
+    task("t1", TaskState.ASSIGNED),
+    task("t2", TaskState.ASSIGNED),
+  );
   view.complete();
   secrets.close();
-  drivers.questions[0]?.give("late");
+  drivers.questions[0]?.give("late", true);
   assert.deepEqual(secretsIn(await afterAnswer()), []);
+  assert.equal(drivers.questions.length, 1);
   assert.equal(secrets.get("db@1.t1"), undefined);
 });

@@ -98,11 +98,16 @@ export class DriverSecrets {
       await own;
     } else {
       await leading;
+      if (!this.#isWanted(key, entry)) return; // its task has gone, or the session: nobody is asked
       const known = this.#reusable(dataKey);
       if (known === undefined) await this.#ask(entry, about);
       else give(entry, { data: known.secret.data, doNotReuse: false });
     }
-    if (!this.#closed && this.#entries.get(key) === entry) this.#init.onAnswer(key);
+    if (this.#isWanted(key, entry)) this.#init.onAnswer(key);
+  }
+
+  #isWanted(key: string, entry: Entry): boolean {
+    return !this.#closed && this.#entries.get(key) === entry;
   }
 
   /** Never fails: a refusal is an answer, too. */

@@ -1,7 +1,7 @@
 /**
  * Tasks that wait for what a secret's driver answers its manager. Pure.
- * Bound: 2 minutes; a manager asks for a minute at the most, and what it hears comes with the next
- * assignments.
+ * Bound: 2 minutes. A question takes a manager a minute at the most, and two where the answer to another task
+ * was awaited before; what it hears comes with the next assignments.
  */
 import type { Clock } from "../../base/clock/clock.js";
 import { CancelledError } from "../../base/errors/errors.js";
