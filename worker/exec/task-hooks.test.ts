@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ManualClock } from "../../base/clock/manual-clock.js";
-import { FailedPreconditionError } from "../../base/errors/errors.js";
+import { FailedPreconditionError, NotFoundError } from "../../base/errors/errors.js";
 import { silentLogger } from "../../base/log/logger.js";
 import type {
   AttachedStream,
@@ -69,7 +69,9 @@ class MemoryExecs {
     const [word] = exec.record.specification.args;
     if (word === "absent") return Promise.reject(new FailedPreconditionError("exec: absent: not found"));
     exec.record = { ...exec.record, running: true };
+    let close = (): void => undefined;
     const ended = new Promise<void>((resolve) => {
+      close = resolve;
       exec.end = (exitCode) => {
         exec.record = { ...exec.record, running: false, exitCode };
         resolve();
@@ -85,7 +87,7 @@ class MemoryExecs {
       output: output(),
       write: () => Promise.resolve(false),
       endInput: () => undefined,
-      close: () => undefined,
+      close: () => close(),
     });
   }
 }
@@ -133,18 +135,34 @@ test("a hook of the start is killed with the start", async () => {
   assert.deepEqual(execs.killed, [1]);
 });
 
+test("a hook that is not known any more when it is given up harms nobody", async () => {
+  const execs = new MemoryExecs();
+  const components = execs.components(new ManualClock());
+  const gone = (): never => {
+    throw new NotFoundError("no such exec");
+  };
+  const streams = { ...components.streams, getExec: gone };
+  const hooks = new TaskHooks({ ...components, streams }, silentLogger);
+  const abort = new AbortController();
+  const running = hooks.postStart(OF, [hook("hang")], abort.signal);
+  while (execs.asked.length < 1) await Promise.resolve();
+  abort.abort();
+  await assert.rejects(running, { name: "AbortError" });
+});
+
 test("hooks of the stop never fail it, and what they use up is taken from the grace period", async () => {
   const execs = new MemoryExecs();
   const clock = new ManualClock();
   const hooks = new TaskHooks(execs.components(clock), silentLogger);
   assert.equal(await hooks.preStop(OF, [hook("fail"), hook("ok")], 10_000), 10_000);
-  assert.equal(await hooks.preStop(OF, [hook("absent")], 10_000), 10_000);
+  assert.equal(await hooks.preStop(OF, [hook("absent"), hook("ok")], 10_000), 10_000);
+  assert.equal(execs.asked.length, 4, "what comes after one that is absent is run");
   const hanging = hooks.preStop(OF, [hook("hang"), hook("ok")], 10_000);
-  while (execs.asked.length < 4) await Promise.resolve();
+  while (execs.asked.length < 5) await Promise.resolve();
   clock.advance(10_000);
   assert.equal(await hanging, 0);
   assert.equal(execs.killed.length, 1);
-  assert.equal(execs.asked.length, 4);
+  assert.equal(execs.asked.length, 5);
 });
 
 test("of what a hook writes a bounded part is told", async () => {

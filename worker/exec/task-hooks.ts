@@ -69,7 +69,8 @@ export class TaskHooks {
   }
 
   /**
-   * What does not end within the grace period is killed, and what comes after it is left out.
+   * What does not end within the grace period is killed, and what comes after it is left out. One that fails or
+   * cannot be run keeps none of the others back.
    * @returns what is left of the grace period, in milliseconds.
    */
   async preStop(of: HookedTask, hooks: readonly LifecycleHook[], gracePeriodMs: number): Promise<number> {
@@ -79,12 +80,18 @@ export class TaskHooks {
     const timer = clock.setTimer(gracePeriodMs, () => over.abort());
     try {
       for (const [at, hook] of hooks.entries()) {
+        try {
+          this.#tell("pre_stop", of, at, await this.#run(of.containerId, hook, over.signal));
+        } catch (error) {
+          const why = over.signal.aborted ? "the grace period is over" : messageOf(error);
+          this.#log.warn("a hook before a task's stop was given up", {
+            task: of.taskId,
+            number: at + 1,
+            why,
+          });
+        }
         if (over.signal.aborted) break;
-        this.#tell("pre_stop", of, at, await this.#run(of.containerId, hook, over.signal));
       }
-    } catch (error) {
-      const why = over.signal.aborted ? "the grace period is over" : messageOf(error);
-      this.#log.warn("a hook before a task's stop was given up", { task: of.taskId, why });
     } finally {
       timer.cancel();
     }
@@ -109,8 +116,13 @@ export class TaskHooks {
     });
     const attached = await streams.startExec(id, { detach: false, tty: false });
     const kill = (): void => {
-      const { running, pid } = streams.getExec(id);
-      if (running && pid > 0) killProcess(pid);
+      try {
+        const { running, pid } = streams.getExec(id);
+        if (running && pid > 0) killProcess(pid);
+      } catch (error) {
+        // nobody catches what a listener of a signal throws; where it is unknown, so is what to kill
+        this.#log.debug("a hook could not be killed", { exec: id, error: messageOf(error) });
+      }
       attached?.close();
     };
     signal.addEventListener("abort", kill, { once: true });
