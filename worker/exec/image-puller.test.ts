@@ -48,6 +48,38 @@ test("one task that gives up leaves the pull to the others", async () => {
   await stays;
 });
 
+test("who comes when all others have given up has a pull of his own", async () => {
+  const images = new MemoryImageStore({ registry: ["there:1"] });
+  const puller = new ImagePuller(images, () => 0);
+  const abort = new AbortController();
+  const pulled = images.pull.bind(images);
+  images.pull = async (reference, options: { auth?: unknown; signal?: AbortSignal } = {}) => {
+    const record = await pulled(reference, {});
+    await new Promise((resolve) => setImmediate(resolve)); // the end of one that is cancelled takes its time
+    options.signal?.throwIfAborted();
+    return record;
+  };
+  const gone = assert.rejects(puller.ensure(wanted("there:1", "always"), abort.signal), CancelledError);
+  abort.abort();
+  await gone;
+  await puller.ensure(wanted("there:1", "always"), new AbortController().signal);
+  assert.equal(images.pulls.length, 2);
+});
+
+test("credentials that are none fail each time they are given, and nothing is kept of them", async () => {
+  const images = new MemoryImageStore({ registry: ["there:1"] });
+  const puller = new ImagePuller(images, () => 0);
+  const { signal } = new AbortController();
+  const bad = { reference: "there:1", auth: "c2VjcmV0", policy: "" };
+  const errors = new Set<unknown>();
+  for (let count = 0; count < 2; count++)
+    await puller.ensure(bad, signal).then(
+      () => assert.fail("pulled"),
+      (error: unknown) => errors.add(error),
+    );
+  assert.equal(errors.size, 2, "each has its own error");
+});
+
 test("always asks the registry, never does not, and with no image says so", async () => {
   const images = new MemoryImageStore({ local: ["here:1"], registry: ["here:1"] });
   const puller = new ImagePuller(images, () => 0);

@@ -56,7 +56,10 @@ export class ImagePuller {
       if (!this.#isEnough(wanted, error)) throw error;
     } finally {
       pull.wanted -= 1;
-      if (pull.wanted === 0) pull.abort.abort();
+      if (pull.wanted === 0) {
+        this.#forget(key, pull); // who comes now begins another
+        pull.abort.abort();
+      }
     }
   }
 
@@ -95,13 +98,15 @@ export class ImagePuller {
         this.#remember(reference);
       } catch (error) {
         throw pullFailure(error);
-      } finally {
-        this.#pulls.delete(key);
       }
     };
-    const pull: Pull = { done: run(), abort, wanted: 0 };
+    const pull: Pull = { done: run().finally(() => this.#forget(key, pull)), abort, wanted: 0 };
     this.#pulls.set(key, pull);
     return pull;
+  }
+
+  #forget(key: string, pull: Pull): void {
+    if (this.#pulls.get(key) === pull) this.#pulls.delete(key);
   }
 
   #remember(reference: string): void {
