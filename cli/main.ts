@@ -2,8 +2,9 @@
 /**
  * skein: the command line of a Skein cluster. Edge: to the process and files.
  * `npm run build` packs all its modules into one file and keeps what V8 has compiled of it beside it
- * (scripts/pack-cli.mjs): over node's own start, that takes less than half the time. It is used only when
- * it is not older than the compiled modules, which do the same without it.
+ * (scripts/pack-cli.mjs): over node's own start, that takes less than half the time.
+ * Invariant: what runs is what the modules say. The packed file is used only while each of them is as it was
+ * when it was packed, by size and time, or else by content; without it they do the same.
  */
 import { readFileSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -13,25 +14,64 @@ import { Script } from "node:vm";
 
 type RunSkein = (words: readonly string[]) => Promise<void>;
 
+/** First line of the packed file, as JSON behind "//". */
+interface Packing {
+  /** The cache begins with it, and belongs to no other packed file. */
+  readonly id: string;
+  /** Path from here, bytes, time of change in ms since 1970, SHA-256 in hex. */
+  readonly files: readonly (readonly [path: string, bytes: number, changedMs: number, hash: string])[];
+}
+
+const require = createRequire(import.meta.url);
 const beside = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
-/** Milliseconds since 1970; 0: there is no such file. */
-const changedMs = (path: string): number => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+function hashOf(path: string): string {
+  const { createHash } = require("node:crypto") as typeof import("node:crypto"); // seldom needed, 3 ms to load
+  return createHash("sha256").update(readFileSync(path)).digest("hex");
+}
 
-/** @returns undefined when there is no packed file, or one of before. */
+/** A module that is not there is no newer one. */
+function isUnchanged([name, bytes, changedMs, hash]: Packing["files"][number]): boolean {
+  const path = beside(name);
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats === undefined) return true;
+  return stats.size === bytes && (stats.mtimeMs === changedMs || hashOf(path) === hash);
+}
+
+interface Packed {
+  readonly source: string;
+  readonly cachedData?: Buffer;
+}
+
+/** @returns undefined when there is no packed file, one of before, or one that may not be read. */
+function readPacked(filename: string): Packed | undefined {
+  try {
+    const source = readFileSync(filename, "latin1"); // it is ASCII
+    const packing = JSON.parse(source.slice(2, source.indexOf("\n"))) as Packing; // pack-cli.mjs writes it so
+    if (!packing.files.every(isUnchanged)) return undefined;
+    const cache = beside("skein.cache");
+    if (statSync(cache, { throwIfNoEntry: false }) === undefined) return { source };
+    const bytes = readFileSync(cache);
+    const { length } = packing.id;
+    return bytes.toString("latin1", 0, length) === packing.id
+      ? { source, cachedData: bytes.subarray(length) }
+      : { source };
+  } catch {
+    return undefined; // the modules tell what is wrong, if anything is
+  }
+}
+
 function packed(): RunSkein | undefined {
   const filename = beside("skein.cjs");
-  const packedMs = changedMs(filename);
-  if (packedMs === 0 || packedMs < changedMs(beside("../.tsbuildinfo"))) return undefined;
-  const cache = beside("skein.cache");
-  // The file is ASCII. V8 itself refuses what another version of it has compiled, and compiles anew.
-  const script = new Script(readFileSync(filename, "latin1"), {
-    filename,
-    ...(changedMs(cache) < packedMs ? {} : { cachedData: readFileSync(cache) }),
-  });
+  if (statSync(filename, { throwIfNoEntry: false }) === undefined) return undefined;
+  const found = readPacked(filename);
+  if (found === undefined) return undefined;
+  const { source, ...cached } = found;
+  // V8 itself refuses what another version of it has compiled, and compiles anew.
+  const script = new Script(source, { filename, ...cached });
   const define = script.runInThisContext() as (...args: unknown[]) => void; // pack-cli.mjs writes it so
   const module: { exports: { runSkein?: RunSkein } } = { exports: {} };
-  define(createRequire(import.meta.url), module, filename);
+  define(require, module, filename);
   return module.exports.runSkein;
 }
 

@@ -2,7 +2,16 @@
 // dist/cli/skein.cache: `skein` then takes less than half as long over node's own start (npm run bench -- cli).
 // Run by `npm run build`. Without esbuild nothing is packed: modules are loaded one by one.
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import {
+  appendFileSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -19,14 +28,34 @@ const DIST = join(resolve(dirname(SELF), ".."), "dist");
 const PACKED = join(DIST, "cli/skein.cjs");
 const CACHE = join(DIST, "cli/skein.cache");
 
+const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
+
+// What cli/main.ts compares: a file is used no more once one of these has changed.
+const files = [];
+
+// The time is of before the reading: a change between is one that is seen.
+function readNoted(path) {
+  const { mtimeMs } = statSync(path);
+  const bytes = readFileSync(path);
+  files.push([relative(dirname(PACKED), path), bytes.length, mtimeMs, sha256(bytes)]);
+  return bytes;
+}
+
 // A module asks where it is by import.meta.url: it is told where it was before it was packed.
-const ownUrls = {
-  name: "own-urls",
+const ownModules = {
+  name: "own-modules",
   setup(build) {
+    const packages = new Set();
     build.onLoad({ filter: /\.js$/ }, ({ path }) => {
-      if (path.includes("node_modules")) return undefined;
+      const [folder] = /^.*\/node_modules\/(@[^/]+\/)?[^/]+/.exec(path) ?? [];
+      if (folder !== undefined) {
+        if (!packages.has(folder)) readNoted(join(folder, "package.json")); // it has the version
+        packages.add(folder);
+        return undefined;
+      }
       const url = `__moduleUrl(${JSON.stringify(relative(DIST, path))})`;
-      return { contents: readFileSync(path, "utf8").replaceAll("import.meta.url", url), loader: "js" };
+      const contents = readNoted(path).toString("utf8").replaceAll("import.meta.url", url);
+      return { contents, loader: "js" };
     });
   },
 };
@@ -58,9 +87,13 @@ async function pack() {
     logLevel: "error",
     banner: { js: HEAD },
     footer: { js: "})" },
-    plugins: [ownUrls],
+    plugins: [ownModules],
+    preserveSymlinks: true,
   });
-  writeFileSync(`${PACKED}.new`, outputFiles[0].contents);
+  const { contents } = outputFiles[0];
+  const header = JSON.stringify({ id: sha256(contents), files: files.sort() });
+  writeFileSync(`${PACKED}.new`, `//${header}\n`);
+  appendFileSync(`${PACKED}.new`, contents);
   renameSync(`${PACKED}.new`, PACKED);
   // in a process of its own, without what esbuild has loaded
   execFileSync(process.execPath, [SELF, "--warm"], { stdio: ["ignore", "ignore", "inherit"] });
@@ -81,7 +114,9 @@ async function warm() {
   await new Promise((listening) => daemon.listen(socket, listening));
   process.env.SKEIN_HOST = `unix://${socket}`;
   process.env.SKEIN_CONFIG = folder;
-  const script = new Script(readFileSync(PACKED, "latin1"), { filename: PACKED });
+  const source = readFileSync(PACKED, "latin1");
+  const { id } = JSON.parse(source.slice(2, source.indexOf("\n")));
+  const script = new Script(source, { filename: PACKED });
   const module = { exports: {} };
   script.runInThisContext()(createRequire(PACKED), module, PACKED);
   for (const words of [
@@ -96,7 +131,7 @@ async function warm() {
     "__complete service ps w",
   ])
     await module.exports.runSkein(words.split(" "));
-  writeFileSync(`${CACHE}.new`, script.createCachedData());
+  writeFileSync(`${CACHE}.new`, Buffer.concat([Buffer.from(id), script.createCachedData()]));
   renameSync(`${CACHE}.new`, CACHE);
   rmSync(folder, { recursive: true });
   process.exit(0);
