@@ -160,6 +160,16 @@ export class Example {
     return found;
   }
 
+  /** Waits until a healthy task runs in the place of one that was killed. */
+  async replaced(service: string, killed: SwarmTask): Promise<void> {
+    await until(`${service} runs again`, 60_000, async () => {
+      const all = await tasks(this.asked, `${this.name}_${service}`);
+      return (
+        all.some((task) => isUp(task) && task.Slot === killed.Slot && task.ID !== killed.ID) || undefined
+      );
+    });
+  }
+
   async hostOf(task: SwarmTask): Promise<LabHost> {
     const node = (await nodes(this.asked)).find(({ ID }) => ID === task.NodeID);
     const host = this.lab.hosts.find(({ name }) => name === node?.Description.Hostname);
@@ -199,7 +209,9 @@ export class Example {
     await until(`${this.name} is gone`, 60_000, async () => {
       const running = this.lab.hosts.filter(({ daemonPid }) => daemonPid !== undefined);
       const left = await Promise.all(running.map((host) => containers(host)));
-      return left.flat().length === 0 ? true : undefined;
+      return left.flat().some(({ Names }) => Names.some((name) => name.startsWith(`/${this.name}_`)))
+        ? undefined
+        : true;
     });
   }
 }
