@@ -4,6 +4,7 @@ import { NotImplementedError } from "../../base/errors/errors.js";
 import { HostOptions } from "../../proto/gen/skein/v1/host_options.js";
 import {
   ContainerSpec,
+  Mount,
   type ServiceSpec,
   TaskSpec,
   UpdateConfig,
@@ -49,6 +50,7 @@ test("what a task asks of its node, refused by field and rule", () => {
     [{ blkio: { weightDevice: [{ path: "/dev/sda", value: 5 }] } }, /BlkioWeightDevice of \/dev\/sda/],
     [{ blkio: { deviceReadBps: [{ path: "sda", value: 5 }] } }, /BlkioDeviceReadBps needs the absolute path/],
     [{ securityOpts: ["colour=red"] }, /SecurityOpt: invalid --security-opt 2: "colour=red"/],
+    [{ securityOpts: ["label=user:web"] }, /label "user:web" is not supported: of SELinux only disable/],
     [{ securityOpts: ["credentialspec=x"] }, /for Windows alone/],
     [{ storageOpts: { size: "1g" } }, /StorageOpt size is not supported/],
     [{ runtime: "gvisor" }, /Runtime must be one of crun, runc/],
@@ -62,11 +64,21 @@ test("what a task asks of its node, refused by field and rule", () => {
     [{ tmpfs: ["run"] }, /Tmpfs needs absolute paths below \//],
     [{ tmpfs: ["/run:colour"] }, /Tmpfs of \/run has "colour"/],
     [{ tmpfs: ["/run", "/run/"] }, /duplicate mount point: \/run\//],
-    [{ useApiSocket: true, tmpfs: ["/run/skein"] }, /duplicate mount point/],
+    [{ useApiSocket: true, tmpfs: ["/run/skein/"] }, /UseApiSocket needs \/run\/skein, where something/],
+    [{ useApiSocket: true, tmpfs: ["/run/skein/x:size=1m"] }, /UseApiSocket needs/],
+    [{ useApiSocket: true }, /UseApiSocket needs/, { mounts: [Mount.fromPartial({ target: "/run/skein" })] }],
     [{ postStart: [{ command: [] }] }, /PostStart\[0\] needs a command/],
     [{ preStop: [{ command: ["x"], workingDir: "a" }] }, /PreStop\[0\] WorkingDir/],
     [{ preStop: [{ command: ["x"], env: ["=a"] }] }, /PreStop\[0\] Env/],
     [{ deviceCgroupRules: new Array<string>(257).fill("c 1:3 r") }, /at most 256 entries, got 257/],
+    [
+      { preStop: [{ command: new Array<string>(257).fill("a") }] },
+      /PreStop\[0\]\.Command may have at most 256/,
+    ],
+    [
+      { deviceRequests: [{ deviceIds: new Array<string>(257).fill("a") }] },
+      /DeviceRequests\[0\]\.DeviceIDs may have at most 256 entries/,
+    ],
   ];
   for (const [host, words, container] of table) assert.throws(() => check(host, container), words);
   assert.throws(() => check({ storageOpts: { size: "1g" } }), NotImplementedError);
@@ -123,6 +135,12 @@ test("absent, empty and the defaults mean the same; a pull policy restarts nothi
   assert.deepEqual(
     normalContainer(spec()),
     normalContainer(spec({ pullPolicy: "missing", oomKillDisable: false })),
+  );
+  assert.deepEqual(
+    normalContainer(spec()),
+    normalContainer(
+      spec({ ipcMode: "private", shmSizeBytes: 64 * 2 ** 20, runtime: "io.containerd.runc.v2" }),
+    ),
   );
   const device = { pathOnHost: "/dev/null" };
   const long = { pathOnHost: "/dev/null", pathInContainer: "/dev/null", cgroupPermissions: "rwm" };

@@ -60,7 +60,7 @@ export function checkHostOptions(task: TaskSpec, container: ContainerSpec): void
 }
 
 function checkLengths(host: HostOptions): void {
-  const sizes: Readonly<Record<string, number>> = {
+  const sizes: Record<string, number> = {
     Devices: host.devices.length,
     DeviceCgroupRules: host.deviceCgroupRules.length,
     DeviceRequests: host.deviceRequests.length,
@@ -70,6 +70,16 @@ function checkLengths(host: HostOptions): void {
     PreStop: host.preStop.length,
     Tmpfs: host.tmpfs.length,
   };
+  for (const [at, { deviceIds, capabilities }] of host.deviceRequests.entries()) {
+    sizes[`DeviceRequests[${at}].DeviceIDs`] = deviceIds.length;
+    sizes[`DeviceRequests[${at}].Capabilities`] = capabilities.length;
+  }
+  for (const field of ["postStart", "preStop"] as const)
+    for (const [at, { command, env }] of host[field].entries()) {
+      const hook = `${field === "postStart" ? "PostStart" : "PreStop"}[${at}]`;
+      sizes[`${hook}.Command`] = command.length;
+      sizes[`${hook}.Env`] = env.length;
+    }
   for (const [field, size] of Object.entries(sizes))
     if (size > HOST_LIST_MAX) refuse(field, `may have at most ${HOST_LIST_MAX} entries, got ${size}`);
 }
@@ -180,6 +190,11 @@ function checkSecurity({ securityOpts, storageOpts, runtime }: HostOptions, cont
     if (read.foreign) throw new NotImplementedError(`ContainerSpec: ${read.refusal}`);
     throw new InvalidArgumentError(`ContainerSpec: HostConfig.SecurityOpt: ${read.refusal}`);
   }
+  const label = read.selinuxLabels.find((each) => each !== "disable");
+  if (label !== undefined)
+    throw new NotImplementedError(
+      `ContainerSpec: HostConfig.SecurityOpt label ${quoted(label)} is not supported: of SELinux only disable`,
+    );
   const privileges = container.privileges;
   if (read.seccomp !== undefined && (privileges?.seccompMode ?? "") !== "")
     refuse("SecurityOpt", "seccomp contradicts Privileges.Seccomp: give one of them");
@@ -225,9 +240,12 @@ function checkMac(text: string): void {
 function checkTmpfs({ tmpfs, useApiSocket }: HostOptions, { mounts }: ContainerSpec): void {
   const place = (target: string): string => target.replace(/\/+$/, "");
   const taken = new Set(mounts.map(({ target }) => place(target)));
-  if (useApiSocket && taken.has(API_SOCKET_TARGET))
+  // Nor below it: a mount point there would be made in the node's own folder.
+  const inTheWay = (at: string): boolean =>
+    at === API_SOCKET_TARGET || at.startsWith(`${API_SOCKET_TARGET}/`);
+  const wanted = [...taken, ...tmpfs.map((text) => place(tmpfsParts(text).target))];
+  if (useApiSocket && wanted.some(inTheWay))
     refuse("UseApiSocket", `needs ${API_SOCKET_TARGET}, where something else is mounted`);
-  if (useApiSocket) taken.add(API_SOCKET_TARGET);
   for (const text of tmpfs) {
     const { target, options } = tmpfsParts(text);
     if (!target.startsWith("/") || place(target) === "")

@@ -6,6 +6,9 @@ import { BlkioOptions, HostOptions } from "../../proto/gen/skein/v1/host_options
 
 const NOTHING = HostOptions.fromPartial({});
 const NO_BLKIO = BlkioOptions.fromPartial({});
+/** Docker's defaults: written out they ask for nothing. */
+const SHM_BYTES = 64 * 1024 * 1024;
+const RUNTIME = "io.containerd.runc.v2";
 
 export function normalHost(host: HostOptions = NOTHING): object {
   return {
@@ -21,6 +24,9 @@ export function normalHost(host: HostOptions = NOTHING): object {
     securityOpts: [...host.securityOpts].sort(),
     tmpfs: [...host.tmpfs].sort(),
     blkio: host.blkio ?? NO_BLKIO,
+    ipcMode: host.ipcMode === "private" ? "" : host.ipcMode,
+    shmSizeBytes: host.shmSizeBytes === SHM_BYTES ? 0 : host.shmSizeBytes,
+    runtime: host.runtime === RUNTIME ? "" : host.runtime,
     oomKillDisable: host.oomKillDisable ?? false,
     macAddress: host.macAddress.toLowerCase(),
     pullPolicy: host.pullPolicy || "missing",
