@@ -263,7 +263,7 @@ const IMAGES: ComposeDoc = {
   services: {
     web: { image: "i", volumes: [{ type: "image", source: "j", target: "/t", image: { subpath: "s" } }] },
   },
-  secrets: { key: { external: true, name: "k" } },
+  secrets: { key: { external: true, name: "k" }, inline: { content: "text" } },
   configs: { conf: { external: true, name: "c" } },
 };
 

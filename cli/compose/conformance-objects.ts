@@ -55,6 +55,7 @@ const REST: Table = {
   secrets: to("Secrets"),
   ...under("secrets.*", {
     ...named("Secrets"),
+    content: to("Data"),
     environment: to("Data"),
     file: to("Data"),
     driver: to("Driver.Name"),

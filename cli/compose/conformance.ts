@@ -30,12 +30,13 @@ export type Fate = Honoured | NotHonoured;
 export type Table = Readonly<Record<string, Fate>>;
 
 /**
- * Keys that the published schema has not: of version 3 files, of Docker's client, and of newer chapters of
- * the Compose Specification.
+ * Keys that the published schema has not: of version 3 files, of Docker's client, of newer chapters of the
+ * Compose Specification, and what it has of configs alone.
  */
 export const EXTRA_KEYS: readonly string[] = [
   "services.*.cgroupns_mode",
   "services.*.build.no_cache_filter",
+  "secrets.*.content",
   ...["", "[].command", "[].image", "[].user", "[].privileged", "[].working_dir", "[].environment"].map(
     (key) => `services.*.pre_start${key}`,
   ),

@@ -109,8 +109,8 @@ networks:
   n: {external: true, internal: true}
 `;
   assert.deepEqual(await faultsOf({ files: [text] }), [
-    "compose.yml:5: secrets.none: needs exactly one of file, environment, driver and external",
-    "compose.yml:6: secrets.both: needs exactly one of file, environment, driver and external, " +
+    "compose.yml:5: secrets.none: needs exactly one of file, environment, content, driver and external",
+    "compose.yml:6: secrets.both: needs exactly one of file, environment, content, driver and external, " +
       "has file and environment",
     "compose.yml:7: secrets.outside: is external: file must be left out",
     "compose.yml:9: volumes.v: is external: driver must be left out",

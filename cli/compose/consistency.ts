@@ -159,9 +159,9 @@ function fileObject(file: FileDoc, path: Path, { found }: Checking): void {
     return;
   }
   if (given.length === 1) return;
-  const choices = path[0] === "configs" ? "file, environment, content" : "file, environment, driver";
+  const driver = path[0] === "configs" ? "" : ", driver";
   const has = given.length > 1 ? `, has ${given.join(" and ")}` : "";
-  found(path, `needs exactly one of ${choices} and external${has}`);
+  found(path, `needs exactly one of file, environment, content${driver} and external${has}`);
 }
 
 const OWN_KEYS = ["driver", "driver_opts", "labels", "ipam", "internal", "attachable"] as const;

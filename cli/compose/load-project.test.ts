@@ -117,8 +117,8 @@ secrets:
     "compose.yml:2: services.web.deploy.replicas: can only be used with mode replicated or " +
       "replicated-job, not with global",
     "compose.yml:2: services.web.healthcheck.disable: excludes test",
-    "compose.yml:4: secrets.none: needs exactly one of file, environment, driver and external",
-    "compose.yml:5: secrets.both: needs exactly one of file, environment, driver and external, " +
+    "compose.yml:4: secrets.none: needs exactly one of file, environment, content, driver and external",
+    "compose.yml:5: secrets.both: needs exactly one of file, environment, content, driver and external, " +
       "has file and environment",
     "compose.yml:6: secrets.outside: is external: file must be left out",
   ]);

@@ -23,7 +23,7 @@ export interface FileDoc extends NamedDoc {
   readonly file?: string;
   /** Name of a variable. */
   readonly environment?: string;
-  /** Of configs alone. */
+  /** The data itself. */
   readonly content?: string;
   /** Of secrets alone, with its options. */
   readonly driver?: string;

@@ -131,6 +131,8 @@ function withMore(published: Schema): Schema {
   const service = at(root, "definitions", "service", "properties");
   service["pre_start"] = { type: "array", items: { $ref: "#/definitions/pre_start_hook" } };
   service["cgroupns_mode"] = { type: "string" };
+  // as configs have it
+  at(root, "definitions", "secret", "properties")["content"] = { type: "string" };
   at(root, "definitions")["pre_start_hook"] = PRE_START;
   const [, build] = at(service, "build")["oneOf"] as Mutable[];
   at(build, "properties")["no_cache_filter"] = { $ref: "#/definitions/string_or_list" };

@@ -2002,6 +2002,9 @@ export const FILE_SCHEMA: Schema = {
     },
     "template_driver": {
      "type": "string"
+    },
+    "content": {
+     "type": "string"
     }
    },
    "additionalProperties": false,
