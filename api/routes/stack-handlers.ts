@@ -72,7 +72,8 @@ export class StackHandlers {
     const { stack } = await this.#clients.stacks((client) => client.getStack, { id: name });
     // its services' counts are told by the first line of its progress alone
     const first = await firstOf(this.#clients.watchStack(name, exchange.gone()));
-    return { status: 200, json: asJson(stateOut(name, first ?? { stack, counts: [] })) };
+    const update = first?.stack === undefined ? { stack, counts: [] } : first;
+    return { status: 200, json: asJson(stateOut(name, update)) };
   }
 
   progress(exchange: Exchange): Promise<undefined> {

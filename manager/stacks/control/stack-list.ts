@@ -37,10 +37,14 @@ export function getStack(tx: ReadTx, name: string): StackReply {
   return { stack, counts: countsOf(tx, name) };
 }
 
-/** @returns undefined when nothing has the stack's label. */
-export function labelledStack(tx: ReadTx, name: string): Stack | undefined {
+/** @returns undefined when nothing in these tables has the stack's label. */
+export function labelledStack(
+  tx: ReadTx,
+  name: string,
+  tables: readonly (typeof LABELLED)[number][] = LABELLED,
+): Stack | undefined {
   const lookup = { by: "stackName", stackName: name } as const;
-  const isThere = LABELLED.some((table) => tx.list(table, lookup).some((object) => !isLeaving(object)));
+  const isThere = tables.some((table) => tx.list(table, lookup).some((object) => !isLeaving(object)));
   return isThere ? stackWithoutRevision(name) : undefined;
 }
 

@@ -18,7 +18,8 @@ export interface StackNews {
 }
 
 export function stackNews(tx: ReadTx, name: string): StackNews {
-  const stack = findStack(tx, name) ?? labelledStack(tx, name);
+  // what others still use may outlive a stack: without a service it is none
+  const stack = findStack(tx, name) ?? labelledStack(tx, name, ["service"]);
   if (stack === undefined) return { update: { stack, counts: [] }, isLast: true };
   const keys = new Map((stack.deployment?.services ?? []).map((service) => [service.name, service.key]));
   const counts = tx
@@ -39,7 +40,7 @@ function countsOf(
   return {
     key: named.keys.get(name) ?? serviceKey(name, named.stackName),
     counts: countTasks(service, { tasks, node }),
-    trouble: serviceTrouble(name, tasks, node),
+    trouble: serviceTrouble(service, tasks, node),
   };
 }
 
