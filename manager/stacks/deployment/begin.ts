@@ -138,7 +138,7 @@ function keyOf(stack: Stack, serviceName: string): string {
   return serviceName.startsWith(prefix) ? serviceName.slice(prefix.length) : serviceName;
 }
 
-/** Names of stacks are not unique in the store's eyes: the oldest is the one. */
+/** By its exact name: look-ups by name, and what the store lets be beside it, know no case. */
 export function findStack(tx: ReadTx, name: string): Stack | undefined {
   return tx.list("stack", { by: "name", name }).find((stack) => stackName(stack) === name);
 }

@@ -32,7 +32,8 @@ export function updateWords(message: string): string {
   const advice = /; (to go on|going back to the specification|there is no earlier specification)/.exec(
     message,
   );
-  return short(advice === null ? message : message.slice(0, advice.index));
+  const cause = advice === null ? message : message.slice(0, advice.index);
+  return short(cause.replace(/^rollback completed; /, ""));
 }
 
 /** "1 of 3 tasks run" */

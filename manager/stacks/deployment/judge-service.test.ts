@@ -160,6 +160,16 @@ test("an update that is paused has failed; one that is rolled back, too, unless 
   const tasks = [running(1), running(2)];
   assert.equal(judge(tasks, { service: back }).failure, message.split(";")[0]);
   assert.equal(judge(tasks, { service: back, goingBack: true }).failure, "");
+  const completed = (startedAtMs: number) =>
+    service({
+      updateStatus: {
+        ...{ state: UpdateState.ROLLBACK_COMPLETED, startedAtMs, completedAtMs: NOW_MS },
+        message: `rollback completed; ${message}`,
+      },
+    });
+  assert.equal(judge(tasks, { service: completed(NOW_MS) }).failure, message.split(";")[0]);
+  assert.equal(judge(tasks, { service: completed(NOW_MS), goingBack: true }).failure, "");
+  assert.equal(judge(tasks, { service: completed(NOW_MS - 90_000) }).failure, "", "it was before");
   const paused = service({
     updateStatus: { state: UpdateState.ROLLBACK_PAUSED, message: "rollback paused" },
   });

@@ -271,7 +271,7 @@ function isImageRefused(task: Task): boolean {
 }
 
 function judgeUpdate(judgement: Judgement): void {
-  const { service, goingBack } = judgement.input;
+  const { service, goingBack, sinceMs } = judgement.input;
   const status = service.updateStatus;
   switch (status?.state) {
     case UpdateState.PAUSED:
@@ -280,6 +280,11 @@ function judgeUpdate(judgement: Judgement): void {
       return;
     case UpdateState.ROLLBACK_STARTED:
       if (!goingBack) judgement.fail(updateWords(status.message) || "its update was rolled back");
+      return;
+    case UpdateState.ROLLBACK_COMPLETED:
+      // nobody may have looked while it went on: the leader may be another by now
+      if (!goingBack && status.startedAtMs >= sinceMs)
+        judgement.fail(updateWords(status.message) || "its update was rolled back");
       return;
     default:
       return;

@@ -71,21 +71,26 @@ function filesNamed(tx: ReadTx, table: FileTable, name: string) {
   return table === "secret" ? tx.list("secret", lookup) : tx.list("config", lookup);
 }
 
-/** After going back: what the failed revision brought with it, and no other names. */
+/** After going back: what the failed revision, and superseded ones before it, brought, and no good one names. */
 export function objectsMadeBy(tx: ReadTx, failed: StackRevision, stack: Stack): readonly Step[] {
-  const { definition } = failed;
-  if (definition === undefined) return [];
   const steps: Step[] = [];
-  const others = tx
-    .list("stackRevision", { by: "stackId", stackId: stack.id })
-    .filter(({ id, outcome }) => id !== failed.id && outcome !== RevisionOutcome.FAILED);
+  const all = tx.list("stackRevision", { by: "stackId", stackId: stack.id });
+  const good = all.filter(({ outcome }) => outcome === RevisionOutcome.GOOD);
+  const tried = all.filter(
+    ({ number, outcome }) =>
+      number > stack.goodRevision && number <= failed.number && outcome !== RevisionOutcome.GOOD,
+  );
+  const sinceMs = Math.min(...tried.map(({ madeAtMs }) => madeAtMs), failed.madeAtMs) - CLOCK_SLACK_MS;
   const isNew = (object: { readonly meta?: { readonly createdAtMs: number } | undefined }): boolean =>
-    (object.meta?.createdAtMs ?? 0) >= failed.madeAtMs - CLOCK_SLACK_MS;
-  const elsewhere = new Set(others.flatMap((other) => [...networkNames(other.definition)]));
-  const made = networkNames({
-    ...definition,
-    networks: definition.networks.filter(({ external }) => !external),
-  });
+    (object.meta?.createdAtMs ?? 0) >= sinceMs;
+  const elsewhere = new Set(good.flatMap(({ definition }) => [...networkNames(definition)]));
+  const made = new Set(
+    tried.flatMap(({ definition }) =>
+      (definition?.networks ?? [])
+        .filter(({ external }) => !external)
+        .map(({ spec }) => spec?.annotations?.name ?? ""),
+    ),
+  );
   for (const network of tx.list("network", { by: "stackName", stackName: stackName(stack) })) {
     const name = network.spec?.annotations?.name ?? "";
     if (isLeaving(network)) continue;
@@ -93,10 +98,14 @@ export function objectsMadeBy(tx: ReadTx, failed: StackRevision, stack: Stack): 
       steps.push({ kind: "removeNetwork", networkId: network.id });
   }
   for (const table of TABLES) {
-    const named = new Set(others.flatMap((other) => [...fileNames(other.definition, table)]));
-    for (const { annotations, external } of filesOf(definition, table)) {
-      const name = annotations?.name ?? "";
-      const object = external || named.has(name) ? undefined : findFile(tx, table, name);
+    const named = new Set(good.flatMap(({ definition }) => [...fileNames(definition, table)]));
+    const brought = new Set(
+      tried
+        .flatMap(({ definition }) => (definition === undefined ? [] : filesOf(definition, table)))
+        .flatMap(({ annotations, external }) => (external ? [] : [annotations?.name ?? ""])),
+    );
+    for (const name of brought) {
+      const object = named.has(name) ? undefined : findFile(tx, table, name);
       if (object !== undefined && isNew(object)) steps.push({ kind: "removeFile", table, id: object.id });
     }
   }

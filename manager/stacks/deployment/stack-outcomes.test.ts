@@ -207,12 +207,18 @@ test("a newer deployment supersedes one under way; what that created goes with t
   await lab.deploy("shop", { services: { web: {} } });
   await lab.toTheEnd("shop");
   lab.run = (task) => ({ state: isOf(task, "shop_web") ? TaskState.RUNNING : TaskState.STARTING });
-  await lab.deploy("shop", { services: { web: {}, extra: {} } });
-  await lab.deploy("shop", { services: { web: {}, more: {} } }, { timeoutMs: 10_000 });
+  await lab.deploy("shop", { networks: { first: {} }, services: { web: {}, extra: {} } });
+  await lab.advance(120_000);
+  const more = { networks: { first: {}, second: {} }, services: { web: {}, more: {} } };
+  await lab.deploy("shop", more, { timeoutMs: 10_000 });
   assert.equal(lab.revisions("shop")[1]?.outcome, "REVISION_OUTCOME_SUPERSEDED");
   await lab.toTheEnd("shop");
   assert.equal(lab.tell("shop"), "went back 3, good 1: web unchanged, more removed, extra removed");
   assert.equal(lab.named("shop_extra"), undefined);
+  assert.deepEqual(
+    lab.test.store.view((tx) => tx.list("network")),
+    [],
+  );
   await lab.close();
 });
 
