@@ -5,6 +5,7 @@
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import { formatAddress, type IpFamily, parseAddress } from "../../net-overlay/ipam/cidr.js";
+import { isNodeNetwork } from "../../proto/engine/node-networks.js";
 import type { Network, Service, Task } from "../../proto/gen/skein/v1/objects.js";
 import {
   type Endpoint,
@@ -155,9 +156,16 @@ function overlaysOf(
   return overlays;
 }
 
+/** Networks of the node are nothing to allocate on: whoever asks for an address there waits for ever. */
+function ofCluster(
+  networks: readonly NetworkAttachmentConfig[] | undefined,
+): readonly NetworkAttachmentConfig[] {
+  return (networks ?? []).filter(({ target }) => !isNodeNetwork(target));
+}
+
 function vipNetworks(service: Service): readonly NetworkAttachmentConfig[] {
   return (service.spec?.endpoint?.mode ?? EndpointMode.VIP) === EndpointMode.VIP
-    ? (service.spec?.task?.networks ?? [])
+    ? ofCluster(service.spec?.task?.networks)
     : [];
 }
 
@@ -301,13 +309,13 @@ export function protocolName(port: Pick<PortConfig, "protocol">): string {
   return port.protocol === PortProtocol.SCTP ? "sctp" : "tcp";
 }
 
-/** @returns one attachment per network of the task, with its addresses. */
+/** @returns one attachment per network of the task, but for those of its node, with its addresses. */
 export function allocateTask(
   space: AddressSpace,
   task: Task,
   view: AllocationView,
 ): readonly TaskAttachment[] | Refusal {
-  const wanted = task.spec?.networks ?? [];
+  const wanted = ofCluster(task.spec?.networks);
   const overlays = overlaysOf(wanted, view, space);
   if (overlays instanceof Refusal) return overlays;
   const attachments: TaskAttachment[] = [];

@@ -285,3 +285,17 @@ test("the first look at many tasks lets others run meanwhile", async () => {
   assert.ok(turns > 10, `${turns} turns`);
   await allocator.close();
 });
+
+test("a task on a network of its node has no address, and waits for none", async () => {
+  const lab = new ControlLab();
+  await lab.addNodes("a");
+  await lab.createService("exporter", { task: { networks: [{ target: "host" }] } });
+  await lab.settle();
+  const [task] = lab.test.store.view((tx) => tx.list("task"));
+  assert.equal(task?.status?.state, TaskState.RUNNING);
+  assert.deepEqual(task?.networks, []);
+  assert.deepEqual(lab.service("exporter").endpoint?.virtualIps, []);
+  await lab.removeService("exporter");
+  assert.deepEqual(lab.tasks("exporter"), []);
+  await lab.close();
+});

@@ -1,8 +1,10 @@
 /**
  * Turns names in a service specification into ids, and refuses what does not exist or cannot be used.
- * Pure over a read of the store. Invariant: a stored service refers by id only.
+ * Pure over a read of the store. Invariant: a stored service refers by id only, but for
+ * networks of the node, which have none.
  */
 import { FailedPreconditionError, InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
+import { isNodeNetwork } from "../../proto/engine/node-networks.js";
 import type { Service } from "../../proto/gen/skein/v1/objects.js";
 import {
   type ConfigReference,
@@ -48,6 +50,7 @@ export function resolveReferences(tx: ReadTx, task: TaskSpec, before?: ServiceSp
 }
 
 function resolveNetwork(tx: ReadTx, attachment: NetworkAttachmentConfig): NetworkAttachmentConfig {
+  if (isNodeNetwork(attachment.target)) return attachment; // no network of the cluster may have such a name
   const network = findObject(tx, "network", attachment.target);
   const name = network.spec?.annotations?.name ?? network.id;
   if (network.spec?.ingress === true) {

@@ -5,6 +5,7 @@
 import { InvalidArgumentError, messageOf, SkeinError } from "../../base/errors/errors.js";
 import { parseAddress } from "../../net-overlay/ipam/cidr.js";
 import { isAddress, isInterfaceName, isSubnet } from "../../net-overlay/ipam/host-addresses.js";
+import { isNodeNetwork } from "../../proto/engine/node-networks.js";
 import {
   BalancePolicy,
   EndpointMode,
@@ -45,6 +46,7 @@ const SERVICE_CHECKS: readonly ((spec: ServiceSpec) => void)[] = [
   ({ endpoint }) => checkBalance(endpoint),
   checkVirtualAddresses,
   checkChosenAddresses,
+  checkNodeNetworks,
 ];
 
 /** @returns what each of the checks says, not the first alone; empty: all is well. */
@@ -106,6 +108,23 @@ function checkUpdateConfig(config: UpdateConfig | undefined, name: "update" | "r
       "TaskSpec: a failed rollback cannot be rolled back: want pause or continue",
     );
   }
+}
+
+/** A task in its node's network has no place of its own where anything could be published or named. */
+function checkNodeNetworks({ task, endpoint }: ServiceSpec): void {
+  const networks = task?.networks ?? [];
+  const own = networks.find(({ target }) => isNodeNetwork(target));
+  if (own === undefined) return;
+  const name = `network ${own.target} of the node`;
+  if (networks.length > 1) throw new InvalidArgumentError(`${name} excludes other networks`);
+  if ((endpoint?.ports.length ?? 0) > 0)
+    throw new InvalidArgumentError(
+      `${name} excludes published ports: a task's own are those of its node, or none`,
+    );
+  if ((endpoint?.virtualAddresses ?? []).length > 0)
+    throw new InvalidArgumentError(`${name} excludes virtual addresses`);
+  if (own.aliases.length > 0 || own.addresses.length > 0)
+    throw new InvalidArgumentError(`${name} gives neither aliases nor addresses`);
 }
 
 function checkVirtualAddresses({ endpoint, task }: ServiceSpec): void {

@@ -5,6 +5,7 @@ import { Node, type Service, Task } from "../../proto/gen/skein/v1/objects.js";
 import {
   BalancePolicy,
   EndpointMode,
+  EndpointSpec,
   PortConfig,
   PortProtocol,
   PublishMode,
@@ -265,6 +266,35 @@ test("references to nothing, to the ingress network, and twice to one place are 
     create(t, withContainer({ secrets: twice })),
     /secret references 'key' and 'key' have a conflicting target: 'key'/,
   );
+});
+
+test("a network of the node is named, alone, and nothing is published there", async () => {
+  const t = await createTestControl();
+  await addReferences(t);
+  const on = (name: string, ...targets: readonly string[]): ServiceSpec =>
+    serviceSpec(name, {
+      task: { container: { image: "a" }, networks: targets.map((target) => ({ target })) },
+    });
+  const service = await create(t, on("exporter", "host"));
+  assert.deepEqual(
+    service.spec?.task?.networks.map(({ target }) => target),
+    ["host"],
+  );
+  await create(t, on("offline", "none"));
+  await assert.rejects(
+    create(t, on("both", "host", "front")),
+    /network host of the node excludes other networks/,
+  );
+  const published = {
+    ...on("web", "host"),
+    endpoint: EndpointSpec.fromPartial({ ports: [{ targetPort: 80 }] }),
+  };
+  await assert.rejects(create(t, published), /network host of the node excludes published ports/);
+  const chosen = {
+    ...on("vip", "none"),
+    endpoint: EndpointSpec.fromPartial({ virtualAddresses: ["10.0.1.9"] }),
+  };
+  await assert.rejects(create(t, chosen), /network none of the node excludes virtual addresses/);
 });
 
 test("a port that the swarm itself talks through cannot be published", async () => {

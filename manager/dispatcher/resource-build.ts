@@ -4,6 +4,7 @@
  * services or peers.
  */
 import { PLACEHOLDER, placeholderValue } from "../../proto/dispatch/task-placeholders.js";
+import { isNodeNetwork } from "../../proto/engine/node-networks.js";
 import {
   type EndpointResource,
   EndpointState,
@@ -116,11 +117,9 @@ export function serviceResourceOf(service: Service): ServiceResource {
     ports: (service.endpoint?.ports ?? []).filter(
       (port) => port.publishMode === PublishMode.INGRESS && port.publishedPort > 0,
     ),
-    aliases: (service.spec?.task?.networks ?? []).map((network) => ({
-      networkId: network.target,
-      addresses: [],
-      aliases: network.aliases,
-    })),
+    aliases: (service.spec?.task?.networks ?? [])
+      .filter(({ target }) => !isNodeNetwork(target))
+      .map((network) => ({ networkId: network.target, addresses: [], aliases: network.aliases })),
     balance: service.spec?.endpoint?.balance ?? BalancePolicy.ROUND_ROBIN,
     idleTimeoutMs: service.spec?.endpoint?.idleTimeoutMs,
   };

@@ -5,6 +5,7 @@
  * each other.
  * Pure. Invariant: reads the committed state and the transaction only, so every replica decides alike.
  */
+import { isNodeNetwork } from "../../proto/engine/node-networks.js";
 import { chosenPorts, conflictingPortKeys, indexKeys, nameKey, nameOf, portKey } from "./index-keys.js";
 import type { StoreState } from "./store-state.js";
 import { storeKey } from "./tables.js";
@@ -152,7 +153,9 @@ function brokenByService(
   }
   const task = after.spec?.task;
   const references: readonly (readonly ["network" | "secret" | "config", string])[] = [
-    ...(task?.networks ?? []).map((network) => ["network", network.target] as const),
+    ...(task?.networks ?? [])
+      .filter(({ target }) => !isNodeNetwork(target))
+      .map(({ target }) => ["network", target] as const),
     ...(task?.container?.secrets ?? []).map((secret) => ["secret", secret.secretId] as const),
     ...(task?.container?.configs ?? []).map((config) => ["config", config.configId] as const),
   ];
