@@ -23,6 +23,8 @@ export interface ServicesPlan {
   /** First of those without which the stack can't be; undefined: none has failed. */
   readonly failed: { readonly key: string; readonly message: string } | undefined;
   readonly allSettled: boolean;
+  /** Nothing is missing but the time to believe it. */
+  readonly allReached: boolean;
   /**
    * The first that is not reached, for who waits too long; one that waits for others only if there is none
    * else.
@@ -62,7 +64,7 @@ export function planServices(plan: StackPlanBuilder, input: ServicesInput): Serv
     compared: 0,
   };
   for (const at of services.keys()) noteApplied(look, at);
-  if (plan.gone) return { failed: undefined, allSettled: false, unreached: undefined };
+  if (plan.gone) return { failed: undefined, allSettled: false, allReached: false, unreached: undefined };
   for (const service of inOrder(services)) applyWhenDue(look, look.at.get(service.key) ?? 0, service);
   return summary(look);
 }
@@ -282,6 +284,7 @@ function summary(look: Look): ServicesPlan {
   let unreached: ServicesPlan["unreached"];
   let waiting: ServicesPlan["unreached"];
   let allSettled = true;
+  let allReached = true;
   for (const [at, wanted] of input.definition.services.entries()) {
     const progress = plan.progress(at);
     if (progress === undefined) continue;
@@ -301,9 +304,10 @@ function summary(look: Look): ServicesPlan {
       }
     }
     allSettled = false;
+    if (verdict?.reached !== true) allReached = false;
     const lacks = { key, message: message || verdict?.message || "it is not reached" };
     if (state === StackServiceState.WAITING) waiting ??= lacks;
     else unreached ??= lacks;
   }
-  return { failed, allSettled, unreached: unreached ?? waiting };
+  return { failed, allSettled, allReached, unreached: unreached ?? waiting };
 }

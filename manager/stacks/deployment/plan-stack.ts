@@ -56,7 +56,7 @@ function planApplying(plan: StackPlanBuilder): StackPlan {
   const definition = revision?.definition;
   if (definition === undefined) return fail(plan, revision, "its revision is gone");
   const parts = planParts(plan, definition);
-  if (parts === "begun") return plan.end();
+  if (parts === "begun") return isLate(plan) ? fail(plan, revision, PARTS_LATE) : plan.end();
   if (parts !== "there") return fail(plan, revision, parts);
   const good = goodDefinition(view, before.revision);
   const services = planServices(plan, {
@@ -69,7 +69,9 @@ function planApplying(plan: StackPlanBuilder): StackPlan {
   if (plan.gone) return afterGone(plan, revision);
   if (services.failed !== undefined)
     return fail(plan, revision, `service ${services.failed.key}: ${services.failed.message}`);
-  if (services.allSettled) return reach(plan, revision, definition);
+  // a monitor may be longer than the deadline: what is reached by then has not failed
+  const isReached = services.allSettled || (services.allReached && isLate(plan));
+  if (isReached) return reach(plan, revision, definition);
   const late = lateWords(plan, services);
   return late === undefined ? plan.end() : fail(plan, revision, late);
 }
@@ -88,10 +90,16 @@ function planParts(plan: StackPlanBuilder, definition: StackDefinition): string 
   return "begun";
 }
 
+/** The store refuses them again and again: a name, for one, is taken by what is on its way out. */
+const PARTS_LATE = "its networks, secrets and configs could not be made in time";
+
+function isLate({ before, view }: StackPlanBuilder): boolean {
+  return view.nowMs >= before.deadlineMs;
+}
+
 function lateWords(plan: StackPlanBuilder, { unreached }: ServicesPlan): string | undefined {
-  const { deadlineMs } = plan.before;
-  if (plan.view.nowMs < deadlineMs) {
-    plan.wakeAt(deadlineMs);
+  if (!isLate(plan)) {
+    plan.wakeAt(plan.before.deadlineMs);
     return undefined;
   }
   const { key, message } = unreached ?? { key: "", message: "" };
@@ -212,7 +220,7 @@ function planGoingBack(plan: StackPlanBuilder): StackPlan {
   }
   if (plan.more) return plan.end();
   const parts = planParts(plan, definition);
-  if (parts === "begun") return plan.end();
+  if (parts === "begun") return isLate(plan) ? stuck(plan, PARTS_LATE) : plan.end();
   if (parts !== "there") return stuck(plan, parts);
   const services = planServices(plan, {
     definition,

@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Network, Task } from "../../../proto/gen/skein/v1/objects.js";
 import { StackCondition } from "../../../proto/gen/skein/v1/stack_types.js";
 import {
   FailureAction,
@@ -117,6 +118,36 @@ test("what is not reached by the deadline has failed, and the service is named",
     lab.failure("shop"),
     /^service web was not reached in time: 0 of 1 tasks run; there is no good revision/,
   );
+  await lab.close();
+});
+
+test("what is reached by the deadline is good, though its monitor goes on for longer", async () => {
+  const lab = new StackLab();
+  await lab.addNodes("n1");
+  const spec = { update: { monitorMs: 1_200_000 } };
+  await lab.deploy("shop", { services: { web: { spec } } }, { timeoutMs: 60_000 });
+  await lab.advance(59_999);
+  assert.match(lab.tell("shop"), /^applying 1/);
+  await lab.advance(1);
+  assert.equal(lab.tell("shop"), "reached 1, good 1: web reached");
+  await lab.close();
+});
+
+test("a network whose name something on its way out keeps ends the deployment at its deadline", async () => {
+  const lab = new StackLab();
+  await lab.addNodes("n1");
+  await lab.test.store.update((tx) => {
+    const spec = { annotations: { name: "shop_net" } };
+    tx.create("network", Network.fromPartial({ id: "old", spec, pendingDelete: true }));
+    const held = { spec: { networks: [{ target: "old" }] }, status: { state: TaskState.RUNNING } };
+    tx.create("task", Task.fromPartial({ id: "user", ...held }));
+  });
+  const sketch = { networks: { net: {} }, services: { web: { networks: ["net"] } } };
+  await lab.begin("shop", sketch, { timeoutMs: 10_000 });
+  await lab.advance(5_000);
+  assert.match(lab.tell("shop"), /^applying 1/);
+  await lab.toTheEnd("shop");
+  assert.match(lab.failure("shop"), /^its networks, secrets and configs could not be made in time; /);
   await lab.close();
 });
 
