@@ -76,6 +76,21 @@ test("stop-first: the old task runs until the new one is prepared, then stops be
   await lab.close();
 });
 
+test("a task that holds its successor's address stops first, as soon as a node is there for that one", async () => {
+  const lab = await twoNodes();
+  await lab.createNetwork("net", "10.9.0.0/24");
+  await lab.createService("web", { task: { networks: [{ target: "net", addresses: ["10.9.0.9"] }] } });
+  assert.deepEqual(states(lab), ["n1 RUNNING/RUNNING"]);
+  await lab.setAvailability("n1", DRAIN);
+  await lab.advance(60_000);
+  assert.equal(lab.running("web").length, 1, "no node would take it");
+  await lab.addNodes("n2");
+  await lab.settle();
+  assert.deepEqual(states(lab), ["n2 RUNNING/RUNNING", "n1 SHUTDOWN/SHUTDOWN"]);
+  assert.deepEqual(lab.tasks("web")[0]?.networks[0]?.addresses, ["10.9.0.9/24"]);
+  await lab.close();
+});
+
 test("no other node: the task stays and says why, until the deadline", async () => {
   const lab = await twoNodes();
   await lab.createService("web", {});

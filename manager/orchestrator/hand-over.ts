@@ -18,6 +18,7 @@ import { mustWaitFor, waitLimitMs } from "./restart-policy.js";
 import { dueAtMs, nodeName, type PlanBuilder } from "./service-plan.js";
 import { displacedBecause, type Slot } from "./slot.js";
 import { isDirty } from "./spec-equality.js";
+import { isTakenBySome } from "./stranded.js";
 import { openWait } from "./task-account.js";
 import { isRunning, isTerminal, isWanted, observedState, stateRank } from "./task-state.js";
 
@@ -138,12 +139,24 @@ export function successorInWords(plan: PlanBuilder, successor: Task | undefined)
   return `its successor on ${node} ${plan.startFirst ? "to run" : "to be prepared"}`;
 }
 
+/**
+ * It holds the address that its successor is to have, which is prepared only then: it serves on as long as no
+ * node is there for that one.
+ */
+function mustGoFirst(plan: PlanBuilder, task: Task): boolean {
+  if (!(task.spec?.networks ?? []).some(({ addresses }) => addresses.length > 0)) return false;
+  if (isTakenBySome(plan)) return true;
+  plan.waitsForNodes = true;
+  return false;
+}
+
 /** Displaced tasks of the slot that serve until their successor can. */
 export function holdDisplaced(plan: PlanBuilder, slot: Slot, successor: Task | undefined): void {
   for (const task of slot.displaced) {
     if (plan.touched.has(task.id)) continue;
-    if (isRunning(task)) holdUntilDeadline(plan, task, successorInWords(plan, successor));
-    else if (successor !== undefined) {
+    const goesFirst = isRunning(task) && mustGoFirst(plan, task);
+    if (isRunning(task) && !goesFirst) holdUntilDeadline(plan, task, successorInWords(plan, successor));
+    else if (successor !== undefined || goesFirst) {
       const node = plan.input.node(task.nodeId);
       plan.stop(task, { kind: "node", detail: (node && displacedBecause(task, node)) ?? "displaced" });
     }

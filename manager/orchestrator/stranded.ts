@@ -25,11 +25,17 @@ export function isWaitedFor(plan: PlanBuilder, node: Node): boolean {
 export function isStranded(plan: PlanBuilder, task: Task): boolean {
   const node = plan.input.node(task.nodeId);
   if (node === undefined) return false;
-  const takesIt = (other: Node): boolean =>
-    other.status?.state === NodeState.READY &&
-    (other.spec?.availability ?? NodeAvailability.ACTIVE) === NodeAvailability.ACTIVE &&
-    satisfiesPlacement(other, plan.service.spec?.task?.placement);
-  if (plan.input.nodes.some(takesIt) || !isWaitedFor(plan, node)) return false;
+  if (isTakenBySome(plan) || !isWaitedFor(plan, node)) return false;
   plan.waitsForNodes = true;
   return true;
+}
+
+/** @returns whether a node is there that takes new tasks, the service's among them. */
+export function isTakenBySome(plan: PlanBuilder): boolean {
+  return plan.input.nodes.some(
+    (node) =>
+      node.status?.state === NodeState.READY &&
+      (node.spec?.availability ?? NodeAvailability.ACTIVE) === NodeAvailability.ACTIVE &&
+      satisfiesPlacement(node, plan.service.spec?.task?.placement),
+  );
 }
