@@ -6,14 +6,15 @@
  * Source: Compose Specification, "Env_file format"; Docker's environment file reference.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
-import { FILLED_LENGTH_MAX, interpolate, type Variables } from "./interpolate.js";
+import { FILLED_LENGTH_MAX, interpolate, type Variables, variableOf } from "./interpolate.js";
 
 /** null: the name stood without a value, and the environment has none either. */
 export type EnvEntries = ReadonlyMap<string, string | null>;
 
 export interface DotenvOptions {
-  /** Names in values: these first, then what the file said above. */
+  /** Names in values: these first, then what the file said above, then what files before it said. */
   readonly variables: Variables;
+  readonly before?: EnvEntries;
   /** Names the file in errors. */
   readonly file: string;
 }
@@ -36,18 +37,16 @@ const ESCAPES: Readonly<Record<string, string>> = {
 export const ENV_FILE_LENGTH_MAX = 1024 * 1024;
 
 /** @throws {InvalidArgumentError} with file and line. */
-export function parseDotenv(text: string, { variables, file }: DotenvOptions): EnvEntries {
+export function parseDotenv(text: string, { variables, before, file }: DotenvOptions): EnvEntries {
   checkLength(text, file);
   const entries = new Map<string, string | null>();
-  const own: Record<string, string | undefined> = Object.create(null) as Record<string, string>; // empty
-  const lookup: Variables = new Proxy(own, {
-    get: (target, name) => (typeof name === "string" ? (variables[name] ?? target[name]) : undefined),
-  });
+  const lookup = (name: string): string | undefined =>
+    variableOf(variables, name) ?? entries.get(name) ?? before?.get(name) ?? undefined;
   const scan = new Scanner(text.replace(/^\uFEFF/, ""), file);
   let length = 0;
   for (let key = scan.key(); key !== undefined; key = scan.key()) {
     if (!key.hasValue) {
-      entries.set(key.name, variables[key.name] ?? null);
+      entries.set(key.name, variableOf(variables, key.name) ?? null);
       continue;
     }
     const { value, expands } = scan.value();
@@ -61,7 +60,6 @@ export function parseDotenv(text: string, { variables, file }: DotenvOptions): E
     if (length > FILLED_LENGTH_MAX)
       scan.fail(`values become longer than ${FILLED_LENGTH_MAX} characters with their variables`);
     entries.set(key.name, full);
-    own[key.name] = full;
   }
   return entries;
 }
@@ -146,7 +144,10 @@ export function parsePlainEnv(text: string, { variables, file }: DotenvOptions):
       );
     if (at >= 0) entries.set(name, line.slice(at + 1));
     // a name alone that nobody has set is left out, as Docker does
-    else if (variables[name] !== undefined) entries.set(name, variables[name]);
+    else {
+      const value = variableOf(variables, name);
+      if (value !== undefined) entries.set(name, value);
+    }
   }
   return entries;
 }

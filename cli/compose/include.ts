@@ -118,7 +118,7 @@ export class ModelReader {
     for (const section of SECTIONS) {
       const [mine, theirs] = [rawOf(model.root[section]), rawOf(other.root[section])];
       const taken = Object.entries(theirs).filter(([name, value]) => {
-        if (mine[name] === undefined) return true;
+        if (!Object.hasOwn(mine, name)) return true;
         if (JSON.stringify(mine[name]) === JSON.stringify(value)) return false;
         const path = [section, name];
         const { file, line } = sources.locate(other.root, path, other.mark);

@@ -26,6 +26,7 @@ test("each form takes the variable, its default or its replacement", () => {
     ["no variable", "no variable"],
     ["a $ b", "a $ b"],
     ["$1", "$1"],
+    ["${constructor:-d}$toString", "d"],
     ["^a$", "^a$"],
   ];
   for (const [text, expected] of cases) assert.equal(expand(text), expected, text);

@@ -8,6 +8,10 @@ import { InvalidArgumentError } from "../../base/errors/errors.js";
 
 export type Variables = Readonly<Record<string, string | undefined>>;
 
+/** undefined: it is not set. Also of a name that every object has: `constructor` is no variable. */
+export const variableOf = (variables: Variables, name: string): string | undefined =>
+  Object.hasOwn(variables, name) ? variables[name] : undefined;
+
 export interface Interpolated {
   readonly text: string;
   /** Whether there was anything to replace (also $$). */
@@ -23,14 +27,18 @@ export const FILLED_LENGTH_MAX = 2 * 1024 * 1024;
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*/;
 
 /** @throws {InvalidArgumentError} a form that is none, or a required variable that is missing. */
-export function interpolate(text: string, variables: Variables): Interpolated {
+export function interpolate(
+  text: string,
+  variables: Variables | ((name: string) => string | undefined),
+): Interpolated {
   if (!text.includes("$")) return { text, changed: false, unset: [] };
   const unset: string[] = [];
-  return { text: expand(text, { variables, unset, depth: 0 }), changed: true, unset };
+  const lookup = typeof variables === "function" ? variables : (name: string) => variableOf(variables, name);
+  return { text: expand(text, { lookup, unset, depth: 0 }), changed: true, unset };
 }
 
 interface State {
-  readonly variables: Variables;
+  readonly lookup: (name: string) => string | undefined;
   readonly unset: string[];
   readonly depth: number;
 }
@@ -78,8 +86,8 @@ function closingBrace(text: string, open: number): number {
   throw new InvalidArgumentError(`invalid interpolation in ${JSON.stringify(text)}: a } is missing`);
 }
 
-function plain(name: string, { variables, unset }: State): string {
-  const value = variables[name];
+function plain(name: string, { lookup, unset }: State): string {
+  const value = lookup(name);
   if (value === undefined) unset.push(name);
   return value ?? "";
 }
@@ -94,7 +102,7 @@ function braced(expression: string, state: State): string {
         `\${NAME}, \${NAME:-default}, \${NAME:?error}, \${NAME:+other}`,
     );
   }
-  const value = state.variables[name];
+  const value = state.lookup(name);
   const isSet = value !== undefined && (operator?.startsWith(":") !== true || value !== "");
   const inner = { ...state, depth: state.depth + 1 };
   switch (operator?.at(-1)) {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ComposeError, findingText } from "./compose-error.js";
 import { type ComposeProject, loadProject } from "./load-project.js";
+import { faultsOf, loadMemory } from "./reading-fixtures.js";
 
 const surroundings = {
   folder: "/project",
@@ -151,6 +152,31 @@ test("interpolated text takes the type its key wants", async () => {
   assert.deepEqual(doc.services["web"]?.environment, { N: "3" });
   const quoted = await load("services: {web: {image: i, deploy: {replicas: '3'}}}");
   assert.equal(quoted.doc.services["web"]?.deploy?.replicas, 3);
+});
+
+test("an env_file knows what those before it said; the shell comes first", async () => {
+  const { doc } = await loadMemory({
+    files: ["services: {web: {image: i, env_file: [a.env, b.env]}}"],
+    others: { "/project/a.env": "A=1\nB=1\n", "/project/b.env": "C=$A-$B-$toString\n" },
+    variables: { B: "shell" },
+  });
+  assert.deepEqual(doc.services["web"]?.environment, { A: "1", B: "1", C: "1-shell-" });
+});
+
+test("names that every object has are names like others", async () => {
+  const { doc } = await loadMemory({
+    files: [
+      "include: [more.yml]\nservices: {web: {image: i, networks: [valueOf], environment: [toString]}}\n" +
+        "networks: {valueOf: }",
+    ],
+    others: { "/project/more.yml": "services: {constructor: {image: i}}" },
+  });
+  assert.deepEqual(Object.keys(doc.services), ["web", "constructor"]);
+  assert.deepEqual(doc.services["web"]?.environment, { toString: null });
+  assert.deepEqual(
+    await faultsOf({ files: ["services: {web: {image: i, extends: toString, depends_on: [valueOf]}}"] }),
+    ['compose.yml:1: services.web.extends: there is no service "toString" in compose.yml'],
+  );
 });
 
 test("environment overrides env_file, keeps numbers as written, and asks the shell for names alone", async () => {

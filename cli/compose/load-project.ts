@@ -118,7 +118,7 @@ export async function loadProject(
   const draft = documentOf(root, services);
   const doc = checkProject(draft, {
     isVersion3,
-    disabled: new Set(Object.keys(rawOf(root["services"])).filter((name) => services[name] === undefined)),
+    disabled: new Set(Object.keys(rawOf(root["services"])).filter((name) => !Object.hasOwn(services, name))),
     found,
     warn: (path, rule) => {
       warnings.push(finding(path, rule));

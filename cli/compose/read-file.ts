@@ -5,7 +5,7 @@
 import { posix } from "node:path";
 import { messageOf } from "../../base/errors/errors.js";
 import { ComposeError, type Finding, type Path, pathText } from "./compose-error.js";
-import type { Variables } from "./interpolate.js";
+import { type Variables, variableOf } from "./interpolate.js";
 import { PORTS_MAX, type Raw, rawOf } from "./long-form.js";
 import { longProject } from "./long-project.js";
 import { mergeServices } from "./merge.js";
@@ -52,7 +52,7 @@ export async function readFileModel(file: ComposeFile, scope: Scope, reading: Re
   const tree = readYaml(file, { sources, variables: isInterpolated ? scope.variables : undefined });
   for (const [variable, { path, mark }] of tree.unset) {
     const hint =
-      reading.unreadVariables[variable] === undefined
+      variableOf(reading.unreadVariables, variable) === undefined
         ? ""
         : "; .env has it, but files with version 3 are read without it, as Docker does: use --env-file .env";
     const rule = `variable ${variable} is not set: it is empty${hint}`;
@@ -122,7 +122,7 @@ export class Extender {
       this.#fail(model, path, `services extend each other in a circle: ${[...chain, link].join(", then ")}`);
     const other = file === undefined ? model : await this.#file(String(file), model, path);
     const baseKey = String(baseName);
-    if (rawOf(other.root["services"])[baseKey] === undefined)
+    if (!Object.hasOwn(rawOf(other.root["services"]), baseKey))
       this.#fail(model, path, `there is no service ${JSON.stringify(baseKey)} in ${other.name}`);
     const base = await this.#service(other, baseKey, [...chain, link]);
     this.#copied += sizeOf(base);

@@ -6,7 +6,7 @@
 import { messageOf } from "../../base/errors/errors.js";
 import type { Path } from "./compose-error.js";
 import { type EnvEntries, parseDotenv, parsePlainEnv } from "./dotenv.js";
-import type { Variables } from "./interpolate.js";
+import { type Variables, variableOf } from "./interpolate.js";
 import { listOf, type Raw, rawOf } from "./long-form.js";
 import type { Sources } from "./sources.js";
 
@@ -28,7 +28,7 @@ export async function withVariables(service: Raw, path: Path, files: VariableFil
   if (envFiles !== undefined || service["environment"] !== undefined) {
     const all = new Map<string, string | null>();
     for (const [i, entry] of listOf(envFiles).entries())
-      for (const [name, value] of await readEntries(rawOf(entry), [...path, "env_file", i], files))
+      for (const [name, value] of await readEntries(rawOf(entry), [...path, "env_file", i], files, all))
         all.set(name, value);
     for (const [name, value] of Object.entries(rawOf(service["environment"])))
       all.set(name, value as string | null); // the long form's
@@ -61,12 +61,17 @@ function looked(
   return Object.fromEntries(
     [...entries].map(([name, value]) => [
       name,
-      value === null || (isVersion3 && value === "") ? (variables[name] ?? value) : value,
+      value === null || (isVersion3 && value === "") ? (variableOf(variables, name) ?? value) : value,
     ]),
   );
 }
 
-async function readEntries(entry: Raw, at: Path, files: VariableFiles): Promise<EnvEntries> {
+async function readEntries(
+  entry: Raw,
+  at: Path,
+  files: VariableFiles,
+  before: EnvEntries = new Map(),
+): Promise<EnvEntries> {
   const { path, required, format } = entry;
   const file = String(path);
   try {
@@ -76,7 +81,7 @@ async function readEntries(entry: Raw, at: Path, files: VariableFiles): Promise<
       return new Map();
     }
     const parse = files.isVersion3 || format === "raw" ? parsePlainEnv : parseDotenv;
-    const entries = parse(text, { variables: files.variables, file });
+    const entries = parse(text, { variables: files.variables, before, file });
     files.budget.entriesLeft -= entries.size;
     if (files.budget.entriesLeft >= 0) return entries;
     files.found(at, "brings too many variables: together the services' files have more than can be read");

@@ -185,7 +185,7 @@ function unknownKey(word: string, schema: Schema, { path, root }: Wrong): string
   if (isService) {
     const deploy = propertiesOf(root, "deployment");
     if (deploy.includes(word)) return `unknown key: it belongs under deploy: deploy.${word}`;
-    const former = FORMER[word];
+    const former = Object.hasOwn(FORMER, word) ? FORMER[word] : undefined;
     if (former !== undefined) return `unknown key: ${former}`;
     const deeper = near === undefined ? nearest(word, deploy) : undefined;
     if (deeper !== undefined) return `unknown key: did you mean deploy.${deeper}?`;

@@ -300,7 +300,7 @@ class Reader {
 
   #checkTag(node: unknown): void {
     const { tag } = node as { tag?: string }; // a node of the library
-    if (tag === undefined || tag in TAGS || PLAIN_TAG.test(tag)) return;
+    if (tag === undefined || Object.hasOwn(TAGS, tag) || PLAIN_TAG.test(tag)) return;
     this.#found(node, `has the unknown tag ${tag}: known are !reset and !override`);
   }
 
@@ -326,7 +326,7 @@ class Reader {
 
 function tagOf(node: unknown): Tag | undefined {
   const tag = (node as { tag?: string } | null)?.tag; // a node of the library
-  return tag === undefined || isAlias(node) ? undefined : TAGS[tag];
+  return tag !== undefined && !isAlias(node) && Object.hasOwn(TAGS, tag) ? TAGS[tag] : undefined;
 }
 
 /** The source of a number that is not printed as it is written. */
