@@ -54,6 +54,7 @@ test("a file that is missing, or too large, is refused unread", async () => {
   );
   const large = write("large.yml", "#".repeat(9 * 2 ** 20));
   await assert.rejects(readProject([large]), /is larger than 8388608 bytes/);
+  await assert.rejects(readProject(["/dev/zero"]), /\/dev\/zero is larger than 8388608 bytes/);
 });
 
 test("profiles come from the flag and from COMPOSE_PROFILES", async () => {
@@ -73,6 +74,7 @@ test("secrets and configs have bytes from content, a variable or a file", async 
   assert.equal(await text({ environment: "V" }), "v");
   assert.equal(await text({ file: path }), "s");
   assert.equal(await text({ external: true, name: "n" }), undefined);
+  await assert.rejects(text({ file: "/dev/zero" }), /is larger than 8388608 bytes/);
   await assert.rejects(
     text({ environment: "GONE" }),
     /key takes its data from the variable GONE, which is not set/,

@@ -2,13 +2,13 @@
  * Reads compose files, the files they name and the variables of the environment. Edge: to the file system,
  * standard input and the environment.
  */
+import { createReadStream } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
-import { readInput } from "../context.js";
 import { parseDotenv } from "./dotenv.js";
-import type { Variables } from "./interpolate.js";
+import { type Variables, variableOf } from "./interpolate.js";
 import { type ComposeProject, isVersion3Text, loadProject } from "./load-project.js";
 import type { FileDoc } from "./model.js";
 import { profilesOf } from "./profiles.js";
@@ -44,7 +44,7 @@ export async function readProject(
   const texts = await Promise.all(
     files.map(async (path) => ({
       name: path === "-" ? "stdin" : path,
-      text: path === "-" ? (await readInput(path)).toString("utf8") : await readText(path),
+      text: path === "-" ? (await readStream(process.stdin, "stdin")).toString("utf8") : await readText(path),
     })),
   );
   const [first = "-"] = files;
@@ -108,16 +108,33 @@ async function readText(path: string): Promise<string> {
 
 async function readOptional(path: string): Promise<string | undefined> {
   try {
-    const { size } = await stat(path);
-    if (size > BYTES_MAX)
-      throw new InvalidArgumentError(`${path} is larger than ${BYTES_MAX} bytes, it has ${size}`);
-    return await readFile(path, "utf8");
+    return (await readBytes(path)).toString("utf8");
   } catch (error) {
     if (error instanceof InvalidArgumentError) throw error;
     const { code } = error as NodeJS.ErrnoException; // of node:fs
     if (code === "ENOENT" || code === "ENOTDIR") return undefined;
     throw new InvalidArgumentError(`cannot read ${path}: ${messageOf(error)}`, { cause: error });
   }
+}
+
+/** @throws {InvalidArgumentError} it is too large; {Error} of node:fs. */
+async function readBytes(path: string): Promise<Buffer> {
+  const info = await stat(path);
+  if (info.size > BYTES_MAX)
+    throw new InvalidArgumentError(`${path} is larger than ${BYTES_MAX} bytes, it has ${info.size}`);
+  // pipes and devices have no size, and some no end
+  return info.isFile() ? readFile(path) : readStream(createReadStream(path), path);
+}
+
+async function readStream(stream: AsyncIterable<unknown>, name: string): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let sizeBytes = 0;
+  for await (const chunk of stream) {
+    chunks.push(chunk as Buffer); // no encoding is set
+    sizeBytes += (chunk as Buffer).length;
+    if (sizeBytes > BYTES_MAX) throw new InvalidArgumentError(`${name} is larger than ${BYTES_MAX} bytes`);
+  }
+  return Buffer.concat(chunks);
 }
 
 /**
@@ -132,7 +149,7 @@ export async function readFileObject(
   if (doc.external === true) return undefined;
   if (doc.content !== undefined) return Buffer.from(doc.content);
   if (doc.environment !== undefined) {
-    const value = variables[doc.environment];
+    const value = variableOf(variables, doc.environment);
     if (value === undefined)
       throw new InvalidArgumentError(
         `${key} takes its data from the variable ${doc.environment}, which is not set`,
@@ -141,8 +158,9 @@ export async function readFileObject(
   }
   if (doc.file === undefined) return undefined;
   try {
-    return await readFile(doc.file);
+    return await readBytes(doc.file);
   } catch (error) {
+    if (error instanceof InvalidArgumentError) throw error;
     throw new InvalidArgumentError(`cannot read ${doc.file} for ${key}: ${messageOf(error)}`, {
       cause: error,
     });
