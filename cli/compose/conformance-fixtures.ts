@@ -225,7 +225,7 @@ const APART: ComposeDoc = {
           type: "bind",
           source: "/s",
           target: "/t",
-          bind: { propagation: "rshared", create_host_path: true, recursive: "disabled" },
+          bind: { propagation: "rshared", create_host_path: false, recursive: "disabled" },
         },
       ],
       secrets: [{ source: "key" }],

@@ -32,7 +32,9 @@ const VOLUMES: Table = {
   "[].consistency": to("Container.Mounts[].Consistency: mounts of Linux keep what all of its words promise"),
   "[].bind": to("Container.Mounts[].BindOptions"),
   "[].bind.propagation": to("Container.Mounts[].BindOptions.Propagation"),
-  "[].bind.create_host_path": to("Container.Mounts[].BindOptions.CreateMountpoint"),
+  "[].bind.create_host_path": to(
+    "Container.Mounts[].BindOptions.CreateMountpoint; with a version only if it is true, else unless it is false",
+  ),
   "[].bind.recursive": to(
     "Container.Mounts[].BindOptions: NonRecursive, ReadOnlyNonRecursive, ReadOnlyForceRecursive",
   ),

@@ -25,7 +25,7 @@ function mountOf(doc: MountDoc, scope: ServiceScope, index: number): Json {
     Target: doc.target,
     ReadOnly: ifTrue(doc.read_only),
     Consistency: doc.consistency,
-    BindOptions: bindOptions(doc),
+    BindOptions: bindOptions(doc, scope),
     VolumeOptions: nonEmpty(volumeOptions(doc, scope)),
     TmpfsOptions: nonEmpty(
       given({ SizeBytes: bytesOf(doc.tmpfs?.size, "tmpfs.size"), Mode: doc.tmpfs?.mode }),
@@ -55,11 +55,19 @@ function sourceOf(doc: MountDoc, { project, naming }: ServiceScope): string | un
   return Object.hasOwn(project.volumes, source) ? naming.nameOf("volumes", source) : source;
 }
 
-function bindOptions({ bind, read_only: readOnly }: MountDoc): Json | undefined {
+/**
+ * A folder that is not there is made, unless the file says no; with a version the file must ask for it, as
+ * Docker's client never does. Source: Compose Specification, create_host_path.
+ */
+function bindOptions(
+  { type, bind, read_only: readOnly }: MountDoc,
+  { versioned }: ServiceScope,
+): Json | undefined {
+  const makesSource = bind?.create_host_path ?? (type === "bind" && !versioned);
   return nonEmpty(
     given({
       Propagation: bind?.propagation,
-      CreateMountpoint: ifTrue(bind?.create_host_path),
+      CreateMountpoint: ifTrue(makesSource),
       NonRecursive: ifTrue(bind?.recursive === "disabled"),
       // read-only as deep as the kernel can, unless the file says how deep
       ReadOnlyNonRecursive: ifTrue(readOnly === true && bind?.recursive === "writable"),

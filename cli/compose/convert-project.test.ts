@@ -131,9 +131,29 @@ volumes: {data: {driver: nfs, driver_opts: {o: 1.10}}, kept: {external: true}}
       VolumeOptions: { Labels: STACK, DriverConfig: { Name: "nfs", Options: { o: "1.10" } } },
     },
     { Type: "volume", Source: "kept", Target: "/k", ReadOnly: true },
-    { Type: "bind", Source: "/project/x", Target: "/x" },
+    { Type: "bind", Source: "/project/x", Target: "/x", BindOptions: { CreateMountpoint: true } },
     { Type: "volume", Target: "/anonymous" },
   ]);
+});
+
+test("the folder of a bind mount is made, unless the file says no; with a version it must say yes", async () => {
+  const made = async (head: string): Promise<unknown[]> => {
+    const { services } = await convert(`${head}services:
+  web:
+    image: i
+    volumes:
+      - ./a:/a
+      - {type: bind, source: ./b, target: /b}
+      - {type: bind, source: ./c, target: /c, bind: {create_host_path: false}}
+      - {type: bind, source: ./d, target: /d, bind: {create_host_path: true}}
+`);
+    const task = services[0]?.["TaskTemplate"] as {
+      ContainerSpec: { Mounts: { BindOptions?: { CreateMountpoint?: boolean } }[] };
+    };
+    return task.ContainerSpec.Mounts.map(({ BindOptions }) => BindOptions?.CreateMountpoint);
+  };
+  assert.deepEqual(await made(""), [true, true, undefined, true]);
+  assert.deepEqual(await made('version: "3.8"\n'), [undefined, undefined, undefined, true]);
 });
 
 test("every honoured key reaches the API's specification", async () => {

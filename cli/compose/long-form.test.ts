@@ -76,10 +76,11 @@ const FORMS: readonly (readonly [string, string, unknown])[] = [
   ],
   [
     "volumes",
-    "[/anonymous, './a:/a', '~/b:/b:ro', '/c:/c:rshared,z', 'C:\\d:/d', '../e:/e:cached']",
+    "[/anonymous, './a:/a', .cache:/cache, '~/b:/b:ro', '/c:/c:rshared,z', 'C:\\d:/d', '../e:/e:cached']",
     [
       { type: "volume", target: "/anonymous" },
       { type: "bind", source: "/project/a", target: "/a" },
+      { type: "bind", source: "/project/.cache", target: "/cache" },
       { type: "bind", source: "/root/b", target: "/b", read_only: true },
       { type: "bind", source: "/c", target: "/c", bind: { propagation: "rshared", selinux: "z" } },
       { type: "bind", source: "C:\\d", target: "/d" },

@@ -73,7 +73,8 @@ const PROPAGATIONS = ["rprivate", "private", "rshared", "shared", "rslave", "sla
 const CONSISTENCIES = ["consistent", "cached", "delegated"];
 
 const DRIVE = /^[A-Za-z]:[\\/]/;
-const isPath = (source: string): boolean => /^(\/|\.{1,2}(\/|$)|~(\/|$))/.test(source) || DRIVE.test(source);
+/** No name of a volume begins so. */
+const isPath = (source: string): boolean => /^[/.~]/.test(source) || DRIVE.test(source);
 
 /** [SOURCE:]TARGET[:OPTIONS]; a source that begins with /, . or ~ is a path of the node. */
 export function shortMount(text: string): MountDoc {
