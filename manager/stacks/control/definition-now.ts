@@ -36,6 +36,7 @@ export interface NowOptions {
 export function definitionNow(tx: ReadTx, options: NowOptions): StackDefinition {
   const { stackName, like, changedAfter = 0 } = options;
   const known = new Map((like?.services ?? []).map((service) => [service.spec?.annotations?.name, service]));
+  const keyOf = keysBeside(like?.services ?? [], stackName);
   const services = tx
     .list("service", { by: "stackName", stackName })
     .filter((service) => !isLeaving(service))
@@ -47,7 +48,7 @@ export function definitionNow(tx: ReadTx, options: NowOptions): StackDefinition 
   const own = services.map((spec): StackService => {
     const name = spec.annotations?.name ?? "";
     const former = known.get(name);
-    const key = former?.key ?? serviceKey(name, stackName);
+    const key = former?.key ?? keyOf(name);
     return { key, spec, dependsOn: former?.dependsOn ?? [], registryAuth: "" };
   });
   const order = new Map((like?.services ?? []).map(({ key }, at) => [key, at]));
@@ -60,16 +61,29 @@ export function definitionNow(tx: ReadTx, options: NowOptions): StackDefinition 
   };
 }
 
+/** A key for what the definition does not have: none of the definition's own. */
+function keysBeside(
+  taken: readonly { readonly key: string }[],
+  stackName: string,
+): (objectName: string) => string {
+  const keys = new Set(taken.map(({ key }) => key));
+  return (objectName) => {
+    const key = serviceKey(objectName, stackName);
+    return keys.has(key) ? objectName : key;
+  };
+}
+
 function networksNow(tx: ReadTx, options: NowOptions): readonly StackNetwork[] {
   const { stackName, like, changedAfter = 0 } = options;
   const known = new Map((like?.networks ?? []).map((network) => [networkName(network), network.key]));
+  const keyOf = keysBeside(like?.networks ?? [], stackName);
   const own = tx
     .list("network", { by: "stackName", stackName })
     .filter((network) => !isLeaving(network) && !isReplaced(network))
     .filter((network) => known.has(networkName(network)) || versionOf(network) > changedAfter)
     .map(({ spec }): StackNetwork => {
       const name = spec?.annotations?.name ?? "";
-      return { key: known.get(name) ?? serviceKey(name, stackName), external: false, spec };
+      return { key: known.get(name) ?? keyOf(name), external: false, spec };
     });
   const external = (like?.networks ?? []).filter(
     (network) =>
@@ -84,6 +98,7 @@ function filesNow(tx: ReadTx, kind: FileKind, options: NowOptions): readonly Sta
   const { stackName, changedAfter = 0 } = options;
   const like = (kind === "secret" ? options.like?.secrets : options.like?.configs) ?? [];
   const known = new Map(like.map((file) => [fileName(file), file]));
+  const keyOf = keysBeside(like, stackName);
   const lookup = { by: "stackName", stackName } as const;
   const objects: readonly FileObject[] =
     kind === "secret" ? tx.list("secret", lookup) : tx.list("config", lookup);
@@ -99,7 +114,7 @@ function filesNow(tx: ReadTx, kind: FileKind, options: NowOptions): readonly Sta
     const version = inUse ?? keptOf(object, former) ?? newestVersion(object);
     const data = dataOfVersion(object, version);
     const file = StackFile.fromPartial({
-      key: former?.key ?? serviceKey(name, stackName),
+      key: former?.key ?? keyOf(name),
       annotations: object.annotations ?? {},
       templateDriver: object.templateDriver,
       ...("driverName" in object

@@ -244,6 +244,27 @@ test("going back removes what came later, and leaves what was left over before",
   assert.equal(undone.stack?.deployment?.prune, true);
 });
 
+test("what was left over and has a key of the definition goes by its name", async () => {
+  const { deploy, reach, control, view } = await world();
+  await deploy(definitionOf({ services: [serviceOf("web")] }));
+  await reach();
+  const networks = [{ key: "default", spec: { annotations: { name: "front" } } }];
+  const services = (image: string) => [serviceOf("web", { image, networks: ["front"] })];
+  for (const image of ["app:1", "app:2"]) {
+    await deploy(definitionOf({ networks, services: services(image) }));
+    await reach();
+  }
+  const back = await control.rollback({ ...ASK, revision: 2 });
+  const { revision } = view((tx) => getRevision(tx, { stack: "shop", number: back.revision }));
+  assert.deepEqual(
+    revision?.definition?.networks.map(({ key, spec }) => [key, spec?.annotations?.name]),
+    [
+      ["default", "front"],
+      ["shop_default", "shop_default"],
+    ],
+  );
+});
+
 test("a network that cannot be changed is made anew, unless others use it", async () => {
   const components = await world();
   const { deploy, reach, store, view } = components;
