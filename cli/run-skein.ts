@@ -10,6 +10,7 @@ import { CancelledError, InvalidArgumentError, messageOf } from "../base/errors/
 import type { GlobalFlags } from "./connection/resolve-endpoint.js";
 import type { Context } from "./context.js";
 import type { ApiClient } from "./http-client.js";
+import { printable } from "./output/printable.js";
 import { coloured, screenOf } from "./output/process-screen.js";
 import { programFor } from "./program.js";
 
@@ -38,14 +39,18 @@ class Connection {
   }
 }
 
+/** A program gets every byte as it is, a terminal what is harmless. */
+const writeTo = (stream: NodeJS.WriteStream, text: string): void =>
+  void stream.write(`${stream.isTTY ? printable(text) : text}\n`);
+
 function makeContext(connection: Connection): Context {
   const screen = screenOf(process.stdout, process.env);
   return {
     client: () => connection.get(),
     print: (text) => {
-      if (text !== "") process.stdout.write(`${text}\n`);
+      if (text !== "") writeTo(process.stdout, text);
     },
-    note: (text) => process.stderr.write(`${text}\n`),
+    note: (text) => writeTo(process.stderr, text),
     terminal: screen.terminal,
     screen,
   };
@@ -87,7 +92,7 @@ function exitCodeOf(error: unknown, debug: boolean): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   const screen = screenOf(process.stderr, process.env);
   const lines = [messageOf(error), ...(debug ? causesOf(error).slice(0, 10) : [])];
-  process.stderr.write(`${coloured(screen, "red", "Error:")} ${lines.join("\n")}\n`);
+  writeTo(process.stderr, `${coloured(screen, "red", "Error:")} ${lines.join("\n")}`);
   if (error instanceof CancelledError) return 130;
   return error instanceof InvalidArgumentError ? 2 : 1;
 }
@@ -98,6 +103,8 @@ export async function runSkein(words: readonly string[]): Promise<void> {
     // The reader went away, as `head` does: nothing is left to say.
     process.exit(error.code === "EPIPE" ? 0 : 1);
   });
+  // Nobody reads what goes wrong: the exit code still says so.
+  process.stderr.on("error", () => undefined);
   const connection = new Connection();
   try {
     if (words[0] === "__complete")

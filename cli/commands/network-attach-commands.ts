@@ -4,7 +4,7 @@
  */
 import type { Command } from "commander";
 import { type Context, filtersQuery, textOf } from "../context.js";
-import { confirm } from "../output/process-confirm.js";
+import { confirmOr } from "../output/process-confirm.js";
 import type { Row } from "../output/table.js";
 import { listOption } from "../service/service-flags.js";
 import { keyValues, parseInteger } from "../units.js";
@@ -77,7 +77,7 @@ export function addNetworkAttachCommands(network: Command, context: Context): vo
 
 async function prune(context: Context, flags: { filter?: string[]; force?: boolean }): Promise<void> {
   const question = "All networks that no container uses are removed. Are you sure?";
-  if (flags.force !== true && !(await confirm(question, "--force"))) return;
+  if (flags.force !== true && !(await confirmOr("--force", question))) return;
   const answer = await context
     .client()
     .call("POST", "/networks/prune", { query: filtersQuery(flags.filter) });

@@ -4,6 +4,7 @@
  * A table that is wider than the terminal loses letters in the columns that can do without, never in ids and
  * names; when that is not enough, its lines wrap.
  */
+import { oneLine } from "./printable.js";
 import { type Colour, coloured, NO_SCREEN, type Screen } from "./process-screen.js";
 import { compileTemplate } from "./template/run-template.js";
 import { plain } from "./template/template-functions.js";
@@ -28,7 +29,7 @@ const WIDTH_MIN = 12;
 export function table(columns: readonly Column[], rows: readonly Row[], screen: Screen = NO_SCREEN): string {
   const cells = [
     columns.map(({ header }) => header),
-    ...rows.map((row) => columns.map(({ field }) => text(row[field]))),
+    ...rows.map((row) => columns.map(({ field }) => oneLine(text(row[field])))),
   ];
   const widths = fitted(columns, cells, screen.columns());
   return cells

@@ -3,6 +3,7 @@
  * On a terminal each id has one line that is repainted; elsewhere only changes of status are printed, not
  * each megabyte.
  */
+import { oneLine } from "../output/printable.js";
 import { size } from "../output/words.js";
 
 interface ProgressMessage {
@@ -68,7 +69,7 @@ export class JsonProgress {
   }
 
   #repaint(id: string, line: string): void {
-    this.#lines.set(id, line);
+    this.#lines.set(id, oneLine(line));
     const up = this.#painted > 0 ? `\x1b[${this.#painted}A` : "";
     this.#write(`${up}${[...this.#lines.values()].map((each) => `\x1b[2K${each}\n`).join("")}`);
     this.#painted = this.#lines.size;

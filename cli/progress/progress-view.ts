@@ -2,6 +2,7 @@
  * Progress of services as people see it: repainted lines on a terminal, one line per change elsewhere. Pure
  * over `write`.
  */
+import { oneLine } from "../output/printable.js";
 import type { Convergence, SlotProgress } from "./convergence.js";
 
 export interface ProgressView {
@@ -76,6 +77,7 @@ export class TerminalProgress implements ProgressView {
     const width = Math.max(20, this.#columns());
     const up = this.#lines > 0 ? `\x1b[${this.#lines}A` : "";
     const painted = lines
+      .map(oneLine)
       .map((line) => `\x1b[2K${line.length > width ? `${line.slice(0, width - 1)}…` : line}\n`)
       .join("");
     this.#write(`${up}${painted}\x1b[0J`);

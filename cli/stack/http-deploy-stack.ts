@@ -5,12 +5,12 @@
 import { CancelledError } from "../../base/errors/errors.js";
 import type { StackAccepted } from "../../proto/stack-api.js";
 import type { Context } from "../context.js";
+import { canAsk, confirm } from "../output/process-confirm.js";
 import type { ProjectFlags, StackProject } from "./fs-stack-project.js";
 import { readStackProject } from "./fs-stack-project.js";
 import { followStack } from "./http-follow.js";
 import { type RequestOptions, stackRequest } from "./http-stack-request.js";
 import { planStack, sendStack } from "./http-stacks.js";
-import { canAsk } from "./terminal-question.js";
 
 export interface DeployOptions extends RequestOptions {
   readonly files: ProjectFlags;
@@ -56,10 +56,7 @@ async function sendAndFollow(context: Context, project: StackProject, options: D
   const { stack } = project;
   const request = await stackRequest(context, project, options);
   if (!options.yes && canAsk()) {
-    const [{ stackPlanLines }, { confirm }] = await Promise.all([
-      import("../output/change-lines.js"),
-      import("./terminal-question.js"),
-    ]);
+    const { stackPlanLines } = await import("../output/change-lines.js");
     const plan = await planStack(context, stack, request);
     for (const warning of plan.Warnings) context.note(`Warning: ${warning}`);
     context.print(stackPlanLines(plan, { stack, screen: context.screen }).join("\n"));

@@ -5,10 +5,10 @@
 import { CancelledError } from "../../base/errors/errors.js";
 import type { RollbackBody, StackChange } from "../../proto/stack-api.js";
 import type { Context } from "../context.js";
+import { canAsk, confirm } from "../output/process-confirm.js";
 import { askedBy } from "./fs-stack-project.js";
 import { followAccepted } from "./http-deploy-stack.js";
 import { diffStack, fetchRevisions, fetchState, rollbackStack } from "./http-stacks.js";
-import { canAsk } from "./terminal-question.js";
 import { undoCandidates } from "./undo-candidates.js";
 
 export interface RollBackOptions extends Pick<RollbackBody, "OnFailure" | "Timeout"> {
@@ -51,10 +51,7 @@ async function undoTarget(context: Context, stack: string): Promise<Target | und
 }
 
 async function askFor(context: Context, stack: string, { target, changes }: Target): Promise<void> {
-  const [{ changeLines, changeSummary }, { confirm }] = await Promise.all([
-    import("../output/change-lines.js"),
-    import("./terminal-question.js"),
-  ]);
+  const { changeLines, changeSummary } = await import("../output/change-lines.js");
   const known = changes ?? (await diffStack(context, stack, { from: 0, to: target }));
   if (known.length === 0) return;
   context.print(`Stack ${stack}, back to revision ${target}: ${changeSummary(known)}`);

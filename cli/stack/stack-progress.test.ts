@@ -103,3 +103,16 @@ test("services that do not fit on the screen are counted, those that move stay i
   assert.equal(lines.at(-2), " ! last  failed: why");
   assert.equal(lines.at(-1), "   and 6 more services");
 });
+
+test("what a task says of itself stays one line of the terminal", () => {
+  const out: string[] = [];
+  const view = new TerminalStackView(
+    (text) => out.push(text),
+    () => ({ columns: 80, rows: 24 }),
+  );
+  const Trouble = "first\nsecond\x1b[2J";
+  view.show(stackState({ Phase: "applying", Services: [serviceState("db", { State: "applied", Trouble })] }));
+  view.show(TROUBLE);
+  assert.match(out[0] ?? "", /first second \[2J/);
+  assert.match(out[1] ?? "", /^\x1b\[2A/);
+});

@@ -5,6 +5,7 @@
  * moves.
  */
 import type { StackServiceState, StackState } from "../../proto/stack-api.js";
+import { oneLine } from "../output/printable.js";
 import { causeText } from "./outcome.js";
 
 export interface StackView {
@@ -136,9 +137,9 @@ export class TerminalStackView implements StackView {
   show(state: StackState): void {
     const { columns, rows } = this.#size();
     const width = Math.max(20, columns);
-    const lines = [headline(state), ...this.#serviceLines(state, Math.max(4, rows - 3))].map((line) =>
-      line.length > width ? `${line.slice(0, width - 1)}…` : line,
-    );
+    const lines = [headline(state), ...this.#serviceLines(state, Math.max(4, rows - 3))]
+      .map(oneLine)
+      .map((line) => (line.length > width ? `${line.slice(0, width - 1)}…` : line));
     if (lines.join("\n") === this.#painted.join("\n")) return;
     const up = this.#painted.length > 0 ? `\x1b[${this.#painted.length}A` : "";
     this.#write(`${up}${lines.map((line) => `\x1b[2K${line}\n`).join("")}\x1b[0J`);

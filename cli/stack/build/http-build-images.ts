@@ -6,6 +6,7 @@ import { InvalidArgumentError } from "../../../base/errors/errors.js";
 import type { StackBuild } from "../../compose/convert-build.js";
 import { type Context, fetchRow, textOf } from "../../context.js";
 import { imageName } from "../../output/image-rows.js";
+import { screenOf } from "../../output/process-screen.js";
 import { JsonProgress } from "../../progress/json-progress.js";
 import { registryAuthFor, registryConfigHeaders } from "../../registry-auth-file.js";
 import { packContext } from "./fs-build-context.js";
@@ -77,7 +78,7 @@ async function run(
 ): Promise<void> {
   const headers = await registryConfigHeaders();
   const options = stream === undefined ? { query, headers } : { query, headers, stream };
-  await showProgress(context, await context.client().stream("POST", "/build", options), quiet);
+  await showProgress(await context.client().stream("POST", "/build", options), quiet);
 }
 
 async function pushOne(context: Context, image: string, quiet: boolean): Promise<void> {
@@ -91,17 +92,13 @@ async function pushOne(context: Context, image: string, quiet: boolean): Promise
     query: { tag: tag ?? "latest" },
     headers: { "x-registry-auth": auth },
   });
-  await showProgress(context, response, quiet);
+  await showProgress(response, quiet);
 }
 
 /** @throws {Error} a failure told inside the stream. */
-async function showProgress(
-  context: Context,
-  response: AsyncIterable<unknown>,
-  quiet: boolean,
-): Promise<void> {
+async function showProgress(response: AsyncIterable<unknown>, quiet: boolean): Promise<void> {
   const progress = new JsonProgress((text) => (quiet ? undefined : process.stderr.write(text)), {
-    terminal: context.terminal,
+    terminal: screenOf(process.stderr, process.env).terminal,
     quiet,
   });
   for await (const chunk of response) progress.push((chunk as Buffer).toString("utf8")); // no encoding is set
