@@ -105,7 +105,7 @@ function routesOf(backend: EngineBackend, clients: ManagerClients, events: Engin
     ...backupRoutes(clients, backend.swarm),
     ...nodeRoutes(clients),
     ...nodeImageRoutes(clients, backend),
-    ...serviceRoutes(clients, backend.random),
+    ...serviceRoutes(clients, { random: backend.random, local: backend.localNetworks }),
     ...taskRoutes(clients),
     ...whyRoutes(clients),
     ...planRoutes(clients),

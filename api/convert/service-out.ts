@@ -1,6 +1,7 @@
 /**
  * Services and tasks as Docker shows them. Pure.
  */
+import { isNodeNetwork } from "../../proto/engine/node-networks.js";
 import type { ServiceCounts } from "../../proto/gen/skein/v1/control.js";
 import type { Service, Task } from "../../proto/gen/skein/v1/objects.js";
 import {
@@ -13,6 +14,7 @@ import {
   PublishMode,
   type ServiceSpec,
   SourceMode,
+  type TaskAttachment,
   TaskState,
   type UpdateConfig,
   UpdateOrder,
@@ -206,28 +208,39 @@ function taskStatusOut(task: Task): JsonObject {
 }
 
 /** Of a container that is no task, on an overlay. */
-function attachmentOut({ attached }: Task): JsonObject {
+function plainAttachmentOut({ attached }: Task): JsonObject {
   return attached === undefined
     ? {}
     : { NetworkAttachmentSpec: { ContainerID: attached.id }, Runtime: "attachment" };
 }
 
+/** Networks of its node: nobody gives addresses on them. */
+function nodeAttachmentsOut({ spec }: Task): JsonObject[] {
+  return (spec?.networks ?? [])
+    .filter(({ target }) => isNodeNetwork(target))
+    .map(({ target }) => ({
+      Network: { ID: target, Spec: { Name: target, Scope: "swarm" } },
+      Addresses: [],
+    }));
+}
+
 /** @param networks names by id, for the attachments. */
 export function taskOut(task: Task, networks: ReadonlyMap<string, JsonObject> = new Map()): JsonObject {
+  const attachmentOut = ({ networkId, addresses }: TaskAttachment): JsonObject => ({
+    Network: networks.get(networkId) ?? { ID: networkId },
+    Addresses: addresses,
+  });
   return {
     ID: task.id,
     ...metaOut(task.meta),
     Labels: {},
-    Spec: { ...(task.spec === undefined ? {} : taskSpecOut(task.spec)), ...attachmentOut(task) },
+    Spec: { ...(task.spec === undefined ? {} : taskSpecOut(task.spec)), ...plainAttachmentOut(task) },
     ...(task.attached === undefined ? { ServiceID: task.serviceId } : {}),
     ...omitEmpty({ Slot: task.slot, NodeID: task.nodeId }),
     Status: taskStatusOut(task),
     DesiredState: taskStateWord(task.desiredState),
     ...omitEmpty({
-      NetworksAttachments: task.networks.map((attachment) => ({
-        Network: networks.get(attachment.networkId) ?? { ID: attachment.networkId },
-        Addresses: attachment.addresses,
-      })),
+      NetworksAttachments: [...nodeAttachmentsOut(task), ...task.networks.map(attachmentOut)],
       GenericResources: task.assignedGenericResources.map(genericOut),
     }),
     // A task of a job always has it, also in the first iteration, which is 0: the CLI counts no task without.

@@ -30,10 +30,10 @@ function routesOf(names: readonly string[], taken: readonly string[] = []) {
   const containers = {} as Parameters<typeof networkRoutes>[1]["containers"]; // is not used
   const parts = { local, containers, isManager: () => true, nowMs: () => 1, onPruned: () => undefined };
   const routes = networkRoutes(clients, parts);
-  return (method: string, path: string) =>
+  return (method: string, path: string, { id = "", query = "" } = {}) =>
     routes
       .find((route) => route.method === method && route.path === path)
-      ?.handle({ query: new URLSearchParams() } as Exchange);
+      ?.handle({ query: new URLSearchParams(query), param: () => id } as unknown as Exchange);
 }
 
 test("networks of the node are listed while the cluster has no leader", async () => {
@@ -47,4 +47,17 @@ test("networks of the node are listed while the cluster has no leader", async ()
 test("a prune leaves the network that somebody joins meanwhile, and goes on", async () => {
   const reply = await routesOf(["one", "two"], ["one"])("POST", "/networks/prune");
   assert.deepEqual(reply?.json, { NetworksDeleted: ["two"] });
+});
+
+test("a network of the node is found by its id here, and as the swarm's by the one that all nodes know", async () => {
+  const ask = routesOf(["host", "mine"]);
+  const found = async (id: string, query?: string): Promise<unknown> => {
+    const reply = await ask("GET", "/networks/:id", { id, ...(query && { query }) });
+    const { Id, Scope } = (reply?.json ?? {}) as { Id?: string; Scope?: string };
+    return [Id, Scope];
+  };
+  assert.deepEqual(await found("host"), [record("host").id, "local"]);
+  assert.deepEqual(await found("host", "scope=swarm"), ["host", "swarm"]);
+  assert.deepEqual(await found(record("host").id, "scope=swarm"), ["host", "swarm"]);
+  await assert.rejects(found("mine", "scope=swarm"), /does not have a leader|not found/);
 });

@@ -12,6 +12,7 @@ import {
 } from "../../base/errors/errors.js";
 import type { ContainerManager, ContainerRecord } from "../../proto/engine/containers.js";
 import type { LocalNetworkRecord, LocalNetworks } from "../../proto/engine/networks.js";
+import { isNodeNetwork } from "../../proto/engine/node-networks.js";
 import { clusterNetworkIn } from "../convert/cluster-network-in.js";
 import { networkOut } from "../convert/cluster-network-out.js";
 import { endpointIn } from "../convert/container-in-networking.js";
@@ -126,8 +127,12 @@ class Networks {
       throw new InvalidArgumentError(
         `invalid value for verbose: strconv.ParseBool: parsing ${JSON.stringify(verbose)}: invalid syntax`,
       );
-    const own = scope === "swarm" ? undefined : this.#parts.local?.find(id);
-    if (own !== undefined) return localNetworkOut(own, this.#parts.local?.members(own.id));
+    const own = this.#parts.local?.find(id);
+    // what services name, each node having its own: by the same id on all of them
+    if (scope === "swarm" && own !== undefined && isNodeNetwork(own.name) && this.#parts.isManager())
+      return { ...localNetworkOut(own), Id: own.name, Scope: scope };
+    if (own !== undefined && scope !== "swarm")
+      return localNetworkOut(own, this.#parts.local?.members(own.id));
     if (scope === "local") throw new NotFoundError(`network ${id} not found`);
     return this.#cluster.inspect(id, { verbose: /^(1|t|true)$/i.test(verbose) });
   }

@@ -3,6 +3,8 @@
  */
 import { codeOf, NotImplementedError } from "../../base/errors/errors.js";
 import type { Random } from "../../base/random/random.js";
+import type { LocalNetworks } from "../../proto/engine/networks.js";
+import { isNodeNetwork } from "../../proto/engine/node-networks.js";
 import type { CreateServiceRequest, ServiceReply } from "../../proto/gen/skein/v1/control.js";
 import type { ServiceSpec } from "../../proto/gen/skein/v1/types.js";
 import type { Fields } from "../convert/fields.js";
@@ -16,6 +18,9 @@ import { generatedName } from "../generated-names.js";
 import type { ManagerClients } from "../manager-clients.js";
 import { taskOrRemoved } from "../reach/removed-tasks.js";
 import type { Route } from "./route.js";
+
+/** undefined: this node has none. */
+type LocalNetworksFound = Pick<LocalNetworks, "list"> | undefined;
 
 const SERVICE_FILTER_KEYS = ["id", "label", "mode", "name", "runtime"];
 const TASK_FILTER_KEYS = [
@@ -67,7 +72,23 @@ async function completeUpdate(
   return withKeptWishes(update, service?.spec);
 }
 
-export function serviceRoutes(clients: ManagerClients, random: Random): Route[] {
+/** A client names a network of this node by its id here: each node has its own, so it is told by name. */
+function withNodeNetworks(spec: ServiceSpec, local: LocalNetworksFound): ServiceSpec {
+  const { task } = spec;
+  if (task === undefined) return spec;
+  const networks = task.networks.map((attachment) => {
+    const own = local?.list().find(({ id, name }) => id === attachment.target && isNodeNetwork(name));
+    return own === undefined ? attachment : { ...attachment, target: own.name };
+  });
+  return { ...spec, task: { ...task, networks } };
+}
+
+export interface ServiceRouteParts {
+  readonly random: Random;
+  readonly local: LocalNetworksFound;
+}
+
+export function serviceRoutes(clients: ManagerClients, { random, local }: ServiceRouteParts): Route[] {
   return [
     {
       method: "GET",
@@ -91,7 +112,7 @@ export function serviceRoutes(clients: ManagerClients, random: Random): Route[] 
       path: "/services/create",
       handle: async (exchange) => {
         const body = await exchange.body();
-        const spec = serviceSpecIn(body);
+        const spec = withNodeNetworks(serviceSpecIn(body), local);
         const registryAuth = exchange.header("x-registry-auth");
         const { service, warnings } = await createService(clients, { spec, registryAuth }, random);
         const all = [...warnings, ...unreadWarnings(body)];
@@ -124,7 +145,8 @@ export function serviceRoutes(clients: ManagerClients, random: Random): Route[] 
           throw new NotImplementedError(`rollback must be "previous", got ${JSON.stringify(rollback)}`);
         }
         const id = exchange.param("id");
-        const spec = await completeUpdate(clients, id, serviceSpecIn(body));
+        const asked = withNodeNetworks(serviceSpecIn(body), local);
+        const spec = await completeUpdate(clients, id, asked);
         const { warnings } = await clients.call((control) => control.updateService, {
           id,
           version: exchange.version(),

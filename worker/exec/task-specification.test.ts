@@ -260,3 +260,15 @@ test("the node's host name is the task's with the node's UTS namespace; a MAC ad
     /a MAC address needs a network of the task's own, not host/,
   );
 });
+
+test("on its node's network a task has the node's host name, and the hosts and resolvers that its service names", () => {
+  const networks = [{ target: "host" }];
+  const made = specify(
+    { hosts: ["10.0.0.9 db store"], dnsConfig: { nameservers: ["10.0.0.53"], search: [], options: [] } },
+    { spec: { networks } },
+  );
+  assert.equal(made.hostname, NODE.hostname);
+  assert.deepEqual(made.networking?.extraHosts, ["db:10.0.0.9", "store:10.0.0.9"]);
+  assert.deepEqual(made.networking?.dns, ["10.0.0.53"]);
+  assert.equal(specify({ hostname: "mine" }, { spec: { networks } }).hostname, "mine");
+});

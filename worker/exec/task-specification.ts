@@ -164,6 +164,30 @@ function containerOf(task: Task): ContainerSpec {
   return container;
 }
 
+/** Names of the service's own where no sandbox writes them: lines of hosts, and other resolvers. */
+function networkingOutside(
+  { hosts, dnsConfig }: ContainerSpec,
+  mode: "host" | "none",
+): NonNullable<ContainerSpecification["networking"]> {
+  return {
+    mode,
+    endpoints: {},
+    exposedPorts: [],
+    portBindings: [],
+    publishAllPorts: false,
+    links: [],
+    dns: dnsConfig?.nameservers ?? [],
+    dnsSearch: dnsConfig?.search ?? [],
+    dnsOptions: dnsConfig?.options ?? [],
+    // lines as in the file: an address, and its names
+    extraHosts: hosts.flatMap((line) => {
+      const [address = "", ...names] = line.trim().split(/\s+/);
+      return names.map((name) => `${name}:${address}`);
+    }),
+    macAddress: "",
+  };
+}
+
 export interface SpecificationInput {
   readonly task: Task;
   readonly node: NodeFacts;
@@ -185,12 +209,13 @@ export function containerSpecification(input: SpecificationInput): ContainerSpec
   const expand = (text: string): string => expandTemplate(text, task, node);
   const { limits, limitPids = 0, swapBytes, memorySwappiness } = task.spec?.resources ?? {};
   const memoryBytes = limits?.memoryBytes ?? 0;
-  const hostname = spec.host?.utsMode === "host" ? "" : taskHostname(task, node);
+  const shared = predefinedNetwork(task);
+  const chosenName = shared === "host" && spec.hostname === "" ? node.hostname : taskHostname(task, node);
+  const hostname = spec.host?.utsMode === "host" ? "" : chosenName;
   const wishes = hostWishes({ container: spec, apiSocketDir: input.apiSocketDir });
   const own = spec.env.map(expand);
   const given = wishes.env.filter((entry) => !own.some((other) => nameOf(other) === nameOf(entry)));
   const env = [...given, ...own, ...resourceVariables(task.assignedGenericResources)];
-  const shared = predefinedNetwork(task);
   if (shared !== undefined && (spec.host?.macAddress ?? "") !== "")
     throw new InvalidArgumentError(`a MAC address needs a network of the task's own, not ${shared}`);
   return {
@@ -232,6 +257,7 @@ export function containerSpecification(input: SpecificationInput): ContainerSpec
     noNewPrivileges: wishes.noNewPrivileges ?? spec.privileges?.noNewPrivileges ?? false,
     seccomp: wishes.seccomp ?? seccompOf(spec.privileges),
     network: network.kind === "sandbox" ? { kind: "netns", path: network.sandbox.netnsPath } : network,
+    ...(network.kind === "sandbox" ? {} : { networking: networkingOutside(spec, network.kind) }),
     etcHosts: network.kind === "sandbox" ? network.sandbox.etcHosts : undefined,
     resolvConf: network.kind === "sandbox" ? network.sandbox.resolvConf : undefined,
     log: logOf(task.spec?.logDriver),
