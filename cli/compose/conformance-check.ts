@@ -42,7 +42,6 @@ function walk(value: unknown, branch: Branch, path: Path, notes: Notes): void {
   // what is switched off has the effect that it has: none
   if (value === undefined || value === null || (value === false && branch.fate?.fate !== "warned")) return;
   if (branch.fate !== undefined && branch.fate.fate !== "honoured") {
-    if (branch.fate.byValue === true) return;
     if (branch.fate.fate === "warned") notes.warn(path, `has no effect: ${branch.fate.reason}`);
     else notes.refuse(path, `is refused: ${branch.fate.reason}`);
     return;

@@ -206,6 +206,7 @@ const APART: ComposeDoc = {
   services: {
     web: {
       image: "i",
+      network_mode: "host",
       healthcheck: { disable: true },
       restart: "always",
       scale: 2,

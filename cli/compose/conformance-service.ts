@@ -112,13 +112,9 @@ export const SERVICE_KEYS: Table = {
     "logging.driver": to("Task.LogDriver.Name: json-file, local or none; a node refuses others"),
     "logging.options": to("Task.LogDriver.Options"),
     ...under("networks", NETWORKS),
-    network_mode: {
-      fate: "refused",
-      byValue: true,
-      reason:
-        "the cluster's services are on networks of the cluster; bridge is the stack's own, with a warning, and a " +
-        "file with a version does without the key, as with Docker",
-    },
+    network_mode: modern(
+      "Task.Networks: host or none; bridge is the stack's own network, with a warning; others are refused",
+    ),
     ...under("ports", PORTS),
     expose: warned("services on one network reach each other at any port"),
     links: modern(

@@ -20,8 +20,6 @@ export interface Honoured {
 export interface NotHonoured {
   readonly fate: "warned" | "refused";
   readonly reason: string;
-  /** The conversion says so: it depends on the value. */
-  readonly byValue?: true;
 }
 
 export type Fate = Honoured | NotHonoured;

@@ -1,6 +1,7 @@
 /**
  * Networks and ports of a service as the API's JSON, and the networks of a project. Pure.
  */
+import { isNodeNetwork } from "../../proto/engine/node-networks.js";
 import { given, type Json } from "../service/flag-values.js";
 import type { Notes } from "./convert-notes.js";
 import { isVersioned, type LinkAlias, pathIn, type ServiceScope, VERSIONED } from "./convert-scope.js";
@@ -43,12 +44,13 @@ export function attachmentsOf(scope: ServiceScope): Json[] {
   const path = pathIn(scope, "network_mode");
   if (mode !== undefined) {
     if (service.networks !== undefined) notes.refuse(path, "excludes networks");
-    notes.refuse(
-      path,
-      /^(service|container):/.test(mode)
-        ? `${JSON.stringify(mode)} cannot be: a task shares its network with no other container`
-        : `${JSON.stringify(mode)} cannot be: the cluster's services are on networks of the cluster`,
-    );
+    if (!isNodeNetwork(mode))
+      notes.refuse(
+        path,
+        /^(service|container):/.test(mode)
+          ? `${JSON.stringify(mode)} cannot be: a task shares its network with no other container`
+          : `must be host, none or bridge, got ${JSON.stringify(mode)}`,
+      );
     return [{ Target: mode }];
   }
   if (service.network_mode !== undefined)

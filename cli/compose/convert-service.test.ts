@@ -190,11 +190,12 @@ test("a service whose completion is awaited is a job, unless it is told to be so
 test("what another container has cannot be had; a bridge is the stack's own network", () => {
   for (const mode of ["service:db", "container:x"])
     assert.match(faultsOf(project({ web: { image: "i", network_mode: mode } })).join(), /shares its network/);
-  for (const mode of ["host", "none"])
-    assert.match(
-      faultsOf(project({ web: { image: "i", network_mode: mode } })).join(),
-      /networks of the cluster/,
-    );
+  assert.match(
+    faultsOf(project({ web: { image: "i", network_mode: "mine" } })).join(),
+    /must be host, none or bridge/,
+  );
+  for (const Target of ["host", "none"])
+    assert.deepEqual(bodyPart({ network_mode: Target }, "TaskTemplate.Networks"), [{ Target }]);
   assert.deepEqual(bodyPart({ network_mode: "bridge" }, "TaskTemplate.Networks"), [
     { Target: "s_default", Aliases: ["web"] },
   ]);
