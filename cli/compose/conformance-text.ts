@@ -95,6 +95,7 @@ export function conformanceText(): string {
   });
   const notes =
     "¹ Not in a file with a version.\n\n" +
-    "² Not in the published schema: a key of version 3 files, of a newer chapter of the specification, or of configs alone.\n";
+    "² Not in the published schema: a key of version 3 files, of a newer chapter of the specification, " +
+    "or of configs alone.\n";
   return [INTRODUCTION, summary(), ...tables, notes].join("\n");
 }

@@ -4,6 +4,7 @@
 import type { StackDependencyBody } from "../../proto/stack-api.js";
 import type { Notes } from "./convert-notes.js";
 import { pathIn, type ServiceScope, VERSIONED } from "./convert-scope.js";
+import { findCycle } from "./dependencies.js";
 import type { ComposeDoc, DependencyDoc, ServiceDoc } from "./model.js";
 
 const CONDITIONS: Readonly<Record<DependencyDoc["condition"], StackDependencyBody["Condition"]>> = {
@@ -68,16 +69,9 @@ export function refuseCycles(
   dependencies: ReadonlyMap<string, readonly StackDependencyBody[]>,
   notes: Notes,
 ): void {
-  const done = new Set<string>();
-  const visit = (key: string, above: readonly string[]): void => {
-    if (above.includes(key)) {
-      const circle = [...above.slice(above.indexOf(key)), key];
-      notes.refuse(["services", key, "depends_on"], `goes in a circle: ${circle.join(", ")}`);
-      return;
-    }
-    if (done.has(key)) return;
-    for (const { Service: next } of dependencies.get(key) ?? []) visit(next, [...above, key]);
-    done.add(key);
-  };
-  for (const key of dependencies.keys()) visit(key, []);
+  const waitsFor = (key: string): string[] => (dependencies.get(key) ?? []).map(({ Service }) => Service);
+  const cycle = findCycle(dependencies.keys(), waitsFor);
+  if (cycle === undefined) return;
+  const [first = ""] = cycle;
+  notes.refuse(["services", first, "depends_on"], `goes in a circle: ${[...cycle, first].join(", ")}`);
 }

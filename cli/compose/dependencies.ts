@@ -19,7 +19,7 @@ export function checkDependencies(services: Services, checking: Checking): Servi
       return [name, { ...service, depends_on: known(services, name, service.depends_on, checking) }];
     }),
   );
-  const cycle = findCycle(kept);
+  const cycle = findCycle(Object.keys(kept), (name) => Object.keys(kept[name]?.depends_on ?? {}));
   if (cycle === undefined) return kept;
   const [first = ""] = cycle;
   const rule = `services wait for each other in a circle: ${[...cycle, first].join(", then ")}`;
@@ -80,11 +80,14 @@ function namespaces(
     if (!from.startsWith("container:")) check(from.split(":")[0] ?? "", [...path, "volumes_from", i]);
 }
 
-/** The names of one cycle, in order; depth first, without recursion. */
-function findCycle(services: Services): string[] | undefined {
+/** The names of one cycle, in order; depth first, without recursion: a chain may be as long as the file. */
+export function findCycle(
+  names: Iterable<string>,
+  waitsFor: (name: string) => readonly string[],
+): string[] | undefined {
   const done = new Set<string>();
-  for (const start of Object.keys(services)) {
-    const stack = [{ name: start, left: waitsFor(services, start) }];
+  for (const start of names) {
+    const stack = [{ name: start, left: [...waitsFor(start)].reverse() }];
     const open = new Set([start]);
     while (!done.has(start)) {
       const top = stack.at(-1);
@@ -95,16 +98,13 @@ function findCycle(services: Services): string[] | undefined {
         open.delete(top.name);
         stack.pop();
       } else if (open.has(next)) {
-        const names = stack.map(({ name }) => name);
-        return names.slice(names.indexOf(next));
+        const chain = stack.map(({ name }) => name);
+        return chain.slice(chain.indexOf(next));
       } else if (!done.has(next)) {
-        stack.push({ name: next, left: waitsFor(services, next) });
+        stack.push({ name: next, left: [...waitsFor(next)].reverse() });
         open.add(next);
       }
     }
   }
   return undefined;
 }
-
-const waitsFor = (services: Services, name: string): string[] =>
-  Object.keys(services[name]?.depends_on ?? {}).reverse();
