@@ -46,3 +46,22 @@ test("a call whose signal has fired already is not carried out", async () => {
     server.close();
   }
 });
+
+test("what answers with something else, or half of it, is named", async () => {
+  const server = createServer((request, response) => {
+    response.write("<html>");
+    if (request.url === "/half") response.destroy();
+    else response.end();
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  try {
+    const { port } = server.address() as AddressInfo; // of TCP
+    const client = new ApiClient(`tcp://127.0.0.1:${port}`);
+    await assert.rejects(client.call("GET", "/html"), /tcp:.* is no skeind: its answer is not JSON/);
+    await assert.rejects(client.call("GET", "/half"), /tcp:.* closed the connection|cannot reach/);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+});

@@ -12,7 +12,7 @@ import {
 import { UnavailableError } from "../base/errors/errors.js";
 import { addressOf, connectionTrouble, DEFAULT_HOST, type Endpoint } from "./connection/endpoint.js";
 
-/** Milliseconds until a connection must be there. */
+/** Milliseconds in which nothing happens before a connection is there. */
 const CONNECT_TIMEOUT_MS = 15_000;
 
 /** What the daemon refused, in its own words. */
@@ -121,12 +121,23 @@ export class ApiClient {
    */
   async call(method: string, path: string, options: CallOptions = {}): Promise<unknown> {
     const text = await this.text(method, path, options);
-    return text === "" ? undefined : (JSON.parse(text) as unknown);
+    if (text === "") return undefined;
+    try {
+      return JSON.parse(text) as unknown;
+    } catch (error) {
+      throw new UnavailableError(`what answers at ${this.host} is no skeind: its answer is not JSON`, {
+        cause: error,
+      });
+    }
   }
 
   async text(method: string, path: string, options: CallOptions = {}): Promise<string> {
     const response = await this.open(method, path, options);
-    const text = await readAll(response);
+    const text = await readAll(response).catch((error: unknown) => {
+      throw new UnavailableError(`${this.host} closed the connection in the middle of an answer`, {
+        cause: error,
+      });
+    });
     refuseBad(response, text);
     return text;
   }
@@ -149,7 +160,8 @@ function boundConnecting(outgoing: ClientRequest): void {
       const seconds = CONNECT_TIMEOUT_MS / 1000;
       outgoing.destroy(Object.assign(new Error(`no connection in ${seconds} s`), { code: "ETIMEDOUT" }));
     });
-    socket.once("connect", () => socket.setTimeout(0));
+    // with TLS the greeting belongs to it: what accepts and says nothing is not waited for either
+    socket.once("encrypted" in socket ? "secureConnect" : "connect", () => socket.setTimeout(0));
   });
 }
 

@@ -26,7 +26,7 @@ const require = createRequire(import.meta.url);
 const beside = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
 function hashOf(path: string): string {
-  const { createHash } = require("node:crypto") as typeof import("node:crypto"); // seldom needed, 3 ms to load
+  const { createHash } = require("node:crypto") as typeof import("node:crypto"); // 3 ms, seldom needed
   return createHash("sha256").update(readFileSync(path)).digest("hex");
 }
 

@@ -20,7 +20,8 @@ const OBJECTS: Readonly<Record<string, readonly object[]>> = {
     { Spec: { Name: "worker" } },
   ],
   "/nodes": [{ Description: { Hostname: "host1" } }],
-  "/networks": [{ Name: "front" }],
+  "/networks": [{ Name: "front" }, { Name: "f$(reboot)" }, { Name: "f\nx" }],
+  "/secrets": Array.from({ length: 600 }, (_, i) => ({ Spec: { Name: `key${i}` } })),
   "/images/json": [{ RepoTags: ["reg:5000/web:1", "<none>:<none>"] }],
   "/containers/json": [{ Names: ["/web.1"] }],
 };
@@ -58,6 +59,7 @@ test("commands, flags, words of flags and names of objects are found", async () 
     ["service rollback web ", [":"]],
     ["node update --availability dr", ["drain", ":"]],
     ["node ps h", ["host1", ":"]],
+    ["secret inspect key599", ["key599", ":"]],
     ["stack ps s", ["shop", ":"]],
     ["swarm join-token m", ["manager", ":"]],
     ["logs w", ["web.1", ":"]],

@@ -3,7 +3,7 @@
  * Prints VALUE<TAB>DESCRIPTION lines, then one line that begins with ":" and says how to go on: "files" when
  * files may stand there, "nospace" when the word goes on behind the value.
  * Invariant: says nothing and ends well, whatever fails: a TAB key has no place for errors. Bounds: the
- * daemon has 500 ms; at most 500 names are told.
+ * daemon has 500 ms; at most 500 of those that fit are told.
  */
 
 import { openClient } from "../connection/open-client.js";
@@ -70,7 +70,7 @@ async function objectNames(kind: ObjectKind, flags: GlobalFlags, env: Env): Prom
   const { path, query, names } = LISTINGS[kind];
   let client: ApiClient | undefined;
   try {
-    client = await openClient(await resolveEndpoint(flags, env));
+    client = await openClient(await resolveEndpoint(flags, env), { asks: false });
     const signal = AbortSignal.timeout(Number(env["SKEIN_COMPLETION_TIMEOUT_MS"]) || DAEMON_TIMEOUT_MS);
     const answer = await client.call("GET", path, { signal, ...(query === undefined ? {} : { query }) });
     const rows = Array.isArray(answer) ? (answer as Row[]) : []; // the API's listings are arrays of objects
@@ -80,12 +80,21 @@ async function objectNames(kind: ObjectKind, flags: GlobalFlags, env: Env): Prom
   }
 }
 
+/** bash puts words into the line as they are: none may mean anything to a shell. */
+const isPlain = (name: string): boolean => /^[\p{L}\p{N}_.:/@+=,%-]+$/u.test(name) && !name.startsWith("-");
+
 async function candidatesOf(completion: Completion, env: Env): Promise<Candidate[]> {
   const { candidates, objects, global } = completion;
   if (objects === undefined) return [...candidates];
-  const names = await objectNames(objects, global as GlobalFlags, env); // strings and switches, by name
+  const flags = global as GlobalFlags & { readonly config?: string }; // strings and switches, by name
+  const { config } = flags;
+  const names = await objectNames(
+    objects,
+    flags,
+    config === undefined ? env : { ...env, SKEIN_CONFIG: config },
+  );
   const suffix = completion.openEnded === true ? "=" : "";
-  return [...candidates, ...names.slice(0, NAMES_MAX).map((name) => ({ value: `${name}${suffix}` }))];
+  return [...candidates, ...names.filter(isPlain).map((name) => ({ value: `${name}${suffix}` }))];
 }
 
 /** The lines to print. */
@@ -101,7 +110,7 @@ export async function completionLines(words: readonly string[], env: Env): Promi
     ...(completion.openEnded === true ? ["nospace"] : []),
   ];
   return [
-    ...fitting.map(({ value, description = "" }) => `${prefix}${value}\t${description}`),
+    ...fitting.slice(0, NAMES_MAX).map(({ value, description = "" }) => `${prefix}${value}\t${description}`),
     `:${directives.join(",")}`,
   ];
 }

@@ -40,6 +40,12 @@ test("ssh is given the address as plain words", () => {
   ]);
 });
 
+test("ssh asks nothing where nobody can answer", () => {
+  const args = sshArguments({ kind: "ssh", host: "h" }, false);
+  assert.deepEqual(args.slice(3, 5), ["-o", "BatchMode=yes"]);
+  assert.ok(!sshArguments({ kind: "ssh", host: "h" }).includes("BatchMode=yes"));
+});
+
 test("a failed connection is told with who named it and what to do; other failures are not", () => {
   const endpoint = { host: "tcp://host1", source: "DOCKER_HOST" };
   assert.match(

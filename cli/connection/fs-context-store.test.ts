@@ -139,6 +139,7 @@ test("TLS comes from flags, from docker's variables, or from the context", async
 
 test("what is no context is refused with its place", async () => {
   assert.throws(() => metaOf("{", "meta.json"), /meta\.json must be JSON/);
+  assert.throws(() => metaOf("null", "meta.json"), /must have Name and Endpoints\.docker\.Host/);
   assert.throws(() => metaOf("{}", "meta.json"), /must have Name and Endpoints\.docker\.Host/);
   await assert.rejects(importContext(Buffer.from("nonsense")), /no archive of a context/);
   await assert.rejects(importContext(Buffer.alloc(1024)), /meta\.json is missing/);

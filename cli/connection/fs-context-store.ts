@@ -62,7 +62,7 @@ export function metaText({
 export function metaOf(text: string, where: string): Omit<StoredContext, "tls" | "from"> {
   let meta: Meta;
   try {
-    meta = JSON.parse(text) as Meta; // read leniently below
+    meta = (JSON.parse(text) ?? {}) as Meta; // read leniently below
   } catch (error) {
     throw new InvalidArgumentError(`${where} must be JSON`, { cause: error });
   }
@@ -130,7 +130,7 @@ export class ContextStore {
     );
   }
 
-  /** Ours first, then docker's of other names; each sorted. */
+  /** Ours first, then docker's of other names and with an engine; each sorted. */
   list(): StoredContext[] {
     const ours = this.#listed(this.#folder, "skein");
     const names = new Set(ours.map(({ name }) => name));
@@ -154,10 +154,12 @@ export class ContextStore {
     const { name, tls } = context;
     checkContextName(name);
     const { meta, tls: tlsFolder } = pathsOf(this.#folder, name);
-    rmSync(tlsFolder, { recursive: true, force: true });
+    // one by one: interrupted, it must not leave a context that goes without TLS
     for (const kind of TLS_FILES) {
       const pem = tls[kind];
-      if (pem !== undefined) this.#write(join(tlsFolder, "docker", `${kind}.pem`), pem);
+      const path = join(tlsFolder, "docker", `${kind}.pem`);
+      if (pem !== undefined) this.#write(path, pem);
+      else rmSync(path, { force: true });
     }
     this.#write(join(meta, "meta.json"), metaText(context));
   }
@@ -177,7 +179,14 @@ export class ContextStore {
       throw error;
     }
     return entries
-      .map((entry) => this.#readAt(join(folder, entry), join(root, "contexts", "tls", entry), from))
+      .map((entry) => {
+        try {
+          return this.#readAt(join(folder, entry), join(root, "contexts", "tls", entry), from);
+        } catch (error) {
+          if (from === "docker") return undefined; // of another kind of endpoint: it is no daemon to choose
+          throw error;
+        }
+      })
       .filter((each) => each !== undefined)
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   }

@@ -5,13 +5,20 @@
 import { ApiClient } from "../http-client.js";
 import { addressOf, type Endpoint } from "./endpoint.js";
 
+export interface OpenOptions {
+  /** ssh may ask for passwords and about host keys. @default true */
+  readonly asks?: boolean;
+}
+
 /** @throws {InvalidArgumentError} an address that is none. */
-export async function openClient(endpoint: Endpoint): Promise<ApiClient> {
+export async function openClient(endpoint: Endpoint, { asks = true }: OpenOptions = {}): Promise<ApiClient> {
   const { host, source, tls } = endpoint;
   const address = addressOf(host, tls !== undefined, `the host (named by ${source})`);
   if (address.kind === "ssh") {
     const { SshAgent } = await import("./process-ssh-agent.js");
-    return new ApiClient(endpoint, { options: { host: "skein", agent: new SshAgent(address, endpoint) } });
+    return new ApiClient(endpoint, {
+      options: { host: "skein", agent: new SshAgent(address, endpoint, asks) },
+    });
   }
   if (address.kind === "unix" || !address.secure) return new ApiClient(endpoint);
   const { request, Agent } = await import("node:https");

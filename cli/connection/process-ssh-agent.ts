@@ -20,11 +20,13 @@ const EXIT_NOT_FOUND = 127;
 /** Of ssh: the connection failed. */
 const EXIT_SSH = 255;
 
-export function sshArguments({ host, user, port, socketPath }: SshAddress): string[] {
+/** @param asks false: what it would have to ask for is a failure. */
+export function sshArguments({ host, user, port, socketPath }: SshAddress, asks = true): string[] {
   return [
     "-T",
     "-o",
     `ConnectTimeout=${CONNECT_TIMEOUT_S}`,
+    ...(asks ? [] : ["-o", "BatchMode=yes"]),
     ...(user === undefined ? [] : ["-l", user]),
     ...(port === undefined ? [] : ["-p", String(port)]),
     "--",
@@ -41,10 +43,10 @@ class SshSocket extends Duplex {
   #complaint = "";
   #heard = false;
 
-  constructor(address: SshAddress, endpoint: Endpoint) {
+  constructor(address: SshAddress, endpoint: Endpoint, asks: boolean) {
     super({ allowHalfOpen: true });
     this.#endpoint = endpoint;
-    this.#child = spawn("ssh", sshArguments(address), { stdio: ["pipe", "pipe", "pipe"] });
+    this.#child = spawn("ssh", sshArguments(address, asks), { stdio: ["pipe", "pipe", "pipe"] });
     const { stdin, stdout, stderr } = this.#child;
     stdout?.on("data", (chunk: Buffer) => {
       this.#heard = true;
@@ -132,16 +134,18 @@ function adviceOf(code: number | undefined, host: string): string {
 export class SshAgent extends Agent {
   readonly #address: SshAddress;
   readonly #endpoint: Endpoint;
+  readonly #asks: boolean;
   readonly #sockets = new Set<SshSocket>();
 
-  constructor(address: SshAddress, endpoint: Endpoint) {
+  constructor(address: SshAddress, endpoint: Endpoint, asks: boolean) {
     super({ keepAlive: true, maxSockets: CONNECTIONS_MAX, maxFreeSockets: CONNECTIONS_MAX });
     this.#address = address;
     this.#endpoint = endpoint;
+    this.#asks = asks;
   }
 
   override createConnection(_options: ClientRequestArgs): Duplex {
-    const socket = new SshSocket(this.#address, this.#endpoint);
+    const socket = new SshSocket(this.#address, this.#endpoint, this.#asks);
     this.#sockets.add(socket);
     socket.once("close", () => this.#sockets.delete(socket));
     return socket;

@@ -36,7 +36,8 @@ test("variables of --env-file, profiles, the stack's name and data of files reac
   const path = folder(t, {
     "compose.yaml":
       "services:\n  web:\n    image: nginx:$TAG\n    environment: [STACK=$COMPOSE_PROJECT_NAME]\n" +
-      "    secrets: [key, inline]\n  debug:\n    image: x\n    profiles: [debug]\n  more:\n    image: x\n    profiles: [no]\n" +
+      "    secrets: [key, inline]\n" +
+      "  debug:\n    image: x\n    profiles: [debug]\n  more:\n    image: x\n    profiles: [no]\n" +
       "secrets:\n  key:\n    file: ./key\n  inline:\n    content: tag $TAG for $$5\n",
     vars: "TAG=7\n",
     key: "hush",

@@ -1,7 +1,7 @@
 /**
  * Removes stacks: the daemon takes the services away, then what they used. Edge: to the API.
  */
-import { messageOf } from "../../base/errors/errors.js";
+import { CancelledError, messageOf } from "../../base/errors/errors.js";
 import type { Context } from "../context.js";
 import { askedBy } from "./fs-stack-project.js";
 import { followStack } from "./http-follow.js";
@@ -32,7 +32,7 @@ export async function removeStacks(
       }
     } catch (error) {
       failures.push(`failed to remove stack ${stack}: ${messageOf(error)}`);
-      if (error instanceof Error && error.name === "CancelledError") throw error;
+      if (error instanceof CancelledError) throw error;
     }
   }
   if (failures.length > 0) throw new Error(failures.join("\n"));

@@ -55,7 +55,8 @@ function elementOf(value: unknown, key: unknown): unknown {
     return typeof value === "string" ? value.codePointAt(at) : (value[at] as unknown);
   }
   if (typeof value !== "object" || value === null) return undefined;
-  return (value as Record<string, unknown>)[plain(key)]; // any object can be indexed
+  const name = plain(key);
+  return Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined; // an object
 }
 
 function compared(a: unknown, b: unknown): number {
