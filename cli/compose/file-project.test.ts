@@ -31,6 +31,15 @@ test("the shell comes before the last --env-file, that before the first; .env is
   assert.equal(await imageOf(COMPOSE, { envFiles: [ONE, TWO] }), "one-two-shell");
 });
 
+test("the name that the last file gives is COMPOSE_PROJECT_NAME, unless the caller says another", async () => {
+  const image = "services: {web: {image: '$COMPOSE_PROJECT_NAME'}}";
+  const files = [write("n1.yml", `name: one\n${image}\n`), write("n2.yml", 'name: "two" # words\n')];
+  const named = async (variables: Record<string, string>): Promise<unknown> =>
+    (await readProject(files, { variables })).doc.services["web"]?.image;
+  assert.equal(await named({}), "two");
+  assert.equal(await named({ COMPOSE_PROJECT_NAME: "other" }), "other");
+});
+
 test("files with version 3 are read without .env, and told so", async () => {
   const { doc, warnings } = await readProject([OLD], { variables: {} });
   assert.equal(doc.services["web"]?.image, "i:");

@@ -9,7 +9,7 @@ import { dirname, join, resolve } from "node:path";
 import { InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
 import { parseDotenv } from "./dotenv.js";
 import { type Variables, variableOf } from "./interpolate.js";
-import { type ComposeProject, isVersion3Text, loadProject } from "./load-project.js";
+import { type ComposeProject, isVersion3Text, loadProject, writtenName } from "./load-project.js";
 import type { FileDoc } from "./model.js";
 import { profilesOf } from "./profiles.js";
 import { FILE_LENGTH_MAX } from "./yaml-tree.js";
@@ -24,7 +24,10 @@ export interface ReadProjectOptions {
   readonly profiles?: readonly string[];
   /** @default the first file's folder; that of the process for standard input */
   readonly projectDirectory?: string;
-  /** They come before those of files. @default the environment of the process */
+  /**
+   * They come before those of files, and those before COMPOSE_PROJECT_NAME of the key `name`.
+   * @default the environment of the process
+   */
   readonly variables?: Variables;
   /** false: variables stay in the text, for printing. @default true */
   readonly interpolate?: boolean;
@@ -52,7 +55,9 @@ export async function readProject(
   const shell = options.variables ?? process.env;
   const isVersion3 = texts.some(({ text }) => isVersion3Text(text));
   const { read, unread } = await variableFiles(options.envFiles, { folder, shell, isVersion3 });
-  const variables: Variables = { ...read, ...shell };
+  const name = texts.map(({ text }) => writtenName(text)).findLast((each) => each !== undefined);
+  const named: Variables = name === undefined ? {} : { COMPOSE_PROJECT_NAME: name };
+  const variables: Variables = { ...named, ...read, ...shell };
   return loadProject(texts, {
     folder,
     home: shell["HOME"] ?? homedir(),

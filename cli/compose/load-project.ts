@@ -65,6 +65,13 @@ export function isVersion3Text(text: string): boolean {
   return VERSION_3_OF_JSON.test(text);
 }
 
+const NAME = /^name[ \t]*:[ \t]*(["']?)([a-zA-Z0-9][\w-]*)\1[ \t\r]*(?:#.*)?$/m;
+
+/** The name that a file gives, unless it is made of variables; asked before the file is parsed, as they may ask. */
+export function writtenName(text: string): string | undefined {
+  return NAME.exec(text)?.[2];
+}
+
 /** @throws {ComposeError} with every finding of the first step that has some. */
 export async function loadProject(
   files: readonly ComposeFile[],
