@@ -181,6 +181,11 @@ test("a chosen address is for one task at a time", () => {
   const several = { mode: { $case: "replicated", value: { replicas: 2 } } } as const;
   assert.throws(() => checkServiceSpec(spec(["10.0.0.5"], several)), /a chosen address is for one task/);
   checkServiceSpec(spec([], several));
+  const job = (maxConcurrent: number): Partial<ServiceSpec> => ({
+    mode: { $case: "replicatedJob", value: { maxConcurrent, totalCompletions: 5 } },
+  });
+  assert.throws(() => checkServiceSpec(spec(["10.0.0.5"], job(0))), /a chosen address is for one task/);
+  checkServiceSpec(spec(["10.0.0.5"], job(1)));
   const startFirst = { update: UpdateConfig.fromPartial({ order: UpdateOrder.START_FIRST }) };
   assert.throws(() => checkServiceSpec(spec(["10.0.0.5"], startFirst)), /contradicts order start-first/);
 });

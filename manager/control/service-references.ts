@@ -4,8 +4,9 @@
  * networks of the node, which have none.
  */
 import { FailedPreconditionError, InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
+import { cidrContains, formatCidr, parseAddress, parseCidr } from "../../net-overlay/ipam/cidr.js";
 import { isNodeNetwork } from "../../proto/engine/node-networks.js";
-import type { Service } from "../../proto/gen/skein/v1/objects.js";
+import type { Network, Service } from "../../proto/gen/skein/v1/objects.js";
 import {
   type ConfigReference,
   type FileTarget,
@@ -58,7 +59,24 @@ function resolveNetwork(tx: ReadTx, attachment: NetworkAttachmentConfig): Networ
       `network ${name} is the routing mesh: publish a port instead of attaching to it`,
     );
   }
+  checkInSubnets(attachment, network);
   return { ...attachment, target: network.id, aliases: [...new Set(attachment.aliases)] };
+}
+
+/** What is in no subnet would be waited for without end. A network that has none yet is let pass. */
+function checkInSubnets({ addresses }: NetworkAttachmentConfig, { ipam, spec }: Network): void {
+  const subnets = (ipam.length > 0 ? ipam : (spec?.ipamConfigs ?? []))
+    .filter(({ subnet }) => subnet !== "")
+    .map(({ subnet }) => parseCidr(subnet));
+  for (const text of addresses) {
+    const address = parseAddress(text);
+    const own = subnets.filter(({ family }) => family === address.family);
+    if (own.length > 0 && !own.some((subnet) => cidrContains(subnet, address)))
+      throw new InvalidArgumentError(
+        `TaskSpec: address ${text} is in no subnet of network ${spec?.annotations?.name ?? ""}: ` +
+          own.map(formatCidr).join(", "),
+      );
+  }
 }
 
 function resolveSecret(

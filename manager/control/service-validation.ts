@@ -155,7 +155,7 @@ function checkChosenAddresses({ task, mode, update, rollback }: ServiceSpec): vo
     mode?.$case === "global" ||
     mode?.$case === "globalJob" ||
     (mode?.$case === "replicated" && mode.value.replicas > 1) ||
-    (mode?.$case === "replicatedJob" && mode.value.maxConcurrent > 1);
+    (mode?.$case === "replicatedJob" && (mode.value.maxConcurrent || mode.value.totalCompletions) > 1);
   if (several)
     throw new InvalidArgumentError("TaskSpec: a chosen address is for one task: the service asks for more");
   if ([update, rollback].some((config) => config?.order === UpdateOrder.START_FIRST))

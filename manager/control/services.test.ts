@@ -6,6 +6,7 @@ import {
   BalancePolicy,
   EndpointMode,
   EndpointSpec,
+  IpamConfig,
   PortConfig,
   PortProtocol,
   PublishMode,
@@ -265,6 +266,26 @@ test("references to nothing, to the ingress network, and twice to one place are 
   await assert.rejects(
     create(t, withContainer({ secrets: twice })),
     /secret references 'key' and 'key' have a conflicting target: 'key'/,
+  );
+});
+
+test("a chosen address is in a subnet of its network, as soon as that has one of its family", async () => {
+  const t = await createTestControl();
+  await addReferences(t);
+  const at = (name: string, ...addresses: readonly string[]): ServiceSpec =>
+    serviceSpec(name, {
+      task: { container: { image: "a" }, networks: [{ target: "front", addresses: [...addresses] }] },
+    });
+  await create(t, at("early", "10.9.9.9"));
+  await t.store.update((tx) => {
+    const network = tx.get("network", "net1");
+    assert.ok(network);
+    tx.update("network", { ...network, ipam: [IpamConfig.fromPartial({ subnet: "10.0.1.0/24" })] });
+  });
+  await create(t, at("inside", "10.0.1.9", "fd00::9"));
+  await assert.rejects(
+    create(t, at("outside", "10.0.2.9")),
+    /address 10\.0\.2\.9 is in no subnet of network front: 10\.0\.1\.0\/24/,
   );
 });
 
