@@ -69,8 +69,8 @@ export class TaskHooks {
   }
 
   /**
-   * What does not end within the grace period is killed, and what comes after it is left out. One that fails or
-   * cannot be run keeps none of the others back.
+   * What does not end within the grace period is killed, and what comes after it is left out. One that fails
+   * or cannot be run keeps none of the others back.
    * @returns what is left of the grace period, in milliseconds.
    */
   async preStop(of: HookedTask, hooks: readonly LifecycleHook[], gracePeriodMs: number): Promise<number> {
