@@ -158,7 +158,7 @@ function boundConnecting(outgoing: ClientRequest): void {
     if (!socket.connecting) return;
     socket.setTimeout(CONNECT_TIMEOUT_MS, () => {
       const seconds = CONNECT_TIMEOUT_MS / 1000;
-      outgoing.destroy(Object.assign(new Error(`no connection in ${seconds} s`), { code: "ETIMEDOUT" }));
+      socket.destroy(Object.assign(new Error(`no connection in ${seconds} s`), { code: "ETIMEDOUT" }));
     });
     // with TLS the greeting belongs to it: what accepts and says nothing is not waited for either
     socket.once("encrypted" in socket ? "secureConnect" : "connect", () => socket.setTimeout(0));

@@ -22,8 +22,8 @@ The daemon is the one of --host, --context, SKEIN_HOST, SKEIN_CONTEXT, DOCKER_HO
 'skein context use', or else unix:///run/skein/skein.sock: the first of these that is given.
 
 Exit codes: 0 done; 1 the daemon refused, failed, or could not be reached; 2 the command was wrong and nothing
-was asked of the daemon; 3 what was planned does not fit; 4 it would change
-something (stack plan); 130 interrupted.
+was asked of the daemon; 3 what was planned does not fit; 4 it would change something (stack plan);
+130 interrupted.
 
 'skein help COMMAND' tells more about a command; 'skein completion bash' makes the TAB key know them.`;
 
