@@ -1,7 +1,7 @@
 /**
  * A definition against every rule and the whole store, before anything changes.
- * Pure over a read of the store. Invariant: either all faults are thrown together, or what is answered can
- * be stored and applied as long as nobody changes the store meanwhile.
+ * Pure over a read of the store, in slices. Invariant: either all faults are thrown together, or what is
+ * answered can be stored and applied as long as nobody changes the store meanwhile.
  */
 import { InvalidArgumentError, TooLargeError } from "../../../base/errors/errors.js";
 import type { Random } from "../../../base/random/random.js";
@@ -14,6 +14,7 @@ import { DefinitionFaults } from "./definition-faults.js";
 import { fileName, networkName } from "./definition-form.js";
 import { checkDependencies } from "./dependency-graph.js";
 import { type LeftOver, leftOverOf } from "./left-over.js";
+import type { Sliced } from "./look-ahead.js";
 import { SupposedTx } from "./supposed-tx.js";
 
 /** Bytes of an encoded definition without data: a revision is one object of the store. */
@@ -59,7 +60,7 @@ export function checkStackName(name: string): void {
 }
 
 /** @throws {InvalidArgumentError} with a line for each fault; {TooLargeError}. */
-export function checkDefinition(tx: ReadTx, options: CheckOptions): CheckedDefinition {
+export function* checkDefinition(tx: ReadTx, options: CheckOptions): Sliced<CheckedDefinition> {
   const { name, definition, prune, random } = options;
   checkStackName(name);
   const faults = new DefinitionFaults();
@@ -74,9 +75,10 @@ export function checkDefinition(tx: ReadTx, options: CheckOptions): CheckedDefin
     ...checkFiles("secret", definition.secrets, check),
     ...checkFiles("config", definition.configs, check),
   ];
-  const services = checkServices(definition.services, check);
+  const services = yield* checkServices(definition.services, check);
   checkDependencies(definition, faults);
   faults.throwIfAny();
+  yield;
   const form: StackDefinition = {
     networks: networks.map((network) => network.form),
     secrets: files.filter(({ kind }) => kind === "secret").map((file) => file.form),

@@ -19,6 +19,7 @@ import { chosenPorts, conflictingPortKeys, portKey } from "../../store/index-key
 import { type FileCheck, versionKey } from "./check-files.js";
 import type { DefinitionFaults } from "./definition-faults.js";
 import { labelled, namedSpec, storedSpec } from "./definition-form.js";
+import type { Sliced } from "./look-ahead.js";
 import { checkOwner } from "./object-owner.js";
 import { SupposedTx } from "./supposed-tx.js";
 
@@ -32,19 +33,23 @@ export interface CheckedService {
   readonly same: boolean;
 }
 
-export function checkServices(
+export function* checkServices(
   services: readonly StackService[],
   check: FileCheck,
-): readonly CheckedService[] {
-  const found = services.flatMap((service) => {
+): Sliced<readonly CheckedService[]> {
+  const found: CheckedService[] = [];
+  for (const service of services) {
+    yield;
     const checked = check.faults.attempt("service", service.key, () => ownService(service, check));
-    if (checked !== undefined) check.supposed.put("service", { ...checked.after, endpoint: undefined });
-    return checked === undefined ? [] : [checked];
-  });
+    if (checked === undefined) continue;
+    check.supposed.put("service", { ...checked.after, endpoint: undefined });
+    found.push(checked);
+  }
   refuseSharedPorts(found, check.faults);
   const others = new SupposedTx(check.supposed);
   for (const { after } of found) others.remove("service", after.id);
   for (const { form, after } of found) {
+    yield;
     const { spec } = after;
     if (spec === undefined) continue;
     for (const rule of [refuseTakenPorts, refuseWithoutIngress])

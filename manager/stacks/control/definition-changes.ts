@@ -13,6 +13,7 @@ import { compareServiceSpecs } from "../../control/spec-comparison.js";
 import { deepEqual } from "../../orchestrator/spec-equality.js";
 import { networkChange } from "../deployment/stack-networks.js";
 import type { ObjectKind } from "./definition-faults.js";
+import { atOnce, type Sliced } from "./look-ahead.js";
 
 export type ObjectChange =
   | Changed<"network", StackNetwork>
@@ -33,30 +34,41 @@ const NOTHING: StackDefinition = { networks: [], secrets: [], configs: [], servi
 
 /** In the order networks, secrets, configs, services; then by key. */
 export function definitionChanges(
+  before?: StackDefinition,
+  after?: StackDefinition,
+): readonly ObjectChange[] {
+  return atOnce(comparison(before, after));
+}
+
+/** `definitionChanges` in slices. */
+export function* comparison(
   before: StackDefinition = NOTHING,
   after: StackDefinition = NOTHING,
-): readonly ObjectChange[] {
+): Sliced<readonly ObjectChange[]> {
   return [
-    ...changesOf("network", before.networks, after.networks, sameNetwork),
-    ...changesOf("secret", before.secrets, after.secrets, sameFile),
-    ...changesOf("config", before.configs, after.configs, sameFile),
-    ...changesOf("service", before.services, after.services, sameService),
+    ...(yield* changesOf("network", before.networks, after.networks, sameNetwork)),
+    ...(yield* changesOf("secret", before.secrets, after.secrets, sameFile)),
+    ...(yield* changesOf("config", before.configs, after.configs, sameFile)),
+    ...(yield* changesOf("service", before.services, after.services, sameService)),
   ];
 }
 
-function changesOf<K extends ObjectKind, T extends { readonly key: string }>(
+function* changesOf<K extends ObjectKind, T extends { readonly key: string }>(
   kind: K,
   before: readonly T[],
   after: readonly T[],
   same: (before: T, after: T) => boolean,
-): Changed<K, T>[] {
+): Sliced<readonly Changed<K, T>[]> {
   const [old, next] = [before, after].map((list) => new Map(list.map((one) => [one.key, one])));
   const keys = [...new Set([...before, ...after].map(({ key }) => key))].sort();
-  return keys.flatMap((key) => {
+  const changes: Changed<K, T>[] = [];
+  for (const key of keys) {
+    yield;
     const [was, is] = [old?.get(key), next?.get(key)];
-    if (was !== undefined && is !== undefined && same(was, is)) return [];
-    return [{ kind, key, before: was, after: is }];
-  });
+    if (was === undefined || is === undefined || !same(was, is))
+      changes.push({ kind, key, before: was, after: is });
+  }
+  return changes;
 }
 
 function sameNetwork(a: StackNetwork, b: StackNetwork): boolean {

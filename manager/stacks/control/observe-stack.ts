@@ -17,13 +17,14 @@ import {
 import type { ServiceSpec } from "../../../proto/gen/skein/v1/types.js";
 import { compareServiceSpecs } from "../../control/spec-comparison.js";
 import { versionOf } from "../../store/tables.js";
-import type { WriteTx } from "../../store/types.js";
+import type { ReadTx, WriteTx } from "../../store/types.js";
 import { dropOldRevisions, findStack, revisionOf } from "../deployment/begin.js";
 import { isUnderWay } from "../deployment/stack-phase.js";
 import { changeWords } from "./change-words.js";
 import { DEFINITION_BYTES_MAX, isStackName } from "./check-definition.js";
-import { definitionChanges, type ObjectChange } from "./definition-changes.js";
+import { comparison, definitionChanges, type ObjectChange } from "./definition-changes.js";
 import { definitionNow } from "./definition-now.js";
+import type { Sliced } from "./look-ahead.js";
 
 export interface Observed {
   /** Of the revision that was recorded; undefined: there was nothing to record. */
@@ -34,19 +35,34 @@ export interface Observed {
 
 const NOTHING_NEW: Observed = { number: undefined, refusal: "" };
 
-export function observeStack(
-  tx: WriteTx,
-  what: { readonly name: string; readonly nowMs: number; readonly newId: () => string },
-): Observed {
-  const { name, nowMs, newId } = what;
+/** What is other than the good revision. */
+export interface Sight {
+  readonly stack: Stack | undefined;
+  readonly good: StackRevision | undefined;
+  readonly now: StackDefinition;
+  readonly changes: readonly ObjectChange[];
+}
+
+/** @returns undefined when nothing is, or a deployment is under way. */
+export function* sightOf(tx: ReadTx, name: string): Sliced<Sight | undefined> {
   const stack = findStack(tx, name);
-  if (isUnderWay(stack) || !isStackName(name)) return NOTHING_NEW;
+  if (isUnderWay(stack) || !isStackName(name)) return undefined;
   const good = stack && revisionOf(tx, stack.id, stack.goodRevision);
   const changedAfter = versionOf(good);
   const now = definitionNow(tx, { stackName: name, like: good?.definition, changedAfter });
-  if (good === undefined && now.services.length === 0) return NOTHING_NEW;
-  const changes = definitionChanges(good?.definition, now);
-  if (changes.length === 0) return NOTHING_NEW;
+  if (good === undefined && now.services.length === 0) return undefined;
+  const changes = yield* comparison(good?.definition, now);
+  return changes.length === 0 ? undefined : { stack, good, now, changes };
+}
+
+export function observeStack(
+  tx: WriteTx,
+  sight: Sight | undefined,
+  what: { readonly name: string; readonly nowMs: number; readonly newId: () => string },
+): Observed {
+  if (sight === undefined) return NOTHING_NEW;
+  const { stack, good, now, changes } = sight;
+  const { name, nowMs, newId } = what;
   const bytes = StackDefinition.encode(now).finish().length;
   if (bytes > DEFINITION_BYTES_MAX)
     return { number: undefined, refusal: `it has ${bytes} bytes, and ${DEFINITION_BYTES_MAX} are kept` };

@@ -11,10 +11,18 @@ import { pictureOf, type Supposition } from "../../scheduler/what-if-question.js
 import type { ReadTx } from "../../store/types.js";
 import { stackChanges } from "./change-details.js";
 import { type CheckedDefinition, checkDefinition } from "./check-definition.js";
-import { definitionChanges, type ObjectChange } from "./definition-changes.js";
+import { comparison, type ObjectChange } from "./definition-changes.js";
 import { definitionNow } from "./definition-now.js";
 import { type LeftOver, leftOverWarnings } from "./left-over.js";
+import { lookAhead } from "./look-ahead.js";
 import type { StackComponents } from "./stack-control.js";
+
+interface Posed {
+  readonly changes: readonly ObjectChange[];
+  readonly leftOver: readonly LeftOver[];
+  readonly picture: ReturnType<typeof pictureOf>;
+  readonly suppositions: readonly Supposition[];
+}
 
 /** @throws {InvalidArgumentError} with a line for each fault. */
 export async function planStack(
@@ -24,16 +32,26 @@ export async function planStack(
   const { name, definition, prune } = request;
   if (definition === undefined) throw new InvalidArgumentError("a stack needs a definition");
   const { store, random } = components;
-  const posed = store.view((tx) => {
-    const checked = checkDefinition(tx, { name, definition, prune, random });
+  const ahead = await lookAhead(components, function* (tx) {
+    const checked = yield* checkDefinition(tx, { name, definition, prune, random });
     const now = definitionNow(tx, { stackName: name, like: checked.definition });
     const goes = prune ? checked.leftOver : [];
-    const changes = definitionChanges(now, checked.definition).filter(
+    const all = yield* comparison(now, checked.definition);
+    const changes = all.filter(
       (change) => change.after !== undefined || goes.some((left) => isOne(left, change)),
     );
-    const picture = { ...pictureOf(tx), networks: checked.supposed.list("network") };
-    return { changes, picture, suppositions: suppositionsOf(tx, checked, prune), leftOver: checked.leftOver };
+    return { changes, checked, leftOver: checked.leftOver };
   });
+  let posed: Posed;
+  try {
+    posed = store.view((tx) => {
+      const { checked, ...found } = ahead.at(tx);
+      const picture = { ...pictureOf(tx), networks: checked.supposed.list("network") };
+      return { ...found, picture, suppositions: suppositionsOf(tx, checked, prune) };
+    });
+  } finally {
+    ahead.close();
+  }
   const { changes, picture, suppositions } = posed;
   const plan =
     suppositions.length === 0

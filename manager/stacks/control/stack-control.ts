@@ -5,7 +5,7 @@
  */
 import { FailedPreconditionError, InternalError, InvalidArgumentError } from "../../../base/errors/errors.js";
 import { newId } from "../../../base/random/ids.js";
-import type { StackRevision } from "../../../proto/gen/skein/v1/objects.js";
+import type { Stack, StackRevision } from "../../../proto/gen/skein/v1/objects.js";
 import {
   RevisionOrigin,
   RevisionOutcome,
@@ -20,13 +20,15 @@ import type {
 } from "../../../proto/gen/skein/v1/stacks.js";
 import type { ControlComponents } from "../../control/control-components.js";
 import { deepEqual } from "../../orchestrator/spec-equality.js";
+import { versionOf } from "../../store/tables.js";
 import type { ReadTx, WriteTx } from "../../store/types.js";
 import { beginDeployment, beginRemoval, type DeploymentOptions, findStack } from "../deployment/begin.js";
 import { changeWords } from "./change-words.js";
 import { type CheckedDefinition, checkDefinition, checkStackName } from "./check-definition.js";
 import type { FileWrite } from "./check-files.js";
-import { definitionChanges } from "./definition-changes.js";
+import { comparison, type ObjectChange } from "./definition-changes.js";
 import { leftOverWarnings } from "./left-over.js";
+import { lookAhead, type Sliced } from "./look-ahead.js";
 import { revisionInForce, revisionToRestore, withLeftOver, withNewestCredentials } from "./restored.js";
 import { stackForRemoval } from "./stack-list.js";
 
@@ -51,6 +53,16 @@ interface Wish {
   readonly origin: RevisionOrigin;
   /** Number of the revision whose definition it is; 0: its own. */
   readonly restores: number;
+}
+
+/** All that takes long, in slices. */
+interface Examined {
+  readonly wish: Wish;
+  readonly checked: CheckedDefinition;
+  readonly stack: Stack | undefined;
+  /** The revision in force. */
+  readonly current: StackRevision | undefined;
+  readonly changes: readonly ObjectChange[];
 }
 
 type Looked =
@@ -122,7 +134,13 @@ export class StackControl {
   async #accept(wish: (tx: ReadTx) => Wish): Promise<DeployStackReply> {
     const { store } = this.#components;
     for (let look = 0; look < LOOKS_MAX; look++) {
-      const looked = await store.update((tx) => this.#look(tx, wish(tx)));
+      const ahead = await lookAhead(this.#components, (tx) => this.#examine(tx, wish(tx)));
+      let looked: Looked;
+      try {
+        looked = await store.update((tx) => this.#look(tx, ahead.at(tx)));
+      } finally {
+        ahead.close();
+      }
       if (looked.kind === "done") return looked.reply;
       for (const write of looked.writes) await store.update((tx) => writeFile(tx, write));
     }
@@ -131,19 +149,28 @@ export class StackControl {
     );
   }
 
-  #look(tx: WriteTx, wish: Wish): Looked {
-    const { name, definition, options, dryRun, origin, restores } = wish;
-    const { prune } = options;
-    const checked = checkDefinition(tx, { name, definition, prune, random: this.#components.random });
+  *#examine(tx: ReadTx, wish: Wish): Sliced<Examined> {
+    const { name, definition, options } = wish;
+    const { random } = this.#components;
+    const checked = yield* checkDefinition(tx, { name, definition, prune: options.prune, random });
     const stack = findStack(tx, name);
     if (stack?.deployment?.phase === StackPhase.REMOVING)
       throw new FailedPreconditionError(`stack ${name} is being removed: wait until it is gone`);
     const current = stack && revisionInForce(tx, stack);
+    const changes = yield* comparison(current?.definition, checked.definition);
+    return { wish, checked, stack, current, changes };
+  }
+
+  #look(tx: WriteTx, { wish, checked, stack, current, changes }: Examined): Looked {
+    const { name, options, dryRun, origin, restores } = wish;
+    const { prune } = options;
     const warnings = prune ? [] : leftOverWarnings(checked.leftOver);
+    const isPruned = stack?.deployment?.prune ?? false;
     if (
       stack !== undefined &&
       current !== undefined &&
-      changesNothing(checked, { current, prune, isPruned: stack.deployment?.prune ?? false })
+      changes.length === 0 &&
+      isAsWanted(checked, { current, prune, isPruned })
     ) {
       const reply = { stack, revision: current.number, changed: false, warnings };
       return { kind: "done", reply };
@@ -152,13 +179,10 @@ export class StackControl {
     if (bytesOf(checked.writes) > FILE_BYTES_AT_ONCE_MAX)
       return { kind: "data-first", writes: checked.writes };
     for (const write of checked.writes) writeFile(tx, write);
-    const changes = changeWords(
-      definitionChanges(current?.definition, checked.definition),
-      current === undefined,
-    );
     const begun = beginDeployment(tx, {
       ...options,
-      ...{ name, definition: checked.definition, changes, origin, restores },
+      ...{ name, definition: checked.definition, origin, restores },
+      changes: changeWords(changes, current === undefined),
     });
     const reply = { stack: begun.stack, revision: begun.revision.number, changed: true, warnings };
     return { kind: "done", reply };
@@ -170,13 +194,12 @@ function printable(text: string): string {
   return [...text].filter((letter) => letter >= " " && letter !== "\u007f").join("");
 }
 
-/** Neither the revision in force is another, nor would the cluster be. */
-function changesNothing(
+/** Of a definition that is the revision in force: nor would the cluster be another. */
+function isAsWanted(
   checked: CheckedDefinition,
   asked: { readonly current: StackRevision; readonly prune: boolean; readonly isPruned: boolean },
 ): boolean {
   const { current, prune, isPruned } = asked;
-  if (definitionChanges(current.definition, checked.definition).length > 0) return false;
   const goesOn = prune && checked.leftOver.length > 0;
   // what is pending the loop is about to make so
   if (current.outcome === RevisionOutcome.PENDING) return !goesOn || isPruned;
@@ -203,8 +226,11 @@ function bytesOf(writes: readonly FileWrite[]): number {
   );
 }
 
-/** Somebody else may have written the same meanwhile: the next look tells. */
+/** What somebody else has made or changed meanwhile is left to the next look. */
 function writeFile(tx: WriteTx, { kind, object, isNew }: FileWrite): void {
+  const name = object.annotations?.name ?? "";
+  const there = isNew ? tx.list(kind, { by: "name", name })[0] : tx.get(kind, object.id);
+  if (isNew ? there !== undefined : versionOf(there) !== versionOf(object)) return;
   if (isNew) tx.create(kind, object);
   else tx.update(kind, object);
 }

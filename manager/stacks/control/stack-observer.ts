@@ -7,6 +7,7 @@
  */
 import type { Clock } from "../../../base/clock/clock.js";
 import type { Logger } from "../../../base/log/logger.js";
+import { nextTurn } from "../../../base/loop/process-turn.js";
 import { newId } from "../../../base/random/ids.js";
 import type { Random } from "../../../base/random/random.js";
 import type { Stack } from "../../../proto/gen/skein/v1/objects.js";
@@ -15,7 +16,8 @@ import { StoreLoop } from "../../orchestrator/store-loop.js";
 import type { ReadTx, Store, StoreChange } from "../../store/types.js";
 import { isUnderWay, stackName } from "../deployment/stack-phase.js";
 import { stackOf } from "./definition-form.js";
-import { observeStack } from "./observe-stack.js";
+import { lookAhead } from "./look-ahead.js";
+import { type Observed, observeStack, sightOf } from "./observe-stack.js";
 
 export interface StackObserverComponents {
   readonly store: Store;
@@ -28,6 +30,8 @@ export interface StackObserverComponents {
 const PAUSE_MS = 2_000;
 /** Who changes it all the time is observed now and then. */
 const LONG_ENOUGH_MS = 60_000;
+/** Stacks are looked at for so long until others are served. */
+const SLICE_MS = 8;
 
 interface Waiting {
   readonly sinceMs: number;
@@ -42,6 +46,17 @@ export function createStackObserver(components: StackObserverComponents): StoreL
     if (name === "") return;
     const sinceMs = waiting.get(name)?.sinceMs ?? nowMs;
     waiting.set(name, { sinceMs, dueMs: Math.min(nowMs + PAUSE_MS, sinceMs + LONG_ENOUGH_MS) });
+  };
+  const observe = async (
+    what: Parameters<typeof observeStack>[2],
+    signal: AbortSignal,
+  ): Promise<Observed> => {
+    const ahead = await lookAhead({ store, clock }, (tx) => sightOf(tx, what.name));
+    try {
+      return await store.update((tx) => observeStack(tx, ahead.at(tx), what), { signal });
+    } finally {
+      ahead.close();
+    }
   };
   const note = (change: StoreChange, nowMs: number): void => {
     if (change.table === "stack") {
@@ -61,13 +76,15 @@ export function createStackObserver(components: StackObserverComponents): StoreL
       const nowMs = clock.nowMs();
       if (reset) for (const name of store.view(allStacks)) touch(name, nowMs);
       else for (const change of changes) note(change, nowMs);
+      let sliceEndMs = clock.monotonicMs() + SLICE_MS;
       for (const [name, { dueMs }] of waiting) {
         if (dueMs > nowMs) continue;
+        if (clock.monotonicMs() >= sliceEndMs) {
+          await nextTurn(); // a new leader looks at all stacks
+          sliceEndMs = clock.monotonicMs() + SLICE_MS;
+        }
         waiting.delete(name);
-        const { number, refusal } = await store.update(
-          (tx) => observeStack(tx, { name, nowMs, newId: () => newId(ids) }),
-          { signal },
-        );
+        const { number, refusal } = await observe({ name, nowMs, newId: () => newId(ids) }, signal);
         if (number !== undefined)
           log.info("a stack was changed by others", { stack: name, revision: number });
         else if (refusal !== "") log.warn("a stack's change is not kept", { stack: name, reason: refusal });
