@@ -5,6 +5,7 @@ import { HostOptions } from "../../proto/gen/skein/v1/host_options.js";
 import {
   ContainerSpec,
   Mount,
+  NetworkAttachmentConfig,
   type ServiceSpec,
   TaskSpec,
   UpdateConfig,
@@ -90,6 +91,11 @@ test("what a task asks of its node, refused by field and rule", () => {
         { resources: { limits: { nanoCpus: 1e9, memoryBytes: 0, generic: [] } } as never },
       ),
     /CpuQuota contradicts the CPU limit/,
+  );
+  const networks = [NetworkAttachmentConfig.fromPartial({ target: "host" })];
+  assert.throws(
+    () => check({ macAddress: "02:42:0a:00:00:05" }, {}, { networks }),
+    /MacAddress needs a network of the task's own, not host/,
   );
 });
 

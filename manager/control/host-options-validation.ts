@@ -4,6 +4,7 @@
  * Pure. Source: Docker Engine API 1.51, HostConfig; Compose Specification (pull_policy, lifecycle hooks).
  */
 import { InvalidArgumentError, NotImplementedError } from "../../base/errors/errors.js";
+import { isNodeNetwork } from "../../proto/engine/node-networks.js";
 import { parsePullPolicy } from "../../proto/engine/pull-policy.js";
 import { RUNTIME_NAMES } from "../../proto/engine/runtimes.js";
 import { parseSecurityOptions } from "../../proto/engine/security-options.js";
@@ -54,6 +55,9 @@ export function checkHostOptions(task: TaskSpec, container: ContainerSpec): void
   checkBlkio(host.blkio);
   checkSecurity(host, container);
   checkNames(host);
+  const shared = task.networks.find(({ target }) => isNodeNetwork(target));
+  if (host.macAddress !== "" && shared !== undefined)
+    refuse("MacAddress", `needs a network of the task's own, not ${shared.target}`);
   checkTmpfs(host, container);
   for (const [at, hook] of host.postStart.entries()) checkHook(hook, `PostStart[${at}]`);
   for (const [at, hook] of host.preStop.entries()) checkHook(hook, `PreStop[${at}]`);
