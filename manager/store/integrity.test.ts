@@ -37,6 +37,17 @@ test("a secret in use cannot be removed, an unknown one not be used, even when b
   );
 });
 
+test("a network of the node is no reference; any other name is one", async () => {
+  const { store } = createTestStore();
+  const on = (id: string, target: string): Promise<unknown> => {
+    const spec = { annotations: { name: id }, task: { networks: [{ target }] } };
+    return store.update((tx) => tx.create("service", Service.fromPartial({ id, spec })));
+  };
+  await on("s1", "host");
+  await on("s2", "none");
+  await assert.rejects(on("s3", "bridge"), /network bridge not found/);
+});
+
 test("a going network takes no new service, and one in use does not go, even when both are in flight", async () => {
   const { store } = createTestStore({ delay: () => Promise.resolve() });
   const network = (pendingDelete: boolean): Network =>
