@@ -3,8 +3,8 @@
  * references that exist, nothing removed while a service needs it, published ports taken once. Checked while
  * applying, so that two proposals in flight cannot both pass the control API's own checks and then contradict
  * each other.
- * Pure. Invariant: reads the committed state and the transaction only, so every replica decides alike; what is
- * allowed here from one version on must be refused by the control API of those before.
+ * Pure. Invariant: reads the committed state and the transaction only, so every replica decides alike;
+ * what is allowed here from one version on must be refused by the control API of those before.
  */
 import { isNodeNetwork } from "../../proto/engine/node-networks.js";
 import { chosenPorts, conflictingPortKeys, indexKeys, nameKey, nameOf, portKey } from "./index-keys.js";

@@ -1,6 +1,6 @@
 /**
- * Services on their nodes' own networks: host and none. By the stock docker command, by the API and in a stack;
- * what cannot go with them is refused, and nothing is left of them.
+ * Services on their nodes' own networks: host and none. By the stock docker command, by the API and in
+ * a stack; what cannot go with them is refused, and nothing is left of them.
  */
 import assert from "node:assert/strict";
 import { mkdtempSync, readlinkSync, rmSync, writeFileSync } from "node:fs";

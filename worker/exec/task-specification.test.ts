@@ -261,7 +261,7 @@ test("the node's host name is the task's with the node's UTS namespace; a MAC ad
   );
 });
 
-test("on its node's network a task has the node's host name, and the hosts and resolvers that its service names", () => {
+test("on its node's network a task has the node's host name, and hosts and resolvers of its service", () => {
   const networks = [{ target: "host" }];
   const made = specify(
     { hosts: ["10.0.0.9 db store"], dnsConfig: { nameservers: ["10.0.0.53"], search: [], options: [] } },
