@@ -15,6 +15,9 @@ import { addressOf, connectionTrouble, DEFAULT_HOST, type Endpoint } from "./con
 /** Milliseconds in which nothing happens before a connection is there. */
 const CONNECT_TIMEOUT_MS = 15_000;
 
+/** After that many milliseconds of silence a peer is asked whether it is there: who follows waits for hours. */
+const KEEP_ALIVE_MS = 30_000;
+
 /** What the daemon refused, in its own words. */
 export class ApiError extends Error {
   readonly status: number;
@@ -155,6 +158,7 @@ const portOf = (address: { readonly port?: number }): number => address.port ?? 
 /** A host that drops packets is not waited for longer. */
 function boundConnecting(outgoing: ClientRequest): void {
   outgoing.once("socket", (socket) => {
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
     if (!socket.connecting) return;
     socket.setTimeout(CONNECT_TIMEOUT_MS, () => {
       const seconds = CONNECT_TIMEOUT_MS / 1000;

@@ -65,7 +65,7 @@ export async function registryConfigHeaders(): Promise<Record<string, string>> {
 }
 
 const configPath = (): string =>
-  join(process.env["DOCKER_CONFIG"] ?? join(homedir(), ".docker"), "config.json");
+  join(process.env["DOCKER_CONFIG"] || join(homedir(), ".docker"), "config.json");
 
 /** @returns undefined when there is no such file. @throws {InvalidArgumentError} */
 async function readConfig(path: string): Promise<DockerConfig | undefined> {

@@ -30,6 +30,11 @@ test("a context is created, used, shown, listed, changed, carried elsewhere and 
     await assert.rejects(skein("context", "create", "x", "--host", "ftp://h"), /--host must be unix/);
     await assert.rejects(skein("context", "create", "x", "--host", "tcp://h", "--cert", pem), /go together/);
     await assert.rejects(skein("context", "create", "x", "--docker", "hots=a"), /--docker knows host, ca/);
+    const skip = "host=tcp://h,skip-tls-verify=yes";
+    await assert.rejects(
+      skein("context", "create", "x", "--docker", skip),
+      /skip-tls-verify must be true or/,
+    );
     assert.equal(await skein("context", "show"), "default");
     await skein("context", "use", "prod");
     assert.equal(await skein("context", "show"), "prod");

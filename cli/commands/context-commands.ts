@@ -62,7 +62,11 @@ function spelledOut(flags: EndpointFlags): EndpointFlags & { readonly from?: str
     if (!DOCKER_KEYS.includes(key))
       throw new InvalidArgumentError(`--docker knows ${DOCKER_KEYS.join(", ")}, got ${JSON.stringify(key)}`);
   const { "skip-tls-verify": skip, ...texts } = Object.fromEntries(pairs);
-  return { ...texts, ...flags, ...(skip === "true" ? { skipTlsVerify: true } : {}) };
+  if (skip !== undefined && skip !== "true" && skip !== "false")
+    throw new InvalidArgumentError(
+      `--docker skip-tls-verify must be true or false, got ${JSON.stringify(skip)}`,
+    );
+  return { ...texts, ...(skip === undefined ? {} : { skipTlsVerify: skip === "true" }), ...flags };
 }
 
 async function withFlags(

@@ -2,10 +2,10 @@
  * `skein stack …`: the commands, and the listings among them. Edge: to the API.
  */
 import type { Command } from "commander";
-import { InvalidArgumentError, NotFoundError } from "../../base/errors/errors.js";
-import { type Context, textOf } from "../context.js";
+import { NotFoundError } from "../../base/errors/errors.js";
+import { type Context, fetchRows, filtersQuery, textOf } from "../context.js";
+import { printList } from "../output/print-list.js";
 import { SERVICE_COLUMNS, serviceRow } from "../output/service-rows.js";
-import { renderList } from "../output/table.js";
 import { listOption } from "../service/service-flags.js";
 import { fetchStack, stackFilter } from "../stack/http-stack.js";
 import { addStackConfig } from "./stack-config-command.js";
@@ -24,9 +24,7 @@ async function list(
   const rows = (await fetchStacks(context))
     .map(stackRow)
     .sort((a, b) => textOf(a["Name"]).localeCompare(textOf(b["Name"]), "en", { numeric: true }));
-  context.print(
-    renderList(STACK_COLUMNS, rows, { format: flags.format, quiet: flags.quiet, idField: "Name" }),
-  );
+  printList(context, STACK_COLUMNS, rows, { format: flags.format, quiet: flags.quiet, idField: "Name" });
 }
 
 interface ServicesFlags {
@@ -35,29 +33,15 @@ interface ServicesFlags {
   readonly quiet?: boolean;
 }
 
-/** Filters of the command together with the one for the stack. @throws {InvalidArgumentError} */
-function withStack(stack: string, given: readonly string[] = []): string {
-  const filters: Record<string, string[]> = { label: [stackFilter(stack)] };
-  for (const filter of given) {
-    const at = filter.indexOf("=");
-    if (at <= 0) throw new InvalidArgumentError(`--filter must be KEY=VALUE, got ${JSON.stringify(filter)}`);
-    const key = filter.slice(0, at);
-    filters[key] = [...(filters[key] ?? []), filter.slice(at + 1)];
-  }
-  return JSON.stringify(filters);
-}
-
 async function listServices(context: Context, stack: string, flags: ServicesFlags): Promise<void> {
-  const filters = withStack(stack, flags.filter);
-  const services = await fetchStack(context, "services", stack, { filters, status: "true" });
+  const filters = filtersQuery([`label=${stackFilter(stack)}`, ...(flags.filter ?? [])]);
+  const services = await fetchRows(context, "/services", { ...filters, status: "true" });
   if (services.length === 0 && flags.filter === undefined)
     throw new NotFoundError(`nothing found in stack: ${stack}`);
   const rows = services
     .map(serviceRow)
     .sort((a, b) => textOf(a["Name"]).localeCompare(textOf(b["Name"]), "en", { numeric: true }));
-  context.print(
-    renderList(SERVICE_COLUMNS, rows, { format: flags.format, quiet: flags.quiet, idField: "ID" }),
-  );
+  printList(context, SERVICE_COLUMNS, rows, { format: flags.format, quiet: flags.quiet, idField: "ID" });
 }
 
 function addListings(stack: Command, context: Context): void {

@@ -4,6 +4,7 @@
 import type { Command } from "commander";
 import { InvalidArgumentError } from "../../base/errors/errors.js";
 import type { Context } from "../context.js";
+import { printList } from "../output/print-list.js";
 import { addJsonFormat, revisionNumber, wantsJson } from "./stack-options.js";
 
 interface HistoryFlags {
@@ -13,17 +14,20 @@ interface HistoryFlags {
 }
 
 async function history(context: Context, stack: string, flags: HistoryFlags): Promise<void> {
-  const [{ fetchRevisions, fetchState }, { HISTORY_COLUMNS, historyRow }, { renderList }] = await Promise.all(
-    [import("../stack/http-stacks.js"), import("../output/stack-rows.js"), import("../output/table.js")],
-  );
+  const [{ fetchRevisions, fetchState }, { HISTORY_COLUMNS, historyRow }] = await Promise.all([
+    import("../stack/http-stacks.js"),
+    import("../output/stack-rows.js"),
+  ]);
   const [revisions, state] = await Promise.all([fetchRevisions(context, stack), fetchState(context, stack)]);
   const forPeople = flags.format === undefined || flags.format.startsWith("table");
   const noTrunc = flags.trunc === false || !forPeople;
   const options = { nowMs: Date.now(), noTrunc, current: state.GoodRevision };
   const rows = revisions.map((revision) => historyRow(revision, options));
-  context.print(
-    renderList(HISTORY_COLUMNS, rows, { format: flags.format, quiet: flags.quiet, idField: "Revision" }),
-  );
+  printList(context, HISTORY_COLUMNS, rows, {
+    format: flags.format,
+    quiet: flags.quiet,
+    idField: "Revision",
+  });
 }
 
 async function diff(
@@ -78,7 +82,7 @@ async function status(
       ? await fetchState(context, stack)
       : await fetchRevision(context, stack, revisionNumber(revision));
   if (isText) {
-    context.print(("Phase" in found ? statusLines(found) : revisionLines(found)).join("\n"));
+    context.print(("Phase" in found ? statusLines(found, context.screen) : revisionLines(found)).join("\n"));
     return;
   }
   const { applyTemplate } = await import("../output/table.js");

@@ -102,8 +102,8 @@ export class ContextStore {
 
   static ofUser(env: Readonly<Record<string, string | undefined>>): ContextStore {
     return new ContextStore(
-      env["SKEIN_CONFIG"] ?? join(homedir(), ".skein"),
-      env["DOCKER_CONFIG"] ?? join(homedir(), ".docker"),
+      env["SKEIN_CONFIG"] || join(homedir(), ".skein"),
+      env["DOCKER_CONFIG"] || join(homedir(), ".docker"),
     );
   }
 

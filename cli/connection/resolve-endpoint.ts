@@ -57,7 +57,7 @@ export async function resolveEndpoint(flags: GlobalFlags, env: Env): Promise<End
   const tls = tlsOf(flags, env);
   if (choice !== undefined && "host" in choice) return { ...choice, ...tls };
   // The store is loaded only where there may be something in it.
-  const configFolder = env["SKEIN_CONFIG"] ?? join(homedir(), ".skein");
+  const configFolder = env["SKEIN_CONFIG"] || join(homedir(), ".skein");
   if (choice === undefined && !existsSync(join(configFolder, "config.json")))
     return { host: DEFAULT_HOST, source: "nothing: it is the default", ...tls };
   const { ContextStore, DEFAULT_CONTEXT, endpointOf } = await import("./fs-context-store.js");

@@ -3,6 +3,7 @@
  */
 import type { RevisionSummary, StackServiceState, StackState, StackSummary } from "../../proto/stack-api.js";
 import { countsText, headline } from "../stack/stack-progress.js";
+import type { Screen } from "./process-screen.js";
 import { type Column, type Row, table } from "./table.js";
 import { duration } from "./words.js";
 
@@ -11,7 +12,7 @@ export const STACK_COLUMNS: readonly Column[] = [
   { header: "SERVICES", field: "Services" },
   { header: "TASKS", field: "Tasks" },
   { header: "REVISION", field: "Revision" },
-  { header: "STATE", field: "State" },
+  { header: "STATE", field: "State", shrinks: true },
 ];
 
 export function stackRow(stack: StackSummary): Row {
@@ -35,7 +36,7 @@ export const HISTORY_COLUMNS: readonly Column[] = [
   { header: "WHEN", field: "When" },
   { header: "BY", field: "By" },
   { header: "OUTCOME", field: "Outcome" },
-  { header: "CHANGES", field: "Changes" },
+  { header: "CHANGES", field: "Changes", shrinks: true },
 ];
 
 export interface HistoryOptions {
@@ -112,13 +113,13 @@ const SERVICE_COLUMNS: readonly Column[] = [
   { header: "SERVICE", field: "Key" },
   { header: "STATE", field: "State" },
   { header: "TASKS", field: "Tasks" },
-  { header: "DETAIL", field: "Detail" },
+  { header: "DETAIL", field: "Detail", shrinks: true },
 ];
 
 const tasksText = (service: StackServiceState): string =>
   service.Completed > 0 ? countsText(service) : `${service.Running}/${service.Desired}`;
 
-export function statusLines(state: StackState): string[] {
+export function statusLines(state: StackState, screen?: Screen): string[] {
   const lines = [headline(state)];
   if (state.Revision !== 0) {
     lines.push(
@@ -132,5 +133,5 @@ export function statusLines(state: StackState): string[] {
     Tasks: tasksText(service),
     Detail: [service.Message, service.Trouble].filter((text) => text !== "").join("; "),
   }));
-  return [...lines, "", ...table(SERVICE_COLUMNS, rows).split("\n")];
+  return [...lines, "", ...table(SERVICE_COLUMNS, rows, screen).split("\n")];
 }
