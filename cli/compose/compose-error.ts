@@ -17,8 +17,20 @@ export interface Finding {
   readonly rule: string;
 }
 
+/** A rule longer than this is cut: it quotes what was found, and that may be as long as the file. */
+const RULE_LENGTH_MAX = 2_000;
+
 export function findingText({ position, key, rule }: Finding): string {
-  return `${position.file}:${position.line}: ${key === "" ? "" : `${key}: `}${rule}`;
+  const words = rule.length > RULE_LENGTH_MAX ? `${rule.slice(0, RULE_LENGTH_MAX)}…` : rule;
+  return `${position.file}:${position.line}: ${key === "" ? "" : `${key}: `}${words}`;
+}
+
+/** File by file, from top to bottom. */
+function inOrder(findings: readonly Finding[]): readonly Finding[] {
+  const files = [...new Set(findings.map(({ position }) => position.file))];
+  const place = new Map(files.map((file, i) => [file, i]));
+  const rank = ({ position }: Finding): number => place.get(position.file) ?? 0;
+  return [...findings].sort((a, b) => rank(a) - rank(b) || a.position.line - b.position.line);
 }
 
 /** Of more findings the first are told, and how many there are beside. */
@@ -28,7 +40,8 @@ const TOLD_MAX = 50;
 export class ComposeError extends InvalidArgumentError {
   readonly findings: readonly Finding[];
 
-  constructor(findings: readonly Finding[], options: { cause?: unknown } = {}) {
+  constructor(found: readonly Finding[], options: { cause?: unknown } = {}) {
+    const findings = inOrder(found);
     const more = findings.length - TOLD_MAX;
     const lines = findings.slice(0, TOLD_MAX).map(findingText);
     super([...lines, ...(more > 0 ? [`and ${more} more`] : [])].join("\n"), options);

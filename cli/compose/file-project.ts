@@ -166,8 +166,8 @@ export async function readFileObject(
     return await readBytes(doc.file);
   } catch (error) {
     if (error instanceof InvalidArgumentError) throw error;
-    throw new InvalidArgumentError(`cannot read ${doc.file} for ${key}: ${messageOf(error)}`, {
-      cause: error,
-    });
+    const isGone = (error as NodeJS.ErrnoException).code === "ENOENT"; // of node:fs
+    const why = isGone ? "there is no such file" : messageOf(error);
+    throw new InvalidArgumentError(`cannot read ${doc.file} for ${key}: ${why}`, { cause: error });
   }
 }

@@ -73,6 +73,9 @@ function expand(text: string, state: State): string {
   return out;
 }
 
+/** As much of a text as a message needs. */
+const cut = (text: string): string => (text.length > 80 ? `${text.slice(0, 80)}…` : text);
+
 /** Index of the brace that closes the one at `open`. */
 function closingBrace(text: string, open: number): number {
   let depth = 0;
@@ -83,7 +86,7 @@ function closingBrace(text: string, open: number): number {
       if (depth === 0) return i;
     }
   }
-  throw new InvalidArgumentError(`invalid interpolation in ${JSON.stringify(text)}: a } is missing`);
+  throw new InvalidArgumentError(`invalid interpolation in ${JSON.stringify(cut(text))}: a } is missing`);
 }
 
 function plain(name: string, { lookup, unset }: State): string {
@@ -98,7 +101,7 @@ function braced(expression: string, state: State): string {
   const [, operator, argument = ""] = match ?? [];
   if (name === undefined || (operator === undefined && argument !== "")) {
     throw new InvalidArgumentError(
-      `invalid interpolation \${${expression}}: forms are ` +
+      `invalid interpolation \${${cut(expression)}}: forms are ` +
         `\${NAME}, \${NAME:-default}, \${NAME:?error}, \${NAME:+other}`,
     );
   }

@@ -100,10 +100,22 @@ test("what a service names must be declared", async () => {
     "    volumes: ['data:/d']\n  db:\n    command: x\n";
   assert.deepEqual(await errorsOf(text), [
     'compose.yml:5: services.web.networks.front: network "front" is not declared under the top-level networks',
-    'compose.yml:7: services.web.volumes[0]: volume "data" is not declared under the top-level volumes',
     'compose.yml:6: services.web.secrets[0]: secret "key" is not declared under the top-level secrets',
+    'compose.yml:7: services.web.volumes[0]: volume "data" is not declared under the top-level volumes',
     "compose.yml:8: services.db: needs the key image, or build",
   ]);
+});
+
+test("what is wrong is quoted as far as it helps", async () => {
+  const long = "x".repeat(100_000);
+  for (const line of [
+    `image: "\${A:-${long}"`,
+    `image: i\n    extra_hosts: ["${long}"]`,
+    `image: i\n    command: "'${long}"`,
+  ]) {
+    const errors = await errorsOf(`services:\n  web:\n    ${line}\n`);
+    assert.ok(errors.length === 1 && (errors[0] ?? "").length < 2_200, line.slice(0, 20));
+  }
 });
 
 test("keys that exclude each other are refused", async () => {

@@ -51,11 +51,7 @@ export async function validate(tree: YamlTree, options: ValidateOptions): Promis
     found.set(key, { position, key, rule: ruleOf(error, { path: full, value, root: FILE_SCHEMA }) });
   }
   if (found.size === 0) return warnings;
-  throw new ComposeError(
-    [...found.values()].sort(
-      (a, b) => a.position.file.localeCompare(b.position.file) || a.position.line - b.position.line,
-    ),
-  );
+  throw new ComposeError([...found.values()]);
 }
 
 /** Docker's schema 3.13 lets these maps hold anything. */

@@ -71,6 +71,6 @@ test("a secret whose file is not there is refused with both names", async (t) =>
   });
   await assert.rejects(
     readStackProject(undefined, { projectDirectory: path }),
-    /cannot read .*none for secret key/,
+    /compose\S*:8: secrets\.key: cannot read .*none for secret key: there is no such file/,
   );
 });

@@ -115,12 +115,13 @@ export async function readFiles(
 /** @throws {InvalidArgumentError} {ComposeError} */
 export async function readStackProject(name: string | undefined, flags: ProjectFlags): Promise<StackProject> {
   if (name !== undefined) checkStackName(name);
-  const [{ files, project }, { readFileObject }, { convertProject }, { findingText }] = await Promise.all([
-    readFiles(name, flags, { interpolate: true }),
-    import("../compose/file-project.js"),
-    import("../compose/convert-project.js"),
-    import("../compose/compose-error.js"),
-  ]);
+  const [{ files, project }, { readFileObject }, { convertProject }, { ComposeError, findingText }] =
+    await Promise.all([
+      readFiles(name, flags, { interpolate: true }),
+      import("../compose/file-project.js"),
+      import("../compose/convert-project.js"),
+      import("../compose/compose-error.js"),
+    ]);
   const stack = name ?? project.doc.name;
   if (stack === undefined)
     throw new InvalidArgumentError(
@@ -139,10 +140,20 @@ export async function readStackProject(name: string | undefined, flags: ProjectF
       objects.map(async (object) => {
         const doc = project.doc[kind][object.Key];
         const name = `${kind.slice(0, -1)} ${object.Key}`;
-        const data = doc && (await readFileObject(name, doc, project.variables));
-        return data === undefined
-          ? object
-          : { ...object, Spec: { ...object.Spec, Data: data.toString("base64") } };
+        try {
+          const data = doc && (await readFileObject(name, doc, project.variables));
+          return data === undefined
+            ? object
+            : { ...object, Spec: { ...object.Spec, Data: data.toString("base64") } };
+        } catch (error) {
+          const path = [kind, object.Key];
+          const finding = {
+            position: project.locate([...path, doc?.file === undefined ? "environment" : "file"]),
+            key: path.join("."),
+            rule: messageOf(error),
+          };
+          throw new ComposeError([finding], { cause: error });
+        }
       }),
     );
   return {
