@@ -27,6 +27,7 @@ import {
 import type { NetworkGround } from "./network-ground.js";
 import type { TaskSandbox } from "./network-plane.js";
 import { inSlices } from "./slices.js";
+import { transitGateway } from "./vxlan/node-addresses.js";
 import { transitAddress } from "./vxlan/transit.js";
 
 /** Between two attempts to serve names where their port is taken. */
@@ -216,7 +217,12 @@ export class TaskSandboxes {
       hostPorts,
       nameservers: task.spec?.container?.dnsConfig?.nameservers ?? [],
       resolvConf: resolvConfOf(task, this.#hostResolvConf()),
-      etcHosts: etcHostsOf({ hostname: options.hostname, addresses, extraHosts: options.extraHosts }),
+      etcHosts: etcHostsOf({
+        hostname: options.hostname,
+        addresses,
+        extraHosts: options.extraHosts,
+        hostGateway: gatewayAddress === undefined ? undefined : transitGateway(identity.number),
+      }),
       ...(gatewayAddress === undefined ? {} : { gatewayAddress }),
     };
   }

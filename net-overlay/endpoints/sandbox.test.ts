@@ -65,3 +65,9 @@ test("hosts name the container and what the service adds", () => {
   assert.match(text, /^1\.2\.3\.4\tfar away$/m);
   assert.match(text, /^10\.0\.1\.5\tbox$/m);
 });
+
+test("host-gateway is the node, for who can reach it", () => {
+  const own = { hostname: "box", addresses: [], extraHosts: ["host-gateway node.here"] };
+  assert.match(etcHostsOf({ ...own, hostGateway: "100.64.1.1" }), /^100\.64\.1\.1\tnode\.here$/m);
+  assert.doesNotMatch(etcHostsOf(own), /node\.here|host-gateway/);
+});

@@ -150,13 +150,21 @@ export function resolvConfOf(task: Task, hostResolvConf: string): string {
 
 /**
  * @param options.addresses of the container, on its first network; extraHosts: lines as in /etc/hosts,
- * "IP name [name...]".
+ * "IP name [name...]", where IP may be host-gateway; hostGateway: what that is, absent where no way leads to
+ * the node: such lines are left out.
  */
 export function etcHostsOf(options: {
   hostname: string;
   addresses: readonly string[];
   extraHosts: readonly string[];
+  hostGateway?: string | undefined;
 }): string {
+  const { hostGateway } = options;
+  const extraHosts = options.extraHosts.flatMap((line) => {
+    const [address = "", ...names] = line.trim().split(/\s+/);
+    const known = address === "host-gateway" ? hostGateway : address;
+    return known === undefined ? [] : [`${known}\t${names.join(" ")}`];
+  });
   const lines = [
     "127.0.0.1\tlocalhost",
     "::1\tlocalhost ip6-localhost ip6-loopback",
@@ -164,7 +172,7 @@ export function etcHostsOf(options: {
     "ff00::0\tip6-mcastprefix",
     "ff02::1\tip6-allnodes",
     "ff02::2\tip6-allrouters",
-    ...options.extraHosts.map((line) => line.trim().replace(/\s+/, "\t")),
+    ...extraHosts,
   ];
   if (options.hostname !== "") for (const own of options.addresses) lines.push(`${own}\t${options.hostname}`);
   return `${lines.join("\n")}\n`;
