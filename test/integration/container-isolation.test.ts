@@ -4,7 +4,15 @@
  */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -17,6 +25,7 @@ import type {
 } from "../../proto/engine/containers.js";
 import { type ContainerLab, openContainerLab } from "../../worker/containers/container-lab.js";
 import { heldCapabilities } from "../../worker/runtime/linux-kernel-facts.js";
+import { patient } from "../support/patience.js";
 
 const NO_LIMITS: ContainerResources = { memoryBytes: 0, swapBytes: undefined, nanoCpus: 0, pidsLimit: 0 };
 const isVersion2 = existsSync("/sys/fs/cgroup/cgroup.controllers");
@@ -34,6 +43,14 @@ const volume = (changes: Partial<Extract<ContainerMount, { kind: "volume" }>>): 
   labels: {},
   ...changes,
 });
+
+async function waitForHealth(lab: ContainerLab, id: string): Promise<void> {
+  const deadline = Date.now() + patient(30_000);
+  while (lab.manager.find(id)?.health !== "healthy") {
+    assert.ok(Date.now() < deadline, `health: ${lab.manager.find(id)?.health}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
 
 describe("isolation of containers", () => {
   let lab: ContainerLab;
@@ -266,6 +283,20 @@ describe("isolation of containers", () => {
     await assert.rejects(ask({ memoryBytes: 1 }), /Minimum memory limit allowed is 6MB/);
     await assert.rejects(ask({ cpusetCpus: "900" }), /Requested CPUs are not available - requested 900/);
     await assert.rejects(ask({ cpusetMems: "x" }), /Invalid value x for cpuset mems: invalid format: x/);
+  });
+
+  it("standard input does not make a container's user the owner of the machine's /dev/null", async () => {
+    const attempt = "chmod 0 /proc/self/fd/0 2>/dev/null; true";
+    const times = { intervalMs: 100, timeoutMs: 2_000, startPeriodMs: 0, startIntervalMs: 0 };
+    const { id } = await started({
+      user: "100:101",
+      args: ["sh", "-c", `${attempt}; exec sleep 1000`],
+      healthcheck: { test: ["CMD-SHELL", attempt], ...times, retries: 1 },
+    });
+    await waitForHealth(lab, id);
+    const { uid, gid, mode } = statSync("/dev/null");
+    assert.deepEqual([uid, gid, (mode & 0o777).toString(8)], [0, 0, "666"]);
+    await lab.manager.remove(id, { force: true, removeVolumes: true });
   });
 
   it("tmpfs: noexec unless told otherwise", async () => {

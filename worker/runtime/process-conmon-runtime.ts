@@ -32,6 +32,7 @@ import { isFrozen, setFrozen, setLimits } from "./linux-cgroup-control.js";
 import { CgroupWarmth } from "./linux-cgroup-warmth.js";
 import { ConmonExits, exitFileNames, readNumber, staleExitFiles } from "./linux-conmon-exits.js";
 import { removeEnded, startByFifo } from "./linux-crun-files.js";
+import { keepNullDevice } from "./linux-null-device.js";
 import { descendantsOf, isAlive, isInGroup, processOf, signalProcess } from "./linux-process.js";
 import type {
   ExecResult,
@@ -42,7 +43,7 @@ import type {
 } from "./oci-runtime.js";
 import type { OciProcess, OciResources, OciSpec } from "./oci-types.js";
 import { type MonitorSettings, runtimeWords, spawnMonitor } from "./process-conmon-monitor.js";
-import { findProgram, type RunResult, runCommand } from "./process-run.js";
+import { findProgram, type RunOptions, type RunResult, runCommand } from "./process-run.js";
 import { RuntimeChoices } from "./process-runtime-choices.js";
 import { type RuntimeLayout, runtimeLayout } from "./runtime-layout.js";
 
@@ -141,6 +142,7 @@ class ConmonRuntime implements OciRuntime {
     for (const stale of staleExitFiles(this.#layout, id)) await rm(stale, { force: true });
     await writeFile(join(bundle, "config.json"), JSON.stringify(spec), { mode: 0o600 });
     const pid = await spawnMonitor(settings, { ...monitorOptions, id, bundle });
+    await keepNullDevice();
     const identity = processOf(pid);
     if (identity === undefined) {
       throw new InternalError(`container ${id.slice(0, 12)}: its process ${pid} ended before it was started`);
@@ -182,6 +184,7 @@ class ConmonRuntime implements OciRuntime {
         timeoutMs,
         onTimeout,
         verbatim: true,
+        emptyInput: true,
       });
       const output = `${result.stdout}${result.stderr}`;
       return { exitCode: late ? -1 : result.code, output: output.slice(0, EXEC_OUTPUT_LENGTH_MAX) };
@@ -288,9 +291,7 @@ class ConmonRuntime implements OciRuntime {
   #run(
     id: string,
     args: readonly string[],
-    options: { timeoutMs: number; onTimeout?: (pid: number) => void; verbatim?: boolean } = {
-      timeoutMs: COMMAND_TIMEOUT_MS,
-    },
+    options: Omit<RunOptions, "clock"> = { timeoutMs: COMMAND_TIMEOUT_MS },
   ): Promise<RunResult> {
     const { choices, monitor } = this.#parts;
     const { clock } = monitor;

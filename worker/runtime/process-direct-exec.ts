@@ -20,7 +20,10 @@ const WORDS_BYTES_MAX = 4096;
 export interface DirectExecOptions {
   readonly runtime: string;
   readonly args: readonly string[];
-  /** Which streams are wanted; the others are /dev/null. */
+  /**
+   * Which streams are wanted. The others are pipes as well, ended or read away: the runtime gives them to the
+   * container's user, who must not get the machine's /dev/null.
+   */
   readonly stdin: boolean;
   readonly stdout: boolean;
   readonly stderr: boolean;
@@ -58,9 +61,13 @@ export function startDirectExec(options: DirectExecOptions): DirectExec {
     stdio[0] = readFd;
     input = new Socket({ fd: writeFd, readable: false, writable: true });
     input.on("error", () => undefined); // the command reads no more: writes say so themselves
+  } else {
+    const { readFd, writeFd } = linux.pipe("write");
+    theirs.push(readFd, writeFd); // both closed here: what the command reads has ended
+    stdio[0] = readFd;
   }
-  const stdout = options.stdout ? readEnd() : undefined;
-  if (stdout !== undefined) stdio[1] = theirs.at(-1) ?? "ignore";
+  const stdout = readEnd();
+  stdio[1] = theirs.at(-1) ?? "ignore";
   const stderr = readEnd(); // the runtime's words, if nothing else
   const stderrFd = theirs.at(-1) ?? "ignore";
   const started = readEnd();
@@ -78,14 +85,14 @@ export function startDirectExec(options: DirectExecOptions): DirectExec {
     for (const piece of held) if (options.stderr) options.onOutput(2, piece);
     held = [];
   });
-  stdout?.on("data", (data: Buffer) => {
-    if (!options.onOutput(1, data)) pause();
+  stdout.on("data", (data: Buffer) => {
+    if (options.stdout && !options.onOutput(1, data)) pause();
   });
   stderr.on("data", (data: Buffer) => {
     if (pid === 0) held.push(data);
     else if (options.stderr && !options.onOutput(2, data)) pause();
   });
-  const outputs = [stderr, ...(stdout === undefined ? [] : [stdout])];
+  const outputs = [stderr, stdout];
   function pause(): void {
     for (const stream of outputs) stream.pause();
   }

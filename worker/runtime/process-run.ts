@@ -6,7 +6,7 @@
 import { type ChildProcess, type ChildProcessByStdio, type SpawnOptions, spawn } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { join } from "node:path";
-import type { Readable } from "node:stream";
+import type { Readable, Writable } from "node:stream";
 import type { Clock } from "../../base/clock/clock.js";
 import { ResourceExhaustedError } from "../../base/errors/errors.js";
 
@@ -30,6 +30,8 @@ export interface RunOptions {
   readonly onTimeout?: (pid: number) => void;
   /** Output with the blanks around it. @default false */
   readonly verbatim?: boolean;
+  /** Its input is a pipe of its own that has ended, instead of the machine's /dev/null. @default false */
+  readonly emptyInput?: boolean;
   /** Of stdout; what is more is dropped. @default 64 KiB */
   readonly outputBytesMax?: number;
 }
@@ -40,10 +42,12 @@ export async function runCommand(
   options: RunOptions,
 ): Promise<RunResult> {
   const child = spawnPiped(command, args, {
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: [options.emptyInput === true ? "pipe" : "ignore", "pipe", "pipe"],
     env: HELPER_ENV,
     detached: true,
-  }) as ChildProcessByStdio<null, Readable, Readable>; // as asked for
+  }) as ChildProcessByStdio<Writable | null, Readable, Readable>; // as asked for
+  child.stdin?.on("error", () => undefined); // it has ended already: nothing to be told
+  child.stdin?.end();
   const { verbatim = false, outputBytesMax = OUTPUT_BYTES_MAX } = options;
   const stdout = collect(child.stdout, { verbatim, bytesMax: outputBytesMax });
   const stderr = collect(child.stderr, { verbatim });
