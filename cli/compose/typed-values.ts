@@ -38,7 +38,7 @@ class Caster {
     const ref = given["$ref"] as string | undefined; // JSON Schema's keyword
     const schema = ref === undefined ? given : (DEFINITIONS[ref.slice("#/definitions/".length)] ?? given);
     if (typeof value === "string") return this.#cast(value, schema);
-    if (!isContainer(value)) return value;
+    if (!isContainer(value)) return this.#exact(value, schema);
     const known = this.#done.get(value)?.get(schema);
     if (known !== undefined) return known;
     // a container is one of the two
@@ -86,13 +86,20 @@ class Caster {
 
   /** Text has passed the validator whatever number it is: its bounds are looked at here. */
   #cast(text: string, schema: Schema): unknown {
-    const value = cast(text, schema["cast"]);
+    const value = this.#exact(cast(text, schema["cast"]), schema);
     if (typeof value !== "number") return value;
     const { minimum, maximum } = schema;
     if (typeof minimum === "number" && value < minimum)
       this.#found(this.#path, `must be at least ${minimum}, got ${shortened(text)}`);
     if (typeof maximum === "number" && value > maximum)
       this.#found(this.#path, `must be at most ${maximum}, got ${shortened(text)}`);
+    return value;
+  }
+
+  /** An integer beyond 2^53 would be another one. */
+  #exact(value: unknown, schema: Schema): unknown {
+    if (typeof value === "number" && schema["cast"] === "integer" && !Number.isSafeInteger(value))
+      this.#found(this.#path, `must be an integer below 2^53, got ${value}`);
     return value;
   }
 

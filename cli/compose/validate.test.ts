@@ -70,6 +70,10 @@ const FAULTS: readonly (readonly [string, string])[] = [
   ["volumes: [{source: a}]", "volumes[0]: needs the key type"],
   ["volumes: [{type: volume}]", "volumes[0]: needs the key target"],
   ["gpus: some", 'gpus: must be all, got "some"'],
+  [
+    "deploy: {replicas: 99999999999999999999}",
+    "deploy.replicas: must be an integer below 2^53, got 100000000000000000000",
+  ],
   ["secrets: [{source: s, mode: 9999}]", "secrets[0].mode: must be at most 4095, got 9999"],
   ["extra_hosts: [host]", 'extra_hosts[0]: must be NAME:ADDRESS, got "host"'],
   ["command: 'echo \"open'", 'command: a quote is not closed in "echo \\"open"'],
