@@ -56,7 +56,7 @@ test("redis-sentinel: a client that asks by name writes on, whatever happens to 
     assert.equal(await redis.must("app", "find-primary"), primary);
     await sentinelsKnow(redis);
   });
-  await t.test(
+  await step(
     "the primary's process is killed: another takes over, and it comes back as a replica",
     async () => {
       await redis.killTask("redis", 1);
