@@ -29,6 +29,8 @@ marked ¹. Further, in such a file:
 
 - \`restart: "no"\` restarts all the same (say \`deploy.restart_policy.condition: none\`); a host address of a
   port counts for nothing; \`ipv4_address\` and \`ipv6_address\` choose nothing.
+- The folder of a bind mount must be on the node, unless \`create_host_path\` is true; without a version it is made,
+  unless that is false.
 - \`depends_on\`, \`tmpfs\` and all keys that Docker's client does not know are honoured as in any other file.
 `;
 
