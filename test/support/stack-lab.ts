@@ -9,7 +9,6 @@ import {
   type Begun,
   beginDeployment,
   beginRemoval,
-  beginRollback,
   findStack,
 } from "../../manager/stacks/deployment/begin.js";
 import { createStackLoop } from "../../manager/stacks/deployment/stack-loop.js";
@@ -17,6 +16,7 @@ import { isUnderWay, phaseWord } from "../../manager/stacks/deployment/stack-pha
 import { STACK_LABEL } from "../../manager/store/index-keys.js";
 import type { Service, Stack, StackRevision, Task } from "../../proto/gen/skein/v1/objects.js";
 import {
+  RevisionOrigin,
   StackCondition,
   StackDefinition,
   type StackDependency,
@@ -162,8 +162,11 @@ export class StackLab extends ControlLab {
   }
 
   async rollBack(name: string, revision: number, options: DeployOptions = {}): Promise<Begun> {
+    const definition = this.revisions(name).find(({ number }) => number === revision)?.definition;
+    if (definition === undefined) throw new Error(`revision ${revision} of ${name} is not there`);
+    const wanted = { name, definition, changes: "", origin: RevisionOrigin.ROLLBACK, restores: revision };
     const begun = await this.test.store.update((tx) =>
-      beginRollback(tx, { ...this.#options(options), name, revision, changes: "" }),
+      beginDeployment(tx, { ...this.#options(options), ...wanted }),
     );
     await this.settle();
     return begun;

@@ -97,7 +97,7 @@ function madeAnew(before: Network | undefined, spec: NetworkSpec, check: FileChe
   return Network.fromPartial({ id: newId(random), spec });
 }
 
-export function addedSubnets(before: NetworkSpec | undefined, after: NetworkSpec): readonly IpamConfig[] {
+function addedSubnets(before: NetworkSpec | undefined, after: NetworkSpec): readonly IpamConfig[] {
   const there = before?.ipamConfigs ?? [];
   return after.ipamConfigs.filter((config) => !there.some((other) => deepEqual(other, config)));
 }

@@ -5,7 +5,7 @@
  * Pure. Invariants: two definitions that mean the same have forms that compare equal; a form holds no data of
  * secrets or configs, and credentials only inside specifications.
  */
-import type { Config, Network, Secret } from "../../../proto/gen/skein/v1/objects.js";
+import type { Config, Secret } from "../../../proto/gen/skein/v1/objects.js";
 import type { StackFile, StackNetwork } from "../../../proto/gen/skein/v1/stack_types.js";
 import {
   type Annotations,
@@ -136,8 +136,4 @@ export function versionWith(object: FileObject, data: Uint8Array): number | unde
   const newest = object.dataVersion || 1;
   if (Buffer.compare(object.data, data) === 0) return newest;
   return object.oldVersions.findLast((version) => Buffer.compare(version.data, data) === 0)?.number;
-}
-
-export function isOfStack(object: Network | FileObject, stackName: string): boolean {
-  return stackOf("spec" in object ? object.spec?.annotations : object.annotations) === stackName;
 }

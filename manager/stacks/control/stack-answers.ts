@@ -77,7 +77,7 @@ function outlineOf({ secrets, configs, services }: StackDefinition): StackDefini
   };
 }
 
-export function shownDefinition(definition: StackDefinition): StackDefinition {
+function shownDefinition(definition: StackDefinition): StackDefinition {
   return {
     ...definition,
     secrets: definition.secrets.map((secret) => ({ ...secret, data: new Uint8Array(), dataSha256: "" })),

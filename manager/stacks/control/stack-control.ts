@@ -207,7 +207,7 @@ function isAsWanted(
 }
 
 /** All is there, and as the definition has it. */
-export function matchesCluster({ networks, files, services }: CheckedDefinition): boolean {
+function matchesCluster({ networks, files, services }: CheckedDefinition): boolean {
   return (
     networks.every(({ before, after }) => before === after) &&
     files.every(

@@ -5,26 +5,17 @@
  * observed; a stack that is left alone costs nothing.
  * Bounds: a pause is waited for `LONG_ENOUGH_MS` at most; the names that wait are of the store's stacks.
  */
-import type { Clock } from "../../../base/clock/clock.js";
-import type { Logger } from "../../../base/log/logger.js";
 import { nextTurn } from "../../../base/loop/process-turn.js";
 import { newId } from "../../../base/random/ids.js";
-import type { Random } from "../../../base/random/random.js";
 import type { Stack } from "../../../proto/gen/skein/v1/objects.js";
 import { StackPhase } from "../../../proto/gen/skein/v1/stack_types.js";
 import { StoreLoop } from "../../orchestrator/store-loop.js";
-import type { ReadTx, Store, StoreChange } from "../../store/types.js";
+import type { ReadTx, StoreChange } from "../../store/types.js";
+import type { StackLoopComponents } from "../deployment/stack-loop.js";
 import { isUnderWay, stackName } from "../deployment/stack-phase.js";
 import { stackOf } from "./definition-form.js";
 import { lookAhead } from "./look-ahead.js";
 import { type Observed, observeStack, sightOf } from "./observe-stack.js";
-
-export interface StackObserverComponents {
-  readonly store: Store;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Logger;
-}
 
 /** Without another change for so long, who changes a stack object by object has done. */
 const PAUSE_MS = 2_000;
@@ -38,7 +29,7 @@ interface Waiting {
   readonly dueMs: number;
 }
 
-export function createStackObserver(components: StackObserverComponents): StoreLoop {
+export function createStackObserver(components: StackLoopComponents): StoreLoop {
   const { store, clock, random, log } = components;
   const ids = random.child("observed-stacks");
   const waiting = new Map<string, Waiting>();

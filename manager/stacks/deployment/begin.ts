@@ -1,5 +1,5 @@
 /**
- * How a deployment, a rollback and a removal begin: what the store holds from then on is all that the
+ * How a deployment and a removal begin: what the store holds from then on is all that the
  * leader's loop goes by.
  * Pure over a transaction. Invariants: a stack has one deployment, the newest; a revision that was still
  * pending when another was wanted is superseded, and what its deployment created is remembered as created;
@@ -88,20 +88,6 @@ export function beginDeployment(tx: WriteTx, wanted: WantedRevision): Begun {
   else tx.update("stack", next);
   dropOldRevisions(tx, next);
   return { stack: next, revision };
-}
-
-/** A revision of before, anew, as the next one. @throws {NotFoundError} when it is not kept any more. */
-export function beginRollback(
-  tx: WriteTx,
-  wanted: DeploymentOptions & { readonly name: string; readonly revision: number; readonly changes: string },
-): Begun {
-  const stack = findStack(tx, wanted.name);
-  const old = stack && revisionOf(tx, stack.id, wanted.revision);
-  if (old?.definition === undefined)
-    throw new NotFoundError(`revision ${wanted.revision} of stack ${wanted.name} is not there`);
-  const { definition } = old;
-  const origin = RevisionOrigin.ROLLBACK;
-  return beginDeployment(tx, { ...wanted, definition, origin, restores: old.restores || old.number });
 }
 
 /** @throws {NotFoundError} when there is no such stack. */
