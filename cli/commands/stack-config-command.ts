@@ -13,14 +13,14 @@ interface ConfigFlags extends ProjectFlags {
 }
 
 async function printConfig(context: Context, flags: ConfigFlags): Promise<void> {
-  const [{ readFiles }, { projectText }, { findingText }] = await Promise.all([
+  const [{ readFiles }, { projectText }, { findingText, inFileOrder }] = await Promise.all([
     import("../stack/fs-stack-project.js"),
     import("../compose/print-project.js"),
     import("../compose/compose-error.js"),
   ]);
   const uninterpolated = flags.skipInterpolation === true;
   const { project } = await readFiles(undefined, flags, { interpolate: !uninterpolated });
-  for (const warning of project.warnings) context.note(`Warning: ${findingText(warning)}`);
+  for (const warning of inFileOrder(project.warnings)) context.note(`Warning: ${findingText(warning)}`);
   if (flags.quiet === true) return;
   const text = projectText(project.doc, { format: flags.format ?? "yaml", uninterpolated });
   context.print(text.trimEnd());

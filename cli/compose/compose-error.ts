@@ -26,7 +26,7 @@ export function findingText({ position, key, rule }: Finding): string {
 }
 
 /** File by file, from top to bottom. */
-function inOrder(findings: readonly Finding[]): readonly Finding[] {
+export function inFileOrder(findings: readonly Finding[]): readonly Finding[] {
   const files = [...new Set(findings.map(({ position }) => position.file))];
   const place = new Map(files.map((file, i) => [file, i]));
   const rank = ({ position }: Finding): number => place.get(position.file) ?? 0;
@@ -41,7 +41,7 @@ export class ComposeError extends InvalidArgumentError {
   readonly findings: readonly Finding[];
 
   constructor(found: readonly Finding[], options: { cause?: unknown } = {}) {
-    const findings = inOrder(found);
+    const findings = inFileOrder(found);
     const more = findings.length - TOLD_MAX;
     const lines = findings.slice(0, TOLD_MAX).map(findingText);
     super([...lines, ...(more > 0 ? [`and ${more} more`] : [])].join("\n"), options);

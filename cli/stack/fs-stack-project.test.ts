@@ -74,3 +74,16 @@ test("a secret whose file is not there is refused with both names", async (t) =>
     /compose\S*:8: secrets\.key: cannot read .*none for secret key: there is no such file/,
   );
 });
+
+test("warnings stand in the order of the file, whoever gives them", async (t) => {
+  const path = folder(t, {
+    "compose.yaml":
+      "name: shop\nservices:\n  web:\n    image: x:$GONE\n    attach: false\n    expose: [80]\n" +
+      "    network_mode: bridge\n    environment: {A: $AWAY}\n",
+  });
+  const { warnings } = await readStackProject(undefined, { projectDirectory: path });
+  assert.deepEqual(
+    warnings.map((text) => /:(\d+):/.exec(text)?.[1]),
+    ["4", "5", "6", "7", "8"],
+  );
+});

@@ -115,13 +115,17 @@ export async function readFiles(
 /** @throws {InvalidArgumentError} {ComposeError} */
 export async function readStackProject(name: string | undefined, flags: ProjectFlags): Promise<StackProject> {
   if (name !== undefined) checkStackName(name);
-  const [{ files, project }, { readFileObject }, { convertProject }, { ComposeError, findingText }] =
-    await Promise.all([
-      readFiles(name, flags, { interpolate: true }),
-      import("../compose/file-project.js"),
-      import("../compose/convert-project.js"),
-      import("../compose/compose-error.js"),
-    ]);
+  const [
+    { files, project },
+    { readFileObject },
+    { convertProject },
+    { ComposeError, findingText, inFileOrder },
+  ] = await Promise.all([
+    readFiles(name, flags, { interpolate: true }),
+    import("../compose/file-project.js"),
+    import("../compose/convert-project.js"),
+    import("../compose/compose-error.js"),
+  ]);
   const stack = name ?? project.doc.name;
   if (stack === undefined)
     throw new InvalidArgumentError(
@@ -160,7 +164,7 @@ export async function readStackProject(name: string | undefined, flags: ProjectF
     stack,
     doc: project.doc,
     builds,
-    warnings: [...project.warnings, ...warnings].map(findingText),
+    warnings: inFileOrder([...project.warnings, ...warnings]).map(findingText),
     definition: {
       ...definition,
       Secrets: await withData("secrets", definition.Secrets),
