@@ -2,7 +2,7 @@
  * Files of variables: `.env`, --env-file, env_file and label_file. Pure.
  * Two grammars: Compose's (quotes, escapes, values over several lines, `export`, comments, variables) and the
  * plain one, which takes what stands behind `=` as it is: env_file with `format: raw`, and all env_files of
- * version 3 files, as `docker stack deploy` reads them.
+ * version 3 files, as `docker stack deploy` reads them. Errors never quote: values may be secret.
  * Source: Compose Specification, "Env_file format"; Docker's environment file reference.
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
@@ -92,11 +92,7 @@ class Scanner {
     if (this.#at >= this.#text.length) return undefined;
     this.#match(/export[ \t]+(?=[^\s=:])/y);
     const match = this.#match(/([\p{L}\p{N}_.[\]-]+)[^\S\n]*(?:([=:])[^\S\n]*|(?=\n|$))/uy);
-    if (match === null) {
-      const line = /[^\n]{0,40}/y;
-      line.lastIndex = this.#at;
-      this.fail(`must be NAME=VALUE, got ${JSON.stringify(line.exec(this.#text)?.[0] ?? "")}`);
-    }
+    if (match === null) this.fail("must be NAME=VALUE");
     return { name: match[1] ?? "", hasValue: match[2] !== undefined };
   }
 
@@ -117,7 +113,7 @@ class Scanner {
     const inner = match[1] ?? "";
     const rest = this.#match(/[^\n]*/y)?.[0] ?? "";
     if (!/^\s*(#.*)?$/s.test(rest))
-      this.fail(`has ${JSON.stringify(rest.trim())} behind the closing ${quote}`);
+      this.fail(`has more behind the closing ${quote}: quotes within are written with a backslash`);
     if (quote === "'") return { value: inner.replaceAll("\\'", "'"), expands: false };
     const value = inner.replace(/\\(0[0-7]{1,3}|[abcfnrtv$"\\])/g, (_, code: string) =>
       code.startsWith("0") ? String.fromCharCode(Number.parseInt(code, 8)) : (ESCAPES[code] ?? code),
@@ -139,9 +135,7 @@ export function parsePlainEnv(text: string, { variables, file }: DotenvOptions):
     const at = line.indexOf("=");
     const name = at < 0 ? line : line.slice(0, at);
     if (name === "" || /\s/.test(name))
-      throw new InvalidArgumentError(
-        `${file}:${i + 1}: must be NAME=VALUE, got ${JSON.stringify(line.slice(0, 40))}`,
-      );
+      throw new InvalidArgumentError(`${file}:${i + 1}: must be NAME=VALUE`);
     if (at >= 0) entries.set(name, line.slice(at + 1));
     // a name alone that nobody has set is left out, as Docker does
     else {

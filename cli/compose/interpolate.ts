@@ -1,7 +1,8 @@
 /**
  * Variables in the values of a compose file: $VAR, ${VAR}, ${VAR:-default}, ${VAR-default}, ${VAR:?error},
  * ${VAR?error}, ${VAR:+other}, ${VAR+other}, and $$ for a dollar. Defaults may hold variables themselves.
- * Pure. With a colon an empty variable counts as unset; a dollar before anything else is a dollar.
+ * Pure. With a colon an empty variable counts as unset; a dollar before anything else is a dollar. Errors name
+ * variables and never what stands beside them, which may be secret.
  * Source: Compose Specification, "Interpolation".
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
@@ -73,9 +74,6 @@ function expand(text: string, state: State): string {
   return out;
 }
 
-/** As much of a text as a message needs. */
-const cut = (text: string): string => (text.length > 80 ? `${text.slice(0, 80)}…` : text);
-
 /** Index of the brace that closes the one at `open`. */
 function closingBrace(text: string, open: number): number {
   let depth = 0;
@@ -86,7 +84,8 @@ function closingBrace(text: string, open: number): number {
       if (depth === 0) return i;
     }
   }
-  throw new InvalidArgumentError(`invalid interpolation in ${JSON.stringify(cut(text))}: a } is missing`);
+  const name = NAME.exec(text.slice(open + 1))?.[0] ?? "";
+  throw new InvalidArgumentError(`invalid interpolation \${${name}…: a } is missing`);
 }
 
 function plain(name: string, { lookup, unset }: State): string {
@@ -101,7 +100,7 @@ function braced(expression: string, state: State): string {
   const [, operator, argument = ""] = match ?? [];
   if (name === undefined || (operator === undefined && argument !== "")) {
     throw new InvalidArgumentError(
-      `invalid interpolation \${${cut(expression)}}: forms are ` +
+      `invalid interpolation \${${name ?? ""}…}: forms are ` +
         `\${NAME}, \${NAME:-default}, \${NAME:?error}, \${NAME:+other}`,
     );
   }
