@@ -1,8 +1,8 @@
 /**
  * Variables in the values of a compose file: $VAR, ${VAR}, ${VAR:-default}, ${VAR-default}, ${VAR:?error},
  * ${VAR?error}, ${VAR:+other}, ${VAR+other}, and $$ for a dollar. Defaults may hold variables themselves.
- * Pure. With a colon an empty variable counts as unset; a dollar before anything else is a dollar. Errors name
- * variables and never what stands beside them, which may be secret.
+ * Pure. With a colon an empty variable counts as unset; a dollar before anything else is a dollar. Errors
+ * name variables and never what stands beside them, which may be secret.
  * Source: Compose Specification, "Interpolation".
  */
 import { InvalidArgumentError } from "../../base/errors/errors.js";
