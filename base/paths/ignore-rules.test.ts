@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { InvalidArgumentError } from "../errors/errors.js";
 import { holds } from "../../test/fuzz/holds.js";
+import { InvalidArgumentError } from "../errors/errors.js";
 import { matchesPath, readDockerignore, readPathPattern } from "./ignore-rules.js";
 
 function excluded(ignore: string, paths: readonly string[]): string[] {
