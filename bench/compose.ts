@@ -75,6 +75,7 @@ interface Outcome {
   readonly peakMib: number;
   /** Of the main thread. */
   readonly cpuMs: number;
+  readonly readMs: number;
   readonly refusal?: string;
 }
 
@@ -109,6 +110,13 @@ export async function run(): Promise<void> {
         name: "5 000 lines read, checked and normalised, whole process",
         unit: "ms",
         values: outcomes.map(({ wholeMs }) => wholeMs),
+        goal: 300,
+        inclusive: true,
+      },
+      {
+        name: "5 000 lines read, checked and normalised, node and its modules started",
+        unit: "ms",
+        values: outcomes.map(({ readMs }) => readMs),
         goal: 300,
         inclusive: true,
       },
