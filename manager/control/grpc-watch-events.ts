@@ -4,10 +4,12 @@
  * snapshot has replaced the state, its stream ends with an error that names the gap. The headers say that the
  * stream has begun.
  */
+
 import { Metadata, type ServerWritableStream } from "@grpc/grpc-js";
 import { AbortedError, messageOf } from "../../base/errors/errors.js";
 import { EVENTS_AT_KEY } from "../../base/grpc/events-at.js";
 import { toGrpcStatus } from "../../base/grpc/grpc-errors.js";
+import { drained } from "../../base/grpc/stream-drained.js";
 import type { Logger } from "../../base/log/logger.js";
 import { ComponentLoop } from "../../base/loop/component-loop.js";
 import type { ClusterEvent, WatchEventsRequest } from "../../proto/gen/skein/v1/control.js";
@@ -87,21 +89,4 @@ function gapError(after: string, { floor }: EventHistory): AbortedError {
     `gap: not all events after ${after} are kept, but those after ${eventNumber(floor)}: ` +
       "follow from now on and read the state anew",
   );
-}
-
-/** Resolves when the stream takes more, or when the loop stops. */
-function drained(call: EventCall, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      call.removeListener("drain", done);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    if (signal.aborted) {
-      resolve();
-      return;
-    }
-    call.once("drain", done);
-    signal.addEventListener("abort", done, { once: true });
-  });
 }

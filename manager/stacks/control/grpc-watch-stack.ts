@@ -3,10 +3,12 @@
  * Bounds: what a slow client has not taken is replaced by what is newer; between two looks at a stack of many
  * tasks there is a pause of ten times what the last one took.
  */
+
 import type { ServerWritableStream } from "@grpc/grpc-js";
 import type { Clock } from "../../../base/clock/clock.js";
 import { messageOf, UnavailableError } from "../../../base/errors/errors.js";
 import { toGrpcStatus } from "../../../base/grpc/grpc-errors.js";
+import { drained } from "../../../base/grpc/stream-drained.js";
 import type { Logger } from "../../../base/log/logger.js";
 import { ComponentLoop } from "../../../base/loop/component-loop.js";
 import { StackUpdate, type WatchStackRequest } from "../../../proto/gen/skein/v1/stacks.js";
@@ -105,21 +107,4 @@ async function caughtUp({ readBarrier, clock }: WatchParts, signal: AbortSignal)
     timer.cancel();
     signal.removeEventListener("abort", give);
   }
-}
-
-/** Resolves when the stream takes more, or when the loop stops. */
-function drained(call: WatchCall, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      call.removeListener("drain", done);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    if (signal.aborted) {
-      resolve();
-      return;
-    }
-    call.once("drain", done);
-    signal.addEventListener("abort", done, { once: true });
-  });
 }
