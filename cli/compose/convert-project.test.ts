@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { type StackObjects, stackObjects } from "./convert-project.js";
+import { type StackObjects, stackObjects } from "./convert-fixtures.js";
 import { loadProject } from "./load-project.js";
 
 const HERE = dirname(fileURLToPath(import.meta.url));

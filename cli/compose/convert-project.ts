@@ -3,7 +3,7 @@
  * Data of secrets and configs is not read here: `data` says where it comes from.
  */
 import { posix } from "node:path";
-import { InvalidArgumentError, messageOf } from "../../base/errors/errors.js";
+import { messageOf } from "../../base/errors/errors.js";
 import type { StackDefinitionBody, StackObjectBody } from "../../proto/stack-api.js";
 import { given, type Json } from "../service/flag-values.js";
 import { ComposeError, type Finding, pathText } from "./compose-error.js";
@@ -19,34 +19,9 @@ import type { ComposeProject } from "./load-project.js";
 import type { ComposeDoc, FileDoc } from "./model.js";
 import { type Naming, namingOf, stackLabels } from "./naming.js";
 
-export interface StackNetwork {
-  readonly name: string;
-  readonly external: boolean;
-  /** Body of POST /networks/create. */
-  readonly body: Json;
-}
-
-export interface StackFile {
-  readonly name: string;
-  readonly external: boolean;
-  /** Body of POST /secrets/create or /configs/create without its data. */
-  readonly body: Json;
-  /** Where the data comes from; none for external ones and for those a driver supplies. */
-  readonly source?: DataSource;
-}
-
 export interface DataSource {
   readonly kind: "file" | "environment" | "content";
   readonly value: string;
-}
-
-export interface StackObjects {
-  /** Only those that some service uses. */
-  readonly networks: readonly StackNetwork[];
-  readonly secrets: readonly StackFile[];
-  readonly configs: readonly StackFile[];
-  /** Bodies of POST /services/create. */
-  readonly services: readonly Json[];
 }
 
 /** Data that the definition's objects still miss. */
@@ -170,35 +145,5 @@ export function convertProject(
       build.context === "" ? { ...build, context: here(build.service) } : build,
     ),
     warnings: warnings.map(placed),
-  };
-}
-
-/**
- * The same, for who makes the objects one by one through Docker's calls.
- * @throws {InvalidArgumentError} everything that is refused.
- */
-export function stackObjects(stack: string, project: ComposeDoc): StackObjects {
-  const { definition, data, faults } = convertStack(stack, project);
-  if (faults.length > 0)
-    throw new InvalidArgumentError(faults.map(({ path, rule }) => `${pathText(path)}: ${rule}`).join("\n"));
-  const files = (kind: "secrets" | "configs", list: readonly StackObjectBody[] = []): StackFile[] =>
-    list.map(({ Key, External, Spec }) => {
-      const source = data.find((each) => each.kind === kind && each.key === Key)?.source;
-      return {
-        name: String(Spec["Name"]),
-        external: External === true,
-        body: { ...Spec },
-        ...(source === undefined ? {} : { source }),
-      };
-    });
-  return {
-    networks: (definition.Networks ?? []).map(({ External, Spec }) => ({
-      name: String(Spec["Name"]),
-      external: External === true,
-      body: { ...Spec },
-    })),
-    secrets: files("secrets", definition.Secrets),
-    configs: files("configs", definition.Configs),
-    services: definition.Services.map(({ Spec }) => ({ ...Spec })),
   };
 }
